@@ -1,0 +1,115 @@
+package codecs
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// JSONCodec is what [JSON] returns.
+type JSONCodec[T any] struct {
+	encoders sync.Pool // of *jsonEncoder[T]
+	decoders sync.Pool // of *jsonDecoder
+}
+
+// JSON encodes as json.Marshal does when it is given a pointer to the value: MarshalJSON methods with pointer receivers
+// are called, characters that matter in HTML are escaped, no newline is added. It parses as json.Unmarshal does.
+func JSON[T any]() *JSONCodec[T] { return &JSONCodec[T]{} }
+
+// Append implements [Codec].
+func (c *JSONCodec[T]) Append(dst []byte, v T) (out []byte, err error) {
+	defer recovered(&err, "encode JSON")
+	e, _ := c.encoders.Get().(*jsonEncoder[T])
+	if e == nil {
+		e = &jsonEncoder[T]{}
+		e.json = json.NewEncoder(e)
+	}
+	e.out, e.value = dst, v
+	err = e.json.Encode(&e.value)
+	out = e.out
+	// A pooled encoder must not keep the caller's buffer or value alive. After a panic it is not pooled at all.
+	e.out, e.value = nil, *new(T)
+	c.encoders.Put(e)
+	if err != nil {
+		return dst, fmt.Errorf("encode JSON: %w", err)
+	}
+	return out[:len(out)-1], nil // without the newline that Encode puts behind a value
+}
+
+// Parse implements [Codec].
+func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
+	defer recovered(&err, "decode JSON")
+	if len(data) <= maxPooled {
+		d, _ := c.decoders.Get().(*jsonDecoder)
+		if d == nil {
+			d = newJSONDecoder()
+		}
+		if d.decode(data, &v) {
+			c.decoders.Put(d)
+			return v, nil
+		}
+		// The decoder is left in a state that it does not come back from, and a value may be half filled. What is wrong,
+		// if anything, json.Unmarshal says best.
+		v = *new(T)
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return *new(T), fmt.Errorf("decode JSON: %w", err)
+	}
+	return v, nil
+}
+
+// Encode implements goka.Codec for values of type T.
+func (c *JSONCodec[T]) Encode(value any) ([]byte, error) { return encodeAny(c, value) }
+
+// Decode implements goka.Codec. The result is a T.
+func (c *JSONCodec[T]) Decode(data []byte) (any, error) { return decodeAny(c, data) }
+
+// jsonEncoder is a json.Encoder that appends to a slice. json.Marshal would allocate its result and the interface
+// around the value for every call; this allocates neither.
+type jsonEncoder[T any] struct {
+	value T
+	out   []byte
+	json  *json.Encoder
+}
+
+func (e *jsonEncoder[T]) Write(p []byte) (int, error) {
+	e.out = append(e.out, p...)
+	return len(p), nil
+}
+
+// maxPooled is the largest value that is decoded with a pooled decoder, because a decoder keeps a buffer as large as the
+// largest value it has seen.
+const maxPooled = 64 << 10
+
+// jsonDecoder is a json.Decoder that is used for one value after the other. json.Unmarshal would allocate its scanner and
+// its decoding state for every call.
+type jsonDecoder struct {
+	unread []byte
+	fed    int64 // bytes given to the decoder so far
+	json   *json.Decoder
+}
+
+func newJSONDecoder() *jsonDecoder {
+	d := &jsonDecoder{}
+	d.json = json.NewDecoder(d)
+	return d
+}
+
+// decode reports whether data is exactly one value, and decoded. The decoder cannot be used again when it was not.
+func (d *jsonDecoder) decode(data []byte, v any) bool {
+	d.unread = data
+	d.fed += int64(len(data))
+	err := d.json.Decode(v)
+	d.unread = nil
+	return err == nil && d.json.InputOffset() == d.fed
+}
+
+func (d *jsonDecoder) Read(p []byte) (int, error) {
+	if len(d.unread) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, d.unread)
+	d.unread = d.unread[n:]
+	return n, nil
+}
