@@ -1,0 +1,171 @@
+package state
+
+import (
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/syndtr/goleveldb/leveldb"
+)
+
+// behind gathers what was committed and writes it to the database in the background, together with the newest
+// checkpoint in one batch: once an interval, or earlier when it is much. A key that changes with every commit is written
+// once an interval only; that is most of what a store costs.
+//
+// The price is that a database may be an interval behind after a crash. The changelog has what is missing.
+type behind struct {
+	db    *database
+	limit int // bytes to gather before a write does not wait for the interval
+
+	mu      sync.Mutex
+	turn    sync.Cond // signalled when a write begins and when it ends
+	filling *gathered
+	writing *gathered // what a write is under way for; not yet to be read from the database
+	err     error     // of a write; nothing is written after it
+	running bool      // the background goroutine
+
+	full chan struct{} // tells the goroutine not to wait for the interval
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// writeInterval is long against a commit interval and short against what reading a changelog takes.
+const writeInterval = time.Second
+
+// gathered is the last committed value of each key; a nil value is a deletion.
+type gathered struct {
+	values     map[string][]byte
+	bytes      int
+	checkpoint int64
+	any        bool // something was committed, if only a checkpoint
+}
+
+func newGathered() *gathered { return &gathered{values: map[string][]byte{}} }
+
+func newBehind(db *database, limit int) *behind {
+	b := &behind{db: db, limit: limit, filling: newGathered(), full: make(chan struct{}, 1), stop: make(chan struct{})}
+	b.turn.L = &b.mu
+	return b
+}
+
+// put adds a committed change. begin and end are around all changes of a commit, and hold the lock.
+func (g *gathered) put(key string, value []byte) {
+	old, had := g.values[key]
+	g.values[key] = value
+	g.bytes += len(value) - len(old)
+	if !had {
+		g.bytes += len(key) + int(unsafe.Sizeof(key)+unsafe.Sizeof(value)) + 8
+	}
+}
+
+// begin locks. While a write is due and has not begun, for another is under way, it waits: this bounds the memory.
+func (b *behind) begin() (*gathered, error) {
+	b.mu.Lock()
+	for b.err == nil && b.filling.bytes >= b.limit {
+		b.turn.Wait()
+	}
+	if b.err != nil {
+		defer b.mu.Unlock()
+		return nil, b.err
+	}
+	return b.filling, nil
+}
+
+func (b *behind) end(checkpoint int64) {
+	defer b.mu.Unlock()
+	b.filling.checkpoint, b.filling.any = checkpoint, true
+	b.db.checkpoint = checkpoint
+	if !b.running {
+		b.running = true
+		b.done.Go(b.run)
+	}
+	if b.filling.bytes >= b.limit {
+		select {
+		case b.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run writes until there is nothing left to write.
+func (b *behind) run() {
+	timer := time.NewTimer(writeInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-b.full:
+		case <-b.stop:
+			return
+		}
+		b.mu.Lock()
+		b.write()
+		if b.err != nil || !b.filling.any {
+			b.running = false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		timer.Reset(writeInterval)
+	}
+}
+
+// write writes what is gathered. It is called with the lock, and lets it go meanwhile.
+func (b *behind) write() {
+	for b.writing != nil {
+		b.turn.Wait()
+	}
+	g := b.filling
+	if b.err != nil || !g.any {
+		return
+	}
+	b.filling, b.writing = newGathered(), g
+	b.turn.Broadcast()
+	b.mu.Unlock()
+	batch := leveldb.MakeBatch(g.bytes)
+	var key []byte
+	for k, value := range g.values {
+		key = append(append(key[:0], userPrefix), k...)
+		if value != nil {
+			batch.Put(key, value)
+		} else {
+			batch.Delete(key)
+		}
+	}
+	err := b.db.write(batch, g.checkpoint)
+	b.mu.Lock()
+	b.err, b.writing = err, nil
+	b.turn.Broadcast()
+}
+
+// flush returns when everything committed is in the database.
+func (b *behind) flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.write()
+	return b.err
+}
+
+func (b *behind) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// get looks for a key among what is not written yet. A key that is not there now is in the database or nowhere: what is
+// written stays here until the write has returned.
+func (b *behind) get(key string) (value []byte, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if value, ok = b.filling.values[key]; !ok && b.writing != nil {
+		value, ok = b.writing.values[key]
+	}
+	return value, ok
+}
+
+// close ends the goroutine and writes what is left.
+func (b *behind) close() error {
+	close(b.stop)
+	b.done.Wait()
+	return b.flush()
+}

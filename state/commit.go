@@ -1,0 +1,133 @@
+package state
+
+import (
+	"bytes"
+	"time"
+)
+
+func compare(a, b []byte) int { return bytes.Compare(a, b) }
+
+// Checkpoint is the changelog offset up to which the database holds committed data; ok is false for a new one.
+func (s *Store[T]) Checkpoint() (offset int64, ok bool) {
+	return max(s.db.checkpoint, 0), s.db.checkpoint >= 0
+}
+
+// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
+func (s *Store[T]) Written() time.Time { return s.db.written }
+
+// Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in the
+// order of their first change. When emit returns an error, that change and those behind it are handed out again.
+func (s *Store[T]) Drain(emit func(key, value []byte) error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.drain(emit)
+}
+
+// Commit makes the transaction's changes the committed state, with the checkpoint behind them. All of them must have
+// been drained: the database may be behind the changelog, and never ahead of it.
+//
+// They are written with those of other Commits in one batch, soon and in the background; Close writes what is left. A
+// crash loses what is not written, values and checkpoint alike. When such a write fails, the next Commit or Close says
+// so, the database holds what the last good write left, and the table is of no more use: close it.
+func (s *Store[T]) Commit(checkpoint int64) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case len(s.undo) > 0:
+		return errInRecord
+	case len(s.undrained) > 0:
+		return errUndrained
+	}
+	s.endLoops()
+	committed, err := s.behind.begin()
+	if err != nil {
+		s.err = err
+		return err
+	}
+	for _, e := range s.dirty {
+		committed.put(e.key, e.data)
+	}
+	s.behind.end(checkpoint)
+	s.settle(s.flat)
+	return nil
+}
+
+// Reset forgets everything uncommitted.
+func (s *Store[T]) Reset() {
+	s.endLoops()
+	s.changes.Reset()
+}
+
+// Restore writes entries of the changelog, and the checkpoint behind them, in one batch, past the cache. The batch is
+// held in memory: a few megabytes at a time is fastest.
+func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case len(s.dirty) > 0:
+		return errUnfinished
+	}
+	s.endLoops()
+	if s.err = s.behind.flush(); s.err != nil {
+		return s.err
+	}
+	s.batch.Reset()
+	for _, r := range entries {
+		s.key = append(append(s.key[:0], userPrefix), r.Key...)
+		if r.Value != nil {
+			s.batch.Put(s.key, r.Value)
+		} else {
+			s.batch.Delete(s.key)
+		}
+		if e := s.cache.entries[string(r.Key)]; e != nil {
+			s.cache.drop(e)
+		}
+	}
+	if s.err = s.db.write(&s.batch, checkpoint); s.err != nil {
+		return s.err
+	}
+	s.db.checkpoint = checkpoint
+	return nil
+}
+
+// Dump calls yield with every committed key and encoded value, in key order, until it returns false. The slices are
+// valid during the call only.
+func (s *Store[T]) Dump(yield func(key, value []byte) bool) error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.err = s.behind.flush(); s.err != nil {
+		return s.err
+	}
+	return s.fail(s.db.dump(yield))
+}
+
+func (d *database) dump(yield func(key, value []byte) bool) error {
+	it := d.iterate(span("", ""))
+	defer it.Release()
+	for it.Next() {
+		if !yield(it.Key()[1:], it.Value()) {
+			return nil
+		}
+	}
+	return d.classify("read", it.Error())
+}
+
+// Close gives up what is not committed, writes what is, and releases the database and its lock. Closing twice is allowed.
+func (s *Store[T]) Close() error {
+	if s.err == errClosed {
+		return nil
+	}
+	s.endLoops()
+	for _, l := range s.loops {
+		l.release()
+	}
+	s.changes.Reset()
+	s.err = errClosed
+	err := s.behind.close()
+	if closeErr := s.db.close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

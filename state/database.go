@@ -1,0 +1,240 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/iterator"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/syndtr/goleveldb/leveldb/util"
+	"go.uber.org/zap"
+)
+
+const defaultCacheBytes = 16 << 20
+
+// database is the LevelDB behind a store, with what this package keeps in it for itself.
+type database struct {
+	dir        string
+	files      *files
+	db         *leveldb.DB
+	lock       string    // the file that names this process, empty in tests without one
+	checkpoint int64     // -1: none
+	written    time.Time // when the checkpoint was, as found at opening; zero when unknown
+}
+
+// openDatabase opens the database of opts. A damaged one is set aside and a new one made in its place.
+func openDatabase(opts Options) (*database, error) {
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	d, err := tryOpen(opts)
+	var damage *CorruptError
+	if !errors.As(err, &damage) {
+		return d, err
+	}
+	opts.Log.Warn("a database is damaged, it is set aside and will be restored from the changelog", zap.Error(damage))
+	if _, err := SetAside(opts.Dir, opts.Log); err != nil {
+		return nil, err
+	}
+	return tryOpen(opts)
+}
+
+func tryOpen(opts Options) (*database, error) {
+	d := &database{dir: opts.Dir, checkpoint: -1}
+	if err := d.open(opts); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *database) open(opts Options) error {
+	open := opts.storage
+	if open == nil {
+		open = func(dir string) (storage.Storage, error) { return storage.OpenFile(dir, false) }
+	}
+	disk, err := open(d.dir)
+	if err != nil {
+		return d.lockedOr("open", err)
+	}
+	d.files = newFiles(disk, opts.Log)
+	if opts.storage == nil {
+		d.lock = filepath.Join(d.dir, "LOCK")
+		writePID(d.lock)
+	}
+	if d.db, err = leveldb.Open(d.files, levelOptions(opts)); err != nil {
+		return d.classify("open", err)
+	}
+	return d.readMeta(opts)
+}
+
+// strictness is everything but skipping damage: files lets through no damaged journal anyway.
+const strictness = opt.StrictAll
+
+func (o Options) cacheBytes() int64 {
+	if o.CacheBytes <= 0 {
+		return defaultCacheBytes
+	}
+	return o.CacheBytes
+}
+
+// levelOptions make everything that LevelDB keeps in memory a share of the cache's size: an instance has many tables.
+// Tables and manifest are synced when they are written, in the background, the journal is not.
+func levelOptions(opts Options) *opt.Options {
+	size := opts.cacheBytes()
+	o := &opt.Options{
+		WriteBuffer:                  int(min(max(size/8, 1<<20), 8<<20)),
+		BlockCacheCapacity:           int(min(max(size/4, 1<<20), 8<<20)),
+		OpenFilesCacheCapacity:       64,
+		Strict:                       strictness,
+		NoWriteMerge:                 true,
+		DisableLargeBatchTransaction: true,
+	}
+	if opts.tune != nil {
+		opts.tune(o)
+	}
+	return o
+}
+
+// readMeta checks the stamp, and writes it into a new database.
+func (d *database) readMeta(opts Options) error {
+	data, stamped, err := d.get(stampKey)
+	if err != nil {
+		return err
+	}
+	if !stamped {
+		if err := d.mustBeEmpty(); err != nil {
+			return err
+		}
+		return d.writeStamp(opts.TopicID)
+	}
+	have, err := d.parseStamp(data)
+	switch {
+	case err != nil:
+		return err
+	case have.topicID == "" && opts.TopicID != "":
+		if err := d.writeStamp(opts.TopicID); err != nil {
+			return err
+		}
+	case opts.TopicID != "" && have.topicID != opts.TopicID:
+		return &TopicChangedError{d.dir, have.topicID, opts.TopicID}
+	}
+	return d.readCheckpoint()
+}
+
+func (d *database) parseStamp(data []byte) (stamp, error) {
+	have, err := parseStamp(data)
+	switch {
+	case err != nil:
+		return have, &CorruptError{d.dir, err}
+	case have.format > format:
+		return have, &FormatError{d.dir, have.format, format}
+	}
+	return have, nil
+}
+
+func (d *database) readCheckpoint() error {
+	data, ok, err := d.get(checkpointKey)
+	if err != nil || !ok {
+		return err
+	}
+	if d.checkpoint, err = parseCheckpoint(data); err != nil {
+		d.checkpoint = -1
+		return &CorruptError{d.dir, err}
+	}
+	data, _, err = d.get(writtenKey)
+	d.written = parseTime(data)
+	return err
+}
+
+// mustBeEmpty refuses a database without a stamp that holds something: the stamp is the first thing ever written, so
+// its beginning is lost, or it was never one of ours.
+func (d *database) mustBeEmpty() error {
+	it := d.db.NewIterator(nil, nil)
+	defer it.Release()
+	if it.First() {
+		return &CorruptError{d.dir, errors.New("it holds keys and no stamp")}
+	}
+	return d.classify("read", it.Error())
+}
+
+func (d *database) writeStamp(topicID string) error {
+	return d.classify("write to", d.db.Put(stampKey, stamp{format, topicID}.encode(), nil))
+}
+
+func (d *database) get(key []byte) (value []byte, ok bool, err error) {
+	value, err = d.db.Get(key, nil)
+	if err == leveldb.ErrNotFound {
+		return nil, false, nil
+	}
+	return value, err == nil, d.classify("read", err)
+}
+
+func (d *database) iterate(r *util.Range) iterator.Iterator { return d.db.NewIterator(r, nil) }
+
+// write writes a batch with a checkpoint, as a whole or not at all.
+func (d *database) write(batch *leveldb.Batch, checkpoint int64) error {
+	batch.Put(checkpointKey, encodeCheckpoint(checkpoint))
+	batch.Put(writtenKey, encodeTime(time.Now()))
+	return d.classify("write to", d.db.Write(batch, nil))
+}
+
+func (d *database) close() error {
+	if d.files == nil {
+		return nil
+	}
+	var err error
+	if d.db != nil {
+		err = d.db.Close()
+	}
+	if d.lock != "" {
+		_ = os.Truncate(d.lock, 0)
+	}
+	if closeErr := d.files.Close(); err == nil {
+		err = closeErr
+	}
+	return d.classify("close", err)
+}
+
+// classify says what an error of LevelDB is.
+func (d *database) classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if isCorrupt(err) {
+		return &CorruptError{d.dir, err}
+	}
+	if cause := d.files.failed(); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w (at first: %w)", err, cause)
+	}
+	return fmt.Errorf("%s the database in %s: %w%s", op, d.dir, err, remedy(err))
+}
+
+func (d *database) lockedOr(op string, err error) error {
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked) {
+		return &LockedError{d.dir, readPID(filepath.Join(d.dir, "LOCK"))}
+	}
+	return fmt.Errorf("%s the database in %s: %w%s", op, d.dir, err, remedy(err))
+}
+
+// writePID leaves the process id in a lock file, for the text of somebody else's LockedError. Nothing depends on it.
+func writePID(file string) {
+	_ = os.WriteFile(file, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+}
+
+func readPID(file string) int {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(data)))
+	return pid
+}

@@ -1,0 +1,13 @@
+// Package state keeps the keyed state of a topology: one LevelDB database for each store and partition, with a cache of
+// values in front of it.
+//
+// A Store is the typed table that a node reads and writes. To the engine it is a Table, which takes changes from a
+// record into a transaction and from there into the database: values and changelog offset in one batch, so that they
+// always agree. Batches are written about once a second and not synced, for the changelog is what makes state durable;
+// after a crash the database holds what some earlier Commit left, whole, and says at which offset to go on.
+//
+// Damage is told from other failures. A damaged database is set aside and restored from the changelog; a full disk, a
+// folder without rights or one that another process holds is an error for the operator, and changes nothing.
+//
+// The package knows nothing of Kafka. Reading the changelog back is the engine's work.
+package state

@@ -1,0 +1,164 @@
+package state
+
+import (
+	"iter"
+
+	"github.com/syndtr/goleveldb/leveldb/iterator"
+	"github.com/syndtr/goleveldb/leveldb/util"
+)
+
+// Range loops over the keys from from (included) to to (excluded) in the order of their bytes; an empty to means to the
+// end. It sees uncommitted changes.
+//
+// The store may be changed within the loop. The loop visits the keys that exist when it begins and still exist when it
+// comes to them, each with the value that it has then. A key that comes into being within the loop, also one that is
+// deleted and set again, is not visited.
+//
+// An error ends the loop and is given to fail: that of a value that cannot be decoded, of the database, or ErrStaleLoop.
+func (s *Store[T]) Range(from, to string, fail func(error)) iter.Seq2[string, T] {
+	return s.loop(span(from, to), fail)
+}
+
+// Prefix loops over the keys that begin with prefix. All else is as with Range.
+func (s *Store[T]) Prefix(prefix string, fail func(error)) iter.Seq2[string, T] {
+	return s.loop(prefixSpan(prefix), fail)
+}
+
+func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
+	return func(yield func(string, T) bool) {
+		if s.err != nil {
+			fail(s.err)
+			return
+		}
+		if empty(r) {
+			return
+		}
+		// What is committed and not written yet would be missing in the database.
+		if s.err = s.behind.flush(); s.err != nil {
+			fail(s.err)
+			return
+		}
+		l := s.begin(r)
+		defer s.end(l)
+		for l.next() {
+			key, value, ok, err := s.visit(l)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if ok && !yield(key, value) {
+				return
+			}
+			if l.stale {
+				fail(ErrStaleLoop)
+				return
+			}
+		}
+		if err := s.db.classify("iterate", l.stored.Error()); err != nil {
+			fail(s.fail(err))
+		}
+	}
+}
+
+// loop merges the keys of the database with the dirty ones.
+type loop struct {
+	stored, changed     iterator.Iterator
+	hasStored, hasDirty bool
+	atStored, atDirty   bool // which of the two the present key comes from
+	started             bool
+	start               uint64 // the store's clock when the loop began
+	stale               bool
+}
+
+func (s *Store[T]) begin(r *util.Range) *loop {
+	if s.order == nil {
+		s.order = newOrder()
+		for _, e := range s.dirty {
+			s.order.insert(e.key)
+		}
+	}
+	l := &loop{stored: s.db.iterate(r), changed: s.order.iterate(r), start: s.now}
+	s.loops = append(s.loops, l)
+	return l
+}
+
+func (s *Store[T]) end(l *loop) {
+	for i, other := range s.loops {
+		if other == l {
+			s.loops = append(s.loops[:i], s.loops[i+1:]...)
+			break
+		}
+	}
+	l.release()
+}
+
+func (l *loop) release() {
+	l.stored.Release()
+	l.changed.Release()
+}
+
+// next goes to the next key that either has.
+func (l *loop) next() bool {
+	if !l.started || l.atStored {
+		l.hasStored = l.stored.Next()
+	}
+	if !l.started || l.atDirty {
+		l.hasDirty = l.changed.Next()
+	}
+	l.started = true
+	order := 0
+	switch {
+	case !l.hasStored && !l.hasDirty:
+		return false
+	case !l.hasDirty:
+		order = -1
+	case !l.hasStored:
+		order = 1
+	default:
+		order = compare(l.stored.Key(), l.changed.Key())
+	}
+	l.atStored, l.atDirty = order <= 0, order >= 0
+	return true
+}
+
+// visit returns the value of the loop's present key; ok is false when the loop is to pass it over.
+func (s *Store[T]) visit(l *loop) (key string, value T, ok bool, err error) {
+	at := l.changed
+	if l.atStored {
+		at = l.stored
+	}
+	key = string(at.Key()[1:])
+	e := s.cache.entries[key]
+	if e == nil {
+		// A dirty entry that was undone within the loop is gone.
+		if !l.atStored {
+			return key, value, false, nil
+		}
+		return s.parsed(key, l.stored.Value())
+	}
+	switch {
+	case e.state&exists == 0:
+		return key, value, false, nil
+	case e.born > l.start && !(e.state&blind != 0 && l.atStored):
+		return key, value, false, nil
+	case s.flat:
+		return key, e.value, true, nil
+	}
+	return s.parsed(key, e.data)
+}
+
+func (s *Store[T]) parsed(key string, data []byte) (string, T, bool, error) {
+	value, err := s.codec.Parse(data)
+	if err != nil {
+		return key, value, false, s.undecodable(key, err)
+	}
+	return key, value, true, nil
+}
+
+// endLoops ends the loops that are still open when the transaction ends: what they read from is no longer true. Such a
+// loop is one that iter.Pull keeps open.
+func (s *Store[T]) endLoops() {
+	for _, l := range s.loops {
+		l.stale = true
+	}
+}

@@ -1,0 +1,170 @@
+package state
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/weirstream/weir/codecs"
+)
+
+// Store is a table of values of one type. Its methods are called from one goroutine.
+//
+// After an error of the database every further call returns it, and Err does, until the database is opened anew.
+type Store[T any] struct {
+	db     *database
+	behind *behind
+	codec  codecs.Codec[T]
+	flat   bool
+	changes[T]
+	max   int           // bytes of the largest key and value, 0 for no bound
+	key   []byte        // scratch for keys of the database
+	batch leveldb.Batch // of Restore
+	err   error         // what ended the use of the table
+}
+
+// Open opens the database of a store at one partition, and makes it when it is absent.
+//
+// The codec must give back what it was given: whether a Get is answered from the cache or from the database, the value
+// is to be the same. A damaged database is set aside, and a new one takes its place: it has no checkpoint. Other
+// errors are *TopicChangedError, *LockedError, *FormatError, and those of the file system with what to do about them.
+func Open[T any](opts Options, codec codecs.Codec[T]) (*Store[T], error) {
+	db, err := openDatabase(opts)
+	if err != nil {
+		return nil, err
+	}
+	limit := opts.cacheBytes()
+	return &Store[T]{
+		db:      db,
+		behind:  newBehind(db, int(min(max(limit/4, 256<<10), 8<<20))),
+		codec:   codec,
+		max:     opts.MaxRecordBytes,
+		flat:    flat(reflect.TypeFor[T]()),
+		changes: changes[T]{cache: newCache[T](limit)},
+	}, nil
+}
+
+// Get returns the value of a key. The value is the caller's own: changing what it refers to does not change the store.
+func (s *Store[T]) Get(key string) (value T, ok bool, err error) {
+	e := s.cache.find(key)
+	if e == nil {
+		if e, err = s.load(key); err != nil {
+			return value, false, err
+		}
+	} else if s.err != nil {
+		return value, false, s.err
+	}
+	e.state |= recent
+	if e.state&exists == 0 {
+		return value, false, nil
+	}
+	if s.flat {
+		return e.value, true, nil
+	}
+	if value, err = s.codec.Parse(e.data); err != nil {
+		return value, false, s.undecodable(key, err)
+	}
+	return value, true, nil
+}
+
+// load brings a key into the cache, absent ones too: most are set right after.
+func (s *Store[T]) load(key string) (*entry[T], error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	data, ok, err := s.stored(key)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	var value T
+	if ok && s.flat {
+		if value, err = s.codec.Parse(data); err != nil {
+			return nil, s.undecodable(key, err)
+		}
+	}
+	e := s.cache.add(key)
+	e.state = known | recent
+	if ok {
+		e.state |= exists
+		e.value = value
+		if !s.flat {
+			e.data = data
+		}
+	}
+	s.cache.clean(e, s.cache.weigh(e, len(data)))
+	s.cache.evict()
+	return e, nil
+}
+
+// stored is the committed value of a key, written or not.
+func (s *Store[T]) stored(key string) (data []byte, ok bool, err error) {
+	if data, ok = s.behind.get(key); ok {
+		return data, data != nil, nil
+	}
+	s.key = append(append(s.key[:0], userPrefix), key...)
+	return s.db.get(s.key)
+}
+
+func (s *Store[T]) undecodable(key string, err error) error {
+	return &UndecodableError{s.db.dir, key, err}
+}
+
+// Set gives a key a value. It encodes the value at once: the codec's error is the caller's, and the store is unchanged.
+func (s *Store[T]) Set(key string, value T) error {
+	if s.err != nil {
+		return s.err
+	}
+	data, err := s.codec.Append(s.arena.Tail(), value)
+	if err != nil {
+		return fmt.Errorf("encode the value of key %q: %w", key, err)
+	}
+	if s.max > 0 && len(key)+len(data) > s.max {
+		return fmt.Errorf("the value of key %q has %d bytes encoded, and its changelog takes %d with the key: "+
+			"make it smaller, or raise max.message.bytes of the changelog", key, len(data), s.max)
+	}
+	e := s.change(key)
+	if e.state&exists == 0 {
+		s.now++
+		e.born = s.now
+		if e.state&known == 0 {
+			e.state |= blind
+		} else {
+			e.state &^= blind
+		}
+	}
+	e.state |= exists | known
+	if s.flat {
+		e.value = value
+	}
+	s.replace(e, s.arena.Take(data))
+	return nil
+}
+
+// Delete takes a key out. Deleting an absent key is no error, and is written to the changelog all the same.
+func (s *Store[T]) Delete(key string) error {
+	if s.err != nil {
+		return s.err
+	}
+	e := s.change(key)
+	var none T
+	e.value = none
+	e.state = e.state&^(exists|blind) | known
+	s.replace(e, nil)
+	return nil
+}
+
+// fail remembers what ended the use of the table: after an error of the database nothing it says can be trusted.
+func (s *Store[T]) fail(err error) error {
+	if err != nil {
+		s.err = err
+	}
+	return err
+}
+
+// Err is the error of the database that ended the use of the table, or nil. It knows of writes in the background too.
+func (s *Store[T]) Err() error {
+	if s.err == nil {
+		s.err = s.behind.failed()
+	}
+	return s.err
+}

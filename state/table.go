@@ -1,0 +1,76 @@
+package state
+
+import (
+	"time"
+
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+	"go.uber.org/zap"
+)
+
+// Options say where a store's database is and how it is kept.
+type Options struct {
+	// Dir is the folder of the database: one store at one partition. Made when absent.
+	Dir string
+	// TopicID is the id of the changelog topic behind the store. It is stamped into a new database; a database that
+	// carries another id is refused with a *TopicChangedError. Empty: not checked.
+	TopicID string
+	// CacheBytes bounds the decoded values kept in memory, committed ones only: uncommitted changes stay until Commit
+	// or Reset, and Pending tells the caller when it is time. What else the table needs (committed changes that are not
+	// written yet, LevelDB's buffers) is sized by it too, and is about as much again when the table is busy.
+	// Default 16 MiB.
+	CacheBytes int64
+	// MaxRecordBytes bounds the key and encoded value of one Set together, so that the change is sure to fit into the
+	// changelog: a larger one is an error of the Set. 0: no bound.
+	MaxRecordBytes int
+	// Log defaults to none.
+	Log *zap.Logger
+
+	// For tests: files that fail, and settings of LevelDB under which things happen sooner.
+	storage func(dir string) (storage.Storage, error)
+	tune    func(*opt.Options)
+}
+
+// Entry is a key with its encoded value as they stand in a changelog. A nil Value deletes the key.
+type Entry struct{ Key, Value []byte }
+
+// Table is a store as the engine sees it, without its type. All calls come from one goroutine.
+//
+// A change is first part of a record (until Keep; Undo takes it back), then of a transaction (until Commit; Reset
+// takes it back), then in the database. The database never holds a change that was not committed.
+type Table interface {
+	// Checkpoint is the changelog offset up to which the table holds committed data; ok is false for a new one. After a
+	// crash it is one that an earlier Commit gave, and the database holds what was committed up to there.
+	Checkpoint() (offset int64, ok bool)
+	// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown. A
+	// changelog forgets deletions some time after it was compacted: what was written long before is no base to restore on.
+	Written() time.Time
+	// Mark names the present point in the record's changes; Undo takes back every change made since that point.
+	Mark() int
+	Undo(mark int)
+	// Keep makes the record's changes part of the transaction; they cannot be undone one by one any more.
+	Keep()
+	// Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in
+	// the order of their first change. key and value belong to the callee and are not written to again; value is nil
+	// for a deletion. What is changed later is handed out again by the next Drain.
+	Drain(emit func(key, value []byte) error) error
+	// Undrained is the size in bytes of what Drain would hand out; Pending of everything uncommitted.
+	Undrained() int
+	Pending() int
+	// Commit makes the transaction's changes, which must all have been drained, the committed state, with the checkpoint
+	// behind them. They reach the database in one batch with those of other Commits, within about a second and in the
+	// background. An error, which may be that of an earlier Commit's write, is final for the table; the database then
+	// holds what an earlier Commit left, whole.
+	Commit(checkpoint int64) error
+	// Reset forgets everything uncommitted.
+	Reset()
+	// Restore writes entries of the changelog, and the checkpoint behind them, in one batch, past the cache.
+	Restore(entries []Entry, checkpoint int64) error
+	// Dump calls yield with every committed key and encoded value, in key order, until it returns false.
+	Dump(yield func(key, value []byte) bool) error
+	// Err is the error of the database that ended the use of the table, or nil. It tells a failure of the store from one
+	// of a record, such as a value that cannot be encoded.
+	Err() error
+	// Close gives up what is not committed, writes what is, and releases the database and its lock.
+	Close() error
+}
