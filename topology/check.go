@@ -1,0 +1,176 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// CheckError lists every mistake of a topology.
+type CheckError struct {
+	Topology string
+	Mistakes []Mistake
+}
+
+func (e *CheckError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "topology %q cannot run:", e.Topology)
+	for _, m := range e.Mistakes {
+		b.WriteString("\n  - ")
+		b.WriteString(m.String())
+	}
+	return b.String()
+}
+
+// Mistake is one thing that is wrong with a topology.
+type Mistake struct {
+	Node string // the node, or several, comma-separated; empty when it is the topology itself
+	What string // what is wrong, as it goes on behind the name
+	Do   string // the way out
+}
+
+func (m Mistake) String() string {
+	subject := "the topology"
+	switch {
+	case strings.Contains(m.Node, ", "):
+		subject = "nodes " + m.Node
+	case m.Node != "":
+		subject = "node " + m.Node
+	}
+	return fmt.Sprintf("%s: %s; %s", subject, m.What, m.Do)
+}
+
+// Check returns nil, or a *CheckError with every mistake of the topology.
+func (t *Topology) Check() error {
+	if t == nil {
+		return &CheckError{Mistakes: []Mistake{{What: "is nil", Do: "make it with Define"}}}
+	}
+	c := &checker{Topology: t, mistakes: slices.Clone(t.mistakes)}
+	c.name()
+	c.nodes()
+	c.handles()
+	c.edges()
+	c.stores()
+	c.loops()
+	c.topics()
+	if len(c.mistakes) == 0 {
+		return nil
+	}
+	return &CheckError{Topology: t.name, Mistakes: c.mistakes}
+}
+
+// checker collects the mistakes of a topology.
+type checker struct {
+	*Topology
+	mistakes []Mistake
+}
+
+func (c *checker) mistake(nodes []string, do, what string, args ...any) {
+	c.add(Mistake{Node: strings.Join(nodes, ", "), What: fmt.Sprintf(what, args...), Do: do})
+}
+
+// add adds a mistake that is not there yet: some are found once for each thing that leads to them.
+func (c *checker) add(m Mistake) {
+	if !slices.Contains(c.mistakes, m) {
+		c.mistakes = append(c.mistakes, m)
+	}
+}
+
+const (
+	doName = "use up to 249 letters, digits, '.', '_' and '-'"
+	doOnce = "declare it once and share the handle, or give one another name"
+)
+
+func (c *checker) name() {
+	if problem := illegal(c.Topology.name); problem != "" {
+		c.mistake(nil, doName, "its name %s", problem)
+	}
+	if len(c.Topology.nodes) == 0 {
+		c.mistake(nil, "give Define at least one Node", "has no nodes")
+	}
+}
+
+// nodes checks each node by itself.
+func (c *checker) nodes() {
+	count := map[string]int{}
+	for _, n := range c.Topology.nodes {
+		count[n.name]++
+		if problem := illegal(n.name); problem != "" {
+			c.mistake([]string{fmt.Sprintf("%q", n.name)}, doName, "its name %s", problem)
+		}
+		if count[n.name] == 2 {
+			c.mistake([]string{n.name}, "give each node its own name", "another node has the same name")
+		}
+		for _, m := range n.mistakes {
+			c.add(m)
+		}
+		c.parts(n)
+	}
+}
+
+func (c *checker) parts(n *node) {
+	at := []string{n.name}
+	if len(n.reads) == 0 && !slices.ContainsFunc(n.mistakes, func(m Mistake) bool { return m.What == readsNil }) {
+		c.mistake(at, "give it an On", "reads nothing")
+	}
+	for _, o := range repeated(inputs(n)) {
+		c.mistake(at, "merge the two functions, or make two nodes", "has two Ons for %s", OutputName(o))
+	}
+	for _, s := range repeated(n.stores) {
+		c.mistake(at, "list it once", "lists store %s twice", s.Name)
+	}
+	for _, o := range repeated(n.outputs) {
+		c.mistake(at, "list it once", "lists %s twice in Emits", OutputName(o))
+	}
+	if len(n.retries) > 1 {
+		c.mistake(at, "keep one", "has %d Retry parts", len(n.retries))
+	}
+	for _, b := range n.retries {
+		c.backoff(at, b)
+	}
+	if len(n.dead) > 1 {
+		c.mistake(at, "keep one", "has %d DeadLetter parts", len(n.dead))
+	}
+	for _, topic := range n.dead {
+		if problem := illegal(topic); problem != "" {
+			c.mistake(at, doName+", or leave DeadLetter out for <input>.dlq", "its dead letter topic %q %s", topic, problem)
+		}
+	}
+}
+
+func (c *checker) backoff(at []string, b Backoff) {
+	const longest = 24 * time.Hour
+	switch {
+	case b.Attempts < 0:
+		c.mistake(at, "use 1 for a single try, 0 for the default", "its Backoff has %d Attempts", b.Attempts)
+	case b.First < 0 || b.Max < 0:
+		c.mistake(at, "use 0 for the default", "its Backoff has a time below 0")
+	case b.Max > 0 && b.First > b.Max:
+		c.mistake(at, "make Max the longer one", "its Backoff begins with %v, above its Max of %v", b.First, b.Max)
+	case b.First > longest || b.Max > longest:
+		c.mistake(at, "stay below "+longest.String()+": the partition waits meanwhile",
+			"its Backoff waits for %v", max(b.First, b.Max))
+	}
+}
+
+// inputs lists what a node reads.
+func inputs(n *node) []Output {
+	var in []Output
+	for _, h := range n.reads {
+		in = append(in, h.input())
+	}
+	return in
+}
+
+// repeated lists what is more than once in list, once each.
+func repeated[E comparable](list []E) []E {
+	count := map[E]int{}
+	var twice []E
+	for _, e := range list {
+		if count[e]++; count[e] == 2 {
+			twice = append(twice, e)
+		}
+	}
+	return twice
+}

@@ -1,0 +1,265 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// handle is a declared stream, edge or store with the nodes that know it.
+type handle struct {
+	kind, name, typ string
+	decl            any // *StreamDecl, *EdgeDecl or *StoreDecl
+	readers         []string
+	writers         []string
+}
+
+// users are the nodes that know the handle, in the order of declaration.
+func (h *handle) users(order []*node) []string {
+	var users []string
+	for _, n := range order {
+		if (slices.Contains(h.readers, n.name) || slices.Contains(h.writers, n.name)) && !slices.Contains(users, n.name) {
+			users = append(users, n.name)
+		}
+	}
+	return users
+}
+
+// collect lists the handles of the topology in the order in which nodes mention them.
+func (c *checker) collect() []*handle {
+	var all []*handle
+	at := map[any]*handle{}
+	get := func(decl any) *handle {
+		if h := at[decl]; h != nil {
+			return h
+		}
+		h := &handle{decl: decl}
+		switch d := decl.(type) {
+		case *StreamDecl:
+			h.kind, h.name, h.typ = "stream", d.Name, d.Type
+		case *EdgeDecl:
+			h.kind, h.name, h.typ = "edge", d.Name, d.Type
+		case *StoreDecl:
+			h.kind, h.name, h.typ = "store", d.Name, d.Type
+		}
+		at[decl] = h
+		all = append(all, h)
+		return h
+	}
+	for _, n := range c.Topology.nodes {
+		for _, r := range n.reads {
+			h := get(r.input())
+			h.readers = append(h.readers, n.name)
+		}
+		for _, s := range n.stores {
+			h := get(s)
+			h.readers = append(h.readers, n.name)
+		}
+		for _, o := range n.outputs {
+			h := get(o)
+			h.writers = append(h.writers, n.name)
+		}
+	}
+	return all
+}
+
+// handles checks streams, edges and stores by themselves, and their names against each other.
+func (c *checker) handles() {
+	seen := map[string]*handle{}
+	for _, h := range c.collect() {
+		users := h.users(c.Topology.nodes)
+		if problem := illegal(h.name); problem != "" {
+			c.mistake(users, doName, "the name of %s %q %s", h.kind, h.name, problem)
+			continue
+		}
+		switch d := h.decl.(type) {
+		case *StreamDecl:
+			c.stream(users, d)
+		case *StoreDecl:
+			if d.noCodec {
+				c.mistake(users, "give Store a codec", "store %s has no codec", h.name)
+			}
+		}
+		// Streams and edges stand in the same places, so they share one space of names.
+		space := "store " + h.name
+		if h.kind != "store" {
+			space = "stream " + h.name
+		}
+		other := seen[space]
+		switch {
+		case other == nil:
+			seen[space] = h
+			continue
+		case other.kind != h.kind:
+			c.mistake(union(c.Topology.nodes, other, h), "give the edge another name",
+				"%s is the name of a stream and of an edge", h.name)
+		case other.typ != h.typ:
+			c.mistake(union(c.Topology.nodes, other, h), doOnce,
+				"%s %s is declared twice, with values of type %s and %s", h.kind, h.name, other.typ, h.typ)
+		default:
+			c.mistake(union(c.Topology.nodes, other, h), doOnce, "%s %s is declared twice", h.kind, h.name)
+		}
+	}
+}
+
+func (c *checker) stream(users []string, d *StreamDecl) {
+	if !d.Foreign && !eventName.MatchString(d.Name) {
+		c.mistake(users, "rename it, or declare the stream with Foreign() when others named the topic",
+			"stream %s is not named entity.event_type.vN", d.Name)
+	}
+	if d.noCodec {
+		c.mistake(users, "give Stream a codec", "stream %s has no codec", d.Name)
+	}
+	if d.Retention > 0 && d.Retention < time.Millisecond {
+		c.mistake(users, "keep records for a millisecond or more", "stream %s has a Retention of %v", d.Name, d.Retention)
+	}
+}
+
+func union(order []*node, a, b *handle) []string {
+	return (&handle{readers: append(slices.Clone(a.readers), b.readers...),
+		writers: append(slices.Clone(a.writers), b.writers...)}).users(order)
+}
+
+// edges checks that every edge has two ends.
+func (c *checker) edges() {
+	for _, h := range c.collect() {
+		if h.kind != "edge" {
+			continue
+		}
+		if len(h.readers) == 0 {
+			c.mistake(h.writers, "read it with On, or take it out of Emits", "nobody reads edge %s", h.name)
+		}
+		if len(h.writers) == 0 {
+			c.mistake(h.readers, "add it to the Emits of the node that feeds it", "nobody writes edge %s", h.name)
+		}
+	}
+}
+
+// stores checks that no store is in two sub-graphs: they are different tasks, on different goroutines or machines.
+func (c *checker) stores() {
+	in := map[*StoreDecl]int{}
+	users := map[*StoreDecl][]string{}
+	var shared []*StoreDecl
+	for i, nodes := range c.components() {
+		for _, n := range nodes {
+			for _, s := range n.stores {
+				if first, ok := in[s]; ok && first != i && !slices.Contains(shared, s) {
+					shared = append(shared, s)
+				}
+				in[s] = i
+				if !slices.Contains(users[s], n.name) {
+					users[s] = append(users[s], n.name)
+				}
+			}
+		}
+	}
+	for _, s := range shared {
+		c.mistake(users[s], "give each sub-graph its own store, or connect the nodes with an Edge",
+			"store %s is used by nodes that neither read the same stream nor are connected by an edge", s.Name)
+	}
+}
+
+func (c *checker) loops() {
+	for _, cycle := range c.cycles() {
+		var names []string
+		var path strings.Builder
+		for _, s := range cycle {
+			name := c.Topology.nodes[s.node].name
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+			fmt.Fprintf(&path, "%s -(%s)-> ", name, OutputName(s.via))
+		}
+		path.WriteString(c.Topology.nodes[cycle[0].node].name)
+		c.mistake(names, "break it: a record must not come back to a node that it has passed", "a cycle, %s", path.String())
+	}
+}
+
+// topics checks the topics that result: dead letters and changelogs have names that nobody has written down.
+func (c *checker) topics() {
+	p := c.plan()
+	role := map[string]Role{}
+	looks := map[string]string{}
+	for _, t := range p.Topics {
+		role[t.Name] = t.Role
+		if illegal(t.Name) != "" {
+			continue
+		}
+		if other, ok := looks[metricName(t.Name)]; ok {
+			c.mistake(p.touching(other, t.Name), "rename one",
+				"topics %s and %s differ only in '.' and '_', which Kafka refuses", other, t.Name)
+		}
+		looks[metricName(t.Name)] = t.Name
+	}
+	for _, g := range p.Subgraphs {
+		for _, n := range g.Nodes {
+			for _, dlq := range g.deadLetters(n) {
+				c.deadLetter(n, dlq, role[dlq])
+			}
+		}
+		for _, s := range g.Stores {
+			c.changelog(g, s, role[ChangelogName(p.Topology, s.Name)])
+		}
+	}
+}
+
+func (c *checker) deadLetter(n *NodeDecl, topic string, role Role) {
+	at := []string{n.Name}
+	if role != DeadLetterTopic {
+		c.mistake(at, "name another topic with DeadLetter", "its dead letter topic %s is also in use as %v", topic, role)
+		return
+	}
+	// Topics given with DeadLetter have been checked with their node; here it is the input's name and ".dlq".
+	if problem := illegal(topic); n.DeadLetter == "" && problem != "" && illegal(strings.TrimSuffix(topic, ".dlq")) == "" {
+		c.mistake(at, "name a shorter topic with DeadLetter", "its dead letter topic %s %s", topic, problem)
+	}
+}
+
+func (c *checker) changelog(g *Subgraph, s *StoreDecl, role Role) {
+	name := ChangelogName(c.Topology.name, s.Name)
+	var users []string
+	for _, n := range g.Users(s) {
+		users = append(users, n.Name)
+	}
+	if role != Changelog {
+		c.mistake(users, "give the store another name", "the changelog %s of store %s is also in use as %v", name, s.Name, role)
+		return
+	}
+	if problem := illegal(name); problem != "" && illegal(s.Name) == "" && illegal(c.Topology.name) == "" {
+		c.mistake(users, "shorten the name of the store or of the topology",
+			"the changelog %s of store %s %s", name, s.Name, problem)
+	}
+}
+
+// touching lists the nodes that read one of the topics or write to it.
+func (p *Plan) touching(topics ...string) []string {
+	var nodes []string
+	for _, g := range p.Subgraphs {
+		for _, n := range g.Nodes {
+			if slices.ContainsFunc(p.topicsOf(g, n), func(topic string) bool { return slices.Contains(topics, topic) }) {
+				nodes = append(nodes, n.Name)
+			}
+		}
+	}
+	return nodes
+}
+
+// topicsOf lists the topics that a node reads or writes to.
+func (p *Plan) topicsOf(g *Subgraph, n *NodeDecl) []string {
+	topics := g.deadLetters(n)
+	for _, h := range n.Reads {
+		if h.Stream != nil {
+			topics = append(topics, h.Stream.Name)
+		}
+	}
+	for _, o := range n.Outputs {
+		if s, ok := o.(*StreamDecl); ok {
+			topics = append(topics, s.Name)
+		}
+	}
+	for _, s := range n.Stores {
+		topics = append(topics, ChangelogName(p.Topology, s.Name))
+	}
+	return topics
+}

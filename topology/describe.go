@@ -1,0 +1,205 @@
+package topology
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Describe is the plan as text, for people.
+func (p *Plan) Describe() string {
+	var b strings.Builder
+	d := p.description()
+	fmt.Fprintf(&b, "topology %s\n", d.Topology)
+	for _, g := range d.Subgraphs {
+		fmt.Fprintf(&b, "\nsub-graph %d: one task for each partition of %s\n", g.Index, names(g.Inputs))
+		for _, n := range g.Nodes {
+			fmt.Fprintf(&b, "  node %s\n", n.Name)
+			for _, r := range n.Reads {
+				fmt.Fprintf(&b, "    on %s\n", r)
+			}
+			for _, s := range n.Uses {
+				fmt.Fprintf(&b, "    uses store %s\n", s)
+			}
+			for _, o := range n.Emits {
+				fmt.Fprintf(&b, "    emits to %s\n", o)
+			}
+			fmt.Fprintf(&b, "    tries %s, then dead letter to %s\n", n.Retry, strings.Join(n.DeadLetters, ", "))
+		}
+		for _, s := range g.Stores {
+			fmt.Fprintf(&b, "  store %s (%s), used by %s\n", s.Name, s.Type, strings.Join(s.Nodes, ", "))
+		}
+	}
+	b.WriteString("\ntopics\n")
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "  NAME\tROLE\tPARTITIONS\tCLEANUP\tRETENTION\n")
+	for _, t := range p.Topics {
+		partitions := "any number"
+		if t.PartitionsOf != "" {
+			partitions = "as " + t.PartitionsOf
+		}
+		role := t.Role.String()
+		if t.Role == Input && t.Written {
+			role += ", written here too"
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", t.Name, role, partitions, t.Cleanup, retention(t.Retention))
+	}
+	w.Flush()
+	return b.String()
+}
+
+// JSON is the plan for programs, indented.
+func (p *Plan) JSON() ([]byte, error) {
+	out, err := json.MarshalIndent(p.description(), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("describe topology %s: %w", p.Topology, err)
+	}
+	return append(out, '\n'), nil
+}
+
+// description is a plan in plain words. Its fields are what JSON promises: names are added and never change.
+type description struct {
+	Topology  string             `json:"topology"`
+	Subgraphs []subgraphIn       `json:"subgraphs"`
+	Topics    []topicDescription `json:"topics"`
+}
+
+type subgraphIn struct {
+	Index  int                `json:"index"`
+	Inputs []valueDescription `json:"inputs"`
+	Nodes  []nodeDescription  `json:"nodes"`
+	Stores []storeDescription `json:"stores"`
+}
+
+type nodeDescription struct {
+	Name        string             `json:"name"`
+	Reads       []valueDescription `json:"reads"`
+	Uses        []string           `json:"uses"`
+	Emits       []valueDescription `json:"emits"`
+	Retry       retryDescription   `json:"retry"`
+	DeadLetters []string           `json:"dead_letters"`
+}
+
+type valueDescription struct {
+	Kind string `json:"kind"` // stream or edge
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+func (v valueDescription) String() string { return fmt.Sprintf("%s %s (%s)", v.Kind, v.Name, v.Type) }
+
+type retryDescription struct {
+	Attempts int   `json:"attempts"`
+	First    int64 `json:"first_ms"`
+	Max      int64 `json:"max_ms"`
+}
+
+func (r retryDescription) String() string {
+	if r.Attempts == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times, %v to %v apart", r.Attempts,
+		time.Duration(r.First)*time.Millisecond, time.Duration(r.Max)*time.Millisecond)
+}
+
+type storeDescription struct {
+	Name      string   `json:"name"`
+	Type      string   `json:"type"`
+	Changelog string   `json:"changelog"`
+	Nodes     []string `json:"nodes"`
+}
+
+type topicDescription struct {
+	Name         string `json:"name"`
+	Role         string `json:"role"`
+	Store        string `json:"store,omitempty"`
+	PartitionsOf string `json:"partitions_of,omitempty"`
+	Written      bool   `json:"written"`
+	Cleanup      string `json:"cleanup"`
+	Retention    *int64 `json:"retention_ms"` // as in Kafka, -1 for ever; null for the broker's default
+}
+
+func (p *Plan) description() description {
+	d := description{Topology: p.Topology, Subgraphs: []subgraphIn{}, Topics: []topicDescription{}}
+	for _, g := range p.Subgraphs {
+		s := subgraphIn{Index: g.Index, Stores: []storeDescription{}}
+		for _, in := range g.Inputs {
+			s.Inputs = append(s.Inputs, describeOutput(in))
+		}
+		for _, n := range g.Nodes {
+			s.Nodes = append(s.Nodes, g.describeNode(n))
+		}
+		for _, store := range g.Stores {
+			sd := storeDescription{Name: store.Name, Type: store.Type, Changelog: ChangelogName(p.Topology, store.Name)}
+			for _, n := range g.Users(store) {
+				sd.Nodes = append(sd.Nodes, n.Name)
+			}
+			s.Stores = append(s.Stores, sd)
+		}
+		d.Subgraphs = append(d.Subgraphs, s)
+	}
+	for _, t := range p.Topics {
+		td := topicDescription{
+			Name: t.Name, Role: t.Role.String(), Store: t.Store, PartitionsOf: t.PartitionsOf, Written: t.Written,
+			Cleanup: t.Cleanup,
+		}
+		switch {
+		case t.Retention < 0:
+			td.Retention = new(int64(-1))
+		case t.Retention > 0:
+			td.Retention = new(t.Retention.Milliseconds())
+		}
+		d.Topics = append(d.Topics, td)
+	}
+	return d
+}
+
+func (g *Subgraph) describeNode(n *NodeDecl) nodeDescription {
+	d := nodeDescription{
+		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: g.deadLetters(n),
+		Retry: retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
+	}
+	for _, h := range n.Reads {
+		d.Reads = append(d.Reads, describeOutput(h.input()))
+	}
+	for _, s := range n.Stores {
+		d.Uses = append(d.Uses, s.Name)
+	}
+	for _, o := range n.Outputs {
+		d.Emits = append(d.Emits, describeOutput(o))
+	}
+	return d
+}
+
+func describeOutput(o Output) valueDescription {
+	switch d := o.(type) {
+	case *EdgeDecl:
+		return valueDescription{"edge", d.Name, d.Type}
+	case *StreamDecl:
+		return valueDescription{"stream", d.Name, d.Type}
+	}
+	return valueDescription{}
+}
+
+func names(values []valueDescription) string {
+	var names []string
+	for _, v := range values {
+		names = append(names, v.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func retention(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == 0:
+		return "broker's default"
+	case d < 0:
+		return "for ever"
+	case d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
+}

@@ -1,0 +1,15 @@
+// Package topology declares a graph of streams, stores and nodes, and checks it before anything runs.
+//
+// What a program works with is declared once, as handles that carry their type: [Stream], [Edge] and [Store]. A handle is
+// also the way to use the thing from within a node. A [Node] is a function with what it reads and writes: what a node
+// reads is [On] or [Uses], what it writes is [Emits] or [Uses]. [Define] puts nodes together; it never fails, so that
+// topologies can be package variables. [Topology.Check] reports every mistake at once, and [Topology.Plan], which every
+// engine starts from, checks first. A Plan prints itself as text, JSON, Mermaid and DOT, in a stable order.
+//
+// A node ends a record by what it returns: nil when it is processed, [Context.Drop] when it is left out, [Reject] when
+// no repetition will help, [Fatal] when the program must not go on; any other error is tried again. Effects of a record
+// (Emit, Set, Delete) are staged, and become real together with its offset, or not at all.
+//
+// Handles and contexts belong to one call of one node at a time. No call of this package panics or blocks, and the
+// package knows no Kafka client.
+package topology

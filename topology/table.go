@@ -1,0 +1,71 @@
+package topology
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/weirstream/weir/state"
+)
+
+// open opens the store's database at one partition.
+func (s *StoreOf[T]) open(o state.Options) (state.Table, error) {
+	t, err := state.Open[T](o, s.codec)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// table is the store at the task's partition, with its type, so that values are not boxed. An error has failed the
+// record already.
+func (s *StoreOf[T]) table(ctx Context) (*state.Store[T], error) {
+	run := ctx.runtime()
+	if s == nil {
+		run.Fail(errNilStore)
+		return nil, errNilStore
+	}
+	t, err := run.Table(&s.decl)
+	if err != nil {
+		run.Fail(err)
+		return nil, err
+	}
+	own, ok := t.(*state.Store[T])
+	if !ok {
+		// Whoever replaces StoreDecl.Open may put something around the table, to watch the engine or to fail it.
+		if around, wraps := t.(interface{ Unwrap() state.Table }); wraps {
+			own, ok = around.Unwrap().(*state.Store[T])
+		}
+	}
+	if !ok || own == nil {
+		err := fmt.Errorf("store %s is a %T, which does not hold values of type %s", s.decl.Name, t, s.decl.Type)
+		run.Fail(err)
+		return nil, err
+	}
+	return own, nil
+}
+
+// Range iterates over the keys from from (included) to to (excluded) in the order of their bytes; an empty to means to
+// the end. It sees the changes of the record so far. The store may be changed meanwhile: the loop visits the keys that
+// were there when it began and are there when it comes to them. An error ends the loop and fails the record.
+func (s *StoreOf[T]) Range(ctx Context, from, to string) iter.Seq2[string, T] {
+	t, err := s.table(ctx)
+	if err != nil {
+		return nothing[T]
+	}
+	return t.Range(from, to, s.iterationFailed(ctx))
+}
+
+// Prefix iterates over the keys that begin with prefix. It is Range otherwise.
+func (s *StoreOf[T]) Prefix(ctx Context, prefix string) iter.Seq2[string, T] {
+	t, err := s.table(ctx)
+	if err != nil {
+		return nothing[T]
+	}
+	return t.Prefix(prefix, s.iterationFailed(ctx))
+}
+
+func (s *StoreOf[T]) iterationFailed(ctx Context) func(error) {
+	return func(err error) { ctx.runtime().Fail(fmt.Errorf("iterate over store %s: %w", s.decl.Name, err)) }
+}
+
+func nothing[T any](func(string, T) bool) {}

@@ -1,0 +1,111 @@
+package topology
+
+import (
+	"slices"
+	"time"
+)
+
+// deadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
+const deadLetterRetention = 30 * 24 * time.Hour
+
+func (r Role) String() string {
+	switch r {
+	case Input:
+		return "input"
+	case OutputTopic:
+		return "output"
+	case DeadLetterTopic:
+		return "dead letter"
+	case Changelog:
+		return "changelog"
+	}
+	return "unknown"
+}
+
+// ChangelogName is the topic behind a store of a topology.
+func ChangelogName(topology, store string) string { return topology + "-" + store + "-changelog" }
+
+// topics lists every topic of the plan once: inputs, outputs, dead letters, changelogs, each in the order of declaration.
+func (p *Plan) topics() []Topic {
+	var topics []Topic
+	at := map[string]int{}
+	add := func(t Topic) {
+		if i, ok := at[t.Name]; ok {
+			topics[i].Written = topics[i].Written || t.Role == OutputTopic
+			return
+		}
+		at[t.Name] = len(topics)
+		topics = append(topics, t)
+	}
+	for _, g := range p.Subgraphs {
+		for i, in := range g.Inputs {
+			t := Topic{Name: in.Name, Role: Input, Cleanup: "delete", Retention: in.Retention}
+			if i > 0 {
+				t.PartitionsOf = g.Inputs[0].Name
+			}
+			add(t)
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, n := range g.Nodes {
+			for _, o := range n.Outputs {
+				if s, ok := o.(*StreamDecl); ok {
+					add(Topic{Name: s.Name, Role: OutputTopic, Written: true, Cleanup: "delete", Retention: s.Retention})
+				}
+			}
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			for _, n := range g.reached(in) {
+				add(Topic{Name: n.DeadLetterFor(in.Name), Role: DeadLetterTopic, Written: true,
+					Cleanup: "delete", Retention: deadLetterRetention})
+			}
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, s := range g.Stores {
+			t := Topic{Name: ChangelogName(p.Topology, s.Name), Role: Changelog, Store: s.Name, Written: true,
+				Cleanup: "compact", Retention: -1}
+			if len(g.Inputs) > 0 {
+				t.PartitionsOf = g.Inputs[0].Name
+			}
+			add(t)
+		}
+	}
+	return topics
+}
+
+// reached lists the nodes in which a record of the input may fail: those that read it, and those behind their edges.
+func (g *Subgraph) reached(in *StreamDecl) []*NodeDecl {
+	reached := map[Output]bool{in: true}
+	var nodes []*NodeDecl
+	for grown := true; grown; {
+		grown = false
+		for _, n := range g.Nodes {
+			if slices.Contains(nodes, n) || !slices.ContainsFunc(n.Reads, func(h Handler) bool { return reached[h.input()] }) {
+				continue
+			}
+			grown = true
+			nodes = append(nodes, n)
+			for _, o := range n.Outputs {
+				if _, ok := o.(*EdgeDecl); ok {
+					reached[o] = true
+				}
+			}
+		}
+	}
+	return nodes
+}
+
+// deadLetters lists the topics to which records go that fail in a node of the sub-graph: one, unless the node takes the
+// default and records of several inputs reach it.
+func (g *Subgraph) deadLetters(n *NodeDecl) []string {
+	var topics []string
+	for _, in := range g.Inputs {
+		if topic := n.DeadLetterFor(in.Name); slices.Contains(g.reached(in), n) && !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}

@@ -1,0 +1,145 @@
+// Package topologytest runs a topology's nodes in a test, without Kafka: one record at a time, on real stores in a
+// temporary folder.
+//
+// The rules are the engine's: what a node did that then dropped or failed the record is taken back, edges are followed
+// after the node has returned, and a handle that the node did not declare fails the record. There is one partition, no
+// repetition after an error, and what is emitted to a stream is handed to the test, not to its readers.
+package topologytest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// Driver is a topology under test. It belongs to the test's goroutine.
+type Driver struct {
+	t      testing.TB
+	plan   *topology.Plan
+	tables map[*topology.StoreDecl]state.Table
+	offset int64
+	now    time.Time
+}
+
+// New checks the topology and opens its stores, which live as long as the test.
+func New(t testing.TB, graph *topology.Topology) *Driver {
+	t.Helper()
+	plan, err := graph.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Driver{t: t, plan: plan, tables: map[*topology.StoreDecl]state.Table{}, now: time.Now()}
+	for _, g := range plan.Subgraphs {
+		for _, s := range g.Stores {
+			table, err := s.Open(state.Options{Dir: t.TempDir()})
+			if err != nil {
+				t.Fatalf("open store %s: %v", s.Name, err)
+			}
+			t.Cleanup(func() {
+				if err := table.Close(); err != nil {
+					t.Errorf("close store %s: %v", s.Name, err)
+				}
+			})
+			d.tables[s] = table
+		}
+	}
+	return d
+}
+
+// At sets the timestamp of the records to come. Default: when the Driver was made.
+func (d *Driver) At(now time.Time) { d.now = now }
+
+// Result is what became of a record.
+type Result struct {
+	// Err is nil when the record is processed. Otherwise topology.Dropped, IsRejected and IsFatal say what the engine
+	// would do.
+	Err     error
+	Emitted []Emitted
+}
+
+// Emitted is a record for a stream. Value is nil for a tombstone.
+type Emitted struct {
+	Topic, Key string
+	Value      []byte
+}
+
+func (e Emitted) String() string {
+	if e.Value == nil {
+		return fmt.Sprintf("%s %s: tombstone", e.Topic, e.Key)
+	}
+	return fmt.Sprintf("%s %s: %s", e.Topic, e.Key, e.Value)
+}
+
+// Send processes a record of an input stream. A nil value is a tombstone.
+func (d *Driver) Send(topic, key string, value []byte, headers ...topology.Header) Result {
+	d.t.Helper()
+	for _, g := range d.plan.Subgraphs {
+		for _, in := range g.Inputs {
+			if in.Name == topic {
+				r := d.newRun(g, topology.Record{Topic: topic, Offset: d.offset, Timestamp: d.now.UnixMilli(),
+					Headers: headers, Attempt: 1})
+				d.offset++
+				return r.record(in, key, value)
+			}
+		}
+	}
+	d.t.Fatalf("%s is no input of topology %s", topic, d.plan.Topology)
+	return Result{}
+}
+
+// Store returns what a store holds, as its codec encodes it.
+func (d *Driver) Store(name string) map[string]string {
+	d.t.Helper()
+	for s, table := range d.tables {
+		if s.Name != name {
+			continue
+		}
+		content := map[string]string{}
+		if err := table.Dump(func(key, value []byte) bool {
+			content[string(key)] = string(value)
+			return true
+		}); err != nil {
+			d.t.Fatalf("read store %s: %v", name, err)
+		}
+		return content
+	}
+	d.t.Fatalf("topology %s has no store %s", d.plan.Topology, name)
+	return nil
+}
+
+// commit makes the record's changes permanent, as if its transaction had ended.
+func (d *Driver) commit(g *topology.Subgraph) {
+	d.t.Helper()
+	for _, s := range g.Stores {
+		table := d.tables[s]
+		table.Keep()
+		if err := table.Drain(func(_, _ []byte) error { return nil }); err != nil {
+			d.t.Fatalf("drain store %s: %v", s.Name, err)
+		}
+		if err := table.Commit(d.offset); err != nil {
+			d.t.Fatalf("commit store %s: %v", s.Name, err)
+		}
+	}
+}
+
+func (d *Driver) marks(g *topology.Subgraph) []int {
+	var marks []int
+	for _, s := range g.Stores {
+		marks = append(marks, d.tables[s].Mark())
+	}
+	return marks
+}
+
+func (d *Driver) undo(g *topology.Subgraph, marks []int) {
+	for i, s := range g.Stores {
+		d.tables[s].Undo(marks[i])
+	}
+}
+
+func (d *Driver) changed(g *topology.Subgraph, marks []int) bool {
+	return !slices.Equal(d.marks(g), marks)
+}

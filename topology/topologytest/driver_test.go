@@ -1,0 +1,97 @@
+package topologytest_test
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/topology/topologytest"
+)
+
+// LevelDB's pool of buffers goes away up to a second after its database was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
+
+var (
+	in     = topology.Stream("number.drawn.v1", codecs.Int64())
+	out    = topology.Stream("number.summed.v1", codecs.Int64())
+	large  = topology.Edge[int64]("large")
+	sums   = topology.Store("sums", codecs.Int64())
+	alarms = topology.Store("alarms", codecs.Int64())
+)
+
+func sum(ctx topology.Context, key string, n int64) error {
+	s, err := sums.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	s += n
+	sums.Set(ctx, key, s)
+	out.Emit(ctx, key, s)
+	if s > 100 {
+		large.Emit(ctx, key, s)
+	}
+	switch {
+	case n == 0:
+		return ctx.Drop(topology.Filtered)
+	case n < 0:
+		return topology.Reject(fmt.Errorf("%d is below 0", n))
+	}
+	return nil
+}
+
+func alarm(ctx topology.Context, key string, n int64) error {
+	if n > 1000 {
+		return fmt.Errorf("%d is too much", n)
+	}
+	alarms.Set(ctx, key, ctx.Record().Timestamp)
+	return nil
+}
+
+// TestDriverFollowsTheRulesOfTheEngine sends records that are processed, dropped, rejected, undecodable and failed
+// behind an edge. Seen to fail: call without its undo; record without its undo; idle ignored.
+func TestDriverFollowsTheRulesOfTheEngine(t *testing.T) {
+	d := topologytest.New(t, topology.Define("sums",
+		topology.Node("sum", topology.On(in, sum), topology.Uses(sums), topology.Emits(out, large)),
+		topology.Node("alarm", topology.On(large, alarm), topology.Uses(alarms))))
+	d.At(time.UnixMilli(42))
+
+	if r := d.Send("number.drawn.v1", "a", []byte("60")); r.Err != nil || fmt.Sprint(r.Emitted) != "[number.summed.v1 a: 60]" {
+		t.Errorf("processed: %+v", r)
+	}
+	if r := d.Send("number.drawn.v1", "a", []byte("50")); r.Err != nil || fmt.Sprint(r.Emitted) != "[number.summed.v1 a: 110]" {
+		t.Errorf("processed, with alarm: %+v", r)
+	}
+	r := d.Send("number.drawn.v1", "b", []byte("0"))
+	if why, ok := topology.Dropped(r.Err); !ok || why != topology.Filtered || r.Emitted != nil {
+		t.Errorf("dropped: %+v", r)
+	}
+	if r := d.Send("number.drawn.v1", "b", []byte("-1")); !topology.IsRejected(r.Err) || r.Emitted != nil {
+		t.Errorf("rejected: %+v", r)
+	}
+	if r := d.Send("number.drawn.v1", "b", []byte("one")); !topology.IsRejected(r.Err) {
+		t.Errorf("undecodable: %+v", r)
+	}
+	if r := d.Send("number.drawn.v1", "b", nil); !topology.IsRejected(r.Err) {
+		t.Errorf("tombstone: %+v", r)
+	}
+	r = d.Send("number.drawn.v1", "b", []byte("2000"))
+	if r.Err == nil || topology.IsRejected(r.Err) || topology.IsFatal(r.Err) || r.Emitted != nil {
+		t.Errorf("failed behind an edge: %+v", r)
+	}
+	if r := d.Send("number.drawn.v1", "b", []byte("1")); r.Err != nil || fmt.Sprint(r.Emitted) != "[number.summed.v1 b: 1]" {
+		t.Errorf("something is left of a record that failed: %+v", r)
+	}
+	if got := d.Store("sums"); !reflect.DeepEqual(got, map[string]string{"a": "110", "b": "1"}) {
+		t.Errorf("sums: %v", got)
+	}
+	if got := d.Store("alarms"); !reflect.DeepEqual(got, map[string]string{"a": "42"}) {
+		t.Errorf("alarms: %v", got)
+	}
+}
