@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config says how to reach a cluster and how to use it. Names in the comments are those of Kafka's own clients, with
+// Weir's default; where it differs from Kafka's the comment says so. A zero field means its default.
+type Config struct {
+	// Brokers are the addresses to begin with, HOST:PORT (bootstrap.servers). One that answers is enough.
+	Brokers []string
+	// ClientID names this program in brokers' logs and quotas (client.id). Default "weir".
+	ClientID string
+	// Security says how connections are encrypted and authenticated. The zero value is PLAINTEXT.
+	Security Security
+
+	// ConnectTimeout bounds TCP connect and TLS handshake together (socket.connection.setup.timeout.ms). Default 10s.
+	ConnectTimeout time.Duration
+	// RequestTimeout is how long an answer may take (request.timeout.ms). Default 30s.
+	RequestTimeout time.Duration
+	// APITimeout bounds an admin call with its retries when the caller's context has no earlier deadline
+	// (default.api.timeout.ms). Default 60s.
+	APITimeout time.Duration
+	// RetryBackoff is the wait before the first repetition of a failed request, doubled each time up to
+	// RetryBackoffMax (retry.backoff.ms, retry.backoff.max.ms). Default 100ms and 1s. Half of each wait is random.
+	RetryBackoff    time.Duration
+	RetryBackoffMax time.Duration
+	// MetadataMaxAge is when known partition leaders are asked for again unprompted (metadata.max.age.ms). Default 5m.
+	MetadataMaxAge time.Duration
+
+	Sink  SinkTuning
+	Fetch FetchTuning
+	Group GroupTuning
+}
+
+// SinkTuning tunes writing. Writes are always idempotent, with acks=all.
+type SinkTuning struct {
+	// BatchSize is the size in bytes, before compression, at which a partition's batch is sent without waiting for a
+	// flush (batch.size). Default 512 KiB; Kafka's is 16 KiB.
+	BatchSize int
+	// MaxRequestSize bounds a record batch before compression, and so a record, in bytes (max.request.size). The
+	// topic's max.message.bytes, where known, bounds it too. Default 1 MiB.
+	MaxRequestSize int
+	// BufferMemory bounds the bytes that wait for acknowledgement in one sink; appending blocks beyond it
+	// (buffer.memory). Default 32 MiB.
+	BufferMemory int
+	// Compression is none, gzip, snappy, lz4 or zstd (compression.type). Default none.
+	Compression string
+	// CompressionLevel is 1 to 9 for gzip and 1 to 22 for zstd (compression.gzip.level, compression.zstd.level). Default
+	// 0, the codec's own.
+	CompressionLevel int
+	// MaxInFlight is how many produce requests may be unanswered on one connection, 1 to 5
+	// (max.in.flight.requests.per.connection). Default 5.
+	MaxInFlight int
+	// DeliveryTimeout bounds the time from a batch's first try to its acknowledgement (delivery.timeout.ms). Default 2m.
+	DeliveryTimeout time.Duration
+	// TransactionTimeout is when the coordinator aborts a transaction that its owner left open, and so how long readers
+	// may wait behind a killed instance (transaction.timeout.ms). Default 10s; Kafka's is 1m.
+	TransactionTimeout time.Duration
+}
+
+// FetchTuning tunes reading.
+type FetchTuning struct {
+	// MinBytes lets the broker wait until so much can be sent (fetch.min.bytes). Default 1.
+	MinBytes int
+	// MaxWait bounds that wait (fetch.max.wait.ms). Default 500ms.
+	MaxWait time.Duration
+	// MaxBytes bounds an answer, MaxPartitionBytes one partition's share of it (fetch.max.bytes,
+	// max.partition.fetch.bytes). The first batch is always sent whole. Default 50 MiB and 1 MiB.
+	MaxBytes          int
+	MaxPartitionBytes int
+}
+
+// GroupTuning tunes membership of the consumer group.
+type GroupTuning struct {
+	// SessionTimeout is how long a member may be silent before the group goes on without it (session.timeout.ms). The
+	// cluster bounds it (group.min.session.timeout.ms, 6s). Default 10s; Kafka's is 45s.
+	SessionTimeout time.Duration
+	// HeartbeatInterval must be under a third of it or so (heartbeat.interval.ms). A member hears of a
+	// rebalance by its heartbeat, so this is also how long others wait for it. Default 1s; Kafka's is 3s.
+	HeartbeatInterval time.Duration
+	// RebalanceTimeout is how long a rebalance waits for a member to hand over what it must give up
+	// (max.poll.interval.ms). Default 60s; Kafka's is 5m.
+	RebalanceTimeout time.Duration
+}
+
+// withDefaults returns c with every zero field set to its default.
+func (c Config) withDefaults() Config {
+	c.Brokers = slices.Clone(c.Brokers)
+	orDefault(&c.ClientID, "weir")
+	orDefault(&c.ConnectTimeout, 10*time.Second)
+	orDefault(&c.RequestTimeout, 30*time.Second)
+	orDefault(&c.APITimeout, time.Minute)
+	orDefault(&c.RetryBackoff, 100*time.Millisecond)
+	orDefault(&c.RetryBackoffMax, max(time.Second, c.RetryBackoff))
+	orDefault(&c.MetadataMaxAge, 5*time.Minute)
+	orDefault(&c.Sink.BatchSize, 512<<10)
+	orDefault(&c.Sink.MaxRequestSize, 1<<20)
+	orDefault(&c.Sink.BufferMemory, 32<<20)
+	orDefault(&c.Sink.Compression, "none")
+	orDefault(&c.Sink.MaxInFlight, 5)
+	orDefault(&c.Sink.DeliveryTimeout, 2*time.Minute)
+	orDefault(&c.Sink.TransactionTimeout, 10*time.Second)
+	orDefault(&c.Fetch.MinBytes, 1)
+	orDefault(&c.Fetch.MaxWait, 500*time.Millisecond)
+	orDefault(&c.Fetch.MaxBytes, 50<<20)
+	orDefault(&c.Fetch.MaxPartitionBytes, 1<<20)
+	orDefault(&c.Group.SessionTimeout, 10*time.Second)
+	orDefault(&c.Group.HeartbeatInterval, min(time.Second, c.Group.SessionTimeout/3))
+	orDefault(&c.Group.RebalanceTimeout, time.Minute)
+	orDefault(&c.Security.Protocol, "PLAINTEXT")
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Check reports everything that is wrong with the settings at once, each by Kafka's name for it. It reads the files
+// that Security names, and connects to nothing.
+func (c Config) Check() error {
+	_, err := c.withDefaults().load()
+	return err
+}
+
+// load checks everything and reads what Security names.
+func (c Config) load() (credentials, error) {
+	creds, err := c.Security.load()
+	return creds, errors.Join(c.checkAddresses(), c.checkNumbers(), err)
+}
+
+func (c Config) checkAddresses() error {
+	if len(c.Brokers) == 0 {
+		return errors.New("bootstrap.servers: no address given")
+	}
+	var errs []error
+	for _, addr := range c.Brokers {
+		host, port, err := net.SplitHostPort(addr)
+		if err == nil && (host == "" || port == "" || port == "0") {
+			err = errors.New("want HOST:PORT")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("bootstrap.servers: %q: %v", addr, strings.TrimPrefix(err.Error(), "address "+addr+": ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkNumbers() error {
+	var errs []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"socket.connection.setup.timeout.ms", c.ConnectTimeout},
+		{"request.timeout.ms", c.RequestTimeout},
+		{"default.api.timeout.ms", c.APITimeout},
+		{"retry.backoff.ms", c.RetryBackoff},
+		{"retry.backoff.max.ms", c.RetryBackoffMax},
+		{"metadata.max.age.ms", c.MetadataMaxAge},
+		{"delivery.timeout.ms", c.Sink.DeliveryTimeout},
+		{"transaction.timeout.ms", c.Sink.TransactionTimeout},
+		{"fetch.max.wait.ms", c.Fetch.MaxWait},
+		{"session.timeout.ms", c.Group.SessionTimeout},
+		{"heartbeat.interval.ms", c.Group.HeartbeatInterval},
+		{"max.poll.interval.ms", c.Group.RebalanceTimeout},
+	} {
+		bad(d.value < time.Millisecond, "%s: %v is under a millisecond", d.name, d.value)
+	}
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"batch.size", c.Sink.BatchSize},
+		{"max.request.size", c.Sink.MaxRequestSize},
+		{"buffer.memory", c.Sink.BufferMemory},
+		{"fetch.min.bytes", c.Fetch.MinBytes},
+		{"fetch.max.bytes", c.Fetch.MaxBytes},
+		{"max.partition.fetch.bytes", c.Fetch.MaxPartitionBytes},
+	} {
+		// Kafka's protocol carries sizes as int32; sarama refuses requests over 100 MiB.
+		bad(n.value < 1 || n.value > 100<<20, "%s: %d is not within 1 and %d", n.name, n.value, 100<<20)
+	}
+	bad(c.RetryBackoffMax < c.RetryBackoff, "retry.backoff.max.ms: %v is under retry.backoff.ms, %v", c.RetryBackoffMax, c.RetryBackoff)
+	bad(c.Sink.BufferMemory < c.Sink.MaxRequestSize, "buffer.memory: %d is under max.request.size, %d", c.Sink.BufferMemory, c.Sink.MaxRequestSize)
+	// The broker remembers five batches a producer and partition: with more in flight it could not tell a repetition
+	// from a gap.
+	bad(c.Sink.MaxInFlight < 1 || c.Sink.MaxInFlight > 5, "max.in.flight.requests.per.connection: %d is not within 1 and 5", c.Sink.MaxInFlight)
+	bad(!slices.Contains(compressions, c.Sink.Compression), "compression.type: %q is none of %s", c.Sink.Compression, strings.Join(compressions, ", "))
+	highest := map[string]int{"gzip": 9, "zstd": 22}[c.Sink.Compression]
+	bad(c.Sink.CompressionLevel < 0 || c.Sink.CompressionLevel > highest, "compression.%s.level: %d is not within 0 and %d", c.Sink.Compression, c.Sink.CompressionLevel, highest)
+	bad(c.Sink.DeliveryTimeout < c.RequestTimeout, "delivery.timeout.ms: %v is under request.timeout.ms, %v", c.Sink.DeliveryTimeout, c.RequestTimeout)
+	bad(c.Fetch.MaxWait >= c.RequestTimeout, "fetch.max.wait.ms: %v is not under request.timeout.ms, %v", c.Fetch.MaxWait, c.RequestTimeout)
+	bad(c.Group.HeartbeatInterval >= c.Group.SessionTimeout, "heartbeat.interval.ms: %v is not under session.timeout.ms, %v", c.Group.HeartbeatInterval, c.Group.SessionTimeout)
+	return errors.Join(errs...)
+}
+
+var compressions = []string{"none", "gzip", "snappy", "lz4", "zstd"}

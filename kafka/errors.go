@@ -1,0 +1,75 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Class says what the caller of the wire can do about an error.
+type Class int8
+
+const (
+	// Fatal: nothing that a client does will help (denied authorisation, unsupported version). Stop, tell the operator.
+	Fatal Class = iota
+	// Retriable: the wire has already retried within its deadline, and the operation has had no effect. For a sink: no
+	// record of the open transaction will be visible once Abort has returned.
+	Retriable
+	// Abortable: the open transaction cannot be committed any more. Abort it and do the work again.
+	Abortable
+	// Fenced: another producer or member has taken the place of this one. Give everything up without committing.
+	Fenced
+	// Indefinite: whether a transaction was committed cannot be known any more. Forget everything in memory and start
+	// again from what Kafka holds.
+	Indefinite
+)
+
+func (c Class) String() string {
+	return [...]string{"fatal", "retriable", "abortable", "fenced", "indefinite"}[c]
+}
+
+// Error is an error of the wire with its class.
+type Error struct {
+	Class Class
+	Op    string // what was being done, to what: "commit offsets of customer-totals"
+	Err   error
+}
+
+func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// ClassOf returns the class of the first *Error in err's chain, and Fatal when there is none.
+func ClassOf(err error) Class {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return Fatal
+}
+
+// RefusedError says that a broker refuses one record and will refuse it again: too large, a topic that does not take
+// it, a timestamp out of range. Its neighbours are not at fault.
+type RefusedError struct {
+	TopicPartition
+	Origin int64 // of the refused record
+	Err    error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("record for %s refused: %v", e.TopicPartition, e.Err)
+}
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// OffsetOutOfRangeError says that the wanted offset is not in the partition: retention or an operator removed it
+// (Offset < Start), or the partition lost its end (Offset > End).
+type OffsetOutOfRangeError struct {
+	TopicPartition
+	Offset, Start, End int64
+}
+
+func (e *OffsetOutOfRangeError) Error() string {
+	return fmt.Sprintf("%s has offsets %d to %d, wanted %d", e.TopicPartition, e.Start, e.End, e.Offset)
+}
+
+// ErrStaleGeneration is what a sink's Offsets answers when the group is already in a newer generation than the Member
+// given. The transaction is unharmed: wait for the newer Member and call again, or abort if the partitions are gone.
+var ErrStaleGeneration = errors.New("the group is in a newer generation")

@@ -1,0 +1,18 @@
+package kafka
+
+// TopicInfo describes a topic that exists.
+type TopicInfo struct {
+	Name              string
+	ID                string // the cluster's topic id (KIP-516); a topic that is deleted and made again has another
+	Partitions        int32
+	ReplicationFactor int16
+	Config            map[string]string // cleanup.policy, delete.retention.ms, min.insync.replicas, max.message.bytes, retention.ms
+}
+
+// TopicSpec says how a topic is to be made.
+type TopicSpec struct {
+	Name              string
+	Partitions        int32
+	ReplicationFactor int16             // -1 is the broker's default
+	Config            map[string]string // "cleanup.policy": "compact", ...
+}
