@@ -1,0 +1,276 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/IBM/sarama"
+)
+
+// Ends returns the high watermarks of partitions: their ends with open transactions included.
+func (c *Client) Ends(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	return c.offsets(ctx, "find the ends of "+count(partitions), partitions, sarama.OffsetNewest)
+}
+
+// Starts returns the first offsets that partitions still hold.
+func (c *Client) Starts(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	return c.offsets(ctx, "find the starts of "+count(partitions), partitions, sarama.OffsetOldest)
+}
+
+// unknownTries is how often a topic may be unknown before that is taken for an answer. A broker that has just started,
+// or not yet heard of a new topic, says so too.
+const unknownTries = 10
+
+// offsets asks leaders, all at once, and asks again for what is left.
+func (c *Client) offsets(ctx context.Context, op string, partitions []TopicPartition, at int64) (map[TopicPartition]int64, error) {
+	found := make(map[TopicPartition]int64, len(partitions))
+	left := make(map[TopicPartition]bool, len(partitions))
+	for _, tp := range partitions {
+		left[tp] = true
+	}
+	unknown := 0
+	err := c.retry(ctx, op, func(ctx context.Context) error {
+		if len(left) == 0 {
+			return nil
+		}
+		some, err := c.offsetsOnce(ctx, left, at)
+		for tp, offset := range some {
+			found[tp] = offset
+			delete(left, tp)
+		}
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			if unknown++; unknown < unknownTries {
+				return unsettled{err}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// unsettled marks an error as worth another try, whatever its code.
+type unsettled struct{ error }
+
+func (u unsettled) Unwrap() error { return u.error }
+
+// offsetsOnce returns what it got also when it got an error for others.
+func (c *Client) offsetsOnce(ctx context.Context, left map[TopicPartition]bool, at int64) (map[TopicPartition]int64, error) {
+	leaders, err := c.leaders(ctx, left)
+	var mu sync.Mutex
+	found := map[TopicPartition]int64{}
+	errs := []error{err}
+	var wg sync.WaitGroup
+	for id, tps := range leaders {
+		wg.Go(func() {
+			some, err := c.offsetsFrom(ctx, id, tps, at)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+			for tp, offset := range some {
+				found[tp] = offset
+			}
+		})
+	}
+	wg.Wait()
+	return found, errors.Join(errs...)
+}
+
+func (c *Client) leaders(ctx context.Context, left map[TopicPartition]bool) (map[int32][]TopicPartition, error) {
+	topics := map[string]bool{}
+	var names []string
+	for tp := range left {
+		if !topics[tp.Topic] {
+			topics[tp.Topic] = true
+			names = append(names, tp.Topic)
+		}
+	}
+	res, err := c.admin.metadata(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	leaders := map[int32][]TopicPartition{}
+	seen := map[TopicPartition]bool{}
+	var errs []error
+	for _, t := range res.Topics {
+		if t.Err != sarama.ErrNoError {
+			errs = append(errs, fmt.Errorf("topic %s: %w", t.Name, t.Err))
+			delete(topics, t.Name)
+			continue
+		}
+		for _, p := range t.Partitions {
+			tp := TopicPartition{t.Name, p.ID}
+			if !left[tp] {
+				continue
+			}
+			seen[tp] = true
+			if p.Leader < 0 {
+				errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrLeaderNotAvailable))
+				continue
+			}
+			leaders[p.Leader] = append(leaders[p.Leader], tp)
+		}
+	}
+	for tp := range left {
+		if topics[tp.Topic] && !seen[tp] {
+			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrUnknownTopicOrPartition))
+		}
+	}
+	return leaders, errors.Join(errs...)
+}
+
+func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition, at int64) (map[TopicPartition]int64, error) {
+	k, err := c.admin.to(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	req := sarama.NewOffsetRequest(k.conf.Version)
+	for _, tp := range tps {
+		req.AddBlock(tp.Topic, tp.Partition, at, 1)
+	}
+	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetResponse, error) { return b.GetAvailableOffsets(req) })
+	if err != nil {
+		return nil, fmt.Errorf("broker %d: %w", id, err)
+	}
+	found := make(map[TopicPartition]int64, len(tps))
+	var errs []error
+	for _, tp := range tps {
+		switch block := res.GetBlock(tp.Topic, tp.Partition); {
+		case block == nil:
+			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrIncompleteResponse))
+		case block.Err != sarama.ErrNoError:
+			errs = append(errs, fmt.Errorf("%s: %w", tp, block.Err))
+		default:
+			found[tp] = block.Offset
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// Committed returns the group's committed offsets, -1 where there is none. While a transaction that touches one of them
+// is open it waits, for as long as ctx lets it (KIP-447): the offset to resume from is not settled before.
+func (c *Client) Committed(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	return c.committed(ctx, group, partitions, true)
+}
+
+func (c *Client) committed(ctx context.Context, group string, partitions []TopicPartition, stable bool) (map[TopicPartition]int64, error) {
+	found := map[TopicPartition]int64{}
+	if len(partitions) == 0 {
+		return found, nil
+	}
+	op := "read the offsets of group " + group
+	try := func(ctx context.Context) error { return c.committedOnce(ctx, group, partitions, stable, found) }
+	for {
+		err := c.retry(ctx, op, try)
+		if err == nil {
+			return found, nil
+		}
+		// The coordinator answers; it is a transaction that does not end. Its timeout bounds that, not ours.
+		if errors.Is(err, sarama.ErrUnstableOffsetCommit) && ctx.Err() == nil {
+			continue
+		}
+		return nil, err
+	}
+}
+
+func (c *Client) committedOnce(ctx context.Context, group string, partitions []TopicPartition, stable bool, found map[TopicPartition]int64) error {
+	k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
+	if err != nil {
+		return err
+	}
+	byTopic := map[string][]int32{}
+	for _, tp := range partitions {
+		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
+	}
+	req := sarama.NewOffsetFetchRequest(k.conf.Version, group, byTopic)
+	req.RequireStable = stable
+	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetFetchResponse, error) { return b.FetchOffset(req) })
+	if err != nil {
+		return err
+	}
+	switch code := res.GroupError(); code {
+	case sarama.ErrNoError:
+	case sarama.ErrGroupIDNotFound: // the embedded broker's answer; Kafka's is -1 for each partition
+		for _, tp := range partitions {
+			found[tp] = -1
+		}
+		return nil
+	default:
+		return code
+	}
+	var errs []error
+	for _, tp := range partitions {
+		block := res.GetBlock(tp.Topic, tp.Partition)
+		switch {
+		case block == nil:
+			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrIncompleteResponse))
+		case block.Err == sarama.ErrUnknownTopicOrPartition:
+			found[tp] = -1
+		case block.Err != sarama.ErrNoError:
+			errs = append(errs, fmt.Errorf("%s: %w", tp, block.Err))
+		default:
+			found[tp] = block.Offset
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// PartitionLag is where a group stands in a partition.
+type PartitionLag struct {
+	Start, End int64 // what the partition holds, open transactions included
+	Committed  int64 // -1 when the group has committed nothing
+}
+
+// Lag is how many offsets lie between the group and the end. Transaction markers count: a committed offset passes over
+// them too, so it reaches 0.
+func (l PartitionLag) Lag() int64 {
+	return max(0, l.End-max(l.Start, l.Committed))
+}
+
+// Lag tells where a group stands in every partition of the topics. It does not wait for open transactions. A topic that
+// does not exist is an error.
+func (c *Client) Lag(ctx context.Context, group string, topics []string) (map[TopicPartition]PartitionLag, error) {
+	infos, err := c.Topics(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	var tps []TopicPartition
+	for _, name := range topics {
+		info, ok := infos[name]
+		if !ok {
+			return nil, &Error{Fatal, "find the lag of group " + group, fmt.Errorf("topic %s does not exist", name)}
+		}
+		for p := range info.Partitions {
+			tps = append(tps, TopicPartition{name, p})
+		}
+	}
+	// Committed first: read the other way round, a group that is quick would seem to be ahead of the end.
+	committed, err := c.committed(ctx, group, tps, false)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := c.Starts(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := c.Ends(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	lags := make(map[TopicPartition]PartitionLag, len(tps))
+	for _, tp := range tps {
+		lags[tp] = PartitionLag{Start: starts[tp], End: ends[tp], Committed: committed[tp]}
+	}
+	return lags, nil
+}
+
+func count(partitions []TopicPartition) string {
+	if len(partitions) == 1 {
+		return partitions[0].String()
+	}
+	return fmt.Sprintf("%d partitions", len(partitions))
+}
