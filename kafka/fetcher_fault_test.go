@@ -1,0 +1,189 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Mutation: retry hands the cursor back to the same reader.
+func TestReadingFollowsTheLeader(t *testing.T) {
+	cluster := fake(t, kfake.NumBrokers(3))
+	topic(t, cluster, "in", 2)
+	p := producer(t, cluster.ListenAddrs(), "")
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
+	f.Start(r.tp, 0, r.deliver)
+	f.Start(other.tp, 0, other.deliver)
+	for i := range 6 {
+		if err := cluster.MoveTopicPartition("in", 0, int32(i%3)); err != nil {
+			t.Fatal(err)
+		}
+		writeTo(t, p, "in", 0, fmt.Sprint(i))
+		writeTo(t, p, "in", 1, fmt.Sprint(i))
+		r.position(int64(i + 1))
+		other.position(int64(i + 1))
+	}
+	if got := fmt.Sprint(r.values()); got != "[0 1 2 3 4 5]" {
+		t.Errorf("read %s", got)
+	}
+}
+
+// Mutation: take treats an unknown error as fatal.
+func TestLostConnectionsAreMadeAgain(t *testing.T) {
+	cluster := fake(t)
+	topic(t, cluster, "in", 1)
+	p := producer(t, cluster.ListenAddrs(), "")
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r := newReading(t, "in", 0)
+	f.Start(r.tp, 0, r.deliver)
+	for i := range 5 {
+		cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			return nil, errors.New("cut"), true
+		})
+		writeTo(t, p, "in", 0, fmt.Sprint(i))
+		r.position(int64(i + 1))
+	}
+	if got := fmt.Sprint(r.values()); got != "[0 1 2 3 4]" {
+		t.Errorf("read %s", got)
+	}
+}
+
+// Mutation: lead gives up what it finds no leader for.
+func TestATopicThatIsNotThereYetIsReadOnceItIs(t *testing.T) {
+	cluster := fake(t)
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r := newReading(t, "in", 0)
+	f.Start(r.tp, 0, r.deliver)
+	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Observe: true, Count: -1})
+	if err := asked.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	topic(t, cluster, "in", 1)
+	r.position(0)
+}
+
+// Mutations: take retries ErrTopicAuthorizationFailed; fail does not forget the cursor (it is asked for again and again).
+func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
+	cluster := fake(t)
+	topic(t, cluster, "in", 2)
+	p := producer(t, cluster.ListenAddrs(), "")
+	writeTo(t, p, "in", 1, "a")
+	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Partitions: []int32{0}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
+	f.Start(other.tp, 0, other.deliver)
+	f.Start(r.tp, 0, r.deliver)
+	last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
+	if !errors.Is(last.Err, sarama.ErrTopicAuthorizationFailed) || ClassOf(last.Err) != Fatal {
+		t.Errorf("error %v", last.Err)
+	}
+	other.position(1)
+	for i := range 3 {
+		writeTo(t, p, "in", 1, "b")
+		other.position(int64(i + 2))
+	}
+	if n := denied.Hits(); n != 1 {
+		t.Errorf("asked for %d times", n)
+	}
+	denied.Remove()
+	again := newReading(t, "in", 0)
+	f.Start(again.tp, 0, again.deliver)
+	again.position(0)
+	if n := len(r.batches); n != 1 {
+		t.Errorf("%d deliveries, the error among them, want the error alone", n)
+	}
+}
+
+// Mutation: take treats every error as final.
+func TestPassingErrorsAreRetried(t *testing.T) {
+	cluster := fake(t)
+	topic(t, cluster, "in", 1)
+	p := producer(t, cluster.ListenAddrs(), "")
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r := newReading(t, "in", 0)
+	f.Start(r.tp, 0, r.deliver)
+	for i, err := range []*kerr.Error{
+		kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.KafkaStorageError,
+		kerr.UnknownTopicOrPartition, kerr.UnknownServerError, kerr.OffsetNotAvailable, kerr.OffsetOutOfRange,
+	} {
+		fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Err: err, Count: 2})
+		writeTo(t, p, "in", 0, fmt.Sprint(i))
+		r.position(int64(i + 1))
+		if err := fault.Wait(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.last.Err != nil {
+		t.Error(r.last.Err)
+	}
+}
+
+// Mutations: damaged gives up at once (the first part), damaged passes the batch over (the second), damaged does not ask
+// for partitions alone (the third).
+func TestABatchThatCannotBeDecodedEndsItsPartitionOnly(t *testing.T) {
+	cluster := fake(t)
+	topic(t, cluster, "in", 2)
+	p := producer(t, cluster.ListenAddrs(), "")
+	writeTo(t, p, "in", 0, "bad")
+	writeTo(t, p, "in", 1, "a", "b")
+	// damage answers requests for partition 0 with a batch whose checksum is wrong.
+	damage := func(times int) {
+		cluster.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			req := kreq.(*kmsg.FetchRequest)
+			cluster.KeepControl()
+			for _, rt := range req.Topics {
+				for _, rp := range rt.Partitions {
+					if rp.Partition == 0 {
+						if times--; times == 0 {
+							cluster.DropControl()
+						}
+						return damaged(req), nil, true
+					}
+				}
+			}
+			return nil, nil, false
+		})
+	}
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+
+	damage(1)
+	once := newReading(t, "in", 0)
+	f.Start(once.tp, 0, once.deliver)
+	once.position(1)
+	f.Stop(once.tp)
+
+	damage(1 << 30)
+	always, other := newReading(t, "in", 0), newReading(t, "in", 1)
+	f.Start(always.tp, 0, always.deliver)
+	f.Start(other.tp, 0, other.deliver)
+	last := always.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
+	if ClassOf(last.Err) != Fatal || last.Position != 0 {
+		t.Errorf("at %d: %v", last.Position, last.Err)
+	}
+	other.position(2)
+}
+
+// damaged makes an answer that holds one batch with a wrong checksum for every partition.
+func damaged(req *kmsg.FetchRequest) kmsg.Response {
+	res := req.ResponseKind().(*kmsg.FetchResponse)
+	for _, rt := range req.Topics {
+		st := kmsg.NewFetchResponseTopic()
+		st.Topic = rt.Topic
+		for _, rp := range rt.Partitions {
+			batch := kmsg.RecordBatch{Magic: 2, Length: 49, LastOffsetDelta: 0, CRC: 1}
+			sp := kmsg.NewFetchResponseTopicPartition()
+			sp.Partition = rp.Partition
+			sp.HighWatermark, sp.LastStableOffset = 1, 1
+			sp.RecordBatches = batch.AppendTo(nil)
+			st.Partitions = append(st.Partitions, sp)
+		}
+		res.Topics = append(res.Topics, st)
+	}
+	return res
+}
