@@ -1,0 +1,226 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"go.uber.org/zap"
+)
+
+// run goes through the states. It is the handler's goroutine.
+func (g *Group) run() {
+	var beat sync.WaitGroup
+	beat.Go(g.beat)
+	defer func() {
+		g.mu.Lock()
+		g.invalidate()
+		g.mu.Unlock()
+		g.stop()
+		g.links.close()
+		g.beats.close()
+		g.calls.Wait()
+		beat.Wait()
+		close(g.done)
+	}()
+	for state := unjoined; state != ended; {
+		var event groupEvent
+		switch state {
+		case unjoined:
+			event = g.rest()
+		case joining:
+			event = g.join()
+		case syncing:
+			event = g.sync()
+		case stable:
+			event = g.stay()
+		case leaving:
+			event = g.leave()
+		}
+		next, ok := groupMoves[state][event]
+		if !ok {
+			next, event = ended, g.fail("be a member of", fmt.Errorf("%v while %v", event, state))
+		}
+		g.log.Debug("group", zap.Stringer("was", state), zap.Stringer("event", event), zap.Stringer("is", next))
+		switch event {
+		case lost:
+			g.abandon()
+		case failed:
+			g.mu.Lock()
+			g.invalidate()
+			err := g.news.failed
+			g.mu.Unlock()
+			g.give(g.handler.Lost)
+			g.handler.Failed(err)
+		}
+		state = next
+	}
+}
+
+// rest is between memberships.
+func (g *Group) rest() groupEvent {
+	if event := g.pending(); event != none && event != rebalance {
+		return event
+	}
+	return start
+}
+
+// stay takes over the assignment, then waits for something to happen.
+func (g *Group) stay() groupEvent {
+	if g.fresh {
+		g.fresh = false
+		if event := g.takeOver(); event != none {
+			return event
+		}
+	}
+	check := time.NewTicker(min(g.client.cfg.MetadataMaxAge, maxCountsAge))
+	defer check.Stop()
+	var overdue <-chan time.Time
+	if g.incomplete {
+		// The holder joins again as soon as it has given up what moves, or its session ends. If neither happens the
+		// handover was forgotten, and the partitions would stay with nobody.
+		timer := time.NewTimer(g.tuning.SessionTimeout)
+		defer timer.Stop()
+		overdue = timer.C
+	}
+	for {
+		if event := g.pending(); event != none {
+			return event
+		}
+		select {
+		case <-g.wake:
+		case <-g.ctx.Done():
+		case <-overdue:
+			g.overdue++
+			g.reason = "partitions that were to move have not come"
+			return rebalance
+		case <-check.C:
+			ctx, cancel := g.request()
+			why := g.recount(ctx)
+			cancel()
+			if why != "" {
+				g.reason = why
+				return rebalance
+			}
+		}
+	}
+}
+
+// maxCountsAge bounds metadata.max.age.ms for the number of partitions of the inputs: records in a new partition wait
+// until it is found.
+const maxCountsAge = 30 * time.Second
+
+// takeOver gives back what is not assigned any more and takes what is new. Having given something back, the member
+// joins again, because only then others may have it.
+func (g *Group) takeOver() groupEvent {
+	member, _ := g.Member()
+	var kept, revoked, added []TopicPartition
+	for _, tp := range g.owned {
+		if slices.Contains(g.assigned, tp) {
+			kept = append(kept, tp)
+		} else {
+			revoked = append(revoked, tp)
+		}
+	}
+	for _, tp := range g.assigned {
+		if !slices.Contains(kept, tp) {
+			added = append(added, tp)
+		}
+	}
+	if len(revoked) > 0 {
+		g.handler.Revoked(revoked)
+		g.owned = kept
+	}
+	switch event := g.pending(); event {
+	case lost, failed, leave:
+		return event
+	}
+	g.generation = member.Generation
+	if len(added) > 0 {
+		g.owned = append(g.owned, added...)
+		g.handler.Assigned(added)
+	}
+	if len(revoked) > 0 {
+		g.reason = fmt.Sprintf("gave up %d partitions", len(revoked))
+		return rebalance
+	}
+	return none
+}
+
+// give hands everything held to a method of the handler.
+func (g *Group) give(call func([]TopicPartition)) {
+	if owned := g.owned; len(owned) > 0 {
+		g.owned = nil
+		call(owned)
+	}
+}
+
+// abandon tells the handler that everything is lost, and forgets the member.
+func (g *Group) abandon() {
+	g.mu.Lock()
+	why, gone := g.news.lost, g.news.gone
+	g.news.lost, g.news.gone, g.news.rebalance = "", false, ""
+	g.invalidate()
+	old := g.member
+	g.member = Member{}
+	g.mu.Unlock()
+	g.log.Warn("lost the membership, joining anew", zap.String("reason", why), zap.Int("partitions", len(g.owned)))
+	g.give(g.handler.Lost)
+	g.fresh = false
+	g.reason = why
+	if !gone {
+		// Otherwise the next rebalance would wait for a member that is not there.
+		ctx, stop := g.request()
+		defer stop()
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		g.goodbye(ctx, old, why)
+	}
+}
+
+// leave hands everything back and tells the coordinator.
+func (g *Group) leave() groupEvent {
+	if g.ctx.Err() != nil {
+		return left // Leave has returned already
+	}
+	if _, ok := g.Member(); ok {
+		g.give(g.handler.Revoked)
+	} else {
+		g.give(g.handler.Lost)
+	}
+	if g.late != nil {
+		g.late()
+		g.calls.Wait()
+	}
+	g.mu.Lock()
+	g.invalidate()
+	old := g.member
+	g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(g.ctx, g.client.cfg.RequestTimeout)
+	defer cancel()
+	g.goodbye(ctx, old, "the instance stops")
+	return left
+}
+
+// goodbye tells the coordinator, if it can be reached, that a dynamic member is gone, so that its partitions need not
+// wait for the session to time out.
+func (g *Group) goodbye(ctx context.Context, m Member, why string) {
+	if m.ID == "" || g.cfg.InstanceID != "" || ctx.Err() != nil {
+		return
+	}
+	k, err := g.toCoordinator(ctx, g.links)
+	if err == nil {
+		req := &sarama.LeaveGroupRequest{Version: 5, GroupId: g.cfg.Group, Members: []sarama.MemberIdentity{{MemberId: m.ID, Reason: brief(why)}}}
+		var res *sarama.LeaveGroupResponse
+		res, err = ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.LeaveGroupResponse, error) { return b.LeaveGroup(req) })
+		if err == nil && res.Err != sarama.ErrNoError {
+			err = res.Err
+		}
+	}
+	if err != nil {
+		g.log.Debug("could not tell the coordinator that the member is gone", zap.Error(err))
+	}
+}

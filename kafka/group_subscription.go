@@ -1,0 +1,180 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/IBM/sarama"
+	"go.uber.org/zap"
+)
+
+// subscription travels in the user data of a member's subscription, as JSON.
+type subscription struct {
+	Sets [][]string `json:"sets"`
+	// Partitions are the members' inputs as this member sees them. When a topic has grown, the changed subscription makes
+	// the coordinator rebalance, whoever sees it first: it does not for a follower that joins again as it was.
+	Partitions map[string]int32 `json:"partitions"`
+	// Overdue counts how often this member has asked for a rebalance because a handover did not come. It makes the
+	// subscription another one.
+	Overdue int `json:"overdue,omitempty"`
+}
+
+// incomplete is the user data of an assignment in which some partitions are given to nobody yet, because their holder
+// has to give them up first. When it is killed in doing so, and restarts as the same static member, the coordinator
+// answers it with its assignment of old and nobody joins again (KIP-345): see Group.stay.
+const incomplete = "incomplete"
+
+func (g *Group) joinRequest(version sarama.KafkaVersion) (*sarama.JoinGroupRequest, error) {
+	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue})
+	if err != nil {
+		return nil, err
+	}
+	req := sarama.NewJoinGroupRequest(version)
+	req.GroupId = g.cfg.Group
+	req.SessionTimeout = int32(g.tuning.SessionTimeout.Milliseconds())
+	req.RebalanceTimeout = int32(g.tuning.RebalanceTimeout.Milliseconds())
+	g.mu.Lock()
+	req.MemberId = g.member.ID
+	g.mu.Unlock()
+	req.GroupInstanceId = g.instance()
+	req.ProtocolType = groupProtocolType
+	req.Reason = brief(g.reason)
+	meta := &sarama.ConsumerGroupMemberMetadata{Version: 2, Topics: g.topics, UserData: user, GenerationID: -1}
+	if len(g.owned) > 0 {
+		meta.GenerationID = g.generation
+	}
+	byTopic := map[string][]int32{}
+	for _, tp := range g.owned {
+		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
+	}
+	for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
+		slices.Sort(byTopic[topic])
+		meta.OwnedPartitions = append(meta.OwnedPartitions, &sarama.OwnedPartition{Topic: topic, Partitions: byTopic[topic]})
+	}
+	return req, req.AddGroupProtocolMetadata(groupProtocol, meta)
+}
+
+// brief cuts a reason to what the coordinator takes (KIP-800).
+func brief(reason string) *string {
+	reason = reason[:min(len(reason), 255)]
+	return &reason
+}
+
+func membersOf(res *sarama.JoinGroupResponse) ([]groupMember, error) {
+	metas, err := res.GetMembers()
+	if err != nil {
+		return nil, fmt.Errorf("read the subscriptions of the members: %w", err)
+	}
+	var members []groupMember
+	for _, m := range res.Members {
+		meta := metas[m.MemberId]
+		member := groupMember{id: m.MemberId, generation: meta.GenerationID}
+		if m.GroupInstanceId != nil {
+			member.instance = *m.GroupInstanceId
+		}
+		var sub subscription
+		if err := json.Unmarshal(meta.UserData, &sub); err != nil {
+			return nil, fmt.Errorf("read the subscription of member %s: %w", m.MemberId, err)
+		}
+		member.sets, member.counts = sub.Sets, sub.Partitions
+		for _, owned := range meta.OwnedPartitions {
+			for _, p := range owned.Partitions {
+				member.owned = append(member.owned, TopicPartition{owned.Topic, p})
+			}
+		}
+		members = append(members, member)
+	}
+	return members, nil
+}
+
+// share adds everybody's assignment to the leader's SyncGroup.
+func (g *Group) share(req *sarama.SyncGroupRequest) error {
+	for i := range g.answer.members {
+		m := &g.answer.members[i]
+		if m.instance != "" && len(m.owned) == 0 {
+			m.previous = g.previous[m.instance]
+		}
+	}
+	counts := allCounts(g.answer.members, g.counts)
+	assigned := assign(g.answer.members, counts)
+	var user []byte
+	if !complete(assigned, counts) {
+		user = []byte(incomplete)
+	}
+	previous := map[string][]TopicPartition{}
+	for _, m := range g.answer.members {
+		topics := assigned[m.id]
+		if err := req.AddGroupAssignmentMember(m.id, &sarama.ConsumerGroupMemberAssignment{Topics: topics, UserData: user}); err != nil {
+			return err
+		}
+		if m.instance != "" {
+			for topic, ps := range topics {
+				for _, p := range ps {
+					previous[m.instance] = append(previous[m.instance], TopicPartition{topic, p})
+				}
+			}
+		}
+	}
+	g.previous = previous
+	g.log.Info("assigned partitions", zap.Int32("generation", req.GenerationId), zap.Int("members", len(g.answer.members)), zap.String("reason", g.reason))
+	return nil
+}
+
+// complete says whether every partition was given to somebody.
+func complete(assigned map[string]map[string][]int32, counts map[string]int32) bool {
+	var want, have int
+	for _, n := range counts {
+		want += int(n)
+	}
+	for _, topics := range assigned {
+		for _, ps := range topics {
+			have += len(ps)
+		}
+	}
+	return have == want
+}
+
+// allCounts adds what the others know about topics that this member does not read, of another version of the topology.
+func allCounts(members []groupMember, own map[string]int32) map[string]int32 {
+	counts := map[string]int32{}
+	for _, m := range members {
+		for topic, n := range m.counts {
+			counts[topic] = max(counts[topic], n)
+		}
+	}
+	maps.Copy(counts, own)
+	return counts
+}
+
+// recount asks how many partitions the inputs have, and returns which of them have grown. They never shrink: a topic that
+// is gone all of a sudden is more often a broker that has just started and knows no topics yet, and if it is really
+// gone, reading it says so.
+func (g *Group) recount(ctx context.Context) (why string) {
+	ctx, cancel := context.WithTimeout(ctx, g.client.cfg.RequestTimeout)
+	defer cancel()
+	res, err := g.links.metadata(ctx, g.topics...)
+	if err != nil {
+		g.log.Debug("could not ask for the partitions of the inputs", zap.Error(err))
+		return ""
+	}
+	counts := maps.Clone(g.counts)
+	if counts == nil {
+		counts = map[string]int32{}
+	}
+	for _, t := range res.Topics {
+		n := int32(len(t.Partitions))
+		if t.Err == sarama.ErrTopicAuthorizationFailed {
+			g.fail("read "+t.Name+" as a member of", t.Err)
+			return ""
+		}
+		if n > counts[t.Name] {
+			why = fmt.Sprintf("%s has %d partitions, had %d", t.Name, n, counts[t.Name])
+			counts[t.Name] = n
+		}
+	}
+	g.counts = counts
+	return why
+}
