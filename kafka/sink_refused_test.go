@@ -1,0 +1,170 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Mutation: refuseTooLarge ignores max.message.bytes, or max.request.size.
+func TestARecordOverALimitIsRefusedAloneByAppend(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		limit   string
+		request int
+		size    int
+	}{
+		{"max.message.bytes", "1000", 0, 950},
+		{"max.request.size", "1048588", 2000, 1950},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := fastConfig()
+			cfg.Sink.MaxRequestSize = c.request
+			test := newSinkTest(t, cfg)
+			test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": c.limit}))
+			s := test.sink("tx")
+			test.append(s, "out", 0, "before")
+			big := text("out", 0, string(make([]byte, c.size)))
+			big.Origin = 42
+			var refused *RefusedError
+			if err := s.Append(big); !errors.As(err, &refused) || refused.Origin != 42 || refused.TopicPartition != big.TopicPartition {
+				t.Fatalf("got %v, want a refusal of 42", err)
+			}
+			fits := string(make([]byte, c.size-80))
+			test.append(s, "out", 0, fits, "after")
+			test.ok(s.Commit(test.within(10 * time.Second)))
+			test.visible("out", 0, "before", fits, "after")
+		})
+	}
+}
+
+// Mutation: a batch that is too large is sent again as it is; the halves get new numbers.
+func TestABatchThatBecameTooLargeIsSplit(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	s := test.sink("tx")
+	test.append(s, "out", 0, "first")
+	test.ok(s.Flush(t.Context()))
+	value := "400"
+	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "out",
+		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: &value}}}}
+	test.request(alter)
+	test.append(s, "out", 0, numbers(0, 200)...)
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.visible("out", 0, append([]string{"first"}, numbers(0, 200)...)...)
+	test.ok(s.wait(test.within(10*time.Second), "learn the new limit", func() bool { return !s.curious }))
+	var refused *RefusedError
+	if err := s.Append(text("out", 0, string(make([]byte, 500)))); !errors.As(err, &refused) {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+}
+
+// poison makes the cluster refuse batches that hold the value "poison", as a broker does that validates records.
+func (t *sinkTest) poison(code *kerr.Error, named bool) {
+	t.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		t.cluster.KeepControl()
+		produce := req.(*kmsg.ProduceRequest)
+		res := produce.ResponseKind().(*kmsg.ProduceResponse)
+		found := false
+		for _, topic := range produce.Topics {
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic = topic.Topic
+			for _, p := range topic.Partitions {
+				var b kmsg.RecordBatch
+				if err := b.ReadFrom(p.Records); err != nil {
+					t.Error(err)
+				}
+				records, err := kfake.BatchRecords(b)
+				if err != nil {
+					t.Error(err)
+				}
+				at := slices.IndexFunc(records, func(r kmsg.Record) bool { return string(r.Value) == "poison" })
+				rp := kmsg.NewProduceResponseTopicPartition()
+				rp.Partition = p.Partition
+				// A real broker would take the other partitions' batches. Here they are to be sent again.
+				rp.ErrorCode = kerr.NotEnoughReplicas.Code
+				if at >= 0 {
+					found = true
+					rp.ErrorCode = code.Code
+					if named {
+						e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+						e.RelativeOffset = int32(at)
+						rp.ErrorRecords = append(rp.ErrorRecords, e)
+					}
+				}
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			res.Topics = append(res.Topics, rt)
+		}
+		return res, nil, found
+	})
+}
+
+// Mutations, each fails: refusal takes the first record of the batch; Abort does not initialise the producer again.
+func TestARefusedRecordIsNamedAmongItsNeighbours(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		for _, id := range []string{"tx", ""} {
+			t.Run(fmt.Sprintf("named=%v,id=%s", named, id), func(t *testing.T) {
+				test := newSinkTest(t, fastConfig(), kfake.SeedTopics(2, "out"))
+				test.poison(kerr.InvalidRecord, named)
+				s := test.sink(id)
+				all := append(append(numbers(0, 30), "poison"), numbers(31, 50)...)
+				for i, v := range all {
+					r := text("out", 0, v)
+					r.Origin = int64(1000 + i)
+					test.ok(s.Append(r))
+					test.append(s, "out", 1, strconv.Itoa(i))
+				}
+				err := s.Flush(test.within(10 * time.Second))
+				var refused *RefusedError
+				if !errors.As(err, &refused) || refused.Origin != 1030 || refused.TopicPartition != (TopicPartition{"out", 0}) || !errors.Is(err, error(refused.Err)) {
+					t.Fatalf("got %v, want a refusal of 1030", err)
+				}
+				if again := s.Append(text("out", 0, "x")); again != err {
+					t.Fatalf("Append before Abort answers %v", again)
+				}
+				test.ok(s.Abort(test.within(10 * time.Second)))
+				good := append(numbers(0, 30), numbers(31, 50)...)
+				test.append(s, "out", 0, good...)
+				test.ok(s.Commit(test.within(10 * time.Second)))
+				if id != "" { // without a transaction what was written before the refusal stays
+					test.visible("out", 0, good...)
+				}
+			})
+		}
+	}
+}
+
+// Mutations: unknownTopic never refuses, which fails without a transaction; nor does join, which fails with one.
+func TestATopicThatIsNotThereRefusesItsRecords(t *testing.T) {
+	t.Run("in a transaction", func(t *testing.T) { absentTopic(t, "tx") })
+	t.Run("without", func(t *testing.T) { absentTopic(t, "") })
+}
+
+func absentTopic(t *testing.T, id string) {
+	test := newSinkTest(t, fastConfig())
+	s := test.sink(id)
+	s.limits.grace, s.coord.grace = 50*time.Millisecond, 50*time.Millisecond
+	if id != "" {
+		s.limits.grace = time.Hour
+	}
+	r := text("nowhere", 0, "v")
+	r.Origin = 7
+	test.ok(s.Append(r))
+	var refused *RefusedError
+	if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &refused) || refused.Origin != 7 {
+		t.Fatalf("got %v, want a refusal of 7", err)
+	}
+	test.ok(s.Abort(test.within(10 * time.Second)))
+	test.ok(test.cluster.CreateTopic("nowhere", 1, nil))
+	test.append(s, "nowhere", 0, "now")
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.visible("nowhere", 0, "now")
+}

@@ -1,0 +1,225 @@
+package kafka
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// outTopic is what the sink knows of a topic.
+type outTopic struct {
+	name   string
+	known  bool   // the limits below are the topic's
+	record int    // largest batch that may be sent for a single record
+	bound  string // the setting that says so
+	batch  int    // size at which a batch is sealed
+	until  time.Time
+	tries  int
+}
+
+// partition returns the partition of a record, the first time after its topic's limits are known.
+func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
+	p := s.parts[r.TopicPartition]
+	if p == nil {
+		t := s.topics[r.Topic]
+		if t == nil {
+			t = &outTopic{name: r.Topic}
+			s.topics[r.Topic] = t
+			s.curious = true
+		}
+		p = &outPartition{TopicPartition: r.TopicPartition, topic: t, leader: -1, end: -1}
+		s.parts[r.TopicPartition] = p
+	}
+	if p.topic.record == 0 {
+		ctx, done := s.bounded(s.ctx, s.limits.delivery)
+		defer done()
+		if err := s.wait(ctx, "find the limits of topic "+r.Topic, func() bool { return p.topic.record > 0 }); err != nil {
+			return nil, err
+		}
+	}
+	s.recent[slot(r)] = p
+	return p, nil
+}
+
+// learn sets the topic's limits from its max.message.bytes.
+func (s *Sink) learn(t *outTopic, maxMessage int) {
+	t.known, t.tries = true, 0
+	t.record, t.bound = s.limits.request, "max.request.size"
+	// A compressed batch is measured by the broker as compressed, which is known only then.
+	if maxMessage < t.record && s.encoding.codec == sarama.CompressionNone {
+		t.record, t.bound = maxMessage, "max.message.bytes"
+	}
+	t.batch = min(s.limits.batch, maxMessage)
+}
+
+// found is what a look at the cluster has brought.
+type found struct {
+	leaders map[TopicPartition]int32
+	absent  map[TopicPartition]sarama.KError
+	largest map[string]int // max.message.bytes
+	err     error          // of leaders
+	errSize error          // of largest
+}
+
+// ask looks up leaders and limits that are missing, in the background.
+func (s *Sink) ask(now time.Time) {
+	if s.asking {
+		return
+	}
+	var partitions []TopicPartition
+	for _, p := range s.active {
+		if p.leader >= 0 {
+			continue
+		}
+		if now.Before(p.until) {
+			s.dueAt(p.until)
+			continue
+		}
+		partitions = append(partitions, p.TopicPartition)
+	}
+	var topics []string
+	if s.curious {
+		for _, t := range s.topics {
+			switch {
+			case t.known:
+			case now.Before(t.until):
+				s.dueAt(t.until)
+			default:
+				topics = append(topics, t.name)
+			}
+		}
+	}
+	if len(partitions) == 0 && len(topics) == 0 {
+		return
+	}
+	s.asking = true
+	s.spawn(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, s.client.cfg.RequestTimeout)
+		defer cancel()
+		f := s.find(ctx, partitions, topics)
+		s.post(func() { s.told(partitions, topics, f) })
+	})
+}
+
+// find asks the cluster. It runs beside the sink's goroutine and touches nothing of it.
+func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []string) (f found) {
+	if len(partitions) > 0 {
+		f.leaders, f.absent, f.err = s.findLeaders(ctx, partitions)
+	}
+	if len(topics) > 0 {
+		f.largest, f.errSize = s.findLargest(ctx, topics)
+	}
+	return f
+}
+
+func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int32, map[TopicPartition]sarama.KError, error) {
+	var names []string
+	seen := map[string]bool{}
+	for _, tp := range partitions {
+		if !seen[tp.Topic] {
+			seen[tp.Topic] = true
+			names = append(names, tp.Topic)
+		}
+	}
+	res, err := s.ctl.metadata(ctx, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaders, absent := map[TopicPartition]int32{}, map[TopicPartition]sarama.KError{}
+	for _, t := range res.Topics {
+		for _, tp := range partitions {
+			if tp.Topic == t.Name {
+				absent[tp] = t.Err
+				if t.Err == sarama.ErrNoError {
+					absent[tp] = sarama.ErrUnknownTopicOrPartition
+				}
+			}
+		}
+		for _, p := range t.Partitions {
+			tp := TopicPartition{t.Name, p.ID}
+			if p.Err == sarama.ErrNoError || p.Err == sarama.ErrReplicaNotAvailable {
+				leaders[tp] = p.Leader
+				delete(absent, tp)
+			} else {
+				absent[tp] = p.Err
+			}
+		}
+	}
+	return leaders, absent, nil
+}
+
+// findLargest asks for max.message.bytes. A topic whose settings are hidden from us has no limit here; the broker will
+// tell.
+func (s *Sink) findLargest(ctx context.Context, topics []string) (map[string]int, error) {
+	req := &sarama.DescribeConfigsRequest{Version: 1}
+	for _, name := range topics {
+		req.Resources = append(req.Resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: name, ConfigNames: []string{"max.message.bytes"}})
+	}
+	k, err := s.ctl.any(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := ask(ctx, s.ctl, k, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, error) { return b.DescribeConfigs(req) })
+	if err != nil {
+		return nil, err
+	}
+	largest := map[string]int{}
+	for _, name := range topics {
+		largest[name] = math.MaxInt32
+	}
+	for _, r := range res.Resources {
+		for _, c := range r.Configs {
+			if n, err := strconv.Atoi(c.Value); err == nil && c.Name == "max.message.bytes" {
+				largest[r.Name] = n
+			}
+		}
+	}
+	return largest, nil
+}
+
+// told takes what was found.
+func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
+	s.asking = false
+	if f.err != nil {
+		s.lost("find leaders", f.err)
+	}
+	if f.errSize != nil {
+		s.lost("find the limits of topics", f.errSize)
+	}
+	if s.err != nil {
+		return
+	}
+	for _, tp := range partitions {
+		p := s.parts[tp]
+		leader, ok := f.leaders[tp]
+		switch code := f.absent[tp]; {
+		case ok && leader >= 0:
+			p.leader = leader
+		case f.err != nil:
+			s.postpone(p, f.err)
+		case code == sarama.ErrUnknownTopicOrPartition:
+			s.postpone(p, code)
+			s.unknownTopic(p)
+		case code == sarama.ErrTopicAuthorizationFailed || code == sarama.ErrInvalidTopic:
+			s.refuseAll(p, code)
+		default:
+			s.postpone(p, sarama.ErrLeaderNotAvailable)
+		}
+	}
+	for _, name := range topics {
+		t := s.topics[name]
+		if f.errSize != nil {
+			t.until = time.Now().Add(s.limits.retry.wait(t.tries))
+			t.tries++
+			continue
+		}
+		s.learn(t, f.largest[name])
+	}
+	s.curious = false
+	for _, t := range s.topics {
+		s.curious = s.curious || !t.known
+	}
+}

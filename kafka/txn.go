@@ -1,0 +1,384 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// producerID is what brokers know a producer by.
+type producerID struct {
+	id    int64
+	epoch int16
+}
+
+var noProducer = producerID{-1, -1}
+
+// backoff is the wait before repetition n, counted from 0: doubled each time up to max, half of it random.
+type backoff struct{ first, max time.Duration }
+
+func (b backoff) wait(n int) time.Duration {
+	d := b.max
+	if n < 16 {
+		d = min(b.max, b.first<<n)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// soon is the wait while a coordinator still writes the markers of the transaction before, which takes milliseconds.
+func soon(n int) time.Duration {
+	return min(20*time.Millisecond, time.Millisecond+time.Millisecond*time.Duration(n/2))
+}
+
+// coordinators makes the transactional requests of one sink. It repeats what can be repeated until its context ends.
+// One request at a time: a later one must not overtake an earlier one that is still under way.
+type coordinators struct {
+	links   *links
+	id      string // transactional.id, empty without
+	timeout time.Duration
+	retry   backoff
+	grace   time.Duration    // for topics that are said not to exist
+	at      map[string]*link // coordinators by group and transactional id
+	// lost says that a request was sent whose answer never came or did not tell whether it took effect. It may still
+	// be under way, and take effect even on the next transaction of the same epoch.
+	lost bool
+}
+
+// call makes a request of the coordinator of a group or transactional id, and again until the answer is one that asking
+// again would not change.
+func (c *coordinators) call(ctx context.Context, kind sarama.CoordinatorType, key string, send func(*sarama.Broker) (sarama.KError, error)) (sarama.KError, error) {
+	res, err := request(ctx, c, kind, key, func(b *sarama.Broker) (codedAnswer[struct{}], error) {
+		code, err := send(b)
+		return codedAnswer[struct{}]{code: code}, err
+	})
+	return res.code, err
+}
+
+// codedAnswer is an answer's code and what else is wanted of it.
+type codedAnswer[R any] struct {
+	code  sarama.KError
+	value R
+}
+
+// request is call for answers that hold more than a code. What send has found comes back as its result only: when ctx
+// ends first, send is still under way on another goroutine.
+func request[R any](ctx context.Context, c *coordinators, kind sarama.CoordinatorType, key string, send func(*sarama.Broker) (codedAnswer[R], error)) (codedAnswer[R], error) {
+	var none codedAnswer[R]
+	var last error
+	since := time.Now()
+	for try, quick := 0, 0; ; {
+		k, err := c.find(ctx, kind, key)
+		wait := c.retry.wait(try)
+		if err == nil {
+			var res codedAnswer[R]
+			res, err = ask(ctx, c.links, k, send)
+			if err == nil {
+				switch res.code {
+				case sarama.ErrConcurrentTransactions:
+					wait = soon(quick)
+					quick++
+					try--
+				case sarama.ErrOffsetsLoadInProgress:
+				case sarama.ErrNotCoordinatorForConsumer, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrRequestTimedOut,
+					sarama.ErrBrokerNotAvailable, sarama.ErrNetworkException, sarama.ErrKafkaStorageError:
+					// The coordinator may have begun to write to its log and then have lost it.
+					c.lost = true
+					delete(c.at, c.place(kind, key))
+				case sarama.ErrUnknownTopicOrPartition:
+					// A group coordinator may not know of a new topic yet.
+					if time.Since(since) > c.grace {
+						return res, nil
+					}
+				default:
+					return res, nil
+				}
+				err = res.code
+			} else {
+				c.lost = c.lost || brokenLink(err)
+				delete(c.at, c.place(kind, key))
+			}
+		}
+		if giveUp(err) || errors.Is(err, errClosed) {
+			return none, err
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		try++
+		select {
+		case <-ctx.Done():
+			return none, outOfTime(ctx, last)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// outOfTime says that ctx ended, and what went wrong before.
+func outOfTime(ctx context.Context, last error) error {
+	if last == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w; last: %w", context.Cause(ctx), last)
+}
+
+// giveUp says that repeating a request cannot help. Codes of the request itself do not come here.
+func giveUp(err error) bool {
+	var encoding sarama.PacketEncodingError
+	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrUnsupportedVersion) ||
+		errors.Is(err, sarama.ErrGroupAuthorizationFailed) || errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed) ||
+		errors.Is(err, sarama.ErrClusterAuthorizationFailed) || connectClass(err) == Fatal
+}
+
+func (c *coordinators) find(ctx context.Context, kind sarama.CoordinatorType, key string) (*link, error) {
+	if key == "" { // any broker will do
+		return c.links.any(ctx)
+	}
+	if k := c.at[c.place(kind, key)]; k != nil {
+		return k, nil
+	}
+	k, err := c.links.coordinator(ctx, kind, key)
+	if err == nil {
+		c.at[c.place(kind, key)] = k
+	}
+	return k, err
+}
+
+func (c *coordinators) place(kind sarama.CoordinatorType, key string) string {
+	return string(rune(kind)) + key
+}
+
+// init takes the producer's id over (KIP-360): with noProducer from whoever holds it, ending what transaction that left
+// open, or else only from ourselves, raising the epoch.
+func (c *coordinators) init(ctx context.Context, as producerID) (producerID, error) {
+	req := &sarama.InitProducerIDRequest{
+		Version:            4,
+		TransactionTimeout: c.timeout,
+		ProducerID:         as.id,
+		ProducerEpoch:      as.epoch,
+	}
+	if c.id != "" {
+		req.TransactionalID = &c.id
+	}
+	got, err := request(ctx, c, sarama.CoordinatorTransaction, c.id, func(b *sarama.Broker) (codedAnswer[producerID], error) {
+		res, err := b.InitProducerID(req)
+		if err != nil {
+			return codedAnswer[producerID]{}, err
+		}
+		return codedAnswer[producerID]{res.Err, producerID{res.ProducerID, res.ProducerEpoch}}, nil
+	})
+	return got.value, c.verdict("initialise producer", got.code, err)
+}
+
+// join adds partitions to the transaction. Those that the cluster refuses come back with the reason.
+func (c *coordinators) join(ctx context.Context, as producerID, partitions []TopicPartition) (map[TopicPartition]sarama.KError, error) {
+	const op = "add partitions to the transaction"
+	req := &sarama.AddPartitionsToTxnRequest{
+		Version:         3,
+		TransactionalID: c.id,
+		ProducerID:      as.id,
+		ProducerEpoch:   as.epoch,
+		TopicPartitions: map[string][]int32{},
+	}
+	for _, tp := range partitions {
+		req.TopicPartitions[tp.Topic] = append(req.TopicPartitions[tp.Topic], tp.Partition)
+	}
+	since := time.Now()
+	for try := 0; ; try++ {
+		res, err := request(ctx, c, sarama.CoordinatorTransaction, c.id, func(b *sarama.Broker) (answer codedAnswer[map[TopicPartition]sarama.KError], err error) {
+			res, err := b.AddPartitionsToTxn(req)
+			if err != nil {
+				return answer, err
+			}
+			answer.value = map[TopicPartition]sarama.KError{}
+			for topic, errs := range res.Errors {
+				for _, e := range errs {
+					switch e.Err {
+					case sarama.ErrNoError, sarama.ErrOperationNotAttempted: // not attempted because of another one
+					case sarama.ErrUnknownTopicOrPartition, sarama.ErrTopicAuthorizationFailed, sarama.ErrInvalidTopic:
+						answer.value[TopicPartition{topic, e.Partition}] = e.Err
+					default:
+						answer.code = e.Err
+					}
+				}
+			}
+			return answer, nil
+		})
+		if err := c.verdict(op, res.code, err); err != nil {
+			return nil, err
+		}
+		refused := res.value
+		unknown := false
+		for _, code := range refused {
+			unknown = unknown || code == sarama.ErrUnknownTopicOrPartition
+		}
+		// A topic that was made a moment ago is not known everywhere yet.
+		if !unknown || time.Since(since) > c.grace {
+			return refused, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &Error{Retriable, op, outOfTime(ctx, sarama.ErrUnknownTopicOrPartition)}
+		case <-time.After(c.retry.wait(try)):
+		}
+	}
+}
+
+// addOffsets adds the group's offsets to the transaction.
+func (c *coordinators) addOffsets(ctx context.Context, as producerID, group string) error {
+	req := &sarama.AddOffsetsToTxnRequest{
+		Version:         3,
+		TransactionalID: c.id,
+		ProducerID:      as.id,
+		ProducerEpoch:   as.epoch,
+		GroupID:         group,
+	}
+	code, err := c.call(ctx, sarama.CoordinatorTransaction, c.id, func(b *sarama.Broker) (sarama.KError, error) {
+		res, err := b.AddOffsetsToTxn(req)
+		if err != nil {
+			return 0, err
+		}
+		return res.Err, nil
+	})
+	return c.verdict("add offsets of "+group+" to the transaction", code, err)
+}
+
+// commitOffsets hands offsets to the group's coordinator, as part of the transaction when there is one.
+func (c *coordinators) commitOffsets(ctx context.Context, as producerID, m Member, offsets map[TopicPartition]int64) error {
+	send := c.txnOffsets(as, m, offsets)
+	if c.id == "" {
+		send = plainOffsets(m, offsets)
+	}
+	code, err := c.call(ctx, sarama.CoordinatorGroup, m.Group, send)
+	return c.verdict("commit offsets of "+m.Group, code, err)
+}
+
+func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPartition]int64) func(*sarama.Broker) (sarama.KError, error) {
+	req := &sarama.TxnOffsetCommitRequest{
+		Version:         3,
+		TransactionalID: c.id,
+		GroupID:         m.Group,
+		ProducerID:      as.id,
+		ProducerEpoch:   as.epoch,
+		GenerationID:    m.Generation,
+		MemberID:        m.ID,
+		GroupInstanceID: orNil(m.InstanceID),
+		Topics:          map[string][]*sarama.PartitionOffsetMetadata{},
+	}
+	for tp, offset := range offsets {
+		req.Topics[tp.Topic] = append(req.Topics[tp.Topic],
+			&sarama.PartitionOffsetMetadata{Partition: tp.Partition, Offset: offset, LeaderEpoch: -1})
+	}
+	return func(b *sarama.Broker) (sarama.KError, error) {
+		res, err := b.TxnOffsetCommit(req)
+		if err != nil {
+			return 0, err
+		}
+		for _, errs := range res.Topics {
+			for _, e := range errs {
+				if e.Err != sarama.ErrNoError {
+					return e.Err, nil
+				}
+			}
+		}
+		return sarama.ErrNoError, nil
+	}
+}
+
+func plainOffsets(m Member, offsets map[TopicPartition]int64) func(*sarama.Broker) (sarama.KError, error) {
+	req := &sarama.OffsetCommitRequest{
+		Version:                 8,
+		ConsumerGroup:           m.Group,
+		ConsumerGroupGeneration: m.Generation,
+		ConsumerID:              m.ID,
+		GroupInstanceId:         orNil(m.InstanceID),
+	}
+	for tp, offset := range offsets {
+		req.AddBlockWithLeaderEpoch(tp.Topic, tp.Partition, offset, -1, 0, "")
+	}
+	return func(b *sarama.Broker) (sarama.KError, error) {
+		res, err := b.CommitOffset(req)
+		if err != nil {
+			return 0, err
+		}
+		for _, errs := range res.Errors {
+			for _, code := range errs {
+				if code != sarama.ErrNoError {
+					return code, nil
+				}
+			}
+		}
+		return sarama.ErrNoError, nil
+	}
+}
+
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// end ends the transaction and returns the coordinator's answer.
+func (c *coordinators) end(ctx context.Context, as producerID, commit bool) (sarama.KError, error) {
+	req := &sarama.EndTxnRequest{
+		Version:           3,
+		TransactionalID:   c.id,
+		ProducerID:        as.id,
+		ProducerEpoch:     as.epoch,
+		TransactionResult: commit,
+	}
+	return c.call(ctx, sarama.CoordinatorTransaction, c.id, func(b *sarama.Broker) (sarama.KError, error) {
+		res, err := b.EndTxn(req)
+		if err != nil {
+			return 0, err
+		}
+		return res.Err, nil
+	})
+}
+
+// verdict turns a final answer, or the lack of one, into an error with a class.
+func (c *coordinators) verdict(op string, code sarama.KError, err error) error {
+	if err != nil {
+		class := Retriable
+		if giveUp(err) {
+			class = Fatal
+		}
+		return &Error{class, op, err}
+	}
+	switch code {
+	case sarama.ErrNoError:
+		return nil
+	case sarama.ErrIllegalGeneration, sarama.ErrRebalanceInProgress, errStaleMemberEpoch:
+		return ErrStaleGeneration
+	case sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrInvalidProducerIDMapping,
+		sarama.ErrUnknownMemberId, sarama.ErrFencedInstancedId, errFencedMemberEpoch:
+		return &Error{Fenced, op, named(code)}
+	case sarama.ErrInvalidTxnState, sarama.ErrUnknownProducerID, sarama.ErrUnknown, errTransactionAbortable:
+		return &Error{Abortable, op, named(code)}
+	}
+	return &Error{Fatal, op, named(code)}
+}
+
+// Codes for which sarama has no names (KIP-848, KIP-890).
+const (
+	errFencedMemberEpoch    = sarama.KError(110)
+	errStaleMemberEpoch     = sarama.KError(113)
+	errTransactionAbortable = sarama.KError(120)
+)
+
+// named adds the name of a code for which sarama has no text.
+func named(code sarama.KError) error {
+	switch code {
+	case sarama.ErrProducerFenced:
+		return fmt.Errorf("PRODUCER_FENCED: another producer has the transactional id, or the transaction took too long: %w", code)
+	case errFencedMemberEpoch:
+		return fmt.Errorf("FENCED_MEMBER_EPOCH: %w", code)
+	case errTransactionAbortable:
+		return fmt.Errorf("TRANSACTION_ABORTABLE: %w", code)
+	}
+	return code
+}
