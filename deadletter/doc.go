@@ -1,0 +1,16 @@
+// Package deadletter is the envelope of a failed record: which headers say why it failed, and how they are written and
+// read.
+//
+// A dead letter has the key, the value and the timestamp of its record, and its headers in their order. Behind them come
+// the headers of KIP-1034, which Kafka Streams writes too, and Weir's own; all values are text:
+//
+//	__streams.errors.exception, .message           Go type of the error, and its text
+//	__streams.errors.stacktrace                    of a panic
+//	__streams.errors.topic, .partition, .offset    where the record stood
+//	weir.errors.topology, .node, .attempts         where it failed, and after how many tries
+//	weir.errors.failures                           how often it has failed; written from the second time on
+//	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
+//
+// A dead letter that is read again, or was replayed with its headers, and fails again has each of these once: they tell
+// of the last failure. So it does not grow with each round, and its origin is not lost.
+package deadletter

@@ -1,0 +1,180 @@
+package deadletter
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// The names of the headers.
+const (
+	HeaderException      = "__streams.errors.exception"
+	HeaderMessage        = "__streams.errors.message"
+	HeaderStack          = "__streams.errors.stacktrace"
+	HeaderTopic          = "__streams.errors.topic"
+	HeaderPartition      = "__streams.errors.partition"
+	HeaderOffset         = "__streams.errors.offset"
+	HeaderTopology       = "weir.errors.topology"
+	HeaderNode           = "weir.errors.node"
+	HeaderAttempts       = "weir.errors.attempts"
+	HeaderFailures       = "weir.errors.failures"
+	HeaderFirstTopic     = "weir.errors.first.topic"
+	HeaderFirstPartition = "weir.errors.first.partition"
+	HeaderFirstOffset    = "weir.errors.first.offset"
+)
+
+// MaxMessage and MaxStack are the sizes in bytes to which a message and a stack trace are cut: the record itself must
+// still fit into its topic.
+const (
+	MaxMessage = 4 << 10
+	MaxStack   = 16 << 10
+)
+
+// Cause is why a record becomes a dead letter.
+type Cause struct {
+	Topology  string
+	Node      string
+	Topic     string // where the record stands
+	Partition int32
+	Offset    int64
+	Attempts  int
+	Err       error
+	Stack     []byte // of a panic, or nil
+}
+
+// Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
+// original headers are shared.
+func Headers(original []kafka.Header, c Cause) []kafka.Header {
+	out, earlier := strip(original, 13)
+	text := func(key, value string) { out = append(out, kafka.Header{Key: key, Value: []byte(value)}) }
+	text(HeaderException, typeName(c.Err))
+	text(HeaderMessage, cut(message(c.Err), MaxMessage))
+	if len(c.Stack) > 0 {
+		text(HeaderStack, cut(string(c.Stack), MaxStack))
+	}
+	out = position(out, c.Topic, c.Partition, c.Offset)
+	text(HeaderTopology, c.Topology)
+	text(HeaderNode, c.Node)
+	text(HeaderAttempts, strconv.Itoa(c.Attempts))
+	return again(out, earlier)
+}
+
+// Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
+// where it stood the first time.
+func Minimal(original []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
+	out, earlier := strip(original, 7)
+	return again(position(out, topic, partition, offset), earlier)
+}
+
+func position(out []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
+	return append(out,
+		kafka.Header{Key: HeaderTopic, Value: []byte(topic)},
+		kafka.Header{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(partition), 10)},
+		kafka.Header{Key: HeaderOffset, Value: strconv.AppendInt(nil, offset, 10)})
+}
+
+// strip copies the headers that are not of the envelope, with room for more, and returns the values of the others.
+func strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[string][]byte) {
+	kept = make([]kafka.Header, 0, len(headers)+room)
+	for _, h := range headers {
+		if !ours(h.Key) {
+			kept = append(kept, h)
+			continue
+		}
+		if envelope == nil {
+			envelope = map[string][]byte{}
+		}
+		envelope[h.Key] = h.Value // of several the last counts, as everywhere in Kafka
+	}
+	return kept, envelope
+}
+
+func ours(key string) bool {
+	switch key {
+	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
+		HeaderTopology, HeaderNode, HeaderAttempts, HeaderFailures,
+		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
+		return true
+	}
+	return false
+}
+
+// again adds what is left of earlier failures: their number, and where the record stood at the first. What is damaged of
+// it is left out.
+func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
+	if earlier == nil {
+		return out
+	}
+	r := reader{envelope: earlier}
+	failures := min(max(1, r.number(HeaderFailures, 32)), math.MaxInt32-1) + 1
+	out = append(out, kafka.Header{Key: HeaderFailures, Value: strconv.AppendInt(nil, failures, 10)})
+	r.err = nil
+	first, ok := r.first()
+	if !ok || r.err != nil {
+		return out
+	}
+	return append(out,
+		kafka.Header{Key: HeaderFirstTopic, Value: []byte(first.Topic)},
+		kafka.Header{Key: HeaderFirstPartition, Value: strconv.AppendInt(nil, int64(first.Partition), 10)},
+		kafka.Header{Key: HeaderFirstOffset, Value: strconv.AppendInt(nil, first.Offset, 10)})
+}
+
+// typeName is the Go type of what failed: the first error of the chain with an exported type, because the others only
+// wrap, or the last one.
+func typeName(err error) string {
+	if err == nil {
+		return "unknown"
+	}
+	for e := err; ; {
+		t := reflect.TypeOf(e)
+		name := t
+		if t.Kind() == reflect.Pointer {
+			name = t.Elem()
+		}
+		if r, _ := utf8.DecodeRuneInString(name.Name()); unicode.IsUpper(r) {
+			return t.String()
+		}
+		wrapper, ok := e.(interface{ Unwrap() error })
+		if !ok {
+			return t.String()
+		}
+		inner := wrapper.Unwrap()
+		if inner == nil {
+			return t.String()
+		}
+		e = inner
+	}
+}
+
+// message is the text of an error, whose method may be anybody's.
+func message(err error) (text string) {
+	if err == nil {
+		return "no error given"
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("its Error method panics: %v", p)
+		}
+	}()
+	return err.Error()
+}
+
+// cut shortens text to at most limit bytes of valid UTF-8, and says so at the end.
+func cut(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	mark := fmt.Sprintf(" ... (cut from %d bytes)", len(text))
+	end := limit - len(mark)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + mark
+}

@@ -1,0 +1,205 @@
+package deadletter
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// show is headers as text, one a line.
+func show(headers []kafka.Header) string {
+	var b strings.Builder
+	for _, h := range headers {
+		fmt.Fprintf(&b, "%s=%s\n", h.Key, h.Value)
+	}
+	return b.String()
+}
+
+func header(key, value string) kafka.Header { return kafka.Header{Key: key, Value: []byte(value)} }
+
+type DecodeError struct{ error }
+
+func (e DecodeError) Unwrap() error { return e.error }
+
+var original = []kafka.Header{header("trace", "1"), header("", ""), header("trace", "2"), {Key: "nil"}}
+
+// TestEnvelopeIsWhatKIP1034Says has every header, in its order, behind the record's own.
+// Seen to fail: the envelope before the original; a header left out; numbers in binary.
+func TestEnvelopeIsWhatKIP1034Says(t *testing.T) {
+	got := show(Headers(original, Cause{
+		Topology: "customer-totals", Node: "accumulate", Topic: "order.placed.v1", Partition: 3, Offset: 1 << 40, Attempts: 5,
+		Err: fmt.Errorf("node accumulate: %w", DecodeError{errors.New("no JSON")}), Stack: []byte("goroutine 1\n"),
+	}))
+	want := `trace=1
+=
+trace=2
+nil=
+__streams.errors.exception=deadletter.DecodeError
+__streams.errors.message=node accumulate: no JSON
+__streams.errors.stacktrace=goroutine 1
+
+__streams.errors.topic=order.placed.v1
+__streams.errors.partition=3
+__streams.errors.offset=1099511627776
+weir.errors.topology=customer-totals
+weir.errors.node=accumulate
+weir.errors.attempts=5
+`
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if got := show(Minimal(original[:1], "a.b.v1", 0, 7)); got != `trace=1
+__streams.errors.topic=a.b.v1
+__streams.errors.partition=0
+__streams.errors.offset=7
+` {
+		t.Errorf("minimal:\n%s", got)
+	}
+}
+
+// TestFailingAgainKeepsTheOrigin makes a dead letter of a dead letter of a dead letter.
+// Seen to fail: strip that keeps everything; again without from; failures that stay at 2.
+func TestFailingAgainKeepsTheOrigin(t *testing.T) {
+	first := Headers(original, Cause{Topology: "a", Node: "n", Topic: "a.b.v1", Partition: 1, Offset: 10,
+		Err: errors.New("one"), Stack: []byte("stack")})
+	// Somebody adds a header on the way.
+	second := Headers(append(first, header("seen-by", "ops")), Cause{Topology: "b", Node: "m", Topic: "a.b.v1.dlq", Partition: 2,
+		Offset: 20, Err: errors.New("two")})
+	third := Minimal(second, "a.b.v1.dlq.dlq", 3, 30)
+	for i, c := range []struct {
+		headers []kafka.Header
+		want    Letter
+	}{
+		{first, Letter{Headers: original, Exception: "*errors.errorString", Message: "one", Stack: "stack", Topology: "a", Node: "n",
+			Position: at("a.b.v1", 1, 10), First: at("a.b.v1", 1, 10), Failures: 1}},
+		{second, Letter{Headers: append(original[:4:4], header("seen-by", "ops")), Exception: "*errors.errorString", Message: "two",
+			Topology: "b", Node: "m", Position: at("a.b.v1.dlq", 2, 20), First: at("a.b.v1", 1, 10), Failures: 2}},
+		{third, Letter{Headers: append(original[:4:4], header("seen-by", "ops")),
+			Position: at("a.b.v1.dlq.dlq", 3, 30), First: at("a.b.v1", 1, 10), Failures: 3}},
+	} {
+		got, err := Read(c.headers)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%d: %+v, want %+v (%v)", i, got, c.want, err)
+		}
+		seen := map[string]bool{}
+		for _, h := range c.headers {
+			if ours(h.Key) && seen[h.Key] {
+				t.Errorf("%d: header %s twice", i, h.Key)
+			}
+			seen[h.Key] = true
+		}
+	}
+}
+
+func at(topic string, partition int32, offset int64) Position {
+	return Position{kafka.TopicPartition{Topic: topic, Partition: partition}, offset}
+}
+
+// TestDeadLettersOfOthersAreRead reads what Kafka Streams writes, which may stand there twice when a record failed twice,
+// and what is no dead letter or a damaged one. Seen to fail: the first of two headers; errors of numbers ignored.
+func TestDeadLettersOfOthersAreRead(t *testing.T) {
+	streams := []kafka.Header{
+		header("trace", "1"),
+		header(HeaderException, "java.lang.IllegalStateException"), {Key: HeaderMessage}, header(HeaderStack, "at Foo.java"),
+		header(HeaderTopic, "old"), header(HeaderPartition, "0"), header(HeaderOffset, "1"),
+		header(HeaderTopic, "new"), header(HeaderPartition, "2"), header(HeaderOffset, "3"),
+	}
+	want := Letter{Headers: streams[:1], Exception: "java.lang.IllegalStateException", Stack: "at Foo.java",
+		Position: at("new", 2, 3), First: at("new", 2, 3), Failures: 1}
+	if got, err := Read(streams); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v (%v)", got, want, err)
+	}
+	if _, err := Read(original); err != ErrNoEnvelope {
+		t.Errorf("no dead letter: %v", err)
+	}
+	for _, key := range []string{HeaderPartition, HeaderOffset, HeaderAttempts, HeaderFailures} {
+		damaged := append(Headers(nil, Cause{Topic: "a.b.v1", Offset: 7}), header(key, "x"))
+		if got, err := Read(damaged); err == nil || !strings.Contains(err.Error(), key) || got.Position.Topic != "a.b.v1" {
+			t.Errorf("%s is no number: %+v, %v", key, got, err)
+		}
+		// It can become a dead letter again all the same, and what is not damaged goes with it.
+		first := at("a.b.v1", 0, 7)
+		if key == HeaderPartition || key == HeaderOffset {
+			first = at("t", 0, 0)
+		}
+		got, err := Read(Headers(damaged, Cause{Topic: "t"}))
+		if err != nil || got.Failures != 2 || got.Position != at("t", 0, 0) || got.First != first {
+			t.Errorf("%s was no number: %+v, %v", key, got, err)
+		}
+	}
+}
+
+type typeless struct{}
+
+func (*typeless) Error() string { panic("no text") }
+
+// TestReasonsAreCutAndNamed looks at messages that are long, no UTF-8, or not there. Seen to fail: a cut within a
+// character; a limit left out; typeName of the outermost error; message without its recover.
+func TestReasonsAreCutAndNamed(t *testing.T) {
+	for _, c := range []struct {
+		err           error
+		name, message string
+	}{
+		{nil, "unknown", "no error given"},
+		{(*typeless)(nil), "*deadletter.typeless", "its Error method panics: no text"},
+		{fmt.Errorf("a: %w", fmt.Errorf("b: %w", errors.New("c"))), "*errors.errorString", "a: b: c"},
+		{errors.Join(errors.New("a"), errors.New("b")), "*errors.joinError", "a\nb"},
+		{errors.New("caf\xe9"), "*errors.errorString", "caf\uFFFD"},
+		{DecodeError{nil}, "deadletter.DecodeError", "its Error method panics: runtime error: invalid memory address or nil pointer dereference"},
+	} {
+		l, err := Read(Headers(nil, Cause{Topic: "t", Err: c.err}))
+		if err != nil || l.Exception != c.name || l.Message != c.message {
+			t.Errorf("%q: %q, want %q: %q (%v)", l.Exception, l.Message, c.name, c.message, err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		pad := strings.Repeat("x", rapid.IntRange(0, 3).Draw(t, "pad"))
+		long := pad + strings.Repeat(rapid.SampledFrom([]string{"x", "é", "€", "𝄞", "\xff"}).Draw(t, "rune"), rapid.IntRange(0, 20000).Draw(t, "n"))
+		l, err := Read(Headers(nil, Cause{Topic: "t", Err: errors.New(long), Stack: []byte(long)}))
+		if err != nil || len(l.Message) > MaxMessage || len(l.Stack) > MaxStack || !utf8.ValidString(l.Message) || !utf8.ValidString(l.Stack) {
+			t.Fatalf("message of %d bytes, stack of %d (%v)", len(l.Message), len(l.Stack), err)
+		}
+		valid := strings.ToValidUTF8(long, "\uFFFD")
+		if (l.Message == valid) != (len(valid) <= MaxMessage) {
+			t.Fatalf("a message of %d bytes is cut to %d", len(valid), len(l.Message))
+		}
+		if len(valid) > MaxMessage && (len(l.Message) < MaxMessage-4 || !strings.Contains(l.Message, "cut from")) {
+			t.Fatalf("a message of %d bytes became %q", len(valid), l.Message)
+		}
+	})
+}
+
+// TestHeadersOfTheRecordAreNotTouched writes into a slice with room behind it. Seen to fail: append to the original.
+func TestHeadersOfTheRecordAreNotTouched(t *testing.T) {
+	room := append(make([]kafka.Header, 0, 50), original...)
+	Headers(room, Cause{Topic: "t"})
+	Minimal(room, "t", 0, 0)
+	if !reflect.DeepEqual(room[:50][4:6], make([]kafka.Header, 2)) || !reflect.DeepEqual(room, original) {
+		t.Error("the record's headers were written to")
+	}
+}
+
+// FuzzRead opens what anybody may have written: nothing panics, and what is read can be written again.
+func FuzzRead(f *testing.F) {
+	f.Add(HeaderTopic, []byte("t"), HeaderOffset, []byte("x"))
+	f.Add(HeaderFailures, []byte("99999999999999999999"), HeaderFirstTopic, []byte{})
+	f.Fuzz(func(t *testing.T, k1 string, v1 []byte, k2 string, v2 []byte) {
+		headers := []kafka.Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}
+		before, _ := Read(headers)
+		l, err := Read(Headers(headers, Cause{Topic: "a.b.v1", Partition: 1, Offset: 2}))
+		if err != nil || l.Position != at("a.b.v1", 1, 2) || l.Failures <= before.Failures && before.Failures < math.MaxInt32 {
+			t.Fatalf("%+v after %+v (%v)", l, before, err)
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package deadletter
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// ErrNoEnvelope says that a record has no headers that say where it came from: it is not a dead letter.
+var ErrNoEnvelope = errors.New("the record has no header " + HeaderTopic)
+
+// Letter is an envelope that was read. What a header is missing for is zero: a dead letter of Kafka Streams names no
+// topology, one that was too large has no reason.
+type Letter struct {
+	Headers   []kafka.Header // those of the record, without the envelope's
+	Exception string
+	Message   string
+	Stack     string
+	Position  Position // where the record stood when it failed last
+	Topology  string
+	Node      string
+	Attempts  int
+	Failures  int      // how often it has failed: 1 or more
+	First     Position // where it stood when it failed first
+}
+
+// Position is a place in a topic.
+type Position struct {
+	kafka.TopicPartition
+	Offset int64
+}
+
+// Read opens the envelope of a dead letter. Its error is ErrNoEnvelope, or says which header is no number.
+func Read(headers []kafka.Header) (Letter, error) {
+	kept, envelope := strip(headers, 0)
+	if _, ok := envelope[HeaderTopic]; !ok {
+		return Letter{}, ErrNoEnvelope
+	}
+	r := reader{envelope: envelope}
+	l := Letter{
+		Headers:   kept,
+		Exception: string(envelope[HeaderException]),
+		Message:   string(envelope[HeaderMessage]),
+		Stack:     string(envelope[HeaderStack]),
+		Position:  r.position(HeaderTopic, HeaderPartition, HeaderOffset),
+		Topology:  string(envelope[HeaderTopology]),
+		Node:      string(envelope[HeaderNode]),
+		Attempts:  int(r.number(HeaderAttempts, 32)),
+		Failures:  max(1, int(r.number(HeaderFailures, 32))),
+	}
+	l.First, _ = r.first()
+	return l, r.err
+}
+
+// reader keeps the first error, so that a letter is read as far as it can be.
+type reader struct {
+	envelope map[string][]byte
+	err      error
+}
+
+// first is where the record stood when it failed first: in its own headers from the second failure on.
+func (r *reader) first() (Position, bool) {
+	if _, ok := r.envelope[HeaderFirstTopic]; ok {
+		return r.position(HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset), true
+	}
+	_, ok := r.envelope[HeaderTopic]
+	return r.position(HeaderTopic, HeaderPartition, HeaderOffset), ok
+}
+
+func (r *reader) position(topic, partition, offset string) Position {
+	return Position{
+		TopicPartition: kafka.TopicPartition{
+			Topic:     string(r.envelope[topic]),
+			Partition: int32(r.number(partition, 32)),
+		},
+		Offset: r.number(offset, 64),
+	}
+}
+
+func (r *reader) number(key string, bits int) int64 {
+	value, ok := r.envelope[key]
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(value), 10, bits)
+	if err != nil {
+		if r.err == nil {
+			r.err = fmt.Errorf("header %s is no number: %q", key, value)
+		}
+		return 0
+	}
+	return n
+}
