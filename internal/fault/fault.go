@@ -1,0 +1,35 @@
+// Package fault lets a test damage the engine on purpose: stop it at a named point of its work, or break one of the
+// rules that its guarantees rest on. Without the build tag weirfault every call is a constant and compiles to nothing.
+//
+// With the tag, WEIR_FAULT_AT=point[:n] kills the process with SIGKILL when the point is passed for the n-th time
+// (default 1), WEIR_FAULT_STOP_AT does so with SIGSTOP, and WEIR_FAULT_BREAK=rule switches a rule off. Break does that
+// within a process.
+package fault
+
+// Point is a place in the engine's work.
+type Point string
+
+// The points, in the order of a commit, and one in a restore.
+const (
+	BeforeFlush   Point = "before-flush"
+	BeforeOffsets Point = "before-offsets"
+	BeforeEnd     Point = "between-offsets-and-end"
+	AfterEnd      Point = "after-end"
+	DuringRestore Point = "during-restore"
+)
+
+// Rule is a rule that a guarantee rests on.
+type Rule string
+
+// The rules that can be broken.
+const (
+	OffsetsInTransaction     Rule = "offsets-in-transaction"
+	OutputsInTransaction     Rule = "outputs-in-transaction"
+	StoreAfterCommit         Rule = "store-after-commit"
+	CheckpointWithData       Rule = "checkpoint-with-data"
+	Dedup                    Rule = "dedup"
+	FenceZombies             Rule = "fence-zombies"
+	RestoreToPosition        Rule = "restore-to-position"
+	CommitBelowUnfinished    Rule = "commit-below-unfinished"
+	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
+)
