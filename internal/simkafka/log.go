@@ -1,0 +1,236 @@
+package simkafka
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// partition is a log. Its end is the high watermark, for there is one replica.
+type partition struct {
+	kafka.TopicPartition
+	start   int64
+	next    int64
+	entries []entry         // by offset; compaction leaves gaps
+	erased  []entry         // what compaction took
+	open    map[int64]*span // by producer id
+	changed chan struct{}   // closed at the next change
+}
+
+// entry is a record, or the marker that ends a transaction.
+type entry struct {
+	record kafka.Record
+	span   *span // the transaction; nil outside one
+	marker bool
+}
+
+// span is a transaction as one partition knows it.
+type span struct {
+	first   int64
+	decided bool // its marker is written here
+	commit  bool
+}
+
+func newPartition(tp kafka.TopicPartition) *partition {
+	return &partition{TopicPartition: tp, open: map[int64]*span{}, changed: make(chan struct{})}
+}
+
+func (p *partition) touch() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// append writes a record; producer is that of the transaction, or negative.
+func (p *partition) append(r kafka.Record, producer int64) int64 {
+	e := entry{record: r}
+	e.record.Offset = p.next
+	if producer >= 0 {
+		if p.open[producer] == nil {
+			p.open[producer] = &span{first: p.next}
+		}
+		e.span = p.open[producer]
+	}
+	p.entries = append(p.entries, e)
+	p.next++
+	p.touch()
+	return e.record.Offset
+}
+
+// end writes a transaction's marker. A partition that was added to a transaction and not written to gets one too.
+func (p *partition) end(producer int64, commit bool) {
+	s := p.open[producer]
+	if s == nil {
+		s = &span{first: p.next}
+	}
+	delete(p.open, producer)
+	s.decided, s.commit = true, commit
+	p.entries = append(p.entries, entry{record: kafka.Record{Offset: p.next}, span: s, marker: true})
+	p.next++
+	p.touch()
+}
+
+// stable is the last stable offset: the first of a transaction that is open, or the end.
+func (p *partition) stable() int64 {
+	lso := p.next
+	for _, s := range p.open {
+		lso = min(lso, s.first)
+	}
+	return lso
+}
+
+// read returns committed records from an offset on, at most n offsets of them, and the position behind.
+func (p *partition) read(from int64, n int) (records []kafka.Record, position int64) {
+	stable := p.stable()
+	at, _ := slices.BinarySearchFunc(p.entries, from, func(e entry, o int64) int { return int(e.record.Offset - o) })
+	position = from
+	for ; at < len(p.entries) && n > 0; at++ {
+		e := &p.entries[at]
+		if e.record.Offset >= stable {
+			return records, position
+		}
+		position = e.record.Offset + 1
+		n--
+		if !e.marker && (e.span == nil || e.span.commit) {
+			records = append(records, e.record)
+		}
+	}
+	if at == len(p.entries) {
+		position = max(position, stable) // compaction may have taken the last ones
+	}
+	return records, position
+}
+
+// compact keeps the last committed record of each key below the last stable offset, and everything from there on. It
+// never takes the last entry, as Kafka never compacts the active segment.
+func (p *partition) compact() {
+	stable := p.stable()
+	last := map[string]int64{}
+	for _, e := range p.entries {
+		if e.record.Offset < stable && !e.marker && (e.span == nil || e.span.commit) {
+			last[string(e.record.Key)] = e.record.Offset
+		}
+	}
+	var kept []entry
+	for i, e := range p.entries {
+		visible := !e.marker && (e.span == nil || e.span.commit)
+		if e.record.Offset >= stable || i == len(p.entries)-1 || visible && last[string(e.record.Key)] == e.record.Offset {
+			kept = append(kept, e)
+		} else {
+			p.erased = append(p.erased, e)
+		}
+	}
+	p.entries = kept
+}
+
+// Produce writes records outside of any transaction and returns the offset after them.
+func (c *Cluster) Produce(tp kafka.TopicPartition, records ...kafka.Record) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	for _, r := range records {
+		p.append(r, -1)
+	}
+	return p.next
+}
+
+// ProduceTransaction writes records in a transaction of their own and ends it: markers, and with commit false records
+// that nobody may see.
+func (c *Cluster) ProduceTransaction(tp kafka.TopicPartition, commit bool, records ...kafka.Record) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	c.nextID++
+	for _, r := range records {
+		p.append(r, c.nextID)
+	}
+	p.end(c.nextID, commit)
+	return p.next
+}
+
+// LeaveOpen writes records in a transaction that stays open until the function that it returns is called.
+func (c *Cluster) LeaveOpen(tp kafka.TopicPartition, records ...kafka.Record) (end func(commit bool)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	c.nextID++
+	id := c.nextID
+	for _, r := range records {
+		p.append(r, id)
+	}
+	return func(commit bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		p.end(id, commit)
+	}
+}
+
+func (c *Cluster) mustPartition(tp kafka.TopicPartition) *partition {
+	p := c.partition(tp)
+	if p == nil {
+		panic(fmt.Sprintf("simkafka: no partition %s", tp))
+	}
+	return p
+}
+
+// Committed returns what a read-committed reader sees of a partition.
+func (c *Cluster) Committed(tp kafka.TopicPartition) []kafka.Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	records, _ := p.read(p.start, int(p.next-p.start)+1)
+	return records
+}
+
+// History returns the committed records below an offset, also those that compaction has taken, in order.
+func (c *Cluster) History(tp kafka.TopicPartition, before int64) []kafka.Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	all := append(slices.Clone(p.erased), p.entries...)
+	slices.SortFunc(all, func(a, b entry) int { return int(a.record.Offset - b.record.Offset) })
+	var records []kafka.Record
+	for _, e := range all {
+		if e.record.Offset < before && !e.marker && (e.span == nil || e.span.decided && e.span.commit) {
+			records = append(records, e.record)
+		}
+	}
+	return records
+}
+
+// Bounds returns the log start, the last stable offset and the high watermark of a partition.
+func (c *Cluster) Bounds(tp kafka.TopicPartition) (start, stable, end int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	return p.start, p.stable(), p.next
+}
+
+// Compact compacts every partition of a topic.
+func (c *Cluster) Compact(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.topics[name].partitions {
+		p.compact()
+	}
+}
+
+// DeleteRecords moves the start of a partition, as retention and DeleteRecords do.
+func (c *Cluster) DeleteRecords(tp kafka.TopicPartition, before int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	p.start = max(p.start, min(before, p.next))
+	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.record.Offset < p.start })
+	p.touch()
+}
+
+// LoseEnd takes the end of a partition away, as an unclean election does.
+func (c *Cluster) LoseEnd(tp kafka.TopicPartition, from int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	p.next = min(p.next, from)
+	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.record.Offset >= p.next })
+	p.touch()
+}

@@ -1,0 +1,106 @@
+package simkafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// retry makes a request that only reads until it is answered, for as long as CallTimeout.
+func (p *Process) retry(ctx context.Context, op Op, what string, effect func() error) error {
+	deadline := time.Now().Add(p.c.cfg.CallTimeout)
+	for try := 1; ; try++ {
+		_, err := p.request(ctx, what, op, "", effect) // what is the actor: tasks ask at the same time
+		if err == nil {
+			return nil
+		}
+		again := errors.Is(err, errCut) || errors.Is(err, errUnstableOffset)
+		if !again || time.Now().After(deadline) && try > 3 { // after a pause the time is up at once
+			return &kafka.Error{Class: kafka.Retriable, Op: fmt.Sprintf("%s of %s", op, what), Err: err}
+		}
+		if err := p.sleep(ctx, 10*time.Millisecond); err != nil {
+			return &kafka.Error{Class: kafka.Retriable, Op: fmt.Sprintf("%s of %s", op, what), Err: err}
+		}
+	}
+}
+
+// Committed implements processors.Wire: it waits for offsets in open transactions (UNSTABLE_OFFSET_COMMIT).
+func (p *Process) Committed(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	var out map[kafka.TopicPartition]int64
+	err := p.retry(ctx, OpCommitted, fmt.Sprint(group, tps), func() error {
+		g := p.c.group(group)
+		got := map[kafka.TopicPartition]int64{}
+		for _, tp := range tps {
+			for _, pending := range g.pending {
+				if _, ok := pending[tp]; ok {
+					return errUnstableOffset
+				}
+			}
+			got[tp] = -1
+			if o, ok := g.offsets[tp]; ok {
+				got[tp] = o
+			}
+		}
+		out = got
+		return nil
+	})
+	return out, err
+}
+
+// Ends implements processors.Wire.
+func (p *Process) Ends(ctx context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return p.list(ctx, "ends", tps, func(log *partition) int64 { return log.next })
+}
+
+// Starts implements processors.Wire.
+func (p *Process) Starts(ctx context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return p.list(ctx, "starts", tps, func(log *partition) int64 { return log.start })
+}
+
+func (p *Process) list(ctx context.Context, what string, tps []kafka.TopicPartition, of func(*partition) int64) (map[kafka.TopicPartition]int64, error) {
+	var out map[kafka.TopicPartition]int64
+	err := p.retry(ctx, OpList, fmt.Sprint(what, tps), func() error {
+		got := map[kafka.TopicPartition]int64{}
+		for _, tp := range tps {
+			log := p.c.partition(tp)
+			if log == nil {
+				return fmt.Errorf("%s: %w", tp, errUnknownTopic)
+			}
+			got[tp] = of(log)
+		}
+		out = got
+		return nil
+	})
+	return out, err
+}
+
+// Topics implements processors.Wire.
+func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error) {
+	var out map[string]kafka.TopicInfo
+	err := p.retry(ctx, OpTopics, fmt.Sprint(names), func() error {
+		got := map[string]kafka.TopicInfo{}
+		for _, name := range names {
+			if t := p.c.topics[name]; t != nil {
+				got[name] = t.info
+			}
+		}
+		out = got
+		return nil
+	})
+	return out, err
+}
+
+// CreateTopics implements processors.Wire. A topic that exists already is not an error: somebody else was faster.
+func (p *Process) CreateTopics(ctx context.Context, specs []kafka.TopicSpec) error {
+	return p.retry(ctx, OpCreate, fmt.Sprint(len(specs), " topics"), func() error {
+		for _, spec := range specs {
+			if err := p.c.createTopic(spec); err != nil && !errors.Is(err, errTopicExists) {
+				return err
+			}
+		}
+		return nil
+	})
+}
