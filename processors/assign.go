@@ -1,0 +1,219 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+)
+
+// add takes a task on: it is opened at once, or when the worker has a sink.
+func (w *worker) add(t *task) {
+	used := map[int]bool{}
+	for _, other := range w.tasks {
+		for _, in := range other.inputs {
+			used[in.slot] = true
+		}
+	}
+	slot := 0
+	for _, in := range t.inputs {
+		for used[slot] {
+			slot++
+		}
+		in.slot = slot
+		used[slot] = true
+	}
+	w.tasks = append(w.tasks, t)
+	if w.sink != nil {
+		w.openTask(t)
+	}
+}
+
+// give hands tasks back. With clean, what was done on them is committed first, together with the worker's other tasks;
+// without, it is aborted, because somebody else may have the partitions already.
+func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) {
+	running := false
+	for _, t := range w.tasks {
+		running = running || ids[t.id] && t.is(taskRunning)
+	}
+	if running && w.sink != nil && (w.open || w.dirty()) {
+		if clean {
+			w.commit(ctx)
+		} else {
+			w.redo(ctx)
+		}
+	}
+	kept := w.tasks[:0]
+	for _, t := range w.tasks {
+		if !ids[t.id] {
+			kept = append(kept, t)
+			continue
+		}
+		w.release(t)
+		if err := t.to(taskClosed); err != nil {
+			w.inst.fail(err)
+		}
+	}
+	clear(w.tasks[len(kept):])
+	w.tasks = kept
+}
+
+// openTask starts a task's restorer.
+func (w *worker) openTask(t *task) {
+	if !t.is(taskCreated) {
+		return
+	}
+	if err := t.to(taskRestoring); err != nil {
+		w.inst.fail(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(w.inst.ctx)
+	r := &restorer{cancel: cancel, done: make(chan struct{})}
+	t.restorer = r
+	go func() {
+		r.result, r.err = w.inst.restore(ctx, t)
+		close(r.done)
+		w.inbox.put(func() { w.opened(t, r) }) // a worker that ends stops its restorers itself
+	}()
+}
+
+// opened takes over what a restorer has opened, and starts reading the inputs.
+func (w *worker) opened(t *task, r *restorer) {
+	if t.restorer != r {
+		return // the task was given away, or is being opened again
+	}
+	t.restorer = nil
+	o, err := r.take()
+	if err != nil {
+		var changed *state.TopicChangedError
+		var refusal *RefusedTopologyError
+		if errors.As(err, &changed) || errors.As(err, &refusal) || kafka.ClassOf(err) == kafka.Fatal && isWire(err) {
+			w.inst.fail(err)
+		}
+		w.failTask(t, err)
+		return
+	}
+	t.tables = o.tables
+	if err := t.to(taskRunning); err != nil {
+		w.inst.fail(err)
+		return
+	}
+	t.failure.Store(nil)
+	t.reopens = 0
+	now := time.Now()
+	for _, in := range t.inputs {
+		w.read(in, o.offsets[in.tp], now)
+	}
+}
+
+// isWire says whether an error comes from the wire at all.
+func isWire(err error) bool {
+	var e *kafka.Error
+	return errors.As(err, &e)
+}
+
+// read begins reading an input at an offset.
+func (w *worker) read(in *input, offset int64, now time.Time) {
+	in.begin(offset, now)
+	in.started = true
+	w.fetch(in, offset)
+}
+
+// fetch starts the fetcher. What an earlier fetch has left in the inbox is told by its epoch, and dropped.
+func (w *worker) fetch(in *input, offset int64) {
+	in.epoch++
+	epoch := in.epoch
+	w.inst.inputs.Start(in.tp, offset, func(b kafka.Batch) {
+		w.inbox.put(func() {
+			if in.started && in.epoch == epoch {
+				in.push(b, time.Now())
+			}
+		})
+	})
+}
+
+// release stops everything that a task has under way and closes its databases.
+func (w *worker) release(t *task) {
+	if t.restorer != nil {
+		t.restorer.stop()
+		t.restorer = nil
+	}
+	for _, in := range t.inputs {
+		if in.started {
+			w.inst.inputs.Stop(in.tp)
+			in.started = false
+			in.begin(in.committed, time.Now())
+		}
+	}
+	if err := t.closeTables(); err != nil {
+		w.log.Warn("a store did not close cleanly", zap.Stringer("task", t.id), zap.Error(err))
+	}
+}
+
+// failTask stops a task on an error of its stores; it is opened again after a while. Work of the open transaction on it
+// is lost from memory, so the transaction is aborted.
+func (w *worker) failTask(t *task, err error) {
+	if t.is(taskRunning) && w.open && w.state.Load() != int32(workerCommitting) {
+		if !w.redo(w.inst.ctx) {
+			return
+		}
+	}
+	w.release(t)
+	var corrupt *state.CorruptError
+	if errors.As(err, &corrupt) {
+		w.inst.suspect.add(corrupt.Dir)
+	}
+	if terr := t.to(taskFailed); terr != nil {
+		w.inst.fail(terr)
+		return
+	}
+	t.reopens++
+	delay := min(time.Second<<min(t.reopens-1, 5), 30*time.Second)
+	t.failure.Store(&failure{err: err, until: time.Now().Add(delay)})
+	w.log.Error("task stopped, it will be opened again", zap.Stringer("task", t.id), zap.Duration("in", delay), zap.Error(err))
+}
+
+// reopen opens the failed tasks whose time has come.
+func (w *worker) reopen(now time.Time) {
+	for _, t := range w.tasks {
+		f := t.failure.Load()
+		if f == nil || !t.is(taskFailed) || now.Before(f.until) || w.sink == nil {
+			continue
+		}
+		if err := t.to(taskCreated); err != nil {
+			w.inst.fail(err)
+			return
+		}
+		w.openTask(t)
+	}
+}
+
+// recover deals with an input whose reading ended with an error.
+func (w *worker) recover(in *input) {
+	err := in.broken
+	in.broken = nil
+	var gone *kafka.OffsetOutOfRangeError
+	if !errors.As(err, &gone) {
+		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))
+		return
+	}
+	if w.inst.opts.OffsetReset == ResetNone {
+		w.inst.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to go on behind the gap", gone))
+		return
+	}
+	// What is in memory has been processed up to the gap: commit it with the new position.
+	to := gone.Start
+	if gone.Offset > gone.End {
+		to = gone.End // the partition lost its end: everything that is left has been read
+	}
+	w.inst.metrics.gap(in.tp, to-gone.Offset)
+	w.log.Error("the next records of an input are gone, going on behind the gap",
+		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
+	in.position = to
+	w.fetch(in, to)
+}

@@ -1,0 +1,333 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/kafka"
+)
+
+// changelogOrigin marks appended records that stem from state changes: the changes of a key are merged over the
+// transaction, so no single input record is behind one.
+const changelogOrigin = -1
+
+// errOutside is a failure of at-least-once after its outputs were acknowledged: see endAtLeastOnce.
+var errOutside = errors.New("outputs are written and offsets are not")
+
+// commit ends the open transaction. The order is the promise (exactly-once):
+//
+//	changelogs appended -> flush -> offsets into the transaction -> end transaction -> stores written -> inputs forgotten
+//
+// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again.
+func (w *worker) commit(ctx context.Context) {
+	w.to(workerCommitting)
+	start := time.Now()
+	var err error
+	if w.inst.opts.Guarantee == ExactlyOnce {
+		err = w.endExactlyOnce(ctx)
+	} else {
+		err = w.endAtLeastOnce(ctx)
+	}
+	if err != nil {
+		w.aborted(ctx, err)
+		return
+	}
+	w.writeStores()
+	w.forget(time.Now())
+	w.failures = 0
+	w.tries.Store(0)
+	w.cautious = max(0, w.cautious-1)
+	w.inst.metrics.committed(time.Since(start))
+	w.to(workerIdle)
+}
+
+func (w *worker) endExactlyOnce(ctx context.Context) error {
+	if err := w.drain(); err != nil {
+		return err
+	}
+	fault.At(fault.BeforeFlush)
+	if err := w.sink.Flush(ctx); err != nil {
+		return err
+	}
+	fault.At(fault.BeforeOffsets)
+	if fault.Broken(fault.StoreAfterCommit) {
+		w.writeStores()
+	}
+	if err := w.sendOffsets(ctx); err != nil {
+		return err
+	}
+	fault.At(fault.BeforeEnd)
+	if err := w.sink.Commit(ctx); err != nil {
+		return err
+	}
+	fault.At(fault.AfterEnd)
+	return nil
+}
+
+// endAtLeastOnce writes outputs, then changelogs, then offsets, each acknowledged before the next is sent. Were state
+// visible before the outputs, a crash between them would make a node that deduplicates by its state drop a record
+// whose output was never written.
+func (w *worker) endAtLeastOnce(ctx context.Context) error {
+	fault.At(fault.BeforeFlush)
+	if err := w.sink.Flush(ctx); err != nil {
+		return err
+	}
+	if err := w.drain(); err != nil {
+		return errors.Join(errOutside, err)
+	}
+	if err := w.sink.Flush(ctx); err != nil {
+		return errors.Join(errOutside, err)
+	}
+	fault.At(fault.BeforeOffsets)
+	if err := w.sendOffsets(ctx); err != nil {
+		return errors.Join(errOutside, err)
+	}
+	fault.At(fault.AfterEnd)
+	return nil
+}
+
+// drain appends the state changes of the transaction to their changelogs.
+func (w *worker) drain() error {
+	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, tb := range t.tables {
+			if tb.Undrained() == 0 {
+				continue
+			}
+			now := time.Now().UnixMilli()
+			err := tb.Drain(func(key, value []byte) error {
+				w.out = kafka.Outgoing{TopicPartition: tb.changelog, Timestamp: now, Key: key, Value: value, Origin: changelogOrigin}
+				return w.sink.Append(&w.out)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sendOffsets commits the positions of all inputs that moved, in the name of the group's member.
+//
+// A rebalance may raise the generation at any moment. The partitions of this worker are still its own then: they are
+// taken away only by Revoked, which waits for this goroutine. So the newer generation is waited for and used.
+func (w *worker) sendOffsets(ctx context.Context) error {
+	offsets := map[kafka.TopicPartition]int64{}
+	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, in := range t.inputs {
+			if in.dirty() {
+				offsets[in.tp] = in.position
+				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
+					offsets[in.tp] = in.batches[n-1].Position
+				}
+			}
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	op := "commit offsets of " + w.inst.graph.plan.Topology
+	deadline := time.NewTimer(staleGenerationWait)
+	defer deadline.Stop()
+	for {
+		changed := w.inst.group.Changed()
+		m, ok := w.inst.group.Member()
+		if fault.Broken(fault.FenceZombies) {
+			m, ok = kafka.Member{Group: w.inst.graph.plan.Topology, Generation: -1}, true
+		}
+		if !ok {
+			return &kafka.Error{Class: kafka.Abortable, Op: op, Err: errors.New("this instance is not in the group at the moment")}
+		}
+		err := w.sinkUnder(fault.OffsetsInTransaction).Offsets(ctx, m, offsets)
+		if !errors.Is(err, kafka.ErrStaleGeneration) {
+			return err
+		}
+		if now, ok := w.inst.group.Member(); ok && now == m {
+			select {
+			case <-changed:
+			case <-time.After(staleGenerationRetry):
+				// The generation may be the right one: until every member has its assignment, the coordinator refuses
+				// offsets that are outside of a transaction, and nothing tells when that is over.
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-deadline.C:
+				return &kafka.Error{Class: kafka.Abortable, Op: op, Err: err}
+			}
+		}
+	}
+}
+
+// staleGenerationWait bounds how long a commit waits for the outcome of a rebalance, asking at intervals.
+const (
+	staleGenerationWait  = 20 * time.Second
+	staleGenerationRetry = 50 * time.Millisecond
+)
+
+// cautiousCommits is how many transactions of one record follow after one was given up.
+const cautiousCommits = 32
+
+// writeStores writes what was committed, with the checkpoint, into the databases. A store that cannot be written stops
+// its task; the others go on. Nothing is lost: the changelog has it, and the task restores from there.
+func (w *worker) writeStores() {
+	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, tb := range t.tables {
+			if end := w.sink.End(tb.changelog); end > tb.end {
+				tb.end = end
+			}
+			if tb.Pending() == 0 {
+				continue
+			}
+			checkpoint := tb.end
+			if fault.Broken(fault.CheckpointWithData) {
+				checkpoint += 1000
+			}
+			if err := tb.Commit(checkpoint); err != nil {
+				w.failTask(t, fmt.Errorf("write store %s/%d: %w", tb.decl.Name, t.id.partition, err))
+				break
+			}
+		}
+	}
+}
+
+// forget lets go of the committed inputs and counts them.
+func (w *worker) forget(now time.Time) {
+	for _, t := range w.tasks {
+		for _, in := range t.inputs {
+			if !t.is(taskRunning) {
+				continue
+			}
+			w.giveBack(in)
+			in.commit(now)
+		}
+	}
+	w.inst.metrics.count(&w.counts, w.retries)
+	w.clear()
+}
+
+// giveBack lets the fetcher read on behind what was worked off.
+func (w *worker) giveBack(in *input) {
+	if n := in.release(); n > 0 {
+		w.inst.inputs.Release(in.tp, n)
+	}
+}
+
+// clear starts the next transaction.
+func (w *worker) clear() {
+	w.open, w.bytes, w.retries = false, 0, 0
+	clear(w.counts[:])
+}
+
+// aborted deals with a transaction that failed with err: it is done again from memory where nothing of it can become
+// visible, and from Kafka where that cannot be known.
+func (w *worker) aborted(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return // the run loop ends and gives everything up
+	}
+	w.inst.metrics.aborts.Add(1)
+	w.note(err)
+	var refused *kafka.RefusedError
+	if errors.As(err, &refused) {
+		w.refused(ctx, refused)
+		return
+	}
+	class := kafka.ClassOf(err)
+	if class == kafka.Fatal {
+		w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
+	}
+	if errors.Is(err, errOutside) || class == kafka.Fenced || class == kafka.Indefinite || class == kafka.Fatal {
+		w.log.Warn("transaction given up, starting again from what Kafka holds", zap.Stringer("class", class), zap.Error(err))
+		w.abandon(err)
+		return
+	}
+	delay := w.backoff()
+	w.log.Warn("transaction aborted, doing it again", zap.Error(err), zap.Duration("in", delay))
+	if w.redo(ctx) {
+		w.sleep(ctx, delay)
+	}
+}
+
+// refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
+func (w *worker) refused(ctx context.Context, err *kafka.RefusedError) {
+	in, offset, letter := w.findOrigin(err.Origin)
+	switch {
+	case in == nil:
+		w.inst.fail(fmt.Errorf("a state change cannot be written to its changelog: %w", err))
+		w.abandon(err)
+		return
+	case letter && in.refused[offset].letter:
+		w.inst.fail(fmt.Errorf("the dead letter of %s offset %d cannot be written: make its topic take it and start again, nothing is lost: %w",
+			in.tp, offset, err))
+		w.abandon(err)
+		return
+	case letter:
+		in.refuse(offset, refusal{letter: true})
+	default:
+		in.refuse(offset, refusal{output: err})
+	}
+	w.log.Warn("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
+		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(err))
+	w.redo(ctx)
+}
+
+// redo aborts the transaction and goes back to the last commit, in memory. It says whether that worked: otherwise the
+// worker starts again from Kafka.
+func (w *worker) redo(ctx context.Context) bool {
+	if err := w.sink.Abort(ctx); err != nil {
+		if ctx.Err() == nil {
+			w.abandon(err)
+		}
+		return false
+	}
+	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, tb := range t.tables {
+			tb.Reset()
+		}
+		for _, in := range t.inputs {
+			in.rewind()
+		}
+	}
+	w.clear()
+	w.to(workerIdle)
+	return true
+}
+
+// abandon forgets the sink and everything that the tasks have in memory. They are opened again behind a new sink: it
+// ends what its transactional id has left open before offsets and changelogs are read.
+//
+// The transaction may have been given up because one record took longer than the transaction timeout. Done again in the
+// same way it would be given up again, so the next ones are committed one by one: then nothing is open while a record
+// is worked on.
+func (w *worker) abandon(err error) {
+	w.cautious = cautiousCommits
+	w.unhook()
+	_ = w.sink.Close()
+	w.sink = nil
+	w.connect = time.Now().Add(w.backoff())
+	for _, t := range w.tasks {
+		if t.is(taskRunning) || t.is(taskRestoring) {
+			w.release(t)
+			if terr := t.to(taskCreated); terr != nil {
+				w.inst.fail(terr)
+			}
+		}
+	}
+	w.clear()
+	w.to(workerConnecting)
+	w.note(err)
+}

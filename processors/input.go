@@ -1,0 +1,169 @@
+package processors
+
+import (
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// input is one input partition of a task: what was read and is not committed yet, in order, and how far work on it is.
+//
+//	batches[0] ........... batches[at] ........ batches[len-1]
+//	^committed             ^next record          ^read ahead
+//
+// Records stay until their transaction is committed: rewind does them again after an abort. What is read ahead is
+// bounded by the fetcher, which is given a batch's bytes back when the batch was worked off for the first time; what
+// stays behind is bounded by the commit that a worker does when its transaction is large.
+type input struct {
+	task   *task
+	source *source
+	slot   int // names the input among those of its worker
+	tp     kafka.TopicPartition
+
+	batches []kafka.Batch
+	at, rec int // the next record: batches[at].Records[rec]
+
+	position  int64 // the offset after everything consumed: what a commit would commit
+	committed int64 // the offset that was committed last
+	passed    int   // batches[:passed] were given back to the fetcher
+
+	attempt int               // failed tries of the next record
+	retryAt time.Time         // the next record waits until then
+	refused map[int64]refusal // by offset, what brokers refused of records in aborted transactions
+
+	started  bool // its fetching has been started
+	epoch    int  // of the fetching: raised by each start
+	reported bool // a misplaced record was reported
+	broken   error
+
+	// For statistics, written by the worker and read by anyone.
+	next     atomic.Int64 // position
+	end      atomic.Int64 // the high watermark seen last
+	progress atomic.Int64 // UnixNano of the last time that position moved, or that there was nothing to do
+	waiting  atomic.Pointer[waiting]
+}
+
+// waiting says why an input stands still.
+type waiting struct {
+	attempt int
+	offset  int64
+	until   time.Time
+	err     error
+}
+
+// begin resets the input to a committed offset.
+func (in *input) begin(offset int64, now time.Time) {
+	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
+	in.position, in.committed = offset, offset
+	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
+	in.next.Store(offset)
+	in.end.Store(offset)
+	in.progress.Store(now.UnixNano())
+	in.waiting.Store(nil)
+}
+
+// push takes what the fetcher delivered.
+func (in *input) push(b kafka.Batch, now time.Time) {
+	if in.end.Load() <= in.position && b.HighWatermark > in.position {
+		in.progress.Store(now.UnixNano()) // there was nothing to do until now
+	}
+	in.end.Store(b.HighWatermark)
+	if b.Err != nil {
+		in.broken = b.Err
+		return
+	}
+	in.batches = append(in.batches, b)
+	in.skipEmpty()
+}
+
+// head is the next record, or nil.
+func (in *input) head() *kafka.Record {
+	if in.at >= len(in.batches) {
+		return nil
+	}
+	return &in.batches[in.at].Records[in.rec]
+}
+
+// advance passes the next record.
+func (in *input) advance() {
+	b := &in.batches[in.at]
+	in.position = b.Records[in.rec].Offset + 1
+	in.rec++
+	in.attempt = 0
+	in.skipEmpty()
+}
+
+// skipEmpty moves past finished batches, and takes their position: it lies behind control records and others that were
+// never delivered.
+func (in *input) skipEmpty() {
+	for in.at < len(in.batches) && in.rec >= len(in.batches[in.at].Records) {
+		in.position = in.batches[in.at].Position
+		in.at++
+		in.rec = 0
+	}
+}
+
+// dirty says whether there is something to commit.
+func (in *input) dirty() bool { return in.position != in.committed }
+
+// release returns the bytes to give back to the fetcher.
+func (in *input) release() (bytes int) {
+	for ; in.passed < in.at; in.passed++ {
+		bytes += in.batches[in.passed].Bytes
+	}
+	return bytes
+}
+
+// commit forgets what is done.
+func (in *input) commit(now time.Time) {
+	if in.at > 0 {
+		n := copy(in.batches, in.batches[in.at:])
+		clear(in.batches[n:])
+		in.batches = in.batches[:n]
+		in.passed = max(0, in.passed-in.at)
+		in.at = 0
+	}
+	// The records before rec of the batch in work are committed too: rewind must not go behind them.
+	if in.rec > 0 {
+		in.batches[0].Records = in.batches[0].Records[in.rec:]
+		in.rec = 0
+	}
+	in.committed = in.position
+	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
+	in.next.Store(in.position)
+	in.progress.Store(now.UnixNano())
+}
+
+// rewind goes back to the last commit.
+func (in *input) rewind() {
+	in.at, in.rec = 0, 0
+	in.position = in.committed
+	in.attempt = 0
+	in.retryAt = time.Time{}
+	in.waiting.Store(nil)
+	in.skipEmpty()
+}
+
+// refusal is what brokers refused of a record. It is known only after the record was worked on, and heeded the next
+// time.
+type refusal struct {
+	output error // an output: the record becomes a dead letter
+	letter bool  // its dead letter: it goes without the reason, which may be what made it too large
+}
+
+func (in *input) refuse(offset int64, r refusal) {
+	if in.refused == nil {
+		in.refused = map[int64]refusal{}
+	}
+	known := in.refused[offset]
+	if r.output == nil {
+		r.output = known.output
+	}
+	r.letter = r.letter || known.letter
+	in.refused[offset] = r
+}
+
+// lag is the number of offsets between what is committed and the high watermark.
+func (in *input) lag() int64 { return max(0, in.end.Load()-in.next.Load()) }

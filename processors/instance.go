@@ -1,0 +1,391 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// Instance is one process of a topology: one member of its group, with some workers. Make it with New, run it once.
+type Instance struct {
+	opts        Options
+	graph       *graph
+	log         *zap.Logger
+	metrics     *metrics
+	id          string
+	partitioner kafka.Partitioner
+	cacheBytes  int64 // of each store
+
+	ctx        context.Context // ends the workers and restorers
+	cancel     context.CancelFunc
+	failed     chan error // the first error that ends the instance
+	phase      atomic.Value
+	workers    []*worker
+	inputs     Fetcher
+	changelogs Fetcher
+	group      Group
+	restores   chan struct{} // bounds restores at a time
+	suspect    dirs          // databases to set aside before they are opened
+
+	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
+	misplaced  sync.Map                         // topics of which a misplaced record was reported
+
+	mu     sync.Mutex
+	placed map[taskID]*placement
+}
+
+// placement is where a task runs.
+type placement struct {
+	task   *task
+	worker *worker
+}
+
+// leaveWithin bounds how long an instance takes to commit and leave its group.
+const leaveWithin = 4 * time.Second
+
+// New makes an instance of a plan. It talks to nobody yet.
+func New(plan *topology.Plan, opts Options) (*Instance, error) {
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
+	i := &Instance{
+		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
+		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		placed: map[taskID]*placement{},
+	}
+	i.phase.Store(Starting)
+	var err error
+	if i.partitioner, err = kafka.ParsePartitioner(opts.Partitioner); err != nil {
+		return nil, err
+	}
+	if i.hasStores() && opts.StateDir == "" {
+		return nil, errors.New("the topology has stores: a state folder is needed (state-dir)")
+	}
+	i.metrics = newMetrics(i)
+	return i, nil
+}
+
+func (i *Instance) hasStores() bool {
+	return slices.ContainsFunc(i.graph.subgraphs, func(s *subgraph) bool { return len(s.stores) > 0 })
+}
+
+// Run processes until ctx ends, then commits, leaves the group and returns nil, within 5 s even when no broker answers.
+// It returns an error when the instance cannot start or cannot go on: a *RefusedTopologyError, a *FatalError, or what
+// the wire or the state folder said.
+func (i *Instance) Run(ctx context.Context) error {
+	err := i.run(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it ended while it started
+	}
+	return err
+}
+
+func (i *Instance) run(ctx context.Context) error {
+	unlock, err := i.claim()
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	if err := i.check(ctx); err != nil {
+		return err
+	}
+	if err := i.metrics.register(); err != nil {
+		return err
+	}
+	defer i.metrics.unregister()
+
+	i.ctx, i.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer i.cancel()
+	if i.inputs, err = i.opts.Wire.NewFetcher(); err != nil {
+		return err
+	}
+	defer i.inputs.Close()
+	if i.changelogs, err = i.opts.Wire.NewFetcher(); err != nil {
+		return err
+	}
+	defer i.changelogs.Close()
+
+	var workers sync.WaitGroup
+	for n := range i.opts.Workers {
+		i.workers = append(i.workers, newWorker(i, n))
+	}
+	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Copartitioned: i.graph.copartitioned()}
+	if i.opts.Static {
+		group.InstanceID = i.id
+	}
+	if i.group, err = i.opts.Wire.Join(group, (*membership)(i)); err != nil {
+		return err
+	}
+	for _, w := range i.workers {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			w.run(i.ctx)
+		}()
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		i.watch(i.ctx)
+	}()
+	i.phase.Store(Running)
+	i.log.Info("running", zap.String("instance", i.id), zap.Int("workers", len(i.workers)),
+		zap.String("guarantee", string(i.opts.Guarantee)))
+
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-i.failed:
+		i.log.Error("stopping", zap.Error(failure))
+	}
+	i.phase.Store(Stopping)
+	leave, stop := context.WithTimeout(i.ctx, leaveWithin)
+	if err := i.group.Leave(leave); err != nil {
+		i.log.Warn("the group was not left in order; its other members take over when the session times out", zap.Error(err))
+	}
+	stop()
+	i.cancel()
+	workers.Wait()
+	<-watched
+	i.phase.Store(Stopped)
+	if failure == nil {
+		select {
+		case failure = <-i.failed: // the last commit may have failed for good
+		default:
+		}
+	}
+	return failure
+}
+
+// claim takes the state folder, so that no second process uses it, and settles the instance's id.
+func (i *Instance) claim() (io.Closer, error) {
+	i.id = i.opts.InstanceID
+	if i.opts.StateDir == "" {
+		if i.id == "" {
+			host, err := os.Hostname()
+			if err != nil {
+				return nil, fmt.Errorf("no instance id: %w", err)
+			}
+			i.id = fmt.Sprintf("%s-%d", host, os.Getpid())
+		}
+		return io.NopCloser(nil), nil
+	}
+	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology)
+	lock, err := state.LockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if i.id == "" {
+		if i.id, err = state.InstanceID(dir); err != nil {
+			_ = lock.Close()
+			return nil, err
+		}
+	}
+	return lock, nil
+}
+
+// transactionalID is the same for a worker after a restart, so that it ends what it left open at once.
+func (i *Instance) transactionalID(worker int) string {
+	if i.opts.Guarantee != ExactlyOnce {
+		return ""
+	}
+	return fmt.Sprintf("%s-%s-%d", i.graph.plan.Topology, i.id, worker)
+}
+
+// fail ends the instance with its first error.
+func (i *Instance) fail(err error) {
+	select {
+	case i.failed <- err:
+	default:
+	}
+}
+
+// partitionFor is the partition of a topic that a key belongs to. Records without a key stay on their task's partition.
+func (i *Instance) partitionFor(topic string, key []byte, in *input) int32 {
+	n := (*i.partitions.Load())[topic]
+	if n <= 1 {
+		return 0
+	}
+	if key == nil {
+		return in.tp.Partition % n
+	}
+	return i.partitioner.Partition(key, n)
+}
+
+// checkPartition reports the first record of a topic that is not where its key belongs: its producer uses another
+// partitioner, and the state of a key would be spread over tasks without any error.
+func (i *Instance) checkPartition(in *input, r *kafka.Record) {
+	if r.Key == nil || in.reported {
+		return
+	}
+	want := i.partitionFor(in.tp.Topic, r.Key, in)
+	if want == in.tp.Partition {
+		return
+	}
+	in.reported = true
+	i.metrics.misplaced(in.tp.Topic)
+	if _, known := i.misplaced.LoadOrStore(in.tp.Topic, true); !known {
+		i.log.Warn("a record lies on a partition that its key does not hash to: its producer partitions differently "+
+			"(set partitioner, or fix the producer); state of one key may be spread over several tasks",
+			zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset), zap.Int32("expected_partition", want),
+			zap.String("partitioner", i.opts.Partitioner))
+	}
+}
+
+// membership is the Instance as its group sees it.
+type membership Instance
+
+// Assigned makes a task of every sub-graph at every partition given, on the worker with the fewest tasks.
+func (m *membership) Assigned(added []kafka.TopicPartition) {
+	i := (*Instance)(m)
+	i.metrics.rebalances.Add(1)
+	ids := i.taskIDs(added)
+	for _, id := range ids { // before the lock: it may ask the cluster
+		if g := i.graph.subgraphs[id.subgraph]; id.partition >= g.partitions {
+			if err := i.grow(g, id.partition); err != nil {
+				i.fail(err)
+				return
+			}
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := i.placed[id]; ok {
+			continue
+		}
+		counts := map[*worker]int{}
+		for _, p := range i.placed {
+			counts[p.worker]++
+		}
+		best := i.workers[0]
+		for _, w := range i.workers[1:] {
+			if counts[w] < counts[best] {
+				best = w
+			}
+		}
+		t := newTask(id, i.graph.subgraphs[id.subgraph])
+		i.placed[id] = &placement{t, best}
+		best.inbox.put(func() { best.add(t) })
+	}
+	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
+}
+
+// grow takes notice of partitions that were added to the inputs of a sub-graph.
+func (i *Instance) grow(g *subgraph, partition int32) error {
+	name := g.sources[0].stream.Name
+	if len(g.stores) > 0 {
+		return i.refuse([]string{fmt.Sprintf("partition %d was added to %s, which had %d: its keys now belong to other partitions than "+
+			"their state, which lies by the old count; see the guide on adding partitions", partition, name, g.partitions)})
+	}
+	counts, err := i.countPartitions(i.ctx)
+	if err != nil {
+		return err
+	}
+	i.log.Info("partitions were added", zap.String("topic", name), zap.Int32("before", g.partitions), zap.Int32("now", counts[name]))
+	g.partitions = max(counts[name], partition+1)
+	return nil
+}
+
+// Revoked commits and closes the tasks of the partitions given before it returns.
+func (m *membership) Revoked(removed []kafka.TopicPartition) { (*Instance)(m).give(removed, true) }
+
+// Lost closes the tasks of the partitions given without a commit.
+func (m *membership) Lost(lost []kafka.TopicPartition) { (*Instance)(m).give(lost, false) }
+
+// Failed ends the instance.
+func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
+
+func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
+	ids := i.taskIDs(tps)
+	perWorker := map[*worker]map[taskID]bool{}
+	i.mu.Lock()
+	for _, id := range ids {
+		if p, ok := i.placed[id]; ok {
+			if perWorker[p.worker] == nil {
+				perWorker[p.worker] = map[taskID]bool{}
+			}
+			perWorker[p.worker][id] = true
+			delete(i.placed, id)
+		}
+	}
+	i.mu.Unlock()
+	var waits sync.WaitGroup
+	for w, ids := range perWorker {
+		given := make(chan struct{})
+		if !w.inbox.put(func() { w.give(i.ctx, ids, clean); close(given) }) {
+			continue
+		}
+		waits.Add(1)
+		go func() {
+			defer waits.Done()
+			select {
+			case <-given:
+			case <-w.done:
+			}
+		}()
+	}
+	waits.Wait()
+	i.metrics.rebalances.Add(1)
+	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", clean))
+}
+
+// taskIDs turns input partitions into tasks, in order.
+func (i *Instance) taskIDs(tps []kafka.TopicPartition) []taskID {
+	seen := map[taskID]bool{}
+	var ids []taskID
+	for _, tp := range tps {
+		g, ok := i.graph.inputs[tp.Topic]
+		if !ok {
+			continue
+		}
+		id := taskID{g.plan.Index, tp.Partition}
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b taskID) int {
+		if a.subgraph != b.subgraph {
+			return a.subgraph - b.subgraph
+		}
+		return int(a.partition - b.partition)
+	})
+	return ids
+}
+
+// dirs is a set of folders.
+type dirs struct {
+	mu  sync.Mutex
+	set map[string]bool
+}
+
+func (d *dirs) add(dir string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.set == nil {
+		d.set = map[string]bool{}
+	}
+	d.set[dir] = true
+}
+
+func (d *dirs) remove(dir string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was := d.set[dir]
+	delete(d.set, dir)
+	return was
+}

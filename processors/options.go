@@ -1,0 +1,142 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// Guarantee is the processing guarantee of an instance.
+type Guarantee string
+
+// ExactlyOnce makes outputs, state, dead letters and input offsets of a record visible together or not at all.
+// AtLeastOnce loses no record either, and may do one again after a failure.
+const (
+	ExactlyOnce Guarantee = "exactly_once"
+	AtLeastOnce Guarantee = "at_least_once"
+)
+
+// Options of an Instance. The zero value of a field means its default.
+type Options struct {
+	Wire           Wire          // required
+	Guarantee      Guarantee     // default ExactlyOnce
+	CommitInterval time.Duration // default 100ms: the longest time that a record's effects wait for their commit
+	CommitBytes    int           // default 16 MiB of inputs and changes: commit earlier than the interval
+	Workers        int           // default GOMAXPROCS
+	StateDir       string        // required when the topology has stores; locked against a second process
+	InstanceID     string        // default: made once and kept in StateDir
+	Static         bool          // static group membership under InstanceID (KIP-345)
+	CacheBytes     int64         // default 128 MiB for all stores of the instance together
+	StallAfter     time.Duration // default 1m: a partition with lag and no progress for so long is reported
+	Partitioner    string        // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
+	OffsetReset    OffsetReset   // default ResetEarliest
+	Create         *Creation     // nil: a missing topic is an error
+	Log            *zap.Logger
+	Metrics        prometheus.Registerer
+}
+
+// OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not
+// in the partition any more (Kafka's auto.offset.reset). With ResetEarliest and ResetLatest the gap is logged as an
+// error and counted in weir_input_gap_offsets_total, and reading goes on behind it; with ResetNone the instance stops.
+type OffsetReset string
+
+// The three ways.
+const (
+	ResetEarliest OffsetReset = "earliest"
+	ResetLatest   OffsetReset = "latest"
+	ResetNone     OffsetReset = "none"
+)
+
+// Creation says how missing topics are made.
+type Creation struct {
+	Partitions        int32 // of inputs and what is free to choose; changelogs follow their inputs
+	ReplicationFactor int16 // -1: the broker's default
+}
+
+// complete fills in the defaults and refuses what makes no sense.
+func (o *Options) complete() error {
+	fill(&o.Guarantee, ExactlyOnce)
+	fill(&o.CommitInterval, 100*time.Millisecond)
+	fill(&o.CommitBytes, 16<<20)
+	fill(&o.Workers, runtime.GOMAXPROCS(0))
+	fill(&o.CacheBytes, 128<<20)
+	fill(&o.StallAfter, time.Minute)
+	fill(&o.Partitioner, "murmur2")
+	fill(&o.OffsetReset, ResetEarliest)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	switch {
+	case o.Wire == nil:
+		return errors.New("no wire")
+	case o.Guarantee != ExactlyOnce && o.Guarantee != AtLeastOnce:
+		return fmt.Errorf("guarantee %q: it is %s or %s", o.Guarantee, ExactlyOnce, AtLeastOnce)
+	case o.OffsetReset != ResetEarliest && o.OffsetReset != ResetLatest && o.OffsetReset != ResetNone:
+		return fmt.Errorf("auto.offset.reset %q: it is earliest, latest or none", o.OffsetReset)
+	case o.CommitInterval < 0 || o.CommitBytes < 0 || o.Workers < 0 || o.CacheBytes < 0 || o.StallAfter < 0:
+		return errors.New("commit interval, commit bytes, workers, cache bytes and stall time cannot be negative")
+	case o.Static && o.StateDir == "" && o.InstanceID == "":
+		return errors.New("static membership needs an instance id, or a state folder that keeps one")
+	}
+	return nil
+}
+
+func fill[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Phase of an instance.
+type Phase string
+
+// The phases, in the order in which an instance goes through them.
+const (
+	Starting Phase = "starting"
+	Running  Phase = "running"
+	Stopping Phase = "stopping"
+	Stopped  Phase = "stopped"
+)
+
+// Stats is a snapshot of what an instance has done since it started. Consumed is the sum of the four counts behind it,
+// of committed records only.
+type Stats struct {
+	Phase        Phase
+	Consumed     int64
+	Processed    int64
+	Filtered     int64
+	Deduplicated int64
+	DeadLettered int64
+	Retried      int64 // failed tries that were repeated
+	Commits      int64
+	Aborts       int64
+	Rebalances   int64
+	Lag          int64 // of the partitions held, to the high watermark
+	Tasks        []TaskStats
+}
+
+// TaskStats is one task of the instance.
+type TaskStats struct {
+	Topology  string
+	Subgraph  int
+	Partition int32
+	Worker    int
+	State     string // created, restoring, running, closing
+	Lag       int64
+	Stalled   []string // input partitions with lag and no progress, with for how long and why where it is known
+	Restore   *RestoreStats
+}
+
+// RestoreStats is how far a task's restore is.
+type RestoreStats struct {
+	Store     string
+	From, To  int64 // changelog offsets
+	Position  int64
+	PerSecond float64
+	ETA       time.Duration
+}

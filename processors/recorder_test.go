@@ -1,0 +1,230 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// recorder writes down which calls an instance makes, in their order, and lets a test step in before a call.
+type recorder struct {
+	mu    sync.Mutex
+	lines []string
+	// before is asked before each call, by its first words; an error is the call's outcome.
+	before func(call string) error
+}
+
+// step sets what is asked before each call.
+func (r *recorder) step(before func(call string) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = before
+}
+
+func (r *recorder) ask(call string) error {
+	r.mu.Lock()
+	before := r.before
+	r.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(call)
+}
+
+func (r *recorder) add(call string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		call += ": " + describe(err)
+	}
+	r.lines = append(r.lines, call)
+}
+
+// take returns what was recorded since the last take.
+func (r *recorder) take() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := r.lines
+	r.lines = nil
+	if len(lines) == 0 {
+		return "nothing\n"
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// describe names an error by what its receiver goes by.
+func describe(err error) string {
+	var refused *kafka.RefusedError
+	var e *kafka.Error
+	switch {
+	case errors.As(err, &refused):
+		return "refused"
+	case errors.Is(err, kafka.ErrStaleGeneration):
+		return "stale generation"
+	case errors.As(err, &e):
+		return e.Class.String()
+	}
+	return err.Error()
+}
+
+// recordedWire records the sinks and the group of a wire.
+type recordedWire struct {
+	Wire
+	r *recorder
+}
+
+func (w recordedWire) NewSink(ctx context.Context, id string) (Sink, error) {
+	err := w.r.ask("new sink")
+	var s Sink
+	if err == nil {
+		s, err = w.Wire.NewSink(ctx, id)
+	}
+	w.r.add(strings.TrimSpace("new sink "+id), err)
+	if err != nil {
+		return nil, err
+	}
+	return &recordedSink{s, w.r}, nil
+}
+
+func (w recordedWire) Join(cfg kafka.GroupConfig, h kafka.GroupHandler) (Group, error) {
+	return w.Wire.Join(cfg, recordedHandler{h, w.r})
+}
+
+type recordedHandler struct {
+	kafka.GroupHandler
+	r *recorder
+}
+
+func (h recordedHandler) Assigned(tps []kafka.TopicPartition) {
+	h.r.add(fmt.Sprint("assigned ", tps), nil)
+	h.GroupHandler.Assigned(tps)
+}
+
+func (h recordedHandler) Revoked(tps []kafka.TopicPartition) {
+	h.r.add(fmt.Sprint("revoked ", tps), nil)
+	h.GroupHandler.Revoked(tps)
+	h.r.add(fmt.Sprint("given back ", tps), nil)
+}
+
+func (h recordedHandler) Lost(tps []kafka.TopicPartition) {
+	h.r.add(fmt.Sprint("lost ", tps), nil)
+	h.GroupHandler.Lost(tps)
+	h.r.add(fmt.Sprint("given up ", tps), nil)
+}
+
+type recordedSink struct {
+	Sink
+	r *recorder
+}
+
+func (s *recordedSink) do(name, detail string, call func() error) error {
+	err := s.r.ask(name)
+	if err == nil {
+		err = call()
+	}
+	s.r.add(strings.TrimSpace(name+" "+detail), err)
+	return err
+}
+
+func (s *recordedSink) Append(o *kafka.Outgoing) error {
+	return s.do("append", fmt.Sprintf("%s %s", o.TopicPartition, o.Key), func() error { return s.Sink.Append(o) })
+}
+
+func (s *recordedSink) Flush(ctx context.Context) error {
+	return s.do("flush", "", func() error { return s.Sink.Flush(ctx) })
+}
+
+func (s *recordedSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+	var parts []string
+	for tp, o := range maps.All(offsets) {
+		parts = append(parts, fmt.Sprintf("%s=%d", tp, o))
+	}
+	slices.Sort(parts)
+	return s.do("offsets", fmt.Sprintf("%s in generation %d", strings.Join(parts, " "), m.Generation), func() error { return s.Sink.Offsets(ctx, m, offsets) })
+}
+
+func (s *recordedSink) Commit(ctx context.Context) error {
+	return s.do("end transaction: commit", "", func() error { return s.Sink.Commit(ctx) })
+}
+
+func (s *recordedSink) Abort(ctx context.Context) error {
+	return s.do("end transaction: abort", "", func() error { return s.Sink.Abort(ctx) })
+}
+
+func (s *recordedSink) Close() error {
+	return s.do("close sink", "", func() error { return s.Sink.Close() })
+}
+
+// recordedTable records what makes a difference to the database.
+type recordedTable struct {
+	state.Table
+	name string
+	r    *recorder
+	err  error // of a write that a test made fail: the table is of no more use
+}
+
+func recordStores(plan *topology.Plan, r *recorder) {
+	for _, g := range plan.Subgraphs {
+		for _, d := range g.Stores {
+			open := d.Open
+			d.Open = func(o state.Options) (state.Table, error) {
+				t, err := open(o)
+				if err != nil {
+					return nil, err
+				}
+				at, ok := t.Checkpoint()
+				checkpoint := "new"
+				if ok {
+					checkpoint = fmt.Sprint("at ", at)
+				}
+				r.add(fmt.Sprintf("open store %s: %s", d.Name, checkpoint), nil)
+				return &recordedTable{Table: t, name: d.Name, r: r}, nil
+			}
+		}
+	}
+}
+
+func (t *recordedTable) Unwrap() state.Table { return t.Table }
+
+func (t *recordedTable) write(what string, checkpoint int64, call func() error) error {
+	err := t.r.ask(what)
+	if err == nil {
+		err = call()
+	} else {
+		t.err = err
+	}
+	t.r.add(fmt.Sprintf("%s %s, checkpoint %d", what, t.name, checkpoint), err)
+	return err
+}
+
+func (t *recordedTable) Commit(checkpoint int64) error {
+	return t.write("write store", checkpoint, func() error { return t.Table.Commit(checkpoint) })
+}
+
+func (t *recordedTable) Restore(entries []state.Entry, checkpoint int64) error {
+	return t.write(fmt.Sprintf("restore %d entries into store", len(entries)), checkpoint, func() error { return t.Table.Restore(entries, checkpoint) })
+}
+
+func (t *recordedTable) Err() error {
+	if t.err != nil {
+		return t.err
+	}
+	if err := t.r.ask("look at store"); err != nil {
+		return err
+	}
+	return t.Table.Err()
+}
+
+func (t *recordedTable) Close() error {
+	err := t.Table.Close()
+	t.r.add("close store "+t.name, err)
+	return err
+}

@@ -1,0 +1,284 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// opened is what a restorer hands to its worker: stores that hold everything committed, and where the inputs go on.
+type opened struct {
+	tables  []*table
+	offsets map[kafka.TopicPartition]int64
+}
+
+func (o *opened) close() {
+	if o == nil {
+		return
+	}
+	for _, tb := range o.tables {
+		_ = tb.Close()
+	}
+}
+
+// restore opens a task's stores and reads their changelogs to the end.
+//
+// Order matters. The committed offsets come first: the answer waits until no transaction that touches them is open.
+// The ends of the changelogs are asked for after that, and as high watermarks: so the changes that belong to those
+// offsets lie below, even when the markers of their transaction have not reached the changelogs yet. Reading
+// read-committed up to there waits for these markers.
+func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) {
+	select {
+	case i.restores <- struct{}{}:
+		defer func() { <-i.restores }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	o = &opened{}
+	defer func() {
+		if err != nil {
+			o.close()
+			o = nil
+		}
+	}()
+	if o.offsets, err = i.startOffsets(ctx, t); err != nil {
+		return o, err
+	}
+	if len(t.graph.stores) == 0 {
+		return o, nil
+	}
+	var logs []kafka.TopicPartition
+	var names []string
+	for _, store := range t.graph.stores {
+		name := i.graph.changelogTopic(store)
+		names = append(names, name)
+		logs = append(logs, kafka.TopicPartition{Topic: name, Partition: t.id.partition})
+	}
+	infos, err := i.opts.Wire.Topics(ctx, names)
+	if err != nil {
+		return o, err
+	}
+	for _, name := range names {
+		if info, ok := infos[name]; !ok || info.Partitions <= t.id.partition {
+			return o, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s has no partition %d: "+
+				"the state of the topology is there; create it as it was, or with --create-topics to begin with empty state", name, t.id.partition)}}
+		}
+	}
+	starts, err := i.opts.Wire.Starts(ctx, logs)
+	if err != nil {
+		return o, err
+	}
+	ends, err := i.opts.Wire.Ends(ctx, logs)
+	if err != nil {
+		return o, err
+	}
+	for n, store := range t.graph.stores {
+		tb, from, err := i.openTable(store, logs[n], infos[names[n]], starts[logs[n]], ends[logs[n]])
+		if err != nil {
+			return o, err
+		}
+		o.tables = append(o.tables, tb)
+		if from < ends[logs[n]] {
+			if err := i.catchUp(ctx, t, tb, from, ends[logs[n]]); err != nil {
+				return o, fmt.Errorf("restore store %s/%d from %d: %w", store.Name, t.id.partition, from, err)
+			}
+		}
+		tb.end = max(from, ends[logs[n]])
+	}
+	return o, nil
+}
+
+// startOffsets says where each input of a task goes on: at its committed offset, or where auto.offset.reset says.
+func (i *Instance) startOffsets(ctx context.Context, t *task) (map[kafka.TopicPartition]int64, error) {
+	var tps, fresh []kafka.TopicPartition
+	for _, in := range t.inputs {
+		tps = append(tps, in.tp)
+	}
+	offsets, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, tps)
+	if err != nil {
+		return nil, err
+	}
+	for _, tp := range tps {
+		if o, ok := offsets[tp]; !ok || o < 0 {
+			fresh = append(fresh, tp)
+		}
+	}
+	if len(fresh) == 0 {
+		return offsets, nil
+	}
+	var begin map[kafka.TopicPartition]int64
+	switch i.opts.OffsetReset {
+	case ResetNone:
+		return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf(
+			"group %s has no committed offset for %v and auto.offset.reset is none", i.graph.plan.Topology, fresh)}}
+	case ResetLatest:
+		begin, err = i.opts.Wire.Ends(ctx, fresh)
+	default:
+		begin, err = i.opts.Wire.Starts(ctx, fresh)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, tp := range fresh {
+		offsets[tp] = begin[tp]
+	}
+	return offsets, nil
+}
+
+// openTable opens one store and says from which changelog offset it has to be restored.
+func (i *Instance) openTable(store *topology.StoreDecl, tp kafka.TopicPartition, info kafka.TopicInfo, start, end int64) (*table, int64, error) {
+	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, tp.Partition)
+	if i.suspect.remove(dir) {
+		if _, err := state.SetAside(dir, i.log); err != nil {
+			return nil, 0, err
+		}
+	}
+	limit := recordLimit(info)
+	options := state.Options{
+		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: limit, Log: i.log,
+	}
+	db, err := store.Open(options)
+	if err != nil {
+		return nil, 0, err
+	}
+	from, ok := db.Checkpoint()
+	if ok && (from > end || from < start || from < end && time.Since(db.Written()) > forgets(info)) {
+		// Ahead of its changelog, which lost its end; or so far behind that the changelog may have forgotten deletions.
+		i.log.Error("a store does not fit its changelog and is built anew from it",
+			zap.String("dir", dir), zap.Int64("checkpoint", from), zap.Int64("start", start), zap.Int64("end", end),
+			zap.Time("written", db.Written()))
+		if err := db.Close(); err != nil {
+			return nil, 0, err
+		}
+		if _, err := state.SetAside(dir, i.log); err != nil {
+			return nil, 0, err
+		}
+		if db, err = store.Open(options); err != nil {
+			return nil, 0, err
+		}
+		ok = false
+	}
+	if !ok {
+		from = start
+	}
+	return &table{Table: db, decl: store, changelog: tp, dir: dir}, from, nil
+}
+
+// restoreBatch is how many bytes of changelog go into one write to LevelDB.
+const restoreBatch = 2 << 20
+
+// catchUp reads a changelog from an offset until its position has reached end. It ends by position: the last offsets
+// may be transaction markers or records of an aborted transaction, which never arrive as records.
+func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end int64) error {
+	deliveries := newInbox()
+	defer func() {
+		i.changelogs.Stop(tb.changelog)
+		deliveries.close()
+	}()
+	var queue []kafka.Batch
+	i.changelogs.Start(tb.changelog, from, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
+
+	began := time.Now()
+	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from}
+	t.restored.Store(stats)
+	defer t.restored.Store(nil)
+	report := time.NewTicker(restoreReport)
+	defer report.Stop()
+
+	reported := int64(-1)
+	var entries []state.Entry
+	position, size := from, 0
+	write := func() error {
+		if len(entries) == 0 && position < end {
+			return nil
+		}
+		if err := tb.Restore(entries, position); err != nil {
+			return err
+		}
+		fault.At(fault.DuringRestore)
+		entries, size = entries[:0], 0
+		return nil
+	}
+	for position < end {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-report.C:
+			what := "restoring"
+			if stats.Position == reported {
+				what = "restoring: waiting, likely for another producer's open transaction to end"
+			}
+			reported = stats.Position
+			i.log.Info(what, zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
+				zap.Int64("position", stats.Position), zap.Int64("end", end),
+				zap.Float64("records_per_second", stats.PerSecond), zap.Duration("eta", stats.ETA))
+			continue
+		case <-deliveries.wake:
+			deliveries.drain()
+		}
+		for _, b := range queue {
+			if b.Err != nil {
+				return b.Err
+			}
+			for k := range b.Records {
+				rec := &b.Records[k]
+				entries = append(entries, state.Entry{Key: rec.Key, Value: rec.Value})
+				size += len(rec.Key) + len(rec.Value)
+			}
+			if fault.Broken(fault.RestoreToPosition) {
+				for _, rec := range b.Records {
+					position = rec.Offset + 1
+				}
+			} else {
+				position = b.Position
+			}
+			if size >= restoreBatch || position >= end {
+				if err := write(); err != nil {
+					return err
+				}
+			}
+			i.changelogs.Release(tb.changelog, b.Bytes)
+		}
+		queue = queue[:0]
+		elapsed := time.Since(began).Seconds()
+		next := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3)}
+		if next.PerSecond > 0 {
+			next.ETA = time.Duration(float64(max(0, end-position)) / next.PerSecond * float64(time.Second))
+		}
+		stats = next
+		t.restored.Store(stats)
+	}
+	i.log.Info("restored", zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
+		zap.Int64("from", from), zap.Int64("to", position), zap.Duration("took", time.Since(began)))
+	return nil
+}
+
+const restoreReport = 2 * time.Second
+
+// forgets is how old a store may be to be restored on. A tombstone stays in a compacted topic for delete.retention.ms
+// after the values before it were removed; half of that leaves room for clocks that differ.
+func forgets(info kafka.TopicInfo) time.Duration {
+	ms, err := strconv.ParseInt(info.Config["delete.retention.ms"], 10, 64)
+	if err != nil {
+		ms = (24 * time.Hour).Milliseconds()
+	}
+	return time.Duration(ms) * time.Millisecond / 2
+}
+
+// recordLimit is the largest key and value that a topic takes for sure.
+func recordLimit(info kafka.TopicInfo) int {
+	n, err := strconv.Atoi(info.Config["max.message.bytes"])
+	if err != nil || n <= 0 {
+		n = 1 << 20
+	}
+	const overhead = 128 // of a batch with one record
+	return max(n-overhead, 1)
+}

@@ -1,0 +1,230 @@
+package processors
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// The simulated job: orders are deduplicated by their sequence number and added up, and what was accepted is counted
+// behind an edge. An order says itself what else is to go wrong with it.
+const (
+	simGroup    = "sim"
+	simPlaced   = "order.placed.v1"
+	simTotals   = "customer.total.v1"
+	simAudits   = "order.audited.v1"
+	simDead     = "order.placed.v1.dlq"
+	simTotalLog = "sim-totals-changelog"
+	simCountLog = "sim-counts-changelog"
+	simAttempts = 3
+)
+
+type simOrder struct {
+	Seq    int64  `json:"seq"`
+	Amount int64  `json:"amount"`           // below 0: rejected; 0: filtered
+	Fails  int    `json:"fails,omitempty"`  // so many tries fail
+	Panics bool   `json:"panics,omitempty"` // after having changed everything
+	Closes bool   `json:"closes,omitempty"` // the customer's state is deleted
+	Refuse string `json:"refuse,omitempty"` // which output is refused, and when: see simRefuse
+	Pad    string `json:"pad,omitempty"`
+}
+
+type simTotal struct {
+	LastSeq int64  `json:"last_seq"`
+	Count   int64  `json:"count"`
+	Sum     int64  `json:"sum"`
+	Note    string `json:"note,omitempty"`
+}
+
+func simTopology() *topology.Topology {
+	placed := topology.Stream(simPlaced, codecs.JSON[simOrder]())
+	totals := topology.Stream(simTotals, codecs.JSON[simTotal]())
+	audits := topology.Stream(simAudits, codecs.JSON[simTotal]())
+	accepted := topology.Edge[simOrder]("accepted")
+	store := topology.Store("totals", codecs.JSON[simTotal]())
+	counts := topology.Store("counts", codecs.Int64())
+	return topology.Define(simGroup,
+		topology.Node("accumulate",
+			topology.On(placed, func(ctx topology.Context, key string, o simOrder) error {
+				total, err := store.Get(ctx, key)
+				if err != nil {
+					return err
+				}
+				if o.Seq <= total.LastSeq && !fault.Broken(fault.Dedup) {
+					return ctx.Drop(topology.Duplicate)
+				}
+				if o.Amount == 0 {
+					store.Set(ctx, key, simTotal{LastSeq: 1 << 40}) // a drop takes it back
+					return ctx.Drop(topology.Filtered)
+				}
+				total.LastSeq, total.Count, total.Sum = o.Seq, total.Count+1, total.Sum+o.Amount
+				if o.Closes {
+					store.Delete(ctx, key)
+					totals.Tombstone(ctx, key)
+				} else {
+					store.Set(ctx, key, total)
+					noted := total
+					if strings.HasPrefix(o.Refuse, "total") {
+						noted.Note = o.Refuse
+					}
+					totals.Emit(ctx, key, noted)
+				}
+				accepted.Emit(ctx, key, o)
+				switch {
+				case o.Amount < 0:
+					return topology.Reject(errors.New("negative"))
+				case o.Panics:
+					panic("told to")
+				case ctx.Record().Attempt <= o.Fails:
+					return errors.New("not yet")
+				}
+				return nil
+			}),
+			topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
+			topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond})),
+		topology.Node("audit",
+			topology.On(accepted, func(ctx topology.Context, key string, o simOrder) error {
+				n, err := counts.Get(ctx, key)
+				if err != nil {
+					return err
+				}
+				counts.Set(ctx, key, n+1)
+				audit := simTotal{Count: n + 1}
+				if strings.HasPrefix(o.Refuse, "audit") {
+					audit.Note = o.Refuse
+				}
+				audits.Emit(ctx, key, audit)
+				return nil
+			}),
+			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)))
+}
+
+// simRefuse refuses the outputs that say so: at once, or only when they are written.
+func simRefuse(r *kafka.Outgoing) (refused, known bool) {
+	if r.Topic != simTotals && r.Topic != simAudits {
+		return false, false
+	}
+	v := string(r.Value)
+	return strings.Contains(v, "-refused"), strings.Contains(v, "-refused-at-once")
+}
+
+// simInput makes n records of some customers.
+func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
+	seqs := map[string]int64{}
+	records := make([]kafka.Record, 0, n)
+	for i := range n {
+		key := fmt.Sprintf("customer-%d", rng.IntN(keys))
+		o := simOrder{Amount: 1 + rng.Int64N(100)}
+		switch p := rng.IntN(100); {
+		case p < 75 || mild:
+			if rng.IntN(10) == 0 {
+				o.Pad = strings.Repeat("x", rng.IntN(400))
+			}
+		case p < 78:
+			o.Amount = -o.Amount
+		case p < 81:
+			o.Amount = 0
+		case p < 85:
+			o.Fails = 1 + rng.IntN(simAttempts)
+		case p < 86:
+			o.Panics = true
+		case p < 88:
+			o.Closes = true
+		case p < 92:
+			o.Refuse = []string{"total-refused-at-once", "total-refused", "audit-refused-at-once", "audit-refused"}[rng.IntN(4)]
+		case p < 94:
+			records = append(records, kafka.Record{Key: []byte(key), Value: []byte("{not json"), Timestamp: int64(i)})
+			continue
+		case p < 95:
+			records = append(records, kafka.Record{Key: []byte(key), Timestamp: int64(i)}) // a tombstone
+			continue
+		}
+		if rng.IntN(6) == 0 && seqs[key] > 0 {
+			o.Seq = 1 + rng.Int64N(seqs[key]) // again
+		} else {
+			seqs[key]++
+			o.Seq = seqs[key]
+		}
+		value, _ := json.Marshal(o)
+		records = append(records, kafka.Record{Key: []byte(key), Value: value, Timestamp: int64(i), Headers: []kafka.Header{{Key: "n", Value: []byte(fmt.Sprint(i))}}})
+	}
+	return records
+}
+
+// simWritten is an output record: key and value, "-" for a tombstone.
+type simWritten struct{ Key, Value string }
+
+// simModel is what must come out of one input partition.
+type simModel struct {
+	totals, audits []simWritten
+	dead           []simLetter
+	counts         [outcomes]int64
+	state, counted map[string]string
+}
+
+type simLetter struct {
+	Key, Value string
+	Offset     int64
+}
+
+// fold is the job without a framework.
+func fold(records []kafka.Record) *simModel {
+	m := &simModel{state: map[string]string{}, counted: map[string]string{}}
+	state, counted := map[string]simTotal{}, map[string]int64{}
+	for _, r := range records {
+		key := string(r.Key)
+		var o simOrder
+		dead := func() {
+			m.counts[deadLettered]++
+			m.dead = append(m.dead, simLetter{key, string(r.Value), r.Offset})
+		}
+		if json.Unmarshal(r.Value, &o) != nil {
+			dead()
+			continue
+		}
+		total := state[key]
+		switch {
+		case o.Seq <= total.LastSeq:
+			m.counts[deduplicated]++
+			continue
+		case o.Amount == 0:
+			m.counts[filtered]++
+			continue
+		case o.Amount < 0, o.Panics, o.Fails >= simAttempts, o.Refuse != "":
+			dead()
+			continue
+		}
+		m.counts[processed]++
+		if o.Closes {
+			delete(state, key)
+			m.totals = append(m.totals, simWritten{key, "-"})
+		} else {
+			total = simTotal{LastSeq: o.Seq, Count: total.Count + 1, Sum: total.Sum + o.Amount}
+			state[key] = total
+			m.totals = append(m.totals, simWritten{key, asJSON(total)})
+		}
+		counted[key]++
+		m.audits = append(m.audits, simWritten{key, asJSON(simTotal{Count: counted[key]})})
+	}
+	for k, v := range state {
+		m.state[k] = asJSON(v)
+	}
+	for k, v := range counted {
+		encoded, _ := codecs.Int64().Append(nil, v)
+		m.counted[k] = string(encoded)
+	}
+	return m
+}
+
+func asJSON(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}

@@ -1,0 +1,219 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirstream/weir/internal/simkafka"
+)
+
+// simSlot is a machine: it has a disk, and runs one incarnation of an instance at a time.
+type simSlot struct {
+	w     *simWorld
+	n     int
+	dir   string
+	lives int
+	rng   *rand.Rand
+
+	process *simkafka.Process
+	inst    *Instance
+	cancel  context.CancelFunc
+	done    chan struct{}
+	err     error
+}
+
+// start begins an instance's next life on the slot's disk.
+func (s *simSlot) start() {
+	w := s.w
+	s.lives++
+	name := fmt.Sprintf("i%d.%d", s.n, s.lives)
+	s.process = w.cluster.Process(name)
+	plan, err := simTopology().Plan()
+	if err != nil {
+		w.problem("plan: %v", err)
+		return
+	}
+	s.inst, err = New(plan, Options{
+		Wire: simWire{s.process}, Guarantee: w.guarantee, CommitInterval: w.interval, CommitBytes: w.bytes, Workers: w.workers,
+		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, CacheBytes: w.cache,
+		Log: w.logger(name),
+	})
+	if err != nil {
+		w.problem("new: %v", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.done = cancel, make(chan struct{})
+	w.note("%s starts", name)
+	go func() {
+		defer close(s.done)
+		s.err = s.inst.Run(ctx)
+	}()
+}
+
+func (w *simWorld) logger(name string) *zap.Logger {
+	if !simTrace() {
+		return zap.NewNop()
+	}
+	enc := zap.NewDevelopmentEncoderConfig()
+	enc.TimeKey = ""
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.AddSync(writerFunc(func(p []byte) (int, error) {
+		w.note("%s LOG %s", name, strings.TrimSpace(string(p)))
+		return len(p), nil
+	})), zap.DebugLevel))
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func (s *simSlot) running() bool {
+	if s.inst == nil {
+		return false
+	}
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// end takes down what is known of a life that is over.
+func (s *simSlot) end(crashed bool) {
+	w, st := s.w, s.inst.Stats()
+	w.mu.Lock()
+	w.seen.aborts += int(st.Aborts)
+	w.seen.commits += int(st.Commits)
+	w.seen.rebalances += int(st.Rebalances)
+	w.seen.retried += int(st.Retried)
+	for o, n := range []int64{st.Processed, st.Filtered, st.Deduplicated, st.DeadLettered} {
+		w.seen.counts[o] += n
+	}
+	w.mu.Unlock()
+	if sum := st.Processed + st.Filtered + st.Deduplicated + st.DeadLettered; sum != st.Consumed {
+		w.problem("%d consumed, and the four counts are %d", st.Consumed, sum)
+	}
+	if !crashed && s.err != nil {
+		w.problem("i%d.%d ended with: %v", s.n, s.lives, s.err)
+	}
+	s.inst = nil
+}
+
+// stop ends a life in order, within 5 s.
+func (s *simSlot) stop() {
+	from := time.Now()
+	s.cancel()
+	<-s.done
+	if took := time.Since(from); took > 5*time.Second {
+		s.w.problem("i%d.%d took %s to stop", s.n, s.lives, took)
+	}
+	s.w.note("i%d.%d stopped: %v", s.n, s.lives, s.err)
+	s.end(false)
+}
+
+// crash kills the process. What its goroutines still do on their way out has no effect on the cluster or the disk.
+func (s *simSlot) crash() {
+	open := s.w.cluster.OpenTransactions()
+	s.process.Crash()
+	// What is on the disk now is what the next life finds. This one closes its databases on its way out, which a killed
+	// process does not.
+	now := s.dir + ".now"
+	_ = os.CopyFS(now, os.DirFS(s.dir))
+	s.cancel()
+	<-s.done
+	_ = os.RemoveAll(s.dir)
+	_ = os.Rename(now, s.dir)
+	s.w.mu.Lock()
+	s.w.seen.crashes++
+	for _, o := range open {
+		if strings.HasPrefix(o, fmt.Sprintf("transactional id %s-m%d-", simGroup, s.n)) {
+			s.w.seen.crashedInTransaction++
+			break
+		}
+	}
+	s.w.mu.Unlock()
+	s.w.note("i%d.%d crashed", s.n, s.lives)
+	s.end(true)
+}
+
+// ruin does to a disk what can happen while a machine is down.
+func (s *simSlot) ruin() {
+	w, keep := s.w, s.dir+".older"
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch s.rng.IntN(7) {
+	case 0:
+		w.seen.deleted++
+		_ = os.RemoveAll(s.dir)
+	case 1: // an older copy is put back
+		if _, err := os.Stat(keep); err == nil {
+			w.seen.older++
+			_ = os.RemoveAll(s.dir)
+			_ = os.CopyFS(s.dir, os.DirFS(keep))
+		}
+	case 2: // a backup is made
+		_ = os.RemoveAll(keep)
+		_ = os.CopyFS(keep, os.DirFS(s.dir))
+	case 3: // the power failed: the end of what was written is torn
+		w.seen.torn++
+		logs, _ := filepath.Glob(filepath.Join(s.dir, "*", "*", "*", "*.log"))
+		for _, name := range logs {
+			if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+				_ = os.Truncate(name, s.rng.Int64N(info.Size()+1))
+			}
+		}
+	}
+}
+
+// live is a slot's life while faults rain.
+func (s *simSlot) live(until time.Time) {
+	nap := func(most time.Duration) { time.Sleep(time.Duration(s.rng.Int64N(int64(most)))) }
+	nap(2 * time.Second)
+	for time.Now().Before(until) {
+		if s.inst == nil {
+			s.start()
+		}
+		nap(6 * time.Second)
+		if !s.running() {
+			s.end(false)
+			continue
+		}
+		switch s.rng.IntN(6) {
+		case 0:
+			s.crash()
+			s.ruin()
+			nap(12 * time.Second)
+		case 1:
+			s.stop()
+			s.ruin()
+			nap(4 * time.Second)
+		case 2:
+			if s.w.guarantee == AtLeastOnce {
+				continue // a zombie's changes can go behind newer ones: state is not exact then
+			}
+			s.process.Pause()
+			s.w.mu.Lock()
+			s.w.seen.pauses++
+			s.w.mu.Unlock()
+			nap(25 * time.Second)
+			s.process.Resume()
+		case 3:
+			long := 12 * time.Second
+			if s.w.guarantee == AtLeastOnce {
+				long = 4 * time.Second // see above
+			}
+			s.process.CutOff()
+			nap(long)
+			s.process.Reconnect()
+		}
+	}
+}

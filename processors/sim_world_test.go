@@ -1,0 +1,260 @@
+package processors
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
+)
+
+// simWorld is one simulated run: a cluster, and slots in which instances live and die.
+type simWorld struct {
+	t       testing.TB
+	seed    uint64
+	rng     *rand.Rand
+	cluster *simkafka.Cluster
+	faulty  bool // under the cluster's lock
+	root    string
+	slots   []*simSlot
+
+	guarantee  Guarantee
+	partitions int32
+	auditParts int32
+	workers    int
+	interval   time.Duration
+	bytes      int
+	cache      int64
+	static     bool
+	rate       float64
+	records    [][]kafka.Record // of each input partition, to come
+
+	mu       sync.Mutex
+	seen     simEvidence
+	problems []string
+	log      []string
+}
+
+// simEvidence is what a run has gone through: a run without trouble proves nothing.
+type simEvidence struct {
+	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried int
+	counts                                                                                            [outcomes]int64
+}
+
+func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
+	w := &simWorld{t: t, seed: seed, root: root, rng: rand.New(rand.NewPCG(seed, 7))}
+	pick := func(n int) int { return w.rng.IntN(n) }
+	w.guarantee = ExactlyOnce
+	if seed%4 == 3 {
+		w.guarantee = AtLeastOnce
+	}
+	w.partitions = int32(1 + pick(4))
+	w.auditParts = int32(1 + pick(3))
+	w.workers = 1 + pick(3)
+	w.interval = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 700 * time.Millisecond}[pick(4)]
+	w.bytes = []int{16 << 20, 16 << 20, 700}[pick(3)]
+	w.cache = []int64{1, 128 << 20}[pick(2)]
+	w.static = pick(4) == 0
+	w.rate = []float64{0, 0.005, 0.03, 0.12}[pick(4)]
+	faults := simkafka.Random(w.rate)
+	w.cluster = simkafka.New(simkafka.Config{
+		Seed:         seed,
+		FetchRecords: []int{1, 7, 100}[pick(3)],
+		ReadAhead:    []int{1, 2000, 4 << 20}[pick(3)],
+		Markers:      []time.Duration{5 * time.Millisecond, 300 * time.Millisecond}[pick(2)],
+		Refuse:       simRefuse,
+		Faults: func(c simkafka.Call, r *rand.Rand) simkafka.Fault {
+			if !w.faulty {
+				return simkafka.Fault{}
+			}
+			f := faults(c, r)
+			if w.guarantee == AtLeastOnce && f.Mode == simkafka.Late {
+				// Without transactions nothing keeps what is late from going behind what is newer.
+				f.Mode = simkafka.After
+			}
+			return f
+		},
+		Trace: func(line string) {
+			if simTrace() {
+				w.note("%s", line)
+			}
+		},
+	})
+	createSimTopics(t, w.cluster, w.partitions, w.auditParts)
+	w.records = make([][]kafka.Record, w.partitions)
+	for _, r := range simInput(w.rng, 10+pick(150), 1+pick(10), w.guarantee == AtLeastOnce) {
+		p := kafka.Murmur2.Partition(r.Key, w.partitions)
+		w.records[p] = append(w.records[p], r)
+	}
+	for n := range 1 + pick(3) {
+		w.slots = append(w.slots, &simSlot{w: w, n: n, dir: filepath.Join(root, fmt.Sprintf("disk%d", n)), rng: rand.New(rand.NewPCG(seed, uint64(100+n)))})
+	}
+	w.note("seed %d: %s, %d partitions, %d workers, interval %s, bytes %d, cache %d, static %v, fault rate %g, %d slots",
+		seed, w.guarantee, w.partitions, w.workers, w.interval, w.bytes, w.cache, w.static, w.rate, len(w.slots))
+	return w
+}
+
+func createSimTopics(t testing.TB, c *simkafka.Cluster, partitions, auditParts int32) {
+	compacted := map[string]string{"cleanup.policy": "compact"}
+	for _, topic := range []kafka.TopicSpec{
+		{Name: simPlaced, Partitions: partitions},
+		{Name: simTotals, Partitions: partitions},
+		{Name: simAudits, Partitions: auditParts},
+		{Name: simDead, Partitions: partitions},
+		{Name: simTotalLog, Partitions: partitions, Config: compacted},
+		{Name: simCountLog, Partitions: partitions, Config: compacted},
+	} {
+		if err := c.CreateTopic(topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *simWorld) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log = append(w.log, fmt.Sprintf(format, args...))
+}
+
+func (w *simWorld) problem(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
+}
+
+func (w *simWorld) setFaulty(on bool) {
+	// Faults are drawn under the cluster's lock, and so is every call that takes it.
+	w.cluster.Do(func() { w.faulty = on })
+}
+
+// feed writes n more of the records of each partition, now and then in a transaction, with markers and aborted records
+// between them.
+func (w *simWorld) feed(rng *rand.Rand, n int) {
+	for p := range w.records {
+		tp := kafka.TopicPartition{Topic: simPlaced, Partition: int32(p)}
+		some := w.records[p][:min(n, len(w.records[p]))]
+		w.records[p] = w.records[p][len(some):]
+		switch rng.IntN(4) {
+		case 0:
+			w.cluster.ProduceTransaction(tp, true, some...)
+		case 1:
+			w.cluster.ProduceTransaction(tp, false, kafka.Record{Key: []byte("nobody"), Value: []byte(`{"seq":1,"amount":1}`)})
+			w.cluster.Produce(tp, some...)
+		default:
+			w.cluster.Produce(tp, some...)
+		}
+	}
+}
+
+// run is the whole of it.
+func (w *simWorld) run() {
+	began := time.Now()
+	w.feed(w.rng, 5)
+	w.setFaulty(true)
+	until := time.Now().Add(time.Duration(5+w.rng.IntN(40)) * time.Second)
+	var lives sync.WaitGroup
+	for _, s := range w.slots {
+		lives.Go(func() { s.live(until) })
+	}
+	feeder := rand.New(rand.NewPCG(w.seed, 9))
+	lives.Go(func() {
+		for time.Now().Before(until) {
+			time.Sleep(time.Duration(feeder.Int64N(int64(2 * time.Second))))
+			w.feed(feeder, feeder.IntN(5))
+			if feeder.IntN(8) == 0 {
+				w.cluster.Compact(simTotalLog)
+				w.cluster.Compact(simCountLog)
+			}
+			if feeder.IntN(12) == 0 {
+				w.cluster.Rebalance(simGroup)
+			}
+		}
+	})
+	lives.Wait()
+	w.setFaulty(false)
+	w.note("--- faults stop after %s", time.Since(began))
+	w.settle()
+}
+
+// settle has the rest of the input worked off without trouble, and checks everything.
+func (w *simWorld) settle() {
+	w.feed(w.rng, 1<<20)
+	if w.slots[0].inst == nil {
+		w.slots[0].start()
+	}
+	const bound = 2 * time.Minute
+	calm := time.Now()
+	for !w.finished() {
+		if time.Since(calm) > bound {
+			w.problem("not at the end of the input %s after the last fault: %s", bound, w.lagging())
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.note("--- finished %s after the last fault", time.Since(calm))
+	for _, s := range w.slots {
+		if s.inst != nil {
+			if s.running() {
+				s.stop()
+			} else {
+				s.end(false)
+			}
+		}
+	}
+	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
+	w.check()
+}
+
+// finished says whether everything is committed, and every task restored by whoever has it now.
+func (w *simWorld) finished() bool {
+	running := int32(0)
+	for _, s := range w.slots {
+		if s.inst == nil {
+			continue
+		}
+		for _, task := range s.inst.Stats().Tasks {
+			if task.State == taskRunning.String() {
+				running++
+			}
+		}
+	}
+	return running == w.partitions && w.lagging() == ""
+}
+
+func (w *simWorld) lagging() string {
+	for p := range w.partitions {
+		tp := kafka.TopicPartition{Topic: simPlaced, Partition: p}
+		_, _, end := w.cluster.Bounds(tp)
+		if at := w.cluster.Offset(simGroup, tp); at != end && (at >= 0 || end > 0) {
+			var health []string
+			for _, s := range w.slots {
+				if s.inst != nil {
+					health = append(health, fmt.Sprintf("i%d: %v", s.n, s.inst.Health()))
+				}
+			}
+			return fmt.Sprintf("%s at %d of %d; %v", tp, at, end, health)
+		}
+	}
+	return ""
+}
+
+// simulate runs a seed and reports what is wrong with it.
+func simulate(t *testing.T, seed uint64, root string) (seen simEvidence, problems []string) {
+	var w *simWorld
+	synctest.Test(t, func(t *testing.T) {
+		w = newSimWorld(t, seed, root)
+		w.run()
+		time.Sleep(2 * time.Second) // LevelDB's buffers are drained for a second after a database was closed
+	})
+	if len(w.problems) > 0 && simTrace() {
+		for _, line := range w.log {
+			t.Log(line)
+		}
+	}
+	return w.seen, w.problems
+}

@@ -1,0 +1,122 @@
+package processors
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 150, "how many seeds TestSimulation runs")
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only, or this one first with -sim.seeds")
+)
+
+func simTrace() bool { return *simSeed != 0 && *simSeeds == 1 }
+
+// tempDir is in memory where the system offers that: a database that is opened is synced a few times.
+func tempDir(t testing.TB) string {
+	for _, base := range []string{"/dev/shm", ""} {
+		if dir, err := os.MkdirTemp(base, "weir-sim-"); err == nil {
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			return dir
+		}
+	}
+	t.Fatal("no folder for temporary files")
+	return ""
+}
+
+// TestSimulation runs instances of a job that has every kind of trouble of its own through crashes, pauses, rebalances and
+// faults of the wire, one seed after the other, and holds what they leave behind against a model.
+//
+//	go test ./processors -run TestSimulation -sim.seeds=5000 -sim.seed=1      seeds 1 to 5000
+//	go test ./processors -run TestSimulation -sim.seeds=1 -sim.seed=42 -v     one seed, with a trace when it fails
+//
+// A seed settles the scenario, every fault and every moment of the clock. What happens at the very same moment is up to
+// Go's scheduler, so a seed that failed may need a few runs (-count=20) to do so again.
+func TestSimulation(t *testing.T) {
+	first := max(*simSeed, 1)
+	var seeds []uint64
+	for i := range uint64(*simSeeds) {
+		seeds = append(seeds, first+i)
+	}
+	simulateAll(t, seeds)
+}
+
+// TestSeedsThatFailedOnce runs the seeds in testdata again that have found an error, each with what it was.
+func TestSeedsThatFailedOnce(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []uint64
+	for line := range strings.Lines(string(data)) {
+		if word, _, _ := strings.Cut(strings.TrimSpace(line), " "); word != "" && word != "#" {
+			n, err := strconv.ParseUint(word, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seeds = append(seeds, n)
+		}
+	}
+	simulateAll(t, seeds)
+}
+
+func simulateAll(t *testing.T, seeds []uint64) {
+	root := tempDir(t)
+	var mu sync.Mutex
+	var seen simEvidence
+	var failed int
+	t.Run("seeds", func(t *testing.T) {
+		for _, seed := range seeds {
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+				t.Parallel()
+				dir := filepath.Join(root, strconv.FormatUint(seed, 10))
+				s, problems := simulate(t, seed, dir)
+				_ = os.RemoveAll(dir)
+				mu.Lock()
+				defer mu.Unlock()
+				seen.add(s)
+				if len(problems) > 0 {
+					failed++
+				}
+				for _, p := range problems {
+					t.Error(p)
+				}
+			})
+		}
+	})
+	t.Logf("%d seeds, %d failed: %+v", len(seeds), failed, seen)
+	if len(seeds) >= 100 && seen.vacuous() {
+		t.Errorf("a run without every kind of trouble proves nothing: %+v", seen)
+	}
+}
+
+// vacuous says that a run had no trouble of some kind.
+func (e *simEvidence) vacuous() bool {
+	all := []int{e.crashes, e.crashedInTransaction, e.pauses, e.aborts, e.rebalances, e.commits, e.torn, e.older, e.deleted, e.retried}
+	for _, n := range e.counts {
+		all = append(all, int(n))
+	}
+	return slices.Contains(all, 0)
+}
+
+func (e *simEvidence) add(o simEvidence) {
+	e.crashes += o.crashes
+	e.crashedInTransaction += o.crashedInTransaction
+	e.pauses += o.pauses
+	e.aborts += o.aborts
+	e.rebalances += o.rebalances
+	e.commits += o.commits
+	e.torn += o.torn
+	e.older += o.older
+	e.deleted += o.deleted
+	e.retried += o.retried
+	for i := range e.counts {
+		e.counts[i] += o.counts[i]
+	}
+}

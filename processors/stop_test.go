@@ -1,0 +1,129 @@
+package processors
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// TestAnInstanceStopsWithin5s, whatever it waits for.
+//
+// Mutations tried: leaveWithin = time.Minute; the worker's sink not closed when the instance ends (a full buffer then
+// holds the stop up until the delivery's deadline).
+func TestAnInstanceStopsWithin5s(t *testing.T) {
+	for name, before := range map[string]func(g *rig){
+		"idle":        func(g *rig) {},
+		"in the work": func(g *rig) { g.send(0, "a 1", "a 2") },
+		"no broker answers": func(g *rig) {
+			g.process.CutOff()
+			g.send(0, "a 1")
+			time.Sleep(time.Second)
+		},
+		"no broker answers in a commit": func(g *rig) {
+			g.send(0, "a 1")
+			g.r.step(func(call string) error {
+				if call == "flush" {
+					g.process.CutOff()
+				}
+				return nil
+			})
+			time.Sleep(time.Second)
+		},
+		"no broker takes any more": func(g *rig) {
+			g.r.step(func(call string) error {
+				if call == "append" {
+					g.process.CutOff()
+					g.process.Block() // as with a full buffer.memory
+				}
+				return nil
+			})
+			g.send(0, "a 1", "a 2")
+			time.Sleep(time.Second)
+		},
+		"waiting for a retry": func(g *rig) { g.send(0, "a bad"); time.Sleep(time.Second) },
+		"a transactional id cannot be had": func(g *rig) {
+			g.r.step(func(call string) error {
+				if call == "offsets" {
+					return &kafka.Error{Class: kafka.Fenced, Op: "offsets", Err: errors.New("as the test wants it")}
+				}
+				if call == "new sink" {
+					g.process.CutOff()
+				}
+				return nil
+			})
+			g.send(0, "a 1")
+			time.Sleep(time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Hour, Max: time.Hour})}
+				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+					if value == "bad" {
+						return errors.New("not today")
+					}
+					return remember(j, ctx, key, value)
+				}
+				g.start()
+				before(g)
+				if took := g.stop(); took > 5*time.Second {
+					t.Errorf("took %s", took)
+				}
+			})
+		})
+	}
+}
+
+// Mutation tried: stalled looks at nothing (since < StallAfter is always true).
+func TestAPartitionThatStandsStillIsReported(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.opts.StallAfter = 10 * time.Second
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Hour, Max: time.Hour})}
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "bad" {
+				return errors.New("the other side is down")
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(0, "a bad", "a 1")
+		g.send(1, "gina 1")
+		time.Sleep(9 * time.Second)
+		if h := g.inst.Health(); len(h) != 0 {
+			t.Errorf("health is %q too early", h)
+		}
+		time.Sleep(10 * time.Second)
+		h := g.inst.Health()
+		if len(h) != 1 || !strings.Contains(h[0], jobIn+"/0") || !strings.Contains(h[0], "lag 2") || !strings.Contains(h[0], "the other side is down") {
+			t.Errorf("health is %q", h)
+		}
+		if s := g.inst.Stats(); s.Lag != 2 {
+			t.Errorf("lag is %d, want 2", s.Lag)
+		}
+	})
+}
+
+// TestAPartitionBehindAnOpenTransactionIsReported: somebody else's transaction keeps readers waiting.
+func TestAPartitionBehindAnOpenTransactionIsReported(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.opts.StallAfter = 10 * time.Second
+		g.start()
+		end := g.cluster.LeaveOpen(at(jobIn, 0), record("a", "1"))
+		g.send(0, "a 2")
+		time.Sleep(20 * time.Second)
+		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], "lag 2") {
+			t.Errorf("health is %q", h)
+		}
+		end(true)
+		time.Sleep(time.Second)
+		if h := g.inst.Health(); len(h) != 0 {
+			t.Errorf("health is %q after the transaction has ended", h)
+		}
+		g.sees(at(jobOut, 0), "a 1", "a 2")
+	})
+}

@@ -1,0 +1,173 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// taskID names a task: a sub-graph at one partition.
+type taskID struct {
+	subgraph  int
+	partition int32
+}
+
+func (id taskID) String() string { return fmt.Sprintf("%d_%d", id.subgraph, id.partition) }
+
+// taskState is where a task is in its life.
+type taskState int32
+
+const (
+	taskCreated   taskState = iota // assigned, nothing opened
+	taskRestoring                  // its restorer opens the stores and reads the changelogs
+	taskRunning                    // its inputs are read and processed
+	taskFailed                     // it stopped on an error of its stores and will be opened again
+	taskClosed                     // given up
+)
+
+var taskStateNames = [...]string{"created", "restoring", "running", "failed", "closed"}
+
+func (s taskState) String() string { return taskStateNames[s] }
+
+// taskTransitions is the life of a task: from each state, the states that may follow.
+var taskTransitions = map[taskState][]taskState{
+	taskCreated:   {taskRestoring, taskClosed},
+	taskRestoring: {taskRunning, taskFailed, taskCreated, taskClosed},
+	taskRunning:   {taskFailed, taskCreated, taskClosed},
+	taskFailed:    {taskCreated, taskClosed},
+	taskClosed:    {},
+}
+
+// task is one sub-graph at one partition: the unit of order, state and assignment. Its fields belong to its worker's
+// goroutine, but for the atomic ones, which statistics read.
+type task struct {
+	id       taskID
+	graph    *subgraph
+	state    atomic.Int32
+	inputs   []*input
+	tables   []*table // in the order of graph.plan.Stores; nil tables until restored
+	restorer *restorer
+	restored atomic.Pointer[RestoreStats] // how far a restore is, nil outside one
+	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
+	reopens  int                          // times in a row that it failed
+}
+
+type failure struct {
+	err   error
+	until time.Time
+}
+
+// table is a store of a task with its changelog.
+type table struct {
+	state.Table
+	decl      *topology.StoreDecl
+	changelog kafka.TopicPartition
+	dir       string
+	end       int64 // the checkpoint to write next: the changelog offset behind everything committed
+}
+
+func newTask(id taskID, g *subgraph) *task {
+	t := &task{id: id, graph: g}
+	for _, s := range g.sources {
+		t.inputs = append(t.inputs, &input{
+			task:   t,
+			source: s,
+			tp:     kafka.TopicPartition{Topic: s.stream.Name, Partition: id.partition},
+		})
+	}
+	return t
+}
+
+func (t *task) is(s taskState) bool { return taskState(t.state.Load()) == s }
+
+// to moves the task to another state; a transition that is not in the table is a programming error and is refused.
+func (t *task) to(next taskState) error {
+	now := taskState(t.state.Load())
+	for _, s := range taskTransitions[now] {
+		if s == next {
+			t.state.Store(int32(next))
+			return nil
+		}
+	}
+	return fmt.Errorf("task %s: no way from %s to %s", t.id, now, next)
+}
+
+// mark and undo span all tables of the task: one mark a table, in order.
+func (t *task) mark(into []int) []int {
+	for _, tb := range t.tables {
+		into = append(into, tb.Mark())
+	}
+	return into
+}
+
+func (t *task) undo(marks []int) {
+	for i, tb := range t.tables {
+		tb.Undo(marks[i])
+	}
+}
+
+func (t *task) keep() {
+	for _, tb := range t.tables {
+		tb.Keep()
+	}
+}
+
+// pending is the size of the task's uncommitted changes.
+func (t *task) pending() int {
+	n := 0
+	for _, tb := range t.tables {
+		n += tb.Pending()
+	}
+	return n
+}
+
+// broken is the first error that a table cannot go on after.
+func (t *task) broken() error {
+	for _, tb := range t.tables {
+		if err := tb.Err(); err != nil {
+			return fmt.Errorf("store %s/%d: %w", tb.decl.Name, t.id.partition, err)
+		}
+	}
+	return nil
+}
+
+// closeTables releases the databases; what is not committed is given up.
+func (t *task) closeTables() error {
+	var first error
+	for _, tb := range t.tables {
+		if err := tb.Close(); err != nil && first == nil {
+			first = fmt.Errorf("close store %s/%d: %w", tb.decl.Name, t.id.partition, err)
+		}
+	}
+	t.tables = nil
+	return first
+}
+
+// restorer opens a task's stores and brings them up to date, away from the worker, so that its other tasks go on. What
+// it has opened is its own until the worker takes it.
+type restorer struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when result and err are there
+	result *opened
+	err    error
+}
+
+// take hands over what was opened. The restorer must be done.
+func (r *restorer) take() (*opened, error) {
+	o, err := r.result, r.err
+	r.result = nil
+	r.cancel()
+	return o, err
+}
+
+// stop ends the restorer, waits for it and closes what it opened.
+func (r *restorer) stop() {
+	r.cancel()
+	<-r.done
+	r.result.close()
+}

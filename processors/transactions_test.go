@@ -1,0 +1,267 @@
+package processors
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// once makes one call go wrong: the n-th of its kind, counted from 0.
+func once(op simkafka.Op, n int, f simkafka.Fault) func(simkafka.Call, *rand.Rand) simkafka.Fault {
+	made := 0
+	return func(c simkafka.Call, _ *rand.Rand) simkafka.Fault {
+		if c.Op == op {
+			if made++; made == n+1 {
+				return f
+			}
+		}
+		return simkafka.Fault{}
+	}
+}
+
+// count emits how many values of a key there were.
+func count(j *job, ctx topology.Context, key, _ string) error {
+	old, err := j.store.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	n, _ := strconv.Atoi(old)
+	return remember(j, ctx, key, strconv.Itoa(n+1))
+}
+
+// TestWhateverGoesWrongInACommitEveryRecordCountsOnce: one fault at each request of a commit, of each kind. The output
+// holds every record once, in order, and so does the state.
+//
+// Mutations tried: redo without rewind; redo without Reset; abandon for an indefinite answer replaced by redo; in.rec not
+// set back by rewind.
+func TestWhateverGoesWrongInACommitEveryRecordCountsOnce(t *testing.T) {
+	for _, op := range []simkafka.Op{simkafka.OpAddPartitions, simkafka.OpProduce, simkafka.OpAddOffsets, simkafka.OpOffsets, simkafka.OpCommit} {
+		for _, mode := range []simkafka.Mode{simkafka.Before, simkafka.After, simkafka.Late, simkafka.Refused, simkafka.Hang} {
+			t.Run(fmt.Sprint(op, " ", mode), func(t *testing.T) {
+				cfg := simkafka.Config{Faults: once(op, 1, simkafka.Fault{Mode: mode, Delay: 20 * time.Millisecond})}
+				bubble(t, 1, cfg, func(g *rig) {
+					g.job.node = count
+					g.start()
+					var want []string
+					for i := range 20 {
+						g.send(0, fmt.Sprintf("key%d once", i%3))
+						want = append(want, fmt.Sprintf("key%d %d", i%3, i/3+1))
+						time.Sleep(30 * time.Millisecond)
+					}
+					time.Sleep(time.Minute)
+					g.sees(at(jobOut, 0), want...)
+					g.committed(at(jobIn, 0), 20)
+					state := replayed(g.cluster.Committed(at(jobLog, 0)))
+					if len(state) != 3 || state["key0"] != "7" || state["key1"] != "7" || state["key2"] != "6" {
+						t.Errorf("state is %v", state)
+					}
+					if s := g.inst.Stats(); s.Aborts != 1 {
+						t.Errorf("%d aborts, want 1", s.Aborts)
+					}
+					if s := g.inst.Stats(); g.cluster.Unanswered() == 0 && s.Processed != 20 {
+						t.Errorf("%d counted", s.Processed)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestAtLeastOnceLosesNothing: the same without transactions. What is written twice is allowed, what is missing is not.
+//
+// Mutation tried: changelogs and outputs flushed together.
+func TestAtLeastOnceLosesNothing(t *testing.T) {
+	for _, op := range []simkafka.Op{simkafka.OpProduce, simkafka.OpOffsets} {
+		for n := range 6 {
+			for _, mode := range []simkafka.Mode{simkafka.Before, simkafka.After, simkafka.Refused} {
+				t.Run(fmt.Sprint(op, n, " ", mode), func(t *testing.T) {
+					bubble(t, 1, simkafka.Config{Faults: once(op, n, simkafka.Fault{Mode: mode})}, func(g *rig) {
+						g.opts.Guarantee = AtLeastOnce
+						// A node that drops what its state has seen: state that is ahead of the outputs would lose some.
+						g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+							old, err := j.store.Get(ctx, key)
+							if err != nil {
+								return err
+							}
+							if len(value) < len(old) || len(value) == len(old) && value <= old {
+								return ctx.Drop(topology.Duplicate)
+							}
+							return remember(j, ctx, key, value)
+						}
+						g.start()
+						for i := range 12 {
+							g.send(0, fmt.Sprintf("key%d %d", i%3, i))
+							time.Sleep(60 * time.Millisecond)
+						}
+						time.Sleep(30 * time.Second)
+						seen := map[string]bool{}
+						for _, r := range g.cluster.Committed(at(jobOut, 0)) {
+							seen[string(r.Value)] = true
+						}
+						for i := range 12 {
+							if !seen[fmt.Sprint(i)] {
+								t.Errorf("record %d is lost", i)
+							}
+						}
+						g.committed(at(jobIn, 0), 12)
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestARebalanceDoesNotHoldCommitsUp: a member knows its new generation before the group has its assignment, and until
+// then the group refuses offsets outside of transactions (REBALANCE_IN_PROGRESS) in the new generation, too.
+//
+// Mutation tried: sendOffsets waits for another generation only.
+func TestARebalanceDoesNotHoldCommitsUp(t *testing.T) {
+	for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
+		t.Run(string(guarantee), func(t *testing.T) {
+			// The assignment takes half a second to come.
+			slow := once(simkafka.OpSync, 1, simkafka.Fault{Delay: 500 * time.Millisecond})
+			bubble(t, 1, simkafka.Config{Faults: slow}, func(g *rig) {
+				g.opts.Guarantee = guarantee
+				g.start()
+				g.cluster.Rebalance(jobGroup)
+				for i := range 30 {
+					g.send(0, fmt.Sprint("a ", i))
+					time.Sleep(100 * time.Millisecond)
+				}
+				time.Sleep(time.Second)
+				g.committed(at(jobIn, 0), 30)
+				if s := g.inst.Stats(); s.Aborts != 0 {
+					t.Errorf("%d aborts", s.Aborts)
+				}
+			})
+		})
+	}
+}
+
+// refuseValues refuses outputs by what they hold.
+func refuseValues(r *kafka.Outgoing) (refused, known bool) {
+	switch {
+	case r.Topic == jobOut && strings.Contains(string(r.Value), "large"):
+		return true, strings.Contains(string(r.Value), "too")
+	case r.Topic == jobDead && strings.Contains(string(r.Value), "stubborn"):
+		return true, strings.Contains(string(r.Value), "at once")
+	case r.Topic == jobDead && strings.Contains(string(r.Value), "heavy"): // with the reason only
+		return header(kafka.Record{Headers: r.Headers}, deadletter.HeaderMessage) != "none", strings.Contains(string(r.Value), "at once")
+	}
+	return false, false
+}
+
+// TestARefusedOutputBecomesADeadLetterAndItsNeighboursSurvive, whether the refusal comes at once or when it is written.
+//
+// Mutation tried: refuse left out of refused. That a refusal may be another record's is shown by TestSimulation, that one
+// of a record's second output aborts by TestOrderOfCallsInACommit.
+func TestARefusedOutputBecomesADeadLetterAndItsNeighboursSurvive(t *testing.T) {
+	bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
+		g.start()
+		g.send(0, "a 1", "a too large", "b 2", "b large", "c 3", "c large", "c 4")
+		time.Sleep(5 * time.Second)
+		g.sees(at(jobOut, 0), "a 1", "b 2", "c 3", "c 4")
+		var dead []string
+		for _, r := range g.cluster.Committed(at(jobDead, 0)) {
+			dead = append(dead, fmt.Sprint(string(r.Value), " ", header(r, deadletter.HeaderOffset)))
+		}
+		slices.Sort(dead)
+		if !slices.Equal(dead, []string{"large 3", "large 5", "too large 1"}) {
+			t.Errorf("dead letters: %q", dead)
+		}
+		state := replayed(g.cluster.Committed(at(jobLog, 0)))
+		if state["a"] != "1" || state["b"] != "2" || state["c"] != "4" {
+			t.Errorf("state is %v", state)
+		}
+		g.counted(4, 0, 0, 3)
+	})
+}
+
+// Mutations tried: envelopes gives the whole envelope only; letter not noted in refused.
+func TestADeadLetterThatIsTooLargeGoesWithoutItsReason(t *testing.T) {
+	for _, when := range []string{"", " at once"} {
+		bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
+			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+				if strings.HasPrefix(value, "heavy") {
+					return topology.Reject(fmt.Errorf("no"))
+				}
+				return remember(j, ctx, key, value)
+			}
+			g.start()
+			g.send(0, "a 1", "a heavy"+when, "a 2")
+			time.Sleep(5 * time.Second)
+			g.sees(at(jobOut, 0), "a 1", "a 2")
+			g.sees(at(jobDead, 0), "a heavy"+when)
+			l := g.cluster.Committed(at(jobDead, 0))
+			if len(l) == 1 && (header(l[0], deadletter.HeaderMessage) != "none" || header(l[0], deadletter.HeaderOffset) != "1") {
+				t.Errorf("dead letter with %q", l[0].Headers)
+			}
+			g.counted(2, 0, 0, 1)
+		})
+	}
+}
+
+// Mutation tried: a dead letter that is refused is passed over.
+func TestADeadLetterThatCannotBeWrittenStopsTheInstanceAndLosesNothing(t *testing.T) {
+	for _, when := range []string{"", " at once"} {
+		bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
+			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+				if strings.HasPrefix(value, "stubborn") {
+					return topology.Reject(fmt.Errorf("no"))
+				}
+				return remember(j, ctx, key, value)
+			}
+			g.start()
+			g.send(0, "a 1")
+			time.Sleep(time.Second)
+			g.send(0, "a 2", "a stubborn"+when, "a 3")
+			if err := g.ended(); err == nil || !strings.Contains(err.Error(), "nothing is lost") {
+				t.Errorf("ended with %v", err)
+			}
+			time.Sleep(time.Second)
+			done := g.cluster.Offset(jobGroup, at(jobIn, 0))
+			if done != 1 && done != 2 {
+				t.Errorf("committed up to %d, and the record that cannot be done is 2", done)
+			}
+			g.sees(at(jobOut, 0), []string{"a 1", "a 2"}[:done]...)
+		})
+	}
+}
+
+// Mutation tried: the bytes of a batch in work released by commit too.
+func TestReadAheadIsAllGivenBackInTheEnd(t *testing.T) {
+	faults := simkafka.Random(0.2)
+	cfg := simkafka.Config{ReadAhead: 100, FetchRecords: 3, Faults: func(c simkafka.Call, r *rand.Rand) simkafka.Fault {
+		switch c.Op {
+		case simkafka.OpProduce, simkafka.OpAddPartitions, simkafka.OpOffsets:
+			return faults(c, r)
+		}
+		return simkafka.Fault{}
+	}}
+	bubble(t, 1, cfg, func(g *rig) {
+		g.start()
+		for i := range 200 {
+			g.send(0, fmt.Sprint("key ", i))
+		}
+		for range 120 {
+			time.Sleep(time.Second)
+			if g.cluster.Offset(jobGroup, at(jobIn, 0)) == 200 {
+				break
+			}
+		}
+		g.committed(at(jobIn, 0), 200)
+		held := g.inst.inputs.(*simkafka.Fetcher).Unreleased()
+		if n, ok := held[at(jobIn, 0)]; n != 0 || !ok {
+			t.Errorf("unreleased: %v", held)
+		}
+	})
+}

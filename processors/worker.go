@@ -1,0 +1,378 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/kafka"
+)
+
+// workerState is what a worker is doing.
+type workerState int32
+
+const (
+	workerConnecting workerState = iota // it has no sink: its transactional id is being taken over
+	workerIdle                          // it waits for records
+	workerProcessing                    // records are processed; a transaction may be open
+	workerCommitting                    // the transaction is being ended
+	workerStopped
+)
+
+var workerStateNames = [...]string{"connecting", "idle", "processing", "committing", "stopped"}
+
+func (s workerState) String() string { return workerStateNames[s] }
+
+// workerTransitions is the life of a worker: from each state, the states that may follow.
+var workerTransitions = map[workerState][]workerState{
+	workerConnecting: {workerIdle, workerStopped},
+	workerIdle:       {workerProcessing, workerCommitting, workerConnecting, workerStopped},
+	workerProcessing: {workerIdle, workerCommitting, workerConnecting, workerStopped},
+	workerCommitting: {workerIdle, workerConnecting, workerStopped},
+	workerStopped:    {},
+}
+
+// worker runs tasks on one goroutine and owns one sink. Everything but its atomic fields belongs to that goroutine;
+// others reach it through its inbox.
+type worker struct {
+	id    int
+	inst  *Instance
+	log   *zap.Logger
+	inbox *inbox
+	done  chan struct{}
+
+	state   atomic.Int32
+	sink    Sink
+	call    *call
+	unhook  func() bool    // of the sink from the end of the context
+	outside Sink           // see sinkUnder
+	out     kafka.Outgoing // reused: the sink copies it
+	tasks   []*task
+	turn    int // which task is asked for work first
+
+	// The open transaction.
+	open    bool // something was processed since the last commit
+	since   time.Time
+	bytes   int
+	counts  [outcomes]int64
+	retries int64
+
+	stride   int       // records between two looks at the clock
+	cautious int       // so many transactions of one record are to come: see abandon
+	failures int       // commits in a row that failed
+	connect  time.Time // when the next try to get a sink is due
+
+	// For statistics.
+	tries      atomic.Int64 // failures, for health
+	lastError  atomic.Pointer[error]
+	processing atomic.Int64 // UnixNano since when the worker has been in one node's function, 0 outside
+}
+
+func newWorker(inst *Instance, id int) *worker {
+	return &worker{
+		id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), call: newCall(),
+		log: inst.log.With(zap.Int("worker", id)),
+	}
+}
+
+// recordOverhead is what a record takes in memory besides its key and value.
+const recordOverhead = 100
+
+// slice is how many records are processed before the worker looks at its inbox, its clock and its other tasks.
+const slice = 256
+
+// run is the worker's goroutine. It ends when ctx does; what is not committed by then is given up.
+func (w *worker) run(ctx context.Context) {
+	defer close(w.done)
+	for ctx.Err() == nil {
+		w.inbox.drain()
+		now := time.Now()
+		w.reopen(now)
+		switch {
+		case ctx.Err() != nil:
+		case w.sink == nil:
+			w.connectSink(ctx, now)
+		case w.due(now):
+			w.commit(ctx)
+		default:
+			if in := w.next(now); in != nil {
+				w.to(workerProcessing)
+				w.work(ctx, in, now)
+			} else {
+				w.to(workerIdle)
+				w.wait(ctx, now)
+			}
+		}
+	}
+	w.to(workerStopped)
+	for _, t := range w.tasks {
+		w.release(t)
+		_ = t.to(taskClosed)
+	}
+	w.tasks = nil
+	if w.sink != nil {
+		_ = w.sink.Close()
+	}
+	if w.outside != nil {
+		_ = w.outside.Close()
+	}
+	w.inbox.close()
+}
+
+// to moves the worker to another state.
+func (w *worker) to(next workerState) {
+	now := workerState(w.state.Load())
+	if now == next {
+		return
+	}
+	for _, s := range workerTransitions[now] {
+		if s == next {
+			w.state.Store(int32(next))
+			return
+		}
+	}
+	w.inst.fail(fmt.Errorf("worker %d: no way from %s to %s", w.id, now, next))
+}
+
+// next picks the input to work on: tasks take turns, and within a task the oldest record comes first.
+func (w *worker) next(now time.Time) *input {
+	for i := range w.tasks {
+		t := w.tasks[(w.turn+i)%len(w.tasks)]
+		if !t.is(taskRunning) {
+			continue
+		}
+		var best *input
+		for _, in := range t.inputs {
+			if in.broken != nil && in.head() == nil {
+				w.recover(in)
+				continue
+			}
+			if in.head() == nil || now.Before(in.retryAt) {
+				continue
+			}
+			if best == nil || in.head().Timestamp < best.head().Timestamp {
+				best = in
+			}
+		}
+		if best != nil {
+			w.turn = (w.turn + i + 1) % len(w.tasks)
+			return best
+		}
+	}
+	return nil
+}
+
+// wait blocks until there may be something to do.
+func (w *worker) wait(ctx context.Context, now time.Time) {
+	until := now.Add(time.Hour)
+	if w.open || w.dirty() {
+		until = earlier(until, w.since.Add(w.inst.opts.CommitInterval))
+	}
+	for _, t := range w.tasks {
+		if f := t.failure.Load(); f != nil && t.is(taskFailed) {
+			until = earlier(until, f.until)
+		}
+		for _, in := range t.inputs {
+			if in.head() != nil && now.Before(in.retryAt) {
+				until = earlier(until, in.retryAt)
+			}
+		}
+	}
+	w.sleep(ctx, until.Sub(now))
+}
+
+// sleep waits for d, or less when something arrives.
+func (w *worker) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.inbox.wake:
+	case <-timer.C:
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// work processes a slice of one input's records.
+func (w *worker) work(ctx context.Context, in *input, now time.Time) {
+	if !w.open {
+		w.open, w.since = true, now
+	}
+	w.processing.Store(now.UnixNano())
+	defer w.processing.Store(0)
+	defer w.giveBack(in)
+	check, left := 0, slice
+	if w.cautious > 0 {
+		left = 1
+	}
+	for ; left > 0; left-- {
+		r := in.head()
+		if r == nil || !w.record(ctx, in, r) {
+			return
+		}
+		if check++; check < w.stride {
+			continue
+		}
+		check = 0
+		then := now
+		now = time.Now()
+		if w.stride = 1; now.Sub(then) < slowStride {
+			w.stride = usualStride
+		}
+		if now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full() {
+			return
+		}
+	}
+}
+
+// The clock is looked at after so many records: after each one where they take long, so that a transaction does not
+// outlive its timeout for want of a look.
+const (
+	usualStride = 16
+	slowStride  = 5 * time.Millisecond
+)
+
+// record processes one record to one of its ends, or leaves it for later: it returns false when the input has to wait
+// or the transaction is gone.
+func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
+	w.inst.checkPartition(in, r)
+	if len(in.refused) > 0 {
+		if err := in.refused[r.Offset].output; err != nil {
+			return w.deadLetter(ctx, in, r, &nodeError{node: in.source.handlers[0].node, err: err})
+		}
+	}
+	o, failure := w.call.run(in, r)
+	if failure != nil {
+		return w.failedRecord(ctx, in, r, failure)
+	}
+	for i := range w.call.staged {
+		s := &w.call.staged[i]
+		w.stage(in, r, s)
+		if err := w.sinkUnder(fault.OutputsInTransaction).Append(&w.out); err != nil {
+			var refused *kafka.RefusedError
+			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
+				// Nothing of the record is in the transaction yet, so it fails alone. A refusal of another origin was met
+				// in the background, and the transaction is gone.
+				in.task.undo(w.call.marks)
+				return w.deadLetter(ctx, in, r, &nodeError{node: w.call.node, err: err})
+			}
+			w.aborted(ctx, err)
+			return false
+		}
+	}
+	in.task.keep()
+	w.counts[o]++
+	w.bytes += recordOverhead + len(r.Key) + len(r.Value)
+	if in.attempt > 0 {
+		in.waiting.Store(nil)
+	}
+	in.advance()
+	return true
+}
+
+// stage fills the outgoing record for an emit.
+func (w *worker) stage(in *input, r *kafka.Record, s *staged) {
+	w.out = kafka.Outgoing{Timestamp: w.call.time(), Value: s.value, Origin: origin(in, r.Offset)}
+	if s.tombstone {
+		w.out.Value = nil
+	} else if s.value == nil {
+		w.out.Value = []byte{}
+	}
+	switch {
+	case s.key != w.call.key:
+		w.out.Key = w.call.arena.Copy(s.key)
+	default:
+		w.out.Key = r.Key // nil stays nil
+	}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: s.stream.Name, Partition: w.inst.partitionFor(s.stream.Name, w.out.Key, in)}
+}
+
+// due says whether the transaction is to be committed now.
+func (w *worker) due(now time.Time) bool {
+	if !w.open {
+		if !w.dirty() {
+			return false
+		}
+		w.open, w.since = true, now // only positions moved, past control records
+		return false
+	}
+	return w.cautious > 0 || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
+}
+
+// full says whether the transaction has become large enough to be committed before its time.
+func (w *worker) full() bool {
+	if w.bytes >= w.inst.opts.CommitBytes {
+		return true
+	}
+	pending := 0
+	for _, t := range w.tasks {
+		if t.is(taskRunning) {
+			pending += t.pending()
+		}
+	}
+	return w.bytes+pending >= w.inst.opts.CommitBytes
+}
+
+// dirty says whether an input moved since the last commit.
+func (w *worker) dirty() bool {
+	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, in := range t.inputs {
+			if in.dirty() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// connectSink takes the worker's transactional id over.
+func (w *worker) connectSink(ctx context.Context, now time.Time) {
+	if now.Before(w.connect) {
+		w.sleep(ctx, w.connect.Sub(now))
+		return
+	}
+	sink, err := w.inst.opts.Wire.NewSink(ctx, w.inst.transactionalID(w.id))
+	if err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		w.note(err)
+		if kafka.ClassOf(err) == kafka.Fatal {
+			w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
+		}
+		w.connect = now.Add(w.backoff())
+		w.log.Warn("no transactional id yet, trying again", zap.Error(err), zap.Duration("in", time.Until(w.connect)))
+		return
+	}
+	w.sink = sink
+	// An Append that waits for room in the sink's buffer has no context: closing the sink is what ends it.
+	w.unhook = context.AfterFunc(ctx, func() { _ = sink.Close() })
+	w.to(workerIdle)
+	for _, t := range w.tasks {
+		w.openTask(t)
+	}
+}
+
+// backoff grows with the failures in a row, from 50ms to 10s.
+func (w *worker) backoff() time.Duration {
+	w.failures++
+	w.tries.Store(int64(w.failures))
+	return min(50*time.Millisecond<<min(w.failures-1, 10), 10*time.Second)
+}
+
+// note keeps an error for health.
+func (w *worker) note(err error) { w.lastError.Store(&err) }
