@@ -1,0 +1,181 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/pflag"
+)
+
+// Source is a kind of place where a value may stand.
+type Source string
+
+// The sources, weakest first.
+const (
+	Default     Source = "default"
+	File        Source = "file"
+	Environment Source = "env"
+	Flag        Source = "flag"
+)
+
+// Origin is the place where a value stands.
+type Origin struct {
+	Source       Source
+	Name         string // of the flag, the variable or the file
+	Line, Column int    // in a file
+}
+
+func (o Origin) String() string {
+	switch o.Source {
+	case Flag, Environment:
+		return string(o.Source) + " " + o.Name
+	case File:
+		return o.place()
+	}
+	return string(o.Source)
+}
+
+// place is how an error names the origin.
+func (o Origin) place() string {
+	if o.Source == File {
+		return fmt.Sprintf("%s:%d:%d", o.Name, o.Line, o.Column)
+	}
+	return o.Name
+}
+
+// Sources are what Resolve reads.
+type Sources struct {
+	Flags    *pflag.FlagSet // with the flags that AddFlags added; nil for none
+	Env      []string       // as os.Environ gives it
+	ReadFile func(name string) ([]byte, error)
+	// Defaults are text forms that stand for the table's defaults, by name.
+	Defaults map[string]string
+}
+
+// Values are the values of all settings.
+type Values struct{ entries map[string]entry }
+
+type entry struct {
+	value  any
+	origin Origin
+}
+
+func (v *Values) entry(s *Setting) entry {
+	if e, ok := v.entries[s.Name]; ok {
+		return e
+	}
+	e, _ := s.entry(s.Default, Origin{Source: Default})
+	return e
+}
+
+// given is a value as written, or a mistake in its place.
+type given struct {
+	setting *Setting
+	text    string
+	origin  Origin
+	err     error
+}
+
+// Resolve finds the value of every setting. Its error joins all mistakes, in the order flags, environment, file.
+func Resolve(src Sources) (*Values, error) {
+	flagLayer, err1 := layer(fromFlags(src.Flags))
+	envLayer, err2 := layer(fromEnv(src.Env))
+	mistakes := []error{err1, err2}
+
+	values := map[string]entry{}
+	for name, text := range src.Defaults {
+		s, _ := Lookup(name)
+		e, err := s.entry(text, Origin{Source: Default})
+		if err != nil {
+			mistakes = append(mistakes, err)
+		}
+		values[name] = e
+	}
+	path, ok := flagLayer[Config.Name]
+	if !ok {
+		path, ok = envLayer[Config.Name]
+	}
+	if ok {
+		fileLayer, err := readFile(path.value.(string), src.ReadFile)
+		mistakes = append(mistakes, err)
+		maps.Copy(values, fileLayer)
+	}
+	maps.Copy(values, envLayer)
+	maps.Copy(values, flagLayer)
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	return &Values{values}, nil
+}
+
+func readFile(path string, read func(string) ([]byte, error)) (map[string]entry, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the config file: %w", err)
+	}
+	return layer(fromFile(path, data))
+}
+
+// layer parses the values of one source. A setting that is there under both its names is a mistake: which one counts
+// would be a guess.
+func layer(found []given) (map[string]entry, error) {
+	values := map[string]entry{}
+	var mistakes []error
+	for _, g := range found {
+		if g.err != nil {
+			mistakes = append(mistakes, g.err)
+			continue
+		}
+		if other, twice := values[g.setting.Name]; twice {
+			mistakes = append(mistakes, fmt.Errorf("%s: %s and %s are two names of one setting, which %s gives too: remove one",
+				g.origin.place(), g.setting.Name, g.setting.Alias, other.origin.place()))
+			continue
+		}
+		e, err := g.setting.entry(g.text, g.origin)
+		if err != nil {
+			mistakes = append(mistakes, err)
+		}
+		values[g.setting.Name] = e
+	}
+	return values, errors.Join(mistakes...)
+}
+
+// entry parses a text form. The error names the place, the setting, the value and what is allowed.
+func (s *Setting) entry(text string, origin Origin) (entry, error) {
+	e := entry{origin: origin}
+	if text == "" && s.Default == "" {
+		return e, nil // not set, in so many words
+	}
+	value, err := s.kind.parse(text)
+	if err != nil {
+		place := origin.place()
+		if origin.Source == File {
+			place += ": " + s.Name
+		}
+		if s.Secret {
+			return e, fmt.Errorf("%s: %w", place, err)
+		}
+		return e, fmt.Errorf("%s: %q is not allowed: %w", place, text, err)
+	}
+	e.value = value
+	return e, nil
+}
+
+// unknown is the error for a name that no setting has.
+func unknown(place, what, name string, known []string) error {
+	if near := nearest(name, known); near != "" {
+		return fmt.Errorf("%s: unknown %s %q: did you mean %q?", place, what, name, near)
+	}
+	return fmt.Errorf("%s: unknown %s %q: run --print-config lists all settings", place, what, name)
+}
+
+// Lookup finds a setting by its name or alias.
+func Lookup(name string) (*Setting, bool) {
+	i := slices.IndexFunc(Table(), func(s *Setting) bool { return slices.Contains(s.names(), name) })
+	if i < 0 {
+		return nil, false
+	}
+	return Table()[i], true
+}

@@ -1,0 +1,82 @@
+package settings
+
+import (
+	"math"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// The groups, in the order of the docs.
+const (
+	groupRun      = "Running"
+	groupState    = "State"
+	groupTopics   = "Topics"
+	groupWatch    = "Watching"
+	groupConnect  = "Connection and security"
+	groupConsumer = "Reading and the group"
+	groupProducer = "Writing"
+)
+
+// What runs, and how.
+var (
+	Brokers = define[[]string](Setting{Name: "brokers", Alias: "bootstrap.servers", Group: groupRun, kind: addressesKind(),
+		Help: "brokers to start from, several with commas between them; required"})
+	Topology = define[string](Setting{Name: "topology", Group: groupRun, kind: textKind("NAME"),
+		Help: "which topology to run; needed only where the program has several"})
+	Guarantee = define[string](Setting{Name: "guarantee", Group: groupRun, kind: choiceKind("exactly_once", "at_least_once"), Default: "exactly_once",
+		Help: "what a failure may do to a record: nothing at all with exactly_once, which makes its outputs, state and offset visible together; at_least_once may do it again"})
+	CommitInterval = define[time.Duration](Setting{Name: "commit-interval", Group: groupRun, kind: durationKind("commit-interval", time.Millisecond), Default: "100ms",
+		Help: "the longest time that a record's effects wait for their commit"})
+	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32), Default: "16MiB",
+		Help: "commit earlier than the interval when so many bytes of inputs and changes wait"})
+	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), Default: strconv.Itoa(runtime.GOMAXPROCS(0)), DefaultText: "number of CPUs",
+		Help: "goroutines that run tasks, each with its own transactions"})
+	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"), Default: "murmur2",
+		Help: "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka"})
+	Config = define[string](Setting{Name: "config", Group: groupRun, kind: textKind("FILE"), NoFile: true,
+		Help: "YAML file with settings"})
+)
+
+// State.
+var (
+	StateDir = define[string](Setting{Name: "state-dir", Group: groupState, kind: textKind("DIR"), Default: "weir-state",
+		Help: "folder of the stores' databases; one process at a time may use it"})
+	CacheBytes = define[int64](Setting{Name: "cache-bytes", Group: groupState, kind: sizeKind(0, math.MaxInt64), Default: "128MiB",
+		Help: "memory for decoded values, for all stores together"})
+	InstanceID = define[string](Setting{Name: "instance-id", Group: groupState, kind: textKind("ID"),
+		Help: "name of this instance in transactional ids; made once and kept in state-dir when not set"})
+)
+
+// Topics that are made at start.
+var (
+	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(), Default: "false",
+		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"})
+	Partitions = define[int](Setting{Name: "partitions", Group: groupTopics, kind: intKind(1, math.MaxInt32), Default: "4",
+		Help: "partitions of the input topics that create-topics makes, and of the outputs; changelogs follow their input"})
+	ReplicationFactor = define[int](Setting{Name: "replication-factor", Group: groupTopics, kind: intKind(-1, math.MaxInt16), Default: "-1",
+		Help: "copies of each partition that create-topics makes; -1 is the broker's default; from 3 on min.insync.replicas becomes 2"})
+)
+
+// Watching.
+var (
+	HTTP = define[string](Setting{Name: "http", Group: groupWatch, kind: addressKind(),
+		Help: "serve /metrics, /healthz and /readyz here"})
+	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second), Default: "1m",
+		Help: "report a partition that has lag and made no progress for so long"})
+	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"), Default: "info",
+		Help: "log what is at least so important"})
+	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"), Default: "auto",
+		Help: "auto is console on a terminal and json elsewhere"})
+)
+
+var table []*Setting
+
+// define adds a setting to the table.
+func define[T any](s Setting) Key[T] {
+	table = append(table, &s)
+	return Key[T]{&s}
+}
+
+// Table lists all settings, in the order of the docs.
+func Table() []*Setting { return table }

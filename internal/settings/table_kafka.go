@@ -1,0 +1,112 @@
+package settings
+
+import (
+	"time"
+)
+
+// kafka.Config bounds most sizes by what Kafka's protocol and sarama carry.
+const maxRequest = 100 << 20
+
+func defineKafka[T any](group, name string, k kind, value, help string) Key[T] {
+	return define[T](Setting{Name: name, Group: group, Kafka: true, kind: k, Default: value, Help: help})
+}
+
+func kafkaText(name, value, help string) Key[string] {
+	return defineKafka[string](groupConnect, name, textKind(value), "", help)
+}
+
+func kafkaSecret(name, help string) Key[string] {
+	return define[string](Setting{Name: name, Group: groupConnect, Kafka: true, Secret: true, kind: textKind(""), Help: help})
+}
+
+func kafkaMillis(group, name, value, help string) Key[time.Duration] {
+	return defineKafka[time.Duration](group, name, durationKind(name, time.Millisecond), value, help)
+}
+
+func kafkaSize(group, name, value, help string) Key[int64] {
+	return defineKafka[int64](group, name, sizeKind(1, maxRequest), value, help)
+}
+
+// Connection.
+var (
+	ClientID = defineKafka[string](groupConnect, "client.id", textKind("ID"), "weir",
+		"name of this program in brokers' logs and quotas")
+	ConnectTimeout = kafkaMillis(groupConnect, "socket.connection.setup.timeout.ms", "10000",
+		"bound of TCP connect and TLS handshake together")
+	RequestTimeout = kafkaMillis(groupConnect, "request.timeout.ms", "30000",
+		"how long an answer may take")
+	APITimeout = kafkaMillis(groupConnect, "default.api.timeout.ms", "60000",
+		"bound of an admin call with its retries")
+	RetryBackoff = kafkaMillis(groupConnect, "retry.backoff.ms", "100",
+		"wait before the first repetition of a failed request, doubled each time")
+	RetryBackoffMax = kafkaMillis(groupConnect, "retry.backoff.max.ms", "1000",
+		"the longest wait between repetitions")
+	MetadataMaxAge = kafkaMillis(groupConnect, "metadata.max.age.ms", "300000",
+		"when known partition leaders are asked for again unprompted")
+)
+
+// Security.
+var (
+	SecurityProtocol = defineKafka[string](groupConnect, "security.protocol", choiceKind("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"), "PLAINTEXT",
+		"whether connections are encrypted and authenticated")
+	CALocation = kafkaText("ssl.ca.location", "FILE",
+		"PEM file with the authorities to trust instead of the system's")
+	CertificateLocation = kafkaText("ssl.certificate.location", "FILE",
+		"PEM file with this client's certificate, followed by its intermediate authorities")
+	KeyLocation = kafkaText("ssl.key.location", "FILE",
+		"PEM file with the key of that certificate")
+	ServerName = kafkaText("ssl.server.name", "NAME",
+		"name that brokers' certificates must carry instead of the host in the broker's address; Weir's own")
+	SASLMechanism = defineKafka[string](groupConnect, "sasl.mechanism", choiceKind("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"), "",
+		"how to authenticate")
+	SASLUsername = kafkaText("sasl.username", "NAME",
+		"user of PLAIN and SCRAM")
+	SASLPassword = kafkaSecret("sasl.password",
+		"password of PLAIN and SCRAM")
+	SASLPasswordFile = kafkaText("sasl.password.file", "FILE",
+		"file that holds that password; Weir's own")
+	SASLToken = kafkaSecret("sasl.oauthbearer.token",
+		"bearer token of OAUTHBEARER; Weir's own")
+	SASLTokenFile = kafkaText("sasl.oauthbearer.token.file", "FILE",
+		"file that holds that token, read again for every connection; Weir's own")
+)
+
+// Reading.
+var (
+	GroupInstanceID = defineKafka[string](groupConsumer, "group.instance.id", textKind("ID"), "",
+		"static membership under this name: a restart within session.timeout.ms moves no partition. Stands for instance-id too")
+	SessionTimeout = kafkaMillis(groupConsumer, "session.timeout.ms", "10000",
+		"how long a member may be silent before the group goes on without it")
+	HeartbeatInterval = kafkaMillis(groupConsumer, "heartbeat.interval.ms", "1000",
+		"how often a member tells that it lives; at most a third of session.timeout.ms")
+	MaxPollInterval = kafkaMillis(groupConsumer, "max.poll.interval.ms", "60000",
+		"how long a rebalance waits for a member to hand over what it must give up")
+	AutoOffsetReset = defineKafka[string](groupConsumer, "auto.offset.reset", choiceKind("earliest", "latest", "none"), "earliest",
+		"where an input begins that the group has committed nothing of, or whose committed offset is gone; none stops instead")
+	FetchMinBytes = kafkaSize(groupConsumer, "fetch.min.bytes", "1",
+		"a broker waits until it can send so much")
+	FetchMaxWait = kafkaMillis(groupConsumer, "fetch.max.wait.ms", "500",
+		"bound of that wait")
+	FetchMaxBytes = kafkaSize(groupConsumer, "fetch.max.bytes", "50MiB",
+		"bound of one answer")
+	MaxPartitionFetchBytes = kafkaSize(groupConsumer, "max.partition.fetch.bytes", "1MiB",
+		"one partition's share of it")
+)
+
+// Writing.
+var (
+	BatchSize = kafkaSize(groupProducer, "batch.size", "512KiB",
+		"size before compression at which a partition's batch is sent without waiting for the commit")
+	MaxRequestSize = kafkaSize(groupProducer, "max.request.size", "1MiB",
+		"bound of a record batch before compression, and so of a record")
+	BufferMemory = kafkaSize(groupProducer, "buffer.memory", "32MiB",
+		"bytes of one worker that may wait for acknowledgement")
+	CompressionType = defineKafka[string](groupProducer, "compression.type", choiceKind("none", "gzip", "snappy", "lz4", "zstd"), "none",
+		"compression of what is written")
+	MaxInFlight = defineKafka[int](groupProducer, "max.in.flight.requests.per.connection", intKind(1, 5), "5",
+		"produce requests that may be unanswered on one connection")
+	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", "120000",
+		"bound of the time from a batch's first try to its acknowledgement")
+	TransactionTimeout = kafkaMillis(groupProducer, "transaction.timeout.ms", "10000",
+		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance")
+)
