@@ -1,0 +1,320 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/processors"
+	"github.com/weirstream/weir/topology"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	clicked = topology.Stream("page.clicked.v1", codecs.String())
+	visited = topology.Stream("page.visited.v1", codecs.String())
+	visits  = topology.Store("visits", codecs.Int64())
+
+	sound = topology.Define("visit-counts",
+		topology.Node("count",
+			topology.On(clicked, func(topology.Context, string, string) error { return nil }),
+			topology.Uses(visits),
+			topology.Emits(visited)))
+	small = topology.Define("click-log",
+		topology.Node("log", topology.On(clicked, func(topology.Context, string, string) error { return nil })))
+	broken = topology.Define("broken",
+		topology.Node("twice", topology.On(clicked, func(topology.Context, string, string) error { return nil })),
+		topology.Node("twice", topology.Uses(visits)))
+)
+
+// execute runs a command line of a program called shop and returns all that it prints, and its exit code.
+func execute(args []string, topologies ...*topology.Topology) (string, int) {
+	var out strings.Builder
+	root := New("shop", topologies...)
+	root.SetOut(&out)
+	root.SetErr(&out)
+	err := Execute(context.Background(), root, args)
+	report(&out, "shop", err)
+	return out.String(), ExitCode(err)
+}
+
+// TestCommandLinesAnswerAsWritten runs testdata/commands.txt: a command line for a program with the topologies
+// visit-counts and click-log (or with the broken one, where the line begins with "broken"), what it prints, and its exit
+// code.
+// Mutation seen to fail this test: group without RunE, so that a mistyped command exits 0.
+func TestCommandLinesAnswerAsWritten(t *testing.T) {
+	path := filepath.Join("testdata", "commands.txt")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for block := range strings.SplitSeq(string(data), "\n$ ") {
+		line, _, _ := strings.Cut(strings.TrimPrefix(block, "$ "), "\n")
+		args := strings.Fields(line)
+		topologies := []*topology.Topology{sound, small}
+		if args[0] == "broken" {
+			args, topologies = args[1:], []*topology.Topology{broken}
+		}
+		out, code := execute(args, topologies...)
+		got := fmt.Sprintf("$ %s\n%s-> %d\n", line, out, code)
+		if want := "$ " + strings.TrimPrefix(strings.TrimRight(block, "\n"), "$ ") + "\n"; got != want && !*update {
+			t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		}
+		all.WriteString(got + "\n")
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(strings.TrimSuffix(all.String(), "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPlansArePrintedInEveryForm(t *testing.T) {
+	plan, err := sound.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := small.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	json, err := plan.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"topology describe":                            plan.Describe() + "\n" + other.Describe(),
+		"topology describe visit-counts":               plan.Describe(),
+		"topology describe visit-counts --output json": string(json),
+		"topology draw click-log visit-counts":         other.Mermaid() + "\n" + plan.Mermaid(),
+		"topology draw visit-counts --format=dot":      plan.DOT(),
+	} {
+		if got, code := execute(strings.Fields(line), sound, small); got != want || code != 0 {
+			t.Errorf("%s: exit %d\n%s", line, code, got)
+		}
+	}
+}
+
+func TestHelpOfEveryCommandHasAnExample(t *testing.T) {
+	root := New("shop", sound)
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range commands(root) {
+		if cmd.HasSubCommands() || cmd.Name() == "help" || cmd.HasParent() && cmd.Parent().Name() == "completion" {
+			continue
+		}
+		if !strings.Contains(cmd.Example, "shop "+strings.TrimPrefix(cmd.CommandPath(), "shop ")) {
+			t.Errorf("%s: example %q", cmd.CommandPath(), cmd.Example)
+		}
+	}
+}
+
+func TestHelpOfRunListsEverySettingUnderItsHeading(t *testing.T) {
+	out, code := execute([]string{"run", "--help"}, sound)
+	if code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	for _, s := range settings.Table() {
+		if s.Secret {
+			continue
+		}
+		_, behind, ok := strings.Cut(out, "\n"+s.Group+":\n")
+		if !ok || !strings.Contains(behind, "\n  --"+s.Name) && !strings.HasPrefix(behind, "  --"+s.Name) {
+			t.Errorf("%s is not under %s", s.Name, s.Group)
+		}
+	}
+	for line := range strings.SplitSeq(out, "\n") {
+		if len(line) > 120 {
+			t.Errorf("a line of %d letters: %s", len(line), line)
+		}
+	}
+}
+
+func TestEveryShellHasItsCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if out, code := execute([]string{"completion", shell}, sound); code != 0 || !strings.Contains(out, "shop") {
+			t.Errorf("%s: exit %d, %d bytes", shell, code, len(out))
+		}
+	}
+	for line, want := range map[string]string{
+		"topology draw ":               "click-log",
+		"topology draw --format ":      "dot",
+		"run --guarantee ":             "at_least_once",
+		"run --topology ":              "visit-counts",
+		"run --security.protocol ":     "SASL_SSL",
+		"run --print-config --output ": "json",
+	} {
+		out, _ := execute(append([]string{"__complete"}, strings.Split(line, " ")...), sound, small)
+		if !strings.Contains(out, want+"\n") {
+			t.Errorf("%q is completed with %q, want %s among it", line, out, want)
+		}
+	}
+}
+
+// Mutation seen to fail this test: FetchMaxWait left out of kafkaConfig.
+func TestEverySettingReachesTheEngine(t *testing.T) {
+	elsewhere := map[string]bool{ // used by the command itself
+		"config": true, "topology": true, "http": true, "log-level": true, "log-format": true,
+	}
+	values := map[string]string{
+		"brokers": "other:9092", "guarantee": "at_least_once", "partitioner": "fnv1a", "auto.offset.reset": "none",
+		"compression.type": "zstd", "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
+	}
+	plain := resolved(t, "WEIR_BROKERS=localhost:9092", "WEIR_CREATE_TOPICS=true")
+	for _, s := range settings.Table() {
+		if elsewhere[s.Name] {
+			continue
+		}
+		text, ok := values[s.Name]
+		for _, try := range []string{"7", "7ms", "7s", "false"} {
+			if ok {
+				break
+			}
+			_, err := settings.Resolve(settings.Sources{Env: []string{s.Env() + "=" + try}})
+			text, ok = try, err == nil
+		}
+		if s.Name == "max.in.flight.requests.per.connection" {
+			text = "2"
+		}
+		env := map[string]string{"WEIR_BROKERS": "localhost:9092", "WEIR_CREATE_TOPICS": "true", s.Env(): text}
+		var list []string
+		for name, value := range env {
+			list = append(list, name+"="+value)
+		}
+		changed := resolved(t, list...)
+		if same(plain, changed) {
+			t.Errorf("%s=%s changes nothing", s.Name, text)
+		}
+	}
+}
+
+type resolvedSettings struct {
+	kafka   kafka.Config
+	options processors.Options
+}
+
+func resolved(t *testing.T, env ...string) resolvedSettings {
+	t.Helper()
+	v, err := settings.Resolve(settings.Sources{Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, _ := kafkaConfig(v) // some values make no sense together
+	opts, err := options(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resolvedSettings{conf, opts}
+}
+
+func same(a, b resolvedSettings) bool { return reflect.DeepEqual(a, b) }
+
+// Mutation seen to fail this test: the default of session.timeout.ms in the table changed to 45000.
+func TestDefaultsAreThoseOfTheEngine(t *testing.T) {
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	addr := broker.Addrs()[0]
+	client, err := kafka.Dial(t.Context(), kafka.Config{Brokers: []string{addr}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if got, want := resolved(t, "WEIR_BROKERS="+addr).kafka, client.Config(); !reflect.DeepEqual(got, want) {
+		t.Errorf("settings: %+v\n  engine: %+v", got, want)
+	}
+}
+
+func TestAMistakeAmongSettingsNamesTheOneThatWasGiven(t *testing.T) {
+	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=a:1", "WEIR_SESSION_TIMEOUT_MS=500ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = kafkaConfig(v)
+	if err == nil || !strings.HasPrefix(err.Error(), "WEIR_SESSION_TIMEOUT_MS: heartbeat.interval.ms") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnInstanceHasOneID(t *testing.T) {
+	for _, c := range []struct {
+		env    []string
+		id     string
+		static bool
+		ok     bool
+	}{
+		{nil, "", false, true},
+		{[]string{"WEIR_INSTANCE_ID=a"}, "a", false, true},
+		{[]string{"WEIR_GROUP_INSTANCE_ID=a"}, "a", true, true},
+		{[]string{"WEIR_GROUP_INSTANCE_ID=a", "WEIR_INSTANCE_ID=a"}, "a", true, true},
+		{[]string{"WEIR_GROUP_INSTANCE_ID=a", "WEIR_INSTANCE_ID=b"}, "", false, false},
+	} {
+		v, err := settings.Resolve(settings.Sources{Env: c.env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := options(v)
+		if (err == nil) != c.ok || c.ok && (o.InstanceID != c.id || o.Static != c.static) {
+			t.Errorf("%v: %q, static %v, %v", c.env, o.InstanceID, o.Static, err)
+		}
+	}
+}
+
+func TestExitCodesFollowTheError(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{withCode(exitFailure, errors.New("x")), 1},
+		{errors.New("unknown flag"), 2},
+		{UsageError(errors.New("x")), 2},
+		{classified(&processors.RefusedTopologyError{}), 3},
+		{classified(fmt.Errorf("wrapped: %w", &processors.FatalError{Err: errors.New("x")})), 4},
+	} {
+		if got := ExitCode(c.err); got != c.want {
+			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestLogsAreJSONWhereThereIsNoTerminal(t *testing.T) {
+	for _, c := range []struct{ format, want string }{
+		{"auto", `"msg":"hello","after":"1.5s"`},
+		{"json", `"msg":"hello","after":"1.5s"`},
+		{"console", `INFO  hello  {"after": "1.5s"}`},
+	} {
+		v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_LOG_FORMAT=" + c.format}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		log, err := NewLog(&out, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Debug("quiet")
+		log.Sugar().Infow("hello", "after", 1500*time.Millisecond)
+		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "quiet") {
+			t.Errorf("%s: %s", c.format, got)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+// Package cli is the command line around a program's topologies: run, topology, version, and what a program adds.
+//
+// Settings come from internal/settings. An error is one line on standard error that says what to do; its exit code says
+// of which kind it is (docs/exit-codes.md). Commands end when their context is cancelled; Main ties that to SIGTERM and
+// Ctrl-C.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/topology"
+)
+
+// New is the command line of a program around its topologies.
+func New(program string, topologies ...*topology.Topology) *cobra.Command {
+	root := &cobra.Command{
+		Use:   program,
+		Short: "Run and inspect the topologies of " + program,
+		Long: "Runs and inspects the topologies of " + program + ": " + strings.Join(names(topologies), ", ") + ".\n\n" +
+			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node;\n" +
+			"130 and 143 after a second Ctrl-C or SIGTERM.",
+		Args:          cobra.ArbitraryArgs,
+		RunE:          group,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), versionCommand(program))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return settings.FlagError(cmd.Flags(), err) })
+	return root
+}
+
+// Execute runs a command line until it is done or ctx is cancelled. ExitCode tells what its error means.
+func Execute(ctx context.Context, root *cobra.Command, args []string) error {
+	for _, cmd := range commands(root) {
+		if run := cmd.RunE; run != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				err := run(cmd, args)
+				var c *coded
+				if err != nil && !errors.As(err, &c) {
+					err = withCode(exitFailure, err)
+				}
+				return err
+			}
+		}
+	}
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// group is what a command does that only holds others. Without it cobra answers a mistyped command with help and success.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return withCode(exitUsage, fmt.Errorf("unknown command %q: did you mean %q?", args[0], cmd.CommandPath()+" "+near[0]))
+	}
+	return withCode(exitUsage, fmt.Errorf("unknown command %q: %s --help lists all commands", args[0], cmd.CommandPath()))
+}
+
+func commands(root *cobra.Command) []*cobra.Command {
+	list := []*cobra.Command{root}
+	for _, c := range root.Commands() {
+		list = append(list, commands(c)...)
+	}
+	return list
+}
+
+// Main runs a command line as a whole process, and returns its exit code. The first SIGTERM or Ctrl-C cancels the
+// command's context; a second one ends the process at once.
+func Main(root *cobra.Command) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	abort := &aborts{}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), abortsKey{}, abort))
+	defer cancel()
+	go func() {
+		<-signals
+		cancel()
+		second := <-signals
+		abort.run()
+		os.Exit(exitSignal + int(second.(syscall.Signal)))
+	}()
+	err := Execute(ctx, root, os.Args[1:])
+	report(os.Stderr, root.Name(), err)
+	return ExitCode(err)
+}
+
+// aborts are what a second signal still does.
+type aborts struct {
+	mu   sync.Mutex
+	list []func()
+}
+
+type abortsKey struct{}
+
+// OnAbort has do called when a second signal ends the process at once. It must be quick and wait for nobody.
+func OnAbort(ctx context.Context, do func()) {
+	if a, ok := ctx.Value(abortsKey{}).(*aborts); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.list = append(a.list, do)
+	}
+}
+
+func (a *aborts) run() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, do := range a.list {
+		do()
+	}
+}
+
+// report writes one line for each mistake; lines that belong to the one before are indented.
+func report(w io.Writer, program string, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		if !strings.HasPrefix(line, " ") {
+			line = program + ": " + line
+		}
+		fmt.Fprintln(w, line)
+	}
+}
+
+// example indents example command lines as help shows them.
+func example(program string, lines ...string) string {
+	for i, line := range lines {
+		lines[i] = "  " + program + " " + line
+	}
+	return strings.Join(lines, "\n")
+}
+
+// OutputText and OutputJSON are the values of --output.
+const (
+	OutputText = "text"
+	OutputJSON = "json"
+)
+
+// AddOutput adds --output.
+func AddOutput(cmd *cobra.Command, output *string) {
+	addChoice(cmd, output, "output", "form of what is printed", OutputText, OutputJSON)
+}
+
+// addChoice adds a flag with a few allowed values, the first one the default.
+func addChoice(cmd *cobra.Command, value *string, name, help string, choices ...string) {
+	*value = choices[0]
+	cmd.Flags().Var(&choice{value, choices}, name, help)
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+}
+
+type choice struct {
+	value   *string
+	choices []string
+}
+
+func (c *choice) String() string { return *c.value }
+func (c *choice) Type() string   { return strings.Join(c.choices, "|") }
+func (c *choice) Set(text string) error {
+	if !slices.Contains(c.choices, text) {
+		return fmt.Errorf("give %s", strings.Join(c.choices, " or "))
+	}
+	*c.value = text
+	return nil
+}

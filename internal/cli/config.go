@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/processors"
+)
+
+// kafkaConfig is what the settings say about the cluster.
+func kafkaConfig(v *settings.Values) (kafka.Config, error) {
+	c := kafka.Config{
+		Brokers:         settings.Brokers.Of(v),
+		ClientID:        settings.ClientID.Of(v),
+		ConnectTimeout:  settings.ConnectTimeout.Of(v),
+		RequestTimeout:  settings.RequestTimeout.Of(v),
+		APITimeout:      settings.APITimeout.Of(v),
+		RetryBackoff:    settings.RetryBackoff.Of(v),
+		RetryBackoffMax: settings.RetryBackoffMax.Of(v),
+		MetadataMaxAge:  settings.MetadataMaxAge.Of(v),
+		Security: kafka.Security{
+			Protocol:            settings.SecurityProtocol.Of(v),
+			CALocation:          settings.CALocation.Of(v),
+			CertificateLocation: settings.CertificateLocation.Of(v),
+			KeyLocation:         settings.KeyLocation.Of(v),
+			ServerName:          settings.ServerName.Of(v),
+			Mechanism:           settings.SASLMechanism.Of(v),
+			Username:            settings.SASLUsername.Of(v),
+			Password:            kafka.NewSecret(settings.SASLPassword.Of(v)),
+			PasswordFile:        settings.SASLPasswordFile.Of(v),
+			Token:               kafka.NewSecret(settings.SASLToken.Of(v)),
+			TokenFile:           settings.SASLTokenFile.Of(v),
+		},
+		Sink: kafka.SinkTuning{
+			BatchSize:          int(settings.BatchSize.Of(v)),
+			MaxRequestSize:     int(settings.MaxRequestSize.Of(v)),
+			BufferMemory:       int(settings.BufferMemory.Of(v)),
+			Compression:        settings.CompressionType.Of(v),
+			MaxInFlight:        settings.MaxInFlight.Of(v),
+			DeliveryTimeout:    settings.DeliveryTimeout.Of(v),
+			TransactionTimeout: settings.TransactionTimeout.Of(v),
+		},
+		Fetch: kafka.FetchTuning{
+			MinBytes:          int(settings.FetchMinBytes.Of(v)),
+			MaxWait:           settings.FetchMaxWait.Of(v),
+			MaxBytes:          int(settings.FetchMaxBytes.Of(v)),
+			MaxPartitionBytes: int(settings.MaxPartitionFetchBytes.Of(v)),
+		},
+		Group: kafka.GroupTuning{
+			SessionTimeout:    settings.SessionTimeout.Of(v),
+			HeartbeatInterval: settings.HeartbeatInterval.Of(v),
+			RebalanceTimeout:  settings.MaxPollInterval.Of(v),
+		},
+	}
+	if len(c.Brokers) == 0 {
+		return c, fmt.Errorf("no brokers: give --%s HOST:PORT, %s, or %s in the config file",
+			settings.Brokers.Name, settings.Brokers.Env(), settings.Brokers.Name)
+	}
+	return c, located(c.Check(), v)
+}
+
+// located puts in front of each mistake the place where somebody gave the first setting that it names.
+func located(err error, v *settings.Values) error {
+	if err == nil {
+		return nil
+	}
+	var mistakes []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		for word := range strings.FieldsSeq(line) {
+			if place := v.Place(strings.Trim(word, ":,;")); place != "" {
+				line = place + ": " + line
+				break
+			}
+		}
+		mistakes = append(mistakes, errors.New(line))
+	}
+	return errors.Join(mistakes...)
+}
+
+// options is what the settings say about the instance.
+func options(v *settings.Values) (processors.Options, error) {
+	o := processors.Options{
+		Guarantee:      processors.Guarantee(settings.Guarantee.Of(v)),
+		CommitInterval: settings.CommitInterval.Of(v),
+		CommitBytes:    int(settings.CommitBytes.Of(v)),
+		Workers:        settings.Workers.Of(v),
+		StateDir:       settings.StateDir.Of(v),
+		InstanceID:     settings.InstanceID.Of(v),
+		CacheBytes:     settings.CacheBytes.Of(v),
+		StallAfter:     settings.StallAfter.Of(v),
+		Partitioner:    settings.Partitioner.Of(v),
+		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
+	}
+	if settings.CreateTopics.Of(v) {
+		o.Create = &processors.Creation{
+			Partitions:        int32(settings.Partitions.Of(v)),
+			ReplicationFactor: int16(settings.ReplicationFactor.Of(v)),
+		}
+	}
+	if id := settings.GroupInstanceID.Of(v); id != "" {
+		if o.InstanceID != "" && o.InstanceID != id {
+			return o, fmt.Errorf("%s: %s is %q, but %s is %q (%s): an instance has one id, give one of them",
+				settings.GroupInstanceID.Origin(v), settings.GroupInstanceID.Name, id,
+				settings.InstanceID.Name, o.InstanceID, settings.InstanceID.Origin(v))
+		}
+		o.InstanceID, o.Static = id, true
+	}
+	return o, nil
+}

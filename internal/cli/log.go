@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/weirstream/weir/internal/settings"
+)
+
+// NewLog writes to w: for people on a terminal, as JSON elsewhere, unless log-format says which.
+func NewLog(w io.Writer, v *settings.Values) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(settings.LogLevel.Of(v))
+	if err != nil {
+		return nil, err
+	}
+	format := settings.LogFormat.Of(v)
+	if format == "auto" {
+		format = "json"
+		if isTerminal(w) {
+			format = "console"
+		}
+	}
+	conf := zap.NewProductionEncoderConfig()
+	conf.TimeKey, conf.EncodeTime = "time", zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000Z0700")
+	conf.EncodeDuration = zapcore.StringDurationEncoder
+	encoder := zapcore.NewJSONEncoder(conf)
+	if format == "console" {
+		conf.EncodeTime = zapcore.TimeEncoderOfLayout(time.TimeOnly + ".000")
+		conf.EncodeLevel = zapcore.CapitalLevelEncoder
+		conf.ConsoleSeparator = "  "
+		encoder = zapcore.NewConsoleEncoder(conf)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

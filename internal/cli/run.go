@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/processors"
+	"github.com/weirstream/weir/topology"
+)
+
+func runCommand(program string, topologies []*topology.Topology) *cobra.Command {
+	var printConfig bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a topology until SIGTERM or Ctrl-C",
+		Long: "Runs one topology as one instance of its consumer group. Start more for more of the load, each with its own\n" +
+			"state-dir. SIGTERM and Ctrl-C commit, leave the group and exit 0 within 5 seconds; a second one exits at once.\n\n" +
+			"A setting comes from its flag, else from its variable (WEIR_COMMIT_INTERVAL for --commit-interval), else from\n" +
+			"the YAML file that --config names, else it has its default.",
+		Example: example(program,
+			"run --brokers localhost:9092 --create-topics --partitions 4",
+			"run --config weir.yaml --http :9090",
+			"run --config weir.yaml --print-config"),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := settings.Resolve(settings.Sources{Flags: cmd.Flags(), Env: os.Environ(), ReadFile: os.ReadFile})
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			switch {
+			case printConfig && output == OutputJSON:
+				return v.PrintJSON(cmd.OutOrStdout())
+			case printConfig:
+				return v.Print(cmd.OutOrStdout())
+			}
+			t, err := pick(topologies, settings.Topology.Of(v))
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			log, err := NewLog(cmd.ErrOrStderr(), v)
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			return run(cmd.Context(), t, v, log)
+		},
+	}
+	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
+	// The first completion that a flag gets is the one that counts.
+	_ = cmd.RegisterFlagCompletionFunc(settings.Topology.Name, cobra.FixedCompletions(names(topologies), cobra.ShellCompDirectiveNoFileComp))
+	settings.Complete(cmd)
+	cmd.SetUsageFunc(settings.Usage)
+	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print every setting with its value and where it comes from, and exit")
+	AddOutput(cmd, &output)
+	return cmd
+}
+
+// run is one instance from its settings to its end.
+func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap.Logger) (err error) {
+	plan, err := t.Plan()
+	if err != nil {
+		return withCode(exitRefused, err)
+	}
+	conf, err1 := kafkaConfig(v)
+	opts, err2 := options(v)
+	if err := errors.Join(err1, err2); err != nil {
+		return withCode(exitUsage, err)
+	}
+	client, err := kafka.Dial(ctx, conf, log)
+	if ctx.Err() != nil && err != nil {
+		return nil // asked to stop before anything had begun
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+
+	metrics := NewMetrics()
+	opts.Wire, opts.Log, opts.Metrics = processors.Kafka(client), log, metrics
+	instance, err := processors.New(plan, opts)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	if address := settings.HTTP.Of(v); address != "" {
+		server, err := httpserver.Start(address, metrics, instance)
+		if err != nil {
+			return err
+		}
+		log.Info("serving metrics, health and readiness", zap.String("address", server.Address()))
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
+	err = instance.Run(ctx)
+	s := instance.Stats()
+	log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),
+		zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
+	return classified(err)
+}
+
+// NewMetrics is a registry with what Go and the process say of themselves.
+func NewMetrics() *prometheus.Registry {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return metrics
+}
+
+// classified gives an error of an instance its exit code.
+func classified(err error) error {
+	var refused *processors.RefusedTopologyError
+	var fatal *processors.FatalError
+	switch {
+	case errors.As(err, &refused):
+		return withCode(exitRefused, err)
+	case errors.As(err, &fatal):
+		return withCode(exitFatal, err)
+	}
+	return err
+}
+
+// pick finds the topology to run. A process runs one, so that each scales and fails on its own.
+func pick(topologies []*topology.Topology, name string) (*topology.Topology, error) {
+	if name == "" && len(topologies) == 1 {
+		return topologies[0], nil
+	}
+	for _, t := range topologies {
+		if t.Name() == name && name != "" {
+			return t, nil
+		}
+	}
+	switch {
+	case len(topologies) == 0:
+		return nil, errors.New("this program has no topology")
+	case name == "":
+		return nil, fmt.Errorf("which topology? give --%s with one of %s", settings.Topology.Name, strings.Join(names(topologies), ", "))
+	}
+	return nil, fmt.Errorf("no topology %q: there is %s", name, strings.Join(names(topologies), ", "))
+}
+
+func names(topologies []*topology.Topology) []string {
+	var list []string
+	for _, t := range topologies {
+		list = append(list, t.Name())
+	}
+	return list
+}
