@@ -1,0 +1,236 @@
+package weir_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+)
+
+// totals is the binary of the reference job.
+var totals string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "weir-test-")
+	if err == nil {
+		totals = filepath.Join(dir, "totals")
+		var out []byte
+		if out, err = exec.Command("go", "build", "-o", totals, "./examples/totals").CombinedOutput(); err != nil {
+			err = fmt.Errorf("build the reference job: %w\n%s", err, out)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := errors.Join(goleak.Find(lingering), os.RemoveAll(dir)); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// LevelDB drains its buffer pool for a second after it was closed.
+var lingering = goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain")
+
+// process is the reference job as a process of its own.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	logs  chan string // lines of standard error
+	ended chan struct{}
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(totals, args...), logs: make(chan string, 1000), ended: make(chan struct{})}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			select {
+			case p.logs <- lines.Text():
+			default: // nobody reads so many
+			}
+		}
+		_ = p.cmd.Wait() // ProcessState tells
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// logged waits for a line of the log and returns its field.
+func (p *process) logged(message, field string) string {
+	p.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case text := <-p.logs:
+			var line map[string]any
+			if json.Unmarshal([]byte(text), &line) == nil && line["msg"] == message {
+				return fmt.Sprint(line[field])
+			}
+		case <-deadline:
+			p.t.Fatalf("no %q in the log within 20s", message)
+		}
+	}
+}
+
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns the exit code.
+func (p *process) exit(within time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		p.t.Fatalf("the process has not ended within %s", within)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Mutation seen to fail this test: Main without cancel on the first signal.
+func TestSIGTERMCommitsLeavesTheGroupAndExits0Within5s(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		c := newCluster(t)
+		p := start(t, "run", "--brokers", c.addr, "--state-dir", t.TempDir(), "--create-topics", "--http", "127.0.0.1:0", "--commit-interval", "1s")
+		address := p.logged("serving metrics, health and readiness", "address")
+		p.logged("tasks assigned", "tasks")
+		c.feed(200, 1)
+		c.read("customer.total.v1", 200)
+		if status, body := get(t, "http://"+address+"/readyz"); status != 200 {
+			t.Errorf("readyz: %d %s", status, body)
+		}
+		if status, body := get(t, "http://"+address+"/healthz"); status != 200 {
+			t.Errorf("healthz: %d %s", status, body)
+		}
+		if _, body := get(t, "http://"+address+"/metrics"); !strings.Contains(body, `weir_records_total{outcome="processed",topology="customer-totals"} 200`) ||
+			!strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_resident_memory_bytes") {
+			t.Errorf("metrics: %s", body)
+		}
+		c.feed(200, 2) // in the middle of a transaction of a second
+		left := make(chan struct{}, 1)
+		c.Cluster().ControlKey(int16(kmsg.LeaveGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+			left <- struct{}{}
+			return nil, nil, false
+		})
+		p.signal(sig)
+		if code := p.exit(5 * time.Second); code != 0 {
+			t.Errorf("%v: exit code %d", sig, code)
+		}
+		select {
+		case <-left:
+		default:
+			t.Errorf("%v: the group was not left", sig)
+		}
+		// What was committed is what was written: nothing was done twice, and nothing is half done.
+		second := start(t, "run", "--brokers", c.addr, "--state-dir", t.TempDir())
+		second.logged("tasks assigned", "tasks")
+		outputs := c.read("customer.total.v1", 400)
+		seen := map[string]bool{}
+		for _, o := range outputs {
+			if seen[o] {
+				t.Errorf("%v: %s was written twice", sig, o)
+			}
+			seen[o] = true
+		}
+		second.signal(syscall.SIGTERM)
+		if code := second.exit(5 * time.Second); code != 0 {
+			t.Errorf("%v: exit code %d of the second instance", sig, code)
+		}
+	}
+}
+
+// Mutation seen to fail this test: Main that ignores the second signal.
+func TestASecondSignalExitsAtOnce(t *testing.T) {
+	for sig, want := range map[os.Signal]int{syscall.SIGTERM: 143, os.Interrupt: 130} {
+		c := newCluster(t)
+		// A broker that does not answer holds the first signal's orderly end up for seconds.
+		asked, release := make(chan struct{}, 10), make(chan struct{})
+		c.Cluster().ControlKey(int16(kmsg.LeaveGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+			asked <- struct{}{}
+			<-release
+			return nil, nil, false
+		})
+		p := start(t, "run", "--brokers", c.addr, "--state-dir", t.TempDir(), "--create-topics")
+		p.logged("tasks assigned", "tasks")
+		p.signal(syscall.SIGTERM)
+		<-asked
+		began := time.Now()
+		p.signal(sig)
+		if code := p.exit(5 * time.Second); code != want {
+			t.Errorf("%v: exit code %d, want %d", sig, code, want)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%v: it took %s", sig, took)
+		}
+		close(release)
+	}
+}
+
+// Mutation seen to fail this test: leaveWithin of processors raised to a minute.
+func TestSIGTERMExits0Within5sEvenWhenNoBrokerAnswers(t *testing.T) {
+	c := newCluster(t)
+	release := make(chan struct{})
+	defer close(release)
+	p := start(t, "run", "--brokers", c.addr, "--state-dir", t.TempDir(), "--create-topics")
+	p.logged("tasks assigned", "tasks")
+	asked := make(chan struct{}, 100)
+	c.Cluster().Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		asked <- struct{}{}
+		<-release
+		return nil, nil, false
+	})
+	<-asked
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestErrorsOfAProcessAreOneLineWithItsName(t *testing.T) {
+	for _, c := range []struct {
+		args, want string
+		code       int
+	}{
+		{"run", "totals: no brokers: give --brokers HOST:PORT, WEIR_BROKERS, or brokers in the config file\n", 2},
+		{"run --brokers 127.0.0.1:1", "totals: connect to Kafka: 127.0.0.1:1: connection refused\n", 1},
+		{"demo", "totals: unknown command \"demo\": totals --help lists all commands\n", 2},
+	} {
+		cmd := exec.Command(totals, strings.Fields(c.args)...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, _ := cmd.Output()
+		if stderr.String() != c.want || len(out) > 0 || cmd.ProcessState.ExitCode() != c.code {
+			t.Errorf("%s: exit code %d, %q, %q", c.args, cmd.ProcessState.ExitCode(), stderr.String(), out)
+		}
+	}
+}
