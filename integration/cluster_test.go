@@ -1,0 +1,129 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/integration/proxy"
+)
+
+// cluster is the three brokers that all scenarios share, with a proxy in front of each for the instances. Everything
+// that judges talks to the brokers themselves.
+type cluster struct {
+	*kafkatest.Cluster
+	proxies []*proxy.Proxy
+}
+
+const proxyListener = "PROXIED"
+
+var shared struct {
+	sync.Once
+	cluster *cluster
+	err     error
+}
+
+// theCluster starts the cluster for the first test that wants it.
+func theCluster(t *testing.T) *cluster {
+	t.Helper()
+	kafkatest.Require(t)
+	shared.Do(func() { shared.cluster, shared.err = startCluster() })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.cluster
+}
+
+func startCluster() (*cluster, error) {
+	c := &cluster{}
+	listener := kafkatest.Listener{Name: proxyListener, Protocol: "PLAINTEXT"}
+	for range 3 {
+		p, err := proxy.Listen("127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		c.proxies = append(c.proxies, p)
+		listener.Advertised = append(listener.Advertised, p.Addr())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	var err error
+	if c.Cluster, err = kafkatest.Run(ctx, kafkatest.Options{Brokers: 3, Listeners: []kafkatest.Listener{listener}}); err != nil {
+		return nil, err
+	}
+	for i, addr := range c.AddrsOf(proxyListener) {
+		c.proxies[i].Forward(addr)
+	}
+	return c, nil
+}
+
+// closeCluster ends the shared cluster, if there is one. After a failure the nodes' logs are kept.
+func closeCluster(failed bool) {
+	if shared.cluster == nil {
+		return
+	}
+	if failed {
+		shared.cluster.KeepLogs()
+		fmt.Fprintln(os.Stderr, "the nodes' logs are in", shared.cluster.Dir())
+	}
+	shared.cluster.Close()
+	for _, p := range shared.cluster.proxies {
+		_ = p.Close()
+	}
+}
+
+func (c *cluster) brokers() []string { return c.Addrs() }
+
+// proxied are the addresses for instances. A cluster that was running already has no listener for proxies.
+func (c *cluster) proxied() []string {
+	if c.External() {
+		return c.Addrs()
+	}
+	var addrs []string
+	for _, p := range c.proxies {
+		addrs = append(addrs, p.Addr())
+	}
+	return addrs
+}
+
+func (c *cluster) size() int { return len(c.Addrs()) }
+
+// inject puts the same rules into every proxy, with a seed of its own for each.
+func (c *cluster) inject(seed uint64, rules ...proxy.Rule) {
+	for i, p := range c.proxies {
+		p.Inject(seed+uint64(i)<<32, rules...)
+	}
+}
+
+// strikes sums what the proxies did.
+func (c *cluster) strikes() map[proxy.Strike]int {
+	sum := map[proxy.Strike]int{}
+	for _, p := range c.proxies {
+		for s, n := range p.Strikes() {
+			sum[s] += n
+		}
+	}
+	return sum
+}
+
+// each does something with every node at once.
+func each(nodes []*kafkatest.Node, do func(*kafkatest.Node) error) error {
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() {
+			if err := do(n); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", n, err)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,240 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/state"
+)
+
+func TestKillsAtRandomMoments(t *testing.T) {
+	r := newRig(t, rigOptions{interval: 2 * time.Second})
+	one, two := r.start(), r.start()
+	r.warm()
+	for n, victim := range []*instance{one, two, one} {
+		r.strike(fmt.Sprintf("kill -9 of %s", victim.name), func() {
+			time.Sleep(time.Duration(300+350*n) * time.Millisecond) // anywhere between two commits
+			r.killInside(victim)
+			victim.launch(t)
+		})
+	}
+	r.settle()
+}
+
+func TestKillsAtEveryPointOfACommit(t *testing.T) {
+	r := newRig(t, rigOptions{static: true})
+	i := r.start()
+	r.warm()
+	for _, point := range []fault.Point{fault.BeforeFlush, fault.BeforeOffsets, fault.BeforeEnd, fault.AfterEnd} {
+		r.strike("kill at "+string(point), func() {
+			i.kill()
+			i.launch(t, fmt.Sprintf("WEIR_FAULT_AT=%s:3", point))
+			if !i.ended(60 * time.Second) {
+				t.Fatalf("%s did not come to %s:\n%s", i.name, point, i.tail(20))
+			}
+			r.noteOpen(i.id(r.names.Group))
+			i.launch(t)
+		})
+	}
+	r.settle()
+}
+
+func TestAKillDuringRestore(t *testing.T) {
+	r := newRig(t, rigOptions{perSecond: 3000, static: true})
+	i := r.start()
+	r.flow(10_000, 60*time.Second)
+	r.strike("kill at "+string(fault.DuringRestore), func() {
+		i.kill()
+		r.removeState(i)
+		i.launch(t, "WEIR_FAULT_AT="+string(fault.DuringRestore))
+		if !i.ended(60 * time.Second) {
+			t.Fatalf("%s did not come to a restore:\n%s", i.name, i.tail(20))
+		}
+		i.launch(t)
+	})
+	r.settle()
+}
+
+// A process that is stopped past its session timeout wakes up as a zombie: what it had begun must not become visible,
+// and it must find its way back.
+func TestAZombieIsFencedAndRecovers(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	sleeper, heir := r.start(), r.start()
+	r.warm()
+	r.await("both members", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
+	r.strike("SIGSTOP past the session timeout", func() {
+		sleeper.signal(syscall.SIGSTOP)
+		r.await("the group to go on without the sleeper", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
+		r.flow(500, recoveryBound) // the heir works on what was the sleeper's
+		sleeper.signal(syscall.SIGCONT)
+	})
+	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
+	if !sleeper.running() || !heir.running() {
+		t.Fatalf("an instance has ended:\n%s\n%s", sleeper.tail(10), heir.tail(10))
+	}
+	r.settle()
+}
+
+func TestScalingUnderLoad(t *testing.T) {
+	r := newRig(t, rigOptions{perSecond: 2000})
+	r.start()
+	r.warm()
+	r.strike("scale from 1 to 4", func() {
+		for range 3 {
+			r.start()
+		}
+		r.await("four members", func(p oracle.Progress) bool { return p.Members == 4 && p.Assignment != "" })
+	})
+	r.flow(3000, recoveryBound)
+	r.strike("scale from 4 to 2", func() {
+		for _, i := range r.instances[1:3] {
+			if err := i.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		r.await("two members", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
+	})
+	r.flow(3000, recoveryBound)
+	r.settle()
+}
+
+// State folders come and go; what they hold when an instance starts must not matter.
+func TestStateFoldersLostOldAndTorn(t *testing.T) {
+	r := newRig(t, rigOptions{perSecond: 2000, interval: 300 * time.Millisecond, static: true})
+	i := r.start()
+	r.warm()
+	old := filepath.Join(t.TempDir(), "old")
+	r.strike("an older state folder is put back", func() {
+		i.kill()
+		if err := os.CopyFS(old, os.DirFS(i.dir)); err != nil {
+			t.Fatal(err)
+		}
+		i.launch(t)
+		r.flow(4000, recoveryBound)
+		i.kill()
+		if err := os.RemoveAll(i.dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(i.dir, os.DirFS(old)); err != nil {
+			t.Fatal(err)
+		}
+		i.launch(t)
+	})
+	r.flow(2000, recoveryBound)
+	r.strike("the state folder is deleted", func() {
+		i.kill()
+		r.removeState(i)
+		i.launch(t)
+	})
+	r.flow(2000, recoveryBound)
+	r.strike("LevelDB's log is torn", func() {
+		i.kill()
+		if n := r.tear(i, ".log", func(size int64) int64 { return size / 2 }); n == 0 {
+			t.Error("no log was torn")
+		}
+		i.launch(t)
+	})
+	r.flow(2000, recoveryBound)
+	r.strike("a table of LevelDB is cut and its manifest emptied", func() {
+		i.kill()
+		if n := r.tear(i, "", func(int64) int64 { return 0 }); n == 0 {
+			t.Error("no manifest was emptied")
+		}
+		i.launch(t)
+	})
+	r.flow(2000, recoveryBound)
+	r.settle()
+}
+
+// The disk of the state folder is full: the instance must say so, lose nothing, and go on when there is room again.
+func TestAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("mount a small tmpfs: %v", err)
+		}
+		t.Skipf("mount a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	r := newRig(t, rigOptions{perSecond: 2000, interval: 300 * time.Millisecond})
+	i := r.startIn(filepath.Join(dir, "state"), "instance 0")
+	r.warm()
+	ballast := filepath.Join(dir, "ballast")
+	r.strike("the disk is full", func() {
+		fill(t, ballast)
+		deadline := time.Now().Add(60 * time.Second)
+		for !i.logged("no space left") {
+			if time.Now().After(deadline) {
+				t.Fatalf("the instance does not say that its disk is full:\n%s", i.tail(20))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if !i.running() {
+			i.launch(t)
+		}
+	})
+	r.flow(2000, recoveryBound)
+	r.settle()
+}
+
+func fill(t *testing.T, file string) {
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for chunk := make([]byte, 16<<10); len(chunk) > 0; {
+		if _, err := f.Write(chunk); err != nil {
+			chunk = chunk[:len(chunk)/2]
+		}
+	}
+}
+
+// removeState deletes a state folder's databases; the instance's id stays, as it does where an operator sets it.
+func (r *rig) removeState(i *instance) {
+	r.t.Helper()
+	if err := os.RemoveAll(filepath.Dir(state.TableDir(i.dir, r.names.Group, r.names.Store, 0))); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// tear cuts the files of an instance's databases that end in suffix, or the manifests, and says how many.
+func (r *rig) tear(i *instance, suffix string, size func(int64) int64) (torn int) {
+	r.t.Helper()
+	err := filepath.WalkDir(filepath.Dir(state.TableDir(i.dir, r.names.Group, r.names.Store, 0)), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if suffix == "" && !strings.HasPrefix(d.Name(), "MANIFEST") || suffix != "" && !strings.HasSuffix(d.Name(), suffix) {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil || info.Size() == 0 {
+			return err
+		}
+		torn++
+		return os.Truncate(path, size(info.Size()))
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return torn
+}

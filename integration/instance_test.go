@@ -1,0 +1,252 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/state"
+)
+
+// programs are the reference job as users build it, and the same with the hooks for faults compiled in. They are built
+// for the first scenario.
+var (
+	programDir string
+	plain      = func() string { return filepath.Join(programDir, "totals") }
+	hooked     = func() string { return filepath.Join(programDir, "totals-weirfault") }
+)
+
+var build = sync.OnceValue(func() (err error) {
+	if programDir, err = os.MkdirTemp("", "weir-integration-"); err != nil {
+		return err
+	}
+	for _, build := range [][]string{
+		{"build", "-o", plain(), "../examples/totals"},
+		{"build", "-tags", "weirfault", "-o", hooked(), "../examples/totals"},
+	} {
+		if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
+			return fmt.Errorf("go %s: %w\n%s", strings.Join(build, " "), err, out)
+		}
+	}
+	return nil
+})
+
+// instance is a process of the reference job, now or formerly running.
+type instance struct {
+	name string
+	dir  string // state folder
+	args []string
+	log  string
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and was waited for
+	code int           // exit code after done, -1 for a signal
+	down bool          // it may be, or must be, ended
+	lost bool          // it was killed once, and what it had counted is lost
+}
+
+// launch starts the process. Environment in env turns on hooks, and takes the program that has them.
+func (i *instance) launch(t *testing.T, env ...string) {
+	t.Helper()
+	program := plain()
+	if len(env) > 0 {
+		program = hooked()
+	}
+	log, err := os.OpenFile(i.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "---- %s %v\n", filepath.Base(program), env)
+	cmd := exec.Command(program, append([]string{"run"}, i.args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	i.cmd, i.done, i.code, i.down = cmd, make(chan struct{}), 0, false
+	go func(done chan struct{}) {
+		defer close(done)
+		_ = cmd.Wait()
+		i.code = cmd.ProcessState.ExitCode()
+	}(i.done)
+}
+
+func (i *instance) running() bool {
+	if i.cmd == nil {
+		return false
+	}
+	select {
+	case <-i.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (i *instance) signal(s syscall.Signal) {
+	if i.running() {
+		_ = i.cmd.Process.Signal(s)
+	}
+}
+
+// kill ends the process as a power cut does, and waits until it is gone.
+func (i *instance) kill() {
+	if i.cmd == nil {
+		return
+	}
+	i.lost = i.lost || i.running()
+	i.down = true
+	i.signal(syscall.SIGKILL)
+	<-i.done
+}
+
+// ended waits until the process ends by itself.
+func (i *instance) ended(within time.Duration) bool {
+	select {
+	case <-i.done:
+		i.down = true
+		i.lost = i.lost || i.code < 0
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+// stop asks for an orderly end, which must come within 5 s and with exit code 0.
+func (i *instance) stop() error {
+	if !i.running() {
+		return fmt.Errorf("%s had ended before it was asked to, with exit code %d:\n%s", i.name, i.code, i.tail(10))
+	}
+	i.signal(syscall.SIGTERM)
+	if !i.ended(5*time.Second + 500*time.Millisecond) {
+		i.signal(syscall.SIGQUIT) // for the stacks
+		i.ended(2 * time.Second)
+		i.kill()
+		return fmt.Errorf("%s did not stop within 5 s:\n%s", i.name, i.tail(40))
+	}
+	if i.code != 0 {
+		return fmt.Errorf("%s stopped with exit code %d:\n%s", i.name, i.code, i.tail(20))
+	}
+	return nil
+}
+
+// tail is the last lines of the instance's log, without those of each dead letter.
+func (i *instance) tail(lines int) string {
+	all, _ := os.ReadFile(i.log)
+	var told []string
+	for line := range strings.Lines(string(all)) {
+		if !strings.Contains(line, "  dead letter  ") {
+			told = append(told, line)
+		}
+	}
+	return strings.Join(told[max(0, len(told)-lines):], "")
+}
+
+// counts sums what the instance said of itself whenever it stopped; ok is false when it could not always do so.
+func (i *instance) counts() (sum oracle.Counts, ok bool) {
+	all, err := os.ReadFile(i.log)
+	if err != nil || i.lost {
+		return sum, false
+	}
+	for line := range strings.Lines(string(all)) {
+		_, said, found := strings.Cut(line, "  stopped  ")
+		if !found {
+			continue
+		}
+		var c struct {
+			Processed, Filtered, Deduplicated int64
+			DeadLettered                      int64 `json:"dead_lettered"`
+		}
+		if err := json.Unmarshal([]byte(said), &c); err != nil {
+			return sum, false
+		}
+		sum.Processed += c.Processed
+		sum.Filtered += c.Filtered
+		sum.Deduplicated += c.Deduplicated
+		sum.DeadLettered += c.DeadLettered
+		ok = true
+	}
+	return sum, ok
+}
+
+func (i *instance) logged(text string) bool {
+	all, _ := os.ReadFile(i.log)
+	return bytes.Contains(all, []byte(text))
+}
+
+// id is what the instance's transactional ids contain.
+func (i *instance) id(topology string) string {
+	for n, arg := range i.args {
+		if arg == "--group.instance.id" {
+			return i.args[n+1]
+		}
+	}
+	b, _ := os.ReadFile(filepath.Join(state.TopologyDir(i.dir, topology), ".instance-id"))
+	return strings.TrimSpace(string(b))
+}
+
+// httpAddress is the value of the instance's --http.
+func (i *instance) httpAddress() string {
+	for n, arg := range i.args {
+		if arg == "--http" {
+			return i.args[n+1]
+		}
+	}
+	return ""
+}
+
+// metric sums the samples of a metric whose line contains all of the words.
+func (i *instance) metric(ctx context.Context, name string, words ...string) (sum float64, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.httpAddress()+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(resp.Body); err != nil {
+		return 0, err
+	}
+samples:
+	for line := range strings.Lines(body.String()) {
+		if !strings.HasPrefix(line, name+"{") {
+			continue
+		}
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue samples
+			}
+		}
+		fields := strings.Fields(line)
+		v, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += v
+	}
+	return sum, nil
+}
+
+func removePrograms() {
+	if programDir != "" {
+		_ = os.RemoveAll(programDir)
+	}
+}

@@ -1,0 +1,131 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/internal/fault"
+)
+
+// An oracle that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, lets the
+// fault come that the rule is for, and demands that the oracle names what came of it.
+func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
+	for _, m := range []struct {
+		rule    fault.Rule
+		opts    rigOptions
+		provoke func(r *rig, broken string) // with the environment that breaks the rule
+		want    []oracle.Kind               // one of them must be found
+	}{
+		{fault.OffsetsInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.LostOutput}},
+		{fault.OutputsInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.DuplicatedOutput}},
+		{fault.DeadLettersInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.DuplicatedDeadLetter}},
+		{fault.StoreAfterCommit, rigOptions{static: true}, killInCommit, []oracle.Kind{oracle.LostOutput}},
+		{fault.CheckpointWithData, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.StoreAhead, oracle.StoreDiffers}},
+		{fault.Dedup, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.DuplicatedOutput}},
+		{fault.FenceZombies, rigOptions{args: []string{"--batch.size", "1MiB"}}, wakeAZombie, []oracle.Kind{oracle.DuplicatedOutput}},
+		{fault.CommitBelowUnfinished, rigOptions{static: true, atLeastOnce: true, interval: 10 * time.Millisecond, perSecond: 10_000},
+			killWithABacklog, []oracle.Kind{oracle.LostOutput}},
+	} {
+		t.Run(string(m.rule), func(t *testing.T) {
+			r := newRig(t, m.opts)
+			m.provoke(r, "WEIR_FAULT_BREAK="+string(m.rule))
+			if r.feed != nil {
+				if err := r.feed.stop(); err != nil {
+					t.Fatal(err)
+				}
+				r.feed = nil
+				r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+			}
+			report := r.verdict()
+			if !slices.ContainsFunc(m.want, func(kind oracle.Kind) bool { return report.Counts[kind] > 0 }) {
+				t.Errorf("one of %v was to be found:\n%s", m.want, report)
+			} else {
+				t.Logf("found: %v; the first: %s", report.Counts, report.Violations[0])
+			}
+		})
+	}
+}
+
+// The same without a broken rule: what the zombie is about to send is refused, and does not become visible.
+func TestAZombieThatWakesUpInItsCommitIsFenced(t *testing.T) {
+	r := newRig(t, rigOptions{args: []string{"--batch.size", "1MiB"}})
+	wakeAZombie(r, "WEIR_FAULT_BREAK=")
+	r.settle()
+}
+
+// A restore that ends at the last record waits for ever: behind the last record there is a marker.
+func TestARestoreThatDoesNotGoByPositionIsFound(t *testing.T) {
+	r := newRig(t, rigOptions{static: true})
+	i := r.start()
+	r.warm()
+	i.kill()
+	r.removeState(i)
+	i.launch(t, "WEIR_FAULT_BREAK="+string(fault.RestoreToPosition))
+	before := r.await("the instance to join", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	if p, err := r.observer.Await(ctx, "progress", func(p oracle.Progress) bool { return p.Committed > before.Committed }); err == nil {
+		t.Errorf("progress came back: %d committed, then %d", before.Committed, p.Committed)
+	}
+}
+
+func killBeforeEnd(r *rig, broken string) {
+	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.BeforeEnd)+":3")
+	if !i.ended(60 * time.Second) {
+		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
+	}
+	i.launch(r.t)
+	r.flow(500, recoveryBound)
+}
+
+// killInCommit kills an instance that has written its stores and waits for the answer to its offsets.
+func killInCommit(r *rig, broken string) {
+	r.cluster.NeedNodes(r.t)
+	i := r.start(broken)
+	r.warm()
+	r.cluster.inject(1, proxy.Rule{Action: proxy.Delay, Probability: 1, Keys: []proxy.Key{proxy.AddOffsetsToTxn}, Min: 8 * time.Second, Max: 8 * time.Second})
+	time.Sleep(r.opts.interval + 4*time.Second) // the stores reach their databases within about a second
+	i.kill()
+	r.cluster.inject(0)
+	i.launch(r.t)
+	r.flow(500, recoveryBound)
+}
+
+func runInPeace(r *rig, broken string) {
+	r.start(broken)
+	r.warm()
+}
+
+// wakeAZombie stops an instance that is about to send a transaction, until another has done its work. Batches are large,
+// so that nothing of the transaction is sent before: the heir would wait for its end.
+func wakeAZombie(r *rig, broken string) {
+	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":6")
+	for !strings.Contains(sleeper.tail(50), "fault: stopped") {
+		if !sleeper.running() || time.Since(r.began) > 60*time.Second {
+			r.t.Fatalf("%s did not stop:\n%s", sleeper.name, sleeper.tail(20))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.start()
+	r.flow(3000, recoveryBound)
+	sleeper.signal(syscall.SIGCONT)
+	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
+}
+
+func killWithABacklog(r *rig, broken string) {
+	r.await("a backlog", func(p oracle.Progress) bool { return p.Left > 40_000 })
+	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.AfterEnd)+":2")
+	if !i.ended(60 * time.Second) {
+		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
+	}
+	i.launch(r.t)
+	r.flow(500, recoveryBound)
+}

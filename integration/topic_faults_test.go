@@ -1,0 +1,196 @@
+//go:build integration
+
+package integration
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/weirstream/weir/integration/oracle"
+)
+
+// Exit codes (docs/exit-codes.md).
+const (
+	exitFailed  = 1
+	exitRefused = 3
+)
+
+// Records that retention took before they were processed cannot be brought back. The policy is auto.offset.reset:
+// "none" stops the instance, "earliest" goes on behind the gap, logs it and counts it.
+func TestTruncatedInputIsNeverSilent(t *testing.T) {
+	r := newRig(t, rigOptions{args: []string{"--auto.offset.reset", "none"}})
+	r.setOffsetsToStart() // with none, a group must have offsets
+	i := r.start()
+	r.warm()
+	i.kill()
+	r.awaitBacklog(3000)
+	before := r.read(r.names.Input)
+	committed := r.committed()
+	var cut kadm.Offsets
+	var gone int64
+	for p := range before {
+		to := committed[p] + (before[p].HighWatermark-committed[p])/2
+		gone += to - committed[p]
+		cut.Add(kadm.Offset{Topic: r.names.Input, Partition: int32(p), At: to})
+	}
+	if _, err := r.admin.DeleteRecords(r.context(30*time.Second), cut); err != nil {
+		t.Fatal(err)
+	}
+
+	i.launch(t)
+	if !i.ended(recoveryBound) || i.code == 0 || !strings.Contains(i.tail(3), "gone") {
+		t.Fatalf("with auto.offset.reset=none the instance must stop and say why; exit code %d:\n%s", i.code, i.tail(10))
+	}
+	i.args[slices.Index(i.args, "none")] = "earliest"
+	r.strike("input truncated under the consumer", func() { i.launch(t) })
+	r.flow(1000, recoveryBound)
+	if n, err := i.metric(t.Context(), "weir_input_gap_offsets_total"); err != nil || int64(n) != gone {
+		t.Errorf("the gap metric counts %v offsets, %d are gone (%v)", n, gone, err)
+	}
+	if !i.logged("going on behind the gap") {
+		t.Error("the gap is not in the log")
+	}
+
+	// What was processed before, and what is left behind the gap, is the input that counts.
+	r.amend = func(e *oracle.Evidence) {
+		for p := range e.Inputs {
+			old := before[p].Records
+			old = old[:slices.IndexFunc(old, func(rec oracle.Record) bool { return rec.Offset >= committed[p] })]
+			e.Inputs[p].Records = append(slices.Clone(old), e.Inputs[p].Records...)
+		}
+	}
+	r.settle()
+}
+
+// With more partitions, keys belong elsewhere than their state lies. The instance must stop rather than start new totals.
+func TestAddedPartitionsAreRefused(t *testing.T) {
+	r := newRig(t, rigOptions{args: []string{"--metadata.max.age.ms", "2000"}})
+	i := r.start()
+	r.warm()
+	if _, err := r.admin.UpdatePartitions(r.context(30*time.Second), r.opts.partitions+2, r.names.Input); err != nil {
+		t.Fatal(err)
+	}
+	if !i.ended(recoveryBound) || i.code != exitRefused || !strings.Contains(i.tail(3), "partition") {
+		t.Fatalf("exit code %d, wanted %d:\n%s", i.code, exitRefused, i.tail(10))
+	}
+	i.launch(t)
+	if !i.ended(recoveryBound) || i.code != exitRefused {
+		t.Errorf("started again: exit code %d, wanted %d:\n%s", i.code, exitRefused, i.tail(10))
+	}
+	if err := r.feed.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.feed = nil
+	r.judge()
+}
+
+// impatient instances give a write up within seconds.
+var impatient = []string{"--request.timeout.ms", "4000", "--delivery.timeout.ms", "8000"}
+
+// A dead letter that cannot be written must hold the partition up, not vanish.
+func TestAMissingDeadLetterTopicLosesNothing(t *testing.T) {
+	r := newRig(t, rigOptions{args: impatient})
+	i := r.start()
+	r.warm()
+	r.pauseFeed()
+	letters := r.read(r.names.DeadLetter)
+	r.deleteTopic(r.names.DeadLetter)
+	r.resumeFeed()
+	r.strike("the dead-letter topic is deleted", func() {
+		if !i.ended(60*time.Second) || i.code == 0 || !strings.Contains(i.tail(3), r.names.DeadLetter) {
+			t.Fatalf("the instance must stop and name the topic; exit code %d:\n%s", i.code, i.tail(10))
+		}
+		i.launch(t)
+		if !i.ended(30*time.Second) || i.code != exitRefused || !strings.Contains(i.tail(3), r.names.DeadLetter) {
+			t.Errorf("started without the topic: exit code %d, wanted %d:\n%s", i.code, exitRefused, i.tail(5))
+		}
+		r.createTopic(r.names.DeadLetter, nil)
+		r.awaitTopics(r.names.DeadLetter)
+		i.launch(t)
+	})
+	r.amend = func(e *oracle.Evidence) { e.DeadLetters = append(letters, e.DeadLetters...) }
+	r.settle()
+}
+
+// Without its changelog a store has no truth to be restored from. Nothing may be committed without one, and one that
+// was made anew must not pass for the old one.
+func TestADeletedChangelogIsNoticed(t *testing.T) {
+	r := newRig(t, rigOptions{args: impatient})
+	i := r.start()
+	r.warm()
+	r.pauseFeed()
+	changelog := r.read(r.names.Changelog)
+	committed := r.committed()
+	r.deleteTopic(r.names.Changelog)
+	r.resumeFeed()
+	if !i.ended(60*time.Second) || i.code == 0 || !strings.Contains(i.tail(3), r.names.Changelog) {
+		t.Fatalf("the instance must stop and name the topic; exit code %d:\n%s", i.code, i.tail(10))
+	}
+	compact := "compact"
+	r.createTopic(r.names.Changelog, map[string]*string{"cleanup.policy": &compact})
+	r.awaitTopics(r.names.Changelog)
+	i.launch(t)
+	if !i.ended(30*time.Second) || i.code == 0 || !strings.Contains(i.tail(3), "made again") {
+		t.Errorf("the new changelog must be refused; exit code %d:\n%s", i.code, i.tail(10))
+	}
+	if err := r.feed.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.feed = nil
+	if now := r.committed(); !maps.Equal(asMap(now), asMap(committed)) {
+		t.Errorf("offsets were committed without a changelog: %v, then %v", committed, now)
+	}
+	r.amend = func(e *oracle.Evidence) { e.Changelog = changelog }
+	r.judge()
+}
+
+func asMap(offsets []int64) map[int]int64 { return maps.Collect(slices.All(offsets)) }
+
+// pauseFeed stops the feed and waits until everything is worked off.
+func (r *rig) pauseFeed() {
+	r.t.Helper()
+	r.feed.pause(true)
+	r.feed.work.Wait()
+	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+}
+
+func (r *rig) resumeFeed() { r.feed.pause(false) }
+
+func (r *rig) awaitBacklog(n int64) {
+	r.t.Helper()
+	r.awaitWithin(60*time.Second, "a backlog", func(p oracle.Progress) bool { return p.Left >= n })
+}
+
+func (r *rig) read(topic string) []oracle.Log {
+	r.t.Helper()
+	logs, err := oracle.ReadTopic(r.context(60*time.Second), r.cluster.brokers(), topic)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return logs
+}
+
+func (r *rig) committed() []int64 {
+	r.t.Helper()
+	e, err := oracle.Collect(r.context(60*time.Second), r.cluster.brokers(), r.names)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return e.Committed
+}
+
+func (r *rig) setOffsetsToStart() {
+	r.t.Helper()
+	var zero kadm.Offsets
+	for p := range r.opts.partitions {
+		zero.Add(kadm.Offset{Topic: r.names.Input, Partition: int32(p), LeaderEpoch: -1})
+	}
+	if err := r.admin.CommitAllOffsets(r.context(30*time.Second), r.names.Group, zero); err != nil {
+		r.t.Fatal(err)
+	}
+}

@@ -1,0 +1,147 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// wipe deletes what an earlier scenario left, and waits until it is gone.
+func (r *rig) wipe() {
+	r.t.Helper()
+	ctx := r.context(60 * time.Second)
+	topics := []string{r.names.Input, r.names.Output, r.names.DeadLetter, r.names.Changelog}
+	for {
+		_, err := r.admin.DeleteTopics(ctx, topics...)
+		if err == nil {
+			err = r.dismiss(ctx)
+		}
+		if err == nil {
+			_, err = r.admin.DeleteGroups(ctx, r.names.Group)
+		}
+		var left []string
+		if err == nil {
+			var listed kadm.TopicDetails
+			if listed, err = r.admin.ListTopics(ctx); err == nil {
+				for _, topic := range topics {
+					if listed.Has(topic) {
+						left = append(left, topic)
+					}
+				}
+				if groups, gerr := r.admin.ListGroups(ctx); gerr != nil {
+					err = gerr
+				} else if _, ok := groups[r.names.Group]; ok {
+					left = append(left, "group "+r.names.Group)
+				}
+				if err == nil && len(left) == 0 {
+					return
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("wipe the cluster: %v; left: %v", err, left)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// dismiss takes static members out of the group, which would stay until their sessions end.
+func (r *rig) dismiss(ctx context.Context) error {
+	groups, err := r.admin.DescribeGroups(ctx, r.names.Group)
+	if err != nil {
+		return err
+	}
+	leave := kadm.LeaveGroup(r.names.Group)
+	static := false
+	for _, m := range groups[r.names.Group].Members {
+		if m.InstanceID != nil {
+			leave = leave.InstanceIDs(*m.InstanceID)
+			static = true
+		}
+	}
+	if static {
+		_, err = r.admin.LeaveGroup(ctx, leave)
+	}
+	return err
+}
+
+func (r *rig) createTopics() {
+	r.t.Helper()
+	for _, topic := range []string{r.names.Input, r.names.Output, r.names.DeadLetter} {
+		r.createTopic(topic, nil)
+	}
+	compact := "compact"
+	r.createTopic(r.names.Changelog, map[string]*string{"cleanup.policy": &compact})
+	r.awaitTopics(r.names.Input, r.names.Output, r.names.DeadLetter, r.names.Changelog)
+}
+
+// awaitTopics waits until every broker knows the topics: a controller answers before the brokers have heard.
+func (r *rig) awaitTopics(topics ...string) {
+	r.t.Helper()
+	for _, broker := range r.cluster.brokers() {
+		client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer client.Close()
+		ctx := r.context(30 * time.Second)
+		for {
+			req := kmsg.NewPtrMetadataRequest()
+			answer, err := client.SeedBrokers()[0].Request(ctx, req)
+			if err == nil {
+				ready := 0
+				for _, t := range answer.(*kmsg.MetadataResponse).Topics {
+					led := !slices.ContainsFunc(t.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.Leader < 0 })
+					if t.Topic != nil && slices.Contains(topics, *t.Topic) && led {
+						ready++
+					}
+				}
+				if ready == len(topics) {
+					break
+				}
+			}
+			if ctx.Err() != nil {
+				r.t.Fatalf("broker %s does not know %v: %v", broker, topics, err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+func (r *rig) createTopic(topic string, config map[string]*string) {
+	r.t.Helper()
+	if config == nil {
+		config = map[string]*string{}
+	}
+	factor := int16(min(3, r.cluster.size()))
+	inSync := strconv.Itoa(max(1, int(factor)-1))
+	config["min.insync.replicas"] = &inSync
+	ctx := r.context(30 * time.Second)
+	for {
+		answer, err := r.admin.CreateTopic(ctx, int32(r.opts.partitions), factor, config, topic)
+		if err == nil && answer.Err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+			return
+		}
+		if ctx.Err() != nil {
+			r.t.Fatalf("create topic %s: %v", topic, errors.Join(err, answer.Err))
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func (r *rig) deleteTopic(topic string) {
+	r.t.Helper()
+	if answer, err := r.admin.DeleteTopic(r.context(30*time.Second), topic); err != nil || answer.Err != nil {
+		r.t.Fatalf("delete %s: %v %v", topic, err, answer.Err)
+	}
+}
