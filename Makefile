@@ -1,0 +1,38 @@
+# Everything is plain go; these are the words for what is run often. `make help` lists them.
+
+GO ?= go
+# Which integration tests, and how long they may take.
+RUN ?= .
+TIMEOUT ?= 20m
+
+# Packages that have tests behind the build tag integration.
+INTEGRATION = $(sort $(dir $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' .)))
+
+.DEFAULT_GOAL := help
+.PHONY: help build test integration kafka vet lint fmt
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/weir
+	$(GO) build -o bin/weir ./cmd/weir
+
+test: ## all tests that need Go only, with the race detector; and that the engine's simulation finds each rule broken
+	$(GO) test -race -timeout 10m ./...
+	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors
+
+integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
+	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
+
+kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
+	@$(GO) run ./integration/cmd/kafka
+
+vet: ## go vet, integration tests included
+	$(GO) vet -tags integration ./...
+	$(GO) vet ./...
+
+lint: vet ## vet and gofmt
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+
+fmt: ## format all code
+	gofmt -w .
