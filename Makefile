@@ -19,7 +19,7 @@ build: ## bin/weir
 
 test: ## all tests that need Go only, with the race detector; and that the engine's simulation finds each rule broken
 	$(GO) test -race -timeout 10m ./...
-	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors
+	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
 	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)

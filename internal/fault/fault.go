@@ -18,6 +18,9 @@ const (
 	DuringRestore Point = "during-restore"
 )
 
+// Points are all points.
+var Points = []Point{BeforeFlush, BeforeOffsets, BeforeEnd, AfterEnd, DuringRestore}
+
 // Rule is a rule that a guarantee rests on.
 type Rule string
 
@@ -33,3 +36,9 @@ const (
 	CommitBelowUnfinished    Rule = "commit-below-unfinished"
 	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
 )
+
+// Rules are all rules.
+var Rules = []Rule{
+	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
+	CommitBelowUnfinished, DeadLettersInTransaction,
+}

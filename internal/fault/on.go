@@ -5,6 +5,7 @@ package fault
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,12 +16,20 @@ import (
 const Enabled = true
 
 var (
-	kill   = parse("WEIR_FAULT_AT")
-	stop   = parse("WEIR_FAULT_STOP_AT")
+	kill   = passageIn("WEIR_FAULT_AT")
+	stop   = passageIn("WEIR_FAULT_STOP_AT")
 	broken atomic.Value // of Rule
 )
 
-func init() { broken.Store(Rule(os.Getenv("WEIR_FAULT_BREAK"))) }
+func init() { broken.Store(named("WEIR_FAULT_BREAK", os.Getenv("WEIR_FAULT_BREAK"), Rules)) }
+
+// named ends the program when a variable names what does not exist: a test would go on with an engine that is whole.
+func named[T ~string](variable, name string, known []T) T {
+	if name != "" && !slices.Contains(known, T(name)) {
+		panic(fmt.Sprintf("%s=%q: want one of %q", variable, name, known))
+	}
+	return T(name)
+}
 
 // passage is the n-th time that a point is passed.
 type passage struct {
@@ -29,17 +38,18 @@ type passage struct {
 	passed atomic.Int64
 }
 
-func parse(variable string) *passage {
+func passageIn(variable string) *passage {
 	s := os.Getenv(variable)
 	name, n, ok := strings.Cut(s, ":")
+	point := named(variable, name, Points)
 	if !ok {
-		return &passage{point: Point(name), n: 1}
+		return &passage{point: point, n: 1}
 	}
 	v, err := strconv.ParseInt(n, 10, 64)
 	if err != nil || v < 1 {
 		panic(fmt.Sprintf("%s=%q: want point or point:n", variable, s))
 	}
-	return &passage{point: Point(name), n: v}
+	return &passage{point: point, n: v}
 }
 
 func (p *passage) is(point Point) bool { return point == p.point && p.passed.Add(1) == p.n }
