@@ -2,6 +2,8 @@ package state
 
 import (
 	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"github.com/weirstream/weir/internal/fault"
 )
 
 // note keeps the first failure of a write: LevelDB keeps only the text of one that hits a new manifest.
@@ -39,6 +41,9 @@ type notedWriter struct {
 }
 
 func (w notedWriter) Write(p []byte) (int, error) {
+	if err := fault.DiskFull(); err != nil {
+		return 0, w.files.note(err)
+	}
 	n, err := w.Writer.Write(p)
 	return n, w.files.note(err)
 }

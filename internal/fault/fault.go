@@ -3,7 +3,7 @@
 //
 // With the tag, WEIR_FAULT_AT=point[:n] kills the process with SIGKILL when the point is passed for the n-th time
 // (default 1), WEIR_FAULT_STOP_AT does so with SIGSTOP, and WEIR_FAULT_BREAK=rule switches a rule off. Break does that
-// within a process.
+// within a process. WEIR_FAULT_DISK_FULL_WHILE=file makes state folders full while the file exists.
 package fault
 
 // Point is a place in the engine's work.

@@ -75,3 +75,17 @@ func Break(r Rule) (restore func()) {
 	was := broken.Swap(r)
 	return func() { broken.Store(was) }
 }
+
+// DiskFull says why nothing can be written to a state folder: ENOSPC while the file that WEIR_FAULT_DISK_FULL_WHILE names
+// is there.
+func DiskFull() error {
+	if full == "" {
+		return nil
+	}
+	if _, err := os.Stat(full); err != nil {
+		return nil
+	}
+	return syscall.ENOSPC
+}
+
+var full = os.Getenv("WEIR_FAULT_DISK_FULL_WHILE")
