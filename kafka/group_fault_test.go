@@ -64,7 +64,7 @@ func TestAMemberThatHearsNothingForTheSessionTimeoutIsLost(t *testing.T) {
 	if _, ok := p.group.Member(); ok {
 		t.Error("still a member")
 	}
-	if took := time.Since(began); took > 600*time.Millisecond {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("noticed after %v only", took)
 	}
 	b.hasLost(p, 3)
@@ -246,7 +246,7 @@ func TestLeaveDoesNotWaitForARebalance(t *testing.T) {
 	<-asked
 	began := time.Now()
 	p.leave()
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 	if len(b.owner) > 0 || p.lost > 0 {

@@ -34,12 +34,11 @@ func TestMemoryIsBoundedWhileABrokerStalls(t *testing.T) {
 		done <- nil
 	}()
 	// Blocked, the count stands still.
-	for last := int64(-1); ; {
+	for last, same := int64(-1), 0; same < 10; {
 		n := appended.Load()
-		if n == last && n > 0 {
-			break
+		if same++; n != last || n == 0 {
+			last, same = n, 0
 		}
-		last = n
 		<-time.After(50 * time.Millisecond)
 	}
 	if n := appended.Load(); n < 600 || n > 720 {
