@@ -23,8 +23,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// RequestTimeout is how long an answer may take (request.timeout.ms). Default 30s.
 	RequestTimeout time.Duration
-	// APITimeout bounds an admin call with its retries when the caller's context has no earlier deadline
-	// (default.api.timeout.ms). Default 60s.
+	// APITimeout bounds an admin call with its retries when the caller's context has no deadline, and a transactional
+	// request of a sink in any case (default.api.timeout.ms). Default 60s.
 	APITimeout time.Duration
 	// RetryBackoff is the wait before the first repetition of a failed request, doubled each time up to
 	// RetryBackoffMax (retry.backoff.ms, retry.backoff.max.ms). Default 100ms and 1s. Half of each wait is random.

@@ -134,6 +134,12 @@ func (c *Cluster) createTopic(spec kafka.TopicSpec) error {
 	return nil
 }
 
+// is says whether the topic is the one that is wanted, in what cannot be changed without harm.
+func (t *topic) is(wanted kafka.TopicSpec) bool {
+	policy, ok := wanted.Config["cleanup.policy"]
+	return t.info.Partitions == wanted.Partitions && (!ok || policy == t.info.Config["cleanup.policy"])
+}
+
 func (t *topic) grow(n int32) {
 	for p := int32(len(t.partitions)); p < n; p++ {
 		t.partitions = append(t.partitions, newPartition(kafka.TopicPartition{Topic: t.info.Name, Partition: p}))

@@ -44,7 +44,8 @@ type Mode int8
 // so the caller gets an error.
 const (
 	Pass    Mode = iota
-	Before       // the request never arrives
+	Before       // the request is not sent: there is no connection
+	Torn         // it is sent and does not arrive whole; the caller cannot know
 	After        // it takes effect, and its answer is lost
 	Late         // its answer is lost, and it takes effect some time later, unless a fence or a new state forbids it
 	Refused      // the broker refuses in a way that leaves a transaction only the choice to abort
@@ -68,7 +69,7 @@ func Random(rate float64) func(Call, *rand.Rand) Fault {
 		if r.Float64() >= rate {
 			return f
 		}
-		f.Mode = []Mode{Before, After, Late, Refused}[r.IntN(4)]
+		f.Mode = []Mode{Before, Torn, After, Late, Refused}[r.IntN(5)]
 		switch c.Op {
 		case OpHeartbeat, OpFetch, OpList, OpTopics, OpCommitted, OpJoin, OpSync, OpLeave, OpCreate:
 			f.Mode = Before
@@ -87,6 +88,7 @@ var (
 	errCrashed          = errors.New("the process is dead")
 	errClosed           = errors.New("closed")
 	errTopicExists      = errors.New("TOPIC_ALREADY_EXISTS")
+	errTopicDiffers     = errors.New("the topic has other settings")
 	errUnknownTopic     = errors.New("UNKNOWN_TOPIC_OR_PARTITION")
 	errFenced           = errors.New("PRODUCER_FENCED")
 	errConcurrent       = errors.New("CONCURRENT_TRANSACTIONS")

@@ -74,6 +74,9 @@ func (g *group) check(id string) (*member, error) {
 
 // commit is OffsetCommit.
 func (g *group) commit(m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+	if m.ID == "" && len(g.members) > 0 {
+		return errUnknownMember
+	}
 	if err := g.mayCommit(m); err != nil {
 		return err
 	}
@@ -97,8 +100,7 @@ func (g *group) commitInTransaction(pid int64, m kafka.Member, offsets map[kafka
 	return nil
 }
 
-// mayCommit checks a member and its generation. Who names none is not checked in a transaction, and outside one only
-// while the group is empty.
+// mayCommit checks a member and its generation. Who names none is not checked.
 func (g *group) mayCommit(m kafka.Member) error {
 	if m.ID == "" && m.Generation < 0 {
 		return nil

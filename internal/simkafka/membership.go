@@ -132,8 +132,7 @@ func (g *Group) run() {
 		case errors.Is(err, errCrashed):
 			return
 		case errors.Is(err, errFencedInstance):
-			g.lose()
-			g.handler.Failed(&kafka.Error{Class: kafka.Fenced, Op: "join " + g.cfg.Group, Err: err})
+			g.fail(err)
 			return
 		case err != nil: // no member any more
 			g.lose()
@@ -153,7 +152,11 @@ func (g *Group) run() {
 		}
 		select {
 		case <-g.again:
-		case <-g.lost:
+		case err := <-g.lost:
+			if errors.Is(err, errFencedInstance) {
+				g.fail(err)
+				return
+			}
 			g.lose()
 		case <-g.leave:
 			g.goodbye()
@@ -180,6 +183,12 @@ func (g *Group) lose() {
 	}
 	g.owned = nil
 	g.forget()
+}
+
+// fail ends the membership for good: another process has joined with this one's group.instance.id.
+func (g *Group) fail(err error) {
+	g.lose()
+	g.handler.Failed(&kafka.Error{Class: kafka.Fatal, Op: "join " + g.cfg.Group, Err: err})
 }
 
 // forget drops what heartbeats said of a membership or a generation that is over.

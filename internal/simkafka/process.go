@@ -214,7 +214,7 @@ func (p *Process) request(ctx context.Context, actor string, op Op, what string,
 	}
 	defer func() {
 		p.c.mu.Lock()
-		p.c.trace("%s %s: %s#%d %s: %s%s", p.name, actor, op, call.N, what, [...]string{"", "[before] ", "[after] ", "[late] ", "[refused] ", "[hang] "}[fault.Mode], text(err))
+		p.c.trace("%s %s: %s#%d %s: %s%s", p.name, actor, op, call.N, what, [...]string{"", "[before] ", "[torn] ", "[after] ", "[late] ", "[refused] ", "[hang] "}[fault.Mode], text(err))
 		p.c.mu.Unlock()
 	}()
 	there := way()
@@ -240,6 +240,11 @@ func (p *Process) request(ctx context.Context, actor string, op Op, what string,
 	switch fault.Mode {
 	case Before:
 		return false, errCut
+	case Torn:
+		if err := p.sleep(ctx, back); err != nil {
+			return true, err
+		}
+		return true, errCut
 	case Late:
 		// The request is in the network: it arrives even when its sender is dead.
 		time.AfterFunc(fault.Delay, func() {

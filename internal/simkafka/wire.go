@@ -19,7 +19,11 @@ func (p *Process) retry(ctx context.Context, op Op, what string, effect func() e
 		}
 		again := errors.Is(err, errCut) || errors.Is(err, errUnstableOffset)
 		if !again || time.Now().After(deadline) && try > 3 { // after a pause the time is up at once
-			return &kafka.Error{Class: kafka.Retriable, Op: fmt.Sprintf("%s of %s", op, what), Err: err}
+			class := kafka.Retriable
+			if errors.Is(err, errUnknownTopic) || errors.Is(err, errTopicDiffers) {
+				class = kafka.Fatal
+			}
+			return &kafka.Error{Class: class, Op: fmt.Sprintf("%s of %s", op, what), Err: err}
 		}
 		if err := p.sleep(ctx, 10*time.Millisecond); err != nil {
 			return &kafka.Error{Class: kafka.Retriable, Op: fmt.Sprintf("%s of %s", op, what), Err: err}
@@ -93,12 +97,16 @@ func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.
 	return out, err
 }
 
-// CreateTopics implements processors.Wire. A topic that exists already is not an error: somebody else was faster.
+// CreateTopics implements processors.Wire. A topic that exists already is an error only when it is another than wanted.
 func (p *Process) CreateTopics(ctx context.Context, specs []kafka.TopicSpec) error {
 	return p.retry(ctx, OpCreate, fmt.Sprint(len(specs), " topics"), func() error {
 		for _, spec := range specs {
-			if err := p.c.createTopic(spec); err != nil && !errors.Is(err, errTopicExists) {
-				return err
+			err := p.c.createTopic(spec)
+			if errors.Is(err, errTopicExists) && p.c.topics[spec.Name].is(spec) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %w", errTopicDiffers, err)
 			}
 		}
 		return nil
