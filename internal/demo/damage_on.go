@@ -15,9 +15,9 @@ import (
 // one dead letter, so that a test sees the demo find it.
 func damaged(w processors.Wire) processors.Wire {
 	switch {
-	case fault.Broken("every-output"):
+	case fault.Broken(fault.EveryOutput):
 		return losing{w, outputTopic}
-	case fault.Broken("every-letter"):
+	case fault.Broken(fault.EveryLetter):
 		return losing{w, deadLetterTopic}
 	}
 	return w

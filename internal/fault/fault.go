@@ -24,7 +24,7 @@ var Points = []Point{BeforeFlush, BeforeOffsets, BeforeEnd, AfterEnd, DuringRest
 // Rule is a rule that a guarantee rests on.
 type Rule string
 
-// The rules that can be broken.
+// The rules that can be broken. The last two are the demo's, which loses one output, or one dead letter.
 const (
 	OffsetsInTransaction     Rule = "offsets-in-transaction"
 	OutputsInTransaction     Rule = "outputs-in-transaction"
@@ -35,10 +35,12 @@ const (
 	RestoreToPosition        Rule = "restore-to-position"
 	CommitBelowUnfinished    Rule = "commit-below-unfinished"
 	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
+	EveryOutput              Rule = "every-output"
+	EveryLetter              Rule = "every-letter"
 )
 
 // Rules are all rules.
 var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
-	CommitBelowUnfinished, DeadLettersInTransaction,
+	CommitBelowUnfinished, DeadLettersInTransaction, EveryOutput, EveryLetter,
 }
