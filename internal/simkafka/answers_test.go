@@ -54,7 +54,6 @@ type model struct {
 // ops are the model's names of requests.
 var ops = map[wiretest.Request][]simkafka.Op{
 	wiretest.Produce:            {simkafka.OpProduce},
-	wiretest.Fetch:              {simkafka.OpFetch},
 	wiretest.ListOffsets:        {simkafka.OpList},
 	wiretest.OffsetCommit:       {simkafka.OpOffsets},
 	wiretest.OffsetFetch:        {simkafka.OpCommitted},

@@ -28,7 +28,6 @@ type Request string
 // The requests that can be made to fail.
 const (
 	Produce            Request = "Produce"
-	Fetch              Request = "Fetch"
 	ListOffsets        Request = "ListOffsets"
 	OffsetCommit       Request = "OffsetCommit"
 	OffsetFetch        Request = "OffsetFetch"
