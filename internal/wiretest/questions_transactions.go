@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/processors"
 )
 
 var transactions = []question{
@@ -74,19 +75,7 @@ var transactions = []question{
 			old := a.sink(a.wire, a.id(call))
 			a.ok(write(old, at(topic, 0), "old "+call), old.Flush(a.context()))
 			young := a.sink(a.process(), a.id(call))
-			var err error
-			switch call {
-			case "flush":
-				a.ok(write(old, at(topic, 0), "again"))
-				err = old.Flush(a.context())
-			case "offsets":
-				err = old.Offsets(a.context(), a.stranger(), offset(in, 3))
-			case "commit":
-				err = old.Commit(a.context())
-			case "abort":
-				err = old.Abort(a.context())
-			}
-			a.result(call+" of the old one", err)
+			a.result(call+" of the old one", a.call(old, call, in, at(topic, 0)))
 			a.result("abort of the old one", old.Abort(a.context()))
 			a.ok(write(young, at(topic, 0), "young "+call))
 			a.result("flush of the young one", young.Flush(a.context()))
@@ -118,19 +107,7 @@ var transactions = []question{
 			s := a.sink(a.wire, a.id(call))
 			a.ok(write(s, at(topic, 0), "slow "+call), s.Flush(a.context()))
 			a.settled("in the end", at(topic, 0), 0)
-			var err error
-			switch call {
-			case "flush":
-				a.ok(write(s, at(topic, 0), "more"))
-				err = s.Flush(a.context())
-			case "offsets":
-				err = s.Offsets(a.context(), a.stranger(), offset(in, 3))
-			case "commit":
-				err = s.Commit(a.context())
-			case "abort":
-				err = s.Abort(a.context())
-			}
-			a.result(call, err)
+			a.result(call, a.call(s, call, in, at(topic, 0)))
 			if call != "abort" {
 				a.result("abort", s.Abort(a.context()))
 			}
@@ -191,4 +168,18 @@ var transactions = []question{
 		a.ok(write(s, at(topic, 0), "c"), s.Flush(a.context()))
 		a.settled("later", at(topic, 0), 0)
 	}},
+}
+
+// call makes one of the calls that a transaction may end with.
+func (a *asker) call(s processors.Sink, name string, in, out kafka.TopicPartition) error {
+	switch name {
+	case "flush":
+		a.ok(write(s, out, "more"))
+		return s.Flush(a.context())
+	case "offsets":
+		return s.Offsets(a.context(), a.stranger(), offset(in, 3))
+	case "commit":
+		return s.Commit(a.context())
+	}
+	return s.Abort(a.context())
 }
