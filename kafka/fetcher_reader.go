@@ -188,9 +188,9 @@ func (r *reader) accept(c *cursor, block *sarama.FetchResponseBlock, single bool
 		// where its records do.
 		r.damaged(c, sarama.ErrInsufficientData, single)
 	default:
-		// Alone and not cut, and still nothing: what the answer held were batches that compaction has emptied. Their
-		// headers stay, to keep their producers' sequence numbers, and sarama drops them and says not where they
-		// end. But the position is inside one of them, so the next offset is no record either.
+		// Alone and not cut, and still nothing: either compaction has left no batch up to the end, or only emptied ones,
+		// whose headers stay to keep their producers' sequence numbers, and sarama says not where they end. The
+		// position is in a gap or inside of one of them, so the next offset is no record either.
 		b.Position++
 		c.bad = 0
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 	"unsafe"
@@ -21,6 +22,9 @@ var errOldFormat = errors.New("the records are in the message format from before
 func unpack(tp TopicPartition, wanted int64, block *sarama.FetchResponseBlock) (b Batch, cut bool, err error) {
 	b = Batch{TopicPartition: tp, Position: wanted, HighWatermark: block.HighWaterMarkOffset, LastStableOffset: block.LastStableOffset}
 	cut = block.Partial
+	if len(block.RecordsSet) == 0 {
+		b.Position = max(b.Position, emptiedTo(block))
+	}
 	records, headers := 0, 0
 	for _, set := range block.RecordsSet {
 		if set.RecordBatch == nil {
@@ -52,6 +56,17 @@ func unpack(tp TopicPartition, wanted int64, block *sarama.FetchResponseBlock) (
 		b.Position = max(b.Position, rb.LastOffset()+1)
 	}
 	return b, cut, nil
+}
+
+// emptiedTo is the offset behind the batches that sarama has left out of an answer, because compaction has emptied them,
+// or 0 when there were none. It is good for an answer without any other batch. sarama has it for its own consumer only;
+// without it the position would be stepped on an offset a request, and batches and the gap before them may be millions.
+func emptiedTo(block *sarama.FetchResponseBlock) int64 {
+	next := reflect.ValueOf(block).Elem().FieldByName("recordsNextOffset")
+	if !next.IsValid() || next.Type() != reflect.TypeFor[*int64]() || next.IsNil() {
+		return 0
+	}
+	return next.Elem().Int()
 }
 
 // recordStruct is what a record takes besides its bytes.

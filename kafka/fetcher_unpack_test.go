@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,8 @@ func abortedFrom(b *sarama.FetchResponseBlock, at ...int64) *sarama.FetchRespons
 }
 
 // Mutations: skip never deletes (committed after aborted is lost); skip ignores the order of AbortedTransactions; the
-// position counts records only; offsets below the wanted one are kept.
+// position counts records only; offsets below the wanted one are kept; emptiedTo is always 0 (also when sarama renames what it
+// reads).
 func TestWhatABrokerAnswersIsUnpackedLikeJavaDoes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -87,6 +89,8 @@ func TestWhatABrokerAnswersIsUnpackedLikeJavaDoes(t *testing.T) {
 		{"marker of another kind", 0, block(txn(1, 0, "a"), marker(1, 1, 7)), "0=a @2"},
 		{"cut within the first batch", 5, block(cutOff(5)), "@5 cut"},
 		{"cut behind emptied batches", 5, block(cutOff(9)), "@9 cut"},
+		{"emptied batches only", 5, emptied(1_000_000), "@1000000"},
+		{"wanted behind emptied batches", 5, emptied(5), "@5"},
 	} {
 		b, cut, err := unpack(TopicPartition{"in", 0}, c.wanted, c.block)
 		if err != nil {
@@ -107,6 +111,14 @@ func TestWhatABrokerAnswersIsUnpackedLikeJavaDoes(t *testing.T) {
 			t.Errorf("%s: ends %d and %d", c.name, b.HighWatermark, b.LastStableOffset)
 		}
 	}
+}
+
+// emptied is an answer whose batches sarama has left out, because they hold no record any more.
+func emptied(next int64) *sarama.FetchResponseBlock {
+	b := block()
+	field := reflect.ValueOf(b).Elem().FieldByName("recordsNextOffset")
+	*(**int64)(field.Addr().UnsafePointer()) = &next
+	return b
 }
 
 // Mutations: LogAppendTime is ignored; a missing first timestamp is taken for a time.
