@@ -32,7 +32,7 @@ type feed struct {
 	work    sync.WaitGroup // unacknowledged records
 }
 
-func startFeed(t *testing.T, brokers []string, topic string, partitions int, seed uint64, perSecond int) *feed {
+func startFeed(t *testing.T, brokers []string, topic string, partitions int, seed uint64, perSecond, keys int) *feed {
 	t.Helper()
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -45,7 +45,7 @@ func startFeed(t *testing.T, brokers []string, topic string, partitions int, see
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{
 		client: client, topic: topic, parts: partitions, cancel: cancel, done: make(chan struct{}),
-		gen: oracle.NewGenerator(oracle.GeneratorOptions{Seed: seed, Keys: 2000, Pad: 60}),
+		gen: oracle.NewGenerator(oracle.GeneratorOptions{Seed: seed, Keys: keys, Pad: 60}),
 	}
 	go f.run(ctx, perSecond)
 	return f

@@ -71,9 +71,9 @@ func TestReplayedInputHasNoNewEffect(t *testing.T) {
 }
 
 // producer writes to the partitions that it is told.
-func (r *rig) producer() *kgo.Client {
+func (r *rig) producer(opts ...kgo.Opt) *kgo.Client {
 	r.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(r.cluster.brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -32,9 +32,11 @@ type rigOptions struct {
 	atLeastOnce bool
 	interval    time.Duration // of commits; seconds, so that kills land inside of transactions
 	perSecond   int           // of the feed
+	keys        int           // of the feed
 	partitions  int
-	args        []string // further flags of every instance
-	static      bool     // instances are static members: one that starts again need not wait for its former self's session
+	args        []string          // further flags of every instance
+	static      bool              // instances are static members: one that starts again need not wait for its former self's session
+	changelog   map[string]string // further settings of the changelog
 }
 
 // rig is one scenario: topics that are its own for the time, a feed, instances, and those who watch.
@@ -66,6 +68,9 @@ func newRig(t *testing.T, opts rigOptions) *rig {
 	}
 	if opts.perSecond == 0 {
 		opts.perSecond = 1000
+	}
+	if opts.keys == 0 {
+		opts.keys = 2000
 	}
 	if opts.partitions == 0 {
 		opts.partitions = 4
@@ -104,7 +109,7 @@ func newRig(t *testing.T, opts rigOptions) *rig {
 			}
 		}
 	})
-	r.feed = startFeed(t, r.cluster.brokers(), r.names.Input, opts.partitions, *seedFlag, opts.perSecond)
+	r.feed = startFeed(t, r.cluster.brokers(), r.names.Input, opts.partitions, *seedFlag, opts.perSecond, opts.keys)
 	t.Cleanup(func() {
 		if r.feed != nil {
 			r.feed.cancel()

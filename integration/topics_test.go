@@ -80,9 +80,18 @@ func (r *rig) createTopics() {
 	for _, topic := range []string{r.names.Input, r.names.Output, r.names.DeadLetter} {
 		r.createTopic(topic, nil)
 	}
-	compact := "compact"
-	r.createTopic(r.names.Changelog, map[string]*string{"cleanup.policy": &compact})
+	r.createTopic(r.names.Changelog, compacted(r.opts.changelog))
 	r.awaitTopics(r.names.Input, r.names.Output, r.names.DeadLetter, r.names.Changelog)
+}
+
+// compacted are the settings of a topic that is compacted, with further ones.
+func compacted(further map[string]string) map[string]*string {
+	compact := "compact"
+	config := map[string]*string{"cleanup.policy": &compact}
+	for key, value := range further {
+		config[key] = &value
+	}
+	return config
 }
 
 // awaitTopics waits until every broker knows the topics: a controller answers before the brokers have heard.

@@ -110,6 +110,6 @@ func (c *Cluster) brokerDefaults() map[string]string {
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 		// The cleaner's buffer is 128 MiB by default, a quarter of the heap.
 		"log.cleaner.dedupe.buffer.size": "16777216",
-		"log.cleaner.backoff.ms":         "1000",
+		"log.cleaner.backoff.ms":         "250",
 	}
 }
