@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/integration/oracle"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/state"
@@ -109,6 +111,8 @@ func TestScalingUnderLoad(t *testing.T) {
 }
 
 // State folders come and go; what they hold when an instance starts must not matter.
+//
+// Mutation tried: openTable does not compare a checkpoint with the end of the changelog.
 func TestStateFoldersLostOldAndTorn(t *testing.T) {
 	r := newRig(t, rigOptions{perSecond: 2000, interval: 300 * time.Millisecond, static: true})
 	i := r.start()
@@ -144,6 +148,13 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 		}
 		i.launch(t)
 	})
+	r.flow(2000, recoveryBound)
+	r.strike("checkpoints lie beyond the end of the changelog", func() {
+		i.kill()
+		r.advanceCheckpoints(i, 1_000_000)
+		i.launch(t)
+	})
+	r.restoredFrom(i, make([]int64, r.opts.partitions))
 	r.flow(2000, recoveryBound)
 	r.strike("a table of LevelDB is cut and its manifest emptied", func() {
 		i.kill()
@@ -226,6 +237,21 @@ func (r *rig) removeState(i *instance) {
 	r.t.Helper()
 	if err := os.RemoveAll(filepath.Dir(state.TableDir(i.dir, r.names.Group, r.names.Store, 0))); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// advanceCheckpoints raises the checkpoints of an instance's stores, and leaves their values.
+func (r *rig) advanceCheckpoints(i *instance, by int64) {
+	r.t.Helper()
+	for p := range r.opts.partitions {
+		store, err := state.Open(state.Options{Dir: state.TableDir(i.dir, r.names.Group, r.names.Store, int32(p))}, codecs.Bytes())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		at, _ := store.Checkpoint()
+		if err := errors.Join(store.Restore(nil, at+by), store.Close()); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
 

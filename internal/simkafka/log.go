@@ -215,6 +215,23 @@ func (c *Cluster) Compact(name string) {
 	}
 }
 
+// Forget takes the tombstones out of a topic, as compaction does delete.retention.ms after it has taken out what they
+// deleted. The last entry stays.
+func (c *Cluster) Forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.topics[name].partitions {
+		last := p.next - 1
+		p.entries = slices.DeleteFunc(p.entries, func(e entry) bool {
+			gone := e.record.Value == nil && !e.marker && e.record.Offset != last
+			if gone {
+				p.erased = append(p.erased, e)
+			}
+			return gone
+		})
+	}
+}
+
 // DeleteRecords moves the start of a partition, as retention and DeleteRecords do.
 func (c *Cluster) DeleteRecords(tp kafka.TopicPartition, before int64) {
 	c.mu.Lock()
