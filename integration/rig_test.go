@@ -317,6 +317,7 @@ func (r *rig) gather() {
 			r.t.Error(err)
 		}
 	}
+	r.decided(ctx)
 	e, err := oracle.Collect(ctx, r.cluster.brokers(), r.names)
 	if err != nil {
 		r.t.Fatal(err)
@@ -349,4 +350,25 @@ func (r *rig) gather() {
 		r.amend(e)
 	}
 	r.evidence = e
+}
+
+// decided waits until no transaction is open in what the job writes: offsets can be seen before the markers of their
+// transaction are everywhere. One that stays open is for the oracle to find.
+func (r *rig) decided(ctx context.Context) {
+	topics := []string{r.names.Output, r.names.DeadLetter, r.names.Changelog}
+	for deadline := time.Now().Add(recoveryBound); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		ends, err := r.admin.ListEndOffsets(ctx, topics...)
+		stable, err2 := r.admin.ListCommittedOffsets(ctx, topics...)
+		if err != nil || err2 != nil {
+			continue
+		}
+		open := false
+		ends.Each(func(end kadm.ListedOffset) {
+			s, ok := stable.Lookup(end.Topic, end.Partition)
+			open = open || !ok || s.Offset < end.Offset
+		})
+		if !open {
+			return
+		}
+	}
 }
