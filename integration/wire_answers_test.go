@@ -66,6 +66,7 @@ type questioned struct {
 }
 
 var keys = map[wiretest.Request]proxy.Key{
+	wiretest.Produce: proxy.Produce, wiretest.ListOffsets: proxy.ListOffsets,
 	wiretest.OffsetCommit: proxy.OffsetCommit, wiretest.OffsetFetch: proxy.OffsetFetch, wiretest.Heartbeat: proxy.Heartbeat,
 	wiretest.SyncGroup: proxy.SyncGroup, wiretest.InitProducerID: proxy.InitProducerID,
 	wiretest.AddPartitionsToTxn: proxy.AddPartitionsToTxn, wiretest.AddOffsetsToTxn: proxy.AddOffsetsToTxn,
