@@ -55,9 +55,9 @@ func (e *Expected) apply(r *Record) Outcome {
 		e.Dead[r.Offset] = "incomplete"
 		return DeadLettered
 	}
-	total := e.State[r.Key]
+	total, known := e.State[r.Key]
 	switch {
-	case order.Seq <= total.LastSeq:
+	case known && order.Seq <= total.LastSeq:
 		e.Dropped++
 		return Deduplicated
 	case order.AmountCents < 0:

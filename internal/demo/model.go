@@ -44,10 +44,10 @@ func (m *model) input(tp kafka.TopicPartition, r *kafka.Record, counted bool) {
 	customer := string(r.Key)
 	var order orders.Order
 	bad := r.Value == nil || json.Unmarshal(r.Value, &order) != nil || order.EventID == "" || order.Customer == ""
-	total := m.totals[customer]
+	total, known := m.totals[customer]
 	var what *int64
 	switch {
-	case !bad && order.Seq <= total.LastSeq:
+	case !bad && known && order.Seq <= total.LastSeq:
 		what = &m.counts.Deduplicated
 	case bad || order.AmountCents < 0:
 		what = &m.counts.DeadLettered

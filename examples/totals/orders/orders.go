@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// Order is an event of order.placed.v1. Its key is the customer, and Seq counts a customer's orders from 1.
+// Order is an event of order.placed.v1. Its key is the customer, and Seq counts a customer's orders, from wherever.
 type Order struct {
 	EventID     string `json:"event_id"`
 	Seq         int64  `json:"seq"`
@@ -42,11 +42,11 @@ func accumulate(ctx topology.Context, customer string, order Order) error {
 	if order.EventID == "" || order.Customer == "" {
 		return topology.Reject(errors.New("an order needs event_id and customer"))
 	}
-	total, err := store.Get(ctx, customer)
+	total, known, err := store.Lookup(ctx, customer)
 	if err != nil {
 		return err
 	}
-	if order.Seq <= total.LastSeq {
+	if known && order.Seq <= total.LastSeq {
 		return ctx.Drop(topology.Duplicate)
 	}
 	if order.AmountCents < 0 {

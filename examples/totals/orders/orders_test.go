@@ -63,3 +63,16 @@ func TestTotalsKeepTheContractOfTheReferenceJob(t *testing.T) {
 		t.Errorf("store: %s, want %s", got, want)
 	}
 }
+
+// Mutation seen to fail this test: a customer who is not known yet is taken for one whose last order was number 0.
+func TestACustomersFirstOrderMayHaveAnyNumber(t *testing.T) {
+	for _, seq := range []int{-5, 0, 7} {
+		driver := topologytest.New(t, orders.Totals)
+		for i, want := range []int{1, 0} {
+			value := fmt.Sprintf(`{"event_id":"e","seq":%d,"customer":"ada","amount_cents":3}`, seq)
+			if result := driver.Send("order.placed.v1", "ada", []byte(value)); len(result.Emitted) != want {
+				t.Errorf("order %d, time %d: %v, %v", seq, i+1, result.Emitted, result.Err)
+			}
+		}
+	}
+}
