@@ -36,14 +36,14 @@ func (w *worker) add(t *task) {
 
 // give hands tasks back. With clean, what was done on them is committed first, together with the worker's other tasks;
 // without, it is aborted, because somebody else may have the partitions already.
-func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) {
+func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (committed bool) {
 	running := false
 	for _, t := range w.tasks {
 		running = running || ids[t.id] && t.is(taskRunning)
 	}
 	if running && w.sink != nil && (w.open || w.dirty()) {
 		if clean {
-			w.commit(ctx)
+			clean = w.commit(ctx)
 		} else {
 			w.redo(ctx)
 		}
@@ -61,6 +61,7 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) {
 	}
 	clear(w.tasks[len(kept):])
 	w.tasks = kept
+	return clean
 }
 
 // openTask starts a task's restorer.
@@ -129,9 +130,12 @@ func (w *worker) fetch(in *input, offset int64) {
 	in.epoch++
 	epoch := in.epoch
 	w.inst.inputs.Start(in.tp, offset, func(b kafka.Batch) {
+		if b.Err == nil {
+			in.observe(b.HighWatermark, time.Now())
+		}
 		w.inbox.put(func() {
 			if in.started && in.epoch == epoch {
-				in.push(b, time.Now())
+				in.push(b)
 			}
 		})
 	})

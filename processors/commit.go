@@ -23,8 +23,9 @@ var errOutside = errors.New("outputs are written and offsets are not")
 //
 //	changelogs appended -> flush -> offsets into the transaction -> end transaction -> stores written -> inputs forgotten
 //
-// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again.
-func (w *worker) commit(ctx context.Context) {
+// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again: then it
+// returns false.
+func (w *worker) commit(ctx context.Context) bool {
 	w.to(workerCommitting)
 	start := time.Now()
 	var err error
@@ -35,7 +36,7 @@ func (w *worker) commit(ctx context.Context) {
 	}
 	if err != nil {
 		w.aborted(ctx, err)
-		return
+		return false
 	}
 	w.writeStores()
 	w.forget(time.Now())
@@ -44,6 +45,7 @@ func (w *worker) commit(ctx context.Context) {
 	w.cautious = max(0, w.cautious-1)
 	w.inst.metrics.committed(time.Since(start))
 	w.to(workerIdle)
+	return true
 }
 
 func (w *worker) endExactlyOnce(ctx context.Context) error {

@@ -38,10 +38,10 @@ type input struct {
 	reported bool // a misplaced record was reported
 	broken   error
 
-	// For statistics, written by the worker and read by anyone.
-	next     atomic.Int64 // position
+	// For statistics, read by anyone; end and progress are also written while the worker is busy.
+	next     atomic.Int64 // committed
 	end      atomic.Int64 // the high watermark seen last
-	progress atomic.Int64 // UnixNano of the last time that position moved, or that there was nothing to do
+	progress atomic.Int64 // UnixNano of the last time that a commit moved, or that there was nothing to do
 	waiting  atomic.Pointer[waiting]
 }
 
@@ -64,12 +64,16 @@ func (in *input) begin(offset int64, now time.Time) {
 	in.waiting.Store(nil)
 }
 
-// push takes what the fetcher delivered.
-func (in *input) push(b kafka.Batch, now time.Time) {
-	if in.end.Load() <= in.position && b.HighWatermark > in.position {
+// observe takes a high watermark, from any goroutine: lag grows also while the worker is busy or the input waits.
+func (in *input) observe(end int64, now time.Time) {
+	if in.lag() == 0 && end > in.next.Load() {
 		in.progress.Store(now.UnixNano()) // there was nothing to do until now
 	}
-	in.end.Store(b.HighWatermark)
+	in.end.Store(end)
+}
+
+// push takes what the fetcher delivered.
+func (in *input) push(b kafka.Batch) {
 	if b.Err != nil {
 		in.broken = b.Err
 		return
@@ -130,10 +134,12 @@ func (in *input) commit(now time.Time) {
 		in.batches[0].Records = in.batches[0].Records[in.rec:]
 		in.rec = 0
 	}
+	if in.dirty() {
+		in.progress.Store(now.UnixNano())
+	}
 	in.committed = in.position
 	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
 	in.next.Store(in.position)
-	in.progress.Store(now.UnixNano())
 }
 
 // rewind goes back to the last commit.

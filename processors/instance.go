@@ -53,8 +53,11 @@ type placement struct {
 	worker *worker
 }
 
-// leaveWithin bounds how long an instance takes to commit and leave its group.
-const leaveWithin = 4 * time.Second
+// leaveWithin bounds how long an instance takes to commit and leave its group, stopWithin how long all of its stop.
+const (
+	leaveWithin = 4 * time.Second
+	stopWithin  = leaveWithin + 500*time.Millisecond
+)
 
 // New makes an instance of a plan. It talks to nobody yet.
 func New(plan *topology.Plan, opts Options) (*Instance, error) {
@@ -118,7 +121,6 @@ func (i *Instance) run(ctx context.Context) error {
 	}
 	defer i.changelogs.Close()
 
-	var workers sync.WaitGroup
 	for n := range i.opts.Workers {
 		i.workers = append(i.workers, newWorker(i, n))
 	}
@@ -130,11 +132,7 @@ func (i *Instance) run(ctx context.Context) error {
 		return err
 	}
 	for _, w := range i.workers {
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
-			w.run(i.ctx)
-		}()
+		go w.run(i.ctx)
 	}
 	watched := make(chan struct{})
 	go func() {
@@ -152,15 +150,20 @@ func (i *Instance) run(ctx context.Context) error {
 		i.log.Error("stopping", zap.Error(failure))
 	}
 	i.phase.Store(Stopping)
+	overdue, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer done()
 	leave, stop := context.WithTimeout(i.ctx, leaveWithin)
 	if err := i.group.Leave(leave); err != nil {
 		i.log.Warn("the group was not left in order; its other members take over when the session times out", zap.Error(err))
 	}
 	stop()
 	i.cancel()
-	workers.Wait()
 	<-watched
+	stuck := i.awaitWorkers(overdue)
 	i.phase.Store(Stopped)
+	if stuck != nil {
+		return stuck
+	}
 	if failure == nil {
 		select {
 		case failure = <-i.failed: // the last commit may have failed for good
@@ -168,6 +171,29 @@ func (i *Instance) run(ctx context.Context) error {
 		}
 	}
 	return failure
+}
+
+// awaitWorkers waits until all workers have ended, or says which one is in a call that does not return. Nothing can end
+// that call but the end of the process; whatever it does has no effect any more.
+func (i *Instance) awaitWorkers(overdue context.Context) error {
+	for _, w := range i.workers {
+		select {
+		case <-w.done:
+		case <-overdue.Done():
+		}
+		select {
+		case <-w.done:
+			continue
+		default:
+		}
+		in, since := w.at.Load(), w.processing.Load()
+		if in == nil || since == 0 {
+			return fmt.Errorf("worker %d does not end; what is not committed is done again at the next start", w.id)
+		}
+		return fmt.Errorf("worker %d has been in one call of a node for %s, at %s behind offset %d, and cannot be stopped; "+
+			"what is not committed is done again at the next start", w.id, time.Since(time.Unix(0, since)).Round(time.Second), in.tp, in.next.Load())
+	}
+	return nil
 }
 
 // claim takes the state folder, so that no second process uses it, and settles the instance's id.
@@ -324,9 +350,15 @@ func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	}
 	i.mu.Unlock()
 	var waits sync.WaitGroup
+	var uncommitted atomic.Bool
 	for w, ids := range perWorker {
 		given := make(chan struct{})
-		if !w.inbox.put(func() { w.give(i.ctx, ids, clean); close(given) }) {
+		if !w.inbox.put(func() {
+			if !w.give(i.ctx, ids, clean) {
+				uncommitted.Store(true)
+			}
+			close(given)
+		}) {
 			continue
 		}
 		waits.Add(1)
@@ -340,7 +372,7 @@ func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	}
 	waits.Wait()
 	i.metrics.rebalances.Add(1)
-	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", clean))
+	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", !uncommitted.Load()))
 }
 
 // taskIDs turns input partitions into tasks, in order.

@@ -92,7 +92,7 @@ func TestAnInputHandsOutEveryRecordInOrder(t *testing.T) {
 				end += int64(rapid.IntRange(0, 2).Draw(t, "tail"))
 				b.Position = end
 				bytes += b.Bytes
-				in.push(b, now)
+				in.push(b)
 			},
 			"next": func(t *rapid.T) {
 				r := in.head()
@@ -144,7 +144,7 @@ func TestAnInputHandsOutEveryRecordInOrder(t *testing.T) {
 func TestARefusalIsRememberedUntilItsRecordIsCommitted(t *testing.T) {
 	in := &input{}
 	in.begin(0, time.Now())
-	in.push(kafka.Batch{Records: []kafka.Record{{Offset: 0}, {Offset: 1}, {Offset: 2}}, Position: 3}, time.Now())
+	in.push(kafka.Batch{Records: []kafka.Record{{Offset: 0}, {Offset: 1}, {Offset: 2}}, Position: 3})
 	in.refuse(1, refusal{letter: true})
 	in.refuse(1, refusal{output: fmt.Errorf("too large")})
 	in.advance()

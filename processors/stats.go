@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
 )
 
 // Stats is a snapshot of the instance. It may be called at any time from any goroutine.
@@ -61,7 +65,7 @@ func (i *Instance) placements() []*placement {
 // stalled says why an input makes no progress although it has lag, or nothing when it does not stand still.
 func (i *Instance) stalled(p *placement, in *input, now time.Time) string {
 	since := now.Sub(time.Unix(0, in.progress.Load()))
-	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter {
+	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
 		return ""
 	}
 	what := fmt.Sprintf("%s has made no progress for %s at offset %d with lag %d", in.tp, since.Round(time.Second), in.next.Load(), in.lag())
@@ -122,6 +126,35 @@ func (i *Instance) Ready() bool {
 	return true
 }
 
+// refresh asks for the ends of inputs that stand still: what is read ahead of them is bounded, so that their lag would
+// seem to have stopped growing.
+func (i *Instance) refresh(ctx context.Context) {
+	now := time.Now()
+	still := map[kafka.TopicPartition]*input{}
+	for _, p := range i.placements() {
+		for _, in := range p.task.inputs {
+			if in.lag() > 0 && p.task.is(taskRunning) && now.Sub(time.Unix(0, in.progress.Load())) > i.opts.StallAfter/2 {
+				still[in.tp] = in
+			}
+		}
+	}
+	if len(still) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.opts.StallAfter/4)
+	defer cancel()
+	tps := slices.SortedFunc(maps.Keys(still), func(a, b kafka.TopicPartition) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), int(a.Partition-b.Partition))
+	})
+	ends, err := i.opts.Wire.Ends(ctx, tps)
+	if err != nil {
+		return // the cluster's troubles are reported where it is needed
+	}
+	for tp, end := range ends {
+		still[tp].observe(end, now)
+	}
+}
+
 // watch reports stalled partitions, once for each standstill.
 func (i *Instance) watch(ctx context.Context) {
 	tick := time.NewTicker(max(i.opts.StallAfter/4, 100*time.Millisecond))
@@ -133,6 +166,7 @@ func (i *Instance) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		i.refresh(ctx)
 		now, stalled := time.Now(), 0
 		seen := map[*input]bool{}
 		for _, p := range i.placements() {

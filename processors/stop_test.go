@@ -2,6 +2,7 @@ package processors
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,78 @@ func TestAPartitionThatStandsStillIsReported(t *testing.T) {
 		if s := g.inst.Stats(); s.Lag != 2 {
 			t.Errorf("lag is %d, want 2", s.Lag)
 		}
+	})
+}
+
+// TestAPartitionThatStandsStillBesideABusyOneIsReported: what the worker does for its other partitions, and retries, are
+// no progress of this one; and its lag grows before everybody's eyes.
+//
+// Mutations tried: commit stores progress also for inputs that did not move; push observes the high watermark in the
+// place of the fetcher's goroutine.
+func TestAPartitionThatStandsStillBesideABusyOneIsReported(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.opts.StallAfter, g.opts.Workers = 10*time.Second, 1
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 100, First: 3 * time.Second, Max: 3 * time.Second})}
+		var hold chan struct{}
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			switch value {
+			case "bad":
+				return errors.New("the other side is down")
+			case "long":
+				<-hold
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(0, "a bad")
+		for n := range 30 {
+			g.send(1, fmt.Sprint("gina ", n))
+			time.Sleep(500 * time.Millisecond)
+		}
+		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], jobIn+"/0") || !strings.Contains(h[0], "lag 1") {
+			t.Errorf("health is %q", h)
+		}
+		hold = make(chan struct{})
+		g.send(1, "gina long")
+		time.Sleep(time.Second)
+		g.send(0, "a 1", "a 2", "a 3")
+		time.Sleep(time.Second)
+		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], "lag 4") {
+			t.Errorf("health is %q with 4 records waiting and the worker busy", h)
+		}
+		close(hold)
+		time.Sleep(time.Second)
+	})
+}
+
+// Mutations tried: Run waits for its workers without a bound; awaitWorkers names nobody.
+func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		hold := make(chan struct{})
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "for ever" {
+				<-hold
+				return ctx.Drop(topology.Filtered)
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(1, "gina 1")
+		time.Sleep(time.Second)
+		g.send(1, "gina for ever")
+		time.Sleep(time.Second)
+		from := time.Now()
+		g.cancel()
+		err := g.ended()
+		if took := time.Since(from); took > 5*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 behind offset 1") {
+			t.Errorf("ended with %v", err)
+		}
+		close(hold) // here the process would end
+		time.Sleep(time.Second)
+		g.sees(at(jobOut, 1), "gina 1")
 	})
 }
 

@@ -71,6 +71,7 @@ type worker struct {
 	tries      atomic.Int64 // failures, for health
 	lastError  atomic.Pointer[error]
 	processing atomic.Int64 // UnixNano since when the worker has been in one node's function, 0 outside
+	at         atomic.Pointer[input]
 }
 
 func newWorker(inst *Instance, id int) *worker {
@@ -209,6 +210,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	if !w.open {
 		w.open, w.since = true, now
 	}
+	w.at.Store(in)
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)
 	defer w.giveBack(in)
