@@ -55,7 +55,7 @@ type placement struct {
 
 // leaveWithin bounds how long an instance takes to commit and leave its group, stopWithin how long all of its stop.
 const (
-	leaveWithin = 4 * time.Second
+	leaveWithin = 3500 * time.Millisecond
 	stopWithin  = leaveWithin + 500*time.Millisecond
 )
 
