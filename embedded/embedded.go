@@ -69,6 +69,11 @@ type Broker struct {
 	ports   []int
 }
 
+// A process that was killed may be gone a moment before its lock is. So a lock is tried for 3s.
+const lockTries = 60
+
+var betweenLockTries = func() { time.Sleep(50 * time.Millisecond) }
+
 // Start starts the brokers and returns when they accept connections.
 func Start(opts Options) (*Broker, error) {
 	if opts.Addr == "" {

@@ -61,7 +61,7 @@ func (d *database) open(opts Options) error {
 	if open == nil {
 		open = func(dir string) (storage.Storage, error) { return storage.OpenFile(dir, false) }
 	}
-	disk, err := open(d.dir)
+	disk, err := awaitLock(isHeldDatabase, func() (storage.Storage, error) { return open(d.dir) })
 	if err != nil {
 		return d.lockedOr("open", err)
 	}
@@ -219,10 +219,14 @@ func (d *database) classify(op string, err error) error {
 }
 
 func (d *database) lockedOr(op string, err error) error {
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked) {
+	if isHeldDatabase(err) {
 		return &LockedError{d.dir, readPID(filepath.Join(d.dir, "LOCK"))}
 	}
 	return fmt.Errorf("%s the database in %s: %w%s", op, d.dir, err, remedy(err))
+}
+
+func isHeldDatabase(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked)
 }
 
 // writePID leaves the process id in a lock file, for the text of somebody else's LockedError. Nothing depends on it.

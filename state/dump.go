@@ -56,7 +56,7 @@ func (d *database) openReadOnly() error {
 	if _, err := os.Stat(d.dir); err != nil {
 		return fmt.Errorf("open a database: %w%s", err, remedy(err))
 	}
-	disk, err := storage.OpenFile(d.dir, true)
+	disk, err := awaitLock(isHeldDatabase, func() (storage.Storage, error) { return storage.OpenFile(d.dir, true) })
 	if err != nil {
 		return d.lockedOr("open", err)
 	}

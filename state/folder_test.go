@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -33,22 +34,7 @@ func TestHelperHolds(t *testing.T) {
 // Seen to fail with: a lock file without flock, and one without the pid.
 func TestSecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 	dir := t.TempDir()
-	other := exec.Command(os.Args[0], "-test.run=^TestHelperHolds$")
-	other.Env = append(os.Environ(), "STATE_TEST_HOLD="+dir)
-	in, err := other.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := other.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.Read(make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
+	other, in := holder(t, dir)
 	table := TableDir(dir, "topology", "store", 3)
 	_, lockErr := LockDir(dir)
 	_, openErr := Open(Options{Dir: table}, stringCodec{})
@@ -85,6 +71,63 @@ func TestSecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock.Close()
+}
+
+// holder starts a process that holds the folder and a database in it until its input is closed.
+func holder(t *testing.T, dir string) (*exec.Cmd, io.Closer) {
+	t.Helper()
+	other := exec.Command(os.Args[0], "-test.run=^TestHelperHolds$")
+	other.Env = append(os.Environ(), "STATE_TEST_HOLD="+dir)
+	in, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	return other, in
+}
+
+// The lock of a process that was killed may outlive it by a moment: whoever meets it waits.
+//
+// Mutation: one try only.
+func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
+	pause := betweenLockTries
+	defer func() { betweenLockTries = pause }()
+	for what, take := range map[string]func(dir, table string) (io.Closer, error){
+		"lock": func(dir, _ string) (io.Closer, error) { return LockDir(dir) },
+		"open": func(_, table string) (io.Closer, error) { return Open(Options{Dir: table}, stringCodec{}) },
+		"dump": func(_, table string) (io.Closer, error) {
+			_, err := Dump(table, nil)
+			return io.NopCloser(nil), err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			other, in := holder(t, dir)
+			defer in.Close()
+			waits := 0
+			betweenLockTries = func() {
+				if waits++; waits == 2 {
+					other.Process.Kill()
+					other.Wait()
+				}
+				pause()
+			}
+			held, err := take(dir, TableDir(dir, "topology", "store", 3))
+			if err != nil || waits < 2 {
+				t.Fatalf("after %d waits: %v", waits, err)
+			}
+			held.Close()
+		})
+	}
 }
 
 func TestFoldersThatCannotBeUsed(t *testing.T) {

@@ -21,6 +21,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	betweenLockTries = func() { time.Sleep(time.Millisecond) }
 	// LevelDB's pool lingers up to a second after Close, by itself.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
