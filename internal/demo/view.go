@@ -103,13 +103,15 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, fd int) *screen {
-	return &screen{out: out, size: func() (int, int) {
-		width, height, err := term.GetSize(fd)
-		if err != nil {
-			return 80, 24
-		}
-		return width, height
-	}}
+	return &screen{out: out, size: func() (int, int) { return usable(term.GetSize(fd)) }}
+}
+
+// usable is the size of a terminal, or the usual one where nobody has set it: a pseudo terminal begins with 0 by 0.
+func usable(width, height int, err error) (int, int) {
+	if err != nil || width <= 0 || height <= 0 {
+		return 80, 24
+	}
+	return width, height
 }
 
 // draw puts a frame in the place of the last one, in one write, so that it does not flicker.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -137,6 +138,25 @@ func TestAFrameTakesThePlaceOfTheLastOne(t *testing.T) {
 	height = 3 // and lower
 	s.draw([]string{"1", "2", "3", "4"})
 	expect("1", "2")
+}
+
+// Mutations seen to fail this test: a size of 0 is taken as it is, in width or in height.
+func TestATerminalThatTellsNoSizeHasTheUsualOne(t *testing.T) {
+	for _, c := range []struct {
+		width, height int
+		err           error
+		want          [2]int
+	}{
+		{120, 50, nil, [2]int{120, 50}},
+		{0, 0, nil, [2]int{80, 24}},
+		{0, 50, nil, [2]int{80, 24}},
+		{120, 0, nil, [2]int{80, 24}},
+		{0, 0, errors.New("no terminal"), [2]int{80, 24}},
+	} {
+		if w, h := usable(c.width, c.height, c.err); [2]int{w, h} != c.want {
+			t.Errorf("%d by %d, %v: %d by %d", c.width, c.height, c.err, w, h)
+		}
+	}
 }
 
 func TestRateIsThatOfTheLastSeconds(t *testing.T) {
