@@ -81,7 +81,7 @@ type GroupTuning struct {
 	// SessionTimeout is how long a member may be silent before the group goes on without it (session.timeout.ms). The
 	// cluster bounds it (group.min.session.timeout.ms, 6s). Default 10s; Kafka's is 45s.
 	SessionTimeout time.Duration
-	// HeartbeatInterval must be under a third of it or so (heartbeat.interval.ms). A member hears of a
+	// HeartbeatInterval must be under it, and is best at most a third of it (heartbeat.interval.ms). A member hears of a
 	// rebalance by its heartbeat, so this is also how long others wait for it. Default 1s; Kafka's is 3s.
 	HeartbeatInterval time.Duration
 	// RebalanceTimeout is how long a rebalance waits for a member to hand over what it must give up

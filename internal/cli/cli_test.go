@@ -175,6 +175,7 @@ func TestEverySettingReachesTheEngine(t *testing.T) {
 	values := map[string]string{
 		"brokers": "other:9092", "guarantee": "at_least_once", "partitioner": "fnv1a", "auto.offset.reset": "none",
 		"compression.type": "zstd", "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
+		"max.request.size": "2MiB",
 	}
 	plain := resolved(t, "WEIR_BROKERS=localhost:9092", "WEIR_CREATE_TOPICS=true")
 	for _, s := range settings.Table() {
@@ -251,6 +252,30 @@ func TestAMistakeAmongSettingsNamesTheOneThatWasGiven(t *testing.T) {
 	_, err = kafkaConfig(v)
 	if err == nil || !strings.HasPrefix(err.Error(), "WEIR_SESSION_TIMEOUT_MS: heartbeat.interval.ms") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Mutations seen to fail this test: the interval compared with the whole timeout; <= in the place of <; the guarantee not
+// looked at.
+func TestACommitIntervalLeavesItsTransactionTime(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		want string // how the error begins
+	}{
+		{nil, ""},
+		{[]string{"WEIR_COMMIT_INTERVAL=7999ms"}, ""},
+		{[]string{"WEIR_COMMIT_INTERVAL=8s"}, "WEIR_COMMIT_INTERVAL: commit-interval: 8s is not under 4/5 of transaction.timeout.ms, 10s"},
+		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_GUARANTEE=at_least_once"}, ""},
+		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_TRANSACTION_TIMEOUT_MS=20000"}, ""},
+	} {
+		v, err := settings.Resolve(settings.Sources{Env: c.env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = commitsInTime(v)
+		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%v: %v", c.env, err)
+		}
 	}
 }
 

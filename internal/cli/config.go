@@ -62,6 +62,17 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 	return c, located(c.Check(), v)
 }
 
+// commitsInTime refuses a commit interval that leaves a transaction no time to be written and ended before the cluster
+// aborts it. The sink gives a write up at the same 4/5.
+func commitsInTime(v *settings.Values) error {
+	interval, timeout := settings.CommitInterval.Of(v), settings.TransactionTimeout.Of(v)
+	if processors.Guarantee(settings.Guarantee.Of(v)) != processors.ExactlyOnce || interval < timeout/5*4 {
+		return nil
+	}
+	return located(fmt.Errorf("%s: %v is not under 4/5 of %s, %v: a transaction would be aborted before its commit",
+		settings.CommitInterval.Name, interval, settings.TransactionTimeout.Name, timeout), v)
+}
+
 // located puts in front of each mistake the place where somebody gave the first setting that it names.
 func located(err error, v *settings.Values) error {
 	if err == nil {

@@ -74,7 +74,7 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	}
 	conf, err1 := kafkaConfig(v)
 	opts, err2 := options(v)
-	if err := errors.Join(err1, err2); err != nil {
+	if err := errors.Join(err1, err2, commitsInTime(v)); err != nil {
 		return withCode(exitUsage, err)
 	}
 	client, err := kafka.Dial(ctx, conf, log)

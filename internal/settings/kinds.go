@@ -60,6 +60,20 @@ func intKind(lowest, highest int) kind {
 	}
 }
 
+// replicasKind is a count of replicas, or -1 for what the broker has as its default. Kafka refuses 0.
+func replicasKind() kind {
+	k := intKind(-1, math.MaxInt16)
+	parse := k.parse
+	k.parse = func(s string) (any, error) {
+		n, err := parse(s)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("give a whole number from 1 to %d, or -1 for the broker's default", math.MaxInt16)
+		}
+		return n, nil
+	}
+	return k
+}
+
 func choiceKind(choices ...string) kind {
 	return kind{
 		name:    strings.Join(choices, ", "),

@@ -78,7 +78,7 @@ var (
 	SessionTimeout = kafkaMillis(groupConsumer, "session.timeout.ms", "10000",
 		"how long a member may be silent before the group goes on without it")
 	HeartbeatInterval = kafkaMillis(groupConsumer, "heartbeat.interval.ms", "1000",
-		"how often a member tells that it lives; at most a third of session.timeout.ms")
+		"how often a member tells that it lives; must be under session.timeout.ms, and is best at most a third of it")
 	MaxPollInterval = kafkaMillis(groupConsumer, "max.poll.interval.ms", "60000",
 		"how long a rebalance waits for a member to hand over what it must give up")
 	AutoOffsetReset = defineKafka[string](groupConsumer, "auto.offset.reset", choiceKind("earliest", "latest", "none"), "earliest",
@@ -97,7 +97,7 @@ var (
 var (
 	BatchSize = kafkaSize(groupProducer, "batch.size", "512KiB",
 		"size before compression at which a partition's batch is sent without waiting for the commit")
-	MaxRequestSize = kafkaSize(groupProducer, "max.request.size", "1MiB",
+	MaxRequestSize = defineKafka[int64](groupProducer, "max.request.size", sizeKind(1<<10, maxRequest), "1MiB",
 		"bound of a record batch before compression, and so of a record")
 	BufferMemory = kafkaSize(groupProducer, "buffer.memory", "32MiB",
 		"bytes of one worker that may wait for acknowledgement")
@@ -107,6 +107,6 @@ var (
 		"produce requests that may be unanswered on one connection")
 	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", "120000",
 		"bound of the time from a batch's first try to its acknowledgement")
-	TransactionTimeout = kafkaMillis(groupProducer, "transaction.timeout.ms", "10000",
+	TransactionTimeout = defineKafka[time.Duration](groupProducer, "transaction.timeout.ms", durationKind("transaction.timeout.ms", time.Second), "10000",
 		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance")
 )
