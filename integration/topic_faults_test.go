@@ -143,8 +143,8 @@ func TestADeletedChangelogIsNoticed(t *testing.T) {
 			r.refill(r.names.Changelog, changelog)
 		}
 		i.launch(t)
-		if !i.ended(30*time.Second) || i.code == 0 || !strings.Contains(i.life(), "made again") {
-			t.Fatalf("the new changelog, %s, must be refused; exit code %d:\n%s", content, i.code, i.tail(10))
+		if !i.ended(30*time.Second) || i.code != exitRefused || !strings.Contains(i.life(), "made again") {
+			t.Fatalf("the new changelog, %s, must be refused; exit code %d, wanted %d:\n%s", content, i.code, exitRefused, i.tail(10))
 		}
 	}
 	if now := r.committed(); !maps.Equal(asMap(now), asMap(committed)) {

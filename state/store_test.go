@@ -253,11 +253,12 @@ func TestCommitsWaitForASlowDisk(t *testing.T) {
 	})
 }
 
-// Seen to fail with: an Open that ignores the id, and one that stamps the new id.
+// Seen to fail with: an Open that ignores the id, and one that stamps the new id; an error that names the folder of one
+// partition as what to delete.
 func TestDatabaseOfAnotherTopicIsRefused(t *testing.T) {
 	d := newDisk()
 	open := func(id string) (*Store[string], error) {
-		return Open(Options{Dir: "db", TopicID: id, storage: d.open}, stringCodec{})
+		return Open(Options{Dir: "store/0", TopicID: id, storage: d.open}, stringCodec{})
 	}
 	for _, c := range []struct {
 		id, refused string
@@ -265,7 +266,8 @@ func TestDatabaseOfAnotherTopicIsRefused(t *testing.T) {
 		s, err := open(c.id)
 		var changed *TopicChangedError
 		if errors.As(err, &changed) {
-			if changed.Have != c.refused || changed.Want != c.id || changed.Dir != "db" {
+			if changed.Have != c.refused || changed.Want != c.id || changed.Dir != "store/0" ||
+				!strings.Contains(err.Error(), "delete store on every instance") {
 				t.Fatalf("%q: %v", c.id, err)
 			}
 			continue

@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
+	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -117,9 +118,10 @@ func NewMetrics() *prometheus.Registry {
 // classified gives an error of an instance its exit code.
 func classified(err error) error {
 	var refused *processors.RefusedTopologyError
+	var changed *state.TopicChangedError
 	var fatal *processors.FatalError
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &changed):
 		return withCode(exitRefused, err)
 	case errors.As(err, &fatal):
 		return withCode(exitFatal, err)
