@@ -181,6 +181,27 @@ func TestTornManifestIsNoDamage(t *testing.T) {
 	}
 }
 
+// An instance has many databases: what the log says of one names it. Mutation: newFiles gets the log as it is.
+func TestTornEndsAreLoggedWithTheirFolder(t *testing.T) {
+	for pattern, says := range map[string]string{"MANIFEST-*": "the manifest of a database", "*.log": "the journal of a database"} {
+		dir := filled(t)
+		files := filesLike(t, dir, pattern)
+		f, err := os.OpenFile(files[len(files)-1], os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("\x01\x02\x03\x04\x2c\x01\x01torn"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		core, logs := observer.New(zap.InfoLevel)
+		mustOpen(t, Options{Dir: dir, TopicID: "topic", Log: zap.New(core)})
+		if found := logs.FilterMessageSnippet(says).FilterField(zap.String("dir", dir)); found.Len() != 1 {
+			t.Errorf("%s: logged %v", pattern, logs.All())
+		}
+	}
+}
+
 // Damage that shows only later is told apart, so that the engine can set the database aside while it runs. Seen to fail
 // with: a fail that remembers nothing.
 func TestDamageFoundLaterEndsTheTable(t *testing.T) {

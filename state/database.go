@@ -65,7 +65,7 @@ func (d *database) open(opts Options) error {
 	if err != nil {
 		return d.lockedOr("open", err)
 	}
-	d.files = newFiles(disk, opts.Log)
+	d.files = newFiles(disk, opts.Log.With(zap.String("dir", d.dir)))
 	if opts.storage == nil {
 		d.lock = filepath.Join(d.dir, "LOCK")
 		writePID(d.lock)
