@@ -105,8 +105,8 @@ func ours(key string) bool {
 	return false
 }
 
-// again adds what is left of earlier failures: their number, and where the record stood at the first. What is damaged of
-// it is left out.
+// again adds what is left of earlier failures: their number, and where the record stood at the first. What is not there,
+// or damaged, is left out.
 func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	if earlier == nil {
 		return out
@@ -115,14 +115,18 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	failures := min(max(1, r.number(HeaderFailures, 32)), math.MaxInt32-1) + 1
 	out = append(out, kafka.Header{Key: HeaderFailures, Value: strconv.AppendInt(nil, failures, 10)})
 	r.err = nil
-	first, ok := r.first()
-	if !ok || r.err != nil {
+	topic, partition, offset := r.origin()
+	if r.position(topic, partition, offset); r.err != nil || len(earlier[topic]) == 0 {
 		return out
 	}
-	return append(out,
-		kafka.Header{Key: HeaderFirstTopic, Value: []byte(first.Topic)},
-		kafka.Header{Key: HeaderFirstPartition, Value: strconv.AppendInt(nil, int64(first.Partition), 10)},
-		kafka.Header{Key: HeaderFirstOffset, Value: strconv.AppendInt(nil, first.Offset, 10)})
+	for _, h := range [...]struct{ to, from string }{
+		{HeaderFirstTopic, topic}, {HeaderFirstPartition, partition}, {HeaderFirstOffset, offset},
+	} {
+		if value, ok := earlier[h.from]; ok {
+			out = append(out, kafka.Header{Key: h.to, Value: value})
+		}
+	}
+	return out
 }
 
 // typeName is the Go type of what failed: the first error of the chain with an exported type, because the others only

@@ -140,6 +140,32 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 	}
 }
 
+// TestAnOriginThatIsNotThereIsNotInvented has headers of a program that names the topic, and not always the place in it.
+// Mutation: all three headers of the origin are written, with 0 for what is missing.
+func TestAnOriginThatIsNotThereIsNotInvented(t *testing.T) {
+	for _, c := range []struct{ given, want []kafka.Header }{
+		{[]kafka.Header{header(HeaderTopic, "a")}, []kafka.Header{header(HeaderFirstTopic, "a")}},
+		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderOffset, "7")},
+			[]kafka.Header{header(HeaderFirstTopic, "a"), header(HeaderFirstOffset, "7")}},
+		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderPartition, "0")},
+			[]kafka.Header{header(HeaderFirstTopic, "a"), header(HeaderFirstPartition, "0")}},
+		{[]kafka.Header{header(HeaderPartition, "3"), header(HeaderOffset, "7")}, nil},
+		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderPartition, "x")}, nil},
+	} {
+		want := show(append([]kafka.Header{header(HeaderFailures, "2")}, c.want...))
+		first := Minimal(c.given, "b", 1, 2)
+		if got := show(first[3:]); got != want {
+			t.Errorf("%s becomes:\n%swant:\n%s", show(c.given), got, want)
+		}
+		if len(c.want) > 0 { // and stays so
+			third := Minimal(first, "c", 1, 2)
+			if got := show(third[4:]); got != show(c.want) {
+				t.Errorf("%s the third time:\n%swant:\n%s", show(c.given), got, show(c.want))
+			}
+		}
+	}
+}
+
 type typeless struct{}
 
 func (*typeless) Error() string { panic("no text") }

@@ -50,7 +50,7 @@ func Read(headers []kafka.Header) (Letter, error) {
 		Attempts:  int(r.number(HeaderAttempts, 32)),
 		Failures:  max(1, int(r.number(HeaderFailures, 32))),
 	}
-	l.First, _ = r.first()
+	l.First = r.position(r.origin())
 	return l, r.err
 }
 
@@ -60,13 +60,13 @@ type reader struct {
 	err      error
 }
 
-// first is where the record stood when it failed first: in its own headers from the second failure on.
-func (r *reader) first() (Position, bool) {
+// origin names the headers that say where the record stood when it failed first: headers of its own from the second
+// failure on.
+func (r *reader) origin() (topic, partition, offset string) {
 	if _, ok := r.envelope[HeaderFirstTopic]; ok {
-		return r.position(HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset), true
+		return HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset
 	}
-	_, ok := r.envelope[HeaderTopic]
-	return r.position(HeaderTopic, HeaderPartition, HeaderOffset), ok
+	return HeaderTopic, HeaderPartition, HeaderOffset
 }
 
 func (r *reader) position(topic, partition, offset string) Position {
