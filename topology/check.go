@@ -67,7 +67,19 @@ type checker struct {
 }
 
 func (c *checker) mistake(nodes []string, do, what string, args ...any) {
-	c.add(Mistake{Node: strings.Join(nodes, ", "), What: fmt.Sprintf(what, args...), Do: do})
+	var names []string
+	for _, n := range nodes {
+		names = append(names, shown(n))
+	}
+	c.add(Mistake{Node: strings.Join(names, ", "), What: fmt.Sprintf(what, args...), Do: do})
+}
+
+// shown is a node's name in a mistake. One that is empty is a mistake of its own, and still has to be told from none.
+func shown(node string) string {
+	if node == "" {
+		return `""`
+	}
+	return node
 }
 
 // add adds a mistake that is not there yet: some are found once for each thing that leads to them.

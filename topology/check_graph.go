@@ -169,9 +169,9 @@ func (c *checker) loops() {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
-			fmt.Fprintf(&path, "%s -(%s)-> ", name, OutputName(s.via))
+			fmt.Fprintf(&path, "%s -(%s)-> ", shown(name), OutputName(s.via))
 		}
-		path.WriteString(c.Topology.nodes[cycle[0].node].name)
+		path.WriteString(shown(c.Topology.nodes[cycle[0].node].name))
 		c.mistake(names, "break it: a record must not come back to a node that it has passed", "a cycle, %s", path.String())
 	}
 }

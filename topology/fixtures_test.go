@@ -90,6 +90,14 @@ var bad = map[string]func() *topology.Topology{
 				topology.Uses(count("st ore"), count(".")),
 				topology.DeadLetter("dead letters")))
 	},
+	"nodes without a name": func() *topology.Topology {
+		back, store := topology.Edge[string]("back"), count("st ore")
+		return topology.Define("t",
+			topology.Node("", topology.On(text("a.b.v1"), pass[string]), topology.On(text("a.b.v1"), pass[string]),
+				topology.On(nil, pass[string]), topology.On(back, pass[string]), topology.Emits(back)),
+			topology.Node("", topology.Uses(store)),
+			topology.Node("x", topology.On(text("a.c.v1"), pass[string]), topology.Uses(store)))
+	},
 	"duplicates": func() *topology.Topology {
 		return topology.Define("t",
 			topology.Node("a", topology.On(text("a.b.v1"), pass[string]), topology.Uses(count("s"), topology.Store("n", codecs.String())),

@@ -22,7 +22,7 @@ type node struct {
 }
 
 func (n *node) mistake(what, do string) {
-	n.mistakes = append(n.mistakes, Mistake{Node: n.name, What: what, Do: do})
+	n.mistakes = append(n.mistakes, Mistake{Node: shown(n.name), What: what, Do: do})
 }
 
 // Node declares a step of a topology: what it reads and does (On), and what it uses and emits to.
