@@ -74,9 +74,9 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 		return err
 	}
 	name := absent.GetSpecifiedName()
+	const noFlag = "not taken from the command line, where other users see it: set %s, or %s in the config file"
 	if s, ok := Lookup(name); ok && s.Secret {
-		return fmt.Errorf("--%s: a secret is not taken from the command line, where other users see it: set %s, or %s in the config file",
-			name, s.Env(), s.Name)
+		return fmt.Errorf("--%s: a secret is "+noFlag, name, s.Env(), s.Name)
 	}
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -84,8 +84,19 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 			known = append(known, f.Name)
 		}
 	})
+	if flags.Lookup(Config.Name) != nil { // the command takes all settings
+		for _, s := range Table() {
+			if s.Secret {
+				known = append(known, s.Name)
+			}
+		}
+	}
 	slices.Sort(known)
-	if near := nearest(name, known); near != "" {
+	near := nearest(name, known)
+	if s, ok := Lookup(near); ok && s.Secret {
+		return fmt.Errorf("unknown flag --%s: did you mean %s? A secret is "+noFlag, name, s.Name, s.Env(), s.Name)
+	}
+	if near != "" {
 		return fmt.Errorf("unknown flag --%s: did you mean --%s?", name, near)
 	}
 	return fmt.Errorf("unknown flag --%s: --help lists all flags", name)

@@ -119,7 +119,7 @@ func TestAValueIsTheSameFromEverySource(t *testing.T) {
 
 // TestEveryMistakeNamesItsPlaceAndTheWayOut runs testdata/mistakes.txt: a case is lines "flag ARG", "env VAR" and
 // "file TEXT", then ----, then the error.
-// Mutation seen to fail this test: the column of the value given for unknown keys.
+// Mutations seen to fail this test: the column of the value given for unknown keys; secrets left out of what may be meant.
 func TestEveryMistakeNamesItsPlaceAndTheWayOut(t *testing.T) {
 	path := filepath.Join("testdata", "mistakes.txt")
 	data, err := os.ReadFile(path)
