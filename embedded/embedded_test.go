@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -217,6 +218,25 @@ func TestDataFolderIsLockedAgainstASecondBroker(t *testing.T) {
 	}
 	if start(t, Options{DataDir: dir}); waits < 2 {
 		t.Errorf("%d waits", waits)
+	}
+}
+
+// What only tells of a busy machine is no warning to a user of the demo; what tells of lost data is.
+//
+// Mutations: kfake's level taken as it is; every warning taken for one of those.
+func TestABusyMachineIsNoWarning(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	l := logger{zap.New(core)}
+	l.Logf(kfake.LogLevelWarn, "txn: EndTxn slow pid=%d epoch=%d elapsed=%dms batches=%d groups=%d", 1, 0, 6, 2, 1)
+	l.Logf(kfake.LogLevelWarn, "persist %s: %v", "pids.log", "no space left on device")
+	l.Logf(kfake.LogLevelError, "fatal")
+	l.Logf(kfake.LogLevelInfo, "up")
+	var levels []string
+	for _, e := range logs.All() {
+		levels = append(levels, e.Level.String())
+	}
+	if got := strings.Join(levels, " "); got != "debug warn error debug" {
+		t.Errorf("logged at %s", got)
 	}
 }
 
