@@ -256,7 +256,7 @@ func TestAMistakeAmongSettingsNamesTheOneThatWasGiven(t *testing.T) {
 	}
 }
 
-// Mutations seen to fail this test: the interval compared with the whole timeout; <= in the place of <; the guarantee not
+// Mutations seen to fail this test: the timeout does not follow the interval; the interval compared with the whole timeout; <= in the place of <; the guarantee not
 // looked at.
 func TestACommitIntervalLeavesItsTransactionTime(t *testing.T) {
 	for _, c := range []struct {
@@ -264,9 +264,10 @@ func TestACommitIntervalLeavesItsTransactionTime(t *testing.T) {
 		want string // how the error begins
 	}{
 		{nil, ""},
-		{[]string{"WEIR_COMMIT_INTERVAL=7999ms"}, ""},
-		{[]string{"WEIR_COMMIT_INTERVAL=8s"}, "WEIR_COMMIT_INTERVAL: commit-interval: 8s is not under 4/5 of transaction.timeout.ms, 10s"},
-		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_GUARANTEE=at_least_once"}, ""},
+		{[]string{"WEIR_COMMIT_INTERVAL=40s"}, ""}, // the timeout follows
+		{[]string{"WEIR_COMMIT_INTERVAL=7999ms", "WEIR_TRANSACTION_TIMEOUT_MS=10000"}, ""},
+		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_TRANSACTION_TIMEOUT_MS=10000"}, "WEIR_COMMIT_INTERVAL: commit-interval: 8s is not under 4/5 of transaction.timeout.ms, 10s"},
+		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_TRANSACTION_TIMEOUT_MS=10000", "WEIR_GUARANTEE=at_least_once"}, ""},
 		{[]string{"WEIR_COMMIT_INTERVAL=8s", "WEIR_TRANSACTION_TIMEOUT_MS=20000"}, ""},
 	} {
 		v, err := settings.Resolve(settings.Sources{Env: c.env})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
@@ -41,7 +42,7 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 			Compression:        settings.CompressionType.Of(v),
 			MaxInFlight:        settings.MaxInFlight.Of(v),
 			DeliveryTimeout:    settings.DeliveryTimeout.Of(v),
-			TransactionTimeout: settings.TransactionTimeout.Of(v),
+			TransactionTimeout: transactionTimeout(v),
 		},
 		Fetch: kafka.FetchTuning{
 			MinBytes:          int(settings.FetchMinBytes.Of(v)),
@@ -62,10 +63,19 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 	return c, located(c.Check(), v)
 }
 
+// transactionTimeout is twice the commit interval where that is more than the default, unless somebody has set it.
+func transactionTimeout(v *settings.Values) time.Duration {
+	timeout := settings.TransactionTimeout.Of(v)
+	if v.Place(settings.TransactionTimeout.Name) == "" {
+		timeout = max(timeout, 2*settings.CommitInterval.Of(v))
+	}
+	return timeout
+}
+
 // commitsInTime refuses a commit interval that leaves a transaction no time to be written and ended before the cluster
 // aborts it. The sink gives a write up at the same 4/5.
 func commitsInTime(v *settings.Values) error {
-	interval, timeout := settings.CommitInterval.Of(v), settings.TransactionTimeout.Of(v)
+	interval, timeout := settings.CommitInterval.Of(v), transactionTimeout(v)
 	if processors.Guarantee(settings.Guarantee.Of(v)) != processors.ExactlyOnce || interval < timeout/5*4 {
 		return nil
 	}

@@ -108,5 +108,6 @@ var (
 	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", "120000",
 		"bound of the time from a batch's first try to its acknowledgement")
 	TransactionTimeout = defineKafka[time.Duration](groupProducer, "transaction.timeout.ms", durationKind("transaction.timeout.ms", time.Second), "10000",
-		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance")
+		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance; "+
+			"where it is not set, at least twice the commit interval")
 )
