@@ -30,7 +30,7 @@ func TestSettingsThatCannotWorkAreAllNamedAtOnce(t *testing.T) {
 		RetryBackoffMax: time.Second,
 		MetadataMaxAge:  -1,
 		Sink: SinkTuning{
-			Compression: "zip", MaxInFlight: 6, BufferMemory: 10, MaxRequestSize: 1 << 30, DeliveryTimeout: time.Millisecond,
+			Compression: "zip", MaxInFlight: 6, BufferMemory: -1, MaxRequestSize: 1 << 30, DeliveryTimeout: time.Millisecond,
 			TransactionTimeout: time.Microsecond,
 		},
 		Fetch: FetchTuning{MaxWait: time.Hour, MinBytes: -1},
@@ -46,7 +46,7 @@ func TestSettingsThatCannotWorkAreAllNamedAtOnce(t *testing.T) {
 		"metadata.max.age.ms: -1ns is under a millisecond",
 		`compression.type: "zip" is none of none, gzip, snappy, lz4, zstd`,
 		"max.in.flight.requests.per.connection: 6 is not within 1 and 5",
-		"buffer.memory: 10 is under max.request.size",
+		"buffer.memory: -1 is not within",
 		"max.request.size: 1073741824 is not within 1 and 104857600",
 		"delivery.timeout.ms: 1ms is under request.timeout.ms, 1s",
 		"transaction.timeout.ms: 1µs is under a millisecond",

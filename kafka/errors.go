@@ -52,6 +52,9 @@ type RefusedError struct {
 	TopicPartition
 	Origin int64 // of the refused record
 	Err    error
+	// Limits are the settings that the record is over, as far as they are known: max.request.size and buffer.memory of
+	// this client, max.message.bytes and segment.bytes of the topic. Empty when it was not refused for its size.
+	Limits []string
 }
 
 func (e *RefusedError) Error() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,12 +61,17 @@ type Sink struct {
 
 // limits are the sink's settings in the form in which they are used.
 type limits struct {
-	batch, request, memory, inFlight int
-	delivery                         time.Duration // from a batch's last record to its acknowledgement
-	bound                            string        // the setting that delivery comes from
-	retry                            backoff
-	grace                            time.Duration // for topics that are said not to exist
+	batch, record, request, memory, inFlight int // request: of several batches
+
+	delivery time.Duration // from a batch's last record to its acknowledgement
+	bound    string        // the setting that delivery comes from
+	retry    backoff
+	grace    time.Duration // for topics that are said not to exist
 }
+
+// fullRequest is the size to which a request is filled with batches: a larger one costs memory on both sides and is not
+// faster.
+const fullRequest = 1 << 20
 
 // NewSink makes a sink. With a transactional id it takes the id over: it fences the former holder and ends the
 // transaction that it left open, before it returns.
@@ -87,7 +93,8 @@ func (c *Client) NewSink(ctx context.Context, transactionalID string) (*Sink, er
 		},
 		limits: limits{
 			batch:    min(tune.BatchSize, tune.MaxRequestSize),
-			request:  tune.MaxRequestSize,
+			record:   tune.MaxRequestSize,
+			request:  min(tune.MaxRequestSize, fullRequest),
 			memory:   tune.BufferMemory,
 			inFlight: tune.MaxInFlight,
 			delivery: tune.DeliveryTimeout,
@@ -152,7 +159,7 @@ func (s *Sink) Append(r *Outgoing) error {
 		return s.err
 	}
 	if r.Timestamp < -1 || r.Timestamp > maxTimestamp {
-		return &RefusedError{r.TopicPartition, r.Origin, fmt.Errorf("timestamp %d is not in milliseconds between the years 1970 and 2262", r.Timestamp)}
+		return &RefusedError{TopicPartition: r.TopicPartition, Origin: r.Origin, Err: fmt.Errorf("timestamp %d is not in milliseconds between the years 1970 and 2262", r.Timestamp)}
 	}
 	p := s.recent[slot(r)]
 	if p == nil || p.TopicPartition != r.TopicPartition {
@@ -161,8 +168,8 @@ func (s *Sink) Append(r *Outgoing) error {
 			return err
 		}
 	}
-	if s.buffered >= s.limits.memory {
-		if err := s.room(); err != nil {
+	if s.buffered+len(r.Value) >= s.limits.memory {
+		if err := s.room(p, r); err != nil {
 			return err
 		}
 	}
@@ -195,12 +202,27 @@ func (s *Sink) Append(r *Outgoing) error {
 // slot spreads partitions over Sink.recent.
 func slot(r *Outgoing) int { return (int(r.Partition)*2 + len(r.Topic)) & 15 }
 
-// refuseTooLarge says whether a record can be sent at all.
+// refuseTooLarge says whether a record can be sent at all, and names every limit that it is over.
 func (s *Sink) refuseTooLarge(p *outPartition, r *Outgoing) error {
-	if size := aloneSize(r); size > p.topic.record {
-		return &RefusedError{r.TopicPartition, r.Origin, fmt.Errorf("a batch with it has %d bytes, %s allows %d", size, p.topic.bound, p.topic.record)}
+	size := aloneSize(r)
+	if size <= p.topic.record {
+		return nil
 	}
-	return nil
+	var over, allow []string
+	for _, limit := range []struct {
+		name string
+		size int
+	}{
+		{"max.request.size", s.limits.record},
+		{"buffer.memory", s.limits.memory},
+		{"max.message.bytes", p.topic.message},
+	} {
+		if size > limit.size {
+			over = append(over, limit.name)
+			allow = append(allow, fmt.Sprintf("%s allows %d", limit.name, limit.size))
+		}
+	}
+	return &RefusedError{r.TopicPartition, r.Origin, fmt.Errorf("a batch with it has %d bytes, %s", size, strings.Join(allow, " and ")), over}
 }
 
 func (s *Sink) newBatch(p *outPartition, timestamp int64) *outBatch {
@@ -244,10 +266,14 @@ func (s *Sink) sealAll() {
 	}
 }
 
-// room waits until buffer.memory allows another record.
-func (s *Sink) room() error {
+// room waits until buffer.memory allows the record. One that it never allows is refused: it would be waited for without
+// end.
+func (s *Sink) room(p *outPartition, r *Outgoing) error {
+	if err := s.refuseTooLarge(p, r); err != nil {
+		return err
+	}
 	s.sealAll()
-	return s.wait(s.ctx, "wait for room in buffer.memory", func() bool { return s.buffered < s.limits.memory })
+	return s.wait(s.ctx, "wait for room in buffer.memory", func() bool { return s.buffered+len(r.Value) < s.limits.memory })
 }
 
 // Flush sends what is left and returns when everything is acknowledged.

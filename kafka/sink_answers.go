@@ -19,6 +19,17 @@ const (
 	hopeless
 )
 
+// limitOf is the setting that a batch is over for which the broker answers so.
+func limitOf(code sarama.KError) []string {
+	switch code {
+	case sarama.ErrMessageSizeTooLarge:
+		return []string{"max.message.bytes"}
+	case sarama.ErrMessageSetSizeTooLarge:
+		return []string{"segment.bytes"}
+	}
+	return nil
+}
+
 // judge says what an answer to a produce request means. The codes are those of the versions up to 10 of the request.
 func judge(code sarama.KError) verdict {
 	switch code {

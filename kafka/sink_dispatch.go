@@ -250,7 +250,7 @@ func (s *Sink) judged(b *outBatch, block *sarama.ProduceResponseBlock) {
 		s.refusal(b, block)
 		return
 	case refusedAll:
-		s.fail(&RefusedError{p.TopicPartition, b.origins[0], withReason(block)})
+		s.fail(&RefusedError{TopicPartition: p.TopicPartition, Origin: b.origins[0], Err: withReason(block)})
 	case broken:
 		s.fail(&Error{Abortable, op, withReason(block)})
 	case fenced:
@@ -285,7 +285,7 @@ func (s *Sink) refusal(b *outBatch, block *sarama.ProduceResponseBlock) {
 		at = 0
 	}
 	if at >= 0 {
-		s.fail(&RefusedError{p.TopicPartition, b.origins[at], reason})
+		s.fail(&RefusedError{p.TopicPartition, b.origins[at], reason, limitOf(block.Err)})
 		s.again(b, block.Err, false)
 		return
 	}
@@ -358,7 +358,7 @@ func (s *Sink) refuseAll(p *outPartition, err error) {
 	} else if p.open != nil {
 		origin = p.open.origins[0]
 	}
-	s.fail(&RefusedError{p.TopicPartition, origin, err})
+	s.fail(&RefusedError{TopicPartition: p.TopicPartition, Origin: origin, Err: err})
 }
 
 // dropAll cuts every connection. Calls under way fail; later ones connect again.

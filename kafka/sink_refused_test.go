@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,22 +14,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Mutation: refuseTooLarge ignores max.message.bytes, or max.request.size.
+// Mutations: refuseTooLarge ignores max.message.bytes, or max.request.size, or buffer.memory; room waits for a record that
+// never fits; refuseTooLarge names only the first limit.
 func TestARecordOverALimitIsRefusedAloneByAppend(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		limit   string
-		request int
-		size    int
+		limits          string
+		message         string
+		request, memory int
+		size            int
 	}{
-		{"max.message.bytes", "1000", 0, 950},
-		{"max.request.size", "1048588", 2000, 1950},
+		{"max.message.bytes", "1000", 0, 0, 950},
+		{"max.request.size", "1048588", 2000, 0, 1950},
+		{"buffer.memory", "1048588", 0, 2000, 2000},
+		{"max.request.size, max.message.bytes", "1000", 1000, 0, 950},
+		{"max.request.size, buffer.memory, max.message.bytes", "1000", 1000, 1000, 950},
+		{"max.request.size, max.message.bytes", "16777216", 0, 0, 16 << 20}, // by default
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.limits, func(t *testing.T) {
 			cfg := fastConfig()
-			cfg.Sink.MaxRequestSize = c.request
+			cfg.Sink.MaxRequestSize, cfg.Sink.BufferMemory = c.request, c.memory
 			test := newSinkTest(t, cfg)
-			test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": c.limit}))
+			test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": c.message}))
 			s := test.sink("tx")
 			test.append(s, "out", 0, "before")
 			big := text("out", 0, string(make([]byte, c.size)))
@@ -37,11 +43,77 @@ func TestARecordOverALimitIsRefusedAloneByAppend(t *testing.T) {
 			if err := s.Append(big); !errors.As(err, &refused) || refused.Origin != 42 || refused.TopicPartition != big.TopicPartition {
 				t.Fatalf("got %v, want a refusal of 42", err)
 			}
+			if got := strings.Join(refused.Limits, ", "); got != c.limits {
+				t.Errorf("over %s, want %s", got, c.limits)
+			}
+			for _, limit := range refused.Limits {
+				if !strings.Contains(refused.Error(), limit+" allows ") {
+					t.Errorf("%q does not name %s", refused, limit)
+				}
+			}
 			fits := string(make([]byte, c.size-80))
 			test.append(s, "out", 0, fits, "after")
 			test.ok(s.Commit(test.within(10 * time.Second)))
 			test.visible("out", 0, "before", fits, "after")
 		})
+	}
+}
+
+// A limit that the client cannot know of, or that is measured after compression, is named from the broker's answer.
+//
+// Mutation: the refusal of refusal has no Limits, or has them for any answer.
+func TestARecordThatTheBrokerFindsTooLargeIsRefusedWithTheLimit(t *testing.T) {
+	for code, want := range map[*kerr.Error]string{
+		kerr.MessageTooLarge:    "[max.message.bytes]",
+		kerr.RecordListTooLarge: "[segment.bytes]",
+		kerr.InvalidRecord:      "[]",
+	} {
+		test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+		test.poison(code, false)
+		s := test.sink("tx")
+		test.append(s, "out", 0, "1", "2", "poison", "4")
+		var refused *RefusedError
+		if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &refused) || fmt.Sprint(refused.Limits) != want {
+			t.Errorf("%v: got %v, over %v, want %s", code, err, refused, want)
+		}
+	}
+}
+
+// Mutations: round fills requests up to max.request.size; a batch over fullRequest is never sent.
+func TestLargeRecordsAreAllowedAndRequestsAreNotFilledWithThem(t *testing.T) {
+	test := newSinkTest(t, fastConfig())
+	test.ok(test.cluster.CreateTopic("out", 8, map[string]string{"max.message.bytes": "16777216"}))
+	s := test.sink("tx")
+	var several, alone int // the largest request with batches of several partitions, and with one
+	test.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		test.cluster.KeepControl()
+		batches, size := 0, 0
+		for _, topic := range req.(*kmsg.ProduceRequest).Topics {
+			for _, p := range topic.Partitions {
+				batches, size = batches+1, size+len(p.Records)
+			}
+		}
+		if batches > 1 {
+			several = max(several, size)
+		} else {
+			alone = max(alone, size)
+		}
+		return nil, nil, false
+	})
+	large := string(make([]byte, 3<<20))
+	// First what is asked for before the first request, so that then all batches can go at once.
+	for _, size := range []int{1, 300 << 10, 200 << 10} {
+		for i := range 8 {
+			test.append(s, "out", int32(i), string(make([]byte, size)))
+		}
+		if size == 200<<10 {
+			test.append(s, "out", 3, large)
+		}
+		test.ok(s.Flush(test.within(20 * time.Second)))
+	}
+	test.ok(s.Commit(test.within(20 * time.Second)))
+	if several < 500<<10 || several > 1<<20 || alone < len(large) {
+		t.Errorf("requests of up to %d bytes with several batches, of %d with one", several, alone)
 	}
 }
 

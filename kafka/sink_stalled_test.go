@@ -55,6 +55,23 @@ func TestMemoryIsBoundedWhileABrokerStalls(t *testing.T) {
 	}
 }
 
+// Mutation: room does not count the record that it makes room for.
+func TestLargeRecordsDoNotOvershootTheMemory(t *testing.T) {
+	cfg := fastConfig()
+	cfg.Sink.BufferMemory, cfg.Sink.MaxRequestSize = 100_000, 90_000
+	test := newSinkTest(t, cfg, kfake.SeedTopics(2, "out"))
+	s := test.sink("tx")
+	most := 0
+	for i := range 50 {
+		test.append(s, "out", int32(i%2), string(make([]byte, 1+i*1700)))
+		most = max(most, s.buffered)
+	}
+	if most > 100_000+2*(batchOverhead+recordCost)+20 || most < 80_000 {
+		t.Errorf("%d bytes waited", most)
+	}
+	test.ok(s.Commit(test.within(10 * time.Second)))
+}
+
 // deaf makes a cluster read nothing any more once the channel is closed, until the test ends.
 func deaf(t *testing.T, from <-chan struct{}) kfake.Opt {
 	release := make(chan struct{})

@@ -11,13 +11,13 @@ import (
 
 // outTopic is what the sink knows of a topic.
 type outTopic struct {
-	name   string
-	known  bool   // the limits below are the topic's
-	record int    // largest batch that may be sent for a single record
-	bound  string // the setting that says so
-	batch  int    // size at which a batch is sealed
-	until  time.Time
-	tries  int
+	name    string
+	known   bool // the limits below are the topic's
+	record  int  // largest batch that may be sent for a single record: the least of all limits
+	message int  // of that, what the topic itself allows
+	batch   int  // size at which a batch is sealed
+	until   time.Time
+	tries   int
 }
 
 // partition returns the partition of a record, the first time after its topic's limits are known.
@@ -47,11 +47,11 @@ func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 // learn sets the topic's limits from its max.message.bytes.
 func (s *Sink) learn(t *outTopic, maxMessage int) {
 	t.known, t.tries = true, 0
-	t.record, t.bound = s.limits.request, "max.request.size"
-	// A compressed batch is measured by the broker as compressed, which is known only then.
-	if maxMessage < t.record && s.encoding.codec == sarama.CompressionNone {
-		t.record, t.bound = maxMessage, "max.message.bytes"
+	t.message = maxMessage
+	if s.encoding.codec != sarama.CompressionNone {
+		t.message = math.MaxInt32 // the broker measures a compressed batch as compressed, which is known only then
 	}
+	t.record = min(s.limits.record, s.limits.memory, t.message)
 	t.batch = min(s.limits.batch, maxMessage)
 }
 

@@ -97,10 +97,10 @@ var (
 var (
 	BatchSize = kafkaSize(groupProducer, "batch.size", "512KiB",
 		"size before compression at which a partition's batch is sent without waiting for the commit")
-	MaxRequestSize = defineKafka[int64](groupProducer, "max.request.size", sizeKind(1<<10, maxRequest), "1MiB",
-		"bound of a record batch before compression, and so of a record")
+	MaxRequestSize = defineKafka[int64](groupProducer, "max.request.size", sizeKind(1<<10, maxRequest), "16MiB",
+		"bound of a record batch before compression, and so of a record. A request is filled with batches up to 1MiB at most, a larger one goes alone")
 	BufferMemory = kafkaSize(groupProducer, "buffer.memory", "32MiB",
-		"bytes of one worker that may wait for acknowledgement")
+		"bytes of one worker that may wait for acknowledgement; bounds a record too")
 	CompressionType = defineKafka[string](groupProducer, "compression.type", choiceKind("none", "gzip", "snappy", "lz4", "zstd"), "none",
 		"compression of what is written")
 	MaxInFlight = defineKafka[int](groupProducer, "max.in.flight.requests.per.connection", intKind(1, 5), "5",
