@@ -165,6 +165,9 @@ func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[st
 		case t.Retention > 0:
 			spec.Config["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
 		}
+		if t.MaxMessage > 0 {
+			spec.Config["max.message.bytes"] = strconv.Itoa(t.MaxMessage)
+		}
 		if create.ReplicationFactor >= 3 {
 			spec.Config["min.insync.replicas"] = "2"
 		}

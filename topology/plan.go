@@ -153,6 +153,7 @@ type Topic struct {
 	Written      bool          // by this topology: outputs and what it owns, and an input that a node also emits to
 	Cleanup      string        // "delete" or "compact"
 	Retention    time.Duration // 0: the broker's default, -1: for ever
+	MaxMessage   int           // max.message.bytes to make it with; 0: the broker's default
 }
 
 // Role says what a topology does with a topic.

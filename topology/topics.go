@@ -8,6 +8,10 @@ import (
 // deadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
 const deadLetterRetention = 30 * 24 * time.Hour
 
+// deadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
+// compressed, must fit with the reason for its failure.
+const deadLetterSize = 16 << 20
+
 func (r Role) String() string {
 	switch r {
 	case Input:
@@ -59,7 +63,7 @@ func (p *Plan) topics() []Topic {
 		for _, in := range g.Inputs {
 			for _, n := range g.reached(in) {
 				add(Topic{Name: n.DeadLetterFor(in.Name), Role: DeadLetterTopic, Written: true,
-					Cleanup: "delete", Retention: deadLetterRetention})
+					Cleanup: "delete", Retention: deadLetterRetention, MaxMessage: deadLetterSize})
 			}
 		}
 	}
