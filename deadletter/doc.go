@@ -8,9 +8,14 @@
 //	__streams.errors.stacktrace                    of a panic
 //	__streams.errors.topic, .partition, .offset    where the record stood
 //	weir.errors.topology, .node, .attempts         where it failed, and after how many tries
+//	weir.errors.cut                                bytes of the record's value, when the dead letter does not hold it whole
 //	weir.errors.failures                           how often it has failed; written from the second time on
 //	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
 //
 // A dead letter that is read again, or was replayed with its headers, and fails again has each of these once: they tell
 // of the last failure. So it does not grow with each round, and its origin is not lost.
+//
+// A record that is too large for its dead-letter topic is cut: the letter holds the beginning of the value, or, where
+// that is too much too, neither value nor headers of the record and no reason. weir.errors.cut says so, and
+// __streams.errors.topic, .partition and .offset say where the whole record is, until its retention.
 package deadletter

@@ -23,6 +23,7 @@ const (
 	HeaderTopology       = "weir.errors.topology"
 	HeaderNode           = "weir.errors.node"
 	HeaderAttempts       = "weir.errors.attempts"
+	HeaderCut            = "weir.errors.cut"
 	HeaderFailures       = "weir.errors.failures"
 	HeaderFirstTopic     = "weir.errors.first.topic"
 	HeaderFirstPartition = "weir.errors.first.partition"
@@ -51,7 +52,7 @@ type Cause struct {
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
 func Headers(original []kafka.Header, c Cause) []kafka.Header {
-	out, earlier := strip(original, 13)
+	out, earlier := strip(original, 14)
 	text := func(key, value string) { out = append(out, kafka.Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
 	text(HeaderMessage, cut(message(c.Err), MaxMessage))
@@ -68,8 +69,28 @@ func Headers(original []kafka.Header, c Cause) []kafka.Header {
 // Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
 // where it stood the first time.
 func Minimal(original []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
-	out, earlier := strip(original, 7)
+	out, earlier := strip(original, 8)
 	return again(position(out, topic, partition, offset), earlier)
+}
+
+// Bare is Minimal without the headers of the record, for a dead letter that is too large with them.
+func Bare(original []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
+	_, earlier := strip(original, 0)
+	return again(position(make([]kafka.Header, 0, 8), topic, partition, offset), earlier)
+}
+
+// Cut adds to the headers of a dead letter how many bytes the value of its record has, because the letter has fewer, or
+// lacks the record's headers. What was cut before keeps the size that it had then. The slice is that of headers, or new.
+func Cut(headers []kafka.Header, size int) []kafka.Header {
+	for i, h := range headers {
+		if h.Key == HeaderCut {
+			if before, err := strconv.Atoi(string(h.Value)); err != nil || before < size {
+				headers[i].Value = strconv.AppendInt(nil, int64(size), 10)
+			}
+			return headers
+		}
+	}
+	return append(headers, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, int64(size), 10)})
 }
 
 func position(out []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
@@ -98,15 +119,15 @@ func strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[
 func ours(key string) bool {
 	switch key {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
-		HeaderTopology, HeaderNode, HeaderAttempts, HeaderFailures,
+		HeaderTopology, HeaderNode, HeaderAttempts, HeaderCut, HeaderFailures,
 		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
 		return true
 	}
 	return false
 }
 
-// again adds what is left of earlier failures: their number, and where the record stood at the first. What is not there,
-// or damaged, is left out.
+// again adds what is left of earlier failures: their number, whether the value was cut, and where the record stood at the
+// first. What is not there, or damaged, is left out.
 func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	if earlier == nil {
 		return out
@@ -114,6 +135,10 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	r := reader{envelope: earlier}
 	failures := min(max(1, r.number(HeaderFailures, 32)), math.MaxInt32-1) + 1
 	out = append(out, kafka.Header{Key: HeaderFailures, Value: strconv.AppendInt(nil, failures, 10)})
+	r.err = nil
+	if size := r.number(HeaderCut, 64); earlier[HeaderCut] != nil && r.err == nil {
+		out = append(out, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, size, 10)})
+	}
 	r.err = nil
 	topic, partition, offset := r.origin()
 	if r.position(topic, partition, offset); r.err != nil || len(earlier[topic]) == 0 {

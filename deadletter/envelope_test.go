@@ -102,6 +102,45 @@ func TestFailingAgainKeepsTheOrigin(t *testing.T) {
 	}
 }
 
+// TestACutIsToldOfForEver cuts a dead letter, and cuts it again when it failed again.
+//
+// Mutations tried: again without the cut; Cut that takes the later size, or adds a second header; Bare that keeps the
+// record's headers, or forgets the first failure; a damaged size kept.
+func TestACutIsToldOfForEver(t *testing.T) {
+	first := Cut(Headers(original, Cause{Topic: "a.b.v1", Partition: 1, Offset: 10, Err: errors.New("one")}), 3000)
+	second := Headers(first, Cause{Topic: "a.b.v1.dlq", Offset: 20, Err: errors.New("two")})
+	third := Cut(Bare(second, "a.b.v1.dlq.dlq", 3, 30), 100)
+	larger := Cut(Minimal(third, "t", 0, 0), 5000)
+	for i, c := range []struct {
+		headers  []kafka.Header
+		size     int64
+		own      int
+		failures int
+	}{
+		{first, 3000, len(original), 1},
+		{second, 3000, len(original), 2},
+		{third, 3000, 0, 3},
+		{larger, 5000, 0, 4},
+		{Cut(Minimal(nil, "a.b.v1", 1, 10), 0), 0, 0, 1},
+	} {
+		l, err := Read(c.headers)
+		if err != nil || !l.Cut || l.ValueSize != c.size || len(l.Headers) != c.own || l.Failures != c.failures || l.First != at("a.b.v1", 1, 10) {
+			t.Errorf("%d: %+v, %v", i, l, err)
+		}
+		if n := strings.Count(show(c.headers), HeaderCut); n != 1 {
+			t.Errorf("%d: %d headers of a cut", i, n)
+		}
+	}
+	for _, whole := range [][]kafka.Header{Minimal(original, "t", 0, 0), Bare(original, "t", 0, 0)} {
+		if l, err := Read(whole); err != nil || l.Cut {
+			t.Errorf("%+v, %v", l, err)
+		}
+	}
+	if l, err := Read(Headers(append(first, header(HeaderCut, "x")), Cause{Topic: "t"})); err != nil || l.Cut {
+		t.Errorf("a damaged size: %+v, %v", l, err)
+	}
+}
+
 func at(topic string, partition int32, offset int64) Position {
 	return Position{kafka.TopicPartition{Topic: topic, Partition: partition}, offset}
 }
@@ -123,7 +162,7 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 	if _, err := Read(original); err != ErrNoEnvelope {
 		t.Errorf("no dead letter: %v", err)
 	}
-	for _, key := range []string{HeaderPartition, HeaderOffset, HeaderAttempts, HeaderFailures} {
+	for _, key := range []string{HeaderPartition, HeaderOffset, HeaderAttempts, HeaderFailures, HeaderCut} {
 		damaged := append(Headers(nil, Cause{Topic: "a.b.v1", Offset: 7}), header(key, "x"))
 		if got, err := Read(damaged); err == nil || !strings.Contains(err.Error(), key) || got.Position.Topic != "a.b.v1" {
 			t.Errorf("%s is no number: %+v, %v", key, got, err)

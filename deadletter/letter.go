@@ -22,6 +22,8 @@ type Letter struct {
 	Topology  string
 	Node      string
 	Attempts  int
+	Cut       bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
+	ValueSize int64    // of the record, when it was cut
 	Failures  int      // how often it has failed: 1 or more
 	First     Position // where it stood when it failed first
 }
@@ -50,6 +52,8 @@ func Read(headers []kafka.Header) (Letter, error) {
 		Attempts:  int(r.number(HeaderAttempts, 32)),
 		Failures:  max(1, int(r.number(HeaderFailures, 32))),
 	}
+	_, l.Cut = envelope[HeaderCut]
+	l.ValueSize = r.number(HeaderCut, 64)
 	l.First = r.position(r.origin())
 	return l, r.err
 }

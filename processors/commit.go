@@ -212,6 +212,9 @@ func (w *worker) forget(now time.Time) {
 				continue
 			}
 			w.giveBack(in)
+			for _, c := range in.cut {
+				w.warnOfCut(in, c)
+			}
 			in.commit(now)
 		}
 	}
@@ -269,15 +272,12 @@ func (w *worker) refused(ctx context.Context, err *kafka.RefusedError) {
 		w.inst.fail(fmt.Errorf("a state change cannot be written to its changelog: %w", err))
 		w.abandon(err)
 		return
-	case letter && in.refused[offset].letter:
-		w.inst.fail(fmt.Errorf("the dead letter of %s offset %d cannot be written: make its topic take it and start again, nothing is lost: %w",
-			in.tp, offset, err))
+	case letter && !in.refuseLetter(offset, err):
+		w.inst.fail(unwritable(in.tp, offset, err))
 		w.abandon(err)
 		return
-	case letter:
-		in.refuse(offset, refusal{letter: true})
-	default:
-		in.refuse(offset, refusal{output: err})
+	case !letter:
+		in.refuseOutput(offset, err)
 	}
 	w.log.Warn("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
 		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(err))

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,8 @@ type input struct {
 
 	attempt int               // failed tries of the next record
 	retryAt time.Time         // the next record waits until then
-	refused map[int64]refusal // by offset, what brokers refused of records in aborted transactions
+	refused map[int64]refusal // by offset, what brokers refused of records that are not committed
+	cut     []cutLetter       // dead letters of the open transaction that do not hold the whole record
 
 	started  bool // its fetching has been started
 	epoch    int  // of the fetching: raised by each start
@@ -57,7 +59,7 @@ type waiting struct {
 func (in *input) begin(offset int64, now time.Time) {
 	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
 	in.position, in.committed = offset, offset
-	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
+	in.attempt, in.retryAt, in.refused, in.cut, in.broken = 0, time.Time{}, nil, nil, nil
 	in.next.Store(offset)
 	in.end.Store(offset)
 	in.progress.Store(now.UnixNano())
@@ -137,7 +139,7 @@ func (in *input) commit(now time.Time) {
 	if in.dirty() {
 		in.progress.Store(now.UnixNano())
 	}
-	in.committed = in.position
+	in.committed, in.cut = in.position, nil
 	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
 	in.next.Store(in.position)
 }
@@ -148,26 +150,49 @@ func (in *input) rewind() {
 	in.position = in.committed
 	in.attempt = 0
 	in.retryAt = time.Time{}
+	in.cut = nil
 	in.waiting.Store(nil)
 	in.skipEmpty()
 }
 
-// refusal is what brokers refused of a record. It is known only after the record was worked on, and heeded the next
-// time.
+// refusal is what brokers refused of a record. It is heeded when the record is worked on again.
 type refusal struct {
-	output error // an output: the record becomes a dead letter
-	letter bool  // its dead letter: it goes without the reason, which may be what made it too large
+	output error    // of an output: the record becomes a dead letter
+	letter form     // what its dead letter is to be, after others were refused
+	limits []string // the settings that a dead letter with the whole record is over
 }
 
-func (in *input) refuse(offset int64, r refusal) {
+// refuseOutput notes that an output of a record was refused.
+func (in *input) refuseOutput(offset int64, err error) {
+	r := in.refused[offset]
+	r.output = err
+	in.note(offset, r)
+}
+
+// refuseLetter notes that the dead letter of a record was refused as it was. It returns false when there is no other way
+// to write it.
+func (in *input) refuseLetter(offset int64, err *kafka.RefusedError) bool {
+	r := in.refused[offset]
+	next, ok := r.letter.after(err)
+	if !ok {
+		return false
+	}
+	if r.letter > whole { // the reason is not what must fit
+		for _, limit := range err.Limits {
+			if !slices.Contains(r.limits, limit) {
+				r.limits = append(r.limits, limit)
+			}
+		}
+	}
+	r.letter = next
+	in.note(offset, r)
+	return true
+}
+
+func (in *input) note(offset int64, r refusal) {
 	if in.refused == nil {
 		in.refused = map[int64]refusal{}
 	}
-	known := in.refused[offset]
-	if r.output == nil {
-		r.output = known.output
-	}
-	r.letter = r.letter || known.letter
 	in.refused[offset] = r
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
@@ -107,13 +108,24 @@ func simTopology() *topology.Topology {
 			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)))
 }
 
-// simRefuse refuses the outputs that say so: at once, or only when they are written.
-func simRefuse(r *kafka.Outgoing) (refused, known bool) {
-	if r.Topic != simTotals && r.Topic != simAudits {
-		return false, false
-	}
+// simRefuse refuses the outputs, and the values of dead letters, that say so: at once, or only when they are written.
+func simRefuse(r *kafka.Outgoing) simkafka.Refusal {
 	v := string(r.Value)
-	return strings.Contains(v, "-refused"), strings.Contains(v, "-refused-at-once")
+	switch {
+	case r.Topic == simDead:
+		switch large := len(r.Value) > 0; {
+		case large && strings.Contains(v, "too large at once"):
+			return simkafka.TooLargeAtOnce
+		case large && strings.Contains(v, "too large"):
+			return simkafka.TooLarge
+		}
+	case r.Topic != simTotals && r.Topic != simAudits:
+	case strings.Contains(v, "-refused-at-once"):
+		return simkafka.InvalidAtOnce
+	case strings.Contains(v, "-refused"):
+		return simkafka.Invalid
+	}
+	return simkafka.Taken
 }
 
 // simInput makes n records of some customers.
@@ -141,7 +153,7 @@ func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
 		case p < 92:
 			o.Refuse = []string{"total-refused-at-once", "total-refused", "audit-refused-at-once", "audit-refused"}[rng.IntN(4)]
 		case p < 94:
-			records = append(records, kafka.Record{Key: []byte(key), Value: []byte("{not json"), Timestamp: int64(i)})
+			records = append(records, kafka.Record{Key: []byte(key), Value: []byte("{not json" + []string{"", ", too large", ", too large at once"}[i%3]), Timestamp: int64(i)})
 			continue
 		case p < 95:
 			records = append(records, kafka.Record{Key: []byte(key), Timestamp: int64(i)}) // a tombstone
@@ -173,6 +185,7 @@ type simModel struct {
 type simLetter struct {
 	Key, Value string
 	Offset     int64
+	Cut        int64 // size of the value that was cut off
 }
 
 // fold is the job without a framework.
@@ -184,7 +197,11 @@ func fold(records []kafka.Record) *simModel {
 		var o simOrder
 		dead := func() {
 			m.counts[deadLettered]++
-			m.dead = append(m.dead, simLetter{key, string(r.Value), r.Offset})
+			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset}
+			if strings.Contains(l.Value, "too large") {
+				l.Value, l.Cut = "", int64(len(r.Value))
+			}
+			m.dead = append(m.dead, l)
 		}
 		if json.Unmarshal(r.Value, &o) != nil {
 			dead()

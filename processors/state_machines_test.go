@@ -145,11 +145,11 @@ func TestARefusalIsRememberedUntilItsRecordIsCommitted(t *testing.T) {
 	in := &input{}
 	in.begin(0, time.Now())
 	in.push(kafka.Batch{Records: []kafka.Record{{Offset: 0}, {Offset: 1}, {Offset: 2}}, Position: 3})
-	in.refuse(1, refusal{letter: true})
-	in.refuse(1, refusal{output: fmt.Errorf("too large")})
+	in.refuseLetter(1, &kafka.RefusedError{})
+	in.refuseOutput(1, fmt.Errorf("too large"))
 	in.advance()
 	in.commit(time.Now())
-	if r := in.refused[1]; r.output == nil || !r.letter {
+	if r := in.refused[1]; r.output == nil || r.letter != unexplained {
 		t.Errorf("after the commit of the record before it the refusal is %+v", r)
 	}
 	in.advance()

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/simkafka"
@@ -147,17 +150,29 @@ func TestARebalanceDoesNotHoldCommitsUp(t *testing.T) {
 	}
 }
 
-// refuseValues refuses outputs by what they hold.
-func refuseValues(r *kafka.Outgoing) (refused, known bool) {
+// refuseValues refuses outputs and dead letters by what they hold. What is stubborn by its key is refused in any form.
+func refuseValues(r *kafka.Outgoing) simkafka.Refusal {
+	f, known := simkafka.Taken, strings.Contains(string(r.Value), "too large")
+	reason := header(kafka.Record{Headers: r.Headers}, deadletter.HeaderMessage) != "none"
 	switch {
 	case r.Topic == jobOut && strings.Contains(string(r.Value), "large"):
-		return true, strings.Contains(string(r.Value), "too")
-	case r.Topic == jobDead && strings.Contains(string(r.Value), "stubborn"):
-		return true, strings.Contains(string(r.Value), "at once")
-	case r.Topic == jobDead && strings.Contains(string(r.Value), "heavy"): // with the reason only
-		return header(kafka.Record{Headers: r.Headers}, deadletter.HeaderMessage) != "none", strings.Contains(string(r.Value), "at once")
+		f = simkafka.TooLarge
+	case r.Topic == jobDead:
+		known = strings.Contains(string(r.Key), "at-once") || strings.Contains(string(r.Value), "at once")
+		switch word, _, _ := strings.Cut(string(r.Key), "-"); {
+		case word == "stubborn",
+			word == "longer" && len(r.Value)+len(r.Headers) > 4, // with anything but the key and where it stood
+			word == "long" && len(r.Value) > cutSize:
+			f = simkafka.TooLarge
+		case word == "invalid",
+			strings.HasPrefix(string(r.Value), "heavy") && reason:
+			f = simkafka.Invalid
+		}
 	}
-	return false, false
+	if known && f != simkafka.Taken {
+		f++ // at once
+	}
+	return f
 }
 
 // TestARefusedOutputBecomesADeadLetterAndItsNeighboursSurvive, whether the refusal comes at once or when it is written.
@@ -210,12 +225,128 @@ func TestADeadLetterThatIsTooLargeGoesWithoutItsReason(t *testing.T) {
 	}
 }
 
+// TestADeadLetterThatIsTooLargeIsCut, also when the topic says so only as it is written, and when the transaction is
+// aborted for another reason and done again.
+//
+// Mutations tried: after ends with unexplained, or with cutShort; rewind keeps cut, or commit does (warned twice); the
+// limits of a refusal left out.
+func TestADeadLetterThatIsTooLargeIsCut(t *testing.T) {
+	value := bytes.Repeat([]byte("0123456789"), 40<<10)
+	for _, c := range []struct {
+		name string
+		bare bool
+	}{{"long", false}, {"longer", true}} {
+		for _, when := range []string{"", "-at-once"} {
+			for _, aborts := range []int{0, 2} {
+				t.Run(fmt.Sprint(c.name, when, " ", aborts, " aborts"), func(t *testing.T) {
+					cfg := simkafka.Config{Refuse: refuseValues, Faults: func(c simkafka.Call, _ *rand.Rand) simkafka.Fault {
+						if c.Op == simkafka.OpCommit && aborts > 0 {
+							aborts--
+							return simkafka.Fault{Mode: simkafka.Refused}
+						}
+						return simkafka.Fault{}
+					}}
+					bubble(t, 1, cfg, func(g *rig) {
+						g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+							if len(value) > 100 {
+								return topology.Reject(fmt.Errorf("no"))
+							}
+							return remember(j, ctx, key, value)
+						}
+						g.start()
+						g.send(0, "a 1")
+						g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte(c.name + when), Value: value, Timestamp: 1000,
+							Headers: []kafka.Header{{Key: "trace", Value: []byte("7")}}})
+						g.send(0, "a 2")
+						time.Sleep(10 * time.Second)
+						g.send(0, "a 3")
+						time.Sleep(10 * time.Second)
+						g.sees(at(jobOut, 0), "a 1", "a 2", "a 3")
+						g.counted(3, 0, 0, 1)
+						dead := g.cluster.Committed(at(jobDead, 0))
+						if len(dead) != 1 {
+							t.Fatalf("%d dead letters", len(dead))
+						}
+						l, err := deadletter.Read(dead[0].Headers)
+						if err != nil || !l.Cut || l.ValueSize != int64(len(value)) || l.Position != (deadletter.Position{TopicPartition: at(jobIn, 0), Offset: 1}) {
+							t.Errorf("%+v, %v", l, err)
+						}
+						kept := dead[0].Value
+						if c.bare && (len(kept) > 0 || len(l.Headers) > 0 || l.Message != "") {
+							t.Errorf("%d bytes, %+v", len(kept), l)
+						}
+						if !c.bare && (len(kept) > cutSize || len(kept) < cutSize-(2<<10) || !bytes.HasPrefix(value, kept) || len(l.Headers) != 1 || !strings.HasSuffix(l.Message, "no")) {
+							t.Errorf("%d bytes, %+v", len(kept), l)
+						}
+						if n := g.logged(zapcore.WarnLevel, "raise max.message.bytes of "+jobDead); n != 1 {
+							t.Errorf("%d warnings", n)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestOnlyWhatIsTooLargeIsCut also says which limits are in the way of the whole record, each once.
+//
+// Mutations tried: after does not look at Limits; refuseLetter without note; it takes the limits of the last refusal only,
+// those of the letter with the reason too, or one twice.
+func TestOnlyWhatIsTooLargeIsCut(t *testing.T) {
+	invalid := &kafka.RefusedError{}
+	message, request := &kafka.RefusedError{Limits: []string{"max.message.bytes"}}, &kafka.RefusedError{Limits: []string{"max.request.size"}}
+	for _, c := range []struct {
+		answers []*kafka.RefusedError
+		form    form
+		limits  string
+		end     bool
+	}{
+		{[]*kafka.RefusedError{invalid}, unexplained, "", false},
+		{[]*kafka.RefusedError{invalid, invalid}, unexplained, "", true},
+		{[]*kafka.RefusedError{message, invalid}, unexplained, "", true},
+		{[]*kafka.RefusedError{message}, unexplained, "", false},
+		{[]*kafka.RefusedError{message, request}, cutShort, "max.request.size", false},
+		{[]*kafka.RefusedError{invalid, request, message}, bare, "max.request.size and max.message.bytes of t", false},
+		{[]*kafka.RefusedError{invalid, message, message}, bare, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, invalid}, cutShort, "max.message.bytes of t", true},
+		{[]*kafka.RefusedError{message, message, message, message}, bare, "max.message.bytes of t", true},
+	} {
+		in, end := &input{}, false
+		for _, err := range c.answers {
+			end = !in.refuseLetter(5, err)
+		}
+		r := in.refused[5]
+		if limits := settings(r.limits, "t"); r.letter != c.form || limits != c.limits || end != c.end {
+			t.Errorf("after %v: form %d, %q, at the end: %v; want %d, %q, %v", c.answers, r.letter, limits, end, c.form, c.limits, c.end)
+		}
+	}
+}
+
+// TestALetterWithNothingToCutIsReducedToItsKey: what is too large are its headers.
+//
+// Mutations tried: cutShort although nothing of the value can be cut; an empty value for none.
+func TestALetterWithNothingToCutIsReducedToItsKey(t *testing.T) {
+	for _, value := range [][]byte{nil, {}, []byte("short")} {
+		bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
+			g.job.node = func(*job, topology.Context, string, string) error { return topology.Reject(fmt.Errorf("no")) }
+			g.start()
+			g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte("longer"), Value: value, Timestamp: 1000, Headers: []kafka.Header{{Key: "1"}, {Key: "2"}}})
+			time.Sleep(5 * time.Second)
+			g.counted(0, 0, 0, 1)
+			dead := g.cluster.Committed(at(jobDead, 0))
+			if len(dead) != 1 || len(dead[0].Value) > 0 || (dead[0].Value == nil) != (value == nil) || header(dead[0], deadletter.HeaderCut) != fmt.Sprint(len(value)) {
+				t.Errorf("%q became %+v", value, dead)
+			}
+		})
+	}
+}
+
 // Mutation tried: a dead letter that is refused is passed over.
 func TestADeadLetterThatCannotBeWrittenStopsTheInstanceAndLosesNothing(t *testing.T) {
-	for _, when := range []string{"", " at once"} {
+	for _, key := range []string{"stubborn", "stubborn-at-once", "invalid", "invalid-at-once"} {
 		bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
 			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
-				if strings.HasPrefix(value, "stubborn") {
+				if value == "bad" {
 					return topology.Reject(fmt.Errorf("no"))
 				}
 				return remember(j, ctx, key, value)
@@ -223,8 +354,12 @@ func TestADeadLetterThatCannotBeWrittenStopsTheInstanceAndLosesNothing(t *testin
 			g.start()
 			g.send(0, "a 1")
 			time.Sleep(time.Second)
-			g.send(0, "a 2", "a stubborn"+when, "a 3")
-			if err := g.ended(); err == nil || !strings.Contains(err.Error(), "nothing is lost") {
+			g.send(0, "a 2", key+" bad", "a 3")
+			advice := "raise max.message.bytes of " + jobDead
+			if strings.HasPrefix(key, "invalid") {
+				advice = "make it take it"
+			}
+			if err := g.ended(); err == nil || !strings.Contains(err.Error(), "nothing is lost") || !strings.Contains(err.Error(), advice) {
 				t.Errorf("ended with %v", err)
 			}
 			time.Sleep(time.Second)

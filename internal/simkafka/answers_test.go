@@ -94,13 +94,16 @@ func (m *model) fault(c simkafka.Call, _ *rand.Rand) simkafka.Fault {
 }
 
 // refuse is what brokers do because of a topic's settings.
-func (m *model) refuse(r *kafka.Outgoing) (refused, known bool) {
+func (m *model) refuse(r *kafka.Outgoing) simkafka.Refusal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.small[r.Topic] && len(r.Value) > 1000 {
-		return true, true
+	switch {
+	case m.small[r.Topic] && len(r.Value) > 1000:
+		return simkafka.TooLargeAtOnce
+	case m.compacted[r.Topic] && r.Key == nil:
+		return simkafka.Invalid
 	}
-	return m.compacted[r.Topic] && r.Key == nil, false
+	return simkafka.Taken
 }
 
 func (m *model) Wire(t *testing.T) (processors.Wire, func()) {

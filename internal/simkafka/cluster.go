@@ -2,6 +2,7 @@ package simkafka
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -26,10 +27,29 @@ type Config struct {
 	ReadAhead          int           // bytes of a partition that may be unreleased; default 4 MiB
 	// Faults says what goes wrong with a call. Default: nothing. It runs under the cluster's lock.
 	Faults func(Call, *rand.Rand) Fault
-	// Refuse says whether the cluster refuses a record, and whether the sink knows that already when it is appended.
-	Refuse func(r *kafka.Outgoing) (refused, known bool)
+	// Refuse says whether the cluster takes a record. Default: every one.
+	Refuse func(r *kafka.Outgoing) Refusal
 	// Trace is told of every call and what came of it. It runs under the cluster's lock.
 	Trace func(line string)
+}
+
+// Refusal is whether a record is refused, for what, and whether the sink knows that already when it is appended.
+type Refusal int8
+
+const (
+	Taken Refusal = iota
+	TooLarge
+	TooLargeAtOnce
+	Invalid
+	InvalidAtOnce
+)
+
+// of is the refusal of a record as the sink reports it.
+func (f Refusal) of(tp kafka.TopicPartition, origin int64) *kafka.RefusedError {
+	if f == TooLarge || f == TooLargeAtOnce {
+		return &kafka.RefusedError{TopicPartition: tp, Origin: origin, Err: errors.New("too large"), Limits: []string{"max.message.bytes"}}
+	}
+	return &kafka.RefusedError{TopicPartition: tp, Origin: origin, Err: errInvalidRecord}
 }
 
 // Cluster is the brokers' side.

@@ -141,8 +141,8 @@ func (s *Sink) Append(r *kafka.Outgoing) error {
 		return s.err
 	}
 	if refuse := s.p.c.cfg.Refuse; refuse != nil {
-		if refused, known := refuse(r); refused && known {
-			return &kafka.RefusedError{TopicPartition: r.TopicPartition, Origin: r.Origin, Err: errors.New("too large")}
+		if f := refuse(r); f == TooLargeAtOnce || f == InvalidAtOnce {
+			return f.of(r.TopicPartition, r.Origin)
 		}
 	}
 	s.appends++

@@ -165,8 +165,8 @@ func (c *Cluster) produce(p *producer, epoch int16, tp kafka.TopicPartition, rec
 	}
 	for i := range records {
 		if c.cfg.Refuse != nil {
-			if refused, _ := c.cfg.Refuse(&records[i]); refused {
-				return 0, &kafka.RefusedError{TopicPartition: tp, Origin: records[i].Origin, Err: errInvalidRecord}
+			if f := c.cfg.Refuse(&records[i]); f != Taken {
+				return 0, f.of(tp, records[i].Origin)
 			}
 		}
 	}

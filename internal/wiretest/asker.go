@@ -42,6 +42,9 @@ func verdict(err error) string {
 	case errors.Is(err, kafka.ErrStaleGeneration):
 		return "stale generation"
 	case errors.As(err, &refused):
+		if len(refused.Limits) > 0 {
+			return fmt.Sprintf("refused for %s, record %d", strings.Join(refused.Limits, " and "), refused.Origin)
+		}
 		return fmt.Sprint("refused, record ", refused.Origin)
 	}
 	return kafka.ClassOf(err).String()
