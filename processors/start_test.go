@@ -54,7 +54,7 @@ func TestMissingTopicsAreMadeWhenAskedFor(t *testing.T) {
 		if log := infos[jobLog]; log.Partitions != 3 || log.Config["cleanup.policy"] != "compact" {
 			t.Errorf("the changelog is %+v", log)
 		}
-		if dead := infos[jobDead]; dead.Partitions != 2 || dead.Config["max.message.bytes"] != "16777216" {
+		if dead := infos[jobDead]; dead.Partitions != 2 || dead.Config["max.message.bytes"] != "8388608" {
 			t.Errorf("the dead letter topic is %+v", dead)
 		}
 	})

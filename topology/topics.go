@@ -9,8 +9,8 @@ import (
 const deadLetterRetention = 30 * 24 * time.Hour
 
 // deadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
-// compressed, must fit with the reason for its failure.
-const deadLetterSize = 16 << 20
+// compressed, must fit with the reason for its failure. Clusters for hire refuse to make topics of more than 8 MiB.
+const deadLetterSize = 8 << 20
 
 func (r Role) String() string {
 	switch r {
