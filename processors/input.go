@@ -196,5 +196,8 @@ func (in *input) note(offset int64, r refusal) {
 	in.refused[offset] = r
 }
 
+// since is how long the input has made no progress.
+func (in *input) since(now time.Time) time.Duration { return now.Sub(time.Unix(0, in.progress.Load())) }
+
 // lag is the number of offsets between what is committed and the high watermark.
 func (in *input) lag() int64 { return max(0, in.end.Load()-in.next.Load()) }

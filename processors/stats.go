@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -64,7 +62,7 @@ func (i *Instance) placements() []*placement {
 
 // stalled says why an input makes no progress although it has lag, or nothing when it does not stand still.
 func (i *Instance) stalled(p *placement, in *input, now time.Time) string {
-	since := now.Sub(time.Unix(0, in.progress.Load()))
+	since := in.since(now)
 	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
 		return ""
 	}
@@ -130,22 +128,21 @@ func (i *Instance) Ready() bool {
 // seem to have stopped growing.
 func (i *Instance) refresh(ctx context.Context) {
 	now := time.Now()
+	var tps []kafka.TopicPartition // in the order of the tasks
 	still := map[kafka.TopicPartition]*input{}
 	for _, p := range i.placements() {
 		for _, in := range p.task.inputs {
-			if in.lag() > 0 && p.task.is(taskRunning) && now.Sub(time.Unix(0, in.progress.Load())) > i.opts.StallAfter/2 {
+			if in.lag() > 0 && p.task.is(taskRunning) && in.since(now) > i.opts.StallAfter/2 {
+				tps = append(tps, in.tp)
 				still[in.tp] = in
 			}
 		}
 	}
-	if len(still) == 0 {
+	if len(tps) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, i.opts.StallAfter/4)
 	defer cancel()
-	tps := slices.SortedFunc(maps.Keys(still), func(a, b kafka.TopicPartition) int {
-		return cmp.Or(strings.Compare(a.Topic, b.Topic), int(a.Partition-b.Partition))
-	})
 	ends, err := i.opts.Wire.Ends(ctx, tps)
 	if err != nil {
 		return // the cluster's troubles are reported where it is needed

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,6 +155,8 @@ func TestAPartitionThatStandsStillBesideABusyOneIsReported(t *testing.T) {
 func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		hold := make(chan struct{})
+		release := sync.OnceFunc(func() { close(hold) })
+		defer release() // a failure, too, must come to its end
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 			if value == "for ever" {
 				<-hold
@@ -175,7 +178,7 @@ func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 behind offset 1") {
 			t.Errorf("ended with %v", err)
 		}
-		close(hold) // here the process would end
+		release() // here the process would end
 		time.Sleep(time.Second)
 		g.sees(at(jobOut, 1), "gina 1")
 	})

@@ -256,8 +256,8 @@ func TestAMistakeAmongSettingsNamesTheOneThatWasGiven(t *testing.T) {
 	}
 }
 
-// Mutations seen to fail this test: the timeout does not follow the interval; the interval compared with the whole timeout; <= in the place of <; the guarantee not
-// looked at.
+// Mutations seen to fail this test: the timeout does not follow the interval; the interval compared with the whole timeout;
+// <= in the place of <; the guarantee not looked at.
 func TestACommitIntervalLeavesItsTransactionTime(t *testing.T) {
 	for _, c := range []struct {
 		env  []string
