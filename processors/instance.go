@@ -40,6 +40,9 @@ type Instance struct {
 	restores   chan struct{} // bounds restores at a time
 	suspect    dirs          // databases to set aside before they are opened
 
+	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
+	stopping atomic.Pointer[time.Time] // when the stop began
+
 	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
 	misplaced  sync.Map                         // topics of which a misplaced record was reported
 
@@ -134,9 +137,10 @@ func (i *Instance) run(ctx context.Context) error {
 	for _, w := range i.workers {
 		go w.run(i.ctx)
 	}
-	watched := make(chan struct{})
+	ended := make(chan struct{})
+	i.watched.Store(new(time.Now()))
 	go func() {
-		defer close(watched)
+		defer close(ended)
 		i.watch(i.ctx)
 	}()
 	i.phase.Store(Running)
@@ -149,6 +153,7 @@ func (i *Instance) run(ctx context.Context) error {
 	case failure = <-i.failed:
 		i.log.Error("stopping", zap.Error(failure))
 	}
+	i.stopping.Store(new(time.Now()))
 	i.phase.Store(Stopping)
 	overdue, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
@@ -158,7 +163,7 @@ func (i *Instance) run(ctx context.Context) error {
 	}
 	stop()
 	i.cancel()
-	<-watched
+	<-ended
 	stuck := i.awaitWorkers(overdue)
 	i.phase.Store(Stopped)
 	if stuck != nil {

@@ -198,7 +198,7 @@ func TestAStoreThatIsFoundDamagedInTheWorkIsSetAside(t *testing.T) {
 		g.send(0, "a 2", "a 3")
 		time.Sleep(500 * time.Millisecond)
 		damaged.Store(false)
-		if h := strings.Join(g.inst.Health(), "\n"); !strings.Contains(h, "is damaged") {
+		if h := strings.Join(healthOf(g.inst), "\n"); !strings.Contains(h, "is damaged") {
 			t.Errorf("health is %q", h)
 		}
 		g.send(0, "a ?")
@@ -226,7 +226,7 @@ func TestAFullDiskStopsItsTaskOnlyAndIsRecoveredFrom(t *testing.T) {
 		g.send(0, "a 1")
 		time.Sleep(500 * time.Millisecond)
 		g.r.step(nil)
-		if h := strings.Join(g.inst.Health(), "\n"); !strings.Contains(h, "task 0_0 is stopped") || !strings.Contains(h, "no space left") {
+		if h := strings.Join(healthOf(g.inst), "\n"); !strings.Contains(h, "task 0_0 is stopped") || !strings.Contains(h, "no space left") {
 			t.Errorf("health is %q", h)
 		}
 		if g.inst.Ready() {
@@ -238,7 +238,7 @@ func TestAFullDiskStopsItsTaskOnlyAndIsRecoveredFrom(t *testing.T) {
 		g.send(0, "a ?")
 		time.Sleep(5 * time.Second)
 		g.sees(at(jobOut, 0), "a 1", "a 1")
-		if h := g.inst.Health(); len(h) != 0 || !g.inst.Ready() {
+		if h := healthOf(g.inst); len(h) != 0 || !g.inst.Ready() {
 			t.Errorf("health is %q after the disk has room again", h)
 		}
 	})

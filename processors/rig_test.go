@@ -285,3 +285,11 @@ func header(r kafka.Record, key string) string {
 	}
 	return "none"
 }
+
+// healthOf is an instance's health in words.
+func healthOf(i *Instance) (all []string) {
+	for _, p := range i.Health() {
+		all = append(all, p.String())
+	}
+	return all
+}

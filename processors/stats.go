@@ -3,7 +3,6 @@ package processors
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -35,8 +34,8 @@ func (i *Instance) Stats() Stats {
 		}
 		for _, in := range p.task.inputs {
 			t.Lag += in.lag()
-			if why := i.stalled(p, in, now); why != "" {
-				t.Stalled = append(t.Stalled, why)
+			if p, ok := i.stalled(p, in, now); ok {
+				t.Stalled = append(t.Stalled, p.Cause)
 			}
 		}
 		t.Restore = p.task.restored.Load()
@@ -58,70 +57,6 @@ func (i *Instance) placements() []*placement {
 		return cmp.Or(a.task.id.subgraph-b.task.id.subgraph, int(a.task.id.partition-b.task.id.partition))
 	})
 	return all
-}
-
-// stalled says why an input makes no progress although it has lag, or nothing when it does not stand still.
-func (i *Instance) stalled(p *placement, in *input, now time.Time) string {
-	since := in.since(now)
-	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
-		return ""
-	}
-	what := fmt.Sprintf("%s has made no progress for %s at offset %d with lag %d", in.tp, since.Round(time.Second), in.next.Load(), in.lag())
-	if w := in.waiting.Load(); w != nil {
-		return fmt.Sprintf("%s: offset %d failed %d times, next try in %s: %v", what, w.offset, w.attempt, w.until.Sub(now).Round(time.Millisecond), w.err)
-	}
-	if at := p.worker.processing.Load(); at > 0 && now.Sub(time.Unix(0, at)) > i.opts.StallAfter {
-		return fmt.Sprintf("%s: its worker %d has been in one call for %s", what, p.worker.id, now.Sub(time.Unix(0, at)).Round(time.Second))
-	}
-	if err := p.worker.lastError.Load(); err != nil && p.worker.tries.Load() > 0 {
-		return fmt.Sprintf("%s: commits fail: %v", what, *err)
-	}
-	return what
-}
-
-// Health lists what is wrong: stalled partitions, stopped tasks, commits that fail. Empty means healthy.
-func (i *Instance) Health() []string {
-	now := time.Now()
-	var problems []string
-	for _, p := range i.placements() {
-		if f := p.task.failure.Load(); f != nil && p.task.is(taskFailed) {
-			problems = append(problems, fmt.Sprintf("task %s is stopped: %v", p.task.id, f.err))
-		}
-		for _, in := range p.task.inputs {
-			if why := i.stalled(p, in, now); why != "" {
-				problems = append(problems, why)
-			}
-		}
-	}
-	if i.phase.Load().(Phase) != Running {
-		return problems
-	}
-	for _, w := range i.workers {
-		if err := w.lastError.Load(); err != nil && w.tries.Load() >= unhealthyTries {
-			problems = append(problems, fmt.Sprintf("worker %d failed %d times in a row: %v", w.id, w.tries.Load(), *err))
-		}
-	}
-	return problems
-}
-
-// unhealthyTries is how many failures in a row make a worker unhealthy: fewer happen in every broker restart.
-const unhealthyTries = 8
-
-// Ready says whether the instance is in its group and all its tasks run.
-func (i *Instance) Ready() bool {
-	if i.phase.Load().(Phase) != Running {
-		return false
-	}
-	// Phase Running is set after the group is there. A member without tasks is ready too.
-	if _, ok := i.group.Member(); !ok {
-		return false
-	}
-	for _, p := range i.placements() {
-		if !p.task.is(taskRunning) {
-			return false
-		}
-	}
-	return true
 }
 
 // refresh asks for the ends of inputs that stand still: what is read ahead of them is bounded, so that their lag would
@@ -163,19 +98,20 @@ func (i *Instance) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		i.watched.Store(new(time.Now()))
 		i.refresh(ctx)
 		now, stalled := time.Now(), 0
 		seen := map[*input]bool{}
 		for _, p := range i.placements() {
 			for _, in := range p.task.inputs {
-				why := i.stalled(p, in, now)
-				if why == "" {
+				problem, ok := i.stalled(p, in, now)
+				if !ok {
 					continue
 				}
 				stalled++
 				seen[in] = true
 				if !reported[in] {
-					i.log.Error("an input partition stands still", zap.Stringer("input", in.tp), zap.String("why", why))
+					i.log.Error("an input partition stands still", zap.Stringer("input", in.tp), zap.String("why", problem.Cause), zap.String("remedy", problem.Remedy))
 				}
 			}
 		}

@@ -96,11 +96,11 @@ func TestAPartitionThatStandsStillIsReported(t *testing.T) {
 		g.send(0, "a bad", "a 1")
 		g.send(1, "gina 1")
 		time.Sleep(9 * time.Second)
-		if h := g.inst.Health(); len(h) != 0 {
+		if h := healthOf(g.inst); len(h) != 0 {
 			t.Errorf("health is %q too early", h)
 		}
 		time.Sleep(10 * time.Second)
-		h := g.inst.Health()
+		h := healthOf(g.inst)
 		if len(h) != 1 || !strings.Contains(h[0], jobIn+"/0") || !strings.Contains(h[0], "lag 2") || !strings.Contains(h[0], "the other side is down") {
 			t.Errorf("health is %q", h)
 		}
@@ -135,7 +135,7 @@ func TestAPartitionThatStandsStillBesideABusyOneIsReported(t *testing.T) {
 			g.send(1, fmt.Sprint("gina ", n))
 			time.Sleep(500 * time.Millisecond)
 		}
-		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], jobIn+"/0") || !strings.Contains(h[0], "lag 1") {
+		if h := healthOf(g.inst); len(h) != 1 || !strings.Contains(h[0], jobIn+"/0") || !strings.Contains(h[0], "lag 1") {
 			t.Errorf("health is %q", h)
 		}
 		hold = make(chan struct{})
@@ -143,7 +143,7 @@ func TestAPartitionThatStandsStillBesideABusyOneIsReported(t *testing.T) {
 		time.Sleep(time.Second)
 		g.send(0, "a 1", "a 2", "a 3")
 		time.Sleep(time.Second)
-		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], "lag 4") {
+		if h := healthOf(g.inst); len(h) != 1 || !strings.Contains(h[0], "lag 4") {
 			t.Errorf("health is %q with 4 records waiting and the worker busy", h)
 		}
 		close(hold)
@@ -192,12 +192,12 @@ func TestAPartitionBehindAnOpenTransactionIsReported(t *testing.T) {
 		end := g.cluster.LeaveOpen(at(jobIn, 0), record("a", "1"))
 		g.send(0, "a 2")
 		time.Sleep(20 * time.Second)
-		if h := g.inst.Health(); len(h) != 1 || !strings.Contains(h[0], "lag 2") {
+		if h := healthOf(g.inst); len(h) != 1 || !strings.Contains(h[0], "lag 2") {
 			t.Errorf("health is %q", h)
 		}
 		end(true)
 		time.Sleep(time.Second)
-		if h := g.inst.Health(); len(h) != 0 {
+		if h := healthOf(g.inst); len(h) != 0 {
 			t.Errorf("health is %q after the transaction has ended", h)
 		}
 		g.sees(at(jobOut, 0), "a 1", "a 2")

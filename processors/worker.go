@@ -72,6 +72,7 @@ type worker struct {
 	lastError  atomic.Pointer[error]
 	processing atomic.Int64 // UnixNano since when the worker has been in one node's function, 0 outside
 	at         atomic.Pointer[input]
+	turned     atomic.Pointer[time.Time] // when the loop last went round
 }
 
 func newWorker(inst *Instance, id int) *worker {
@@ -93,6 +94,7 @@ func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.inbox.drain()
 		now := time.Now()
+		w.turned.Store(&now)
 		w.reopen(now)
 		switch {
 		case ctx.Err() != nil:

@@ -321,7 +321,10 @@ func (d *demo) snapshot(phase string) snapshot {
 	stats := d.instance.Stats()
 	s := snapshot{
 		Phase: phase, Elapsed: time.Since(d.began), Broker: d.broker.Addrs()[0], HTTP: d.server.Address(),
-		Guarantee: string(processors.ExactlyOnce), Counts: jobCounts(stats), Lag: stats.Lag, Problems: d.instance.Health(),
+		Guarantee: string(processors.ExactlyOnce), Counts: jobCounts(stats), Lag: stats.Lag,
+	}
+	for _, p := range d.instance.Health() {
+		s.Problems = append(s.Problems, p.String())
 	}
 	d.observer.mu.Lock()
 	defer d.observer.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package httpserver serves an instance's /metrics, /healthz and /readyz.
+// Package httpserver serves an instance's /metrics, /livez, /readyz and /healthz.
 //
-// The listener is open before the instance joins its group, so that an address in use is an error at once. /healthz
-// answers 503 with the problems when the instance has any, /readyz answers 503 until it has restored its state and
-// runs, both as JSON.
+// The listener is open before the instance joins its group, so that an address in use is an error at once. /livez
+// answers 503 only where a restart of the process helps, /readyz until the instance has restored its state and runs, and
+// /healthz when it has problems, with each of them; all as JSON.
 package httpserver
 
 import (
@@ -16,12 +16,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weirstream/weir/processors"
 )
 
 // Instance is what the server asks. It must allow calls from several goroutines.
 type Instance interface {
-	Ready() bool
-	Health() []string // problems; empty is healthy
+	Live() bool                   // false where a restart helps
+	Ready() bool                  // in its group, all tasks running
+	Health() []processors.Problem // empty is healthy
 }
 
 // Server is a running server.
@@ -40,9 +43,16 @@ func Start(address string, metrics prometheus.Gatherer, instance Instance) (*Ser
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		problems := instance.Health()
+		var problems []string
+		for _, p := range instance.Health() {
+			problems = append(problems, p.String())
+		}
 		healthy := len(problems) == 0
 		answer(w, healthy, health{Healthy: healthy, Problems: problems})
+	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		live := instance.Live()
+		answer(w, live, liveness{live})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		ready := instance.Ready()
@@ -61,6 +71,10 @@ func Start(address string, metrics prometheus.Gatherer, instance Instance) (*Ser
 type health struct {
 	Healthy  bool     `json:"healthy"`
 	Problems []string `json:"problems,omitempty"`
+}
+
+type liveness struct {
+	Live bool `json:"live"`
 }
 
 type readiness struct {

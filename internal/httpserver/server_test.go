@@ -9,17 +9,21 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/processors"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type instance struct {
 	ready    atomic.Bool
-	problems []string
+	dead     atomic.Bool
+	problems []processors.Problem
 }
 
-func (i *instance) Ready() bool      { return i.ready.Load() }
-func (i *instance) Health() []string { return i.problems }
+func (i *instance) Live() bool                   { return !i.dead.Load() }
+func (i *instance) Ready() bool                  { return i.ready.Load() }
+func (i *instance) Health() []processors.Problem { return i.problems }
 
 // Mutation seen to fail this test: answer without WriteHeader.
 func TestAnswersFollowTheInstance(t *testing.T) {
@@ -36,9 +40,12 @@ func TestAnswersFollowTheInstance(t *testing.T) {
 	expect(t, s, "/other", 404, "not found")
 
 	in.ready.Store(true)
-	in.problems = []string{"order.placed.v1/3: no progress for 2m"}
+	in.problems = []processors.Problem{{Cause: "order.placed.v1/3: no progress for 2m", Remedy: "look"}}
 	expect(t, s, "/readyz", 200, `{"ready":true}`)
-	expect(t, s, "/healthz", 503, `{"healthy":false,"problems":["order.placed.v1/3: no progress for 2m"]}`)
+	expect(t, s, "/healthz", 503, `{"healthy":false,"problems":["order.placed.v1/3: no progress for 2m; what to do: look"]}`)
+	expect(t, s, "/livez", 200, `{"live":true}`)
+	in.dead.Store(true)
+	expect(t, s, "/livez", 503, `{"live":false}`)
 }
 
 func TestAnAddressInUseIsAnErrorAtOnce(t *testing.T) {

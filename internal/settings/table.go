@@ -61,7 +61,7 @@ var (
 // Watching.
 var (
 	HTTP = define[string](Setting{Name: "http", Group: groupWatch, kind: addressKind(),
-		Help: "serve /metrics, /healthz and /readyz here"})
+		Help: "serve /metrics, /livez, /readyz and /healthz here"})
 	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second), Default: "1m",
 		Help: "report a partition that has lag and made no progress for so long"})
 	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"), Default: "info",

@@ -1,0 +1,146 @@
+package processors
+
+import (
+	"fmt"
+	"time"
+)
+
+// Three questions are asked of an instance from outside, and they have different answers:
+//
+//   - Live: would a restart of the process help? A slow downstream service or a broker that is away is not cured by one.
+//   - Ready: is it in its group with all its tasks running?
+//   - Health: what should a person look at, why is it so, and what helps?
+
+// Problem is something that a person should look at.
+type Problem struct {
+	Kind   string // a short name that stays the same, for alerts and metrics: one of Problems
+	Cause  string // what is wrong, with the names and numbers that are known
+	Remedy string // what to do about it
+}
+
+func (p Problem) String() string {
+	if p.Remedy == "" {
+		return p.Cause
+	}
+	return p.Cause + "; what to do: " + p.Remedy
+}
+
+// The kinds of problems.
+const (
+	problemStalled = "stalled" // a partition has lag and makes no progress
+	problemTask    = "task"    // a task is stopped on an error of its stores
+	problemWorker  = "worker"  // a worker fails again and again
+)
+
+// Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
+// do not move although they wait for nobody outside, a stop does not end, or the instance has ended with an error in a
+// process that lives on. What the instance waits for outside, a broker or a node's own call, leaves it true.
+func (i *Instance) Live() bool {
+	now := time.Now()
+	if i.phase.Load().(Phase) == Stopped {
+		return false
+	}
+	if since := i.stopping.Load(); since != nil {
+		return now.Sub(*since) < wedgedStop
+	}
+	if last := i.watched.Load(); last != nil && now.Sub(*last) > wedged {
+		return false
+	}
+	if i.phase.Load().(Phase) != Running {
+		return true
+	}
+	for _, w := range i.workers {
+		if last := w.turned.Load(); last != nil && now.Sub(*last) > wedged && w.processing.Load() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Every call of the engine to the outside is bounded by minutes at most (default.api.timeout.ms, delivery.timeout.ms), so
+// a loop that has not gone round for longer will not go on by itself.
+const (
+	wedged     = 15 * time.Minute
+	wedgedStop = time.Minute
+)
+
+// Ready says whether the instance is in its group and all its tasks run.
+func (i *Instance) Ready() bool {
+	if i.phase.Load().(Phase) != Running {
+		return false
+	}
+	// Phase Running is set after the group is there. A member without tasks is ready too.
+	if _, ok := i.group.Member(); !ok {
+		return false
+	}
+	for _, p := range i.placements() {
+		if !p.task.is(taskRunning) {
+			return false
+		}
+	}
+	return true
+}
+
+// Health lists what is wrong, each with its cause and remedy. Empty means healthy.
+func (i *Instance) Health() []Problem {
+	now := time.Now()
+	var problems []Problem
+	for _, p := range i.placements() {
+		if f := p.task.failure.Load(); f != nil && p.task.is(taskFailed) {
+			problems = append(problems, Problem{
+				Kind:   problemTask,
+				Cause:  fmt.Sprintf("task %s is stopped: %v", p.task.id, f.err),
+				Remedy: "it is opened again by itself, at intervals; repair what the error names (disk space, rights, the changelog)",
+			})
+		}
+		for _, in := range p.task.inputs {
+			if problem, ok := i.stalled(p, in, now); ok {
+				problems = append(problems, problem)
+			}
+		}
+	}
+	if i.phase.Load().(Phase) != Running {
+		return problems
+	}
+	for _, w := range i.workers {
+		if err := w.lastError.Load(); err != nil && w.tries.Load() >= unhealthyTries {
+			problems = append(problems, Problem{
+				Kind:   problemWorker,
+				Cause:  fmt.Sprintf("worker %d failed %d times in a row: %v", w.id, w.tries.Load(), *err),
+				Remedy: "it goes on trying; repair what the error names",
+			})
+		}
+	}
+	return problems
+}
+
+// unhealthyTries is how many failures in a row make a worker unhealthy: fewer happen in every broker restart.
+const unhealthyTries = 8
+
+// stalled says why an input makes no progress although it has lag. ok is false when it does not stand still.
+func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Problem, ok bool) {
+	since := in.since(now)
+	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
+		return Problem{}, false
+	}
+	problem.Kind = problemStalled
+	what := fmt.Sprintf("%s has made no progress for %s at offset %d with lag %d", in.tp, since.Round(time.Second), in.next.Load(), in.lag())
+	if w := in.waiting.Load(); w != nil {
+		problem.Cause = fmt.Sprintf("%s: offset %d failed %d times, next try in %s: %v", what, w.offset, w.attempt, w.until.Sub(now).Round(time.Millisecond), w.err)
+		problem.Remedy = "repair what the node's error names; the record is tried again by itself, and becomes a dead letter when its tries are used up"
+		return problem, true
+	}
+	if at := p.worker.processing.Load(); at > 0 && now.Sub(time.Unix(0, at)) > i.opts.StallAfter {
+		problem.Cause = fmt.Sprintf("%s: its worker %d has been in one call for %s", what, p.worker.id, now.Sub(time.Unix(0, at)).Round(time.Second))
+		problem.Remedy = "the node waits for something: look at what it calls, and give that call a timeout"
+		return problem, true
+	}
+	if err := p.worker.lastError.Load(); err != nil && p.worker.tries.Load() > 0 {
+		problem.Cause = fmt.Sprintf("%s: commits fail: %v", what, *err)
+		problem.Remedy = "they are repeated by themselves; repair what the error names"
+		return problem, true
+	}
+	problem.Cause = what
+	problem.Remedy = "look at the log of this instance and at the partition's leader"
+	return problem, true
+}
