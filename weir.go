@@ -18,8 +18,8 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// Main runs the process's command line around the topologies, and exits. SIGTERM and Ctrl-C end a run in order: commit,
-// leave the group, exit 0 within 5 seconds. A second one exits at once.
+// Main runs the process's command line around the topologies, and exits. SIGTERM, SIGHUP and Ctrl-C end a run in order:
+// commit, leave the group, exit 0 within 5 seconds. A second one exits at once.
 func Main(topologies ...*topology.Topology) { os.Exit(cli.Main(Command(topologies...))) }
 
 // Run is Main without the process: it runs a command line (without the program's name) until it is done or ctx is

@@ -174,15 +174,18 @@ func TestADemoShowsSomethingWithin5sAndALineEachSecond(t *testing.T) {
 	}
 }
 
-func TestCtrlCEndsADemoInOrder(t *testing.T) {
+// Mutation seen to fail this test: Main that does not ask for SIGHUP.
+func TestCtrlCAndAClosedTerminalEndADemoInOrder(t *testing.T) {
 	t.Parallel()
-	d := start(t, weir, nil)
-	<-d.first
-	d.signal(os.Interrupt)
-	if code, out := d.exit(); code != 0 {
-		t.Errorf("exit code %d:\n%s\n%s", code, out, d.stderr.String())
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		d := start(t, weir, nil)
+		<-d.first
+		d.signal(sig)
+		if code, out := d.exit(); code != 0 {
+			t.Errorf("%v: exit code %d:\n%s\n%s", sig, code, out, d.stderr.String())
+		}
+		d.expectNothingLeft()
 	}
-	d.expectNothingLeft()
 }
 
 // Mutation seen to fail this test: OnAbort left out.

@@ -1,8 +1,8 @@
 // Package cli is the command line around a program's topologies: run, topology, version, and what a program adds.
 //
 // Settings come from internal/settings. An error is one line on standard error that says what to do; its exit code says
-// of which kind it is (docs/exit-codes.md). Commands end when their context is cancelled; Main ties that to SIGTERM and
-// Ctrl-C.
+// of which kind it is (docs/exit-codes.md). Commands end when their context is cancelled; Main ties that to SIGTERM,
+// SIGHUP and Ctrl-C.
 package cli
 
 import (
@@ -30,7 +30,7 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 		Short: "Run and inspect the topologies of " + program,
 		Long: "Runs and inspects the topologies of " + program + ": " + strings.Join(names(topologies), ", ") + ".\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node;\n" +
-			"130 and 143 after a second Ctrl-C or SIGTERM.",
+			"129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
 		Args:          cobra.ArbitraryArgs,
 		RunE:          group,
 		SilenceErrors: true,
@@ -79,11 +79,15 @@ func commands(root *cobra.Command) []*cobra.Command {
 	return list
 }
 
-// Main runs a command line as a whole process, and returns its exit code. The first SIGTERM or Ctrl-C cancels the
-// command's context; a second one ends the process at once.
+// Main runs a command line as a whole process, and returns its exit code. The first SIGTERM, SIGHUP or Ctrl-C cancels
+// the command's context; a second one ends the process at once. SIGHUP is what a closed terminal sends; under nohup, which
+// has it ignored, it stays ignored.
 func Main(root *cobra.Command) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	abort := &aborts{}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), abortsKey{}, abort))
 	defer cancel()

@@ -25,9 +25,9 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 	var output string
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run a topology until SIGTERM or Ctrl-C",
+		Short: "Run a topology until SIGTERM, SIGHUP or Ctrl-C",
 		Long: "Runs one topology as one instance of its consumer group. Start more for more of the load, each with its own\n" +
-			"state-dir. SIGTERM and Ctrl-C commit, leave the group and exit 0 within 5 seconds; a second one exits at once.\n\n" +
+			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit, leave the group and exit 0 within 5 seconds; a second one exits at once.\n\n" +
 			"A setting comes from its flag, else from its variable (WEIR_COMMIT_INTERVAL for --commit-interval), else from\n" +
 			"the YAML file that --config names, else it has its default.",
 		Example: example(program,
