@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/IBM/sarama"
@@ -23,9 +24,15 @@ func (c *Client) Starts(ctx context.Context, partitions []TopicPartition) (map[T
 // or not yet heard of a new topic, says so too.
 const unknownTries = 10
 
-// offsets asks leaders, all at once, and asks again for what is left.
 func (c *Client) offsets(ctx context.Context, op string, partitions []TopicPartition, at int64) (map[TopicPartition]int64, error) {
-	found := make(map[TopicPartition]int64, len(partitions))
+	return askLeaders(ctx, c, op, partitions, func(ctx context.Context, id int32, tps []TopicPartition) (map[TopicPartition]int64, error) {
+		return c.offsetsFrom(ctx, id, tps, at)
+	})
+}
+
+// askLeaders asks the leaders of partitions, all at once, and asks again for what is left.
+func askLeaders[T any](ctx context.Context, c *Client, op string, partitions []TopicPartition, ask askLeader[T]) (map[TopicPartition]T, error) {
+	found := make(map[TopicPartition]T, len(partitions))
 	left := make(map[TopicPartition]bool, len(partitions))
 	for _, tp := range partitions {
 		left[tp] = true
@@ -35,9 +42,9 @@ func (c *Client) offsets(ctx context.Context, op string, partitions []TopicParti
 		if len(left) == 0 {
 			return nil
 		}
-		some, err := c.offsetsOnce(ctx, left, at)
-		for tp, offset := range some {
-			found[tp] = offset
+		some, err := askLeadersOnce(ctx, c, left, ask)
+		for tp, value := range some {
+			found[tp] = value
 			delete(left, tp)
 		}
 		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
@@ -53,27 +60,27 @@ func (c *Client) offsets(ctx context.Context, op string, partitions []TopicParti
 	return found, nil
 }
 
+// askLeader asks one broker. It returns what it got also when it got an error for others.
+type askLeader[T any] func(ctx context.Context, id int32, tps []TopicPartition) (map[TopicPartition]T, error)
+
 // unsettled marks an error as worth another try, whatever its code.
 type unsettled struct{ error }
 
 func (u unsettled) Unwrap() error { return u.error }
 
-// offsetsOnce returns what it got also when it got an error for others.
-func (c *Client) offsetsOnce(ctx context.Context, left map[TopicPartition]bool, at int64) (map[TopicPartition]int64, error) {
+func askLeadersOnce[T any](ctx context.Context, c *Client, left map[TopicPartition]bool, ask askLeader[T]) (map[TopicPartition]T, error) {
 	leaders, err := c.leaders(ctx, left)
 	var mu sync.Mutex
-	found := map[TopicPartition]int64{}
+	found := map[TopicPartition]T{}
 	errs := []error{err}
 	var wg sync.WaitGroup
 	for id, tps := range leaders {
 		wg.Go(func() {
-			some, err := c.offsetsFrom(ctx, id, tps, at)
+			some, err := ask(ctx, id, tps)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)
-			for tp, offset := range some {
-				found[tp] = offset
-			}
+			maps.Copy(found, some)
 		})
 	}
 	wg.Wait()

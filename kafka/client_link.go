@@ -27,6 +27,11 @@ type link struct {
 
 	stage atomic.Int32
 	conn  atomic.Pointer[cutConn]
+
+	// Of raw connections only; see raw.go.
+	links   *links               // nil for sarama's
+	raw     *rawConn             // set before ready
+	retired atomic.Pointer[link] // what it replaces, until that has ended
 }
 
 func newLink(ctx context.Context, c *Client, addr string) *link {
@@ -54,10 +59,16 @@ func (k *link) connect() {
 	ok, err := k.Connected()
 	conn := k.conn.Load()
 	if ok && conn.heard.Load() {
-		conn.limit.Store(nil)
-		return
-	}
-	if conn != nil && conn.heard.Load() && k.conf.Net.SASL.Enable {
+		if k.links != nil {
+			err = k.takeOver()
+		}
+		if err == nil {
+			conn.said.Store(nil)
+			conn.limit.Store(nil)
+			return
+		}
+		k.stage.Store(int32(stageRequest))
+	} else if conn != nil && conn.heard.Load() && k.conf.Net.SASL.Enable {
 		k.stage.Store(int32(stageLogin)) // sarama goes on to it by itself
 	}
 	// sarama takes a broker that never answered ApiVersions for one that is too old to know it.
@@ -86,6 +97,9 @@ func (k *link) cut() {
 	k.cancel()
 	if conn := k.conn.Load(); conn != nil {
 		_ = conn.Close()
+	}
+	if old := k.retired.Load(); old != nil {
+		old.cut()
 	}
 }
 
@@ -123,6 +137,7 @@ func (d dialer) Dial(network, addr string) (net.Conn, error) {
 	k.stage.Store(int32(stageHandshake))
 	cc := &cutConn{Conn: conn}
 	cc.limit.Store(&deadline)
+	cc.said.Store(&saslTrace{})
 	k.conn.Store(cc)
 	if k.ctx.Err() != nil { // cut came before the connection was there to be cut
 		_ = cc.Close()
@@ -134,6 +149,7 @@ func (d dialer) Dial(network, addr string) (net.Conn, error) {
 type cutConn struct {
 	net.Conn
 	limit atomic.Pointer[time.Time]
+	said  atomic.Pointer[saslTrace] // nil after the handshakes
 	heard atomic.Bool
 	once  sync.Once
 }
@@ -143,7 +159,17 @@ func (c *cutConn) Read(p []byte) (int, error) {
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
+	if said := c.said.Load(); said != nil {
+		said.read(p[:n])
+	}
 	return n, err
+}
+
+func (c *cutConn) Write(p []byte) (int, error) {
+	if said := c.said.Load(); said != nil {
+		said.wrote(p)
+	}
+	return c.Conn.Write(p)
 }
 
 func (c *cutConn) SetReadDeadline(t time.Time) error {

@@ -33,6 +33,7 @@ type links struct {
 	addrs  map[int32]string     // the cluster's brokers as last seen
 	ctrl   int32                // its controller, -1 when not known
 	open   map[string]*link     // by address, those that are being opened too
+	raws   map[string]*link     // the same for raw connections
 	failed map[string]time.Time // when an address last failed
 }
 
@@ -45,6 +46,7 @@ func (c *Client) newLinks() *links {
 		ctrl:   -1,
 		addrs:  map[int32]string{},
 		open:   map[string]*link{},
+		raws:   map[string]*link{},
 		failed: map[string]time.Time{},
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
@@ -62,8 +64,8 @@ func (c *Client) newLinks() *links {
 func (l *links) close() {
 	l.mu.Lock()
 	l.closed = true
-	open := l.open
-	l.open = map[string]*link{}
+	open := slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
+	l.open, l.raws = map[string]*link{}, map[string]*link{}
 	l.mu.Unlock()
 	l.stop()
 	for _, k := range open {
@@ -101,32 +103,51 @@ func (l *links) at(ctx context.Context, addr string) (*link, error) {
 }
 
 func (l *links) connect(k *link) {
+	k.replaceRetired()
 	k.connect()
 	l.mu.Lock()
 	if k.err == nil {
 		delete(l.failed, k.addr)
 	} else {
 		l.failed[k.addr] = time.Now()
-		if l.open[k.addr] == k {
-			delete(l.open, k.addr)
-		}
+		l.forget(k)
 	}
 	l.mu.Unlock()
 	close(k.ready)
 }
 
+// forget takes a connection out of the set, and says whether it was in it. l.mu is held.
+func (l *links) forget(k *link) bool {
+	for _, set := range []map[string]*link{l.open, l.raws} {
+		if set[k.addr] == k {
+			delete(set, k.addr)
+			return true
+		}
+	}
+	return false
+}
+
 // to returns the connection to a broker.
 func (l *links) to(ctx context.Context, id int32) (*link, error) {
+	addr, err := l.address(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return l.at(ctx, addr)
+}
+
+// address is where a broker is, as last seen, or as seen now when it is not known.
+func (l *links) address(ctx context.Context, id int32) (string, error) {
 	addr, ok := l.addr(id)
 	if !ok {
 		if err := l.cluster(ctx); err != nil {
-			return nil, err
+			return "", err
 		}
 		if addr, ok = l.addr(id); !ok {
-			return nil, fmt.Errorf("broker %d: %w", id, sarama.ErrBrokerNotFound)
+			return "", fmt.Errorf("broker %d: %w", id, sarama.ErrBrokerNotFound)
 		}
 	}
-	return l.at(ctx, addr)
+	return addr, nil
 }
 
 func (l *links) addr(id int32) (string, bool) {
@@ -180,8 +201,7 @@ func (l *links) candidates() []string {
 func (l *links) drop(k *link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[k.addr] == k {
-		delete(l.open, k.addr)
+	if l.forget(k) {
 		l.failed[k.addr] = time.Now()
 	}
 	k.cut()
