@@ -105,7 +105,7 @@ func (c *cluster) letters(n int) map[int64]cutLetter {
 	defer fetcher.Close()
 	records := make(chan kafka.Record, 100)
 	for p := range int32(4) {
-		fetcher.Start(kafka.TopicPartition{Topic: "order.placed.v1.dlq", Partition: p}, 0, func(b kafka.Batch) {
+		fetcher.Start(kafka.TopicPartition{Topic: "order.placed.v1.dlq", Partition: p}, kafka.At(0), func(b kafka.Batch) {
 			for _, r := range b.Records {
 				records <- r
 			}

@@ -90,7 +90,7 @@ func (c *cluster) read(topic string, n int) []string {
 	defer fetcher.Close()
 	records := make(chan string, 10*n+100)
 	for p := range int32(4) {
-		fetcher.Start(kafka.TopicPartition{Topic: topic, Partition: p}, 0, func(b kafka.Batch) {
+		fetcher.Start(kafka.TopicPartition{Topic: topic, Partition: p}, kafka.At(0), func(b kafka.Batch) {
 			for _, r := range b.Records {
 				records <- string(r.Key) + " " + string(r.Value)
 			}

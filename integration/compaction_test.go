@@ -242,7 +242,7 @@ func TestARestoreLeapsOverWhatCompactionHasEmptied(t *testing.T) {
 	began := time.Now()
 	ctx := r.context(10 * time.Second)
 	first := make(chan int64, 1)
-	fetcher.Start(kafka.TopicPartition{Topic: topic}, 0, func(b kafka.Batch) {
+	fetcher.Start(kafka.TopicPartition{Topic: topic}, kafka.At(0), func(b kafka.Batch) {
 		if len(b.Records) > 0 {
 			select {
 			case first <- b.Records[0].Offset:

@@ -73,6 +73,48 @@ func (e *OffsetOutOfRangeError) Error() string {
 	return fmt.Sprintf("%s has offsets %d to %d, wanted %d", e.TopicPartition, e.Start, e.End, e.Offset)
 }
 
+// TopicRecreatedError says that the topic has another id than the position that was to be read from: it was deleted and
+// created again, and the offset is a place in the old one.
+type TopicRecreatedError struct {
+	TopicPartition
+	Offset int64
+	Was    string // the id of the topic that Offset is a place in
+	Is     string // the id of the topic that there is now
+}
+
+func (e *TopicRecreatedError) Error() string {
+	return fmt.Sprintf("topic %s was deleted and created again: offset %d of %s is of the topic with id %s, now its id is %s", e.Topic, e.Offset, e.TopicPartition, e.Was, e.Is)
+}
+
+// TruncatedError says that the partition lost records that were already read, or passed over, and that others may have
+// taken their offsets (unclean leader election).
+type TruncatedError struct {
+	TopicPartition
+	Offset      int64 // the position that was to be read from
+	LeaderEpoch int32 // of the record before it
+	// The log still holds what was read up to End, the last of it in EndEpoch. Both are -1 when the broker does not know.
+	End      int64
+	EndEpoch int32
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("%s was truncated: records up to offset %d were read in leader epoch %d, of these the log still has those before offset %d (epoch %d)",
+		e.TopicPartition, e.Offset, e.LeaderEpoch, e.End, e.EndEpoch)
+}
+
+// CorruptBatchError says that a batch of the partition's log is damaged on every broker that was asked, again and again.
+// Offsets before Offset were delivered; reading may be continued at Next, which leaves out the damaged batch.
+type CorruptBatchError struct {
+	TopicPartition
+	Offset, Next int64
+	Err          error
+}
+
+func (e *CorruptBatchError) Error() string {
+	return fmt.Sprintf("%s is damaged at offsets %d to %d: %v", e.TopicPartition, e.Offset, e.Next-1, e.Err)
+}
+func (e *CorruptBatchError) Unwrap() error { return e.Err }
+
 // ErrStaleGeneration is what a sink's Offsets answers when the group is already in a newer generation than the Member
 // given. The transaction is unharmed: wait for the newer Member and call again, or abort if the partitions are gone.
 var ErrStaleGeneration = errors.New("the group is in a newer generation")

@@ -83,17 +83,17 @@ func (c *Client) NewFetcher(readAhead int) *Fetcher {
 	return f
 }
 
-// Start reads a partition from an offset on. deliver is called from the fetcher's goroutines, one call at a time for a
+// Start reads a partition from a position on. deliver is called from the fetcher's goroutines, one call at a time for a
 // partition, in order. It must not block, and must not call Start, Stop or Close. The first answer of the broker is
 // always delivered, later ones when they carry records or when an offset in them has changed.
 //
 // Starting a started partition is a seek: nothing of the old position is delivered after Start returned. A started
 // partition is not paused, and nothing of it counts as read ahead, so that batches from before a seek need no Release.
-func (f *Fetcher) Start(tp TopicPartition, offset int64, deliver func(Batch)) {
+func (f *Fetcher) Start(tp TopicPartition, from Position, deliver func(Batch)) {
 	f.control.Lock()
 	defer f.control.Unlock()
 	f.end(tp)
-	c := &cursor{TopicPartition: tp, deliver: deliver, position: offset, fresh: true}
+	c := &cursor{TopicPartition: tp, deliver: deliver, position: from.Offset, fresh: true}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

@@ -18,8 +18,8 @@ func TestReadingFollowsTheLeader(t *testing.T) {
 	p := producer(t, cluster.ListenAddrs(), "")
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(r.tp, 0, r.deliver)
-	f.Start(other.tp, 0, other.deliver)
+	f.Start(r.tp, At(0), r.deliver)
+	f.Start(other.tp, At(0), other.deliver)
 	for i := range 6 {
 		if err := cluster.MoveTopicPartition("in", 0, int32(i%3)); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestLostConnectionsAreMadeAgain(t *testing.T) {
 	p := producer(t, cluster.ListenAddrs(), "")
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	for i := range 5 {
 		cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 			return nil, errors.New("cut"), true
@@ -59,7 +59,7 @@ func TestATopicThatIsNotThereYetIsReadOnceItIs(t *testing.T) {
 	cluster := fake(t)
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Observe: true, Count: -1})
 	if err := asked.Wait(t.Context(), 3); err != nil {
 		t.Fatal(err)
@@ -77,8 +77,8 @@ func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Partitions: []int32{0}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(other.tp, 0, other.deliver)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(other.tp, At(0), other.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
 	if !errors.Is(last.Err, sarama.ErrTopicAuthorizationFailed) || ClassOf(last.Err) != Fatal {
 		t.Errorf("error %v", last.Err)
@@ -93,7 +93,7 @@ func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	}
 	denied.Remove()
 	again := newReading(t, "in", 0)
-	f.Start(again.tp, 0, again.deliver)
+	f.Start(again.tp, At(0), again.deliver)
 	again.position(0)
 	if n := len(r.batches); n != 1 {
 		t.Errorf("%d deliveries, the error among them, want the error alone", n)
@@ -107,7 +107,7 @@ func TestPassingErrorsAreRetried(t *testing.T) {
 	p := producer(t, cluster.ListenAddrs(), "")
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	for i, err := range []*kerr.Error{
 		kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.KafkaStorageError,
 		kerr.UnknownTopicOrPartition, kerr.UnknownServerError, kerr.OffsetNotAvailable, kerr.OffsetOutOfRange,
@@ -154,14 +154,14 @@ func TestABatchThatCannotBeDecodedEndsItsPartitionOnly(t *testing.T) {
 
 	damage(1)
 	once := newReading(t, "in", 0)
-	f.Start(once.tp, 0, once.deliver)
+	f.Start(once.tp, At(0), once.deliver)
 	once.position(1)
 	f.Stop(once.tp)
 
 	damage(1 << 30)
 	always, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(always.tp, 0, always.deliver)
-	f.Start(other.tp, 0, other.deliver)
+	f.Start(always.tp, At(0), always.deliver)
+	f.Start(other.tp, At(0), other.deliver)
 	last := always.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
 	if ClassOf(last.Err) != Fatal || last.Position != 0 {
 		t.Errorf("at %d: %v", last.Position, last.Err)

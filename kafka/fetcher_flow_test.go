@@ -21,7 +21,7 @@ func TestNothingOfTheOldPositionIsDeliveredAfterASeek(t *testing.T) {
 	for i := range int64(20) {
 		var over atomic.Bool
 		r := newReading(t, "in", 0)
-		f.Start(tp, i, func(b Batch) {
+		f.Start(tp, At(i), func(b Batch) {
 			if over.Load() {
 				t.Errorf("seek %d: %d records delivered after the next", i, len(b.Records))
 			}
@@ -38,7 +38,7 @@ func TestNothingOfTheOldPositionIsDeliveredAfterASeek(t *testing.T) {
 			over.Store(true)
 			writeTo(t, p, "in", 0, "a")
 		} else {
-			f.Start(tp, i/2, next.deliver)
+			f.Start(tp, At(i/2), next.deliver)
 			over.Store(true)
 			writeTo(t, p, "in", 0, "a")
 			next.position(i + 1)
@@ -57,7 +57,7 @@ func TestStopWaitsForTheDeliveryUnderWay(t *testing.T) {
 	tp := TopicPartition{"in", 0}
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var left atomic.Bool
-	f.Start(tp, 0, func(Batch) {
+	f.Start(tp, At(0), func(Batch) {
 		close(entered)
 		<-leave
 		left.Store(true)
@@ -92,10 +92,10 @@ func TestAPartitionWithTooMuchUnreleasedIsNotRead(t *testing.T) {
 	f := c.NewFetcher(25_000) // two and a half of them
 	defer func() { _ = f.Close() }()
 	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	r.position(3)
 	// Whatever else the fetcher would still read is read before the other partition's records.
-	f.Start(other.tp, 0, other.deliver)
+	f.Start(other.tp, At(0), other.deliver)
 	for i := range 3 {
 		writeTo(t, p, "in", 1, "small")
 		other.position(int64(i + 1))
@@ -117,8 +117,8 @@ func TestAPausedPartitionIsNotReadAndLosesNothing(t *testing.T) {
 	p := producer(t, cluster.ListenAddrs(), "")
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(r.tp, 0, r.deliver)
-	f.Start(other.tp, 0, other.deliver)
+	f.Start(r.tp, At(0), r.deliver)
+	f.Start(other.tp, At(0), other.deliver)
 	r.position(0)
 	other.position(0)
 	f.Pause(r.tp)
@@ -148,7 +148,7 @@ func TestAPartitionThatIsStartedBesideAnIdleOneIsReadSoon(t *testing.T) {
 	for i := range int32(4) {
 		writeTo(t, p, "in", i, "a")
 		r := newReading(t, "in", i)
-		f.Start(r.tp, 0, r.deliver)
+		f.Start(r.tp, At(0), r.deliver)
 		r.position(1)
 	}
 }
@@ -159,7 +159,7 @@ func TestCloseDoesNotWaitForABrokerThatIsSilent(t *testing.T) {
 	topic(t, cluster, "in", 1)
 	asked, _ := silence(t, cluster, kmsg.Fetch)
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
-	f.Start(TopicPartition{"in", 0}, 0, func(Batch) {})
+	f.Start(TopicPartition{"in", 0}, At(0), func(Batch) {})
 	<-asked
 	began := time.Now()
 	if err := f.Close(); err != nil {

@@ -167,7 +167,7 @@ func TestPositionReachesTheEndBehindMarkersAndAbortedTransactions(t *testing.T) 
 
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	last := r.position(11)
 	if last.HighWatermark != 11 || last.LastStableOffset != 11 || last.Position != 11 {
 		t.Errorf("ends at %d, last stable %d, high watermark %d, want 11", last.Position, last.LastStableOffset, last.HighWatermark)
@@ -185,7 +185,7 @@ func TestAnEmptyPartitionAnswersSoon(t *testing.T) {
 	f := c.NewFetcher(1 << 20)
 	defer func() { _ = f.Close() }()
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, 0, r.deliver)
+	f.Start(r.tp, At(0), r.deliver)
 	r.position(0)
 }
 
@@ -201,7 +201,7 @@ func TestAnOffsetOutOfRangeEndsTheDelivery(t *testing.T) {
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
 	for _, wanted := range []int64{0, 7} {
 		r := newReading(t, "in", 0)
-		f.Start(r.tp, wanted, r.deliver)
+		f.Start(r.tp, At(wanted), r.deliver)
 		last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
 		var out *OffsetOutOfRangeError
 		if !errors.As(last.Err, &out) || *out != (OffsetOutOfRangeError{r.tp, wanted, 2, 3}) {

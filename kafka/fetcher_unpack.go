@@ -20,7 +20,7 @@ var errOldFormat = errors.New("the records are in the message format from before
 //
 // The records share memory with the answer: their keys and values are not copied.
 func unpack(tp TopicPartition, wanted int64, block *sarama.FetchResponseBlock) (b Batch, cut bool, err error) {
-	b = Batch{TopicPartition: tp, Position: wanted, HighWatermark: block.HighWaterMarkOffset, LastStableOffset: block.LastStableOffset}
+	b = Batch{TopicPartition: tp, Position: wanted, LeaderEpoch: -1, HighWatermark: block.HighWaterMarkOffset, LastStableOffset: block.LastStableOffset}
 	cut = block.Partial
 	if len(block.RecordsSet) == 0 {
 		b.Position = max(b.Position, emptiedTo(block))

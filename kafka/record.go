@@ -27,10 +27,46 @@ type Record struct {
 	Key       []byte
 	Value     []byte // nil is a tombstone
 	Headers   []Header
+	// Excess is set when a limit cut the record. Key, Value and Headers are then what was kept of it, maybe nothing.
+	Excess *Excess
+}
+
+// Excess says which limit a record is over, or a whole range of records that could not be taken apart: those at
+// Record.Offset to Last. It is dealt with as one bad record.
+type Excess struct {
+	Limit string // the setting: max.record.bytes, ...
+	Size  int64  // what the limit counts, as far as it was read
+	Max   int64  // the limit
+	Last  int64  // the last offset that this stands for
+	// Records is how many records the batch says that the range holds, 1 for a single one.
+	Records int
+}
+
+// Next is the offset after the record, or after the range that it stands for.
+func (r *Record) Next() int64 {
+	if r.Excess != nil {
+		return r.Excess.Last + 1
+	}
+	return r.Offset + 1
 }
 
 // Time is the record's timestamp.
 func (r *Record) Time() time.Time { return time.UnixMilli(r.Timestamp) }
+
+// Position is a place in a partition, and what it is known to be a place in. Make one with At, or by name of all fields:
+// in the zero value the epoch is a known one.
+type Position struct {
+	Offset int64 // of the next record
+	// LeaderEpoch is that of the record before, -1 when it is not known. A log that was truncated behind the reader's back
+	// is noticed by it.
+	LeaderEpoch int32
+	// TopicID is the cluster's id of the topic, as in TopicInfo, "" when it is not known. A topic that was deleted and
+	// created again is noticed by it.
+	TopicID string
+}
+
+// At is the position at an offset about which nothing else is known.
+func At(offset int64) Position { return Position{Offset: offset, LeaderEpoch: -1} }
 
 // Batch is what a Fetcher delivers for one partition: a run of records in offset order and how far reading has come.
 // Position counts control records, aborted records and records that compaction removed, so it reaches the end of the
@@ -38,12 +74,15 @@ func (r *Record) Time() time.Time { return time.UnixMilli(r.Timestamp) }
 type Batch struct {
 	TopicPartition
 	Records          []Record
-	Position         int64 // the offset after everything read, delivered or passed over
-	HighWatermark    int64 // the end of the partition, transactions that are still open included
-	LastStableOffset int64 // the end for a read-committed reader
-	Bytes            int   // what the batch counts against the partition's read-ahead until it is released
-	// Err ends the partition's delivery: an *OffsetOutOfRangeError, or a fatal answer such as a denied authorisation.
-	// Nothing more comes for the partition until it is started again.
+	Position         int64  // the offset after everything read, delivered or passed over
+	LeaderEpoch      int32  // of the last record batch before Position, and of every record here; -1 when it is not known
+	TopicID          string // the id of the topic that this was read from, "" when it is not known
+	HighWatermark    int64  // the end of the partition, transactions that are still open included
+	LastStableOffset int64  // the end for a read-committed reader
+	Bytes            int    // what the batch counts against the partition's read-ahead until it is released
+	// Err ends the partition's delivery: an *OffsetOutOfRangeError, a *TopicRecreatedError, a *TruncatedError, a
+	// *CorruptBatchError, or a fatal answer such as a denied authorisation. Nothing more comes for the partition until it is
+	// started again.
 	Err error
 }
 

@@ -129,7 +129,7 @@ func (w *worker) read(in *input, offset int64, now time.Time) {
 func (w *worker) fetch(in *input, offset int64) {
 	in.epoch++
 	epoch := in.epoch
-	w.inst.inputs.Start(in.tp, offset, func(b kafka.Batch) {
+	w.inst.inputs.Start(in.tp, kafka.At(offset), func(b kafka.Batch) {
 		if b.Err == nil {
 			in.observe(b.HighWatermark, time.Now())
 		}

@@ -95,7 +95,7 @@ func (in *input) head() *kafka.Record {
 // advance passes the next record.
 func (in *input) advance() {
 	b := &in.batches[in.at]
-	in.position = b.Records[in.rec].Offset + 1
+	in.position = b.Records[in.rec].Next()
 	in.rec++
 	in.attempt = 0
 	in.skipEmpty()

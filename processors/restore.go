@@ -184,7 +184,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		deliveries.close()
 	}()
 	var queue []kafka.Batch
-	i.changelogs.Start(tb.changelog, from, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
+	i.changelogs.Start(tb.changelog, kafka.At(from), func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
 
 	began := time.Now()
 	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from}

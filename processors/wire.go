@@ -66,10 +66,10 @@ type Group interface {
 
 // Fetcher reads partitions and delivers batches. Safe for concurrent use.
 type Fetcher interface {
-	// Start reads a partition from an offset on. deliver is called from the fetcher's goroutines, one call at a time for
+	// Start reads a partition from a position on. deliver is called from the fetcher's goroutines, one call at a time for
 	// a partition, in order; it must not block. Starting a started partition is a seek: nothing of the old position is
 	// delivered after Start returned.
-	Start(tp kafka.TopicPartition, offset int64, deliver func(kafka.Batch))
+	Start(tp kafka.TopicPartition, from kafka.Position, deliver func(kafka.Batch))
 	// Stop ends a partition's delivery: deliver is not running and will not be called when Stop has returned.
 	Stop(tp kafka.TopicPartition)
 	// Release gives back read-ahead: Bytes of a delivered batch, once. A partition with too much unreleased is not read.

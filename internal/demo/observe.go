@@ -45,7 +45,7 @@ func newObserver(fetcher processors.Fetcher, from map[kafka.TopicPartition]int64
 // start begins to read partitions.
 func (o *observer) start(starts map[kafka.TopicPartition]int64) {
 	for tp, offset := range starts {
-		o.fetcher.Start(tp, offset, o.deliver)
+		o.fetcher.Start(tp, kafka.At(offset), o.deliver)
 	}
 }
 

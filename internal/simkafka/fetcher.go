@@ -43,7 +43,7 @@ func (p *Process) NewFetcher() (*Fetcher, error) {
 }
 
 // Start implements processors.Fetcher.
-func (f *Fetcher) Start(tp kafka.TopicPartition, offset int64, deliver func(kafka.Batch)) {
+func (f *Fetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliver func(kafka.Batch)) {
 	f.Stop(tp)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,7 +53,7 @@ func (f *Fetcher) Start(tp kafka.TopicPartition, offset int64, deliver func(kafk
 	c := &cursor{TopicPartition: tp, f: f, deliver: deliver, wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	f.cursors[tp] = c
-	f.tasks.Go(func() { c.run(offset) })
+	f.tasks.Go(func() { c.run(from.Offset) })
 }
 
 // Stop implements processors.Fetcher.
@@ -195,7 +195,7 @@ func (c *cursor) fetch(position int64) (b kafka.Batch, changed <-chan struct{}, 
 	p := c.f.p
 	n := 1 + p.c.seeded(p.name, c.String(), "size", position).IntN(p.c.cfg.FetchRecords)
 	_, err = p.request(c.ctx, "fetch "+c.String(), OpFetch, fmt.Sprint("from ", position), func() error {
-		b = kafka.Batch{TopicPartition: c.TopicPartition, Position: position}
+		b = kafka.Batch{TopicPartition: c.TopicPartition, Position: position, LeaderEpoch: -1}
 		log := p.c.partition(c.TopicPartition)
 		if log == nil {
 			return errUnknownTopic

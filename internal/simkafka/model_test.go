@@ -301,7 +301,7 @@ func TestAFetcherReadsCommittedRecordsAndPositions(t *testing.T) {
 		var mu sync.Mutex
 		var got []string
 		var last kafka.Batch
-		f.Start(in, 0, func(b kafka.Batch) {
+		f.Start(in, kafka.At(0), func(b kafka.Batch) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, values(b.Records)...)
@@ -321,7 +321,7 @@ func TestAFetcherReadsCommittedRecordsAndPositions(t *testing.T) {
 		}
 		mu.Unlock()
 		c.DeleteRecords(in, 8)
-		f.Start(in, 2, func(b kafka.Batch) { last = b })
+		f.Start(in, kafka.At(2), func(b kafka.Batch) { last = b })
 		pass(time.Second)
 		var gone *kafka.OffsetOutOfRangeError
 		if !errors.As(last.Err, &gone) || gone.Start != 8 || gone.End != 8 {

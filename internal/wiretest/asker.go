@@ -137,7 +137,7 @@ func (a *asker) reading(tp kafka.TopicPartition, from int64, enough func(kafka.B
 	a.ok(err)
 	defer func() { _ = f.Close() }()
 	batches := make(chan kafka.Batch, 4096)
-	f.Start(tp, from, func(b kafka.Batch) { batches <- b })
+	f.Start(tp, kafka.At(from), func(b kafka.Batch) { batches <- b })
 	var values []string
 	for {
 		select {

@@ -57,9 +57,9 @@ var reading = []question{
 				return "nothing"
 			}
 		}
-		f.Start(tp, 1, deliver)
+		f.Start(tp, kafka.At(1), deliver)
 		a.say("from 1: %s %s", next(), next())
-		f.Start(tp, 0, deliver)
+		f.Start(tp, kafka.At(0), deliver)
 		a.say("from 0: %s %s %s", next(), next(), next())
 		f.Stop(tp)
 		a.ok(write(s, tp, "d"), s.Flush(a.context()))
@@ -69,7 +69,7 @@ var reading = []question{
 		case <-time.After(700 * time.Millisecond):
 			a.say("after the stop: nothing")
 		}
-		f.Start(tp, 3, deliver)
+		f.Start(tp, kafka.At(3), deliver)
 		a.say("from 3: %s", next())
 		a.ok(write(s, tp, "e"), s.Flush(a.context()))
 		a.say("then: %s", next())
