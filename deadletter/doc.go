@@ -1,19 +1,24 @@
 // Package deadletter is the envelope of a failed record: which headers say why it failed, and how they are written and
 // read.
 //
-// A dead letter has the key, the value and the timestamp of its record, and its headers in their order. Behind them come
-// the headers of KIP-1034, which Kafka Streams writes too, and Weir's own; all values are text:
+// A dead letter has the key and the value of its record, and its headers in their order. After them come the headers of
+// KIP-1034, which Kafka Streams writes too, and Weir's own; all values are text:
 //
 //	__streams.errors.exception, .message           Go type of the error, and its text
 //	__streams.errors.stacktrace                    of a panic
 //	__streams.errors.topic, .partition, .offset    where the record stood
 //	weir.errors.topology, .node, .attempts         where it failed, and after how many tries
+//	weir.errors.timestamp                          of the record, milliseconds since the epoch
 //	weir.errors.cut                                bytes of the record's value, when the dead letter does not hold it whole
 //	weir.errors.failures                           how often it has failed; written from the second time on
 //	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
 //
 // A dead letter that is read again, or was replayed with its headers, and fails again has each of these once: they tell
 // of the last failure. So it does not grow with each round, and its origin is not lost.
+//
+// The topic of a dead letter should stamp what it holds with the time of writing (message.timestamp.type=LogAppendTime, as
+// the topics have that Weir creates): with the record's own time, the letter of a record older than the topic's retention
+// would be deleted at once.
 //
 // A record that is too large for its dead-letter topic is cut: the letter holds the beginning of the value, or, where
 // that is too much too, neither value nor headers of the record and no reason. weir.errors.cut says so, and

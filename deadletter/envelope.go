@@ -23,6 +23,7 @@ const (
 	HeaderTopology       = "weir.errors.topology"
 	HeaderNode           = "weir.errors.node"
 	HeaderAttempts       = "weir.errors.attempts"
+	HeaderTimestamp      = "weir.errors.timestamp"
 	HeaderCut            = "weir.errors.cut"
 	HeaderFailures       = "weir.errors.failures"
 	HeaderFirstTopic     = "weir.errors.first.topic"
@@ -93,6 +94,19 @@ func Cut(headers []kafka.Header, size int) []kafka.Header {
 	return append(headers, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, int64(size), 10)})
 }
 
+// Timed adds to the headers of a dead letter the time of its record, in milliseconds since the epoch: the dead letter
+// itself has the time at which it was written, so that it is kept as long as its topic keeps records, however old its
+// record is. A record that has failed before keeps the time that it had the first time. The slice is that of headers, or
+// new.
+func Timed(headers []kafka.Header, timestamp int64) []kafka.Header {
+	for _, h := range headers {
+		if h.Key == HeaderTimestamp {
+			return headers
+		}
+	}
+	return append(headers, kafka.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, timestamp, 10)})
+}
+
 func position(out []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
 	return append(out,
 		kafka.Header{Key: HeaderTopic, Value: []byte(topic)},
@@ -119,7 +133,7 @@ func strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[
 func ours(key string) bool {
 	switch key {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
-		HeaderTopology, HeaderNode, HeaderAttempts, HeaderCut, HeaderFailures,
+		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderCut, HeaderFailures,
 		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
 		return true
 	}
@@ -138,6 +152,10 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	r.err = nil
 	if size := r.number(HeaderCut, 64); earlier[HeaderCut] != nil && r.err == nil {
 		out = append(out, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, size, 10)})
+	}
+	r.err = nil
+	if at := r.number(HeaderTimestamp, 64); earlier[HeaderTimestamp] != nil && r.err == nil {
+		out = Timed(out, at)
 	}
 	r.err = nil
 	topic, partition, offset := r.origin()

@@ -268,3 +268,27 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// The time of the record goes with it through every round, as it was the first time.
+//
+// Mutations tried: Timed adds a second one; again leaves it out; a damaged one is kept.
+func TestTheTimeOfTheRecordIsThatOfItsFirstFailure(t *testing.T) {
+	first := Timed(Headers(original, Cause{Topic: "a.b.v1", Offset: 10, Err: errors.New("one")}), 1234)
+	second := Timed(Bare(Timed(Minimal(first, "a.b.v1.dlq", 3, 30), 5678), "a.b.v1.dlq.dlq", 3, 31), 9012)
+	for _, headers := range [][]kafka.Header{first, second} {
+		l, err := Read(headers)
+		if err != nil || l.Timestamp != 1234 {
+			t.Errorf("got %d, %v from %s", l.Timestamp, err, show(headers))
+		}
+		if n := strings.Count(show(headers), HeaderTimestamp); n != 1 {
+			t.Errorf("it is there %d times: %s", n, show(headers))
+		}
+	}
+	damaged := append(Headers(nil, Cause{Topic: "a.b.v1"}), header(HeaderTimestamp, "x"))
+	if l, err := Read(Timed(Headers(damaged, Cause{Topic: "b"}), 77)); err != nil || l.Timestamp != 77 {
+		t.Errorf("a damaged time was kept: %d, %v", l.Timestamp, err)
+	}
+	if l, err := Read(Headers(nil, Cause{Topic: "a.b.v1"})); err != nil || l.Timestamp != 0 {
+		t.Errorf("a letter without a time says %d, %v", l.Timestamp, err)
+	}
+}

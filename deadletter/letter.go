@@ -22,6 +22,7 @@ type Letter struct {
 	Topology  string
 	Node      string
 	Attempts  int
+	Timestamp int64    // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
 	Cut       bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
 	ValueSize int64    // of the record, when it was cut
 	Failures  int      // how often it has failed: 1 or more
@@ -52,6 +53,7 @@ func Read(headers []kafka.Header) (Letter, error) {
 		Attempts:  int(r.number(HeaderAttempts, 32)),
 		Failures:  max(1, int(r.number(HeaderFailures, 32))),
 	}
+	l.Timestamp = r.number(HeaderTimestamp, 64)
 	_, l.Cut = envelope[HeaderCut]
 	l.ValueSize = r.number(HeaderCut, 64)
 	l.First = r.position(r.origin())

@@ -14,7 +14,7 @@ import (
 )
 
 // describedConfigs are the settings of a topic that TopicInfo carries.
-var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes", "min.insync.replicas", "retention.ms"}
+var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas", "retention.ms"}
 
 // Topics describes the topics that exist; absent ones are absent from the answer, and none is created. Config is empty
 // where the cluster does not let this client read a topic's settings.
@@ -148,7 +148,7 @@ func (c *Client) create(ctx context.Context, missing map[string]TopicSpec) (made
 	var raced []string
 	left := maps.Clone(missing)
 	err = c.retry(ctx, "create topics "+list(slices.Sorted(maps.Keys(missing))), func(ctx context.Context) error {
-		answers, err := c.createOnce(ctx, left)
+		answers, err := c.createOnce(ctx, left, false)
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (c *Client) create(ctx context.Context, missing map[string]TopicSpec) (made
 	return made, errors.Join(errs...)
 }
 
-func (c *Client) createOnce(ctx context.Context, left map[string]TopicSpec) (map[string]*sarama.TopicError, error) {
+func (c *Client) createOnce(ctx context.Context, left map[string]TopicSpec, validate bool) (map[string]*sarama.TopicError, error) {
 	details := make(map[string]*sarama.TopicDetail, len(left))
 	for name, t := range left {
 		entries := make(map[string]*string, len(t.Config))
@@ -204,7 +204,7 @@ func (c *Client) createOnce(ctx context.Context, left map[string]TopicSpec) (map
 	if err != nil {
 		return nil, err
 	}
-	req := sarama.NewCreateTopicsRequest(k.conf.Version, details, c.cfg.RequestTimeout/2, false)
+	req := sarama.NewCreateTopicsRequest(k.conf.Version, details, c.cfg.RequestTimeout/2, validate)
 	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.CreateTopicsResponse, error) { return b.CreateTopics(req) })
 	if err != nil {
 		return nil, err
@@ -215,6 +215,45 @@ func (c *Client) createOnce(ctx context.Context, left map[string]TopicSpec) (map
 		}
 	}
 	return res.TopicErrors, nil
+}
+
+// ValidateTopics asks the cluster whether it would make these topics, and makes none (validate-only CreateTopics). It
+// returns the refusals by topic: a replication factor that is more than there are brokers, a setting or a policy that
+// does not allow it, a denied authorisation. A topic that exists is no refusal.
+func (c *Client) ValidateTopics(ctx context.Context, topics []TopicSpec) (map[string]error, error) {
+	refused := map[string]error{}
+	left := map[string]TopicSpec{}
+	for _, t := range topics {
+		left[t.Name] = t
+	}
+	if len(left) == 0 {
+		return refused, nil
+	}
+	err := c.retry(ctx, "validate the creation of topics "+list(slices.Sorted(maps.Keys(left))), func(ctx context.Context) error {
+		answers, err := c.createOnce(ctx, left, true)
+		if err != nil {
+			return err
+		}
+		var again []error
+		for name, answer := range answers {
+			spec, wanted := left[name]
+			switch {
+			case !wanted:
+			case transient(answer.Err):
+				again = append(again, createError(spec, answer))
+			default:
+				if answer.Err != sarama.ErrNoError && answer.Err != sarama.ErrTopicAlreadyExists {
+					refused[name] = createError(spec, answer)
+				}
+				delete(left, name)
+			}
+		}
+		if len(again) == 0 && len(left) > 0 {
+			return sarama.ErrIncompleteResponse
+		}
+		return errors.Join(again...)
+	})
+	return refused, err
 }
 
 // createError words a refusal with what was asked for.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -18,6 +19,12 @@ func (c *Client) Ends(ctx context.Context, partitions []TopicPartition) (map[Top
 // Starts returns the first offsets that partitions still hold.
 func (c *Client) Starts(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
 	return c.offsets(ctx, "find the starts of "+count(partitions), partitions, sarama.OffsetOldest)
+}
+
+// OffsetsFor returns, for each partition, the offset of the first record with that timestamp or a later one: all records
+// before it are older. It is -1 where every record is older, or there is none.
+func (c *Client) OffsetsFor(ctx context.Context, partitions []TopicPartition, at time.Time) (map[TopicPartition]int64, error) {
+	return c.offsets(ctx, "find offsets by time in "+count(partitions), partitions, max(0, at.UnixMilli()))
 }
 
 // unknownTries is how often a topic may be unknown before that is taken for an answer. A broker that has just started,
@@ -162,6 +169,11 @@ func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition
 // is open it waits, for as long as ctx lets it (KIP-447): the offset to resume from is not settled before.
 func (c *Client) Committed(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]int64, error) {
 	return c.committed(ctx, group, partitions, true)
+}
+
+// CommittedNow is Committed without the wait: what an open transaction will commit is not in the answer.
+func (c *Client) CommittedNow(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	return c.committed(ctx, group, partitions, false)
 }
 
 func (c *Client) committed(ctx context.Context, group string, partitions []TopicPartition, stable bool) (map[TopicPartition]int64, error) {

@@ -6,7 +6,7 @@ type TopicInfo struct {
 	ID                string // the cluster's topic id (KIP-516); a topic that is deleted and made again has another
 	Partitions        int32
 	ReplicationFactor int16
-	Config            map[string]string // cleanup.policy, delete.retention.ms, min.insync.replicas, max.message.bytes, retention.ms
+	Config            map[string]string // cleanup.policy, delete.retention.ms, max.message.bytes, message.timestamp.type, min.insync.replicas, retention.ms
 }
 
 // TopicSpec says how a topic is to be made.

@@ -44,6 +44,7 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 	own := origin(in, r.Offset) | originDLQ
 	for {
 		l := w.letter(in, r, f)
+		l.headers = deadletter.Timed(l.headers, r.Timestamp)
 		w.out = kafka.Outgoing{
 			TopicPartition: kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)},
 			Timestamp:      l.timestamp, Key: r.Key, Value: l.value, Headers: l.headers, Origin: own,

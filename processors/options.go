@@ -35,8 +35,11 @@ type Options struct {
 	Partitioner    string        // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
 	OffsetReset    OffsetReset   // default ResetEarliest
 	Create         *Creation     // nil: a missing topic is an error
-	Log            *zap.Logger
-	Metrics        prometheus.Registerer
+	// AcceptEmptyState lets a store begin empty although the group has committed offsets or other state: its changelog
+	// is missing, or was recreated. Without it such a start is refused.
+	AcceptEmptyState bool
+	Log              *zap.Logger
+	Metrics          prometheus.Registerer
 }
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not

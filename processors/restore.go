@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -146,6 +147,15 @@ func (i *Instance) openTable(store *topology.StoreDecl, tp kafka.TopicPartition,
 		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: limit, Log: i.log,
 	}
 	db, err := store.Open(options)
+	var changed *state.TopicChangedError
+	if errors.As(err, &changed) && i.opts.AcceptEmptyState {
+		i.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
+			zap.String("dir", dir), zap.Stringer("changelog", tp))
+		if _, err := state.SetAside(dir, i.log); err != nil {
+			return nil, 0, err
+		}
+		db, err = store.Open(options)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

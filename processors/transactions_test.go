@@ -161,7 +161,7 @@ func refuseValues(r *kafka.Outgoing) simkafka.Refusal {
 		known = strings.Contains(string(r.Key), "at-once") || strings.Contains(string(r.Value), "at once")
 		switch word, _, _ := strings.Cut(string(r.Key), "-"); {
 		case word == "stubborn",
-			word == "longer" && len(r.Value)+len(r.Headers) > 4, // with anything but the key and where it stood
+			word == "longer" && len(r.Value)+len(r.Headers) > 5, // with anything but the key and where it stood
 			word == "long" && len(r.Value) > cutSize:
 			f = simkafka.TooLarge
 		case word == "invalid",

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"time"
 
 	"github.com/weirstream/weir/kafka"
 )
@@ -19,11 +20,17 @@ type Wire interface {
 	// Committed returns the group's committed offsets, -1 where there is none. It waits until no transaction that
 	// touches them is open (KIP-447, require stable).
 	Committed(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+	// CommittedNow is Committed without the wait: what an open transaction will commit is not in the answer.
+	CommittedNow(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
 	// Ends returns the high watermarks: the ends with open transactions included. Starts returns the log starts.
 	Ends(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
 	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+	// OffsetsFor returns the offset of the first record with that timestamp or a later one, -1 where there is none.
+	OffsetsFor(ctx context.Context, partitions []kafka.TopicPartition, at time.Time) (map[kafka.TopicPartition]int64, error)
 	// Topics describes the topics that exist; absent ones are absent from the answer.
 	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
+	// ValidateTopics asks whether the topics could be made, and makes none: the refusals by topic.
+	ValidateTopics(ctx context.Context, topics []kafka.TopicSpec) (map[string]error, error)
 	CreateTopics(ctx context.Context, topics []kafka.TopicSpec) error
 }
 

@@ -115,6 +115,7 @@ func options(v *settings.Values) (processors.Options, error) {
 		Partitioner:    settings.Partitioner.Of(v),
 		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
 	}
+	o.AcceptEmptyState = settings.AcceptEmptyState.Of(v)
 	if settings.CreateTopics.Of(v) {
 		o.Create = &processors.Creation{
 			Partitions:        int32(settings.Partitions.Of(v)),

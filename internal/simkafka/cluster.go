@@ -25,6 +25,7 @@ type Config struct {
 	CallTimeout        time.Duration // how long a call waits for a cluster that does not answer; default 20s
 	FetchRecords       int           // at most in one delivery; default 500
 	ReadAhead          int           // bytes of a partition that may be unreleased; default 4 MiB
+	Brokers            int16         // bound of a topic's replication factor; default 3
 	// Faults says what goes wrong with a call. Default: nothing. It runs under the cluster's lock.
 	Faults func(Call, *rand.Rand) Fault
 	// Refuse says whether the cluster takes a record. Default: every one.
@@ -83,6 +84,7 @@ func New(cfg Config) *Cluster {
 	fill(&cfg.CallTimeout, 20*time.Second)
 	fill(&cfg.FetchRecords, 500)
 	fill(&cfg.ReadAhead, 4<<20)
+	fill(&cfg.Brokers, 3)
 	return &Cluster{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), epoch: time.Now(),
 		topics: map[string]*topic{}, producers: map[string]*producer{}, groups: map[string]*group{},
@@ -137,7 +139,18 @@ func (c *Cluster) CreateTopic(spec kafka.TopicSpec) error {
 	return c.createTopic(spec)
 }
 
+// wouldCreate says why a topic cannot be made that does not exist.
+func (c *Cluster) wouldCreate(spec kafka.TopicSpec) error {
+	if spec.ReplicationFactor > c.cfg.Brokers {
+		return fmt.Errorf("replication factor %d: %w", spec.ReplicationFactor, errReplicationFactor)
+	}
+	return nil
+}
+
 func (c *Cluster) createTopic(spec kafka.TopicSpec) error {
+	if err := c.wouldCreate(spec); err != nil {
+		return fmt.Errorf("topic %s: %w", spec.Name, err)
+	}
 	if _, ok := c.topics[spec.Name]; ok {
 		return fmt.Errorf("topic %s: %w", spec.Name, errTopicExists)
 	}

@@ -33,13 +33,22 @@ func (p *Process) retry(ctx context.Context, op Op, what string, effect func() e
 
 // Committed implements processors.Wire: it waits for offsets in open transactions (UNSTABLE_OFFSET_COMMIT).
 func (p *Process) Committed(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return p.committed(ctx, group, tps, true)
+}
+
+// CommittedNow implements processors.Wire.
+func (p *Process) CommittedNow(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	return p.committed(ctx, group, tps, false)
+}
+
+func (p *Process) committed(ctx context.Context, group string, tps []kafka.TopicPartition, stable bool) (map[kafka.TopicPartition]int64, error) {
 	var out map[kafka.TopicPartition]int64
 	err := p.retry(ctx, OpCommitted, fmt.Sprint(group, tps), func() error {
 		g := p.c.group(group)
 		got := map[kafka.TopicPartition]int64{}
 		for _, tp := range tps {
 			for _, pending := range g.pending {
-				if _, ok := pending[tp]; ok {
+				if _, ok := pending[tp]; ok && stable {
 					return errUnstableOffset
 				}
 			}
@@ -62,6 +71,18 @@ func (p *Process) Ends(ctx context.Context, tps []kafka.TopicPartition) (map[kaf
 // Starts implements processors.Wire.
 func (p *Process) Starts(ctx context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
 	return p.list(ctx, "starts", tps, func(log *partition) int64 { return log.start })
+}
+
+// OffsetsFor implements processors.Wire.
+func (p *Process) OffsetsFor(ctx context.Context, tps []kafka.TopicPartition, at time.Time) (map[kafka.TopicPartition]int64, error) {
+	return p.list(ctx, "offsets by time", tps, func(log *partition) int64 {
+		for _, e := range log.entries {
+			if !e.marker && e.record.Timestamp >= at.UnixMilli() {
+				return e.record.Offset
+			}
+		}
+		return -1
+	})
 }
 
 func (p *Process) list(ctx context.Context, what string, tps []kafka.TopicPartition, of func(*partition) int64) (map[kafka.TopicPartition]int64, error) {
@@ -95,6 +116,20 @@ func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.
 		return nil
 	})
 	return out, err
+}
+
+// ValidateTopics implements processors.Wire: the model has cfg.Brokers brokers.
+func (p *Process) ValidateTopics(ctx context.Context, specs []kafka.TopicSpec) (map[string]error, error) {
+	refused := map[string]error{}
+	err := p.retry(ctx, OpCreate, fmt.Sprint("validate ", len(specs), " topics"), func() error {
+		for _, spec := range specs {
+			if err := p.c.wouldCreate(spec); err != nil {
+				refused[spec.Name] = err
+			}
+		}
+		return nil
+	})
+	return refused, err
 }
 
 // CreateTopics implements processors.Wire. A topic that exists already is an error only when it is another than wanted.

@@ -1,0 +1,202 @@
+package processors
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// exist lists which of the topics exist.
+func (g *rig) exist(names ...string) (there []string) {
+	g.t.Helper()
+	infos, err := simWire{g.cluster.Process("looks")}.Topics(context.Background(), names)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, name := range names {
+		if _, ok := infos[name]; ok {
+			there = append(there, name)
+		}
+	}
+	return there
+}
+
+// A refused start creates nothing, whatever it is refused for: what it left would stand in the way of the correction.
+//
+// Mutations tried: CreateTopics before mismatches; without ValidateTopics; the check of auto.offset.reset left to the restore.
+func TestARefusedStartCreatesNothing(t *testing.T) {
+	all := []string{jobIn, jobOut, jobDead, jobLog}
+	for _, c := range []struct {
+		name   string
+		gone   []string
+		before func(g *rig)
+		reason string
+	}{
+		{"an input would have another count than the changelog", []string{jobIn, jobOut, jobDead}, func(g *rig) {
+			g.opts.Create = &Creation{Partitions: 5}
+		}, "would be created with 5"},
+		{"more replicas than brokers", all, func(g *rig) { g.opts.Create = &Creation{Partitions: 2, ReplicationFactor: 7} }, "replication factor 7"},
+		{"a changelog that forgets", []string{jobOut, jobDead}, func(g *rig) {
+			g.opts.Create = &Creation{Partitions: 2}
+			g.cluster.DeleteTopic(jobLog)
+			g.topic(jobLog, 2, map[string]string{"cleanup.policy": "compact,delete"})
+		}, "cleanup.policy=compact,delete"},
+		{"a changelog with another count", []string{jobOut}, func(g *rig) {
+			g.opts.Create = &Creation{Partitions: 2}
+			g.cluster.DeleteTopic(jobLog)
+			g.topic(jobLog, 3, map[string]string{"cleanup.policy": "compact"})
+		}, "has 3 partitions"},
+		{"a changelog that was deleted", []string{jobOut, jobLog}, func(g *rig) {
+			g.opts.Create = &Creation{Partitions: 2}
+			g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0)
+		}, "the store would begin empty"},
+		{"nowhere to begin", []string{jobOut, jobDead}, func(g *rig) {
+			g.opts.Create, g.opts.OffsetReset = &Creation{Partitions: 2}, ResetNone
+		}, "auto.offset.reset is none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 2, simkafka.Config{}, func(g *rig) {
+				for _, name := range c.gone {
+					g.cluster.DeleteTopic(name)
+				}
+				c.before(g)
+				before := g.exist(all...)
+				if err := g.run(); err == nil || !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("ended with %v, want %q", err, c.reason)
+				}
+				if after := g.exist(all...); len(after) != len(before) {
+					t.Errorf("there were %v, and the refused start left %v", before, after)
+				}
+			})
+		})
+	}
+}
+
+// A store that would begin empty behind processed records is refused also where topics are to be created, unless that is
+// accepted by name. A renamed store is one: its changelog of old stays, and the one of the new name is missing.
+//
+// Mutations tried: Create is enough; AcceptEmptyState not looked at; the changelogs' ends left out of used.
+func TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		create *Creation
+		accept bool
+		offset bool // the group has committed offsets; else only the store of another name has state
+		rename bool
+	}{
+		{"deleted", nil, false, true, false},
+		{"deleted, topics are created", &Creation{Partitions: 1}, false, true, false},
+		{"deleted, accepted", nil, true, true, false},
+		{"deleted, accepted, topics are created", &Creation{Partitions: 1}, true, true, false},
+		{"renamed", &Creation{Partitions: 1}, false, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.send(0, "a 1")
+				g.start()
+				time.Sleep(time.Second)
+				g.stop()
+				g.opts.Create, g.opts.AcceptEmptyState = c.create, c.accept
+				if c.rename {
+					g.job.parts = []topology.Part{topology.Uses(topology.Store("renamed", codecs.String()))}
+				} else {
+					g.cluster.DeleteTopic(jobLog)
+				}
+				if !c.accept {
+					g.refusedFor(g.run(), "the store would begin empty")
+					if n := len(g.exist(jobLog)); n != 0 && !c.rename {
+						t.Error("the refused start made the changelog")
+					}
+					return
+				}
+				g.start()
+				g.send(0, "a 2")
+				time.Sleep(time.Second)
+				g.sees(at(jobOut, 0), "a 1", "a 2")
+				g.sees(at(jobLog, 0), "a 2")
+				if n := g.logged(zapcore.WarnLevel, "begins empty"); n != 1 {
+					t.Errorf("reported %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// What Weir alone writes is kept by the time at which it was written.
+//
+// Mutations tried: the role Changelog left out of specs; the warning for every role.
+func TestWhatWeirCreatesForItselfIsKeptByTheTimeOfWriting(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		for _, name := range []string{jobOut, jobDead, jobLog} {
+			g.cluster.DeleteTopic(name)
+		}
+		g.opts.Create = &Creation{Partitions: 1}
+		g.start()
+		infos, err := simWire{g.process}.Topics(context.Background(), []string{jobOut, jobDead, jobLog})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{jobOut: "", jobDead: logAppendTime, jobLog: logAppendTime} {
+			if has := infos[name].Config[timestampType]; has != want {
+				t.Errorf("%s has %s %q, want %q", name, timestampType, has, want)
+			}
+		}
+		if n := g.logged(zapcore.WarnLevel, "dead letters of old records"); n != 0 {
+			t.Errorf("warned %d times of the topic that was created", n)
+		}
+	})
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.cluster.DeleteTopic(jobDead)
+		g.topic(jobDead, 1, map[string]string{timestampType: "CreateTime"})
+		g.start()
+		if n := g.logged(zapcore.WarnLevel, "dead letters of old records"); n != 1 {
+			t.Errorf("warned %d times of the topic of old", n)
+		}
+	})
+}
+
+// Mutations tried: the committed offset left out of unread; an answer of -1 is no warning; LogAppendTime counts.
+func TestAnInputThatIsOlderThanItsOutputIsKeptIsWarnedOf(t *testing.T) {
+	hour := map[string]string{"retention.ms": "3600000"}
+	for _, c := range []struct {
+		name   string
+		config map[string]string
+		ages   []time.Duration
+		done   int64 // committed before
+		warns  int
+	}{
+		{"all old", hour, []time.Duration{3 * time.Hour, 2 * time.Hour}, -1, 1},
+		{"some old", hour, []time.Duration{2 * time.Hour, time.Minute}, -1, 1},
+		{"old ones are done", hour, []time.Duration{2 * time.Hour, time.Minute}, 1, 0},
+		{"all young", hour, []time.Duration{time.Minute}, -1, 0},
+		{"nothing there", hour, nil, -1, 0},
+		{"kept for good", map[string]string{"retention.ms": "-1"}, []time.Duration{9000 * time.Hour}, -1, 0},
+		{"compacted", map[string]string{"retention.ms": "3600000", "cleanup.policy": "compact"}, []time.Duration{2 * time.Hour}, -1, 0},
+		{"kept by the time of writing", map[string]string{"retention.ms": "3600000", timestampType: logAppendTime}, []time.Duration{2 * time.Hour}, -1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.cluster.DeleteTopic(jobOut)
+				g.topic(jobOut, 1, c.config)
+				for _, age := range c.ages {
+					g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte("a"), Value: []byte("1"), Timestamp: time.Now().Add(-age).UnixMilli()})
+				}
+				if c.done >= 0 {
+					g.cluster.SetOffset(jobGroup, at(jobIn, 0), c.done)
+				}
+				g.start()
+				if n := g.logged(zapcore.WarnLevel, "older than the output's retention"); n != c.warns {
+					t.Errorf("warned %d times, want %d", n, c.warns)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,263 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+func (i *Instance) missingProblems(missing []topology.Topic) []string {
+	var problems []string
+	for _, t := range missing {
+		problem := fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name)
+		if t.Role == topology.Changelog {
+			problem = i.emptyStateProblem(t)
+		}
+		problems = append(problems, problem)
+	}
+	return problems
+}
+
+// emptyStateProblem is the refusal of a store that would begin empty although its inputs were processed before.
+func (i *Instance) emptyStateProblem(t topology.Topic) string {
+	return fmt.Sprintf("changelog topic %s of store %s does not exist, but group %s has processed records of its inputs before: the store would begin empty. "+
+		"If the store was renamed, give it its old name; if the topic was deleted, restore it from a copy; "+
+		"to begin with an empty store, start once with --accept-empty-state (the store then misses what was processed so far: "+
+		"to rebuild it, also set the offsets back to earliest with the command \"offsets reset\")", t.Name, t.Store, i.graph.plan.Topology)
+}
+
+// planTopics says how missing topics are to be created, after it has checked that they may be, that they would fit the
+// topics that exist, and that the cluster would take them.
+//
+// What belongs to the topology alone, its changelogs and dead letters, is created at its first start even where nobody
+// asked for topics. Later a changelog that is missing may have been deleted, or its store was renamed: to begin with
+// empty state takes somebody's word, AcceptEmptyState, whatever else is created.
+func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
+	used, committed, err := i.used(ctx, infos)
+	if err != nil {
+		return nil, err
+	}
+	var problems []string
+	var allowed []topology.Topic
+	own := func(t topology.Topic) bool { return t.Role == topology.Changelog || t.Role == topology.DeadLetterTopic }
+	others := slices.ContainsFunc(missing, func(t topology.Topic) bool { return !own(t) })
+	for _, t := range missing {
+		switch {
+		case t.Role == topology.Changelog && used[i.graph.inputs[t.PartitionsOf]]:
+			if !i.opts.AcceptEmptyState {
+				problems = append(problems, i.emptyStateProblem(t))
+				continue
+			}
+			i.log.Warn("a store begins empty although records of its inputs were processed before, as accept-empty-state allows",
+				zap.String("store", t.Store), zap.String("changelog", t.Name))
+		case i.opts.Create == nil && (others || t.Role == topology.DeadLetterTopic && len(used) > 0):
+			problems = append(problems, fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name))
+			continue
+		}
+		allowed = append(allowed, t)
+	}
+	create := i.opts.Create
+	if create == nil {
+		create = &Creation{ReplicationFactor: -1}
+		for name := range i.graph.inputs {
+			create.Partitions = max(create.Partitions, infos[name].Partitions)
+		}
+	}
+	specs := i.specs(*create, allowed, infos)
+	planned := maps.Clone(infos)
+	fresh := map[string]bool{}
+	for _, s := range specs {
+		planned[s.Name] = kafka.TopicInfo{Name: s.Name, Partitions: s.Partitions, ReplicationFactor: s.ReplicationFactor, Config: s.Config}
+		fresh[s.Name] = true
+	}
+	problems = append(problems, i.mismatches(planned, fresh)...)
+	if i.opts.OffsetReset == ResetNone {
+		for name, info := range planned {
+			if _, input := i.graph.inputs[name]; !input {
+				continue
+			}
+			for _, tp := range partitionsOf(info) {
+				if offset, ok := committed[tp]; !ok || offset < 0 {
+					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp))
+				}
+			}
+		}
+		slices.Sort(problems)
+	}
+	refused, err := i.opts.Wire.ValidateTopics(ctx, specs)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		problems = append(problems, fmt.Sprintf("the cluster would not create topic %s: %v", name, refused[name]))
+	}
+	if len(problems) > 0 {
+		return nil, i.refuse(problems)
+	}
+	return specs, nil
+}
+
+// used says which sub-graphs have processed something: the group has committed offsets of their inputs, or one of their
+// changelogs holds state.
+func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (used map[*subgraph]bool, committed map[kafka.TopicPartition]int64, err error) {
+	used = map[*subgraph]bool{}
+	var inputs, logs []kafka.TopicPartition
+	owner := map[string]*subgraph{}
+	for _, g := range i.graph.subgraphs {
+		for _, s := range g.sources {
+			owner[s.stream.Name] = g
+			inputs = append(inputs, partitionsOf(infos[s.stream.Name])...)
+		}
+		for _, store := range g.stores {
+			name := i.graph.changelogTopic(store)
+			owner[name] = g
+			logs = append(logs, partitionsOf(infos[name])...)
+		}
+	}
+	committed, err = i.opts.Wire.CommittedNow(ctx, i.graph.plan.Topology, inputs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for tp, offset := range committed {
+		if offset >= 0 {
+			used[owner[tp.Topic]] = true
+		}
+	}
+	ends, err := i.opts.Wire.Ends(ctx, logs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for tp, end := range ends {
+		if end > 0 {
+			used[owner[tp.Topic]] = true
+		}
+	}
+	return used, committed, nil
+}
+
+func partitionsOf(info kafka.TopicInfo) (tps []kafka.TopicPartition) {
+	for p := range info.Partitions {
+		tps = append(tps, kafka.TopicPartition{Topic: info.Name, Partition: p})
+	}
+	return tps
+}
+
+// specs says how missing topics are to be made. A changelog, or an input that is processed together with others, takes
+// over the count of the inputs that exist.
+//
+// What Weir alone writes takes the time at which it is appended: its retention must not depend on the age of the records
+// that it stems from. A dead letter keeps its record's time in a header.
+func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
+	if create.Partitions <= 0 {
+		create.Partitions = 1
+	}
+	if create.ReplicationFactor == 0 {
+		create.ReplicationFactor = -1
+	}
+	for _, t := range missing {
+		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: map[string]string{}}
+		for _, name := range i.boundTo(t) {
+			if info, ok := infos[name]; ok {
+				spec.Partitions = info.Partitions
+				break
+			}
+		}
+		if t.Cleanup != "" {
+			spec.Config["cleanup.policy"] = t.Cleanup
+		}
+		switch {
+		case t.Retention < 0:
+			spec.Config["retention.ms"] = "-1"
+		case t.Retention > 0:
+			spec.Config["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
+		}
+		if t.MaxMessage > 0 {
+			spec.Config["max.message.bytes"] = strconv.Itoa(t.MaxMessage)
+		}
+		if t.Role == topology.DeadLetterTopic || t.Role == topology.Changelog {
+			spec.Config[timestampType] = logAppendTime
+		}
+		if create.ReplicationFactor >= 3 {
+			spec.Config["min.insync.replicas"] = "2"
+		}
+		specs = append(specs, spec)
+	}
+	return specs
+}
+
+const (
+	timestampType = "message.timestamp.type"
+	logAppendTime = "LogAppendTime"
+)
+
+// boundTo lists the topics whose partition count a topic must share: the inputs of its sub-graph.
+func (i *Instance) boundTo(t topology.Topic) (names []string) {
+	input := t.PartitionsOf
+	if t.Role == topology.Input {
+		input = t.Name
+	}
+	if g, ok := i.graph.inputs[input]; ok {
+		for _, s := range g.sources {
+			names = append(names, s.stream.Name)
+		}
+	}
+	return names
+}
+
+// mismatches lists what is wrong between topics that exist, or that are fresh: planned and not created yet. Topics that
+// are neither are left out.
+func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
+	for _, g := range i.graph.subgraphs {
+		first, known := infos[g.sources[0].stream.Name]
+		if !known {
+			continue
+		}
+		for _, s := range g.sources[1:] {
+			if info, ok := infos[s.stream.Name]; ok && info.Partitions != first.Partitions {
+				problems = append(problems, fmt.Sprintf("%s has %d partitions and %s has %d: inputs that are processed together "+
+					"need the same number; recreate one of them with the other's count", first.Name, first.Partitions, info.Name, info.Partitions))
+			}
+		}
+		for _, store := range g.stores {
+			log, ok := infos[i.graph.changelogTopic(store)]
+			if !ok {
+				continue
+			}
+			switch {
+			case log.Partitions == first.Partitions:
+			case fresh[first.Name]:
+				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s would be created with %d: the state of store %s lies by the old count "+
+					"and would be orphaned; give --partitions %d", log.Name, log.Partitions, first.Name, first.Partitions, store.Name, log.Partitions))
+			default:
+				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s has %d: the state of store %s lies by the old count "+
+					"and would be orphaned; keep the input's partition count, or reset the topology with a new name", log.Name, log.Partitions, first.Name, first.Partitions, store.Name))
+			}
+			if policy := log.Config["cleanup.policy"]; policy != "" && policy != "compact" {
+				problems = append(problems, fmt.Sprintf("changelog %s has cleanup.policy=%s: state would be deleted with time; set it to compact", log.Name, policy))
+			}
+		}
+	}
+	return problems
+}
+
+// alter is the line of Kafka's own tools that changes a setting of a topic.
+func (i *Instance) alter(topic, setting, value string) string {
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s",
+		i.brokers(), topic, setting, value)
+}
+
+// brokers is what the client was given to start from, for the lines of commands in messages.
+func (i *Instance) brokers() string {
+	if w, ok := i.opts.Wire.(interface{ Config() kafka.Config }); ok {
+		return strings.Join(w.Config().Brokers, ",")
+	}
+	return "BROKERS"
+}

@@ -1,0 +1,115 @@
+package processors
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// warnings logs what is not wrong enough to be refused: settings of existing topics under which records can be lost.
+func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInfo) error {
+	for _, t := range i.graph.plan.Topics {
+		info := infos[t.Name]
+		if isr, err := strconv.Atoi(info.Config["min.insync.replicas"]); err == nil && isr < 2 && info.ReplicationFactor >= 3 &&
+			!strings.HasPrefix(t.Name, "__") && t.Role != topology.Input {
+			i.log.Warn("an acknowledged record of this topic can be lost with one broker: set min.insync.replicas to 2",
+				zap.String("topic", t.Name), zap.Int16("replication_factor", info.ReplicationFactor))
+		}
+		if kind := info.Config[timestampType]; t.Role == topology.DeadLetterTopic && kind != "" && kind != logAppendTime {
+			i.log.Warn("dead letters of old records vanish early, because the retention of this topic counts from the time of the original record: "+
+				"set "+timestampType+" to "+logAppendTime,
+				zap.String("topic", t.Name), zap.String("has", kind), zap.String("run", i.alter(t.Name, timestampType, logAppendTime)))
+		}
+	}
+	for _, g := range i.graph.subgraphs {
+		if err := i.warnOfOldInput(ctx, g, infos); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warnOfOldInput compares the age of what a sub-graph has still to read with the retention of what it writes. An output
+// keeps the time of its input record, which later steps need: a result of a record that is older than the output's
+// retention is deleted soon after it was written.
+func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[string]kafka.TopicInfo) error {
+	var inputs []kafka.TopicPartition
+	for _, s := range g.sources {
+		inputs = append(inputs, partitionsOf(infos[s.stream.Name])...)
+	}
+	var next map[kafka.TopicPartition]int64
+	told := map[string]bool{}
+	for _, n := range g.plan.Nodes {
+		for _, o := range n.Outputs {
+			stream, ok := o.(*topology.StreamDecl)
+			if !ok || told[stream.Name] {
+				continue
+			}
+			told[stream.Name] = true
+			retention, counts := keeps(infos[stream.Name])
+			if !counts {
+				continue
+			}
+			if next == nil {
+				var err error
+				if next, err = i.unread(ctx, inputs); err != nil {
+					return err
+				}
+			}
+			young, err := i.opts.Wire.OffsetsFor(ctx, inputs, time.Now().Add(-retention))
+			if err != nil {
+				return err
+			}
+			for _, tp := range inputs {
+				old := young[tp] - next[tp]
+				if young[tp] < 0 { // every record is older
+					ends, err := i.opts.Wire.Ends(ctx, []kafka.TopicPartition{tp})
+					if err != nil {
+						return err
+					}
+					old = ends[tp] - next[tp]
+				}
+				if old > 0 {
+					i.log.Warn("the input still holds records that are older than the output's retention: what comes of them is deleted soon after "+
+						"it was written, because an output has the time of its input record; raise the output's retention for as long as the backlog lasts",
+						zap.Stringer("input", tp), zap.Int64("old_records", old), zap.String("output", stream.Name), zap.Duration("retention", retention),
+						zap.String("run", i.alter(stream.Name, "retention.ms", "-1")))
+					break // one line for an output
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// keeps is how long a topic keeps a record, by the record's own time; counts is false where age deletes nothing.
+func keeps(info kafka.TopicInfo) (retention time.Duration, counts bool) {
+	ms, err := strconv.ParseInt(info.Config["retention.ms"], 10, 64)
+	if err != nil || ms < 0 || info.Config[timestampType] == logAppendTime || !strings.Contains(info.Config["cleanup.policy"], "delete") ||
+		ms > (100*365*24*time.Hour).Milliseconds() {
+		return 0, false
+	}
+	return time.Duration(ms) * time.Millisecond, true
+}
+
+// unread is where the group would go on in each partition: at its committed offset, or at the start.
+func (i *Instance) unread(ctx context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+	starts, err := i.opts.Wire.Starts(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Topology, tps)
+	if err != nil {
+		return nil, err
+	}
+	for tp, start := range starts {
+		starts[tp] = max(start, committed[tp])
+	}
+	return starts, nil
+}
