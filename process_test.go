@@ -222,7 +222,7 @@ func TestErrorsOfAProcessAreOneLineWithItsName(t *testing.T) {
 		code       int
 	}{
 		{"run", "totals: no brokers: give --brokers HOST:PORT, WEIR_BROKERS, or brokers in the config file\n", 2},
-		{"run --brokers 127.0.0.1:1", "totals: connect to Kafka: 127.0.0.1:1: connection refused\n", 1},
+		{"run --brokers 127.0.0.1:1 --startup-timeout 1ms --log-level error", "totals: connect to Kafka: no broker answered within 1ms (startup-timeout); the last try: 127.0.0.1:1: connection refused\n", 1},
 		{"demo", "totals: unknown command \"demo\": totals --help lists all commands\n", 2},
 	} {
 		cmd := exec.Command(totals, strings.Fields(c.args)...)
@@ -232,5 +232,24 @@ func TestErrorsOfAProcessAreOneLineWithItsName(t *testing.T) {
 		if stderr.String() != c.want || len(out) > 0 || cmd.ProcessState.ExitCode() != c.code {
 			t.Errorf("%s: exit code %d, %q, %q", c.args, cmd.ProcessState.ExitCode(), stderr.String(), out)
 		}
+	}
+}
+
+// A probe that finds nobody would have a process killed that waits for its cluster.
+//
+// Mutation seen to fail this test: the HTTP server started after the connection to Kafka.
+func TestProbesAreAnsweredWhileNoBrokerIsThere(t *testing.T) {
+	p := start(t, "run", "--brokers", "127.0.0.1:1", "--state-dir", t.TempDir(), "--http", "127.0.0.1:0")
+	address := p.logged("serving metrics, health and readiness", "address")
+	p.logged("no broker answers yet, trying again", "left")
+	if status, body := get(t, "http://"+address+"/livez"); status != 200 {
+		t.Errorf("livez: %d %s", status, body)
+	}
+	if status, body := get(t, "http://"+address+"/readyz"); status != 503 {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }

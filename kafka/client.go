@@ -2,9 +2,7 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"sync"
 
 	"github.com/IBM/sarama"
 	"go.uber.org/zap"
@@ -16,12 +14,13 @@ type Client struct {
 	cfg   Config
 	creds credentials
 	log   *zap.Logger
+	reach *reach // shared by all connections
 	admin *links
 }
 
 // Dial reads the files that the settings name, connects to one of the brokers and asks it for the others. When none of
-// them answers, the error names each address with its own reason: see ConnectError. It does not wait for a cluster that
-// is still starting.
+// them answers it tries again for Config.StartupTimeout, and then its error names each address with its own reason: see
+// ConnectError. Wrong credentials, and brokers that are not who they should be, are an error at once.
 func Dial(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	if log == nil {
 		log = zap.NewNop()
@@ -32,9 +31,9 @@ func Dial(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 		return nil, &Error{Fatal, "read the settings of Kafka", err}
 	}
 	saramaLog.to.Store(log.Named("sarama"))
-	c := &Client{cfg: cfg, creds: creds, log: log}
+	c := &Client{cfg: cfg, creds: creds, log: log, reach: newReach(cfg.Brokers)}
 	c.admin = c.newLinks()
-	if err := c.admin.bootstrap(ctx); err != nil {
+	if err := c.start(ctx); err != nil {
 		c.admin.close()
 		return nil, &Error{connectClass(err), "connect to Kafka", err}
 	}
@@ -69,27 +68,4 @@ func (c *Client) saramaConfig() *sarama.Config {
 	conf.Metadata.RefreshFrequency = c.cfg.MetadataMaxAge
 	c.creds.apply(conf, c.cfg.Security)
 	return conf
-}
-
-// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough.
-func (l *links) bootstrap(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(l.seeds))
-	done := make(chan bool, len(l.seeds))
-	var wg sync.WaitGroup
-	for i, addr := range l.seeds {
-		wg.Go(func() {
-			errs[i] = l.clusterFrom(ctx, addr)
-			done <- errs[i] == nil
-		})
-	}
-	defer wg.Wait()
-	for range l.seeds {
-		if <-done {
-			cancel()
-			return nil
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -47,9 +47,7 @@ func (e *ConnectError) Error() string { return e.Addr + ": " + e.reason() }
 
 func (e *ConnectError) reason() string {
 	var dns *net.DNSError
-	var timeout net.Error
-	timedOut := errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, os.ErrDeadlineExceeded) ||
-		errors.As(e.Err, &timeout) && timeout.Timeout()
+	timedOut := timedOut(e.Err)
 	closed := errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
 	switch {
 	case e.at == stageConnect && errors.As(e.Err, &dns):
@@ -80,6 +78,11 @@ func (e *ConnectError) reason() string {
 	return e.Err.Error()
 }
 
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
 func isNotTLS(err error) bool {
 	var header tls.RecordHeaderError
 	return errors.As(err, &header)
@@ -96,6 +99,13 @@ func (e *ConnectError) permanent() bool {
 	var host x509.HostnameError
 	return isSASL(e.Err) || errors.As(e.Err, &verify) || errors.As(e.Err, &host) ||
 		e.at != stageRequest && strings.Contains(e.Err.Error(), "remote error: tls:")
+}
+
+// misfit says that the address took the connection, but then closed it in a handshake or right after it, or said nothing
+// to a TLS handshake, as a listener does that waits for more of what it takes for a request.
+func (e *ConnectError) misfit() bool {
+	closed := errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
+	return closed && e.at != stageConnect || e.at == stageTLS && (isNotTLS(e.Err) || timedOut(e.Err)) || e.at == stageHandshake && errors.As(e.Err, new(sarama.PacketDecodingError))
 }
 
 // connectClass is Fatal when any broker was reached and refused us, or was not who it should be.

@@ -1,17 +1,14 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -22,41 +19,23 @@ import (
 // (produce, fetch, join) has a set of its own. sarama.Client is not used for the same reason: it takes the locks of all
 // connections in turn to find the least loaded one, and one broker that hangs then holds up everything.
 type links struct {
+	*reach // shared with the client's other sets
 	client *Client
-	seeds  []string
 	ctx    context.Context // ends with close
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup // connects and closes under way
 
 	mu     sync.Mutex
 	closed bool
-	addrs  map[int32]string     // the cluster's brokers as last seen
-	ctrl   int32                // its controller, -1 when not known
-	open   map[string]*link     // by address, those that are being opened too
-	raws   map[string]*link     // the same for raw connections
-	failed map[string]time.Time // when an address last failed
+	open   map[string]*link // by address, those that are being opened too
+	raws   map[string]*link // the same for raw connections
 }
 
 var errClosed = errors.New("the client is closed")
 
 func (c *Client) newLinks() *links {
-	l := &links{
-		client: c,
-		seeds:  c.cfg.Brokers,
-		ctrl:   -1,
-		addrs:  map[int32]string{},
-		open:   map[string]*link{},
-		raws:   map[string]*link{},
-		failed: map[string]time.Time{},
-	}
+	l := &links{reach: c.reach, client: c, open: map[string]*link{}, raws: map[string]*link{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
-	if c.admin != nil {
-		c.admin.mu.Lock()
-		for id, addr := range c.admin.addrs {
-			l.addrs[id] = addr
-		}
-		c.admin.mu.Unlock()
-	}
 	return l
 }
 
@@ -105,26 +84,27 @@ func (l *links) at(ctx context.Context, addr string) (*link, error) {
 func (l *links) connect(k *link) {
 	k.replaceRetired()
 	k.connect()
+	switch {
+	case k.err == nil:
+		l.answered(k.addr)
+	case !errors.Is(k.err, errClosed):
+		l.missed(k.addr)
+	}
 	l.mu.Lock()
-	if k.err == nil {
-		delete(l.failed, k.addr)
-	} else {
-		l.failed[k.addr] = time.Now()
+	if k.err != nil {
 		l.forget(k)
 	}
 	l.mu.Unlock()
 	close(k.ready)
 }
 
-// forget takes a connection out of the set, and says whether it was in it. l.mu is held.
-func (l *links) forget(k *link) bool {
+// forget takes a connection out of the set. l.mu is held.
+func (l *links) forget(k *link) {
 	for _, set := range []map[string]*link{l.open, l.raws} {
 		if set[k.addr] == k {
 			delete(set, k.addr)
-			return true
 		}
 	}
-	return false
 }
 
 // to returns the connection to a broker.
@@ -150,74 +130,15 @@ func (l *links) address(ctx context.Context, id int32) (string, error) {
 	return addr, nil
 }
 
-func (l *links) addr(id int32) (string, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	addr, ok := l.addrs[id]
-	return addr, ok
-}
-
-// any returns a connection to some broker: one that is open, or else one whose last failure is longest ago.
-func (l *links) any(ctx context.Context) (*link, error) {
-	var errs []error
-	for _, addr := range l.candidates() {
-		k, err := l.at(ctx, addr)
-		if err == nil {
-			return k, nil
-		}
-		if ctx.Err() != nil || errors.Is(err, errClosed) {
-			return nil, err
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
-}
-
-func (l *links) candidates() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := slices.Clone(l.seeds)
-	for _, addr := range l.addrs {
-		all = append(all, addr)
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	rank := func(addr string) int64 {
-		if k := l.open[addr]; k != nil && k.connected() {
-			return -1
-		}
-		if t, ok := l.failed[addr]; ok {
-			return t.UnixNano()
-		}
-		return 0
-	}
-	// In random order otherwise: a broker that lives but knows nothing new must not be asked for ever.
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	return all
-}
-
 // drop cuts a connection that is of no use any more, and forgets it. Calls under way on it fail.
 func (l *links) drop(k *link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.forget(k) {
-		l.failed[k.addr] = time.Now()
-	}
+	l.forget(k)
 	k.cut()
 	if !l.closed {
 		l.tasks.Go(k.shut)
 	}
-}
-
-// learn takes over what an answer says about the cluster's brokers.
-func (l *links) learn(addrs map[int32]string, controller int32) {
-	if len(addrs) == 0 {
-		return // a broker that is still starting knows of none
-	}
-	l.mu.Lock()
-	l.addrs, l.ctrl = addrs, controller
-	l.mu.Unlock()
 }
 
 // cluster asks any broker for all brokers.
@@ -279,16 +200,12 @@ func (l *links) metadataFrom(ctx context.Context, k *link, topics []string) (*sa
 
 // controller returns the connection to the controller, which in KRaft is whatever broker passes requests on to it.
 func (l *links) controller(ctx context.Context) (*link, error) {
-	l.mu.Lock()
-	id := l.ctrl
-	l.mu.Unlock()
+	id := l.controllerID()
 	if id < 0 {
 		if err := l.cluster(ctx); err != nil {
 			return nil, err
 		}
-		l.mu.Lock()
-		id = l.ctrl
-		l.mu.Unlock()
+		id = l.controllerID()
 	}
 	if id < 0 {
 		return l.any(ctx)
@@ -298,19 +215,6 @@ func (l *links) controller(ctx context.Context) (*link, error) {
 		l.forgetController()
 	}
 	return k, err
-}
-
-func (l *links) forgetController() {
-	l.mu.Lock()
-	l.ctrl = -1
-	l.mu.Unlock()
-}
-
-// ids returns the brokers of the cluster as last seen.
-func (l *links) ids() []int32 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.addrs))
 }
 
 // coordinator finds the broker that looks after a group or a transactional id.
@@ -356,10 +260,14 @@ func ask[R any](ctx context.Context, l *links, k *link, call func(*sarama.Broker
 			if l.ctx.Err() != nil {
 				return none, errClosed
 			}
+			l.missed(k.addr)
 		}
 		return a.value, a.err
 	case <-ctx.Done():
 		l.drop(k)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			l.missed(k.addr)
+		}
 		return none, context.Cause(ctx)
 	}
 }

@@ -19,6 +19,9 @@ type Config struct {
 	// Security says how connections are encrypted and authenticated. The zero value is PLAINTEXT.
 	Security Security
 
+	// StartupTimeout is how long Dial goes on trying when no broker answers. Kafka's clients have no such setting. Default
+	// 1m.
+	StartupTimeout time.Duration
 	// ConnectTimeout bounds TCP connect and TLS handshake together (socket.connection.setup.timeout.ms). Default 10s.
 	ConnectTimeout time.Duration
 	// RequestTimeout is how long an answer may take (request.timeout.ms). Default 30s.
@@ -94,6 +97,7 @@ type GroupTuning struct {
 func (c Config) withDefaults() Config {
 	c.Brokers = slices.Clone(c.Brokers)
 	orDefault(&c.ClientID, "weir")
+	orDefault(&c.StartupTimeout, time.Minute)
 	orDefault(&c.ConnectTimeout, 10*time.Second)
 	orDefault(&c.RequestTimeout, 30*time.Second)
 	orDefault(&c.APITimeout, time.Minute)
@@ -166,6 +170,7 @@ func (c Config) checkNumbers() error {
 		name  string
 		value time.Duration
 	}{
+		{"startup-timeout", c.StartupTimeout},
 		{"socket.connection.setup.timeout.ms", c.ConnectTimeout},
 		{"request.timeout.ms", c.RequestTimeout},
 		{"default.api.timeout.ms", c.APITimeout},

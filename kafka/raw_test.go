@@ -189,7 +189,7 @@ func TestABrokerThatAnswersNonsenseCostsTheConnectionOnly(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			here, there := net.Pipe()
 			c := &Client{cfg: Config{}.withDefaults()}
-			l := &links{client: c, ctx: t.Context(), raws: map[string]*link{}, open: map[string]*link{}, failed: map[string]time.Time{}, closed: true}
+			l := &links{reach: newReach(nil), client: c, ctx: t.Context(), raws: map[string]*link{}, open: map[string]*link{}, closed: true}
 			k := newLink(t.Context(), c, "b:1")
 			k.links = l
 			conn := &cutConn{Conn: here}

@@ -13,7 +13,7 @@ import (
 
 // Problem is something that a person should look at.
 type Problem struct {
-	Kind   string // a short name that stays the same, for alerts and metrics: one of Problems
+	Kind   string // a short name that stays the same, for alerts and metrics: Problem...
 	Cause  string // what is wrong, with the names and numbers that are known
 	Remedy string // what to do about it
 }
@@ -27,9 +27,10 @@ func (p Problem) String() string {
 
 // The kinds of problems.
 const (
-	problemStalled = "stalled" // a partition has lag and makes no progress
-	problemTask    = "task"    // a task is stopped on an error of its stores
-	problemWorker  = "worker"  // a worker fails again and again
+	ProblemBroker  = "broker"  // brokers do not answer
+	ProblemStalled = "stalled" // a partition has lag and makes no progress
+	ProblemTask    = "task"    // a task is stopped on an error of its stores
+	ProblemWorker  = "worker"  // a worker fails again and again
 )
 
 // Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
@@ -88,7 +89,7 @@ func (i *Instance) Health() []Problem {
 	for _, p := range i.placements() {
 		if f := p.task.failure.Load(); f != nil && p.task.is(taskFailed) {
 			problems = append(problems, Problem{
-				Kind:   problemTask,
+				Kind:   ProblemTask,
 				Cause:  fmt.Sprintf("task %s is stopped: %v", p.task.id, f.err),
 				Remedy: "it is opened again by itself, at intervals; repair what the error names (disk space, rights, the changelog)",
 			})
@@ -105,7 +106,7 @@ func (i *Instance) Health() []Problem {
 	for _, w := range i.workers {
 		if err := w.lastError.Load(); err != nil && w.tries.Load() >= unhealthyTries {
 			problems = append(problems, Problem{
-				Kind:   problemWorker,
+				Kind:   ProblemWorker,
 				Cause:  fmt.Sprintf("worker %d failed %d times in a row: %v", w.id, w.tries.Load(), *err),
 				Remedy: "it goes on trying; repair what the error names",
 			})
@@ -123,7 +124,7 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
 		return Problem{}, false
 	}
-	problem.Kind = problemStalled
+	problem.Kind = ProblemStalled
 	what := fmt.Sprintf("%s has made no progress for %s at offset %d with lag %d", in.tp, since.Round(time.Second), in.next.Load(), in.lag())
 	if w := in.waiting.Load(); w != nil {
 		problem.Cause = fmt.Sprintf("%s: offset %d failed %d times, next try in %s: %v", what, w.offset, w.attempt, w.until.Sub(now).Round(time.Millisecond), w.err)

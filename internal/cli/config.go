@@ -16,6 +16,7 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 	c := kafka.Config{
 		Brokers:         settings.Brokers.Of(v),
 		ClientID:        settings.ClientID.Of(v),
+		StartupTimeout:  settings.StartupTimeout.Of(v),
 		ConnectTimeout:  settings.ConnectTimeout.Of(v),
 		RequestTimeout:  settings.RequestTimeout.Of(v),
 		APITimeout:      settings.APITimeout.Of(v),

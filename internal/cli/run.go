@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -78,6 +79,16 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	if err := errors.Join(err1, err2, commitsInTime(v)); err != nil {
 		return withCode(exitUsage, err)
 	}
+	metrics := NewMetrics()
+	answers := &probes{began: time.Now(), brokers: conf.Brokers}
+	if address := settings.HTTP.Of(v); address != "" {
+		server, err := httpserver.Start(address, metrics, answers)
+		if err != nil {
+			return err
+		}
+		log.Info("serving metrics, health and readiness", zap.String("address", server.Address()))
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
 	client, err := kafka.Dial(ctx, conf, log)
 	if ctx.Err() != nil && err != nil {
 		return nil // asked to stop before anything had begun
@@ -87,20 +98,12 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	metrics := NewMetrics()
 	opts.Wire, opts.Log, opts.Metrics = processors.Kafka(client), log, metrics
 	instance, err := processors.New(plan, opts)
 	if err != nil {
 		return withCode(exitUsage, err)
 	}
-	if address := settings.HTTP.Of(v); address != "" {
-		server, err := httpserver.Start(address, metrics, instance)
-		if err != nil {
-			return err
-		}
-		log.Info("serving metrics, health and readiness", zap.String("address", server.Address()))
-		defer func() { err = errors.Join(err, server.Close()) }()
-	}
+	answers.instance.Store(instance)
 	err = instance.Run(ctx)
 	s := instance.Stats()
 	log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),

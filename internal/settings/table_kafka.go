@@ -29,6 +29,8 @@ func kafkaSize(group, name, value, help string) Key[int64] {
 
 // Connection.
 var (
+	StartupTimeout = define[time.Duration](Setting{Name: "startup-timeout", Group: groupConnect, kind: durationKind("startup-timeout", time.Millisecond), Default: "1m",
+		Help: "how long a start goes on trying while no broker answers; wrong credentials end it at once"})
 	ClientID = defineKafka[string](groupConnect, "client.id", textKind("ID"), "weir",
 		"name of this program in brokers' logs and quotas")
 	ConnectTimeout = kafkaMillis(groupConnect, "socket.connection.setup.timeout.ms", "10000",

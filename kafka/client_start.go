@@ -1,0 +1,105 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// start repeats bootstrap until a broker answers or StartupTimeout is over. Programs and clusters are often started
+// together, and a program that gave up at once would only be started again, by something that backs off for minutes.
+func (c *Client) start(ctx context.Context) error {
+	began := time.Now()
+	var told time.Time
+	var last error
+	misfits := 0
+	for n := 0; ; n++ {
+		err := c.admin.bootstrap(ctx)
+		waited := time.Since(began)
+		switch {
+		case err == nil:
+			if n > 0 {
+				c.log.Info("a broker answers now", zap.Duration("after", waited.Round(time.Millisecond)))
+			}
+			return nil
+		case ctx.Err() != nil && last != nil:
+			return last // what the addresses answered is worth more than that time is up
+		case ctx.Err() != nil:
+			return err
+		case connectClass(err) == Fatal:
+			return err
+		case misfit(err):
+			if misfits++; misfits == misfitsAtStart {
+				return err
+			}
+		default:
+			misfits = 0
+		}
+		last = err
+		left := c.cfg.StartupTimeout - waited
+		if left <= 0 {
+			return fmt.Errorf("no broker answered within %v (startup-timeout); the last try: %w", c.cfg.StartupTimeout, err)
+		}
+		if told.IsZero() || time.Since(told) >= startReport {
+			told = time.Now()
+			c.log.Warn("no broker answers yet, trying again", zap.Strings("brokers", c.cfg.Brokers),
+				zap.Duration("waited", waited.Round(time.Second)), zap.Duration("left", left.Round(time.Second)), zap.Error(err))
+		}
+		wait, cancel := context.WithTimeout(ctx, left)
+		c.pause(wait, n)
+		cancel()
+	}
+}
+
+const (
+	startReport = 5 * time.Second
+	// A listener that closes the connection in a handshake mostly wants another security.protocol, but a proxy in front of
+	// a broker that is starting does the same for a moment.
+	misfitsAtStart = 3
+)
+
+// misfit says whether an address answered as one does that wants another security.protocol, or other credentials.
+func misfit(err error) bool {
+	for _, e := range flatten(err) {
+		var connect *ConnectError
+		if errors.As(e, &connect) && connect.misfit() {
+			return true
+		}
+	}
+	return false
+}
+
+// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough.
+func (l *links) bootstrap(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	type outcome struct {
+		n   int
+		err error
+	}
+	outcomes := make(chan outcome, len(l.seeds))
+	for n, addr := range l.seeds {
+		if !l.spawn(func() { outcomes <- outcome{n, l.clusterFrom(ctx, addr)} }) {
+			outcomes <- outcome{n, errClosed}
+		}
+	}
+	defer cancel()
+	errs := make([]error, len(l.seeds))
+	silent := map[string]bool{}
+	for _, addr := range l.seeds {
+		silent[addr] = true
+	}
+	for range l.seeds {
+		o := <-outcomes
+		delete(silent, l.seeds[o.n])
+		if errs[o.n] = o.err; o.err == nil {
+			for addr := range silent {
+				l.missed(addr)
+			}
+			return nil
+		}
+	}
+	return errors.Join(errs...)
+}
