@@ -30,6 +30,9 @@ func Dial(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Fatal, "read the settings of Kafka", err}
 	}
+	for _, warning := range creds.warnings {
+		log.Warn(warning)
+	}
 	saramaLog.to.Store(log.Named("sarama"))
 	c := &Client{cfg: cfg, creds: creds, log: log, reach: newReach(cfg.Brokers)}
 	c.admin = c.newLinks()

@@ -50,6 +50,13 @@ type credentials struct {
 	tls      *tls.Config // nil without encryption
 	sasl     bool
 	password Secret
+	warnings []string // for the log, once a client is dialled
+}
+
+func (c *credentials) warn(warning string) {
+	if warning != "" {
+		c.warnings = append(c.warnings, warning)
+	}
 }
 
 func (s Security) encrypted() bool     { return strings.HasSuffix(s.Protocol, "SSL") }
@@ -63,8 +70,9 @@ func (s Security) load() (credentials, error) {
 	var c credentials
 	var errs []error
 	if s.encrypted() {
-		conf, err := s.loadTLS()
+		conf, warning, err := s.loadTLS()
 		c.tls = conf
+		c.warn(warning)
 		errs = append(errs, err)
 	} else {
 		for _, f := range []struct{ name, value string }{
@@ -80,8 +88,14 @@ func (s Security) load() (credentials, error) {
 	}
 	if s.authenticated() {
 		c.sasl = true
-		password, err := s.loadSASL()
+		password, warning, err := s.loadSASL()
 		c.password = password
+		c.warn(warning)
+		// SCRAM sends proofs in the place of the password, which still can be guessed from: a weak one should not be.
+		if !s.encrypted() && (s.Mechanism == "PLAIN" || s.Mechanism == "OAUTHBEARER") {
+			c.warn(fmt.Sprintf("sasl.mechanism %s sends its secret to every broker as it is, and security.protocol %s does not encrypt: "+
+				"whoever is on the way can read it; use SASL_SSL", s.Mechanism, s.Protocol))
+		}
 		errs = append(errs, err)
 	} else {
 		for _, f := range []struct {

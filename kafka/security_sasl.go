@@ -6,22 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/xdg-go/scram"
+
+	"github.com/weirstream/weir/internal/secretfile"
 )
 
-// loadSASL checks the mechanism's settings and returns its password, if it has one.
-func (s Security) loadSASL() (Secret, error) {
+// loadSASL checks the mechanism's settings and returns its password, if it has one, and a warning about its file.
+func (s Security) loadSASL() (password Secret, warning string, err error) {
 	switch {
 	case s.Mechanism == "":
-		return Secret{}, fmt.Errorf("security.protocol %s needs sasl.mechanism: one of %s", s.Protocol, strings.Join(mechanisms, ", "))
+		return Secret{}, "", fmt.Errorf("security.protocol %s needs sasl.mechanism: one of %s", s.Protocol, strings.Join(mechanisms, ", "))
 	case !slices.Contains(mechanisms, s.Mechanism):
-		return Secret{}, fmt.Errorf("sasl.mechanism: %q is none of %s", s.Mechanism, strings.Join(mechanisms, ", "))
+		return Secret{}, "", fmt.Errorf("sasl.mechanism: %q is none of %s", s.Mechanism, strings.Join(mechanisms, ", "))
 	case s.Mechanism == "OAUTHBEARER":
-		return Secret{}, s.checkToken()
+		warning, err := s.checkToken()
+		return Secret{}, warning, err
 	}
 	var errs []error
 	if s.Username == "" {
@@ -30,22 +34,22 @@ func (s Security) loadSASL() (Secret, error) {
 	if s.Token.IsSet() || s.TokenFile != "" {
 		errs = append(errs, fmt.Errorf("sasl.mechanism %s uses no token", s.Mechanism))
 	}
-	password := s.Password
+	password = s.Password
 	switch {
 	case s.Password.IsSet() && s.PasswordFile != "":
 		errs = append(errs, errors.New("sasl.password and sasl.password.file are both set"))
 	case s.PasswordFile != "":
 		var err error
-		if password, err = SecretFile(s.PasswordFile); err != nil {
+		if password, warning, err = readSecret(s.PasswordFile); err != nil {
 			errs = append(errs, fmt.Errorf("sasl.password.file: %w", err))
 		}
 	case !s.Password.IsSet():
 		errs = append(errs, fmt.Errorf("sasl.mechanism %s needs sasl.password.file, or the password from the environment", s.Mechanism))
 	}
-	return password, errors.Join(errs...)
+	return password, warning, errors.Join(errs...)
 }
 
-func (s Security) checkToken() error {
+func (s Security) checkToken() (warning string, err error) {
 	var errs []error
 	if s.Username != "" || s.Password.IsSet() || s.PasswordFile != "" {
 		errs = append(errs, errors.New("sasl.mechanism OAUTHBEARER uses no user name and no password"))
@@ -58,8 +62,12 @@ func (s Security) checkToken() error {
 	default:
 		_, err := bearer{s.Token, s.TokenFile}.Token()
 		errs = append(errs, err)
+		if s.TokenFile != "" && err == nil {
+			warning, err = secretfile.Check(s.TokenFile)
+			errs = append(errs, err)
+		}
 	}
-	return errors.Join(errs...)
+	return warning, errors.Join(errs...)
 }
 
 // apply sets sarama up for the mechanism.
@@ -95,6 +103,22 @@ func (c *conversation) Begin(user, password, authzID string) error {
 	}
 	c.ClientConversation = client.NewConversation()
 	return nil
+}
+
+// maxIterations bounds the work that a server may ask for, before it has shown that it knows the password. Kafka's brokers
+// store at most 16384; a million take about a second. The library refuses fewer than 4096, as RFC 5802 wants.
+const maxIterations = 1_000_000
+
+// Step answers a challenge of the server.
+func (c *conversation) Step(challenge string) (string, error) {
+	for field := range strings.SplitSeq(challenge, ",") {
+		if text, ok := strings.CutPrefix(field, "i="); ok {
+			if n, err := strconv.Atoi(text); err != nil || n > maxIterations {
+				return "", fmt.Errorf("SCRAM: the broker asks for %.20q iterations, and at most %d are allowed: is it really a broker?", text, maxIterations)
+			}
+		}
+	}
+	return c.ClientConversation.Step(challenge)
 }
 
 // bearer gives the token for a connection. Tokens are short-lived and whoever renews them replaces the file, so the

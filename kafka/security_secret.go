@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
+
+	"github.com/weirstream/weir/internal/secretfile"
 )
 
 // Secret is a password or token. Whatever prints it, prints a placeholder; only Reveal gives the text.
@@ -22,17 +23,24 @@ func NewSecret(text string) Secret {
 	return Secret{&text}
 }
 
-// SecretFile reads a secret from a file. One line end at its end is not part of it.
+// SecretFile reads a secret from a file. One line end at its end is not part of it. A file that others than its owner can
+// write is refused.
 func SecretFile(path string) (Secret, error) {
-	data, err := os.ReadFile(path)
+	secret, _, err := readSecret(path)
+	return secret, err
+}
+
+// readSecret also returns a warning when others can read the file.
+func readSecret(path string) (Secret, string, error) {
+	data, warning, err := secretfile.Read(path)
 	if err != nil {
-		return Secret{}, err
+		return Secret{}, "", err
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		return Secret{}, fmt.Errorf("%s is empty", path)
+		return Secret{}, "", fmt.Errorf("%s is empty", path)
 	}
-	return NewSecret(text), nil
+	return NewSecret(text), warning, nil
 }
 
 // IsSet says whether there is a secret.

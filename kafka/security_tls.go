@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/weirstream/weir/internal/secretfile"
 )
 
-func (s Security) loadTLS() (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
+func (s Security) loadTLS() (conf *tls.Config, warning string, err error) {
+	conf = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
 	var errs []error
 	if s.CALocation != "" {
 		pool, err := loadAuthorities(s.CALocation)
@@ -26,13 +28,13 @@ func (s Security) loadTLS() (*tls.Config, error) {
 	case s.CertificateLocation == "" && s.KeyLocation != "":
 		errs = append(errs, errors.New("ssl.key.location needs ssl.certificate.location"))
 	case s.CertificateLocation != "":
-		cert, err := loadCertificate(s.CertificateLocation, s.KeyLocation)
-		if err != nil {
+		var cert tls.Certificate
+		if cert, warning, err = loadCertificate(s.CertificateLocation, s.KeyLocation); err != nil {
 			errs = append(errs, err)
 		}
 		conf.Certificates = []tls.Certificate{cert}
 	}
-	return conf, errors.Join(errs...)
+	return conf, warning, errors.Join(errs...)
 }
 
 // loadAuthorities reads a bundle. Bundles often carry some expired authorities; one of which none is valid would fail
@@ -69,28 +71,28 @@ func loadAuthorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func loadCertificate(certPath, keyPath string) (tls.Certificate, error) {
+func loadCertificate(certPath, keyPath string) (cert tls.Certificate, warning string, err error) {
 	certData, err := os.ReadFile(certPath)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("ssl.certificate.location: %w", err)
+		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %w", err)
 	}
-	keyData, err := os.ReadFile(keyPath)
+	keyData, warning, err := secretfile.Read(keyPath)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("ssl.key.location: %w", err)
+		return tls.Certificate{}, "", fmt.Errorf("ssl.key.location: %w", err)
 	}
 	for block, rest := pem.Decode(keyData); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-			return tls.Certificate{}, fmt.Errorf("ssl.key.location: %s is encrypted with a passphrase, which is not supported", keyPath)
+			return tls.Certificate{}, "", fmt.Errorf("ssl.key.location: %s is encrypted with a passphrase, which is not supported", keyPath)
 		}
 	}
-	cert, err := tls.X509KeyPair(certData, keyData)
+	cert, err = tls.X509KeyPair(certData, keyData)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("ssl.certificate.location %s with ssl.key.location %s: %w", certPath, keyPath, err)
+		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location %s with ssl.key.location %s: %w", certPath, keyPath, err)
 	}
 	if now := time.Now(); now.After(cert.Leaf.NotAfter) {
-		return tls.Certificate{}, fmt.Errorf("ssl.certificate.location: %s expired on %s", certPath, cert.Leaf.NotAfter.Format(time.DateOnly))
+		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %s expired on %s", certPath, cert.Leaf.NotAfter.Format(time.DateOnly))
 	} else if now.Before(cert.Leaf.NotBefore) {
-		return tls.Certificate{}, fmt.Errorf("ssl.certificate.location: %s is not valid before %s", certPath, cert.Leaf.NotBefore.Format(time.DateTime))
+		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %s is not valid before %s", certPath, cert.Leaf.NotBefore.Format(time.DateTime))
 	}
-	return cert, nil
+	return cert, warning, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			"run --config weir.yaml --print-config"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.Sources{Flags: cmd.Flags(), Env: os.Environ(), ReadFile: os.ReadFile})
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
@@ -54,6 +53,9 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			log, err := NewLog(cmd.ErrOrStderr(), v)
 			if err != nil {
 				return withCode(exitUsage, err)
+			}
+			for _, warning := range v.Warnings() {
+				log.Warn(warning)
 			}
 			return run(cmd.Context(), t, v, log)
 		},

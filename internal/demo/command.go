@@ -9,7 +9,6 @@ package demo
 import (
 	"errors"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +60,7 @@ func Command() *cobra.Command {
 		Example: "  weir demo\n  weir demo --for 10s --rate 5000\n  weir demo --data-dir demo-data",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.Sources{Flags: cmd.Flags(), Env: os.Environ(), ReadFile: os.ReadFile, Defaults: defaults})
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), defaults))
 			if err == nil && (o.rate < 1 || o.rate > 1_000_000) {
 				err = errors.New("--rate: give a number of records a second from 1 to 1000000")
 			}

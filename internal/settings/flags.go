@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -21,7 +20,7 @@ func (f *flagValue) Type() string   { return f.setting.kind.flag }
 
 // Set of a list adds to it; other settings take the last value.
 func (f *flagValue) Set(text string) error {
-	if strings.HasPrefix(f.setting.kind.name, "list") && f.text != "" {
+	if f.setting.kind.isList() && f.text != "" {
 		text = f.text + "," + text
 	}
 	f.text = text

@@ -5,6 +5,9 @@ import "strings"
 // nearest is the name among candidates that a user most likely meant by name, or "". Case and the sign between words
 // do not count: sessionTimeoutMs and session_timeout_ms are session.timeout.ms.
 func nearest(name string, candidates []string) string {
+	if len(name) > 100 {
+		return "" // nobody types so much by mistake
+	}
 	plain := plainName(name)
 	best, bestDistance := "", 1+max(1, len(plain)/4)
 	for _, c := range candidates {

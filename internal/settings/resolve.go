@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 
 	"github.com/spf13/pflag"
+
+	"github.com/weirstream/weir/internal/secretfile"
 )
 
 // Source is a kind of place where a value may stand.
@@ -50,12 +53,35 @@ type Sources struct {
 	Flags    *pflag.FlagSet // with the flags that AddFlags added; nil for none
 	Env      []string       // as os.Environ gives it
 	ReadFile func(name string) ([]byte, error)
+	// CheckSecrets judges a config file that holds secrets by who else may read it (a warning) or write it (an error).
+	CheckSecrets func(name string) (warning string, err error)
 	// Defaults are text forms that stand for the table's defaults, by name.
 	Defaults map[string]string
 }
 
+// FromSystem are the flags of a command, the process's environment and its files.
+func FromSystem(flags *pflag.FlagSet, defaults map[string]string) Sources {
+	return Sources{Flags: flags, Env: os.Environ(), ReadFile: readConfig, CheckSecrets: secretfile.Check, Defaults: defaults}
+}
+
+// readConfig reads no more than a config file may have: the name may be that of a device or a pipe.
+func readConfig(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return secretfile.ReadAll(f, name, maxFileSize)
+}
+
 // Values are the values of all settings.
-type Values struct{ entries map[string]entry }
+type Values struct {
+	entries  map[string]entry
+	warnings []string
+}
+
+// Warnings are what is not wrong enough to stop, for the log.
+func (v *Values) Warnings() []string { return v.warnings }
 
 type entry struct {
 	value  any
@@ -97,9 +123,13 @@ func Resolve(src Sources) (*Values, error) {
 	if !ok {
 		path, ok = envLayer[Config.Name]
 	}
+	var warnings []string
 	if ok {
-		fileLayer, err := readFile(path.value.(string), src.ReadFile)
+		fileLayer, warning, err := readFile(path.value.(string), src)
 		mistakes = append(mistakes, err)
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
 		maps.Copy(values, fileLayer)
 	}
 	maps.Copy(values, envLayer)
@@ -107,15 +137,23 @@ func Resolve(src Sources) (*Values, error) {
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err
 	}
-	return &Values{values}, nil
+	return &Values{values, warnings}, nil
 }
 
-func readFile(path string, read func(string) ([]byte, error)) (map[string]entry, error) {
-	data, err := read(path)
+func readFile(path string, src Sources) (values map[string]entry, warning string, err error) {
+	data, err := src.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the config file: %w", err)
+		return nil, "", fmt.Errorf("read the config file: %w", err)
 	}
-	return layer(fromFile(path, data))
+	found := fromFile(path, data)
+	values, err = layer(found)
+	secret := slices.ContainsFunc(found, func(g given) bool { return g.setting != nil && g.setting.Secret })
+	if secret && src.CheckSecrets != nil {
+		var refused error
+		warning, refused = src.CheckSecrets(path)
+		err = errors.Join(err, refused)
+	}
+	return values, warning, err
 }
 
 // layer parses the values of one source. A setting that is there under both its names is a mistake: which one counts
@@ -165,7 +203,9 @@ func (s *Setting) entry(text string, origin Origin) (entry, error) {
 
 // unknown is the error for a name that no setting has.
 func unknown(place, what, name string, known []string) error {
-	if near := nearest(name, known); near != "" {
+	if len(name) > 100 {
+		name = name[:100] + "..."
+	} else if near := nearest(name, known); near != "" {
 		return fmt.Errorf("%s: unknown %s %q: did you mean %q?", place, what, name, near)
 	}
 	return fmt.Errorf("%s: unknown %s %q: run --print-config lists all settings", place, what, name)

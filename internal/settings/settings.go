@@ -41,6 +41,8 @@ type kind struct {
 	format func(value any) string
 }
 
+func (k kind) isList() bool { return strings.HasPrefix(k.name, "list") }
+
 // Kind is the type of the setting's values in the words of the docs.
 func (s *Setting) Kind() string { return s.kind.name }
 

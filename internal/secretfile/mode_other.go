@@ -1,0 +1,6 @@
+//go:build !unix
+
+package secretfile
+
+// permissions says whether a file's mode tells who may do what with it.
+const permissions = false
