@@ -45,7 +45,7 @@ func (i *Instance) check(ctx context.Context) error {
 	counts := i.keepCounts(infos)
 	stores := int64(0)
 	for _, g := range i.graph.subgraphs {
-		g.partitions = counts[g.sources[0].stream.Name]
+		g.partitions = counts[g.sources[0].Stream.Name]
 		stores += int64(g.partitions) * int64(len(g.stores))
 	}
 	i.cacheBytes = max(i.opts.CacheBytes/max(stores, 1), 64<<10)

@@ -113,8 +113,8 @@ func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (
 	owner := map[string]*subgraph{}
 	for _, g := range i.graph.subgraphs {
 		for _, s := range g.sources {
-			owner[s.stream.Name] = g
-			inputs = append(inputs, partitionsOf(infos[s.stream.Name])...)
+			owner[s.Stream.Name] = g
+			inputs = append(inputs, partitionsOf(infos[s.Stream.Name])...)
 		}
 		for _, store := range g.stores {
 			name := i.graph.changelogTopic(store)
@@ -206,7 +206,7 @@ func (i *Instance) boundTo(t topology.Topic) (names []string) {
 	}
 	if g, ok := i.graph.inputs[input]; ok {
 		for _, s := range g.sources {
-			names = append(names, s.stream.Name)
+			names = append(names, s.Stream.Name)
 		}
 	}
 	return names
@@ -216,12 +216,12 @@ func (i *Instance) boundTo(t topology.Topic) (names []string) {
 // are neither are left out.
 func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
 	for _, g := range i.graph.subgraphs {
-		first, known := infos[g.sources[0].stream.Name]
+		first, known := infos[g.sources[0].Stream.Name]
 		if !known {
 			continue
 		}
 		for _, s := range g.sources[1:] {
-			if info, ok := infos[s.stream.Name]; ok && info.Partitions != first.Partitions {
+			if info, ok := infos[s.Stream.Name]; ok && info.Partitions != first.Partitions {
 				problems = append(problems, fmt.Sprintf("%s has %d partitions and %s has %d: inputs that are processed together "+
 					"need the same number; recreate one of them with the other's count", first.Name, first.Partitions, info.Name, info.Partitions))
 			}

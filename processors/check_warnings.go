@@ -41,7 +41,7 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[string]kafka.TopicInfo) error {
 	var inputs []kafka.TopicPartition
 	for _, s := range g.sources {
-		inputs = append(inputs, partitionsOf(infos[s.stream.Name])...)
+		inputs = append(inputs, partitionsOf(infos[s.Stream.Name])...)
 	}
 	var next map[kafka.TopicPartition]int64
 	told := map[string]bool{}

@@ -266,7 +266,7 @@ func (w *worker) aborted(ctx context.Context, err error) {
 
 // refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
 func (w *worker) refused(ctx context.Context, err *kafka.RefusedError) {
-	in, offset, letter := w.findOrigin(err.Origin)
+	in, offset, emitter, letter := w.findOrigin(err.Origin)
 	switch {
 	case in == nil:
 		w.inst.fail(fmt.Errorf("a state change cannot be written to its changelog: %w", err))
@@ -277,7 +277,7 @@ func (w *worker) refused(ctx context.Context, err *kafka.RefusedError) {
 		w.abandon(err)
 		return
 	case !letter:
-		in.refuseOutput(offset, err)
+		in.refuseOutput(offset, emitter, err)
 	}
 	w.log.Warn("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
 		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(err))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -39,9 +40,9 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 
 // deadLetter writes a failed record to its dead-letter topic, in the same transaction as everything else, and passes
 // it. It returns false when the transaction is gone or the record has to wait.
-func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *nodeError) bool {
-	topic := f.node.decl.DeadLetterFor(in.tp.Topic)
-	own := origin(in, r.Offset) | originDLQ
+func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *nodes.Failure) bool {
+	topic := f.Node.Decl.DeadLetterFor(in.tp.Topic)
+	own := origin(in, r.Offset, f.Node) | originDLQ
 	for {
 		l := w.letter(in, r, f)
 		l.headers = deadletter.Timed(l.headers, r.Timestamp)
@@ -59,7 +60,7 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 			in.waiting.Store(nil)
 			in.advance()
 			w.log.Info("dead letter", zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset),
-				zap.String("topic", topic), zap.String("node", f.node.decl.Name), zap.NamedError("reason", f.err))
+				zap.String("topic", topic), zap.String("node", f.Name), zap.NamedError("reason", f.Err))
 			return true
 		}
 		var refused *kafka.RefusedError
@@ -69,7 +70,7 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 		}
 		if !in.refuseLetter(r.Offset, refused) {
 			in.retryAt = time.Now().Add(time.Hour) // the instance stops; nothing more of this input
-			w.inst.fail(fmt.Errorf("%w; it failed because: %w", unwritable(in.tp, r.Offset, refused), f.err))
+			w.inst.fail(fmt.Errorf("%w; it failed because: %w", unwritable(in.tp, r.Offset, refused), f.Err))
 			return false
 		}
 	}
@@ -83,15 +84,15 @@ type letter struct {
 }
 
 // letter is the dead letter of a record in the form that has not been refused yet.
-func (w *worker) letter(in *input, r *kafka.Record, f *nodeError) letter {
+func (w *worker) letter(in *input, r *kafka.Record, f *nodes.Failure) letter {
 	explained := func() []kafka.Header {
 		return deadletter.Headers(r.Headers, deadletter.Cause{
 			Topology: w.inst.graph.plan.Topology,
-			Node:     f.node.decl.Name,
+			Node:     f.Name,
 			Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
 			Attempts: in.attempt + 1,
-			Err:      f.err,
-			Stack:    f.stack,
+			Err:      f.Err,
+			Stack:    f.Stack,
 		})
 	}
 	form := in.refused[r.Offset].letter

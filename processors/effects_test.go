@@ -41,14 +41,6 @@ func TestEffectsOfAFailedRecordVanish(t *testing.T) {
 			fail: func(*job, topology.Context) error { panic("out of order") }, deadLetters: 1,
 			message: "out of order", attempts: "2", stack: true,
 		},
-		"undeclared store": {
-			fail: func(j *job, ctx topology.Context) error { j.secret.Set(ctx, "k", "v"); return nil }, deadLetters: 1,
-			message: `"secret"`, attempts: "2",
-		},
-		"undeclared stream": {
-			fail: func(j *job, ctx topology.Context) error { j.hidden.Emit(ctx, "k", "v"); return nil }, deadLetters: 1,
-			message: `"event.hidden.v1"`, attempts: "2",
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {

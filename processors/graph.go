@@ -1,12 +1,14 @@
 package processors
 
 import (
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/topology"
 )
 
 // graph is a plan with what the hot path looks up, resolved once: no map is read for a record.
 type graph struct {
 	plan      *topology.Plan
+	nodes     *nodes.Graph
 	subgraphs []*subgraph
 	inputs    map[string]*subgraph // by input topic
 }
@@ -14,58 +16,18 @@ type graph struct {
 // subgraph is a connected part of the topology.
 type subgraph struct {
 	plan       *topology.Subgraph
-	sources    []*source
+	nodes      *nodes.Subgraph
+	sources    []*nodes.Source
 	stores     []*topology.StoreDecl
-	edges      map[*topology.EdgeDecl][]handler
 	partitions int32 // of its inputs; known once the topics have been looked at
 }
 
-// source is an input stream with the nodes that read it, in the order of declaration.
-type source struct {
-	stream   *topology.StreamDecl
-	handlers []handler
-}
-
-// handler is one On of a node.
-type handler struct {
-	topology.Handler
-	node *node
-}
-
-// node is a node with its stores as indices into its task's tables.
-type node struct {
-	decl   *topology.NodeDecl
-	tables []int // of decl.Stores
-}
-
 func newGraph(plan *topology.Plan) *graph {
-	g := &graph{plan: plan, inputs: map[string]*subgraph{}}
-	for _, p := range plan.Subgraphs {
-		s := &subgraph{plan: p, stores: p.Stores, edges: map[*topology.EdgeDecl][]handler{}}
+	g := &graph{plan: plan, nodes: nodes.NewGraph(plan), inputs: map[string]*subgraph{}}
+	for i, p := range plan.Subgraphs {
+		s := &subgraph{plan: p, nodes: g.nodes.Subgraphs[i], sources: g.nodes.Subgraphs[i].Sources, stores: p.Stores}
 		for _, stream := range p.Inputs {
-			s.sources = append(s.sources, &source{stream: stream})
 			g.inputs[stream.Name] = s
-		}
-		for _, decl := range p.Nodes {
-			n := &node{decl: decl}
-			for _, store := range decl.Stores {
-				for i, known := range p.Stores {
-					if known == store {
-						n.tables = append(n.tables, i)
-					}
-				}
-			}
-			for _, h := range decl.Reads {
-				if h.Edge != nil {
-					s.edges[h.Edge] = append(s.edges[h.Edge], handler{h, n})
-					continue
-				}
-				for _, src := range s.sources {
-					if src.stream.Name == h.Stream.Name {
-						src.handlers = append(src.handlers, handler{h, n})
-					}
-				}
-			}
 		}
 		g.subgraphs = append(g.subgraphs, s)
 	}
@@ -78,7 +40,7 @@ func (g *graph) copartitioned() [][]string {
 	for _, s := range g.subgraphs {
 		var set []string
 		for _, src := range s.sources {
-			set = append(set, src.stream.Name)
+			set = append(set, src.Stream.Name)
 		}
 		sets = append(sets, set)
 	}

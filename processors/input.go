@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -19,7 +20,7 @@ import (
 // stays behind is bounded by the commit that a worker does when its transaction is large.
 type input struct {
 	task   *task
-	source *source
+	source *nodes.Source
 	slot   int // names the input among those of its worker
 	tp     kafka.TopicPartition
 
@@ -157,15 +158,16 @@ func (in *input) rewind() {
 
 // refusal is what brokers refused of a record. It is heeded when the record is worked on again.
 type refusal struct {
-	output error    // of an output: the record becomes a dead letter
-	letter form     // what its dead letter is to be, after others were refused
-	limits []string // the settings that a dead letter with the whole record is over
+	output  error       // of an output: the record becomes a dead letter
+	emitter *nodes.Node // of that output
+	letter  form        // what its dead letter is to be, after others were refused
+	limits  []string    // the settings that a dead letter with the whole record is over
 }
 
 // refuseOutput notes that an output of a record was refused.
-func (in *input) refuseOutput(offset int64, err error) {
+func (in *input) refuseOutput(offset int64, emitter *nodes.Node, err error) {
 	r := in.refused[offset]
-	r.output = err
+	r.output, r.emitter = err, emitter
 	in.note(offset, r)
 }
 

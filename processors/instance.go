@@ -317,7 +317,7 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 
 // grow takes notice of partitions that were added to the inputs of a sub-graph.
 func (i *Instance) grow(g *subgraph, partition int32) error {
-	name := g.sources[0].stream.Name
+	name := g.sources[0].Stream.Name
 	if len(g.stores) > 0 {
 		return i.refuse([]string{fmt.Sprintf("partition %d was added to %s, which had %d: its keys now belong to other partitions than "+
 			"their state, which lies by the old count; see the guide on adding partitions", partition, name, g.partitions)})

@@ -1,26 +1,35 @@
 package processors
 
-// origin names an input record in what is appended for it: the input's slot on its worker, and its offset.
-func origin(in *input, offset int64) int64 { return int64(in.slot)<<originShift | offset }
+import "github.com/weirstream/weir/internal/nodes"
+
+// origin names an input record, and the node that emits, in what is appended for it: the node's number in its sub-graph,
+// the input's slot on its worker, and the lower bits of the offset. The upper ones are those of the last commit, or the
+// next ones: a transaction does not span 2^36 offsets of an input.
+func origin(in *input, offset int64, node *nodes.Node) int64 {
+	return int64(min(node.Index, 1<<originNodes-1))<<(originOffsets+originSlots) | int64(in.slot)<<originOffsets | offset&(1<<originOffsets-1)
+}
 
 const (
-	originShift = 48      // offsets below 2^48, inputs of a worker below 2^14
-	originDLQ   = 1 << 62 // what was appended is the record's dead letter
+	originOffsets = 36
+	originSlots   = 14
+	originNodes   = 12
+	originDLQ     = 1 << (originOffsets + originSlots + originNodes) // what was appended is the record's dead letter
 )
 
 // findOrigin is the way back. It finds nothing for changelogOrigin.
-func (w *worker) findOrigin(o int64) (in *input, offset int64, letter bool) {
+func (w *worker) findOrigin(o int64) (in *input, offset int64, node *nodes.Node, letter bool) {
 	if o < 0 {
-		return nil, 0, false
+		return nil, 0, nil, false
 	}
 	letter = o&originDLQ != 0
-	slot, offset := int(o&^originDLQ>>originShift), o&(1<<originShift-1)
+	slot := int(o >> originOffsets & (1<<originSlots - 1))
+	number := int(o >> (originOffsets + originSlots) & (1<<originNodes - 1))
 	for _, t := range w.tasks {
 		for _, in := range t.inputs {
 			if in.slot == slot {
-				return in, offset, letter
+				return in, in.committed + (o-in.committed)&(1<<originOffsets-1), t.graph.nodes.Nodes[number], letter
 			}
 		}
 	}
-	return nil, 0, letter
+	return nil, 0, nil, letter
 }

@@ -2,35 +2,30 @@ package processors
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
-	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // failedRecord is the policy for a record whose node failed: retry, dead-letter, or stop.
-func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f *nodeError) bool {
+func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f *nodes.Failure) bool {
 	if err := in.task.broken(); err != nil {
 		w.failTask(in.task, err)
 		return false
 	}
-	w.inst.metrics.nodeFailed(f.node.decl.Name)
-	var undecodable *topology.DecodeError
-	var foreign *state.UndecodableError
-	switch {
-	case topology.IsFatal(f.err), errors.As(f.err, &foreign):
-		// A store that this program cannot read is a bad deployment: no record may become a dead letter for it.
-		w.inst.fail(&FatalError{Node: f.node.decl.Name, Input: in.tp, Offset: r.Offset, Err: f.err})
+	w.inst.metrics.nodeFailed(f.Name)
+	switch f.Reason {
+	case nodes.Fatal:
+		w.inst.fail(&FatalError{Node: f.Name, Input: in.tp, Offset: r.Offset, Err: f.Err})
 		in.retryAt = time.Now().Add(time.Hour) // the instance stops; nothing more of this input
 		return false
-	case topology.IsRejected(f.err), errors.As(f.err, &undecodable):
+	case nodes.Rejected, nodes.Undecodable, nodes.Late:
 		return w.deadLetter(ctx, in, r, f)
 	}
-	backoff := f.node.decl.Retry
+	backoff := f.Node.Decl.Retry
 	if in.attempt+1 >= backoff.Attempts {
 		return w.deadLetter(ctx, in, r, f)
 	}
@@ -47,3 +42,19 @@ func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f
 		zap.Duration("in", delay), zap.Error(f))
 	return false
 }
+
+// unwanted is the failure of a record whose output a broker does not take.
+func unwanted(emitter *nodes.Node, err error) *nodes.Failure {
+	return &nodes.Failure{Node: emitter, Name: emitter.Decl.Name, Reason: nodes.Refused, Err: err, Text: err.Error()}
+}
+
+// The four ends of a record.
+type outcome = nodes.Outcome
+
+const (
+	processed    = nodes.Processed
+	filtered     = nodes.Filtered
+	deduplicated = nodes.Deduplicated
+	deadLettered = nodes.DeadLettered
+	outcomes     = nodes.Outcomes
+)

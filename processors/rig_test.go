@@ -29,6 +29,8 @@ type job struct {
 	out, hidden   *topology.StreamOf[string]
 	store, secret *topology.StoreOf[string]
 	parts         []topology.Part
+	whole         func(j *job) []topology.Part     // in the place of all but parts
+	more          func(j *job) []topology.NodeSpec // in the place of the node
 	node          func(j *job, ctx topology.Context, key, value string) error
 }
 
@@ -52,11 +54,19 @@ func (j *job) plan(t testing.TB) *topology.Plan {
 	if node == nil {
 		node = remember
 	}
-	parts := append([]topology.Part{
-		topology.On(j.in, func(ctx topology.Context, key, value string) error { return node(j, ctx, key, value) }),
-		topology.Uses(j.store), topology.Emits(j.out),
-	}, j.parts...)
-	plan, err := topology.Define(jobGroup, topology.Node("node", parts...)).Plan()
+	on := topology.On(j.in, func(ctx topology.Context, key, value string) error { return node(j, ctx, key, value) })
+	parts := []topology.Part{on, topology.Uses(j.store), topology.Emits(j.out)}
+	if j.whole != nil {
+		parts = j.whole(j)
+		if j.node != nil {
+			parts = append(parts, on)
+		}
+	}
+	nodes := []topology.NodeSpec{topology.Node("node", append(parts, j.parts...)...)}
+	if j.more != nil {
+		nodes = j.more(j)
+	}
+	plan, err := topology.Define(jobGroup, nodes...).Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func TestARefusalIsRememberedUntilItsRecordIsCommitted(t *testing.T) {
 	in.begin(0, time.Now())
 	in.push(kafka.Batch{Records: []kafka.Record{{Offset: 0}, {Offset: 1}, {Offset: 2}}, Position: 3})
 	in.refuseLetter(1, &kafka.RefusedError{})
-	in.refuseOutput(1, fmt.Errorf("too large"))
+	in.refuseOutput(1, nil, fmt.Errorf("too large"))
 	in.advance()
 	in.commit(time.Now())
 	if r := in.refused[1]; r.output == nil || r.letter != unexplained {

@@ -77,7 +77,7 @@ func newTask(id taskID, g *subgraph) *task {
 		t.inputs = append(t.inputs, &input{
 			task:   t,
 			source: s,
-			tp:     kafka.TopicPartition{Topic: s.stream.Name, Partition: id.partition},
+			tp:     kafka.TopicPartition{Topic: s.Stream.Name, Partition: id.partition},
 		})
 	}
 	return t
@@ -97,19 +97,23 @@ func (t *task) to(next taskState) error {
 	return fmt.Errorf("task %s: no way from %s to %s", t.id, now, next)
 }
 
-// mark and undo span all tables of the task: one mark a table, in order.
-func (t *task) mark(into []int) []int {
+// Mark, Undo and Table make the task the nodes.State of its records.
+func (t *task) Mark(into []int) []int {
 	for _, tb := range t.tables {
 		into = append(into, tb.Mark())
 	}
 	return into
 }
 
-func (t *task) undo(marks []int) {
+// Undo implements nodes.State.
+func (t *task) Undo(marks []int) {
 	for i, tb := range t.tables {
 		tb.Undo(marks[i])
 	}
 }
+
+// Table implements nodes.State.
+func (t *task) Table(i int) state.Table { return t.tables[i].Table }
 
 func (t *task) keep() {
 	for _, tb := range t.tables {

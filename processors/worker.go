@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
 )
 
 // workerState is what a worker is doing.
@@ -48,10 +50,11 @@ type worker struct {
 
 	state   atomic.Int32
 	sink    Sink
-	call    *call
-	unhook  func() bool    // of the sink from the end of the context
-	outside Sink           // see sinkUnder
-	out     kafka.Outgoing // reused: the sink copies it
+	call    *nodes.Call
+	headers []topology.Header // of the record in work, reused
+	unhook  func() bool       // of the sink from the end of the context
+	outside Sink              // see sinkUnder
+	out     kafka.Outgoing    // reused: the sink copies it
 	tasks   []*task
 	turn    int // which task is asked for work first
 
@@ -76,10 +79,11 @@ type worker struct {
 }
 
 func newWorker(inst *Instance, id int) *worker {
-	return &worker{
-		id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), call: newCall(),
-		log: inst.log.With(zap.Int("worker", id)),
-	}
+	w := &worker{id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
+	w.call = nodes.NewCall(inst.graph.nodes, func(err *topology.LateError) {
+		w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
+	})
+	return w
 }
 
 // recordOverhead is what a record takes in memory besides its key and value.
@@ -89,8 +93,27 @@ const recordOverhead = 100
 const slice = 256
 
 // run is the worker's goroutine. It ends when ctx does; what is not committed by then is given up.
+//
+// A node may end its goroutine (runtime.Goexit, which t.FailNow calls). Nothing can keep it, so another one goes on: the
+// deferred function runs on the old one, after everything on its stack has been left in order.
 func (w *worker) run(ctx context.Context) {
-	defer close(w.done)
+	defer func() {
+		if failure := w.call.Exited(); failure != nil {
+			go w.resume(ctx, failure)
+		}
+	}()
+	w.loop(ctx)
+	close(w.done)
+}
+
+// resume goes on after a node has ended the worker's goroutine, with the failed record.
+func (w *worker) resume(ctx context.Context, failure *nodes.Failure) {
+	in := w.at.Load()
+	w.failedRecord(ctx, in, in.head(), failure)
+	w.run(ctx)
+}
+
+func (w *worker) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.inbox.drain()
 		now := time.Now()
@@ -252,24 +275,26 @@ const (
 func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	w.inst.checkPartition(in, r)
 	if len(in.refused) > 0 {
-		if err := in.refused[r.Offset].output; err != nil {
-			return w.deadLetter(ctx, in, r, &nodeError{node: in.source.handlers[0].node, err: err})
+		if known := in.refused[r.Offset]; known.output != nil {
+			return w.deadLetter(ctx, in, r, unwanted(known.emitter, known.output))
 		}
 	}
-	o, failure := w.call.run(in, r)
+	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
 	}
-	for i := range w.call.staged {
-		s := &w.call.staged[i]
-		w.stage(in, r, s)
+	effects := w.call.Effects()
+	for i := range effects {
+		e := &effects[i]
+		w.stage(in, r, e)
 		if err := w.sinkUnder(fault.OutputsInTransaction).Append(&w.out); err != nil {
 			var refused *kafka.RefusedError
 			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
 				// Nothing of the record is in the transaction yet, so it fails alone. A refusal of another origin was met
 				// in the background, and the transaction is gone.
-				in.task.undo(w.call.marks)
-				return w.deadLetter(ctx, in, r, &nodeError{node: w.call.node, err: err})
+				f := unwanted(e.Node, err)
+				w.call.Undo()
+				return w.deadLetter(ctx, in, r, f)
 			}
 			w.aborted(ctx, err)
 			return false
@@ -285,21 +310,37 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	return true
 }
 
-// stage fills the outgoing record for an emit.
-func (w *worker) stage(in *input, r *kafka.Record, s *staged) {
-	w.out = kafka.Outgoing{Timestamp: w.call.time(), Value: s.value, Origin: origin(in, r.Offset)}
-	if s.tombstone {
+// describe is what nodes may know of a record.
+func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
+	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Attempt: in.attempt + 1}
+	if len(r.Headers) > 0 {
+		w.headers = w.headers[:0]
+		for _, h := range r.Headers {
+			w.headers = append(w.headers, topology.Header{Key: h.Key, Value: h.Value})
+		}
+		d.Headers = w.headers
+	}
+	return d
+}
+
+// stage fills the outgoing record for an effect.
+func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
+	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: origin(in, r.Offset, e.Node)}
+	if r.Timestamp < 0 {
+		w.out.Timestamp = time.Now().UnixMilli()
+	}
+	if e.Tombstone {
 		w.out.Value = nil
-	} else if s.value == nil {
+	} else if e.Value == nil {
 		w.out.Value = []byte{}
 	}
 	switch {
-	case s.key != w.call.key:
-		w.out.Key = w.call.arena.Copy(s.key)
+	case e.Key != w.call.Key():
+		w.out.Key = w.call.Bytes(e.Key)
 	default:
 		w.out.Key = r.Key // nil stays nil
 	}
-	w.out.TopicPartition = kafka.TopicPartition{Topic: s.stream.Name, Partition: w.inst.partitionFor(s.stream.Name, w.out.Key, in)}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, in)}
 }
 
 // due says whether the transaction is to be committed now.

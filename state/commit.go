@@ -121,7 +121,7 @@ func (s *Store[T]) Close() error {
 	}
 	s.endLoops()
 	for _, l := range s.loops {
-		l.release()
+		l.end()
 	}
 	s.changes.Reset()
 	s.err = errClosed

@@ -2,6 +2,8 @@ package state
 
 import (
 	"iter"
+	"slices"
+	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb/iterator"
 	"github.com/syndtr/goleveldb/leveldb/util"
@@ -39,7 +41,7 @@ func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
 			return
 		}
 		l := s.begin(r)
-		defer s.end(l)
+		defer l.end()
 		for l.next() {
 			key, value, ok, err := s.visit(l)
 			if err != nil {
@@ -49,7 +51,7 @@ func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
 			if ok && !yield(key, value) {
 				return
 			}
-			if l.stale {
+			if l.stale.Load() {
 				fail(ErrStaleLoop)
 				return
 			}
@@ -67,7 +69,8 @@ type loop struct {
 	atStored, atDirty   bool // which of the two the present key comes from
 	started             bool
 	start               uint64 // the store's clock when the loop began
-	stale               bool
+	// A loop that outlives its node's call is ended by whoever holds it, on any goroutine.
+	stale, ended atomic.Bool
 }
 
 func (s *Store[T]) begin(r *util.Range) *loop {
@@ -77,24 +80,18 @@ func (s *Store[T]) begin(r *util.Range) *loop {
 			s.order.insert(e.key)
 		}
 	}
+	s.loops = slices.DeleteFunc(s.loops, func(l *loop) bool { return l.ended.Load() })
 	l := &loop{stored: s.db.iterate(r), changed: s.order.iterate(r), start: s.now}
 	s.loops = append(s.loops, l)
 	return l
 }
 
-func (s *Store[T]) end(l *loop) {
-	for i, other := range s.loops {
-		if other == l {
-			s.loops = append(s.loops[:i], s.loops[i+1:]...)
-			break
-		}
+// end releases what the loop reads from, once: the store may be closed before the loop is left.
+func (l *loop) end() {
+	if l.ended.CompareAndSwap(false, true) {
+		l.stored.Release()
+		l.changed.Release()
 	}
-	l.release()
-}
-
-func (l *loop) release() {
-	l.stored.Release()
-	l.changed.Release()
 }
 
 // next goes to the next key that either has.
@@ -159,6 +156,6 @@ func (s *Store[T]) parsed(key string, data []byte) (string, T, bool, error) {
 // loop is one that iter.Pull keeps open.
 func (s *Store[T]) endLoops() {
 	for _, l := range s.loops {
-		l.stale = true
+		l.stale.Store(true)
 	}
 }

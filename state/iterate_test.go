@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,8 +77,9 @@ func TestLoopMayBeLeftAndBegunAgain(t *testing.T) {
 			}
 		}
 	}
-	if n != 4 || len(s.loops) != 0 {
-		t.Fatalf("%d visits, %d loops still open", n, len(s.loops))
+	open := slices.DeleteFunc(slices.Clone(s.loops), func(l *loop) bool { return l.ended.Load() })
+	if n != 4 || len(open) != 0 {
+		t.Fatalf("%d visits, %d loops still open", n, len(open))
 	}
 	for range s.Range("b", "a", func(err error) { t.Error(err) }) {
 		t.Fatal("a range that ends in front of its start has keys")

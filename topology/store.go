@@ -94,9 +94,9 @@ func (s *StoreOf[T]) fail(ctx Context, doing, key string, err error) error {
 }
 
 var (
-	errNilStream = errors.New("emit to a nil stream: declare it before its nodes")
-	errNilEdge   = errors.New("emit to a nil edge: declare it before its nodes")
-	errNilStore  = errors.New("use of a nil store: declare it before its nodes")
+	errNilStream = Fatal(errors.New("emit to a nil stream: declare it before its nodes"))
+	errNilEdge   = Fatal(errors.New("emit to a nil edge: declare it before its nodes"))
+	errNilStore  = Fatal(errors.New("use of a nil store: declare it before its nodes"))
 	errNoCodec   = errors.New("declared without a codec")
 )
 

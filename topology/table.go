@@ -37,7 +37,7 @@ func (s *StoreOf[T]) table(ctx Context) (*state.Store[T], error) {
 		}
 	}
 	if !ok || own == nil {
-		err := fmt.Errorf("store %s is a %T, which does not hold values of type %s", s.decl.Name, t, s.decl.Type)
+		err := Fatal(fmt.Errorf("store %s is a %T, which does not hold values of type %s", s.decl.Name, t, s.decl.Type))
 		run.Fail(err)
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (s *StoreOf[T]) Range(ctx Context, from, to string) iter.Seq2[string, T] {
 	if err != nil {
 		return nothing[T]
 	}
-	return t.Range(from, to, s.iterationFailed(ctx))
+	return within(ctx, t.Range(from, to, s.iterationFailed(ctx)))
 }
 
 // Prefix iterates over the keys that begin with prefix. It is Range otherwise.
@@ -61,11 +61,31 @@ func (s *StoreOf[T]) Prefix(ctx Context, prefix string) iter.Seq2[string, T] {
 	if err != nil {
 		return nothing[T]
 	}
-	return t.Prefix(prefix, s.iterationFailed(ctx))
+	return within(ctx, t.Prefix(prefix, s.iterationFailed(ctx)))
 }
 
 func (s *StoreOf[T]) iterationFailed(ctx Context) func(error) {
 	return func(err error) { ctx.runtime().Fail(fmt.Errorf("iterate over store %s: %w", s.decl.Name, err)) }
+}
+
+// within ends a loop that outlives the call of its node: one that is kept open by iter.Pull, runs in a goroutine, or was
+// only made in the call. Each step is checked before the store is touched, for the worker uses it meanwhile.
+func within[T any](ctx Context, seq iter.Seq2[string, T]) iter.Seq2[string, T] {
+	return func(yield func(string, T) bool) {
+		if ctx.ended() {
+			ctx.runtime().Fail(errOutside)
+			return
+		}
+		for k, v := range seq {
+			if !yield(k, v) {
+				return
+			}
+			if ctx.ended() {
+				ctx.runtime().Fail(errOutside)
+				return
+			}
+		}
+	}
 }
 
 func nothing[T any](func(string, T) bool) {}

@@ -1,17 +1,19 @@
 // Package topologytest runs a topology's nodes in a test, without Kafka: one record at a time, on real stores in a
 // temporary folder.
 //
-// The rules are the engine's: what a node did that then dropped or failed the record is taken back, edges are followed
-// after the node has returned, and a handle that the node did not declare fails the record. There is one partition, no
-// repetition after an error, and what is emitted to a stream is handed to the test, not to its readers.
+// The rules are the engine's, and so is the code that runs the nodes: what a node did that then dropped or failed the
+// record is taken back, edges are followed after the node has returned, a handle that the node did not declare is a fatal
+// error, and a panic is a failure of the record. So is t.FailNow in a node, which runs on a goroutine of its own: the test
+// has failed then, and goes on. There is one partition, no repetition after an error, and what is emitted to a stream is
+// handed to the test, not to its readers.
 package topologytest
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -20,6 +22,8 @@ import (
 type Driver struct {
 	t      testing.TB
 	plan   *topology.Plan
+	graph  *nodes.Graph
+	call   *nodes.Call
 	tables map[*topology.StoreDecl]state.Table
 	offset int64
 	now    time.Time
@@ -32,7 +36,8 @@ func New(t testing.TB, graph *topology.Topology) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: plan, tables: map[*topology.StoreDecl]state.Table{}, now: time.Now()}
+	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), tables: map[*topology.StoreDecl]state.Table{}, now: time.Now()}
+	d.call = nodes.NewCall(d.graph, nil)
 	for _, g := range plan.Subgraphs {
 		for _, s := range g.Stores {
 			table, err := s.Open(state.Options{Dir: t.TempDir()})
@@ -77,13 +82,12 @@ func (e Emitted) String() string {
 // Send processes a record of an input stream. A nil value is a tombstone.
 func (d *Driver) Send(topic, key string, value []byte, headers ...topology.Header) Result {
 	d.t.Helper()
-	for _, g := range d.plan.Subgraphs {
-		for _, in := range g.Inputs {
+	for i, g := range d.plan.Subgraphs {
+		for j, in := range g.Inputs {
 			if in.Name == topic {
-				r := d.newRun(g, topology.Record{Topic: topic, Offset: d.offset, Timestamp: d.now.UnixMilli(),
-					Headers: headers, Attempt: 1})
+				r := topology.Record{Topic: topic, Offset: d.offset, Timestamp: d.now.UnixMilli(), Headers: headers, Attempt: 1}
 				d.offset++
-				return r.record(in, key, value)
+				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}
 		}
 	}
@@ -124,22 +128,4 @@ func (d *Driver) commit(g *topology.Subgraph) {
 			d.t.Fatalf("commit store %s: %v", s.Name, err)
 		}
 	}
-}
-
-func (d *Driver) marks(g *topology.Subgraph) []int {
-	var marks []int
-	for _, s := range g.Stores {
-		marks = append(marks, d.tables[s].Mark())
-	}
-	return marks
-}
-
-func (d *Driver) undo(g *topology.Subgraph, marks []int) {
-	for i, s := range g.Stores {
-		d.tables[s].Undo(marks[i])
-	}
-}
-
-func (d *Driver) changed(g *topology.Subgraph, marks []int) bool {
-	return !slices.Equal(d.marks(g), marks)
 }

@@ -1,133 +1,67 @@
 package topologytest
 
 import (
-	"fmt"
-	"slices"
-
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
-// run is the topology.Runtime of one record.
-type run struct {
+// run processes a record as the engine does, with a commit after it.
+func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, key, value []byte) Result {
+	d.t.Helper()
+	var outcome nodes.Outcome
+	var failure *nodes.Failure
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		outcome, failure = d.call.Run(in, tables{d, g}, r, key, value)
+	}()
+	<-done
+	if exit := d.call.Exited(); exit != nil {
+		failure = exit
+	}
+	if failure != nil {
+		if len(failure.Stack) > 0 {
+			d.t.Logf("%v\n%s", failure, failure.Stack)
+		}
+		return Result{Err: failure.Err}
+	}
+	var result Result
+	switch outcome {
+	case nodes.Filtered:
+		result.Err = topology.Context{}.Drop(topology.Filtered)
+	case nodes.Deduplicated:
+		result.Err = topology.Context{}.Drop(topology.Duplicate)
+	default:
+		for _, e := range d.call.Effects() {
+			emitted := Emitted{e.Stream.Name, e.Key, e.Value}
+			if e.Tombstone {
+				emitted.Value = nil
+			}
+			result.Emitted = append(result.Emitted, emitted)
+		}
+	}
+	d.commit(g)
+	return result
+}
+
+// tables are the stores of a sub-graph.
+type tables struct {
 	*Driver
-	graph   *topology.Subgraph
-	in      topology.Record
-	node    *topology.NodeDecl
-	failed  error
-	dropped error
-	emitted []Emitted
-	queue   []forwarded
+	graph *topology.Subgraph
 }
 
-type forwarded struct {
-	edge  *topology.EdgeDecl
-	key   string
-	value any
-}
-
-func (d *Driver) newRun(g *topology.Subgraph, in topology.Record) *run {
-	return &run{Driver: d, graph: g, in: in}
-}
-
-// record runs the nodes that read the stream, then those behind their edges.
-func (r *run) record(in *topology.StreamDecl, key string, value []byte) Result {
-	start := r.marks(r.graph)
-	err := r.each(func(h topology.Handler) error {
-		if h.Stream != in {
-			return nil
-		}
-		return r.call(h, func(ctx topology.Context) error { return h.Record(ctx, key, value) })
-	})
-	for i := 0; err == nil && i < len(r.queue); i++ {
-		f := r.queue[i]
-		err = r.each(func(h topology.Handler) error {
-			if h.Edge != f.edge {
-				return nil
-			}
-			return r.call(h, func(ctx topology.Context) error { return h.Value(ctx, f.key, f.value) })
-		})
+func (t tables) Mark(into []int) []int {
+	for i := range t.graph.Stores {
+		into = append(into, t.Table(i).Mark())
 	}
-	if err != nil {
-		r.undo(r.graph, start)
-		return Result{Err: err}
-	}
-	idle := len(r.emitted) == 0 && !r.changed(r.graph, start)
-	r.commit(r.graph)
-	if idle {
-		return Result{Err: r.dropped}
-	}
-	return Result{Emitted: r.emitted}
+	return into
 }
 
-func (r *run) each(do func(topology.Handler) error) error {
-	for _, n := range r.graph.Nodes {
-		for _, h := range n.Reads {
-			if err := do(h); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// call runs one node. A drop takes back what the call has done, and is no error.
-func (r *run) call(h topology.Handler, fn func(topology.Context) error) error {
-	r.node, r.failed = h.Node, nil
-	marks, emitted, queued := r.marks(r.graph), len(r.emitted), len(r.queue)
-	err := fn(topology.NewContext(r))
-	if r.failed != nil {
-		err = r.failed
-	}
-	if _, ok := topology.Dropped(err); ok {
-		r.undo(r.graph, marks)
-		r.emitted, r.queue = r.emitted[:emitted], r.queue[:queued]
-		if r.dropped == nil {
-			r.dropped = err
-		}
-		return nil
-	}
-	return err
-}
-
-// Record implements topology.Runtime.
-func (r *run) Record() *topology.Record { return &r.in }
-
-// Table implements topology.Runtime.
-func (r *run) Table(store *topology.StoreDecl) (state.Table, error) {
-	if !slices.Contains(r.node.Stores, store) {
-		return nil, fmt.Errorf("node %s uses store %s, which is not in its Uses", r.node.Name, store.Name)
-	}
-	return r.tables[store], nil
-}
-
-// Output implements topology.Runtime.
-func (r *run) Output(o topology.Output) error {
-	if !slices.Contains(r.node.Outputs, o) {
-		return fmt.Errorf("node %s emits to %s, which is not in its Emits", r.node.Name, topology.OutputName(o))
-	}
-	return nil
-}
-
-// Buffer implements topology.Runtime.
-func (r *run) Buffer() []byte { return []byte{} }
-
-// Emit implements topology.Runtime.
-func (r *run) Emit(stream *topology.StreamDecl, key string, encoded []byte, tombstone bool) {
-	if tombstone {
-		encoded = nil
-	}
-	r.emitted = append(r.emitted, Emitted{stream.Name, key, encoded})
-}
-
-// Forward implements topology.Runtime.
-func (r *run) Forward(edge *topology.EdgeDecl, key string, value any) {
-	r.queue = append(r.queue, forwarded{edge, key, value})
-}
-
-// Fail implements topology.Runtime.
-func (r *run) Fail(err error) {
-	if r.failed == nil {
-		r.failed = err
+func (t tables) Undo(marks []int) {
+	for i := range t.graph.Stores {
+		t.Table(i).Undo(marks[i])
 	}
 }
+
+func (t tables) Table(i int) state.Table { return t.tables[t.graph.Stores[i]] }

@@ -1,0 +1,231 @@
+package nodes
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+
+	"github.com/weirstream/weir/internal/arena"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// Call runs records, one after the other, on one goroutine at a time. It is the topology.Runtime of its nodes.
+type Call struct {
+	scopes []*topology.Scope // by Node.id
+	late   func(*topology.LateError)
+	leaked atomic.Pointer[topology.LateError] // a use of a Context that no record has failed for yet
+
+	arena   arena.Arena
+	state   State
+	source  *Source
+	record  topology.Record
+	key     string
+	effects []Effect
+	forward []forwarded
+	marks   []int // savepoints of the tables: a run of one a table for each level
+	base    int   // length of the first run
+	scratch []int
+	dropped topology.DropReason
+	drops   int
+
+	// The node in work.
+	node    *Node
+	scope   *topology.Scope
+	failed  error // its first Fail
+	misuse  error // its first Fail that is fatal
+	running bool  // in Run: what is still running when its goroutine has ended was ended by a node
+	stack   []byte
+}
+
+// State is what the tables of a task can do together, in the order of the plan's stores: take savepoints, one a table,
+// and go back to them.
+type State interface {
+	Mark(into []int) []int
+	Undo(marks []int)
+	Table(i int) state.Table
+}
+
+// Effect is an emit to a stream that waits for the end of its record.
+type Effect struct {
+	Node      *Node
+	Stream    *topology.StreamDecl
+	Key       string
+	Value     []byte
+	Tombstone bool
+}
+
+// forwarded is a value on its way along an edge.
+type forwarded struct {
+	edge  *topology.EdgeDecl
+	key   string
+	value any
+}
+
+// Outcome is what became of a record.
+type Outcome int8
+
+// The four ends of a record. Run knows the first three.
+const (
+	Processed Outcome = iota
+	Filtered
+	Deduplicated
+	DeadLettered
+	Outcomes
+)
+
+// NewCall makes a Call for the nodes of a graph. late, if not nil, is told when a Context is used after its node returned,
+// on the goroutine that does so; it is not told again until a record has failed for it.
+func NewCall(g *Graph, late func(*topology.LateError)) *Call {
+	c := &Call{late: late}
+	for _, n := range g.nodes {
+		c.scopes = append(c.scopes, topology.NewScope(c, n.Decl.Name, c.leak))
+	}
+	return c
+}
+
+// Run processes one record. Without a failure its effects are staged; with one there are none. It does not return when a
+// node ends the goroutine: see Exited.
+func (c *Call) Run(s *Source, st State, r topology.Record, key, value []byte) (o Outcome, failure *Failure) {
+	c.source, c.state, c.record, c.key = s, st, r, string(key)
+	c.record.Keyless = key == nil
+	c.effects, c.forward, c.drops = c.effects[:0], c.forward[:0], 0
+	c.marks = st.Mark(c.marks[:0])
+	c.base = len(c.marks)
+	c.node, c.misuse, c.running, c.stack = s.handlers[0].node, nil, true, nil
+	defer func() {
+		if c.running { // a node did not return
+			p := recover()
+			if p == nil {
+				c.stack = debug.Stack()
+				return // the goroutine ends here, and Exited does the rest
+			}
+			failure = c.broken(Panic, fmt.Errorf("panic: %v", p), debug.Stack())
+			c.running = false
+		}
+		c.end(failure)
+	}()
+	o, failure = c.run(value)
+	if late := c.leaked.Load(); late != nil && (failure == nil || failure.Reason != Fatal) {
+		c.leaked.Store(nil)
+		failure = c.fail(c.node, late)
+	}
+	c.running = false
+	return o, failure
+}
+
+// Exited is the failure of the record that was in work when a node ended the goroutine of Run, or nil. It takes back what
+// the nodes did, and is for the goroutine that goes on.
+func (c *Call) Exited() *Failure {
+	if !c.running {
+		return nil
+	}
+	failure := c.broken(Exit, errExit, c.stack)
+	c.running = false
+	c.end(failure)
+	return failure
+}
+
+// end forgets what is not needed behind a record, and takes back what failed.
+func (c *Call) end(failure *Failure) {
+	if c.scope != nil { // of a node that did not return
+		c.scope.End()
+		c.scope = nil
+	}
+	if failure != nil {
+		c.Undo()
+	}
+	clear(c.forward)
+	c.forward = c.forward[:0]
+}
+
+// Undo takes back what the record has staged and changed.
+func (c *Call) Undo() {
+	c.marks = c.marks[:c.base]
+	c.state.Undo(c.marks)
+	clear(c.effects)
+	c.effects = c.effects[:0]
+}
+
+func (c *Call) run(value []byte) (Outcome, *Failure) {
+	for i := range c.source.handlers {
+		if failure := c.invoke(&c.source.handlers[i], c.key, value, nil); failure != nil {
+			return 0, failure
+		}
+	}
+	for i := 0; i < len(c.forward); i++ {
+		f := c.forward[i]
+		readers := c.source.graph.edges[f.edge]
+		for j := range readers {
+			if failure := c.invoke(&readers[j], f.key, nil, f.value); failure != nil {
+				return 0, failure
+			}
+		}
+	}
+	if c.drops == 0 || len(c.effects) > 0 || c.changed() {
+		return Processed, nil
+	}
+	if c.dropped == topology.Duplicate {
+		return Deduplicated, nil
+	}
+	return Filtered, nil
+}
+
+// invoke calls one node. What a node did that then dropped the record is taken back: of a call that left the record
+// out, nothing remains.
+func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
+	c.node, c.failed, c.misuse, c.scope = h.node, nil, nil, c.scopes[h.node.id]
+	emits, forwards, level := len(c.effects), len(c.forward), len(c.marks)
+	c.marks = c.state.Mark(c.marks)
+	var err error
+	if h.Edge == nil {
+		err = h.Record(c.scope.Context(), key, value)
+	} else {
+		err = h.Value(c.scope.Context(), key, v)
+	}
+	c.scope.End()
+	c.scope = nil
+	if c.failed != nil {
+		err = c.failed
+	}
+	if c.misuse != nil {
+		err = c.misuse
+	}
+	if err != nil {
+		reason, ok := topology.Dropped(err)
+		if !ok {
+			return c.fail(h.node, err)
+		}
+		if c.drops == 0 {
+			c.dropped = reason
+		}
+		c.drops++
+		c.state.Undo(c.marks[level:])
+		c.effects, c.forward = c.effects[:emits], c.forward[:forwards]
+	}
+	c.marks = c.marks[:level]
+	return nil
+}
+
+// changed says whether a table was changed by the record.
+func (c *Call) changed() bool {
+	c.scratch = c.state.Mark(c.scratch[:0])
+	return !slices.Equal(c.scratch, c.marks)
+}
+
+// leak notes that a Context was used after its node returned. It may be called from any goroutine.
+func (c *Call) leak(err *topology.LateError) {
+	if c.leaked.CompareAndSwap(nil, err) && c.late != nil {
+		c.late(err)
+	}
+}
+
+// Effects is what the record emits to streams, in order. It is valid until the next Run.
+func (c *Call) Effects() []Effect { return c.effects }
+
+// Key is the record's key.
+func (c *Call) Key() string { return c.key }
+
+// Bytes is a key as bytes, in the memory that effects have.
+func (c *Call) Bytes(key string) []byte { return c.arena.Copy(key) }

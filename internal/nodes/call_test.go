@@ -1,0 +1,196 @@
+package nodes_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// LevelDB's pool of buffers goes away up to a second after its database was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
+
+type order struct {
+	Seq    int64  `json:"seq"`
+	Amount int64  `json:"amount"`
+	Note   string `json:"note,omitempty"`
+}
+
+type total struct {
+	LastSeq int64  `json:"last_seq"`
+	Count   int64  `json:"count"`
+	Sum     int64  `json:"sum"`
+	Note    string `json:"note,omitempty"`
+}
+
+// tables is the State of a test.
+type tables []state.Table
+
+func (t tables) Mark(into []int) []int {
+	for _, tb := range t {
+		into = append(into, tb.Mark())
+	}
+	return into
+}
+
+func (t tables) Undo(marks []int) {
+	for i, tb := range t {
+		tb.Undo(marks[i])
+	}
+}
+
+func (t tables) Table(i int) state.Table { return t[i] }
+
+// open resolves a topology of one sub-graph.
+func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source, tables) {
+	plan, err := topology.Define("t", parts...).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := nodes.NewGraph(plan)
+	var tbs tables
+	for _, s := range plan.Subgraphs[0].Stores {
+		table, err := s.Open(state.Options{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { table.Close() })
+		tbs = append(tbs, table)
+	}
+	return nodes.NewCall(g, nil), g.Subgraphs[0].Sources[0], tbs
+}
+
+// TestAContextThatIsUsedLaterIsNoRace uses Contexts of calls that have returned from many goroutines, while records go on:
+// the race detector looks on. Nothing of it is done, and records fail for it.
+//
+// Mutation tried: a generation that is no atomic, under the race detector; runtime without its case of ended.
+func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
+	in, out := topology.Stream("a.b.v1", codecs.String()), topology.Stream("a.c.v1", codecs.String())
+	store := topology.Store("s", codecs.String())
+	var kept topology.Context
+	call, source, tbs := open(t, topology.Node("n", topology.On(in, func(ctx topology.Context, key, v string) error {
+		if v == "keep" {
+			kept = ctx
+		}
+		store.Set(ctx, key, v)
+		out.Emit(ctx, key, v)
+		return nil
+	}), topology.Uses(store), topology.Emits(out)))
+	run := func(v string) *nodes.Failure {
+		_, failure := call.Run(source, tbs, topology.Record{}, []byte("k"), []byte(v))
+		return failure
+	}
+	if f := run("keep"); f != nil {
+		t.Fatal(f)
+	}
+	var leaks sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		leaks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				out.Emit(kept, "late", "late")
+				store.Set(kept, "late", "late")
+				if _, err := store.Get(kept, "k"); err == nil {
+					t.Error("a late Get is answered")
+				}
+				for range store.Prefix(kept, "") {
+					t.Error("a late loop goes round")
+				}
+			}
+		})
+	}
+	failed := 0
+	for range 2000 {
+		f := run("v")
+		if f == nil {
+			if e := call.Effects(); len(e) != 1 || e[0].Key != "k" {
+				t.Fatalf("effects of a record: %v", e)
+			}
+			continue
+		}
+		failed++
+		var late *topology.LateError
+		if !errors.As(f.Err, &late) || late.Node != "n" || f.Reason != nodes.Late || len(call.Effects()) != 0 {
+			t.Fatalf("%v with %v", f, call.Effects())
+		}
+	}
+	close(stop)
+	leaks.Wait()
+	if failed == 0 {
+		if f := run("v"); f == nil {
+			t.Error("no record failed")
+		}
+	}
+	if _, ok, err := tbs[0].(*state.Store[string]).Get("late"); ok || err != nil {
+		t.Errorf("a late Set was done: %v", err)
+	}
+}
+
+// TestEffectsKnowTheirNode has nodes on one stream and behind an edge; one that drops the record leaves nothing.
+//
+// Mutation tried: Emit with the source's first node.
+func TestEffectsKnowTheirNode(t *testing.T) {
+	in, out, edge := topology.Stream("a.b.v1", codecs.String()), topology.Stream("a.c.v1", codecs.String()), topology.Edge[string]("e")
+	emit := func(ctx topology.Context, key, v string) error { out.Emit(ctx, key, v); return nil }
+	call, source, tbs := open(t,
+		topology.Node("first", topology.On(in, emit), topology.Emits(out)),
+		topology.Node("dropper", topology.On(in, func(ctx topology.Context, key, v string) error {
+			out.Emit(ctx, key, v)
+			edge.Emit(ctx, key, v)
+			return ctx.Drop(topology.Filtered)
+		}), topology.Emits(out, edge)),
+		topology.Node("third", topology.On(in, func(ctx topology.Context, key, v string) error {
+			edge.Emit(ctx, key, v)
+			return nil
+		}), topology.Emits(edge)),
+		topology.Node("behind", topology.On(edge, emit), topology.Emits(out)))
+	o, f := call.Run(source, tbs, topology.Record{}, nil, []byte("v"))
+	var names []string
+	for _, e := range call.Effects() {
+		names = append(names, e.Node.Decl.Name)
+	}
+	if want := []string{"first", "behind"}; f != nil || o != nodes.Processed || !slices.Equal(names, want) {
+		t.Errorf("effects of %v, want %v (%v, %v)", names, want, o, f)
+	}
+}
+
+// BenchmarkCall is what a record costs between the input and the sink: decoding, the node of the reference job, its store
+// and its output, without the commit.
+func BenchmarkCall(b *testing.B) {
+	placed, totals := topology.Stream("order.placed.v1", codecs.JSON[order]()), topology.Stream("customer.total.v1", codecs.JSON[total]())
+	store := topology.Store("totals", codecs.JSON[total]())
+	call, source, tbs := open(b, topology.Node("accumulate",
+		topology.On(placed, func(ctx topology.Context, key string, o order) error {
+			t, err := store.Get(ctx, key)
+			if err != nil {
+				return err
+			}
+			t.LastSeq, t.Count, t.Sum = o.Seq, t.Count+1, t.Sum+o.Amount
+			store.Set(ctx, key, t)
+			totals.Emit(ctx, key, t)
+			return nil
+		}), topology.Uses(store), topology.Emits(totals)))
+	var st nodes.State = tbs
+	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, failure := call.Run(source, st, topology.Record{Timestamp: 1}, key, value); failure != nil {
+			b.Fatal(failure)
+		}
+		call.Undo()
+	}
+}

@@ -1,0 +1,88 @@
+package nodes
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// Reason is the kind of a failure, for programs.
+type Reason string
+
+// The kinds. A failure of the kinds Rejected, Undecodable and Late is not tried again, and Fatal ends the program.
+const (
+	Error       Reason = "error"       // the node returned one, or one of its effects cannot be done
+	Rejected    Reason = "rejected"    // topology.Reject
+	Undecodable Reason = "undecodable" // the record is no value of its stream
+	Panic       Reason = "panic"
+	Exit        Reason = "exit"  // runtime.Goexit
+	Late        Reason = "late"  // a Context was used after its node returned
+	Fatal       Reason = "fatal" // topology.Fatal, a handle that was not declared, a store that cannot be read
+
+	// These two the engine finds out for itself.
+	Refused Reason = "refused" // a broker does not take an output
+	Limit   Reason = "limit"   // the record is over a limit, and was not read whole
+)
+
+// Failure is a failed record: in which node, and how.
+type Failure struct {
+	Node   *Node  // that was in work: its policy and its dead-letter topic count
+	Name   string // of the node that is to blame: Node's, but for a Context that another node let out
+	Reason Reason
+	Err    error
+	Text   string // of Err, whose method may be anybody's, asked once
+	Stack  []byte // of a panic or an exit
+}
+
+// maxText bounds the text of an error in messages: what failed may be a megabyte, and may be quoted whole.
+const maxText = 512
+
+func (f *Failure) Error() string { return fmt.Sprintf("node %s: %s", f.Name, Short(f.Text)) }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Short cuts a text to what fits into a message.
+func Short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s ... (cut from %d bytes)", text[:end], len(text))
+}
+
+// fail judges an error that a node failed with. It calls methods of the error, which may do anything that a node may.
+func (c *Call) fail(n *Node, err error) *Failure {
+	f := &Failure{Node: n, Name: n.Decl.Name, Reason: Error, Err: err, Text: err.Error()}
+	var late *topology.LateError
+	var undecodable *topology.DecodeError
+	var foreign *state.UndecodableError
+	switch {
+	case topology.IsFatal(err), errors.As(err, &foreign):
+		// A store that this program cannot read is a bad deployment: no record may become a dead letter for it.
+		f.Reason = Fatal
+	case errors.As(err, &late):
+		f.Reason, f.Name = Late, late.Node
+	case errors.As(err, &undecodable):
+		f.Reason = Undecodable
+	case topology.IsRejected(err):
+		f.Reason = Rejected
+	}
+	return f
+}
+
+var errExit = errors.New("the node ended its goroutine: runtime.Goexit, which t.FailNow and t.Fatal call")
+
+// broken is the failure of a node that did not return. What it was told before, that the program is wrong, explains the
+// rest.
+func (c *Call) broken(reason Reason, err error, stack []byte) *Failure {
+	f := &Failure{Node: c.node, Name: c.node.Decl.Name, Reason: reason, Err: err, Text: err.Error(), Stack: stack}
+	if misuse := c.misuse; misuse != nil {
+		f.Reason, f.Err, f.Text = Fatal, misuse, misuse.Error()
+	}
+	return f
+}

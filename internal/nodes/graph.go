@@ -1,0 +1,73 @@
+package nodes
+
+import (
+	"slices"
+
+	"github.com/weirstream/weir/topology"
+)
+
+// Graph is a plan with what the hot path looks up, resolved once.
+type Graph struct {
+	Subgraphs []*Subgraph // as in the plan
+	nodes     []*Node     // of all sub-graphs
+}
+
+// Subgraph is a connected part of the topology.
+type Subgraph struct {
+	Sources []*Source // as the plan's Inputs
+	Nodes   []*Node   // as the plan's Nodes
+	edges   map[*topology.EdgeDecl][]handler
+}
+
+// Source is an input stream with the nodes that read it, in the order of declaration.
+type Source struct {
+	Stream   *topology.StreamDecl
+	graph    *Subgraph
+	handlers []handler
+}
+
+// First is the node that gets the stream's records first.
+func (s *Source) First() *Node { return s.handlers[0].node }
+
+// Node is a node with its stores as indices into its sub-graph's.
+type Node struct {
+	Decl   *topology.NodeDecl
+	Index  int // in its sub-graph
+	id     int // in its graph
+	tables []int
+}
+
+// handler is one On of a node.
+type handler struct {
+	topology.Handler
+	node *Node
+}
+
+// NewGraph resolves a plan.
+func NewGraph(plan *topology.Plan) *Graph {
+	g := &Graph{}
+	for _, p := range plan.Subgraphs {
+		s := &Subgraph{edges: map[*topology.EdgeDecl][]handler{}}
+		for _, stream := range p.Inputs {
+			s.Sources = append(s.Sources, &Source{Stream: stream, graph: s})
+		}
+		for i, decl := range p.Nodes {
+			n := &Node{Decl: decl, Index: i, id: len(g.nodes)}
+			g.nodes = append(g.nodes, n)
+			s.Nodes = append(s.Nodes, n)
+			for _, store := range decl.Stores {
+				n.tables = append(n.tables, slices.Index(p.Stores, store))
+			}
+			for _, h := range decl.Reads {
+				if h.Edge != nil {
+					s.edges[h.Edge] = append(s.edges[h.Edge], handler{h, n})
+					continue
+				}
+				src := s.Sources[slices.Index(p.Inputs, h.Stream)]
+				src.handlers = append(src.handlers, handler{h, n})
+			}
+		}
+		g.Subgraphs = append(g.Subgraphs, s)
+	}
+	return g
+}

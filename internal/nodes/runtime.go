@@ -1,0 +1,72 @@
+package nodes
+
+import (
+	"fmt"
+
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// Record implements topology.Runtime.
+func (c *Call) Record() *topology.Record { return &c.record }
+
+// Table implements topology.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
+// it, and drain into the dead letters.
+func (c *Call) Table(store *topology.StoreDecl) (state.Table, error) {
+	for i, s := range c.node.Decl.Stores {
+		if s == store {
+			return c.state.Table(c.node.tables[i]), nil
+		}
+	}
+	for _, s := range c.node.Decl.Stores {
+		if s.Name == store.Name {
+			return nil, c.twice("store", s.Name, "Uses")
+		}
+	}
+	return nil, topology.Fatal(fmt.Errorf("node %s uses store %s, which is not in its Uses: add it there", c.node.Decl.Name, store.Name))
+}
+
+// Output implements topology.Runtime.
+func (c *Call) Output(decl topology.Output) error {
+	for _, o := range c.node.Decl.Outputs {
+		if o == decl {
+			return nil
+		}
+	}
+	name := topology.OutputName(decl)
+	for _, o := range c.node.Decl.Outputs {
+		if topology.OutputName(o) == name {
+			return c.twice("stream or edge", name, "Emits")
+		}
+	}
+	return topology.Fatal(fmt.Errorf("node %s emits to %s, which is not in its Emits: add it there", c.node.Decl.Name, name))
+}
+
+// twice is the error for a handle that has the name of one that the node declares.
+func (c *Call) twice(kind, name, part string) error {
+	return topology.Fatal(fmt.Errorf("node %s has a handle of %s %s that is not the one in its %s: declare it once and share the handle",
+		c.node.Decl.Name, kind, name, part))
+}
+
+// Buffer implements topology.Runtime.
+func (c *Call) Buffer() []byte { return c.arena.Tail() }
+
+// Emit implements topology.Runtime.
+func (c *Call) Emit(stream *topology.StreamDecl, key string, encoded []byte, tombstone bool) {
+	c.effects = append(c.effects, Effect{c.node, stream, key, c.arena.Take(encoded), tombstone})
+}
+
+// Forward implements topology.Runtime.
+func (c *Call) Forward(edge *topology.EdgeDecl, key string, value any) {
+	c.forward = append(c.forward, forwarded{edge, key, value})
+}
+
+// Fail implements topology.Runtime.
+func (c *Call) Fail(err error) {
+	if c.failed == nil {
+		c.failed = err
+	}
+	if c.misuse == nil && topology.IsFatal(err) {
+		c.misuse = err
+	}
+}
