@@ -96,10 +96,12 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 	stop := make(chan struct{})
 	for range 4 {
 		leaks.Go(func() {
-			for {
+			for first := true; ; first = false {
 				select {
 				case <-stop:
-					return
+					if !first {
+						return
+					}
 				default:
 				}
 				out.Emit(kept, "late", "late")
