@@ -1,0 +1,136 @@
+package recordbatch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// Batch is one record batch, or one message of an old message set: a single record, or a wrapper around compressed ones.
+type Batch struct {
+	Magic         int8
+	Base          int64 // the first offset; of a wrapper it is not known, and Last stands here
+	Last          int64 // the last offset, also where compaction has removed its record
+	LeaderEpoch   int32 // -1 in old messages
+	ProducerID    int64 // -1 for none
+	Transactional bool
+	Control       bool
+	Records       int // as declared; -1 for a wrapper
+
+	codec      int8
+	appendTime bool  // all records have the time of their append, stamp
+	stamp      int64 // of the base, of the append, or of the message
+	body       []byte
+}
+
+const (
+	headerSize = 61 // of a batch, up to its records
+	prefixSize = 17 // the first offset, the size, and the rest up to the magic byte
+	lengthAt   = 8
+	magicAt    = 16
+)
+
+// ErrCut says that the bytes end within a batch. A broker cuts its answer at a size, wherever that is.
+var ErrCut = errors.New("the answer ends within a batch")
+
+// CorruptError says that a batch is damaged. Base and Last are what its header says, which may be what is damaged.
+type CorruptError struct {
+	Base, Last int64
+	What       string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("the batch at offset %d is damaged: %s", e.Base, e.What)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Next returns the first batch of raw and what follows it: io.EOF when there is none, ErrCut when it is not whole, and a
+// *CorruptError, still with what follows, when it is damaged.
+func Next(raw []byte) (b Batch, rest []byte, err error) {
+	if len(raw) == 0 {
+		return b, nil, io.EOF
+	}
+	if len(raw) < prefixSize {
+		return b, nil, ErrCut
+	}
+	base := int64(binary.BigEndian.Uint64(raw))
+	size := int64(int32(binary.BigEndian.Uint32(raw[lengthAt:])))
+	b = Batch{Magic: int8(raw[magicAt]), Base: base, Last: base, LeaderEpoch: -1, ProducerID: -1}
+	least := map[int8]int64{0: 14, 1: 22, 2: headerSize - 12}[b.Magic]
+	switch {
+	case least == 0:
+		err = b.corrupt("its format %d is not known", b.Magic)
+	case size < least:
+		return b, nil, b.corrupt("its size of %d bytes is too small", size)
+	}
+	if 12+size > int64(len(raw)) {
+		if err == nil {
+			err = ErrCut
+		}
+		return b, nil, err
+	}
+	whole, rest := raw[:12+size], raw[12+size:]
+	if err == nil && b.Magic == 2 {
+		err = b.parse(whole)
+	} else if err == nil {
+		err = b.parseMessage(whole)
+	}
+	return b, rest, err
+}
+
+func (b *Batch) corrupt(what string, args ...any) error {
+	return &CorruptError{Base: b.Base, Last: b.Last, What: fmt.Sprintf(what, args...)}
+}
+
+// parse reads the header of a batch of format 2.
+func (b *Batch) parse(raw []byte) error {
+	b.LeaderEpoch = int32(binary.BigEndian.Uint32(raw[12:]))
+	sum := binary.BigEndian.Uint32(raw[17:])
+	attributes := binary.BigEndian.Uint16(raw[21:])
+	lastDelta := int32(binary.BigEndian.Uint32(raw[23:]))
+	b.Last = b.Base + int64(lastDelta)
+	b.stamp = int64(binary.BigEndian.Uint64(raw[27:]))
+	b.ProducerID = int64(binary.BigEndian.Uint64(raw[43:]))
+	b.Records = int(int32(binary.BigEndian.Uint32(raw[57:])))
+	b.codec = int8(attributes & 7)
+	if b.appendTime = attributes&8 != 0; b.appendTime {
+		b.stamp = int64(binary.BigEndian.Uint64(raw[35:]))
+	}
+	b.Transactional, b.Control = attributes&16 != 0, attributes&32 != 0
+	b.body = raw[headerSize:]
+	if got := crc32.Checksum(raw[21:], castagnoli); got != sum {
+		return b.corrupt("its checksum is %08x, its bytes have %08x", sum, got)
+	}
+	switch {
+	case b.Base < 0 || lastDelta < 0 || b.Last < b.Base:
+		return b.corrupt("it ends %d offsets after its first, %d", lastDelta, b.Base)
+	case b.Records < 0:
+		return b.corrupt("it has %d records", b.Records)
+	case b.codec > codecZstd:
+		return b.corrupt("compression %d is not known", b.codec)
+	}
+	return nil
+}
+
+// parseMessage reads a message of format 0 or 1.
+func (b *Batch) parseMessage(raw []byte) error {
+	m := message{}
+	if err := m.parse(raw[12:], true); err != nil {
+		return b.corrupt("%v", err)
+	}
+	b.codec, b.stamp, b.appendTime = m.codec, m.stamp, m.appendTime
+	b.Records = 1
+	if b.codec == codecNone {
+		b.body = raw
+		return nil
+	}
+	if b.codec > codecLZ4 {
+		return b.corrupt("compression %d is not known in format %d", b.codec, b.Magic)
+	}
+	b.Records = -1
+	b.body = m.value
+	return nil
+}
