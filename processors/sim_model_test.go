@@ -45,7 +45,8 @@ type simTotal struct {
 	Note    string `json:"note,omitempty"`
 }
 
-func simTopology() *topology.Topology {
+// The node counts its calls itself: see simTries.
+func simTopology(tries *simTries) *topology.Topology {
 	placed := topology.Stream(simPlaced, codecs.JSON[simOrder]())
 	totals := topology.Stream(simTotals, codecs.JSON[simTotal]())
 	audits := topology.Stream(simAudits, codecs.JSON[simTotal]())
@@ -79,12 +80,13 @@ func simTopology() *topology.Topology {
 					totals.Emit(ctx, key, noted)
 				}
 				accepted.Emit(ctx, key, o)
+				call := tries.call(ctx.Record())
 				switch {
 				case o.Amount < 0:
 					return topology.Reject(errors.New("negative"))
 				case o.Panics:
 					panic("told to")
-				case ctx.Record().Attempt <= o.Fails:
+				case o.Fails >= simAttempts, call <= o.Fails:
 					return errors.New("not yet")
 				}
 				return nil
@@ -186,6 +188,7 @@ type simLetter struct {
 	Key, Value string
 	Offset     int64
 	Cut        int64 // size of the value that was cut off
+	Attempts   int
 }
 
 // fold is the job without a framework.
@@ -195,16 +198,16 @@ func fold(records []kafka.Record) *simModel {
 	for _, r := range records {
 		key := string(r.Key)
 		var o simOrder
-		dead := func() {
+		dead := func(attempts int) {
 			m.counts[deadLettered]++
-			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset}
+			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset, Attempts: attempts}
 			if strings.Contains(l.Value, "too large") {
-				l.Value, l.Cut = "", int64(len(r.Value))
+				l.Value, l.Cut, l.Attempts = "", int64(len(r.Value)), 0
 			}
 			m.dead = append(m.dead, l)
 		}
 		if json.Unmarshal(r.Value, &o) != nil {
-			dead()
+			dead(1)
 			continue
 		}
 		total := state[key]
@@ -215,8 +218,11 @@ func fold(records []kafka.Record) *simModel {
 		case o.Amount == 0:
 			m.counts[filtered]++
 			continue
-		case o.Amount < 0, o.Panics, o.Fails >= simAttempts, o.Refuse != "":
-			dead()
+		case o.Amount < 0, o.Refuse != "":
+			dead(1)
+			continue
+		case o.Panics, o.Fails >= simAttempts:
+			dead(simAttempts)
 			continue
 		}
 		m.counts[processed]++

@@ -36,7 +36,7 @@ func (s *simSlot) start() {
 	s.lives++
 	name := fmt.Sprintf("i%d.%d", s.n, s.lives)
 	s.process = w.cluster.Process(name)
-	plan, err := simTopology().Plan()
+	plan, err := simTopology(w.tries(name)).Plan()
 	if err != nil {
 		w.problem("plan: %v", err)
 		return

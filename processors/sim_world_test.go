@@ -33,6 +33,7 @@ type simWorld struct {
 	static     bool
 	rate       float64
 	records    [][]kafka.Record // of each input partition, to come
+	calls      *simCalls        // of the node, by record
 
 	mu       sync.Mutex
 	seen     simEvidence
@@ -47,7 +48,7 @@ type simEvidence struct {
 }
 
 func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
-	w := &simWorld{t: t, seed: seed, root: root, rng: rand.New(rand.NewPCG(seed, 7))}
+	w := &simWorld{t: t, seed: seed, root: root, calls: newSimCalls(), rng: rand.New(rand.NewPCG(seed, 7))}
 	pick := func(n int) int { return w.rng.IntN(n) }
 	w.guarantee = ExactlyOnce
 	if seed%4 == 3 {

@@ -1,0 +1,49 @@
+package processors
+
+import (
+	"sync"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// simTries counts how often the simulated node was called with a record, whatever the engine says: in all lives together,
+// which decides when a record stops failing, and in one life, which is held against the engine's number.
+type simTries struct {
+	all  *simCalls
+	last map[simPlace]int // the attempt that the engine named last in this life
+	w    *simWorld
+	name string
+}
+
+// simCalls counts calls over all lives.
+type simCalls struct {
+	mu sync.Mutex
+	of map[simPlace]int
+}
+
+type simPlace struct {
+	tp     kafka.TopicPartition
+	offset int64
+}
+
+func newSimCalls() *simCalls { return &simCalls{of: map[simPlace]int{}} }
+
+// tries is the count of a life that begins.
+func (w *simWorld) tries(name string) *simTries {
+	return &simTries{all: w.calls, last: map[simPlace]int{}, w: w, name: name}
+}
+
+// call returns which call of the record this is, over all lives.
+func (s *simTries) call(r *topology.Record) int {
+	place := simPlace{kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	s.all.of[place]++
+	// A transaction that is done again begins with the first attempt again; otherwise they follow one another.
+	if r.Attempt != 1 && r.Attempt != s.last[place]+1 || r.Attempt > simAttempts {
+		s.w.problem("%s: attempt %d of %s offset %d after attempt %d, with %d allowed", s.name, r.Attempt, place.tp, place.offset, s.last[place], simAttempts)
+	}
+	s.last[place] = r.Attempt
+	return s.all.of[place]
+}
