@@ -32,6 +32,7 @@ type job struct {
 	whole         func(j *job) []topology.Part     // in the place of all but parts
 	more          func(j *job) []topology.NodeSpec // in the place of the node
 	node          func(j *job, ctx topology.Context, key, value string) error
+	define        func() *topology.Topology // another topology named jobGroup in the place of this one
 }
 
 const (
@@ -47,6 +48,13 @@ func remember(j *job, ctx topology.Context, key, value string) error {
 }
 
 func (j *job) plan(t testing.TB) *topology.Plan {
+	if j.define != nil {
+		plan, err := j.define().Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
 	j.in, j.other = topology.Stream(jobIn, codecs.String()), topology.Stream(jobOther, codecs.String())
 	j.out, j.hidden = topology.Stream(jobOut, codecs.String()), topology.Stream("event.hidden.v1", codecs.String())
 	j.store, j.secret = topology.Store("seen", codecs.String()), topology.Store("secret", codecs.String())

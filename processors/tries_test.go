@@ -25,9 +25,9 @@ func triesOf(b topology.Backoff, fails int) (tries int, waits []time.Duration) {
 // TestARecordIsTriedAsOftenAsItsPolicySays: every number of attempts, every number of failures, every kind of failure. The
 // node counts its own calls; what the engine says of the attempt must agree with that.
 //
-// Mutations: > for >= in failedRecord's comparison with Attempts; attempt not raised; the delay not doubled, doubled from
-// the first repetition on, or not cut at Max; advance keeps attempt; Attempts of a dead letter without the last try;
-// retries counted although the record was dead-lettered; a rejected record tried again.
+// Mutations: > for >= in failedRecord's comparison with Attempts; the delay not doubled, doubled before the first repetition,
+// or not cut at Max; advance keeps attempt; Attempts of a dead letter, or of a record, without the last try; retries counted
+// although the record was dead-lettered; a rejected record tried again.
 func TestARecordIsTriedAsOftenAsItsPolicySays(t *testing.T) {
 	failures := map[string]func(j *job, ctx topology.Context) error{
 		"error":   func(*job, topology.Context) error { return errors.New("not yet") },
@@ -62,7 +62,6 @@ func TestARecordIsTriedAsOftenAsItsPolicySays(t *testing.T) {
 					}
 					time.Sleep(10 * time.Minute)
 					g.committed(at(jobIn, 0), records)
-					g.inst.Stats()
 					var done, dead, retried int64
 					letters := g.cluster.Committed(at(jobDead, 0))
 					for fails := range records {
