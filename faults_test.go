@@ -100,7 +100,7 @@ func (tr *trial) open() bool {
 // progress waits until so many more records are committed, and some of them in each partition.
 func (tr *trial) progress(n int64) {
 	tr.t.Helper()
-	var first map[kafka.TopicPartition]int64
+	var first map[kafka.TopicPartition]kafka.CommittedOffset
 	tr.until(fmt.Sprintf("%d more records are committed", n), func() bool {
 		committed, err := tr.wire.Committed(tr.t.Context(), "customer-totals", tr.input)
 		if err != nil {
@@ -111,7 +111,7 @@ func (tr *trial) progress(n int64) {
 		}
 		sum, least := int64(0), n
 		for tp, offset := range committed {
-			grown := max(offset, 0) - max(first[tp], 0)
+			grown := max(offset.Offset, 0) - max(first[tp].Offset, 0)
 			sum += grown
 			least = min(least, grown)
 		}

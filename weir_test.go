@@ -124,7 +124,7 @@ func (c *cluster) left() int64 {
 	}
 	left := int64(0)
 	for _, tp := range inputs {
-		left += ends[tp] - max(committed[tp], 0)
+		left += ends[tp] - max(committed[tp].Offset, 0)
 	}
 	return left
 }

@@ -93,10 +93,10 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 	t.Run("committed offsets wait for their transaction", func(t *testing.T) {
 		tp := TopicPartition{b, 0}
 		group := prefix + "group"
-		if got, err := c.Committed(ctx, group, []TopicPartition{tp}); err != nil || got[tp] != -1 {
+		if got, err := c.Committed(ctx, group, []TopicPartition{tp}); err != nil || got[tp].Offset != -1 {
 			t.Fatalf("of an unknown group: %v, %v", got, err)
 		}
-		if got, err := c.Committed(ctx, group, []TopicPartition{{prefix + "absent", 0}}); err != nil || got[TopicPartition{prefix + "absent", 0}] != -1 {
+		if got, err := c.Committed(ctx, group, []TopicPartition{{prefix + "absent", 0}}); err != nil || got[TopicPartition{prefix + "absent", 0}].Offset != -1 {
 			t.Fatalf("of an unknown topic: %v, %v", got, err)
 		}
 		coordinator, err := c.admin.coordinator(ctx, sarama.CoordinatorTransaction, prefix+"tx")
@@ -117,7 +117,7 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 				t.Error(err)
 			}
 			returned.Store(true)
-			read <- got[tp]
+			read <- got[tp].Offset
 		}()
 		// Lag does not wait, and shows the group without the offset. It takes several round trips.
 		for range 3 {

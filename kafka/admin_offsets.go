@@ -165,19 +165,19 @@ func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition
 	return found, errors.Join(errs...)
 }
 
-// Committed returns the group's committed offsets, -1 where there is none. While a transaction that touches one of them
+// Committed returns the group's committed offsets, NoOffset where there is none. While a transaction that touches one of them
 // is open it waits, for as long as ctx lets it (KIP-447): the offset to resume from is not settled before.
-func (c *Client) Committed(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+func (c *Client) Committed(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	return c.committed(ctx, group, partitions, true)
 }
 
 // CommittedNow is Committed without the wait: what an open transaction will commit is not in the answer.
-func (c *Client) CommittedNow(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+func (c *Client) CommittedNow(ctx context.Context, group string, partitions []TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	return c.committed(ctx, group, partitions, false)
 }
 
-func (c *Client) committed(ctx context.Context, group string, partitions []TopicPartition, stable bool) (map[TopicPartition]int64, error) {
-	found := map[TopicPartition]int64{}
+func (c *Client) committed(ctx context.Context, group string, partitions []TopicPartition, stable bool) (map[TopicPartition]CommittedOffset, error) {
+	found := map[TopicPartition]CommittedOffset{}
 	if len(partitions) == 0 {
 		return found, nil
 	}
@@ -196,7 +196,7 @@ func (c *Client) committed(ctx context.Context, group string, partitions []Topic
 	}
 }
 
-func (c *Client) committedOnce(ctx context.Context, group string, partitions []TopicPartition, stable bool, found map[TopicPartition]int64) error {
+func (c *Client) committedOnce(ctx context.Context, group string, partitions []TopicPartition, stable bool, found map[TopicPartition]CommittedOffset) error {
 	k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (c *Client) committedOnce(ctx context.Context, group string, partitions []T
 	case sarama.ErrNoError:
 	case sarama.ErrGroupIDNotFound: // the embedded broker's answer; Kafka's is -1 for each partition
 		for _, tp := range partitions {
-			found[tp] = -1
+			found[tp] = NoOffset
 		}
 		return nil
 	default:
@@ -228,11 +228,11 @@ func (c *Client) committedOnce(ctx context.Context, group string, partitions []T
 		case block == nil:
 			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrIncompleteResponse))
 		case block.Err == sarama.ErrUnknownTopicOrPartition:
-			found[tp] = -1
+			found[tp] = NoOffset
 		case block.Err != sarama.ErrNoError:
 			errs = append(errs, fmt.Errorf("%s: %w", tp, block.Err))
 		default:
-			found[tp] = block.Offset
+			found[tp] = CommittedOffset{block.Offset, block.LeaderEpoch, block.Metadata}
 		}
 	}
 	return errors.Join(errs...)
@@ -282,7 +282,7 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string) (map[To
 	}
 	lags := make(map[TopicPartition]PartitionLag, len(tps))
 	for _, tp := range tps {
-		lags[tp] = PartitionLag{Start: starts[tp], End: ends[tp], Committed: committed[tp]}
+		lags[tp] = PartitionLag{Start: starts[tp], End: ends[tp], Committed: committed[tp].Offset}
 	}
 	return lags, nil
 }

@@ -270,7 +270,7 @@ func TestCommittedWaitsForTheTransactionThatMovesIt(t *testing.T) {
 	tp := TopicPartition{"a", 0}
 	read := func(ctx context.Context) (int64, error) {
 		offsets, err := c.Committed(ctx, "g", []TopicPartition{tp})
-		return offsets[tp], err
+		return offsets[tp].Offset, err
 	}
 	if offset, err := read(t.Context()); err != nil || offset != -1 {
 		t.Fatalf("of an unknown group: %d, %v", offset, err)

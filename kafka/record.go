@@ -68,6 +68,16 @@ type Position struct {
 // At is the position at an offset about which nothing else is known.
 func At(offset int64) Position { return Position{Offset: offset, LeaderEpoch: -1} }
 
+// CommittedOffset is an offset as a consumer group commits it for a partition.
+type CommittedOffset struct {
+	Offset      int64  // of the next record, -1 where nothing is committed
+	LeaderEpoch int32  // of the record before it, -1 when it is not known
+	Metadata    string // what the committer added; Kafka's tools add nothing
+}
+
+// NoOffset is what is committed where nothing is.
+var NoOffset = CommittedOffset{Offset: -1, LeaderEpoch: -1}
+
 // Batch is what a Fetcher delivers for one partition: a run of records in offset order and how far reading has come.
 // Position counts control records, aborted records and records that compaction removed, so it reaches the end of the
 // partition even where the last offset is no record. A Batch without records moves the position only.

@@ -115,7 +115,7 @@ func (s *Sink) joined(as producerID, added []TopicPartition, refused map[TopicPa
 
 // Offsets adds input offsets to the transaction in the name of a group member, after flushing. Without a transactional
 // id it commits them at once. ErrStaleGeneration asks for another try with a newer Member.
-func (s *Sink) Offsets(ctx context.Context, m Member, offsets map[TopicPartition]int64) error {
+func (s *Sink) Offsets(ctx context.Context, m Member, offsets map[TopicPartition]CommittedOffset) error {
 	if err := s.Flush(ctx); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Sink) Offsets(ctx context.Context, m Member, offsets map[TopicPartition
 	return err
 }
 
-func (s *Sink) offsets(ctx context.Context, m Member, offsets map[TopicPartition]int64) error {
+func (s *Sink) offsets(ctx context.Context, m Member, offsets map[TopicPartition]CommittedOffset) error {
 	if !s.encoding.transactional {
 		return s.coord.commitOffsets(ctx, s.as, m, offsets)
 	}

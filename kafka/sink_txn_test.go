@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -110,12 +111,12 @@ func TestTheOrderOfRequestsInATransaction(t *testing.T) {
 	for p := range int32(3) {
 		test.append(s, "out", p, "a")
 	}
-	test.ok(s.Offsets(t.Context(), m, map[TopicPartition]int64{in: 1}))
+	test.ok(s.Offsets(t.Context(), m, map[TopicPartition]CommittedOffset{in: {Offset: 1}}))
 	test.ok(s.Commit(t.Context()))
 	test.traced(trace, "AddPartitionsToTxn partitions=3 epoch=0", "Produce", "AddOffsetsToTxn",
 		"TxnOffsetCommit group=g member= generation=-1 instance=i", "EndTxn commit=true epoch=0")
 
-	test.ok(s.Offsets(t.Context(), m, map[TopicPartition]int64{in: 2}))
+	test.ok(s.Offsets(t.Context(), m, map[TopicPartition]CommittedOffset{in: {Offset: 2}}))
 	test.ok(s.Commit(t.Context()))
 	test.traced(trace, "AddOffsetsToTxn", "TxnOffsetCommit group=g member= generation=-1 instance=i", "EndTxn commit=true epoch=0")
 
@@ -160,7 +161,7 @@ func TestASecondSinkFencesTheFirstAndEndsItsTransaction(t *testing.T) {
 		},
 		"commit": func(s *Sink) error { return s.Commit(t.Context()) },
 		"offsets": func(s *Sink) error {
-			return s.Offsets(t.Context(), member, map[TopicPartition]int64{in: 1})
+			return s.Offsets(t.Context(), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}})
 		},
 		"abort": func(s *Sink) error { return s.Abort(t.Context()) },
 	} {
@@ -211,11 +212,11 @@ func TestALostRequestIsNotHeardInTheNextTransaction(t *testing.T) {
 			s := test.sink("tx")
 			lost, _ := test.lose(key, 1)
 			test.append(s, "out", 0, "first")
-			test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]int64{in: 1}))
+			test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}}))
 			test.ok(s.Commit(test.within(10 * time.Second)))
 			epoch := s.as.epoch
 			test.append(s, "out", 0, "second")
-			test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]int64{in: 2}))
+			test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]CommittedOffset{in: {Offset: 2}}))
 			if s.as.epoch == epoch {
 				t.Fatal("the epoch was not raised")
 			}
@@ -224,7 +225,7 @@ func TestALostRequestIsNotHeardInTheNextTransaction(t *testing.T) {
 			_ = test.request(late)
 			test.ok(s.Commit(test.within(10 * time.Second)))
 			test.visible("out", 0, "first", "second")
-			if got, err := test.client.Committed(t.Context(), "g", []TopicPartition{in}); err != nil || got[in] != 2 {
+			if got, err := test.client.Committed(t.Context(), "g", []TopicPartition{in}); err != nil || got[in].Offset != 2 {
 				t.Fatalf("committed %v, %v, want 2", got, err)
 			}
 		})
@@ -239,12 +240,12 @@ func TestALostRequestDoesNotEndItsOwnTransaction(t *testing.T) {
 	test.ok(s.Flush(t.Context()))
 	test.lose(kmsg.AddOffsetsToTxn, 1)
 	test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration})
-	if err := s.Offsets(test.within(10*time.Second), member, map[TopicPartition]int64{in: 1}); err != ErrStaleGeneration {
+	if err := s.Offsets(test.within(10*time.Second), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}}); err != ErrStaleGeneration {
 		t.Fatalf("got %v", err)
 	}
 	trace := test.trace()
 	test.append(s, "out", 0, "after")
-	test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]int64{in: 1}))
+	test.ok(s.Offsets(test.within(10*time.Second), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}}))
 	test.ok(s.Commit(test.within(10 * time.Second)))
 	test.traced(trace, "Produce", "TxnOffsetCommit group=g member= generation=-1 instance=", "EndTxn commit=true epoch=0")
 	test.append(s, "out", 0, "next")
@@ -340,14 +341,14 @@ func TestAStaleGenerationLeavesTheTransactionUnharmed(t *testing.T) {
 				test.append(s, "out", 0, "a")
 				test.ok(s.Flush(t.Context()))
 				test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.OffsetCommit}, Err: code})
-				offsets := map[TopicPartition]int64{in: 1}
+				offsets := map[TopicPartition]CommittedOffset{in: {Offset: 1}}
 				if err := s.Offsets(t.Context(), member, offsets); err != ErrStaleGeneration {
 					t.Fatalf("got %v", err)
 				}
 				test.ok(s.Offsets(t.Context(), member, offsets))
 				test.ok(s.Commit(t.Context()))
 				test.visible("out", 0, "a")
-				if got, err := test.client.Committed(t.Context(), "g", []TopicPartition{in}); err != nil || got[in] != 1 {
+				if got, err := test.client.Committed(t.Context(), "g", []TopicPartition{in}); err != nil || got[in].Offset != 1 {
 					t.Fatalf("committed %v, %v", got, err)
 				}
 			})
@@ -383,7 +384,7 @@ func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
 			top := c.key == kmsg.EndTxn
 			test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, TopLevel: top, Err: c.err})
 			test.append(s, "out", 0, "a")
-			err := s.Offsets(test.within(10*time.Second), member, map[TopicPartition]int64{in: 1})
+			err := s.Offsets(test.within(10*time.Second), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}})
 			if err == nil {
 				err = s.Commit(test.within(10 * time.Second))
 			}
@@ -428,7 +429,7 @@ func TestAFencedMemberStillEndsItsTransaction(t *testing.T) {
 	s := test.sink("tx")
 	test.append(s, "out", 0, "no")
 	test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownMemberID})
-	if err := s.Offsets(t.Context(), member, map[TopicPartition]int64{in: 1}); ClassOf(err) != Fenced {
+	if err := s.Offsets(t.Context(), member, map[TopicPartition]CommittedOffset{in: {Offset: 1}}); ClassOf(err) != Fenced {
 		t.Fatalf("got %v, want fenced", err)
 	}
 	trace := test.trace()
@@ -474,4 +475,27 @@ func TestATransactionThatTookTooLongFences(t *testing.T) {
 	test.append(heir, "out", 0, "yes")
 	test.ok(heir.Commit(ctx))
 	test.visible("out", 0, "yes")
+}
+
+// An offset is committed with the epoch of the record before it and with what its committer adds, in a transaction and
+// without one, and comes back with both.
+//
+// Mutations tried: the epoch -1 in txnOffsets; no metadata in plainOffsets; the block's epoch left out of committedOnce.
+func TestAnOffsetIsCommittedWithItsEpochAndMetadata(t *testing.T) {
+	for _, id := range []string{"t", ""} {
+		test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "in"))
+		s := test.sink(id)
+		want := map[TopicPartition]CommittedOffset{
+			{"in", 0}: {Offset: 7, LeaderEpoch: 3, Metadata: "weir1:xyz"},
+		}
+		test.ok(s.Offsets(test.within(10*time.Second), Member{Group: "g", Generation: -1}, want))
+		test.ok(s.Commit(test.within(10*time.Second)))
+		for _, read := range []func(context.Context, string, []TopicPartition) (map[TopicPartition]CommittedOffset, error){test.client.Committed, test.client.CommittedNow} {
+			got, err := read(test.within(10*time.Second), "g", []TopicPartition{{"in", 0}})
+			test.ok(err)
+			if !maps.Equal(got, want) {
+				t.Errorf("transactional id %q: committed %v, want %v", id, got, want)
+			}
+		}
+	}
 }

@@ -247,7 +247,7 @@ func (c *coordinators) addOffsets(ctx context.Context, as producerID, group stri
 }
 
 // commitOffsets hands offsets to the group's coordinator, as part of the transaction when there is one.
-func (c *coordinators) commitOffsets(ctx context.Context, as producerID, m Member, offsets map[TopicPartition]int64) error {
+func (c *coordinators) commitOffsets(ctx context.Context, as producerID, m Member, offsets map[TopicPartition]CommittedOffset) error {
 	send := c.txnOffsets(as, m, offsets)
 	if c.id == "" {
 		send = plainOffsets(m, offsets)
@@ -256,7 +256,7 @@ func (c *coordinators) commitOffsets(ctx context.Context, as producerID, m Membe
 	return c.verdict("commit offsets of "+m.Group, code, err)
 }
 
-func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPartition]int64) func(*sarama.Broker) (sarama.KError, error) {
+func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (sarama.KError, error) {
 	req := &sarama.TxnOffsetCommitRequest{
 		Version:         3,
 		TransactionalID: c.id,
@@ -268,9 +268,9 @@ func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPart
 		GroupInstanceID: orNil(m.InstanceID),
 		Topics:          map[string][]*sarama.PartitionOffsetMetadata{},
 	}
-	for tp, offset := range offsets {
+	for tp, o := range offsets {
 		req.Topics[tp.Topic] = append(req.Topics[tp.Topic],
-			&sarama.PartitionOffsetMetadata{Partition: tp.Partition, Offset: offset, LeaderEpoch: -1})
+			&sarama.PartitionOffsetMetadata{Partition: tp.Partition, Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: &o.Metadata})
 	}
 	return func(b *sarama.Broker) (sarama.KError, error) {
 		res, err := b.TxnOffsetCommit(req)
@@ -288,7 +288,7 @@ func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPart
 	}
 }
 
-func plainOffsets(m Member, offsets map[TopicPartition]int64) func(*sarama.Broker) (sarama.KError, error) {
+func plainOffsets(m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (sarama.KError, error) {
 	req := &sarama.OffsetCommitRequest{
 		Version:                 8,
 		ConsumerGroup:           m.Group,
@@ -296,8 +296,8 @@ func plainOffsets(m Member, offsets map[TopicPartition]int64) func(*sarama.Broke
 		ConsumerID:              m.ID,
 		GroupInstanceId:         orNil(m.InstanceID),
 	}
-	for tp, offset := range offsets {
-		req.AddBlockWithLeaderEpoch(tp.Topic, tp.Partition, offset, -1, 0, "")
+	for tp, o := range offsets {
+		req.AddBlockWithLeaderEpoch(tp.Topic, tp.Partition, o.Offset, o.LeaderEpoch, 0, o.Metadata)
 	}
 	return func(b *sarama.Broker) (sarama.KError, error) {
 		res, err := b.CommitOffset(req)

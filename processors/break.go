@@ -35,7 +35,7 @@ func (s *outsideSink) Append(r *kafka.Outgoing) error {
 	})
 }
 
-func (s *outsideSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+func (s *outsideSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	return s.do(func(sink Sink) error { return sink.Offsets(ctx, m, offsets) })
 }
 

@@ -85,7 +85,7 @@ func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, inf
 				continue
 			}
 			for _, tp := range partitionsOf(info) {
-				if offset, ok := committed[tp]; !ok || offset < 0 {
+				if o, ok := committed[tp]; !ok || o.Offset < 0 {
 					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp))
 				}
 			}
@@ -107,7 +107,7 @@ func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, inf
 
 // used says which sub-graphs have processed something: the group has committed offsets of their inputs, or one of their
 // changelogs holds state.
-func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (used map[*subgraph]bool, committed map[kafka.TopicPartition]int64, err error) {
+func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (used map[*subgraph]bool, committed map[kafka.TopicPartition]kafka.CommittedOffset, err error) {
 	used = map[*subgraph]bool{}
 	var inputs, logs []kafka.TopicPartition
 	owner := map[string]*subgraph{}
@@ -126,8 +126,8 @@ func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (
 	if err != nil {
 		return nil, nil, err
 	}
-	for tp, offset := range committed {
-		if offset >= 0 {
+	for tp, o := range committed {
+		if o.Offset >= 0 {
 			used[owner[tp.Topic]] = true
 		}
 	}

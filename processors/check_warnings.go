@@ -109,7 +109,7 @@ func (i *Instance) unread(ctx context.Context, tps []kafka.TopicPartition) (map[
 		return nil, err
 	}
 	for tp, start := range starts {
-		starts[tp] = max(start, committed[tp])
+		starts[tp] = max(start, committed[tp].Offset)
 	}
 	return starts, nil
 }

@@ -121,16 +121,16 @@ func (w *worker) drain() error {
 // A rebalance may raise the generation at any moment. The partitions of this worker are still its own then: they are
 // taken away only by Revoked, which waits for this goroutine. So the newer generation is waited for and used.
 func (w *worker) sendOffsets(ctx context.Context) error {
-	offsets := map[kafka.TopicPartition]int64{}
+	offsets := map[kafka.TopicPartition]kafka.CommittedOffset{}
 	for _, t := range w.tasks {
 		if !t.is(taskRunning) {
 			continue
 		}
 		for _, in := range t.inputs {
 			if in.dirty() {
-				offsets[in.tp] = in.position
+				offsets[in.tp] = kafka.CommittedOffset{Offset: in.position, LeaderEpoch: -1}
 				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
-					offsets[in.tp] = in.batches[n-1].Position
+					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1}
 				}
 			}
 		}

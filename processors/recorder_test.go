@@ -142,10 +142,10 @@ func (s *recordedSink) Flush(ctx context.Context) error {
 	return s.do("flush", "", func() error { return s.Sink.Flush(ctx) })
 }
 
-func (s *recordedSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+func (s *recordedSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	var parts []string
 	for tp, o := range maps.All(offsets) {
-		parts = append(parts, fmt.Sprintf("%s=%d", tp, o))
+		parts = append(parts, fmt.Sprintf("%s=%d", tp, o.Offset))
 	}
 	slices.Sort(parts)
 	return s.do("offsets", fmt.Sprintf("%s in generation %d", strings.Join(parts, " "), m.Generation), func() error { return s.Sink.Offsets(ctx, m, offsets) })

@@ -103,12 +103,15 @@ func (i *Instance) startOffsets(ctx context.Context, t *task) (map[kafka.TopicPa
 	for _, in := range t.inputs {
 		tps = append(tps, in.tp)
 	}
-	offsets, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, tps)
+	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, tps)
 	if err != nil {
 		return nil, err
 	}
+	offsets := map[kafka.TopicPartition]int64{}
 	for _, tp := range tps {
-		if o, ok := offsets[tp]; !ok || o < 0 {
+		if o, ok := committed[tp]; ok && o.Offset >= 0 {
+			offsets[tp] = o.Offset
+		} else {
 			fresh = append(fresh, tp)
 		}
 	}

@@ -17,11 +17,11 @@ type Wire interface {
 	// NewFetcher makes a reader of partitions. Everything it delivers is read-committed.
 	NewFetcher() (Fetcher, error)
 	// Offsets of the topics and groups.
-	// Committed returns the group's committed offsets, -1 where there is none. It waits until no transaction that
+	// Committed returns the group's committed offsets, kafka.NoOffset where there is none. It waits until no transaction that
 	// touches them is open (KIP-447, require stable).
-	Committed(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+	Committed(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error)
 	// CommittedNow is Committed without the wait: what an open transaction will commit is not in the answer.
-	CommittedNow(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+	CommittedNow(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error)
 	// Ends returns the high watermarks: the ends with open transactions included. Starts returns the log starts.
 	Ends(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
 	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
@@ -50,7 +50,7 @@ type Sink interface {
 	// Offsets adds input offsets to the transaction in the name of a group member. Without a transactional id it
 	// commits them at once (at-least-once). Everything before must be flushed.
 	// kafka.ErrStaleGeneration asks the caller to call again with a newer Member: nothing has been lost yet.
-	Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]int64) error
+	Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error
 	// Commit ends the transaction; nil means that it is committed. Abort ends it the other way and drops what waits.
 	Commit(ctx context.Context) error
 	Abort(ctx context.Context) error

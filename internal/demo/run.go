@@ -134,7 +134,12 @@ func (d *demo) committed(ctx context.Context) (map[kafka.TopicPartition]int64, e
 	if len(inputs) == 0 {
 		return nil, nil
 	}
-	return d.wire.Committed(ctx, orders.Totals.Name(), inputs)
+	committed, err := d.wire.Committed(ctx, orders.Totals.Name(), inputs)
+	offsets := make(map[kafka.TopicPartition]int64, len(committed))
+	for tp, o := range committed {
+		offsets[tp] = o.Offset
+	}
+	return offsets, err
 }
 
 func of(topic string, partitions int32) []kafka.TopicPartition {

@@ -29,8 +29,8 @@ type group struct {
 	rebalance  *time.Timer
 	round      int // of preparing, so that an old timer does nothing
 
-	offsets map[kafka.TopicPartition]int64
-	pending map[int64]map[kafka.TopicPartition]int64 // in open transactions, by producer id
+	offsets map[kafka.TopicPartition]kafka.CommittedOffset
+	pending map[int64]map[kafka.TopicPartition]kafka.CommittedOffset // in open transactions, by producer id
 }
 
 // member is a member at the coordinator.
@@ -46,7 +46,7 @@ type member struct {
 func (c *Cluster) group(name string) *group {
 	g := c.groups[name]
 	if g == nil {
-		g = &group{name: name, fenced: map[string]bool{}, offsets: map[kafka.TopicPartition]int64{}, pending: map[int64]map[kafka.TopicPartition]int64{}}
+		g = &group{name: name, fenced: map[string]bool{}, offsets: map[kafka.TopicPartition]kafka.CommittedOffset{}, pending: map[int64]map[kafka.TopicPartition]kafka.CommittedOffset{}}
 		c.groups[name] = g
 	}
 	return g
@@ -73,7 +73,7 @@ func (g *group) check(id string) (*member, error) {
 }
 
 // commit is OffsetCommit.
-func (g *group) commit(m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+func (g *group) commit(m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	if m.ID == "" && len(g.members) > 0 {
 		return errUnknownMember
 	}
@@ -89,12 +89,12 @@ func (g *group) commit(m kafka.Member, offsets map[kafka.TopicPartition]int64) e
 }
 
 // commitInTransaction is TxnOffsetCommit.
-func (g *group) commitInTransaction(pid int64, m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+func (g *group) commitInTransaction(pid int64, m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	if err := g.mayCommit(m); err != nil {
 		return err
 	}
 	if g.pending[pid] == nil {
-		g.pending[pid] = map[kafka.TopicPartition]int64{}
+		g.pending[pid] = map[kafka.TopicPartition]kafka.CommittedOffset{}
 	}
 	maps.Copy(g.pending[pid], offsets)
 	return nil
@@ -322,16 +322,16 @@ func (c *Cluster) Offset(group string, tp kafka.TopicPartition) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if o, ok := c.group(group).offsets[tp]; ok {
-		return o
+		return o.Offset
 	}
 	return -1
 }
 
-// SetOffset commits an offset from outside, as an operator does with a group that is empty.
+// SetOffset commits an offset from outside, as Kafka's tools do with a group that is empty.
 func (c *Cluster) SetOffset(group string, tp kafka.TopicPartition, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.group(group).offsets[tp] = offset
+	c.group(group).offsets[tp] = kafka.CommittedOffset{Offset: offset, LeaderEpoch: -1}
 }
 
 // Rebalance makes every member of a group join again.

@@ -102,11 +102,11 @@ func TestAGroupSharesCopartitionedSets(t *testing.T) {
 			t.Fatalf("%v and %v", ha.held, hb.held)
 		}
 		s := sink(t, p, "id")
-		if err := s.Offsets(ctx, before, map[kafka.TopicPartition]int64{in: 1}); !errors.Is(err, kafka.ErrStaleGeneration) {
+		if err := s.Offsets(ctx, before, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 1}}); !errors.Is(err, kafka.ErrStaleGeneration) {
 			t.Errorf("an old generation commits: %v", err)
 		}
 		now, _ := a.Member()
-		ok(t, s.Offsets(ctx, now, map[kafka.TopicPartition]int64{in: 1}), s.Commit(ctx))
+		ok(t, s.Offsets(ctx, now, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 1}}), s.Commit(ctx))
 
 		q.Crash()
 		pass(15 * time.Second)
@@ -120,7 +120,7 @@ func TestAGroupSharesCopartitionedSets(t *testing.T) {
 		if !stillThere {
 			t.Error("a paused process has noticed something")
 		}
-		err := s.Offsets(ctx, must(a.Member()), map[kafka.TopicPartition]int64{in: 2})
+		err := s.Offsets(ctx, must(a.Member()), map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 2}})
 		if c := class(err); c != "fenced" && c != "fatal" {
 			t.Errorf("a member that is out commits: %v", err)
 		}

@@ -82,7 +82,7 @@ func TestATransactionIsVisibleAsAWhole(t *testing.T) {
 	model(t, Config{}, func(t *testing.T, c *Cluster) {
 		s := sink(t, c.Process("p"), "id")
 		ok(t, s.Append(record(out, "1")), s.Flush(ctx))
-		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]int64{in: 7}))
+		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 7}}))
 		sees(t, c, out)
 		if start, stable, end := c.Bounds(out); start != 0 || stable != 0 || end != 1 {
 			t.Errorf("bounds %d %d %d before the end", start, stable, end)
@@ -101,7 +101,7 @@ func TestATransactionIsVisibleAsAWhole(t *testing.T) {
 		}
 
 		ok(t, s.Append(record(out, "2")), s.Flush(ctx))
-		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]int64{in: 9}))
+		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 9}}))
 		ok(t, s.Abort(ctx))
 		time.Sleep(time.Second)
 		sees(t, c, out, "1")
@@ -191,7 +191,7 @@ func TestFaultsHaveTheirClasses(t *testing.T) {
 				ok(t, s.Append(record(out, "1")))
 				is := []string{class(s.Flush(ctx)), "", ""}
 				if is[0] == "ok" {
-					is[1] = class(s.Offsets(ctx, none, map[kafka.TopicPartition]int64{in: 7}))
+					is[1] = class(s.Offsets(ctx, none, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 7}}))
 				}
 				if is[1] == "ok" {
 					is[2] = class(s.Commit(ctx))
@@ -226,11 +226,11 @@ func TestCommittedOffsetsAreStable(t *testing.T) {
 	model(t, Config{}, func(t *testing.T, c *Cluster) {
 		p := c.Process("p")
 		s := sink(t, p, "id")
-		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]int64{in: 7}))
+		ok(t, s.Offsets(ctx, none, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 7}}))
 		from := time.Now()
 		time.AfterFunc(3*time.Second, func() { _ = s.Commit(ctx) })
 		got, err := p.Committed(ctx, "g", []kafka.TopicPartition{in})
-		if err != nil || got[in] != 7 || time.Since(from) < 3*time.Second {
+		if err != nil || got[in].Offset != 7 || time.Since(from) < 3*time.Second {
 			t.Errorf("%v, %v after %s", got, err, time.Since(from))
 		}
 	})
@@ -247,7 +247,7 @@ func TestMisuseIsNoted(t *testing.T) {
 	model(t, cfg, func(t *testing.T, c *Cluster) {
 		s := sink(t, c.Process("p"), "id")
 		ok(t, s.Append(record(out, "1")))
-		_ = s.Offsets(ctx, none, map[kafka.TopicPartition]int64{in: 1})
+		_ = s.Offsets(ctx, none, map[kafka.TopicPartition]kafka.CommittedOffset{in: {Offset: 1}})
 		_ = s.Flush(ctx)
 		_ = s.Flush(ctx)
 		_ = s.Close()

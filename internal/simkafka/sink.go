@@ -248,7 +248,7 @@ func (s *Sink) End(tp kafka.TopicPartition) int64 {
 }
 
 // Offsets implements processors.Sink.
-func (s *Sink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]int64) error {
+func (s *Sink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	defer s.use("Offsets", false)()
 	if s.err != nil {
 		return s.err

@@ -32,27 +32,27 @@ func (p *Process) retry(ctx context.Context, op Op, what string, effect func() e
 }
 
 // Committed implements processors.Wire: it waits for offsets in open transactions (UNSTABLE_OFFSET_COMMIT).
-func (p *Process) Committed(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+func (p *Process) Committed(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error) {
 	return p.committed(ctx, group, tps, true)
 }
 
 // CommittedNow implements processors.Wire.
-func (p *Process) CommittedNow(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+func (p *Process) CommittedNow(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error) {
 	return p.committed(ctx, group, tps, false)
 }
 
-func (p *Process) committed(ctx context.Context, group string, tps []kafka.TopicPartition, stable bool) (map[kafka.TopicPartition]int64, error) {
-	var out map[kafka.TopicPartition]int64
+func (p *Process) committed(ctx context.Context, group string, tps []kafka.TopicPartition, stable bool) (map[kafka.TopicPartition]kafka.CommittedOffset, error) {
+	var out map[kafka.TopicPartition]kafka.CommittedOffset
 	err := p.retry(ctx, OpCommitted, fmt.Sprint(group, tps), func() error {
 		g := p.c.group(group)
-		got := map[kafka.TopicPartition]int64{}
+		got := map[kafka.TopicPartition]kafka.CommittedOffset{}
 		for _, tp := range tps {
 			for _, pending := range g.pending {
 				if _, ok := pending[tp]; ok && stable {
 					return errUnstableOffset
 				}
 			}
-			got[tp] = -1
+			got[tp] = kafka.NoOffset
 			if o, ok := g.offsets[tp]; ok {
 				got[tp] = o
 			}

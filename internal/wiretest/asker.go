@@ -164,9 +164,9 @@ func (a *asker) committed(tp kafka.TopicPartition) {
 	a.t.Helper()
 	offsets, err := a.wire.Committed(a.context(), a.group(), []kafka.TopicPartition{tp})
 	a.ok(err)
-	a.say("committed offset: %d", offsets[tp])
+	a.say("committed offset: %d", offsets[tp].Offset)
 }
 
-func offset(tp kafka.TopicPartition, n int64) map[kafka.TopicPartition]int64 {
-	return map[kafka.TopicPartition]int64{tp: n}
+func offset(tp kafka.TopicPartition, n int64) map[kafka.TopicPartition]kafka.CommittedOffset {
+	return map[kafka.TopicPartition]kafka.CommittedOffset{tp: {Offset: n, LeaderEpoch: -1}}
 }

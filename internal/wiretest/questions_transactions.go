@@ -53,7 +53,7 @@ var transactions = []question{
 				if err != nil {
 					offsets = offset(in, -2)
 				}
-				got <- offsets[in]
+				got <- offsets[in].Offset
 			}()
 			select {
 			case n := <-got:
