@@ -9,7 +9,8 @@ import (
 type Class int8
 
 const (
-	// Fatal: nothing that a client does will help (denied authorisation, unsupported version). Stop, tell the operator.
+	// Fatal: nothing that a client does will help (unsupported version, settings that the cluster refuses). Stop, tell the
+	// operator.
 	Fatal Class = iota
 	// Retriable: the wire has already retried within its deadline, and the operation has had no effect. For a sink: no
 	// record of the open transaction will be visible once Abort has returned.
@@ -21,10 +22,13 @@ const (
 	// Indefinite: whether a transaction was committed cannot be known any more. Forget everything in memory and start
 	// again from what Kafka holds.
 	Indefinite
+	// Blocked: the cluster refuses what has nothing to do with a record, such as a topic that is not there or access that
+	// is denied. Abort, wait, and try again: it passes when a person has mended it. Such errors are *BlockedError.
+	Blocked
 )
 
 func (c Class) String() string {
-	return [...]string{"fatal", "retriable", "abortable", "fenced", "indefinite"}[c]
+	return [...]string{"fatal", "retriable", "abortable", "fenced", "indefinite", "blocked"}[c]
 }
 
 // Error is an error of the wire with its class.
@@ -37,8 +41,13 @@ type Error struct {
 func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// ClassOf returns the class of the first *Error in err's chain, and Fatal when there is none.
+// ClassOf returns Blocked when there is a *BlockedError in err's chain, else the class of the first *Error, and Fatal
+// when there is none.
 func ClassOf(err error) Class {
+	var b *BlockedError
+	if errors.As(err, &b) {
+		return Blocked
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Class
@@ -61,6 +70,36 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("record for %s refused: %v", e.TopicPartition, e.Err)
 }
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// BlockedError says that the cluster takes nothing for a partition, a topic, a group or a transactional id, whatever the
+// record: a topic is missing, access is denied, too few replicas are in sync. No record is at fault. The caller waits and
+// tries again.
+type BlockedError struct {
+	// TopicPartition is what cannot be written, or, for offsets, whose offset cannot be committed. Partition is -1 when it
+	// is the whole topic; Topic is empty when it is everything that the sink does.
+	TopicPartition
+	// Also are other partitions that are known to be in the same state, for the same or another reason.
+	Also   []TopicPartition
+	Origin int64  // of the oldest record that waits for it, 0 when there is none
+	Op     string // what was being done: "write to orders/3"
+	Err    error
+	Remedy string // what a person can do about it: "allow this principal to WRITE to topic orders"
+}
+
+// Error does not say the remedy: where an error is reported that has a place of its own.
+func (e *BlockedError) Error() string { return e.Op + ": " + e.Err.Error() }
+func (e *BlockedError) Unwrap() error { return e.Err }
+
+// OutputRecreatedError says that a topic was deleted and made again while a sink wrote to it. The next transaction goes to
+// the new one.
+type OutputRecreatedError struct {
+	Topic    string
+	Old, New string // topic ids
+}
+
+func (e *OutputRecreatedError) Error() string {
+	return fmt.Sprintf("it was deleted and made again: its id was %s and is %s", e.Old, e.New)
+}
 
 // OffsetOutOfRangeError says that the wanted offset is not in the partition: retention or an operator removed it
 // (Offset < Start), or the partition lost its end (Offset > End).

@@ -16,7 +16,8 @@ import (
 // used by one goroutine; only Close may come from another. A transaction begins with the first Append, or Offsets,
 // after NewSink, Commit or Abort.
 //
-// Errors carry a Class, or are a *RefusedError, or are ErrStaleGeneration, which changes nothing. After any other error,
+// Errors carry a Class, or are a *RefusedError, a record's fault, or a *BlockedError, the world's, or are
+// ErrStaleGeneration, which changes nothing. After any other error,
 // and after a RefusedError of Flush, the sink answers with that error until Abort has succeeded. A RefusedError of
 // Append changes nothing either: the record was not added.
 //

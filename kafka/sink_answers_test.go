@@ -1,37 +1,109 @@
 package kafka
 
 import (
+	"flag"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/datadriven"
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-var verdictNames = [...]string{"acknowledged", "resend", "resend moved", "resend unknown", "too large", "refused", "refused all", "out of order", "broken", "fenced", "hopeless"}
+var updateAnswers = flag.Bool("update", false, "write the tables of answers into docs/guarantees.md")
 
-// Mutation: any line of judge moved to another verdict.
-func TestEveryAnswerToAProduceRequestHasAVerdict(t *testing.T) {
-	datadriven.RunTest(t, "testdata/produce_answers", func(t *testing.T, d *datadriven.TestData) string {
-		lines := make([]strings.Builder, len(verdictNames))
-		for code := int16(-1); code < 140; code++ {
-			name := "NONE"
-			if err := kerr.TypedErrorForCode(code); err != nil {
-				name = err.Message
-				if err.Code != code {
-					continue
-				}
-			}
-			v := judge(sinkCode(&kerr.Error{Code: code}))
-			if v != hopeless {
-				fmt.Fprintf(&lines[v], "\n  %d %s", code, name)
+// lastCode is the largest code of Kafka 4.3.
+const lastCode = 133
+
+// Mutations: a row left out, two rows swapped, a name mistyped.
+func TestEveryCodeOfTheProtocolHasARow(t *testing.T) {
+	for code := int16(firstAnswer); code <= lastCode; code++ {
+		a := answerFor(sarama.KError(code))
+		if a.code != code {
+			t.Fatalf("%d has the row of %d", code, a.code)
+		}
+		name := "NONE"
+		if err := kerr.TypedErrorForCode(code); err != nil {
+			name = err.Message
+		}
+		if name == "NOT_LEADER_FOR_PARTITION" {
+			name = "NOT_LEADER_OR_FOLLOWER" // since Kafka 2.6
+		}
+		if a.name != name {
+			t.Errorf("%d is %s, not %s", code, name, a.name)
+		}
+	}
+	if last := answers[len(answers)-1].code; last != lastCode {
+		t.Errorf("the table ends at %d", last)
+	}
+	for _, code := range []sarama.KError{lastCode + 1, 1000, -2, -1000} {
+		if v := judge(code); v != blocked {
+			t.Errorf("the unknown code %d has verdict %d: an unknown code is the world's", code, v)
+		}
+	}
+}
+
+// Mutation: any row of the table with another verdict or remedy; any class of coordinatorAnswers.
+func TestTheGuaranteesShowTheTablesOfAnswers(t *testing.T) {
+	const begin, end = "<!-- answers: made by go test ./kafka -run TestTheGuaranteesShowTheTablesOfAnswers -update -->\n", "<!-- end of answers -->\n"
+	path := filepath.Join("..", "docs", "guarantees.md")
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(page), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("the marks of the tables are missing")
+	}
+	want := answersPage()
+	if *updateAnswers {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+		for i := range max(len(g), len(w)) {
+			if i >= len(g) || i >= len(w) || g[i] != w[i] {
+				t.Fatalf("line %d of the tables differs from the code; write them again with -update", i+1)
 			}
 		}
-		var all strings.Builder
-		for v := range verdictNames[:hopeless] {
-			fmt.Fprintf(&all, "%s:%s\n", verdictNames[v], lines[v].String())
+	}
+}
+
+func answersPage() string {
+	var b strings.Builder
+	b.WriteString("\n| code | answer to a produce request | whose | what Weir does | what you can do |\n| --- | --- | --- | --- | --- |\n")
+	for _, a := range answers {
+		whose := "the world's"
+		switch {
+		case a.verdict == acknowledged:
+			whose = "no error"
+		case a.verdict.ofRecord():
+			whose = "the record's"
 		}
-		return all.String()
-	})
+		remedy := strings.NewReplacer("{topic}", "the topic", "{partition}", "the partition").Replace(a.remedy)
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s | %s |\n", a.code, a.name, whose, a.verdict.does(), remedy)
+	}
+	fmt.Fprintf(&b, "| any other | unknown | the world's | %s | |\n", blocked.does())
+	b.WriteString("\n| code | answer of a coordinator | what Weir does | what you can do |\n| --- | --- | --- | --- |\n")
+	for _, code := range slices.Sorted(maps.Keys(coordinatorAnswers)) {
+		a := coordinatorAnswers[code]
+		does := map[Class]string{
+			Fenced: fenced.does(), Abortable: broken.does(), Blocked: "The partitions concerned wait.",
+			Fatal: "The instance stops: the program or its settings are wrong.",
+		}[a.class]
+		if a.stale {
+			does = "The newer generation of the group is waited for."
+		}
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s |\n", code, answerFor(code).name, does, strings.ReplaceAll(a.remedy, "{id}", "in question"))
+	}
+	b.WriteString("| any other | unknown | The partitions concerned wait. | |\n\n")
+	return b.String()
 }

@@ -24,6 +24,7 @@ type outPartition struct {
 	until   time.Time // not to be sent to before
 	unknown time.Time // since when the topic is said not to be there
 	cause   error     // of the last failure
+	stuck   bool      // it was reported as blocked, and nothing was acknowledged since
 }
 
 // outBroker is a broker that leads partitions.
@@ -74,7 +75,12 @@ func (s *Sink) dueAt(t time.Time) {
 
 // expired gives the transaction up because a batch could not be delivered in time.
 func (s *Sink) expired(p *outPartition) {
-	s.fail(&Error{Retriable, "write to " + p.TopicPartition.String(), s.because(fmt.Errorf("not acknowledged within %s (%s)", s.limits.delivery, s.limits.bound))})
+	err := fmt.Errorf("not acknowledged within %s (%s)", s.limits.delivery, s.limits.bound)
+	if code, ok := errors.AsType[sarama.KError](p.cause); ok {
+		s.block(p, fmt.Errorf("%w; last: %w", err, p.cause), code)
+	} else {
+		s.fail(&Error{Retriable, "write to " + p.TopicPartition.String(), s.because(err)})
+	}
 	// What has not been answered by now is not waited for any longer.
 	s.data.dropAll()
 }
@@ -249,14 +255,15 @@ func (s *Sink) judged(b *outBatch, block *sarama.ProduceResponseBlock) {
 	case refused:
 		s.refusal(b, block)
 		return
-	case refusedAll:
-		s.fail(&RefusedError{TopicPartition: p.TopicPartition, Origin: b.origins[0], Err: withReason(block)})
+	case recreated:
+		s.again(b, block.Err, true) // metadata tells the new id
+		return
 	case broken:
 		s.fail(&Error{Abortable, op, withReason(block)})
 	case fenced:
 		s.fail(&Error{Fenced, op, named(block.Err)})
 	default:
-		s.fail(&Error{Fatal, op, withReason(block)})
+		s.block(p, withReason(block), block.Err)
 	}
 	s.again(b, block.Err, false)
 }
@@ -305,7 +312,7 @@ func (s *Sink) acknowledged(b *outBatch, offset int64) {
 	if offset >= 0 {
 		p.end = max(p.end, offset+int64(len(b.recs)))
 	}
-	p.tries, p.until, p.unknown, p.cause = 0, time.Time{}, time.Time{}, nil
+	p.tries, p.until, p.unknown, p.cause, p.stuck = 0, time.Time{}, time.Time{}, nil, false
 	p.order.ack(b)
 	if p.order.idle() {
 		s.active = slices.DeleteFunc(s.active, func(a *outPartition) bool { return a == p })
@@ -334,7 +341,14 @@ func (s *Sink) postpone(p *outPartition, err error) {
 	p.cause = err
 	p.until = time.Now().Add(wait)
 	s.log.Debug("write again", zap.Stringer("partition", p.TopicPartition), zap.Duration("after", wait), zap.Error(err))
+	if code, ok := errors.AsType[sarama.KError](err); ok && p.stuck && p.tries >= stuckTries {
+		s.block(p, err, code)
+	}
 }
+
+// stuckTries is how often a partition is tried that was reported as blocked: the caller tries again later, and meanwhile
+// has other things to write.
+const stuckTries = 3
 
 // unknownTopicGrace is how long a topic may be said not to exist: brokers hear of a new topic, or of a new leader of
 // its partitions, one after the other.
@@ -346,19 +360,32 @@ func (s *Sink) unknownTopic(p *outPartition) {
 		p.unknown = now
 	}
 	if now.Sub(p.unknown) >= s.limits.grace {
-		s.refuseAll(p, sarama.ErrUnknownTopicOrPartition)
+		s.block(p, sarama.ErrUnknownTopicOrPartition, sarama.ErrUnknownTopicOrPartition)
 	}
 }
 
-// refuseAll blames the oldest record for a partition that takes none.
-func (s *Sink) refuseAll(p *outPartition, err error) {
-	origin := int64(0)
-	if b := p.order.oldest(); b != nil {
-		origin = b.origins[0]
-	} else if p.open != nil {
-		origin = p.open.origins[0]
+// block ends what the sink can do before Abort because the cluster takes nothing for a partition, or for more than that.
+func (s *Sink) block(p *outPartition, err error, code sarama.KError) {
+	p.stuck = true
+	e := &BlockedError{TopicPartition: p.TopicPartition, Op: "write to " + p.TopicPartition.String(), Err: err, Remedy: remedyFor(code, p.TopicPartition)}
+	switch judge(code) {
+	case blockedTopic:
+		e.TopicPartition.Partition = -1
+	case blockedAll:
+		e.TopicPartition = TopicPartition{Partition: -1}
 	}
-	s.fail(&RefusedError{TopicPartition: p.TopicPartition, Origin: origin, Err: err})
+	if b := p.order.oldest(); b != nil {
+		e.Origin = b.origins[0]
+	} else if p.open != nil {
+		e.Origin = p.open.origins[0]
+	}
+	for _, other := range s.active {
+		if _, ok := errors.AsType[sarama.KError](other.cause); ok && other != p && other.tries >= stuckTries {
+			other.stuck = true
+			e.Also = append(e.Also, other.TopicPartition)
+		}
+	}
+	s.fail(e)
 }
 
 // dropAll cuts every connection. Calls under way fail; later ones connect again.

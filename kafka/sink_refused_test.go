@@ -214,8 +214,9 @@ func TestARefusedRecordIsNamedAmongItsNeighbours(t *testing.T) {
 	}
 }
 
-// Mutations: unknownTopic never refuses, which fails without a transaction; nor does join, which fails with one.
-func TestATopicThatIsNotThereRefusesItsRecords(t *testing.T) {
+// Mutations: unknownTopic never blocks, which fails without a transaction; nor does join, which fails with one; a topic that
+// is known to be away is waited for as long as the first time.
+func TestATopicThatIsNotThereBlocks(t *testing.T) {
 	t.Run("in a transaction", func(t *testing.T) { absentTopic(t, "tx") })
 	t.Run("without", func(t *testing.T) { absentTopic(t, "") })
 }
@@ -227,16 +228,107 @@ func absentTopic(t *testing.T, id string) {
 	if id != "" {
 		s.limits.grace = time.Hour
 	}
-	r := text("nowhere", 0, "v")
-	r.Origin = 7
-	test.ok(s.Append(r))
-	var refused *RefusedError
-	if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &refused) || refused.Origin != 7 {
-		t.Fatalf("got %v, want a refusal of 7", err)
+	for range 2 {
+		r := text("nowhere", 0, "v")
+		r.Origin = 7
+		test.ok(s.Append(r))
+		var blocked *BlockedError
+		if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &blocked) || blocked.Origin != 7 || blocked.TopicPartition != (TopicPartition{"nowhere", 0}) || !strings.Contains(blocked.Remedy, "make topic nowhere again") {
+			t.Fatalf("got %v, want one that says that nowhere/0 is blocked", err)
+		}
+		test.ok(s.Abort(test.within(10 * time.Second)))
+		s.limits.grace, s.coord.grace = time.Hour, time.Hour
 	}
-	test.ok(s.Abort(test.within(10 * time.Second)))
 	test.ok(test.cluster.CreateTopic("nowhere", 1, nil))
 	test.append(s, "nowhere", 0, "now")
 	test.ok(s.Commit(test.within(10 * time.Second)))
 	test.visible("nowhere", 0, "now")
+}
+
+// What is blocked is the partition, the topic or everything, as the code says; the rest can be written after Abort.
+//
+// Mutations: block without the -1 of a topic; judged without default.
+func TestABlockedErrorSaysHowFarItReaches(t *testing.T) {
+	for code, want := range map[*kerr.Error]TopicPartition{
+		kerr.TopicAuthorizationFailed:         {"out", -1},
+		kerr.PolicyViolation:                  {"out", -1},
+		kerr.ClusterAuthorizationFailed:       {"", -1},
+		kerr.UnknownServerError:               {"out", 1},
+		kerr.InvalidReplicaAssignment:         {"out", 1}, // no answer to a produce request
+		{Code: 1234, Message: "NOBODY_KNOWS"}: {"out", 1},
+	} {
+		t.Run(code.Message, func(t *testing.T) {
+			test := newSinkTest(t, fastConfig(), kfake.SeedTopics(2, "out"))
+			s := test.sink("tx")
+			test.append(s, "out", 0, "a")
+			test.ok(s.Flush(t.Context()))
+			test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: code})
+			test.append(s, "out", 1, "b")
+			blocked, ok := errors.AsType[*BlockedError](s.Flush(test.within(10 * time.Second)))
+			if !ok || blocked.TopicPartition != want || ClassOf(blocked) != Blocked || blocked.Remedy == "" {
+				t.Fatalf("got %+v, want %v", blocked, want)
+			}
+			test.ok(s.Abort(test.within(10 * time.Second)))
+			test.append(s, "out", 0, "c")
+			test.ok(s.Commit(test.within(10 * time.Second)))
+			test.visible("out", 0, "c")
+		})
+	}
+}
+
+// Too few replicas for longer than delivery.timeout.ms is nobody's fault but the cluster's, and of every partition that is
+// concerned. The next try is short.
+//
+// Mutations: expired without block; block without Also; postpone without stuck.
+func TestWhatCannotBeDeliveredInTimeBlocksItsPartitions(t *testing.T) {
+	cfg := fastConfig()
+	test := newSinkTest(t, cfg, kfake.SeedTopics(3, "out"))
+	s := test.sink("tx")
+	s.limits.delivery = 500 * time.Millisecond
+	fault := test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	for range 2 {
+		for p := range int32(3) {
+			test.append(s, "out", p, "no")
+		}
+		blocked, ok := errors.AsType[*BlockedError](s.Flush(test.within(10 * time.Second)))
+		if !ok || blocked.Topic != "out" || !strings.Contains(blocked.Remedy, "min.insync.replicas") {
+			t.Fatalf("got %+v", blocked)
+		}
+		if s.limits.delivery < time.Minute && len(blocked.Also) != 2 {
+			t.Errorf("blocked: %v and %v", blocked.TopicPartition, blocked.Also)
+		}
+		test.ok(s.Abort(test.within(10 * time.Second)))
+		s.limits.delivery = time.Hour // the second try does not wait for it
+	}
+	fault.Remove()
+	test.append(s, "out", 0, "yes")
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.visible("out", 0, "yes")
+}
+
+// A transaction that has written to a topic that is then recreated is done again, whole, into the new one.
+//
+// Mutation: identify without fail: the first record is missing.
+func TestAnOutputThatIsRecreatedIsNoticed(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	s := test.sink("tx")
+	test.append(s, "out", 0, "a")
+	test.ok(s.Flush(t.Context()))
+	test.ok(test.cluster.DeleteTopic("out"))
+	test.append(s, "out", 0, "b")
+	s.sealAll()
+	test.ok(s.wait(test.within(10*time.Second), "hear that it is gone", func() bool { return s.parts[TopicPartition{"out", 0}].cause != nil }))
+	test.ok(test.cluster.CreateTopic("out", 1, nil))
+	err := s.Flush(test.within(10 * time.Second))
+	recreated, ok := errors.AsType[*OutputRecreatedError](err)
+	if !ok || recreated.Topic != "out" || recreated.Old == recreated.New || ClassOf(err) != Abortable {
+		t.Fatalf("got %v", err)
+	}
+	if end := s.End(TopicPartition{"out", 0}); end != -1 {
+		t.Errorf("the new topic is said to end at %d", end)
+	}
+	test.ok(s.Abort(test.within(10 * time.Second)))
+	test.append(s, "out", 0, "a", "b")
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.visible("out", 0, "a", "b")
 }

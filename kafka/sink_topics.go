@@ -12,10 +12,12 @@ import (
 // outTopic is what the sink knows of a topic.
 type outTopic struct {
 	name    string
-	known   bool // the limits below are the topic's
-	record  int  // largest batch that may be sent for a single record: the least of all limits
-	message int  // of that, what the topic itself allows
-	batch   int  // size at which a batch is sealed
+	id      [16]byte          // as of the last look at its leaders, zero when not known
+	gone    map[[16]byte]bool // ids that it had before: a broker that lags behind may still tell them
+	known   bool              // the limits below are the topic's
+	record  int               // largest batch that may be sent for a single record: the least of all limits
+	message int               // of that, what the topic itself allows
+	batch   int               // size at which a batch is sealed
 	until   time.Time
 	tries   int
 }
@@ -58,6 +60,7 @@ func (s *Sink) learn(t *outTopic, maxMessage int) {
 // found is what a look at the cluster has brought.
 type found struct {
 	leaders map[TopicPartition]int32
+	ids     map[string][16]byte // of topics
 	absent  map[TopicPartition]sarama.KError
 	largest map[string]int // max.message.bytes
 	err     error          // of leaders
@@ -107,7 +110,7 @@ func (s *Sink) ask(now time.Time) {
 // find asks the cluster. It runs beside the sink's goroutine and touches nothing of it.
 func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []string) (f found) {
 	if len(partitions) > 0 {
-		f.leaders, f.absent, f.err = s.findLeaders(ctx, partitions)
+		f.err = s.findLeaders(ctx, partitions, &f)
 	}
 	if len(topics) > 0 {
 		f.largest, f.errSize = s.findLargest(ctx, topics)
@@ -115,7 +118,7 @@ func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []s
 	return f
 }
 
-func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int32, map[TopicPartition]sarama.KError, error) {
+func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *found) error {
 	var names []string
 	seen := map[string]bool{}
 	for _, tp := range partitions {
@@ -126,29 +129,30 @@ func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition) (ma
 	}
 	res, err := s.ctl.metadata(ctx, names...)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	leaders, absent := map[TopicPartition]int32{}, map[TopicPartition]sarama.KError{}
+	f.leaders, f.absent, f.ids = map[TopicPartition]int32{}, map[TopicPartition]sarama.KError{}, map[string][16]byte{}
 	for _, t := range res.Topics {
+		f.ids[t.Name] = t.Uuid
 		for _, tp := range partitions {
 			if tp.Topic == t.Name {
-				absent[tp] = t.Err
+				f.absent[tp] = t.Err
 				if t.Err == sarama.ErrNoError {
-					absent[tp] = sarama.ErrUnknownTopicOrPartition
+					f.absent[tp] = sarama.ErrUnknownTopicOrPartition
 				}
 			}
 		}
 		for _, p := range t.Partitions {
 			tp := TopicPartition{t.Name, p.ID}
 			if p.Err == sarama.ErrNoError || p.Err == sarama.ErrReplicaNotAvailable {
-				leaders[tp] = p.Leader
-				delete(absent, tp)
+				f.leaders[tp] = p.Leader
+				delete(f.absent, tp)
 			} else {
-				absent[tp] = p.Err
+				f.absent[tp] = p.Err
 			}
 		}
 	}
-	return leaders, absent, nil
+	return nil
 }
 
 // findLargest asks for max.message.bytes. A topic whose settings are hidden from us has no limit here; the broker will
@@ -192,6 +196,9 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 	if s.err != nil {
 		return
 	}
+	for _, t := range s.topics {
+		s.identify(t, f.ids[t.name])
+	}
 	for _, tp := range partitions {
 		p := s.parts[tp]
 		leader, ok := f.leaders[tp]
@@ -203,10 +210,10 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 		case code == sarama.ErrUnknownTopicOrPartition:
 			s.postpone(p, code)
 			s.unknownTopic(p)
-		case code == sarama.ErrTopicAuthorizationFailed || code == sarama.ErrInvalidTopic:
-			s.refuseAll(p, code)
-		default:
+		case code == sarama.ErrNoError, judge(code) < recreated:
 			s.postpone(p, sarama.ErrLeaderNotAvailable)
+		default:
+			s.block(p, code, code)
 		}
 	}
 	for _, name := range topics {
@@ -222,4 +229,28 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 	for _, t := range s.topics {
 		s.curious = s.curious || !t.known
 	}
+}
+
+// identify takes the id of a topic. When it is another one, the topic was deleted and made again: what the open
+// transaction wrote to the former one is gone, and so are its offsets.
+func (s *Sink) identify(t *outTopic, id [16]byte) {
+	former := t.id
+	if id == former || id == [16]byte{} || t.gone[id] {
+		return
+	}
+	t.id = id
+	if former == [16]byte{} {
+		return
+	}
+	if t.gone == nil {
+		t.gone = map[[16]byte]bool{}
+	}
+	t.gone[former] = true
+	t.known, s.curious = false, true
+	for _, p := range s.parts {
+		if p.topic == t {
+			p.end, p.leader = -1, -1
+		}
+	}
+	s.fail(&Error{Abortable, "write to topic " + t.name, &OutputRecreatedError{t.name, sarama.Uuid(former).String(), sarama.Uuid(id).String()}})
 }

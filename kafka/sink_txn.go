@@ -53,7 +53,12 @@ func (s *Sink) join() (wait bool) {
 	s.txn.began = s.txn.began || len(add) > 0
 	ctx, cancel := context.WithTimeout(s.ctx, s.limits.delivery)
 	s.txn.joining, s.txn.quit = true, cancel
-	as := s.as
+	as, grace := s.as, s.coord.grace
+	for _, tp := range add {
+		if s.parts[tp].stuck {
+			grace = 0 // it has been waited for
+		}
+	}
 	s.spawn(func() {
 		defer cancel()
 		var refused map[TopicPartition]sarama.KError
@@ -62,7 +67,7 @@ func (s *Sink) join() (wait bool) {
 			as, err = s.coord.renew(ctx, as)
 		}
 		if err == nil && len(add) > 0 {
-			refused, err = s.coord.join(ctx, as, add)
+			refused, err = s.coord.join(ctx, as, add, grace)
 		}
 		s.post(func() { s.joined(as, add, refused, err) })
 	})
@@ -106,7 +111,7 @@ func (s *Sink) joined(as producerID, added []TopicPartition, refused map[TopicPa
 	for _, tp := range added {
 		switch code, bad := refused[tp]; {
 		case bad:
-			s.refuseAll(s.parts[tp], code)
+			s.block(s.parts[tp], code, code)
 		case len(refused) == 0:
 			s.parts[tp].joined = true
 		}

@@ -356,27 +356,34 @@ func TestAStaleGenerationLeavesTheTransactionUnharmed(t *testing.T) {
 	}
 }
 
-// Mutation: verdict gives Abortable for codes that it does not know.
+// Mutations: verdict gives Abortable, or Fatal, for codes that it does not know; a row of coordinatorAnswers left out.
 func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
 	for _, c := range []struct {
 		key  kmsg.Key
 		err  *kerr.Error
 		want Class
 	}{
+		{kmsg.AddPartitionsToTxn, kerr.TransactionalIDAuthorizationFailed, Blocked},
+		{kmsg.AddPartitionsToTxn, kerr.TopicAuthorizationFailed, Blocked},
+		{kmsg.AddPartitionsToTxn, &kerr.Error{Code: 1234, Message: "NOBODY_KNOWS"}, Blocked},
+		{kmsg.AddOffsetsToTxn, kerr.GroupAuthorizationFailed, Blocked},
+		{kmsg.TxnOffsetCommit, kerr.TopicAuthorizationFailed, Blocked},
+		{kmsg.TxnOffsetCommit, kerr.InvalidCommitOffsetSize, Fatal},
+		{kmsg.FindCoordinator, kerr.GroupAuthorizationFailed, Blocked},
 		{kmsg.AddPartitionsToTxn, kerr.ProducerFenced, Fenced},
 		{kmsg.AddPartitionsToTxn, kerr.InvalidProducerEpoch, Fenced},
 		{kmsg.AddPartitionsToTxn, kerr.InvalidProducerIDMapping, Fenced},
 		{kmsg.AddPartitionsToTxn, kerr.InvalidTxnState, Abortable},
 		{kmsg.Produce, kerr.InvalidProducerEpoch, Fenced},
 		{kmsg.Produce, kerr.InvalidTxnState, Abortable},
-		{kmsg.Produce, kerr.ClusterAuthorizationFailed, Fatal},
+		{kmsg.Produce, kerr.ClusterAuthorizationFailed, Blocked},
 		{kmsg.TxnOffsetCommit, kerr.UnknownMemberID, Fenced},
 		{kmsg.TxnOffsetCommit, kerr.FencedInstanceID, Fenced},
-		{kmsg.TxnOffsetCommit, kerr.GroupAuthorizationFailed, Fatal},
+		{kmsg.TxnOffsetCommit, kerr.GroupAuthorizationFailed, Blocked},
 		{kmsg.EndTxn, kerr.ProducerFenced, Fenced},
 		{kmsg.EndTxn, kerr.InvalidTxnState, Abortable},
 		{kmsg.EndTxn, kerr.UnknownServerError, Indefinite},
-		{kmsg.EndTxn, kerr.TransactionalIDAuthorizationFailed, Fatal},
+		{kmsg.EndTxn, kerr.TransactionalIDAuthorizationFailed, Blocked},
 	} {
 		t.Run(c.key.Name()+" "+c.err.Message, func(t *testing.T) {
 			test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out", "in"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -174,7 +175,9 @@ func (c *coordinators) init(ctx context.Context, as producerID) (producerID, err
 }
 
 // join adds partitions to the transaction. Those that the cluster refuses come back with the reason.
-func (c *coordinators) join(ctx context.Context, as producerID, partitions []TopicPartition) (map[TopicPartition]sarama.KError, error) {
+//
+// A topic may be said not to exist for as long as grace allows.
+func (c *coordinators) join(ctx context.Context, as producerID, partitions []TopicPartition, grace time.Duration) (map[TopicPartition]sarama.KError, error) {
 	const op = "add partitions to the transaction"
 	req := &sarama.AddPartitionsToTxnRequest{
 		Version:         3,
@@ -198,10 +201,14 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 				for _, e := range errs {
 					switch e.Err {
 					case sarama.ErrNoError, sarama.ErrOperationNotAttempted: // not attempted because of another one
-					case sarama.ErrUnknownTopicOrPartition, sarama.ErrTopicAuthorizationFailed, sarama.ErrInvalidTopic:
-						answer.value[TopicPartition{topic, e.Partition}] = e.Err
 					default:
-						answer.code = e.Err
+						// A code of the transaction stands at every partition, one of a partition only there.
+						_, ofTransaction := coordinatorAnswers[e.Err]
+						if v := judge(e.Err); v == resendUnknown || v == blockedTopic || v == blocked && !ofTransaction {
+							answer.value[TopicPartition{topic, e.Partition}] = e.Err
+						} else {
+							answer.code = e.Err
+						}
 					}
 				}
 			}
@@ -216,7 +223,7 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 			unknown = unknown || code == sarama.ErrUnknownTopicOrPartition
 		}
 		// A topic that was made a moment ago is not known everywhere yet.
-		if !unknown || time.Since(since) > c.grace {
+		if !unknown || time.Since(since) > grace {
 			return refused, nil
 		}
 		select {
@@ -252,11 +259,24 @@ func (c *coordinators) commitOffsets(ctx context.Context, as producerID, m Membe
 	if c.id == "" {
 		send = plainOffsets(m, offsets)
 	}
-	code, err := c.call(ctx, sarama.CoordinatorGroup, m.Group, send)
-	return c.verdict("commit offsets of "+m.Group, code, err)
+	const op = "commit offsets of "
+	res, err := request(ctx, c, sarama.CoordinatorGroup, m.Group, send)
+	err = c.verdict(op+m.Group, res.code, err)
+	if b, ok := errors.AsType[*BlockedError](err); ok && (res.code == sarama.ErrTopicAuthorizationFailed || res.code == sarama.ErrUnknownTopicOrPartition) {
+		b.TopicPartition = res.value
+		b.Op += " for " + res.value.String()
+		b.Remedy = "allow this principal to READ topic " + res.value.Topic
+		if res.code == sarama.ErrUnknownTopicOrPartition {
+			b.Remedy = "the input was deleted: make topic " + res.value.Topic + " again, with at least as many partitions as before"
+		}
+	}
+	return err
 }
 
-func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (sarama.KError, error) {
+// offsetsAnswer is the worst code of an answer to offsets, and the partition that has it.
+type offsetsAnswer = codedAnswer[TopicPartition]
+
+func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (offsetsAnswer, error) {
 	req := &sarama.TxnOffsetCommitRequest{
 		Version:         3,
 		TransactionalID: c.id,
@@ -272,23 +292,23 @@ func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPart
 		req.Topics[tp.Topic] = append(req.Topics[tp.Topic],
 			&sarama.PartitionOffsetMetadata{Partition: tp.Partition, Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: &o.Metadata})
 	}
-	return func(b *sarama.Broker) (sarama.KError, error) {
+	return func(b *sarama.Broker) (answer offsetsAnswer, err error) {
 		res, err := b.TxnOffsetCommit(req)
 		if err != nil {
-			return 0, err
+			return answer, err
 		}
-		for _, errs := range res.Topics {
+		for topic, errs := range res.Topics {
 			for _, e := range errs {
 				if e.Err != sarama.ErrNoError {
-					return e.Err, nil
+					return offsetsAnswer{e.Err, TopicPartition{topic, e.Partition}}, nil
 				}
 			}
 		}
-		return sarama.ErrNoError, nil
+		return answer, nil
 	}
 }
 
-func plainOffsets(m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (sarama.KError, error) {
+func plainOffsets(m Member, offsets map[TopicPartition]CommittedOffset) func(*sarama.Broker) (offsetsAnswer, error) {
 	req := &sarama.OffsetCommitRequest{
 		Version:                 8,
 		ConsumerGroup:           m.Group,
@@ -299,19 +319,19 @@ func plainOffsets(m Member, offsets map[TopicPartition]CommittedOffset) func(*sa
 	for tp, o := range offsets {
 		req.AddBlockWithLeaderEpoch(tp.Topic, tp.Partition, o.Offset, o.LeaderEpoch, 0, o.Metadata)
 	}
-	return func(b *sarama.Broker) (sarama.KError, error) {
+	return func(b *sarama.Broker) (answer offsetsAnswer, err error) {
 		res, err := b.CommitOffset(req)
 		if err != nil {
-			return 0, err
+			return answer, err
 		}
-		for _, errs := range res.Errors {
-			for _, code := range errs {
+		for topic, errs := range res.Errors {
+			for partition, code := range errs {
 				if code != sarama.ErrNoError {
-					return code, nil
+					return offsetsAnswer{code, TopicPartition{topic, partition}}, nil
 				}
 			}
 		}
-		return sarama.ErrNoError, nil
+		return answer, nil
 	}
 }
 
@@ -343,24 +363,41 @@ func (c *coordinators) end(ctx context.Context, as producerID, commit bool) (sar
 // verdict turns a final answer, or the lack of one, into an error with a class.
 func (c *coordinators) verdict(op string, code sarama.KError, err error) error {
 	if err != nil {
-		class := Retriable
-		if giveUp(err) {
-			class = Fatal
+		denied, ok := errors.AsType[sarama.KError](err)
+		switch {
+		case connectClass(err) == Fatal:
+			return &BlockedError{TopicPartition: TopicPartition{Partition: -1}, Op: op, Err: err,
+				Remedy: "the brokers refuse this client: check its credentials and certificates, and theirs"}
+		case ok && coordinatorAnswers[denied].class == Blocked && giveUp(err):
+			return c.blocked(op, denied)
+		case giveUp(err):
+			return &Error{Fatal, op, err}
 		}
-		return &Error{class, op, err}
+		return &Error{Retriable, op, err}
 	}
-	switch code {
-	case sarama.ErrNoError:
+	if code == sarama.ErrNoError {
 		return nil
-	case sarama.ErrIllegalGeneration, sarama.ErrRebalanceInProgress, errStaleMemberEpoch:
-		return ErrStaleGeneration
-	case sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrInvalidProducerIDMapping,
-		sarama.ErrUnknownMemberId, sarama.ErrFencedInstancedId, errFencedMemberEpoch:
-		return &Error{Fenced, op, named(code)}
-	case sarama.ErrInvalidTxnState, sarama.ErrUnknownProducerID, sarama.ErrUnknown, errTransactionAbortable:
-		return &Error{Abortable, op, named(code)}
 	}
-	return &Error{Fatal, op, named(code)}
+	a, known := coordinatorAnswers[code]
+	switch {
+	case a.stale:
+		return ErrStaleGeneration
+	case !known || a.class == Blocked:
+		return c.blocked(op, code)
+	}
+	return &Error{a.class, op, named(code)}
+}
+
+// blocked is the error for a code that has nothing to do with what is written.
+func (c *coordinators) blocked(op string, code sarama.KError) error {
+	remedy := coordinatorAnswers[code].remedy
+	if remedy == "" {
+		remedy = "see the log of the coordinator's broker"
+	}
+	return &BlockedError{
+		TopicPartition: TopicPartition{Partition: -1}, Op: op, Err: named(code),
+		Remedy: strings.ReplaceAll(remedy, "{id}", c.id),
+	}
 }
 
 // Codes for which sarama has no names (KIP-848, KIP-890).

@@ -40,6 +40,7 @@ func (w *worker) commit(ctx context.Context) bool {
 	}
 	w.writeStores()
 	w.forget(time.Now())
+	w.tried()
 	w.failures = 0
 	w.tries.Store(0)
 	w.cautious = max(0, w.cautious-1)
@@ -127,7 +128,7 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 			continue
 		}
 		for _, in := range t.inputs {
-			if in.dirty() {
+			if in.dirty() && !w.outOfReach(in) {
 				offsets[in.tp] = kafka.CommittedOffset{Offset: in.position, LeaderEpoch: -1}
 				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
 					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1}
@@ -243,9 +244,18 @@ func (w *worker) aborted(ctx context.Context, err error) {
 	}
 	w.inst.metrics.aborts.Add(1)
 	w.note(err)
-	var refused *kafka.RefusedError
-	if errors.As(err, &refused) {
-		w.refused(ctx, refused)
+	if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
+		w.blocked(ctx, err, refusal)
+		return
+	}
+	if refusal, ok := errors.AsType[*kafka.RefusedError](err); ok {
+		w.refused(ctx, err, refusal)
+		return
+	}
+	if recreated, ok := errors.AsType[*kafka.OutputRecreatedError](err); ok && w.isChangelog(recreated.Topic) {
+		// The changelog lost what the stores hold. The restore says what is to be done.
+		w.log.Error("a changelog was deleted and made again, its tasks are opened again", zap.Error(err))
+		w.abandon(err)
 		return
 	}
 	class := kafka.ClassOf(err)
@@ -265,23 +275,41 @@ func (w *worker) aborted(ctx context.Context, err error) {
 }
 
 // refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
-func (w *worker) refused(ctx context.Context, err *kafka.RefusedError) {
-	in, offset, emitter, letter := w.findOrigin(err.Origin)
+func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedError) {
+	in, offset, emitter, letter := w.findOrigin(refusal.Origin)
 	switch {
 	case in == nil:
-		w.inst.fail(fmt.Errorf("a state change cannot be written to its changelog: %w", err))
-		w.abandon(err)
+		w.unstored(ctx, err, refusal)
 		return
-	case letter && !in.refuseLetter(offset, err):
-		w.inst.fail(unwritable(in.tp, offset, err))
-		w.abandon(err)
+	case letter && !in.refuseLetter(offset, refusal):
+		in.beginLetter(offset)
+		w.blocked(ctx, err, unwritable(in.tp, offset, refusal))
 		return
 	case !letter:
-		in.refuseOutput(offset, emitter, err)
+		in.refuseOutput(offset, emitter, refusal)
 	}
-	w.log.Warn("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
-		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(err))
+	w.log.Debug("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
+		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(refusal))
 	w.redo(ctx)
+}
+
+// unstored deals with a state change that its changelog does not take. The changes of a key are merged, so it is not known
+// whose it is: the records are done again one by one, until one stands alone. That one waits, and who comes after it.
+func (w *worker) unstored(ctx context.Context, err error, refusal *kafka.RefusedError) {
+	records := 0
+	for _, n := range w.counts {
+		records += int(n)
+	}
+	if records <= 1 {
+		w.blocked(ctx, err, unstored(refusal))
+		return
+	}
+	if errors.Is(err, errOutside) {
+		w.abandon(err)
+	} else {
+		w.redo(ctx)
+	}
+	w.cautious = max(w.cautious, records)
 }
 
 // redo aborts the transaction and goes back to the last commit, in memory. It says whether that worked: otherwise the
@@ -305,8 +333,32 @@ func (w *worker) redo(ctx context.Context) bool {
 		}
 	}
 	w.clear()
+	w.untried()
 	w.to(workerIdle)
 	return true
+}
+
+// isChangelog says whether a topic is the changelog of a store here.
+func (w *worker) isChangelog(topic string) bool {
+	for _, t := range w.tasks {
+		for _, tb := range t.tables {
+			if tb.changelog.Topic == topic {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// outOfReach says whether the input's offset cannot be committed. No record of it is in the transaction then, unless that
+// is what is being tried.
+func (w *worker) outOfReach(in *input) bool {
+	if len(w.blocks) == 0 || w.probe == in {
+		return false
+	}
+	y := way{}
+	w.pass(&y, in.tp)
+	return len(y.met) > 0
 }
 
 // abandon forgets the sink and everything that the tasks have in memory. They are opened again behind a new sink: it
@@ -330,6 +382,7 @@ func (w *worker) abandon(err error) {
 		}
 	}
 	w.clear()
+	w.untried()
 	w.to(workerConnecting)
 	w.note(err)
 }

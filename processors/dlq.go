@@ -3,7 +3,6 @@ package processors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -43,11 +42,15 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *nodes.Failure) bool {
 	topic := f.Node.Decl.DeadLetterFor(in.tp.Topic)
 	own := origin(in, r.Offset, f.Node) | originDLQ
+	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
+	if len(w.blocks) > 0 && w.held(in, r, &tp) {
+		return false
+	}
 	for {
 		l := w.letter(in, r, f)
 		l.headers = deadletter.Timed(l.headers, r.Timestamp)
 		w.out = kafka.Outgoing{
-			TopicPartition: kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)},
+			TopicPartition: tp,
 			Timestamp:      l.timestamp, Key: r.Key, Value: l.value, Headers: l.headers, Origin: own,
 		}
 		err := w.sinkUnder(fault.DeadLettersInTransaction).Append(&w.out)
@@ -69,8 +72,11 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 			return false
 		}
 		if !in.refuseLetter(r.Offset, refused) {
-			in.retryAt = time.Now().Add(time.Hour) // the instance stops; nothing more of this input
-			w.inst.fail(fmt.Errorf("%w; it failed because: %w", unwritable(in.tp, r.Offset, refused), f.Err))
+			// Nothing of the record is in the transaction yet.
+			in.beginLetter(r.Offset)
+			w.hold(tp, unwritable(in.tp, r.Offset, refused))
+			w.untried()
+			w.held(in, r, &tp)
 			return false
 		}
 	}
@@ -134,15 +140,6 @@ func (w *worker) warnOfCut(in *input, c cutLetter) {
 	w.log.Warn("a dead letter was cut, the whole record is only in the input, until its retention: raise "+settings(c.limits, c.topic),
 		zap.Stringer("input", in.tp), zap.Int64("offset", c.offset),
 		zap.String("topic", c.topic), zap.Int("value_bytes", c.size), zap.Int("kept_bytes", c.kept))
-}
-
-// unwritable is the error for a dead letter that its topic takes in no form.
-func unwritable(tp kafka.TopicPartition, offset int64, err *kafka.RefusedError) error {
-	advice := "make it take it"
-	if len(err.Limits) > 0 {
-		advice = "raise " + settings(err.Limits, err.Topic)
-	}
-	return fmt.Errorf("%s does not take the dead letter of %s offset %d: %s and start again, nothing is lost: %w", err.Topic, tp, offset, advice, err)
 }
 
 // settings names limits with what they are settings of.

@@ -29,6 +29,7 @@ func (p Problem) String() string {
 const (
 	ProblemBroker  = "broker"  // brokers do not answer
 	ProblemStalled = "stalled" // a partition has lag and makes no progress
+	ProblemBlocked = "blocked" // the cluster refuses what a partition's records lead to
 	ProblemTask    = "task"    // a task is stopped on an error of its stores
 	ProblemWorker  = "worker"  // a worker fails again and again
 )
@@ -120,6 +121,14 @@ const unhealthyTries = 8
 
 // stalled says why an input makes no progress although it has lag. ok is false when it does not stand still.
 func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Problem, ok bool) {
+	if w := in.waiting.Load(); w != nil && w.blocked { // said at once: it does not pass by itself
+		return Problem{
+			Kind: ProblemBlocked,
+			Cause: fmt.Sprintf("%s waits at offset %d since %s, through no fault of the record: %v",
+				in.tp, w.offset, now.Sub(w.since).Round(time.Second), w.err),
+			Remedy: w.remedy + "; it is tried again by itself",
+		}, true
+	}
 	since := in.since(now)
 	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
 		return Problem{}, false

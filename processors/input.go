@@ -54,6 +54,11 @@ type waiting struct {
 	offset  int64
 	until   time.Time
 	err     error
+
+	// The cluster refuses what the record leads to, through no fault of the record: see block.
+	blocked bool
+	remedy  string    // what a person can do
+	since   time.Time // when it began
 }
 
 // begin resets the input to a committed offset.
@@ -152,7 +157,9 @@ func (in *input) rewind() {
 	in.attempt = 0
 	in.retryAt = time.Time{}
 	in.cut = nil
-	in.waiting.Store(nil)
+	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended
+		in.waiting.Store(nil)
+	}
 	in.skipEmpty()
 }
 
@@ -189,6 +196,13 @@ func (in *input) refuseLetter(offset int64, err *kafka.RefusedError) bool {
 	r.letter = next
 	in.note(offset, r)
 	return true
+}
+
+// beginLetter has the dead letter of a record tried in every form again: its topic may take more the next time.
+func (in *input) beginLetter(offset int64) {
+	r := in.refused[offset]
+	r.letter = whole
+	in.note(offset, r)
 }
 
 func (in *input) note(offset int64, r refusal) {

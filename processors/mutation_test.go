@@ -42,6 +42,7 @@ func TestMutations(t *testing.T) {
 		{fault.Dedup, ExactlyOnce, (*simWorld).run, "output too many"},
 		{fault.FenceZombies, ExactlyOnce, (*simWorld).zombies, "output too many"},
 		{fault.RestoreToPosition, ExactlyOnce, (*simWorld).run, "standstill"},
+		{fault.BlameNoRecord, ExactlyOnce, (*simWorld).run, "dead letter too many"},
 		{fault.CommitBelowUnfinished, AtLeastOnce, (*simWorld).run, "output lost"},
 	} {
 		t.Run(string(m.rule), func(t *testing.T) {

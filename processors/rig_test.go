@@ -311,3 +311,15 @@ func healthOf(i *Instance) (all []string) {
 	}
 	return all
 }
+
+// waits is what inputs wait for that the cluster refuses, with what to do.
+func (g *rig) waits() (all []string) {
+	for _, p := range g.inst.placements() {
+		for _, in := range p.task.inputs {
+			if wait := in.waiting.Load(); wait != nil && wait.blocked {
+				all = append(all, fmt.Sprintf("%s at %d since %s: %v: %s", in.tp, wait.offset, wait.since.Format(time.TimeOnly), wait.err, wait.remedy))
+			}
+		}
+	}
+	return all
+}

@@ -32,6 +32,7 @@ type simWorld struct {
 	cache      int64
 	static     bool
 	rate       float64
+	troubled   bool             // topics and the group have troubles
 	records    [][]kafka.Record // of each input partition, to come
 	calls      *simCalls        // of the node, by record
 
@@ -43,8 +44,8 @@ type simWorld struct {
 
 // simEvidence is what a run has gone through: a run without trouble proves nothing.
 type simEvidence struct {
-	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried int
-	counts                                                                                            [outcomes]int64
+	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked int
+	counts                                                                                                     [outcomes]int64
 }
 
 func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
@@ -62,6 +63,7 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	w.cache = []int64{1, 128 << 20}[pick(2)]
 	w.static = pick(4) == 0
 	w.rate = []float64{0, 0.005, 0.03, 0.12}[pick(4)]
+	w.troubled = seed%3 == 1
 	faults := simkafka.Random(w.rate)
 	w.cluster = simkafka.New(simkafka.Config{
 		Seed:         seed,
@@ -174,12 +176,30 @@ func (w *simWorld) run() {
 			if feeder.IntN(12) == 0 {
 				w.cluster.Rebalance(simGroup)
 			}
+			if w.troubled {
+				w.trouble(feeder)
+			}
 		}
 	})
 	lives.Wait()
 	w.setFaulty(false)
+	w.cluster.MendAll()
+	w.seen.blocked += w.cluster.Blocked()
 	w.note("--- faults stop after %s", time.Since(began))
 	w.settle()
+}
+
+// trouble begins or ends what is wrong with a topic or with the group, and is nobody's fault.
+func (w *simWorld) trouble(rng *rand.Rand) {
+	switch rng.IntN(8) {
+	case 0:
+		topics := []string{simTotals, simAudits, simDead, simTotalLog, simCountLog, simPlaced}
+		w.cluster.SetTrouble(topics[rng.IntN(len(topics))], simkafka.Trouble(1+rng.IntN(3)))
+	case 1:
+		w.cluster.DenyGroup(true)
+	case 2, 3:
+		w.cluster.MendAll()
+	}
 }
 
 // settle has the rest of the input worked off without trouble, and checks everything.

@@ -65,10 +65,17 @@ type worker struct {
 	counts  [outcomes]int64
 	retries int64
 
+	// What the cluster refuses: see block. Empty as a rule.
+	blocks map[kafka.TopicPartition]*block
+	probe  *input   // tries next, alone, or does so in the open transaction
+	trying []*block // what the open transaction tries
+	way    []*block // reused
+
 	stride   int       // records between two looks at the clock
 	cautious int       // so many transactions of one record are to come: see abandon
 	failures int       // commits in a row that failed
 	connect  time.Time // when the next try to get a sink is due
+	cut      time.Time // since when the cluster refuses the worker a sink, zero when it does not
 
 	// For statistics.
 	tries      atomic.Int64 // failures, for health
@@ -167,6 +174,9 @@ func (w *worker) to(next workerState) {
 
 // next picks the input to work on: tasks take turns, and within a task the oldest record comes first.
 func (w *worker) next(now time.Time) *input {
+	if w.probe != nil && w.mayTry(now) {
+		return w.probe
+	}
 	for i := range w.tasks {
 		t := w.tasks[(w.turn+i)%len(w.tasks)]
 		if !t.is(taskRunning) {
@@ -240,7 +250,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	defer w.processing.Store(0)
 	defer w.giveBack(in)
 	check, left := 0, slice
-	if w.cautious > 0 {
+	if w.cautious > 0 || w.probe != nil {
 		left = 1
 	}
 	for ; left > 0; left-- {
@@ -282,6 +292,9 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
+	}
+	if len(w.blocks) > 0 && w.held(in, r, nil) {
+		return false
 	}
 	effects := w.call.Effects()
 	for i := range effects {
@@ -352,6 +365,9 @@ func (w *worker) due(now time.Time) bool {
 		w.open, w.since = true, now // only positions moved, past control records
 		return false
 	}
+	if w.probe != nil && w.dirty() {
+		return true // before the try, and after it
+	}
 	return w.cautious > 0 || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
 }
 
@@ -400,10 +416,17 @@ func (w *worker) connectSink(ctx context.Context, now time.Time) {
 			w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
 		}
 		w.connect = now.Add(w.backoff())
+		if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
+			if w.cut.IsZero() {
+				w.cut = now
+			}
+			w.disconnected(refusal, w.cut, w.connect)
+		}
 		w.log.Warn("no transactional id yet, trying again", zap.Error(err), zap.Duration("in", time.Until(w.connect)))
 		return
 	}
-	w.sink = sink
+	w.sink, w.cut = sink, time.Time{}
+	w.letGo()
 	// An Append that waits for room in the sink's buffer has no context: closing the sink is what ends it.
 	w.unhook = context.AfterFunc(ctx, func() { _ = sink.Close() })
 	w.to(workerIdle)

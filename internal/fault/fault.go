@@ -35,6 +35,7 @@ const (
 	RestoreToPosition        Rule = "restore-to-position"
 	CommitBelowUnfinished    Rule = "commit-below-unfinished"
 	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
+	BlameNoRecord            Rule = "blame-no-record"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -42,5 +43,5 @@ const (
 // Rules are all rules.
 var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
-	CommitBelowUnfinished, DeadLettersInTransaction, EveryOutput, EveryLetter,
+	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord, EveryOutput, EveryLetter,
 }

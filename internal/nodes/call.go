@@ -224,6 +224,9 @@ func (c *Call) leak(err *topology.LateError) {
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
 func (c *Call) Effects() []Effect { return c.effects }
 
+// Marks are the savepoints of the tables from before the record.
+func (c *Call) Marks() []int { return c.marks[:c.base] }
+
 // Key is the record's key.
 func (c *Call) Key() string { return c.key }
 

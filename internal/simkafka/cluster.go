@@ -65,6 +65,8 @@ type Cluster struct {
 	nextID     int64                // of producers
 	groups     map[string]*group
 	violations []string
+	troubles   map[string]Trouble
+	blocked    int // answers that told of one
 	indefinite int // commits that took effect and were not answered
 }
 

@@ -96,6 +96,8 @@ func classify(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case kafka.ClassOf(err) == kafka.Blocked:
+		return err
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, errIllegalGen), errors.Is(err, errRebalancing):
@@ -195,8 +197,11 @@ func (s *Sink) produce(ctx context.Context, tp kafka.TopicPartition, records []k
 		return err
 	})
 	s.lost = s.lost || sent
-	if errors.Is(err, errUnknownTopic) {
-		err = &kafka.RefusedError{TopicPartition: tp, Origin: records[0].Origin, Err: err}
+	if kafka.ClassOf(err) != kafka.Blocked && errors.Is(err, errUnknownTopic) {
+		err = &kafka.BlockedError{TopicPartition: tp, Op: "write to " + tp.String(), Err: err, Remedy: "make the topic"}
+	}
+	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok {
+		blocked.Origin = records[0].Origin
 	}
 	if err == nil {
 		s.ends[tp] = max(s.ends[tp], end)
@@ -216,11 +221,24 @@ func (s *Sink) addPartitions(ctx context.Context, tps []kafka.TopicPartition) er
 			return err
 		}
 		for _, tp := range tps {
+			if err := s.p.c.trouble(OpAddPartitions, tp); err != nil {
+				return err
+			}
+		}
+		for _, tp := range tps {
 			as.partitions[tp] = true
 		}
 		return nil
 	})
 	s.lost = s.lost || sent
+	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok {
+		for _, r := range s.waiting { // the oldest
+			if r.Topic == blocked.Topic && (blocked.Partition < 0 || r.Partition == blocked.Partition) {
+				blocked.Origin = r.Origin
+				break
+			}
+		}
+	}
 	if err != nil {
 		return classify("add partitions to the transaction", err)
 	}
@@ -274,6 +292,9 @@ func (s *Sink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafka.To
 		s.group = m.Group
 	}
 	sent, err := s.repeat(ctx, OpOffsets, fmt.Sprintf("%s generation %d %v", m.ID, m.Generation, offsets), func() error {
+		if err := c.troubleOfOffsets(offsets); err != nil {
+			return err
+		}
 		if as.id == "" {
 			return c.group(m.Group).commit(m, offsets)
 		}

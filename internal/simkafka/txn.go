@@ -153,6 +153,9 @@ func (c *Cluster) produce(p *producer, epoch int16, tp kafka.TopicPartition, rec
 	if log == nil {
 		return 0, errUnknownTopic
 	}
+	if err := c.trouble(OpProduce, tp); err != nil {
+		return 0, err
+	}
 	pid := int64(-1)
 	if p.id != "" {
 		if err := p.enter(c, epoch, false); err != nil {
