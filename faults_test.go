@@ -119,26 +119,12 @@ func (tr *trial) progress(n int64) {
 	})
 }
 
-func (tr *trial) until(what string, ok func() bool) {
-	tr.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(40 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tr.t.Fatalf("waited in vain until %s", what)
-		}
-	}
-}
-
 // kill ends an instance with SIGKILL while a transaction is open.
 func (tr *trial) kill(name string) {
 	tr.t.Helper()
 	tr.until("a transaction is open", tr.open)
 	tr.alive[name].signal(syscall.SIGKILL)
-	tr.alive[name].exit(5 * time.Second)
+	tr.alive[name].exit()
 	delete(tr.alive, name)
 }
 
@@ -146,7 +132,7 @@ func (tr *trial) kill(name string) {
 func (tr *trial) leave(name string) {
 	tr.t.Helper()
 	tr.alive[name].signal(syscall.SIGTERM)
-	if code := tr.alive[name].exit(5 * time.Second); code != 0 {
+	if code := tr.alive[name].exit(); code != 0 {
 		tr.t.Errorf("%s exits with %d", name, code)
 	}
 	delete(tr.alive, name)
@@ -262,7 +248,7 @@ func TestAbortedTransactionsAreDoneAgain(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		for _, err := range []*kerr.Error{kerr.InvalidTxnState, kerr.InvalidProducerEpoch} {
 			fault := tr.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{key}, TopLevel: key != kmsg.TxnOffsetCommit, Err: err, Count: 1})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			if err := fault.Wait(ctx, 1); err != nil {
 				t.Fatalf("%s was not struck: %v", key.Name(), err)
 			}

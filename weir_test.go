@@ -98,13 +98,13 @@ func (c *cluster) read(topic string, n int) []string {
 		})
 	}
 	var values []string
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for len(values) < n {
 		select {
 		case v := <-records:
 			values = append(values, v)
 		case <-deadline:
-			c.t.Fatalf("%s: %d records after 20s, want %d", topic, len(values), n)
+			c.t.Fatalf("%s: %d records after a minute, want %d", topic, len(values), n)
 		}
 	}
 	return values
@@ -225,6 +225,20 @@ func TestACommandLineOfItsOwnAddsCommands(t *testing.T) {
 	root.SetArgs([]string{"topology", "check"})
 	if err := root.ExecuteContext(t.Context()); err != nil || out.String() != "customer-totals: sound\n" {
 		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+func (c *cluster) until(what string, ok func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(2 * time.Minute)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			c.t.Fatalf("waited in vain until %s", what)
+		}
 	}
 }
 

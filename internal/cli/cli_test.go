@@ -171,7 +171,7 @@ func TestEveryShellHasItsCompletion(t *testing.T) {
 // Mutation seen to fail this test: FetchMaxWait left out of kafkaConfig.
 func TestEverySettingReachesTheEngine(t *testing.T) {
 	elsewhere := map[string]bool{ // used by the command itself
-		"config": true, "topology": true, "http": true, "log-level": true, "log-format": true,
+		"config": true, "topology": true, "http": true, "http-token-file": true, "log-level": true, "log-format": true,
 	}
 	values := map[string]string{
 		"brokers": "other:9092", "guarantee": "at_least_once", "partitioner": "fnv1a", "auto.offset.reset": "none",

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
@@ -83,12 +84,11 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	}
 	metrics := NewMetrics()
 	answers := &probes{began: time.Now(), brokers: conf.Brokers}
-	if address := settings.HTTP.Of(v); address != "" {
-		server, err := httpserver.Start(address, metrics, answers)
+	if settings.HTTP.Of(v) != "" {
+		server, err := Serve(v, metrics, answers, log)
 		if err != nil {
 			return err
 		}
-		log.Info("serving metrics, health and readiness", zap.String("address", server.Address()))
 		defer func() { err = errors.Join(err, server.Close()) }()
 	}
 	client, err := kafka.Dial(ctx, conf, log)
@@ -111,6 +111,33 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),
 		zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
 	return classified(err)
+}
+
+// Serve starts the HTTP server that the settings describe.
+func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.Instance, log *zap.Logger) (*httpserver.Server, error) {
+	o := httpserver.Options{Address: settings.HTTP.Of(v), Metrics: metrics, Instance: instance, Log: log}
+	if path := settings.HTTPTokenFile.Of(v); path != "" {
+		data, warning, err := secretfile.Read(path)
+		if err == nil {
+			o.Token = strings.TrimSpace(string(data))
+		}
+		switch {
+		case err == nil && o.Token == "":
+			err = fmt.Errorf("%s is empty", path)
+		case warning != "":
+			log.Warn(warning)
+		}
+		if err != nil {
+			return nil, withCode(exitUsage, fmt.Errorf("%s: %w", settings.HTTPTokenFile.Name, err))
+		}
+	}
+	server, err := httpserver.Start(o)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("serving metrics, health and readiness", zap.String("address", server.Address()),
+		zap.Bool("loopback_only", server.OnLoopback()))
+	return server, nil
 }
 
 // NewMetrics is a registry with what Go and the process say of themselves.

@@ -37,7 +37,7 @@ type options struct {
 // shared are the settings of run that make sense here too, and the defaults that differ.
 var (
 	shared = []*settings.Setting{
-		settings.CommitInterval.Setting, settings.Workers.Setting, settings.HTTP.Setting,
+		settings.CommitInterval.Setting, settings.Workers.Setting, settings.HTTP.Setting, settings.HTTPTokenFile.Setting,
 		settings.LogLevel.Setting, settings.LogFormat.Setting,
 	}
 	defaults = map[string]string{

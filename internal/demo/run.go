@@ -100,7 +100,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	if err := d.prepareJob(dir, metrics); err != nil {
 		return err
 	}
-	if d.server, err = httpserver.Start(settings.HTTP.Of(d.values), metrics, d.instance); err != nil {
+	if d.server, err = cli.Serve(d.values, metrics, d.instance, d.log); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.server.Close()) }()

@@ -50,21 +50,21 @@ func TestAnswersFollowTheInstance(t *testing.T) {
 
 func TestAnAddressInUseIsAnErrorAtOnce(t *testing.T) {
 	s := start(t, prometheus.NewRegistry(), &instance{})
-	_, err := Start(s.Address(), prometheus.NewRegistry(), &instance{})
+	_, err := Start(Options{Address: s.Address(), Metrics: prometheus.NewRegistry(), Instance: &instance{}})
 	if err == nil || !strings.Contains(err.Error(), s.Address()) || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("got %v", err)
 	}
 }
 
 func TestCloseFreesTheAddress(t *testing.T) {
-	s, err := Start("127.0.0.1:0", prometheus.NewRegistry(), &instance{})
+	s, err := Start(Options{Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(), Instance: &instance{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Start(s.Address(), prometheus.NewRegistry(), &instance{})
+	again, err := Start(Options{Address: s.Address(), Metrics: prometheus.NewRegistry(), Instance: &instance{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCloseFreesTheAddress(t *testing.T) {
 
 func start(t *testing.T, metrics prometheus.Gatherer, in Instance) *Server {
 	t.Helper()
-	s, err := Start("127.0.0.1:0", metrics, in)
+	s, err := Start(Options{Address: "127.0.0.1:0", Metrics: metrics, Instance: in})
 	if err != nil {
 		t.Fatal(err)
 	}

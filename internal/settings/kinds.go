@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 func textKind(flag string) kind {
@@ -16,8 +18,11 @@ func textKind(flag string) kind {
 		name: "text",
 		flag: flag,
 		parse: func(s string) (any, error) {
-			if s == "" {
+			switch {
+			case s == "":
 				return nil, errors.New("it cannot be empty")
+			case !utf8.ValidString(s):
+				return nil, errors.New("it is not UTF-8")
 			}
 			return s, nil
 		},
@@ -219,7 +224,7 @@ func addressKind() kind {
 		flag: "HOST:PORT",
 		parse: func(s string) (any, error) {
 			if _, ok := splitAddress(s); !ok {
-				return nil, errors.New("give HOST:PORT, or :PORT for all interfaces")
+				return nil, errors.New("give HOST:PORT, or :PORT for this machine only")
 			}
 			return s, nil
 		},
@@ -252,7 +257,9 @@ func splitAddress(s string) (host string, ok bool) {
 		return "", false
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
-	return host, err == nil && !strings.ContainsAny(host, " /")
+	return host, err == nil && utf8.ValidString(host) && !strings.ContainsFunc(host, func(r rune) bool {
+		return r == ' ' || r == '/' || r == ',' || !unicode.IsPrint(r)
+	})
 }
 
 // orList is "a, b or c".

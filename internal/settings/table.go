@@ -63,7 +63,9 @@ var (
 // Watching.
 var (
 	HTTP = define[string](Setting{Name: "http", Group: groupWatch, kind: addressKind(),
-		Help: "serve /metrics, /livez, /readyz and /healthz here"})
+		Help: "serve /metrics, /livez, /readyz and /healthz at this address; :9090 is reached from this machine only, 0.0.0.0:9090 or [::]:9090 from everywhere"})
+	HTTPTokenFile = define[string](Setting{Name: "http-token-file", Group: groupWatch, kind: textKind("FILE"),
+		Help: "file with a bearer token; beyond this machine /healthz says what is wrong to those only who send it, and else only that something is"})
 	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second), Default: "1m",
 		Help: "report a partition that has lag and made no progress for so long"})
 	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"), Default: "info",

@@ -34,17 +34,17 @@ var (
 	ClientID = defineKafka[string](groupConnect, "client.id", textKind("ID"), "weir",
 		"name of this program in brokers' logs and quotas")
 	ConnectTimeout = kafkaMillis(groupConnect, "socket.connection.setup.timeout.ms", "10000",
-		"bound of TCP connect and TLS handshake together")
+		"longest time to connect to a broker, TLS handshake included")
 	RequestTimeout = kafkaMillis(groupConnect, "request.timeout.ms", "30000",
-		"how long an answer may take")
+		"longest time that a broker may take to answer a request")
 	APITimeout = kafkaMillis(groupConnect, "default.api.timeout.ms", "60000",
-		"bound of an admin call with its retries")
+		"longest time of a call to the cluster, its retries included")
 	RetryBackoff = kafkaMillis(groupConnect, "retry.backoff.ms", "100",
 		"wait before the first repetition of a failed request, doubled each time")
 	RetryBackoffMax = kafkaMillis(groupConnect, "retry.backoff.max.ms", "1000",
-		"the longest wait between repetitions")
+		"longest wait before a failed request is repeated; retry.backoff.ms is the first")
 	MetadataMaxAge = kafkaMillis(groupConnect, "metadata.max.age.ms", "300000",
-		"when known partition leaders are asked for again unprompted")
+		"how old what is known of partition leaders may be before the cluster is asked again")
 )
 
 // Security.
@@ -56,43 +56,43 @@ var (
 	CertificateLocation = kafkaText("ssl.certificate.location", "FILE",
 		"PEM file with this client's certificate, followed by its intermediate authorities")
 	KeyLocation = kafkaText("ssl.key.location", "FILE",
-		"PEM file with the key of that certificate")
+		"PEM file with the key of the certificate in ssl.certificate.location")
 	ServerName = kafkaText("ssl.server.name", "NAME",
 		"name that brokers' certificates must carry instead of the host in the broker's address; Weir's own")
 	SASLMechanism = defineKafka[string](groupConnect, "sasl.mechanism", choiceKind("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"), "",
-		"how to authenticate")
+		"how this client authenticates where security.protocol is SASL_PLAINTEXT or SASL_SSL")
 	SASLUsername = kafkaText("sasl.username", "NAME",
-		"user of PLAIN and SCRAM")
+		"user name for the mechanisms PLAIN and SCRAM")
 	SASLPassword = kafkaSecret("sasl.password",
-		"password of PLAIN and SCRAM")
+		"password for the mechanisms PLAIN and SCRAM")
 	SASLPasswordFile = kafkaText("sasl.password.file", "FILE",
-		"file that holds that password; Weir's own")
+		"file with the password for PLAIN and SCRAM; others than its owner must not be able to write it; Weir's own")
 	SASLToken = kafkaSecret("sasl.oauthbearer.token",
-		"bearer token of OAUTHBEARER; Weir's own")
+		"bearer token for the mechanism OAUTHBEARER; Weir's own")
 	SASLTokenFile = kafkaText("sasl.oauthbearer.token.file", "FILE",
-		"file that holds that token, read again for every connection; Weir's own")
+		"file with the bearer token for OAUTHBEARER, read again for every connection; others than its owner must not be able to write it; Weir's own")
 )
 
 // Reading.
 var (
 	GroupInstanceID = defineKafka[string](groupConsumer, "group.instance.id", textKind("ID"), "",
-		"static membership under this name: a restart within session.timeout.ms moves no partition. Stands for instance-id too")
+		"name under which this instance is a static member: a restart within session.timeout.ms moves no partition. Stands for instance-id too")
 	SessionTimeout = kafkaMillis(groupConsumer, "session.timeout.ms", "10000",
 		"how long a member may be silent before the group goes on without it")
 	HeartbeatInterval = kafkaMillis(groupConsumer, "heartbeat.interval.ms", "1000",
-		"how often a member tells that it lives; must be under session.timeout.ms, and is best at most a third of it")
+		"how often a member tells the group that it lives; must be under session.timeout.ms, best at most a third")
 	MaxPollInterval = kafkaMillis(groupConsumer, "max.poll.interval.ms", "60000",
 		"how long a rebalance waits for a member to hand over what it must give up")
 	AutoOffsetReset = defineKafka[string](groupConsumer, "auto.offset.reset", choiceKind("earliest", "latest", "none"), "earliest",
 		"where an input begins that the group has committed nothing of, or whose committed offset is gone; none stops instead")
 	FetchMinBytes = kafkaSize(groupConsumer, "fetch.min.bytes", "1",
-		"a broker waits until it can send so much")
+		"least bytes that a fetch waits for, up to fetch.max.wait.ms")
 	FetchMaxWait = kafkaMillis(groupConsumer, "fetch.max.wait.ms", "500",
-		"bound of that wait")
+		"longest time that a fetch may wait for fetch.min.bytes")
 	FetchMaxBytes = kafkaSize(groupConsumer, "fetch.max.bytes", "50MiB",
-		"bound of one answer")
+		"most bytes in the answer to a fetch; a first batch that is larger is sent whole")
 	MaxPartitionFetchBytes = kafkaSize(groupConsumer, "max.partition.fetch.bytes", "1MiB",
-		"one partition's share of it")
+		"most bytes of one partition in the answer to a fetch; a first batch that is larger is sent whole")
 )
 
 // Writing.
@@ -100,15 +100,15 @@ var (
 	BatchSize = kafkaSize(groupProducer, "batch.size", "512KiB",
 		"size before compression at which a partition's batch is sent without waiting for the commit")
 	MaxRequestSize = defineKafka[int64](groupProducer, "max.request.size", sizeKind(1<<10, maxRequest), "16MiB",
-		"bound of a record batch before compression, and so of a record. A request is filled with batches up to 1MiB at most, a larger one goes alone")
+		"largest record batch before compression, and so the largest record. A request is filled with batches up to 1MiB at most; a batch beyond that goes alone")
 	BufferMemory = kafkaSize(groupProducer, "buffer.memory", "32MiB",
 		"bytes of one worker that may wait for acknowledgement; bounds a record too")
 	CompressionType = defineKafka[string](groupProducer, "compression.type", choiceKind("none", "gzip", "snappy", "lz4", "zstd"), "none",
-		"compression of what is written")
+		"compression of the records that are written")
 	MaxInFlight = defineKafka[int](groupProducer, "max.in.flight.requests.per.connection", intKind(1, 5), "5",
 		"produce requests that may be unanswered on one connection")
 	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", "120000",
-		"bound of the time from a batch's first try to its acknowledgement")
+		"longest time from a batch's first try to its acknowledgement")
 	TransactionTimeout = defineKafka[time.Duration](groupProducer, "transaction.timeout.ms", durationKind("transaction.timeout.ms", time.Second), "10000",
 		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance; "+
 			"where it is not set, at least twice the commit interval")

@@ -1,0 +1,46 @@
+package httpserver
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// detailed says whether a request may read details of health: paths, names and error texts. It may on loopback, and
+// elsewhere with the token.
+func (s *Server) detailed(r *http.Request) bool { return s.authorized(r) || onLoopback(r) }
+
+// authorized compares in a time that tells nothing of the token; the hashes make both sides equally long.
+func (s *Server) authorized(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || s.token == "" {
+		return false
+	}
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.token))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// onLoopback says whether somebody on this machine asks for himself. A proxy on this machine asks for others, and says so. A
+// page in a browser on this machine can be made to ask under a name of its own that leads here: then the host is that name.
+func onLoopback(r *http.Request) bool {
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(header) != "" {
+			return false
+		}
+	}
+	return isLoopback(r.RemoteAddr) && (isLoopback(r.Host) || hostOf(r.Host) == "localhost")
+}
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return strings.Trim(address, "[]")
+}
+
+func isLoopback(address string) bool {
+	ip := net.ParseIP(hostOf(address))
+	return ip != nil && ip.IsLoopback()
+}
