@@ -148,6 +148,7 @@ func (w *worker) held(in *input, r *kafka.Record, letter *kafka.TopicPartition) 
 	}
 	if letter == nil {
 		w.call.Undo()
+		in.attempt = 0 // it is done again from the beginning
 	}
 	if !time.Now().Before(y.next) {
 		if w.probe == nil {

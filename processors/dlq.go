@@ -44,6 +44,7 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 	own := origin(in, r.Offset, f.Node) | originDLQ
 	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
 	if len(w.blocks) > 0 && w.held(in, r, &tp) {
+		in.letter = f
 		return false
 	}
 	for {
@@ -77,6 +78,7 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 			w.hold(tp, unwritable(in.tp, r.Offset, refused))
 			w.untried()
 			w.held(in, r, &tp)
+			in.letter = f
 			return false
 		}
 	}

@@ -32,6 +32,7 @@ type input struct {
 	passed    int   // batches[:passed] were given back to the fetcher
 
 	attempt int               // failed tries of the next record
+	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
 	retryAt time.Time         // the next record waits until then
 	refused map[int64]refusal // by offset, what brokers refused of records that are not committed
 	cut     []cutLetter       // dead letters of the open transaction that do not hold the whole record
@@ -65,6 +66,7 @@ type waiting struct {
 func (in *input) begin(offset int64, now time.Time) {
 	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
 	in.position, in.committed = offset, offset
+	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.cut, in.broken = 0, time.Time{}, nil, nil, nil
 	in.next.Store(offset)
 	in.end.Store(offset)
@@ -103,7 +105,7 @@ func (in *input) advance() {
 	b := &in.batches[in.at]
 	in.position = b.Records[in.rec].Next()
 	in.rec++
-	in.attempt = 0
+	in.attempt, in.letter = 0, nil
 	in.skipEmpty()
 }
 
@@ -154,7 +156,7 @@ func (in *input) commit(now time.Time) {
 func (in *input) rewind() {
 	in.at, in.rec = 0, 0
 	in.position = in.committed
-	in.attempt = 0
+	in.attempt, in.letter = 0, nil
 	in.retryAt = time.Time{}
 	in.cut = nil
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended

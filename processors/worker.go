@@ -289,6 +289,9 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 			return w.deadLetter(ctx, in, r, unwanted(known.emitter, known.output))
 		}
 	}
+	if in.letter != nil {
+		return w.deadLetter(ctx, in, r, in.letter)
+	}
 	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
@@ -316,7 +319,7 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	in.task.keep()
 	w.counts[o]++
 	w.bytes += recordOverhead + len(r.Key) + len(r.Value)
-	if in.attempt > 0 {
+	if in.attempt > 0 || len(w.blocks) > 0 && w.probe != in {
 		in.waiting.Store(nil)
 	}
 	in.advance()
