@@ -57,6 +57,7 @@ type Group struct {
 	incomplete bool             // the assignment leaves out partitions that somebody has to give up first
 	overdue    int              // rebalances asked for because that did not happen
 	failures   int
+	surveyed   survey
 	calls      sync.WaitGroup              // requests under way
 	late       context.CancelFunc          // ends the one that leaving has left under way
 	previous   map[string][]TopicPartition // by group.instance.id, what it was assigned last; known to the leader

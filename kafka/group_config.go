@@ -4,6 +4,7 @@ package kafka
 type GroupConfig struct {
 	Group      string
 	InstanceID string // group.instance.id for static membership, or empty
+	Instance   string // name of this process for people and for itself after a kill, or empty; not static membership
 	// Copartitioned lists sets of topics that are assigned together: partition p of every topic of a set goes to one
 	// member. Every input topic is in exactly one set.
 	Copartitioned [][]string

@@ -188,7 +188,7 @@ func TestRefusalsEndTheMembershipAndSayWhatToDo(t *testing.T) {
 	}{
 		{kerr.GroupAuthorizationFailed, []kmsg.Key{kmsg.FindCoordinator}, "may not READ"},
 		{kerr.GroupAuthorizationFailed, []kmsg.Key{kmsg.JoinGroup}, "may not READ"},
-		{kerr.InconsistentGroupProtocol, []kmsg.Key{kmsg.JoinGroup}, "another kind of consumer"},
+		{kerr.InconsistentGroupProtocol, []kmsg.Key{kmsg.JoinGroup}, "classic consumers with another assignor"},
 		{kerr.InvalidSessionTimeout, []kmsg.Key{kmsg.JoinGroup}, "group.min.session.timeout.ms"},
 		{kerr.GroupMaxSizeReached, []kmsg.Key{kmsg.JoinGroup}, "group.max.size"},
 		{kerr.FencedInstanceID, []kmsg.Key{kmsg.JoinGroup}, `another process has joined as group.instance.id "i"`},
@@ -458,9 +458,9 @@ func TestTheLeaderRemembersWhatStaticMembersHadThatRestartTogether(t *testing.T)
 // Mutations: share marks no assignment; stay does not look whether its own is incomplete.
 func TestAHandoverThatDoesNotComeIsAskedForAgain(t *testing.T) {
 	onlyA := [][]string{{"a"}}
-	for want, members := range map[string][]groupMember{
-		"incomplete": {{id: "1", sets: onlyA, owned: holds("a", 0, 1, 2, 3), generation: 7}, {id: "2", sets: onlyA, generation: -1}},
-		"":           {{id: "1", sets: onlyA, owned: holds("a", 0, 1), generation: 7}, {id: "2", sets: onlyA, generation: -1}},
+	for want, members := range map[bool][]groupMember{
+		true:  {{id: "1", sets: onlyA, owned: holds("a", 0, 1, 2, 3), generation: 7}, {id: "2", sets: onlyA, generation: -1}},
+		false: {{id: "1", sets: onlyA, owned: holds("a", 0, 1), generation: 7}, {id: "2", sets: onlyA, generation: -1}},
 	} {
 		g := &Group{log: zap.NewNop(), counts: map[string]int32{"a": 4}, answer: joinAnswer{members: members}}
 		var req sarama.SyncGroupRequest
@@ -472,8 +472,8 @@ func TestAHandoverThatDoesNotComeIsAskedForAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(decoded.UserData) != want {
-				t.Errorf("member %s of %d that hold: user data %q, want %q", a.MemberId, len(members[0].owned), decoded.UserData, want)
+			if m := readMark(decoded.UserData); m == nil || m.Incomplete != want {
+				t.Errorf("member %s of %d that hold: user data %q, incomplete %v", a.MemberId, len(members[0].owned), decoded.UserData, want)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -43,7 +42,13 @@ func (g *Group) join() groupEvent {
 	if err != nil {
 		return g.fail("join", err)
 	}
+	if req.MemberId == "" {
+		if err := g.survey(ctx, k.addr); err != nil {
+			return g.fail("join", err)
+		}
+	}
 	g.quiet()
+	silent := g.tellOfWait()
 	res, event, err := await(g, func(ctx context.Context) (*sarama.JoinGroupResponse, error) {
 		res, err := ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.JoinGroupResponse, error) { return b.JoinGroup(req) })
 		if err == nil {
@@ -51,6 +56,7 @@ func (g *Group) join() groupEvent {
 		}
 		return res, err
 	})
+	silent()
 	switch {
 	case event != none:
 		return event
@@ -58,14 +64,24 @@ func (g *Group) join() groupEvent {
 		return g.verdict("join", err)
 	case res.Err == sarama.ErrMemberIdRequired:
 		return retry
+	case res.Err == sarama.ErrInconsistentGroupProtocol:
+		return g.fail("join", g.unlikeUs(ctx, k.addr))
 	case res.Err != sarama.ErrNoError:
 		return g.verdict("join", res.Err)
 	}
-	members, err := membersOf(res)
+	if res.LeaderId == "" {
+		// The coordinator leads the group itself: a KIP-848 consumer has come between the survey and the join.
+		s := g.stranger(ctx, k.addr)
+		if s == nil {
+			s = &StrangerError{Group: g.cfg.Group, Kind: "consumer"}
+		}
+		return g.fail("join", s)
+	}
+	members, err := membersOf(g.cfg.Group, res)
 	if err != nil {
 		return g.fail("join", err)
 	}
-	g.failures = 0
+	g.failures, g.surveyed = 0, survey{}
 	g.answer = joinAnswer{leader: res.LeaderId == res.MemberId, members: members}
 	return joined
 }
@@ -171,14 +187,15 @@ func (g *Group) sync() groupEvent {
 		if err != nil {
 			return g.fail("read the assignment of", err)
 		}
-		g.incomplete = string(a.UserData) == incomplete
-		for topic, ps := range a.Topics {
-			for _, p := range ps {
-				g.assigned = append(g.assigned, TopicPartition{topic, p})
-			}
+		g.mu.Lock()
+		addr := g.coordinator
+		g.mu.Unlock()
+		ctx, cancel := g.request()
+		defer cancel()
+		if err := g.take(ctx, addr, a); err != nil {
+			return g.fail("take the assignment of", err)
 		}
 	}
-	slices.SortFunc(g.assigned, compareTP)
 	g.fresh = true
 	g.failures = 0
 	return synced

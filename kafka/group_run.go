@@ -51,9 +51,10 @@ func (g *Group) run() {
 		case failed:
 			g.mu.Lock()
 			g.invalidate()
-			err := g.news.failed
+			err, old := g.news.failed, g.member
 			g.mu.Unlock()
 			g.give(g.handler.Lost)
+			g.depart(old, "failed")
 			g.handler.Failed(err)
 		}
 		state = next
@@ -172,13 +173,15 @@ func (g *Group) abandon() {
 	g.fresh = false
 	g.reason = why
 	if !gone {
-		// Otherwise the next rebalance would wait for a member that is not there.
-		ctx, stop := g.request()
-		defer stop()
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		g.goodbye(ctx, old, why)
+		g.depart(old, why)
 	}
+}
+
+// depart says goodbye for a member that ends by itself: otherwise the next rebalance would wait for one that is not there.
+func (g *Group) depart(m Member, why string) {
+	ctx, cancel := context.WithTimeout(g.ctx, 2*time.Second)
+	defer cancel()
+	g.goodbye(ctx, m, why)
 }
 
 // leave hands everything back and tells the coordinator.

@@ -20,15 +20,12 @@ type subscription struct {
 	// Overdue counts how often this member has asked for a rebalance because a handover did not come. It makes the
 	// subscription another one.
 	Overdue int `json:"overdue,omitempty"`
+	// Instance names the process, so that it knows its former self after a kill.
+	Instance string `json:"instance,omitempty"`
 }
 
-// incomplete is the user data of an assignment in which some partitions are given to nobody yet, because their holder
-// has to give them up first. When it is killed in doing so, and restarts as the same static member, the coordinator
-// answers it with its assignment of old and nobody joins again (KIP-345): see Group.stay.
-const incomplete = "incomplete"
-
 func (g *Group) joinRequest(version sarama.KafkaVersion) (*sarama.JoinGroupRequest, error) {
-	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue})
+	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue, Instance: g.cfg.Instance})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +60,7 @@ func brief(reason string) *string {
 	return &reason
 }
 
-func membersOf(res *sarama.JoinGroupResponse) ([]groupMember, error) {
+func membersOf(group string, res *sarama.JoinGroupResponse) ([]groupMember, error) {
 	metas, err := res.GetMembers()
 	if err != nil {
 		return nil, fmt.Errorf("read the subscriptions of the members: %w", err)
@@ -77,7 +74,7 @@ func membersOf(res *sarama.JoinGroupResponse) ([]groupMember, error) {
 		}
 		var sub subscription
 		if err := json.Unmarshal(meta.UserData, &sub); err != nil {
-			return nil, fmt.Errorf("read the subscription of member %s: %w", m.MemberId, err)
+			return nil, &StrangerError{Group: group, why: fmt.Sprintf("the subscription of member %q is not Weir's (%v)", m.MemberId, err)}
 		}
 		member.sets, member.counts = sub.Sets, sub.Partitions
 		for _, owned := range meta.OwnedPartitions {
@@ -100,9 +97,9 @@ func (g *Group) share(req *sarama.SyncGroupRequest) error {
 	}
 	counts := allCounts(g.answer.members, g.counts)
 	assigned := assign(g.answer.members, counts)
-	var user []byte
-	if !complete(assigned, counts) {
-		user = []byte(incomplete)
+	user, err := mark{Weir: 1, Group: g.cfg.Group, Incomplete: !complete(assigned, counts), Partitions: counts}.encode()
+	if err != nil {
+		return err
 	}
 	previous := map[string][]TopicPartition{}
 	for _, m := range g.answer.members {

@@ -127,7 +127,7 @@ func (i *Instance) run(ctx context.Context) error {
 	for n := range i.opts.Workers {
 		i.workers = append(i.workers, newWorker(i, n))
 	}
-	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Copartitioned: i.graph.copartitioned()}
+	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Instance: i.id, Copartitioned: i.graph.copartitioned()}
 	if i.opts.Static {
 		group.InstanceID = i.id
 	}

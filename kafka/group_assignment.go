@@ -1,0 +1,107 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+	"go.uber.org/zap"
+)
+
+// mark is the user data of every assignment that a leader of this build makes, as JSON. It keeps the coordinator from
+// converting the group (see group_survey.go), says who made the assignment, and lets a member check it.
+//
+// Leaders of older builds marked only incomplete assignments, with the word alone. Members of older builds take a mark of
+// this build for that of a complete assignment: they do not watch for a handover that was forgotten, which their leader
+// does then.
+type mark struct {
+	Weir       int              `json:"weir"` // the version of the mark, 1
+	Group      string           `json:"group"`
+	Incomplete bool             `json:"incomplete,omitempty"` // see Group.stay
+	Partitions map[string]int32 `json:"partitions"`           // of all topics, as the leader saw them
+}
+
+// incompleteWord is the user data of an assignment by a leader of an older build in which some partitions are given to
+// nobody yet, because their holder has to give them up first.
+const incompleteWord = "incomplete"
+
+func (m mark) encode() ([]byte, error) { return json.Marshal(m) }
+
+// readMark returns the mark of an assignment, or nil when it has none.
+func readMark(user []byte) *mark {
+	if string(user) == incompleteWord {
+		return &mark{Incomplete: true}
+	}
+	var m mark
+	if json.Unmarshal(user, &m) != nil || m.Weir < 1 {
+		return nil
+	}
+	return &m
+}
+
+// take checks an assignment before anything is done with it, and keeps it.
+func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMemberAssignment) error {
+	m := readMark(a.UserData)
+	if m == nil {
+		// Either an older build leads the group, which it may while instances are replaced one by one, or the coordinator has
+		// converted the group and assigns partitions itself.
+		ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
+		defer cancel()
+		if s := g.stranger(ctx, addr); s != nil {
+			return s
+		}
+		g.log.Info("an older build leads the group: until it is replaced nothing keeps consumers of the KIP-848 protocol out of it", zap.Int("partitions", partitionsOf(a)))
+		m = &mark{}
+	}
+	if m.Weir > 0 && m.Group != g.cfg.Group {
+		return &StrangerError{Group: g.cfg.Group, why: fmt.Sprintf("an assignment for the group %q came", m.Group)}
+	}
+	if err := g.checkAssignment(a.Topics, m.Partitions); err != nil {
+		return err
+	}
+	g.assigned, g.incomplete = nil, m.Incomplete
+	for topic, ps := range a.Topics {
+		for _, p := range ps {
+			g.assigned = append(g.assigned, TopicPartition{topic, p})
+		}
+	}
+	slices.SortFunc(g.assigned, compareTP)
+	return nil
+}
+
+// surveyTimeout bounds a look at the group; who cannot be asked is not waited for.
+const surveyTimeout = 10 * time.Second
+
+func partitionsOf(a *sarama.ConsumerGroupMemberAssignment) (n int) {
+	for _, ps := range a.Topics {
+		n += len(ps)
+	}
+	return n
+}
+
+// checkAssignment refuses what Weir's leader does not assign: topics that were not subscribed, and a partition of a
+// co-partitioned set without its siblings. counts are the partitions as the leader saw them: a topic may have grown since.
+func (g *Group) checkAssignment(topics map[string][]int32, counts map[string]int32) error {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		if !slices.Contains(g.topics, topic) {
+			return &StrangerError{Group: g.cfg.Group, why: fmt.Sprintf("partitions of %q were assigned, which this topology does not read", topic)}
+		}
+	}
+	for _, set := range g.cfg.Copartitioned {
+		for _, topic := range set {
+			for _, p := range topics[topic] {
+				for _, sibling := range set {
+					if p < counts[sibling] && !slices.Contains(topics[sibling], p) {
+						return &StrangerError{Group: g.cfg.Group, why: fmt.Sprintf(
+							"partition %d of %q was assigned without that of %q, which is processed together with it", p, topic, sibling)}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
