@@ -9,18 +9,25 @@
 //	__streams.errors.topic, .partition, .offset    where the record stood
 //	weir.errors.topology, .node, .attempts         where it failed, and after how many tries
 //	weir.errors.timestamp                          of the record, milliseconds since the epoch
+//	weir.errors.reason                             the kind of the failure, in one word
+//	weir.errors.limit, .limit.size, .limit.max     the setting of the limit that the record is over, what it has, what is allowed
+//	weir.errors.last.offset, .records              of a batch that could not be taken apart: its last offset, and how many it has
 //	weir.errors.cut                                bytes of the record's value, when the dead letter does not hold it whole
+//	weir.errors.key.size, .key.sha256              of the record's key, when the dead letter does not even hold that
 //	weir.errors.failures                           how often it has failed; written from the second time on
 //	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
 //
-// A dead letter that is read again, or was replayed with its headers, and fails again has each of these once: they tell
-// of the last failure. So it does not grow with each round, and its origin is not lost.
+// A dead letter that is read again by a topology on its topic, and fails again, has each of these once: they tell of the
+// last failure, and where the record stood the first time. In any other topic such headers are what a producer wrote, and
+// nothing is believed of them: headers named weir.* and __streams.errors.* are kept as original.weir.* and so on. So a dead
+// letter that was replayed with its headers, and fails again, does not grow with each round either.
 //
 // The topic of a dead letter should stamp what it holds with the time of writing (message.timestamp.type=LogAppendTime, as
 // the topics have that Weir creates): with the record's own time, the letter of a record older than the topic's retention
 // would be deleted at once.
 //
-// A record that is too large for its dead-letter topic is cut: the letter holds the beginning of the value, or, where
-// that is too much too, neither value nor headers of the record and no reason. weir.errors.cut says so, and
-// __streams.errors.topic, .partition and .offset say where the whole record is, until its retention.
+// A record that is too large for its dead-letter topic is cut: the letter holds the beginning of the value; or, where that
+// is too much too, neither value nor headers of the record and no reason; or, where the key is too much, only its length and
+// its hash. weir.errors.cut says so, and __streams.errors.topic, .partition and .offset say where the whole record is, until
+// its retention.
 package deadletter

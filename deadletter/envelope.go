@@ -1,9 +1,12 @@
 package deadletter
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,11 +27,19 @@ const (
 	HeaderNode           = "weir.errors.node"
 	HeaderAttempts       = "weir.errors.attempts"
 	HeaderTimestamp      = "weir.errors.timestamp"
+	HeaderReason         = "weir.errors.reason"
 	HeaderCut            = "weir.errors.cut"
 	HeaderFailures       = "weir.errors.failures"
 	HeaderFirstTopic     = "weir.errors.first.topic"
 	HeaderFirstPartition = "weir.errors.first.partition"
 	HeaderFirstOffset    = "weir.errors.first.offset"
+	HeaderLimit          = "weir.errors.limit"
+	HeaderLimitSize      = "weir.errors.limit.size"
+	HeaderLimitMax       = "weir.errors.limit.max"
+	HeaderLastOffset     = "weir.errors.last.offset"
+	HeaderRecords        = "weir.errors.records"
+	HeaderKeySize        = "weir.errors.key.size"
+	HeaderKeyHash        = "weir.errors.key.sha256"
 )
 
 // MaxMessage and MaxStack are the sizes in bytes to which a message and a stack trace are cut: the record itself must
@@ -46,38 +57,71 @@ type Cause struct {
 	Partition int32
 	Offset    int64
 	Attempts  int
+	Reason    string // the kind of the failure, in one word
 	Err       error
-	Stack     []byte // of a panic, or nil
+	Stack     []byte        // of a panic, or nil
+	Excess    *kafka.Excess // the limit that the record is over, or nil
+	// Letters says that Topic holds dead letters of Weir. Only there are the headers of an envelope facts; anywhere else
+	// they are what a producer wrote, and are kept under Neutral.
+	Letters bool
+}
+
+// Neutral is what stands before the name of a header that would be a fact if Weir had written it, and that the record came
+// with: weir.* and __streams.errors.*.
+const Neutral = "original."
+
+// reserved says whether a header is a fact in a topic that Weir owns.
+func reserved(key string) bool {
+	return strings.HasPrefix(key, "weir.") || strings.HasPrefix(key, "__streams.errors.")
 }
 
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
 func Headers(original []kafka.Header, c Cause) []kafka.Header {
-	out, earlier := strip(original, 14)
+	out, earlier := c.strip(original, 20)
 	text := func(key, value string) { out = append(out, kafka.Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
 	text(HeaderMessage, cut(message(c.Err), MaxMessage))
 	if len(c.Stack) > 0 {
 		text(HeaderStack, cut(string(c.Stack), MaxStack))
 	}
-	out = position(out, c.Topic, c.Partition, c.Offset)
+	out = c.position(out)
 	text(HeaderTopology, c.Topology)
 	text(HeaderNode, c.Node)
 	text(HeaderAttempts, strconv.Itoa(c.Attempts))
+	if c.Reason != "" {
+		text(HeaderReason, c.Reason)
+	}
 	return again(out, earlier)
 }
 
 // Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
 // where it stood the first time.
-func Minimal(original []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
-	out, earlier := strip(original, 8)
-	return again(position(out, topic, partition, offset), earlier)
+func Minimal(original []kafka.Header, c Cause) []kafka.Header {
+	out, earlier := c.strip(original, 13)
+	return again(c.position(out), earlier)
 }
 
 // Bare is Minimal without the headers of the record, for a dead letter that is too large with them.
-func Bare(original []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
-	_, earlier := strip(original, 0)
-	return again(position(make([]kafka.Header, 0, 8), topic, partition, offset), earlier)
+func Bare(original []kafka.Header, c Cause) []kafka.Header {
+	_, earlier := c.strip(original, 0)
+	return again(c.position(make([]kafka.Header, 0, 13)), earlier)
+}
+
+// Last is Bare for a dead letter that is too large with its key, too: it tells the key's length and SHA-256, and the kind
+// of the failure. It has some hundred bytes, whatever the record, and fits into every topic.
+func Last(original []kafka.Header, c Cause, key []byte) []kafka.Header {
+	out := Bare(original, c)
+	if c.Reason != "" {
+		out = append(out, kafka.Header{Key: HeaderReason, Value: []byte(c.Reason)})
+	}
+	if key == nil {
+		return out
+	}
+	sum := sha256.Sum256(key)
+	return append(out,
+		kafka.Header{Key: HeaderKeySize, Value: strconv.AppendInt(nil, int64(len(key)), 10)},
+		kafka.Header{Key: HeaderKeyHash, Value: hex.AppendEncode(nil, sum[:])})
 }
 
 // Cut adds to the headers of a dead letter how many bytes the value of its record has, because the letter has fewer, or
@@ -107,11 +151,44 @@ func Timed(headers []kafka.Header, timestamp int64) []kafka.Header {
 	return append(headers, kafka.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, timestamp, 10)})
 }
 
-func position(out []kafka.Header, topic string, partition int32, offset int64) []kafka.Header {
-	return append(out,
-		kafka.Header{Key: HeaderTopic, Value: []byte(topic)},
-		kafka.Header{Key: HeaderPartition, Value: strconv.AppendInt(nil, int64(partition), 10)},
-		kafka.Header{Key: HeaderOffset, Value: strconv.AppendInt(nil, offset, 10)})
+// position adds where the record stands, and which limit it is over.
+func (c *Cause) position(out []kafka.Header) []kafka.Header {
+	number := func(key string, n int64) {
+		out = append(out, kafka.Header{Key: key, Value: strconv.AppendInt(nil, n, 10)})
+	}
+	out = append(out, kafka.Header{Key: HeaderTopic, Value: []byte(c.Topic)})
+	number(HeaderPartition, int64(c.Partition))
+	number(HeaderOffset, c.Offset)
+	if x := c.Excess; x != nil {
+		out = append(out, kafka.Header{Key: HeaderLimit, Value: []byte(x.Limit)})
+		number(HeaderLimitSize, x.Size)
+		number(HeaderLimitMax, x.Max)
+		if x.Last > c.Offset || x.Records > 1 {
+			number(HeaderLastOffset, x.Last)
+			number(HeaderRecords, int64(x.Records))
+		}
+	}
+	return out
+}
+
+// strip copies the headers that are the record's own, with room for more, and returns the values of the envelope that it
+// has. What only looks like an envelope is the record's own, under another name. It does not grow when a dead letter is
+// replayed with its headers again and again: of each there is one, the latest.
+func (c *Cause) strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[string][]byte) {
+	if c.Letters {
+		return strip(headers, room)
+	}
+	kept = make([]kafka.Header, 0, len(headers)+room)
+	for _, h := range headers {
+		if reserved(h.Key) {
+			h.Key = Neutral + h.Key
+			if ours(h.Key[len(Neutral):]) {
+				kept = slices.DeleteFunc(kept, func(other kafka.Header) bool { return other.Key == h.Key })
+			}
+		}
+		kept = append(kept, h)
+	}
+	return kept, nil
 }
 
 // strip copies the headers that are not of the envelope, with room for more, and returns the values of the others.
@@ -133,8 +210,9 @@ func strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[
 func ours(key string) bool {
 	switch key {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
-		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderCut, HeaderFailures,
-		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
+		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderReason, HeaderCut, HeaderFailures,
+		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset,
+		HeaderLimit, HeaderLimitSize, HeaderLimitMax, HeaderLastOffset, HeaderRecords, HeaderKeySize, HeaderKeyHash:
 		return true
 	}
 	return false
@@ -159,7 +237,7 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	}
 	r.err = nil
 	topic, partition, offset := r.origin()
-	if r.position(topic, partition, offset); r.err != nil || len(earlier[topic]) == 0 {
+	if r.position(topic, partition, offset); r.err != nil || len(earlier[topic]) == 0 || len(earlier[topic]) > maxTopic {
 		return out
 	}
 	for _, h := range [...]struct{ to, from string }{
@@ -172,12 +250,20 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 	return out
 }
 
+// maxTopic is the length of the longest name of a topic.
+const maxTopic = 249
+
 // typeName is the Go type of what failed: the first error of the chain with an exported type, because the others only
 // wrap, or the last one.
-func typeName(err error) string {
+func typeName(err error) (name string) {
 	if err == nil {
 		return "unknown"
 	}
+	defer func() {
+		if recover() != nil { // an Unwrap method may be anybody's
+			name = reflect.TypeOf(err).String()
+		}
+	}()
 	for e := err; ; {
 		t := reflect.TypeOf(e)
 		name := t

@@ -22,11 +22,15 @@ type Letter struct {
 	Topology  string
 	Node      string
 	Attempts  int
-	Timestamp int64    // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
-	Cut       bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
-	ValueSize int64    // of the record, when it was cut
-	Failures  int      // how often it has failed: 1 or more
-	First     Position // where it stood when it failed first
+	Timestamp int64         // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
+	Reason    string        // the kind of the failure, in one word
+	Cut       bool          // its topic did not take the whole record: the value is not whole, and Headers may be empty
+	ValueSize int64         // of the record, when it was cut
+	KeySize   int64         // of the record, when its topic did not even take the key: the letter has none
+	KeyHash   string        // SHA-256 of that key, in hexadecimal digits
+	Excess    *kafka.Excess // the limit that the record is over, and for which it was not read whole; nil: none
+	Failures  int           // how often it has failed: 1 or more
+	First     Position      // where it stood when it failed first
 }
 
 // Position is a place in a topic.
@@ -56,6 +60,16 @@ func Read(headers []kafka.Header) (Letter, error) {
 	l.Timestamp = r.number(HeaderTimestamp, 64)
 	_, l.Cut = envelope[HeaderCut]
 	l.ValueSize = r.number(HeaderCut, 64)
+	l.Reason = string(envelope[HeaderReason])
+	l.KeySize = r.number(HeaderKeySize, 64)
+	l.KeyHash = string(envelope[HeaderKeyHash])
+	if limit, ok := envelope[HeaderLimit]; ok {
+		l.Excess = &kafka.Excess{Limit: string(limit), Size: r.number(HeaderLimitSize, 64), Max: r.number(HeaderLimitMax, 64),
+			Last: l.Position.Offset, Records: 1}
+		if _, ok := envelope[HeaderLastOffset]; ok {
+			l.Excess.Last, l.Excess.Records = r.number(HeaderLastOffset, 64), int(r.number(HeaderRecords, 32))
+		}
+	}
 	l.First = r.position(r.origin())
 	return l, r.err
 }

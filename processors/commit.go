@@ -213,13 +213,12 @@ func (w *worker) forget(now time.Time) {
 				continue
 			}
 			w.giveBack(in)
-			for _, c := range in.cut {
-				w.warnOfCut(in, c)
-			}
 			in.commit(now)
 		}
 	}
 	w.inst.metrics.count(&w.counts, w.retries)
+	w.inst.metrics.overLimit(w.letters.counts)
+	w.inst.told.tell(&w.letters)
 	w.clear()
 }
 
@@ -234,6 +233,7 @@ func (w *worker) giveBack(in *input) {
 func (w *worker) clear() {
 	w.open, w.bytes, w.retries = false, 0, 0
 	clear(w.counts[:])
+	w.letters.clear()
 }
 
 // aborted deals with a transaction that failed with err: it is done again from memory where nothing of it can become

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/nodes"
@@ -19,20 +17,24 @@ type form int8
 
 const (
 	whole form = iota // the record, and why it failed
-	// Without the reason, which may be what is too much; and with a timestamp that is not ahead of the broker's clock,
-	// which it may refuse (message.timestamp.after.max.ms).
+	// Without the reason, which may be what is too much; and with a timestamp that the broker does not refuse (see
+	// message.timestamp.after.max.ms and message.timestamp.before.max.ms).
 	unexplained
 	cutShort // with the reason again, and as much of the value as cutSize leaves
 	bare     // the key, and where the record stands
+	last     // where the record stands, the hash of its key and the kind of the failure: some hundred bytes
 )
 
 // cutSize is the size of a dead letter that is cut: enough to see what it is, and taken by nearly every topic.
 const cutSize = 256 << 10
 
-// after is what to try when f was refused. Nothing is cut off for another reason than its size.
+// after is what to try when f was refused. Nothing is cut off for another reason than its size, until nothing else is left.
 func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
-	if f == bare || f >= unexplained && len(err.Limits) == 0 {
+	switch {
+	case f == last:
 		return f, false
+	case f >= unexplained && len(err.Limits) == 0:
+		return last, true
 	}
 	return f + 1, true
 }
@@ -49,22 +51,17 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 	}
 	for {
 		l := w.letter(in, r, f)
-		l.headers = deadletter.Timed(l.headers, r.Timestamp)
 		w.out = kafka.Outgoing{
 			TopicPartition: tp,
-			Timestamp:      l.timestamp, Key: r.Key, Value: l.value, Headers: l.headers, Origin: own,
+			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
 		}
 		err := w.sinkUnder(fault.DeadLettersInTransaction).Append(&w.out)
 		if err == nil {
-			w.counts[deadLettered]++
-			w.bytes += recordOverhead + len(r.Key) + len(l.value)
-			if known := in.refused[r.Offset]; known.letter >= cutShort {
-				in.cut = append(in.cut, cutLetter{r.Offset, topic, len(r.Value), len(l.value), known.limits})
-			}
+			w.counts[deadLettered] += records(r)
+			w.bytes += recordOverhead + len(l.key) + len(l.value)
+			w.letters.add(w.told(in, r, f, l))
 			in.waiting.Store(nil)
 			in.advance()
-			w.log.Info("dead letter", zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset),
-				zap.String("topic", topic), zap.String("node", f.Name), zap.NamedError("reason", f.Err))
 			return true
 		}
 		var refused *kafka.RefusedError
@@ -84,41 +81,65 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 	}
 }
 
-// letter is what a dead letter has besides its record's key.
+// records is how many records of the input a record stands for.
+func records(r *kafka.Record) int64 {
+	if r.Excess != nil {
+		return int64(max(1, r.Excess.Records))
+	}
+	return 1
+}
+
+// letter is a dead letter.
 type letter struct {
-	value     []byte
-	headers   []kafka.Header
-	timestamp int64
+	form       form
+	key, value []byte
+	headers    []kafka.Header
+	timestamp  int64
 }
 
 // letter is the dead letter of a record in the form that has not been refused yet.
 func (w *worker) letter(in *input, r *kafka.Record, f *nodes.Failure) letter {
-	explained := func() []kafka.Header {
-		return deadletter.Headers(r.Headers, deadletter.Cause{
-			Topology: w.inst.graph.plan.Topology,
-			Node:     f.Name,
-			Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
-			Attempts: in.attempt + 1,
-			Err:      f.Err,
-			Stack:    f.Stack,
-		})
+	known := in.refused[r.Offset]
+	c := deadletter.Cause{
+		Topology: w.inst.graph.plan.Topology,
+		Node:     f.Name,
+		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
+		Attempts: in.attempt + 1,
+		Reason:   string(f.Reason),
+		Err:      f.Err,
+		Stack:    f.Stack,
+		Excess:   r.Excess,
+		Letters:  w.inst.letters[in.tp.Topic],
 	}
-	form := in.refused[r.Offset].letter
-	if form == whole {
-		return letter{r.Value, explained(), r.Timestamp}
+	l := letter{form: known.letter, key: r.Key, value: r.Value, timestamp: r.Timestamp}
+	switch now := time.Now().UnixMilli(); {
+	case known.odd:
+		l.timestamp = now
+	case l.form > whole:
+		l.timestamp = min(r.Timestamp, now)
 	}
-	timestamp := min(r.Timestamp, time.Now().UnixMilli())
-	if form == unexplained {
-		return letter{r.Value, deadletter.Minimal(r.Headers, in.tp.Topic, in.tp.Partition, r.Offset), timestamp}
+	if l.form == cutShort {
+		l.headers = deadletter.Cut(deadletter.Headers(r.Headers, c), len(r.Value))
+		if room := max(0, cutSize-len(r.Key)-sizeOf(l.headers)); room < len(r.Value) {
+			l.value = r.Value[:room]
+		} else { // it is not the value that is too large
+			l.form = bare
+		}
 	}
-	if form == cutShort {
-		headers := deadletter.Cut(explained(), len(r.Value))
-		if room := max(0, cutSize-len(r.Key)-sizeOf(headers)); room < len(r.Value) {
-			return letter{r.Value[:room], headers, timestamp}
-		} // else it is not the value that is too large
+	switch l.form {
+	case whole:
+		l.headers = deadletter.Headers(r.Headers, c)
+	case unexplained:
+		l.headers = deadletter.Minimal(r.Headers, c)
+	case bare:
+		l.value, l.headers = r.Value[:0], deadletter.Cut(deadletter.Bare(r.Headers, c), len(r.Value))
+	case last:
+		l.key, l.value, l.headers = nil, r.Value[:0], deadletter.Cut(deadletter.Last(r.Headers, c, r.Key), len(r.Value))
 	}
-	headers := deadletter.Bare(r.Headers, in.tp.Topic, in.tp.Partition, r.Offset)
-	return letter{r.Value[:0], deadletter.Cut(headers, len(r.Value)), timestamp}
+	if r.Timestamp >= 0 {
+		l.headers = deadletter.Timed(l.headers, r.Timestamp)
+	}
+	return l
 }
 
 // sizeOf is the size of headers in a record, or a little more.
@@ -127,21 +148,6 @@ func sizeOf(headers []kafka.Header) (n int) {
 		n += len(h.Key) + len(h.Value) + 10 // their lengths
 	}
 	return n
-}
-
-// cutLetter is a dead letter that does not hold the whole record.
-type cutLetter struct {
-	offset     int64
-	topic      string
-	size, kept int // bytes of the value
-	limits     []string
-}
-
-// warnOfCut tells of a dead letter that is committed. Before that it may be done again.
-func (w *worker) warnOfCut(in *input, c cutLetter) {
-	w.log.Warn("a dead letter was cut, the whole record is only in the input, until its retention: raise "+settings(c.limits, c.topic),
-		zap.Stringer("input", in.tp), zap.Int64("offset", c.offset),
-		zap.String("topic", c.topic), zap.Int("value_bytes", c.size), zap.Int("kept_bytes", c.kept))
 }
 
 // settings names limits with what they are settings of.

@@ -34,3 +34,24 @@ func (e *RefusedTopologyError) Error() string {
 	}
 	return fmt.Sprintf("%d problems:\n  - %s", len(e.Problems), strings.Join(e.Problems, "\n  - "))
 }
+
+// LimitError says that a record of an input, or a batch that could not be taken apart, is over a limit. It was not read
+// whole, and became a dead letter.
+type LimitError struct {
+	kafka.TopicPartition
+	Offset int64
+	kafka.Excess
+	Key, Value, Headers int // what was kept: bytes of the key and of the value, and how many headers
+}
+
+func (e *LimitError) Error() string {
+	what := fmt.Sprintf("the record at %s offset %d", e.TopicPartition, e.Offset)
+	if e.Last > e.Offset || e.Records > 1 {
+		what = fmt.Sprintf("the batch of %d records at %s offsets %d to %d", e.Records, e.TopicPartition, e.Offset, e.Last)
+	}
+	kept := "nothing of it was kept"
+	if e.Key > 0 || e.Value > 0 || e.Headers > 0 {
+		kept = fmt.Sprintf("kept of it: %d bytes of the key, %d bytes of the value, %d headers", e.Key, e.Value, e.Headers)
+	}
+	return fmt.Sprintf("%s is over the limit %s: %d, of at most %d; %s", what, e.Limit, e.Size, e.Max, kept)
+}

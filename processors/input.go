@@ -35,7 +35,6 @@ type input struct {
 	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
 	retryAt time.Time         // the next record waits until then
 	refused map[int64]refusal // by offset, what brokers refused of records that are not committed
-	cut     []cutLetter       // dead letters of the open transaction that do not hold the whole record
 
 	started  bool // its fetching has been started
 	epoch    int  // of the fetching: raised by each start
@@ -67,7 +66,7 @@ func (in *input) begin(offset int64, now time.Time) {
 	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
 	in.position, in.committed = offset, offset
 	in.letter = nil
-	in.attempt, in.retryAt, in.refused, in.cut, in.broken = 0, time.Time{}, nil, nil, nil
+	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
 	in.next.Store(offset)
 	in.end.Store(offset)
 	in.progress.Store(now.UnixNano())
@@ -147,7 +146,7 @@ func (in *input) commit(now time.Time) {
 	if in.dirty() {
 		in.progress.Store(now.UnixNano())
 	}
-	in.committed, in.cut = in.position, nil
+	in.committed = in.position
 	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
 	in.next.Store(in.position)
 }
@@ -158,7 +157,6 @@ func (in *input) rewind() {
 	in.position = in.committed
 	in.attempt, in.letter = 0, nil
 	in.retryAt = time.Time{}
-	in.cut = nil
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended
 		in.waiting.Store(nil)
 	}
@@ -170,6 +168,7 @@ type refusal struct {
 	output  error       // of an output: the record becomes a dead letter
 	emitter *nodes.Node // of that output
 	letter  form        // what its dead letter is to be, after others were refused
+	odd     bool        // its dead letter was refused for another reason than its size, such as its timestamp
 	limits  []string    // the settings that a dead letter with the whole record is over
 }
 
@@ -196,6 +195,7 @@ func (in *input) refuseLetter(offset int64, err *kafka.RefusedError) bool {
 		}
 	}
 	r.letter = next
+	r.odd = r.odd || len(err.Limits) == 0
 	in.note(offset, r)
 	return true
 }

@@ -44,7 +44,9 @@ type Instance struct {
 	stopping atomic.Pointer[time.Time] // when the stop began
 
 	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
-	misplaced  sync.Map                         // topics of which a misplaced record was reported
+	letters    map[string]bool                  // topics of dead letters of the program
+	told       letterLog
+	misplaced  sync.Map // topics of which a misplaced record was reported
 
 	mu     sync.Mutex
 	placed map[taskID]*placement
@@ -71,6 +73,11 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 		placed: map[taskID]*placement{},
+	}
+	i.told.log = i.log
+	i.letters = map[string]bool{}
+	for _, topic := range opts.DeadLetters {
+		i.letters[topic] = true
 	}
 	i.phase.Store(Starting)
 	var err error
@@ -143,6 +150,11 @@ func (i *Instance) run(ctx context.Context) error {
 		defer close(ended)
 		i.watch(i.ctx)
 	}()
+	spoken := make(chan struct{})
+	go func() {
+		defer close(spoken)
+		i.told.run(i.ctx)
+	}()
 	i.phase.Store(Running)
 	i.log.Info("running", zap.String("instance", i.id), zap.Int("workers", len(i.workers)),
 		zap.String("guarantee", string(i.opts.Guarantee)))
@@ -164,7 +176,9 @@ func (i *Instance) run(ctx context.Context) error {
 	stop()
 	i.cancel()
 	<-ended
+	<-spoken
 	stuck := i.awaitWorkers(overdue)
+	i.told.summarize()
 	i.phase.Store(Stopped)
 	if stuck != nil {
 		return stuck

@@ -25,6 +25,7 @@ type metrics struct {
 	failures   *prometheus.CounterVec
 	gaps       *prometheus.CounterVec
 	misplacing *prometheus.CounterVec
+	limits     *prometheus.CounterVec
 }
 
 var outcomeNames = [outcomes]string{"processed", "filtered", "deduplicated", "dead_lettered"}
@@ -43,6 +44,9 @@ func newMetrics(i *Instance) *metrics {
 		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_input_gap_offsets_total", Help: "Offsets that were gone before they were processed.", ConstLabels: labels,
 		}, []string{"topic", "partition"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_limit_refusals_total", Help: "Records that became dead letters because they are over a limit.", ConstLabels: labels,
+		}, []string{"limit"}),
 		misplacing: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_misplaced_partitions_total", Help: "Input partitions with records whose key hashes elsewhere.", ConstLabels: labels,
 		}, []string{"topic"}),
@@ -71,7 +75,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, snapshot{m.inst}}
+	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, snapshot{m.inst}}
 }
 
 func (m *metrics) count(counts *[outcomes]int64, retries int64) {
@@ -89,6 +93,13 @@ func (m *metrics) committed(d time.Duration) {
 }
 
 func (m *metrics) nodeFailed(node string) { m.failures.WithLabelValues(node).Inc() }
+func (m *metrics) overLimit(letters map[letterKind]int64) {
+	for k, n := range letters {
+		if k.limit != "" {
+			m.limits.WithLabelValues(k.limit).Add(float64(n))
+		}
+	}
+}
 func (m *metrics) misplaced(topic string) { m.misplacing.WithLabelValues(topic).Inc() }
 func (m *metrics) gap(tp kafka.TopicPartition, n int64) {
 	m.gaps.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Add(float64(max(n, 0)))

@@ -38,8 +38,11 @@ type Options struct {
 	// AcceptEmptyState lets a store begin empty although the group has committed offsets or other state: its changelog
 	// is missing, or was recreated. Without it such a start is refused.
 	AcceptEmptyState bool
-	Log              *zap.Logger
-	Metrics          prometheus.Registerer
+	// DeadLetters are the dead-letter topics of the program's topologies. Where one of them is an input, the headers of its
+	// envelopes are believed: they tell where a record failed first.
+	DeadLetters []string
+	Log         *zap.Logger
+	Metrics     prometheus.Registerer
 }
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not

@@ -243,6 +243,10 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 			}
 			for k := range b.Records {
 				rec := &b.Records[k]
+				if x := rec.Excess; x != nil { // state must not be restored from what was cut
+					return fmt.Errorf("changelog %s offset %d is over the limit %s, %d of at most %d: raise it to restore the store",
+						tb.changelog, rec.Offset, x.Limit, x.Size, x.Max)
+				}
 				entries = append(entries, state.Entry{Key: rec.Key, Value: rec.Value})
 				size += len(rec.Key) + len(rec.Value)
 			}

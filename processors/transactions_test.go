@@ -2,6 +2,7 @@ package processors
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -158,11 +159,16 @@ func refuseValues(r *kafka.Outgoing) simkafka.Refusal {
 	case r.Topic == jobOut && strings.Contains(string(r.Value), "large"):
 		f = simkafka.TooLarge
 	case r.Topic == jobDead:
-		known = strings.Contains(string(r.Key), "at-once") || strings.Contains(string(r.Value), "at once")
-		switch word, _, _ := strings.Cut(string(r.Key), "-"); {
+		key := string(r.Key)
+		if r.Key == nil { // the last form tells the length only
+			key = map[string]string{"8": "stubborn", "16": "stubborn-at-once", "7": "invalid", "15": "invalid-at-once"}[header(kafka.Record{Headers: r.Headers}, deadletter.HeaderKeySize)]
+		}
+		known = strings.Contains(key, "at-once") || strings.Contains(string(r.Value), "at once")
+		switch word, _, _ := strings.Cut(key, "-"); {
 		case word == "stubborn",
 			word == "longer" && len(r.Value)+len(r.Headers) > 5, // with anything but the key and where it stood
-			word == "long" && len(r.Value) > cutSize:
+			word == "long" && len(r.Value) > cutSize,
+			len(r.Key) > 100:
 			f = simkafka.TooLarge
 		case word == "invalid",
 			strings.HasPrefix(string(r.Value), "heavy") && reason:
@@ -302,14 +308,16 @@ func TestOnlyWhatIsTooLargeIsCut(t *testing.T) {
 		end     bool
 	}{
 		{[]*kafka.RefusedError{invalid}, unexplained, "", false},
-		{[]*kafka.RefusedError{invalid, invalid}, unexplained, "", true},
-		{[]*kafka.RefusedError{message, invalid}, unexplained, "", true},
+		{[]*kafka.RefusedError{invalid, invalid}, last, "", false},
+		{[]*kafka.RefusedError{message, invalid}, last, "", false},
+		{[]*kafka.RefusedError{invalid, invalid, invalid}, last, "", true},
 		{[]*kafka.RefusedError{message}, unexplained, "", false},
 		{[]*kafka.RefusedError{message, request}, cutShort, "max.request.size", false},
 		{[]*kafka.RefusedError{invalid, request, message}, bare, "max.request.size and max.message.bytes of t", false},
 		{[]*kafka.RefusedError{invalid, message, message}, bare, "max.message.bytes of t", false},
-		{[]*kafka.RefusedError{message, message, invalid}, cutShort, "max.message.bytes of t", true},
-		{[]*kafka.RefusedError{message, message, message, message}, bare, "max.message.bytes of t", true},
+		{[]*kafka.RefusedError{message, message, invalid}, last, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, message, message}, last, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, message, message, message}, last, "max.message.bytes of t", true},
 	} {
 		in, end := &input{}, false
 		for _, err := range c.answers {
@@ -336,6 +344,40 @@ func TestALetterWithNothingToCutIsReducedToItsKey(t *testing.T) {
 			dead := g.cluster.Committed(at(jobDead, 0))
 			if len(dead) != 1 || len(dead[0].Value) > 0 || (dead[0].Value == nil) != (value == nil) || header(dead[0], deadletter.HeaderCut) != fmt.Sprint(len(value)) {
 				t.Errorf("%q became %+v", value, dead)
+			}
+		})
+	}
+}
+
+// TestALargeKeyIsReducedToItsHash: what is too large is the key, which every form has but the last.
+//
+// Mutations tried: after ends with bare; the last form with the key; refuseLetter that forgets at the last form.
+func TestALargeKeyIsReducedToItsHash(t *testing.T) {
+	for _, value := range []string{"bad", "bad, known at once"} {
+		bubble(t, 1, simkafka.Config{Refuse: refuseValues}, func(g *rig) {
+			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+				if value != "1" {
+					return topology.Reject(fmt.Errorf("no"))
+				}
+				return remember(j, ctx, key, value)
+			}
+			g.start()
+			key := strings.Repeat("k", 1000)
+			g.send(0, "a 1", key+" "+value, "a 1")
+			time.Sleep(10 * time.Second)
+			g.sees(at(jobOut, 0), "a 1", "a 1")
+			g.counted(2, 0, 0, 1)
+			dead := g.cluster.Committed(at(jobDead, 0))
+			if len(dead) != 1 || dead[0].Key != nil || len(dead[0].Value) != 0 {
+				t.Fatalf("%.100v", dead)
+			}
+			l, err := deadletter.Read(dead[0].Headers)
+			if err != nil || l.KeySize != 1000 || l.KeyHash != fmt.Sprintf("%x", sha256.Sum256([]byte(key))) || l.Reason != "rejected" ||
+				!l.Cut || l.ValueSize != int64(len(value)) || l.Position != (deadletter.Position{TopicPartition: at(jobIn, 0), Offset: 1}) || l.Timestamp != 1000 {
+				t.Errorf("%+v, %v", l, err)
+			}
+			if n := g.logged(zapcore.WarnLevel, "dead letter, which was cut"); n != 1 {
+				t.Errorf("%d warnings", n)
 			}
 		})
 	}

@@ -63,6 +63,7 @@ type worker struct {
 	since   time.Time
 	bytes   int
 	counts  [outcomes]int64
+	letters letterNotes
 	retries int64
 
 	// What the cluster refuses: see block. Empty as a rule.
@@ -283,6 +284,9 @@ const (
 // record processes one record to one of its ends, or leaves it for later: it returns false when the input has to wait
 // or the transaction is gone.
 func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
+	if r.Excess != nil {
+		return w.deadLetter(ctx, in, r, excessive(in, r))
+	}
 	w.inst.checkPartition(in, r)
 	if len(in.refused) > 0 {
 		if known := in.refused[r.Offset]; known.output != nil {

@@ -58,7 +58,7 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			for _, warning := range v.Warnings() {
 				log.Warn(warning)
 			}
-			return run(cmd.Context(), t, v, log)
+			return run(cmd.Context(), t, deadLetters(topologies), v, log)
 		},
 	}
 	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
@@ -72,7 +72,7 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 }
 
 // run is one instance from its settings to its end.
-func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap.Logger) (err error) {
+func run(ctx context.Context, t *topology.Topology, letters []string, v *settings.Values, log *zap.Logger) (err error) {
 	plan, err := t.Plan()
 	if err != nil {
 		return withCode(exitRefused, err)
@@ -100,6 +100,7 @@ func run(ctx context.Context, t *topology.Topology, v *settings.Values, log *zap
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
+	opts.DeadLetters = letters
 	opts.Wire, opts.Log, opts.Metrics = processors.Kafka(client), log, metrics
 	instance, err := processors.New(plan, opts)
 	if err != nil {
@@ -138,6 +139,22 @@ func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.
 	log.Info("serving metrics, health and readiness", zap.String("address", server.Address()),
 		zap.Bool("loopback_only", server.OnLoopback()))
 	return server, nil
+}
+
+// deadLetters lists the dead-letter topics of all topologies of the program. A topology with mistakes has none.
+func deadLetters(topologies []*topology.Topology) (topics []string) {
+	for _, t := range topologies {
+		plan, err := t.Plan()
+		if err != nil {
+			continue
+		}
+		for _, topic := range plan.Topics {
+			if topic.Role == topology.DeadLetterTopic {
+				topics = append(topics, topic.Name)
+			}
+		}
+	}
+	return topics
 }
 
 // NewMetrics is a registry with what Go and the process say of themselves.

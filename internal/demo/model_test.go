@@ -43,7 +43,7 @@ func total(t orders.Total) []byte {
 }
 
 func letterOf(rec *kafka.Record) *kafka.Record {
-	return &kafka.Record{Key: rec.Key, Value: rec.Value, Headers: deadletter.Minimal(nil, inputTopic, 0, rec.Offset)}
+	return &kafka.Record{Key: rec.Key, Value: rec.Value, Headers: deadletter.Minimal(nil, deadletter.Cause{Topic: inputTopic, Offset: rec.Offset})}
 }
 
 func TestAFaithfulJobHasNoDifferences(t *testing.T) {

@@ -51,8 +51,13 @@ func (p *partition) append(r kafka.Record, producer int64) int64 {
 		}
 		e.span = p.open[producer]
 	}
+	if r.Excess != nil { // of as many records as it says, however it is to look to readers
+		x := *r.Excess
+		x.Last = p.next + int64(max(1, x.Records)) - 1
+		e.record.Excess = &x
+	}
 	p.entries = append(p.entries, e)
-	p.next++
+	p.next = e.record.Next()
 	p.touch()
 	return e.record.Offset
 }
@@ -89,7 +94,7 @@ func (p *partition) read(from int64, n int) (records []kafka.Record, position in
 		if e.record.Offset >= stable {
 			return records, position
 		}
-		position = e.record.Offset + 1
+		position = e.record.Next()
 		n--
 		if !e.marker && (e.span == nil || e.span.commit) {
 			records = append(records, e.record)
