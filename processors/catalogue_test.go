@@ -216,6 +216,9 @@ func healthDriven(s *gate) map[string]driven {
 		ProblemStalled: {of: problems(ProblemStalled), value: 1,
 			up:   func(g *rig) { s.close(); g.send(0, "a 1"); time.Sleep(30 * time.Second) },
 			down: func(*rig) { s.open(); settled() }},
+		ProblemBlocked: {of: problems(ProblemBlocked), // of how many partitions does not matter
+			up:   func(g *rig) { g.cluster.SetTrouble(jobOut, simkafka.Denied); g.send(0, "a 1"); settled() },
+			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute) }},
 		ProblemTask: {of: problems(ProblemTask), value: 1, up: fillDisk, down: emptyDisk},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
