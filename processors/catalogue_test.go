@@ -165,6 +165,11 @@ func metricsDriven(s *gate) map[string]driven {
 				g.t.Errorf("%v rebalances after the task came back, %v before", back, given)
 			}
 		}},
+		"weir_limit_refusals_total": {value: 1, up: func(g *rig) {
+			g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte("a"), Value: []byte("cut"), Timestamp: 1000,
+				Excess: &kafka.Excess{Limit: "max.record.bytes", Size: 900, Max: 100, Records: 1}})
+			settled()
+		}},
 		"weir_misplaced_partitions_total": {value: 1, up: func(g *rig) {
 			g.send(1, "a 1") // belongs on 0
 			settled()
