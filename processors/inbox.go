@@ -30,8 +30,15 @@ func (b *inbox) put(f func()) bool {
 	return true
 }
 
+// waiting says whether something may have been put since the last drain. It costs nothing.
+func (b *inbox) waiting() bool { return len(b.wake) > 0 }
+
 // drain runs what is there.
 func (b *inbox) drain() {
+	select {
+	case <-b.wake:
+	default:
+	}
 	b.mu.Lock()
 	queue := b.queue
 	b.queue, b.spare = b.spare[:0], nil

@@ -183,25 +183,31 @@ func (w *worker) next(now time.Time) *input {
 		if !t.is(taskRunning) {
 			continue
 		}
-		var best *input
-		for _, in := range t.inputs {
-			if in.broken != nil && in.head() == nil {
-				w.recover(in)
-				continue
-			}
-			if in.head() == nil || now.Before(in.retryAt) {
-				continue
-			}
-			if best == nil || in.head().Timestamp < best.head().Timestamp {
-				best = in
-			}
-		}
+		best := w.oldest(t, now)
 		if best != nil {
 			w.turn = (w.turn + i + 1) % len(w.tasks)
 			return best
 		}
 	}
 	return nil
+}
+
+// oldest is the input of a task whose next record has the lowest timestamp, the first of several, of those that have a
+// record and need not wait; or nil.
+func (w *worker) oldest(t *task, now time.Time) (best *input) {
+	for _, in := range t.inputs {
+		if in.broken != nil && in.head() == nil {
+			w.recover(in)
+			continue
+		}
+		if in.head() == nil || now.Before(in.retryAt) {
+			continue
+		}
+		if best == nil || in.head().Timestamp < best.head().Timestamp {
+			best = in
+		}
+	}
+	return best
 }
 
 // wait blocks until there may be something to do.
@@ -241,7 +247,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// work processes a slice of one input's records.
+// work processes a slice of a task's records, beginning with those of an input. Where the task has several inputs, each
+// record is the oldest that has arrived: what lies in the inbox has its place in the order, too.
 func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	if !w.open {
 		w.open, w.since = true, now
@@ -249,7 +256,8 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	w.at.Store(in)
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)
-	defer w.giveBack(in)
+	defer func() { w.giveBack(in) }()
+	merge := len(in.task.inputs) > 1
 	check, left := 0, slice
 	if w.cautious > 0 || w.probe != nil {
 		left = 1
@@ -258,6 +266,19 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 		r := in.head()
 		if r == nil || !w.record(ctx, in, r) {
 			return
+		}
+		if merge && left > 1 {
+			if w.inbox.waiting() {
+				return
+			}
+			if other := w.oldest(in.task, now); other != in {
+				if other == nil {
+					return
+				}
+				w.giveBack(in)
+				in = other
+				w.at.Store(in)
+			}
 		}
 		if check++; check < w.stride {
 			continue
