@@ -65,7 +65,7 @@ func (c *connection) requests() {
 				io.CopyN(c.broker, c.client, rest/2)
 			}
 			return
-		case LoseAnswer, Silence, Delay:
+		case LoseAnswer, Silence, Delay, CutAnswer, Corrupt:
 			c.mu.Lock()
 			c.waiting[int32(binary.BigEndian.Uint32(head[8:]))] = v
 			c.mu.Unlock()
@@ -107,6 +107,23 @@ func (c *connection) answers() {
 			return
 		}
 		rest := int64(binary.BigEndian.Uint32(head[:])) - (answerHead - 4)
+		switch v.action {
+		case CutAnswer:
+			io.CopyN(c.client, c.broker, rest/2)
+			return
+		case Corrupt:
+			body := make([]byte, rest)
+			if _, err := io.ReadFull(c.broker, body); err != nil {
+				return
+			}
+			if corrupt(body) {
+				c.proxy.corrupted.Add(1)
+			}
+			if _, err := c.client.Write(body); err != nil {
+				return
+			}
+			continue
+		}
 		if _, err := io.CopyN(c.client, c.broker, rest); err != nil {
 			return
 		}

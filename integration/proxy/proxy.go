@@ -5,12 +5,15 @@ import (
 	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Proxy is one listener in front of one broker. All methods are safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	work     sync.WaitGroup // the accept loop and every connection
+
+	corrupted atomic.Int64
 
 	mu       sync.Mutex
 	upstream string
@@ -86,6 +89,9 @@ func (p *Proxy) Strikes() map[Strike]int {
 	defer p.mu.Unlock()
 	return maps.Clone(p.strikes)
 }
+
+// Corrupted is how many record batches were made wrong since Listen: an answer that was struck may hold none.
+func (p *Proxy) Corrupted() int64 { return p.corrupted.Load() }
 
 // Close ends the proxy and its connections.
 func (p *Proxy) Close() error {

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 )
 
@@ -72,6 +73,7 @@ func TestEveryActionStrikesAndAnIdempotentProducerSurvives(t *testing.T) {
 	for _, rule := range []Rule{
 		{Action: CutRequest, Probability: 0.3},
 		{Action: LoseAnswer, Probability: 0.3},
+		{Action: CutAnswer, Probability: 0.3},
 		{Action: Delay, Probability: 0.5, Min: time.Millisecond, Max: 5 * time.Millisecond},
 	} {
 		t.Run(rule.Action.String(), func(t *testing.T) {
@@ -204,5 +206,49 @@ func TestStrikesReadWell(t *testing.T) {
 		if got := strike.String(); !strings.EqualFold(got, want) {
 			t.Errorf("%q, wanted %q", got, want)
 		}
+	}
+}
+
+// A client is told nothing else than the truth, but for one bit of a record. Mutations: the first byte of the batch flipped in place of the
+// last; an answer without a batch counted.
+func TestACorruptedAnswerDiffersInOneRecordBatch(t *testing.T) {
+	p, cl := behind(t)
+	if err := produce(cl, 3); err != nil {
+		t.Fatal(err)
+	}
+	p.Inject(1, Rule{Action: Corrupt, Probability: 1, Keys: []Key{Fetch, ListOffsets}})
+	if n := end(t, cl); n != 3 || p.Corrupted() != 0 {
+		t.Errorf("the end of the topic is %d, and %d batches were made wrong, wanted 3 and 0", n, p.Corrupted())
+	}
+	fetch := func() []byte {
+		req := kmsg.NewPtrFetchRequest()
+		req.MaxBytes, req.MaxWaitMillis = 1<<20, 100
+		topics, err := kadm.NewClient(cl).ListTopics(t.Context(), "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ft := kmsg.NewFetchRequestTopic()
+		ft.Topic, ft.TopicID = "t", topics["t"].ID
+		fp := kmsg.NewFetchRequestTopicPartition()
+		fp.PartitionMaxBytes = 1 << 20
+		ft.Partitions = append(ft.Partitions, fp)
+		req.Topics = append(req.Topics, ft)
+		answer, err := req.RequestWith(t.Context(), cl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Topics[0].Partitions[0].RecordBatches
+	}
+	wrong := fetch()
+	p.Inject(0)
+	right := fetch()
+	var differ []int
+	for i := range right {
+		if len(wrong) != len(right) || wrong[i] != right[i] {
+			differ = append(differ, i)
+		}
+	}
+	if !reflect.DeepEqual(differ, []int{len(right) - 1}) || p.Corrupted() != 1 {
+		t.Errorf("bytes %v of %d and %d differ, %d batches were made wrong", differ, len(wrong), len(right), p.Corrupted())
 	}
 }

@@ -58,10 +58,14 @@ const (
 	Silence
 	// Delay holds the answer back, and those behind it on the connection.
 	Delay
+	// CutAnswer sends half of the answer and closes the connection.
+	CutAnswer
+	// Corrupt flips a bit in the last record batch of an answer to a Fetch. Other answers pass unharmed.
+	Corrupt
 )
 
 func (a Action) String() string {
-	return [...]string{"none", "cut request", "lose answer", "silence", "delay"}[a]
+	return [...]string{"none", "cut request", "lose answer", "silence", "delay", "cut answer", "corrupt"}[a]
 }
 
 // Rule says what happens to some requests.
