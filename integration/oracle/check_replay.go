@@ -74,7 +74,7 @@ func (c *checker) newDeadLetters(before *Evidence, ranges []Range) {
 		input := c.e.Inputs[within.Partition].Records
 		for i := range input {
 			at := inputOffset{within.Partition, input[i].Offset}
-			if within.has(at) && again.apply(&input[i]) == DeadLettered {
+			if within.has(at) && again.Apply(&input[i]) == DeadLettered {
 				due[at]++
 			}
 		}

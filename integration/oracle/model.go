@@ -34,18 +34,24 @@ type ExpectedOutput struct {
 
 // Fold applies the job's contract to the records below an offset, in order.
 func Fold(input []Record, below int64) *Expected {
-	e := &Expected{State: map[string]Total{}, Dead: map[int64]string{}, Outcomes: map[int64]Outcome{}}
+	e := NewExpected()
 	for i := range input {
 		r := &input[i]
 		if r.Offset >= below {
 			break
 		}
-		e.Outcomes[r.Offset] = e.apply(r)
+		e.Outcomes[r.Offset] = e.Apply(r)
 	}
 	return e
 }
 
-func (e *Expected) apply(r *Record) Outcome {
+// NewExpected expects nothing yet.
+func NewExpected() *Expected {
+	return &Expected{State: map[string]Total{}, Dead: map[int64]string{}, Outcomes: map[int64]Outcome{}}
+}
+
+// Apply is what the job's contract makes of the next record.
+func (e *Expected) Apply(r *Record) Outcome {
 	var order Order
 	if err := json.Unmarshal(r.Value, &order); err != nil {
 		e.Dead[r.Offset] = "undecodable: " + err.Error()
