@@ -1,0 +1,66 @@
+//go:build integration && unix
+
+package hostile
+
+import (
+	"testing"
+
+	"github.com/weirstream/weir/integration/kafkatest"
+)
+
+// TestHostile tries every kind. Records, brokers and operators have a cluster each, side by side. When a kind has failed the
+// next one begins with a new cluster and instance, so that one failure does not hide others.
+//
+//	go test -tags integration -count 1 -run 'TestHostile/record/a_poison_storm' ./integration/hostile
+func TestHostile(t *testing.T) {
+	kafkatest.Require(t)
+	for _, who := range []Who{Record, Broker, Operator} {
+		t.Run(string(who), func(t *testing.T) {
+			t.Parallel()
+			tryAll(t, who)
+		})
+	}
+}
+
+func tryAll(t *testing.T, who Who) {
+	var w *world
+	for _, k := range kinds() {
+		if k.Who != who {
+			continue
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			if w == nil {
+				began, err := newWorld(t)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w = began
+				w.cluster.NeedNodes(t)
+				w.settle(t, 3*settleBound)
+			}
+			defer func() {
+				if t.Failed() {
+					t.Logf("logs are kept in %s and %s; the instance's ends with\n%s", w.dir, w.cluster.Dir(), w.inst.tail(12))
+					if err := w.close(true); err != nil {
+						t.Error(err)
+					}
+					w = nil
+				}
+			}()
+			k.Try(t, w)
+			if t.Failed() {
+				return
+			}
+			within := k.Within
+			if within == 0 {
+				within = settleBound
+			}
+			w.settle(t, within)
+		})
+	}
+	if w != nil {
+		if err := w.close(false); err != nil {
+			t.Error(err)
+		}
+	}
+}

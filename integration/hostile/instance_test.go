@@ -1,0 +1,299 @@
+//go:build unix
+
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is the reference job as users build it; built says whether it was wanted.
+var built atomic.Bool
+var program = sync.OnceValues(func() (string, error) {
+	built.Store(true)
+	dir, err := os.MkdirTemp("", "weir-hostile-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "totals")
+	if out, err := exec.Command("go", "build", "-o", path, "../../examples/totals").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build examples/totals: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// instance is a process of the reference job, or the place for one: its settings, state folder and log.
+type instance struct {
+	flags   map[string]string
+	env     []string
+	wrapper []string // a shell that changes limits before it becomes the program, for instance
+	dir     string   // state
+	log     string
+	addr    string // of HTTP
+	pid     int
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and was waited for
+	code int           // exit code after done, -1 for a signal
+	life int64         // where the present life begins in the log
+}
+
+// launch starts the process. What differs are flags for this life only; "" takes one away.
+func (i *instance) launch(t *testing.T, differs ...string) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(i.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "---- %v\n", differs)
+	i.life, _ = log.Seek(0, io.SeekEnd)
+	flags := maps.Clone(i.flags)
+	for n := 0; n < len(differs); n += 2 {
+		flags[differs[n]] = differs[n+1]
+	}
+	args := append(slices.Clone(i.wrapper), path, "run")
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if flags[name] != "" {
+			args = append(args, "--"+name+"="+flags[name])
+		}
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), i.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	i.cmd, i.pid, i.done, i.code = cmd, cmd.Process.Pid, make(chan struct{}), 0
+	go func(done chan struct{}) {
+		defer close(done)
+		_ = cmd.Wait()
+		i.code = cmd.ProcessState.ExitCode()
+	}(i.done)
+}
+
+func (i *instance) running() bool {
+	if i.cmd == nil {
+		return false
+	}
+	select {
+	case <-i.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (i *instance) signal(s syscall.Signal) {
+	if i.running() {
+		_ = i.cmd.Process.Signal(s)
+	}
+}
+
+func (i *instance) kill() {
+	if i.cmd != nil {
+		i.signal(syscall.SIGCONT)
+		i.signal(syscall.SIGKILL)
+		<-i.done
+	}
+}
+
+// ended waits until the process ends by itself.
+func (i *instance) ended(within time.Duration) bool {
+	select {
+	case <-i.done:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+// mustEnd waits until the process has ended by itself, with an exit code and with words in its last log lines.
+func (i *instance) mustEnd(t *testing.T, within time.Duration, code int, words string) {
+	t.Helper()
+	if !i.ended(within) {
+		t.Fatalf("the instance still runs after %s, it should have ended with exit code %d; it says:\n%s", within, code, i.tail(8))
+	}
+	if i.code != code || !regexp.MustCompile(words).MatchString(i.lifeLog()) {
+		t.Fatalf("exit code %d, wanted %d and words like %q:\n%s", i.code, code, words, i.tail(8))
+	}
+}
+
+// stopBound is what a stop may take: 5 s, and room for a machine that is busy.
+const stopBound = 8 * time.Second
+
+// stop asks for an orderly end.
+func (i *instance) stop(t *testing.T) {
+	t.Helper()
+	i.signal(syscall.SIGTERM)
+	if !i.ended(stopBound) {
+		i.signal(syscall.SIGQUIT) // for the stacks
+		i.ended(2 * time.Second)
+		t.Fatalf("the instance did not stop within %s:\n%s", stopBound, i.tail(40))
+	}
+	if i.code != 0 {
+		t.Fatalf("the instance stopped with exit code %d:\n%s", i.code, i.tail(10))
+	}
+}
+
+// lifeLog is what the process has said since it was started.
+func (i *instance) lifeLog() string { return i.logFrom(i.life) }
+
+func (i *instance) logFrom(at int64) string {
+	all, _ := os.ReadFile(i.log)
+	return string(all[min(at, int64(len(all))):])
+}
+
+// logSize is where the log ends now.
+func (i *instance) logSize() int64 {
+	info, err := os.Stat(i.log)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// tail is the end of the log, lines cut.
+func (i *instance) tail(lines int) string {
+	all := strings.Split(strings.TrimRight(i.lifeLog(), "\n"), "\n")
+	all = all[max(0, len(all)-lines):]
+	for n, line := range all {
+		if len(line) > 600 {
+			all[n] = line[:600] + " ..."
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+var client = &http.Client{Timeout: 3 * time.Second}
+
+func (i *instance) get(path string) (status int, body []byte, err error) {
+	res, err := client.Get("http://" + i.addr + path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	return res.StatusCode, body, err
+}
+
+// health is what /healthz says.
+func (i *instance) health() (well bool, problems string, err error) {
+	status, body, err := i.get("/healthz")
+	return status == http.StatusOK, string(bytes.TrimSpace(body)), err
+}
+
+// metrics are the samples of /metrics.
+type metrics []string
+
+func (i *instance) metrics() (metrics, error) {
+	status, body, err := i.get("/metrics")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("/metrics: status %d", status)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(string(body), "\n"), nil
+}
+
+// sum adds the samples of a metric whose labels contain all of the words.
+func (m metrics) sum(name string, words ...string) (sum float64) {
+samples:
+	for _, line := range m {
+		if rest, ok := strings.CutPrefix(line, name); !ok || rest[0] != '{' && rest[0] != ' ' {
+			continue
+		}
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue samples
+			}
+		}
+		fields := strings.Fields(line)
+		v, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
+		sum += v
+	}
+	return sum
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// eventually asks until it holds. The answer is what to say when it never does.
+func eventually(t *testing.T, within time.Duration, what string, holds func(context.Context) (bool, string)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for {
+		ok, last := holds(ctx)
+		if ok {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s; the last answer: %.1500s", within, what, last)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// logged waits until the log says something like the words since a place in it.
+func (i *instance) logged(t *testing.T, since int64, within time.Duration, words string) {
+	t.Helper()
+	like := regexp.MustCompile(words)
+	eventually(t, within, fmt.Sprintf("words like %q in the log", words), func(context.Context) (bool, string) {
+		return like.MatchString(i.logFrom(since)), i.tail(5)
+	})
+}
+
+// says waits until /healthz is unwell with words.
+func (i *instance) says(t *testing.T, within time.Duration, words string) {
+	t.Helper()
+	like := regexp.MustCompile(words)
+	eventually(t, within, fmt.Sprintf("/healthz to be unwell with words like %q", words), func(context.Context) (bool, string) {
+		well, problems, err := i.health()
+		if err != nil {
+			return false, err.Error()
+		}
+		return !well && like.MatchString(problems), problems
+	})
+}
+
+// readyWithin waits until a process says that it is ready.
+func readyWithin(t *testing.T, i *instance, within time.Duration) {
+	t.Helper()
+	eventually(t, within, "/readyz", func(context.Context) (bool, string) {
+		if !i.running() {
+			t.Fatalf("the process has ended with exit code %d:\n%s", i.code, i.tail(10))
+		}
+		status, body, err := i.get("/readyz")
+		return status == 200, fmt.Sprintf("%s %v; the log ends with\n%s", body, err, i.tail(3))
+	})
+}

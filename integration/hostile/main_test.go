@@ -1,0 +1,31 @@
+//go:build unix
+
+package hostile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	removeProgram()
+	client.CloseIdleConnections()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Println("FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func removeProgram() {
+	if built.Load() {
+		if path, err := program(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
+	}
+}

@@ -1,0 +1,233 @@
+//go:build unix
+
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/integration/proxy"
+)
+
+// networkKinds strike between the instance and the broker, or the broker itself.
+var networkKinds = []Kind{
+	{
+		Name: "answers cut off", Who: Broker,
+		Done: "for 5 s one answer in 20, of any request, ends half-way",
+		Must: "requests are repeated; nothing is lost or doubled",
+		Try:  weather(5*time.Second, proxy.Rule{Action: proxy.CutAnswer, Probability: 0.05}),
+	},
+	{
+		Name: "requests cut off, answers lost", Who: Broker,
+		Done: "for 5 s one request in 20 reaches the broker by half, and one in 20 is done without an answer",
+		Must: "requests are repeated, transactions whose end is unknown are settled; nothing is lost or doubled",
+		Try: weather(5*time.Second, proxy.Rule{Action: proxy.CutRequest, Probability: 0.05},
+			proxy.Rule{Action: proxy.LoseAnswer, Probability: 0.05}),
+	},
+	{
+		Name: "answers late", Who: Broker,
+		Done: "for 6 s one answer in three comes up to 2 s late",
+		Must: "slower, nothing else",
+		Try: weather(6*time.Second, proxy.Rule{
+			Action: proxy.Delay, Probability: 0.3, Min: 100 * time.Millisecond, Max: 2 * time.Second,
+		}),
+	},
+	{
+		Name: "connections cut", Who: Broker,
+		Done: "all connections are closed, 20 times in 4 s",
+		Must: "they are made again; nothing is lost or doubled",
+		Try: func(t *testing.T, w *world) {
+			for range 20 {
+				w.proxy.Cut()
+				pass(t, 200*time.Millisecond)
+			}
+		},
+	},
+	{
+		Name: "a broker that takes requests and says nothing", Who: Broker,
+		Done: "for 8 s no request is answered",
+		Must: "the process stays live and goes on afterwards",
+		Try: func(t *testing.T, w *world) {
+			w.proxy.Inject(1, proxy.Rule{Action: proxy.Silence, Probability: 1})
+			w.livesFor(t, 8*time.Second)
+			w.proxy.Inject(0)
+			w.proxy.Cut()
+		},
+	},
+	{
+		Name: "a broker that cannot be reached", Who: Broker,
+		Done: "connections are refused for 10 s, longer than the session",
+		Must: "the process stays live and goes on afterwards",
+		Try: func(t *testing.T, w *world) {
+			w.proxy.Refuse(true)
+			w.livesFor(t, 10*time.Second)
+			w.proxy.Refuse(false)
+		},
+	},
+	{
+		Name: "a broker restarted", Who: Broker,
+		Done: "the broker is stopped in order and started; every partition has a new leader epoch",
+		Must: "the process stays live and goes on afterwards",
+		Try: func(t *testing.T, w *world) {
+			w.away(t, func(n *kafkatest.Node) error { return n.Restart(t.Context()) })
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "a broker killed", Who: Broker,
+		Done: "the broker is killed and started again",
+		Must: "the process stays live and goes on afterwards",
+		Try: func(t *testing.T, w *world) {
+			w.away(t, func(n *kafkatest.Node) error { return errors.Join(n.Kill(), n.Start(t.Context())) })
+		},
+		Within: 60 * time.Second,
+	},
+	{
+		Name: "a fetch quota", Who: Broker,
+		Done: "the instance may fetch 2 KB a second, for 6 s",
+		Must: "slower; an empty answer with a throttle time is none that is broken",
+		Try: func(t *testing.T, w *world) {
+			w.quota(t, "consumer_byte_rate", 2000)
+			w.livesFor(t, 6*time.Second)
+			w.quota(t, "consumer_byte_rate", 0)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "a request quota", Who: Broker,
+		Done: "the instance's requests may take 1 % of a broker thread, for 6 s",
+		Must: "slower, nothing else",
+		Try: func(t *testing.T, w *world) {
+			w.quota(t, "request_percentage", 1)
+			w.livesFor(t, 6*time.Second)
+			w.quota(t, "request_percentage", 0)
+		},
+		Within: 40 * time.Second,
+	},
+}
+
+// weather lets rules strike for a while, and demands that every one of them did.
+func weather(d time.Duration, rules ...proxy.Rule) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		before := w.proxy.Strikes()
+		w.proxy.Inject(1, rules...)
+		w.livesFor(t, d)
+		w.proxy.Inject(0)
+		after := w.proxy.Strikes()
+		for _, rule := range rules {
+			struck := 0
+			for s, n := range after {
+				if s.Action == rule.Action {
+					struck += n - before[s]
+				}
+			}
+			if struck == 0 {
+				t.Errorf("%s never happened", rule.Action)
+			}
+		}
+	}
+}
+
+// pass lets time go by while the world does what it does: how long a kind lasts is part of it.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
+// livesFor lets time go by and demands that the process runs and says that it is live: a restart would not help.
+func (w *world) livesFor(t *testing.T, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); pass(t, 500*time.Millisecond) {
+		if !w.inst.running() {
+			t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
+		}
+		if status, body, err := w.inst.get("/livez"); err == nil && status != 200 {
+			t.Fatalf("/livez says %d %s", status, body)
+		}
+	}
+}
+
+// away does something to the broker during which nobody can reach it. What the feed has written just before is under way.
+func (w *world) away(t *testing.T, do func(*kafkatest.Node) error) {
+	t.Helper()
+	w.feed.pause()
+	if err := do(w.cluster.Brokers()[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.feed.resume(true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// quota bounds the instance's user; 0 lifts the bound.
+func (w *world) quota(t *testing.T, key string, value float64) {
+	t.Helper()
+	name := user
+	answer, err := w.admin.AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{{
+		Entity: kadm.ClientQuotaEntity{{Type: "user", Name: &name}},
+		Ops:    []kadm.AlterClientQuotaOp{{Key: key, Value: value, Remove: value == 0}},
+	}})
+	for _, a := range answer {
+		if err == nil {
+			err = a.Err
+		}
+	}
+	if err != nil {
+		t.Fatalf("quota %s: %v", key, err)
+	}
+}
+
+// configure sets a topic's setting; "" takes it away.
+func (w *world) configure(t *testing.T, topic, key, value string) {
+	t.Helper()
+	change := kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value}
+	if value == "" {
+		change = kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key}
+	}
+	answer, err := w.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{change}, topic)
+	for _, a := range answer {
+		if err == nil {
+			err = a.Err
+		}
+	}
+	if err != nil {
+		t.Fatalf("set %s of %s: %v", key, topic, err)
+	}
+	eventually(t, settleBound, fmt.Sprintf("%s=%q of %s", key, value, topic), func(ctx context.Context) (bool, string) {
+		described, err := w.admin.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, c := range described[0].Configs {
+			if c.Key == key && (c.MaybeValue() == value || value == "") {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprint(described[0].Err)
+	})
+}
+
+// deleteRecords cuts the input off below the offsets.
+func (w *world) deleteRecords(t *testing.T, below []int64) {
+	t.Helper()
+	var cut kadm.Offsets
+	for p, offset := range below {
+		cut.Add(kadm.Offset{Topic: names.Input, Partition: int32(p), At: offset})
+	}
+	answer, err := w.admin.DeleteRecords(t.Context(), cut)
+	if err == nil {
+		err = answer.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,216 @@
+//go:build unix
+
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// topicKinds change topics and permissions under the instance. What refuses a whole topic is no property of a record.
+var topicKinds = []Kind{
+	{
+		Name: "WRITE denied on the output", Who: Broker,
+		Done: "for 10 s the instance may not write to customer.total.v1",
+		Must: "no record becomes a dead letter; /healthz names the topic and the right that is missing; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.denied(t, kadm.OpWrite, kadm.NewACLs().Topics(names.Output), 10*time.Second, names.Output)
+		},
+		Within: 30 * time.Second,
+	},
+	{
+		Name: "WRITE denied on the changelog", Who: Broker,
+		Done: "for 8 s the instance may not write to its changelog",
+		Must: "as for the output",
+		Try: func(t *testing.T, w *world) {
+			w.denied(t, kadm.OpWrite, kadm.NewACLs().Topics(names.Changelog), 8*time.Second, names.Changelog)
+		},
+		Within: 30 * time.Second,
+	},
+	{
+		Name: "WRITE denied on the dead-letter topic", Who: Broker,
+		Done: "for 8 s the instance may not write to order.placed.v1.dlq, and bad records come",
+		Must: "their partition waits, the others go on; /healthz names the topic; then each has its dead letter",
+		Try: func(t *testing.T, w *world) {
+			w.deny(t, kadm.OpWrite, kadm.NewACLs().Topics(names.DeadLetter), true)
+			w.send(t, &kgo.Record{Partition: 1, Key: []byte("denied"), Value: []byte("no order")})
+			w.feed.more(t, 200)
+			w.caughtUp(t, settleBound, 0, 2, 3)
+			w.inst.says(t, settleBound, names.DeadLetter)
+			w.deny(t, kadm.OpWrite, kadm.NewACLs().Topics(names.DeadLetter), false)
+		},
+		Within: 30 * time.Second,
+	},
+	{
+		Name: "transactions denied", Who: Broker,
+		Done: "for 8 s the instance may not use its transactional ids",
+		Must: "/healthz says so; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.denied(t, kadm.OpWrite, kadm.NewACLs().TransactionalIDs("*"), 8*time.Second, "(?i)transaction")
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "the output deleted and recreated", Who: Broker,
+		Done: "customer.total.v1 is deleted, and made again 6 s later",
+		Must: "no record becomes a dead letter; /healthz names the topic; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.recreate(t, names.Output, nil, &w.outputs, func() {
+				w.inst.says(t, settleBound, names.Output)
+				w.livesFor(t, 6*time.Second)
+			})
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "the output recreated at once", Who: Broker,
+		Done: "customer.total.v1 is deleted and made again in one go",
+		Must: "no record becomes a dead letter; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.recreate(t, names.Output, nil, &w.outputs, func() {})
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "the dead-letter topic deleted and recreated", Who: Broker,
+		Done: "order.placed.v1.dlq is deleted, bad records come, and it is made again",
+		Must: "the partition of a bad record waits, the others go on; /healthz names the topic; then each has its dead letter",
+		Try: func(t *testing.T, w *world) {
+			w.recreate(t, names.DeadLetter, nil, &w.letters, func() {
+				w.send(t, &kgo.Record{Partition: 2, Key: []byte("orphan"), Value: []byte("no order")})
+				w.inst.says(t, settleBound, names.DeadLetter)
+				w.feed.more(t, 200)
+				w.caughtUp(t, settleBound, 0, 1, 3)
+			})
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "an output that takes 100 bytes", Who: Broker,
+		Done: "max.message.bytes of 100 on customer.total.v1, for one order",
+		Must: "that is the record's: it becomes a dead letter, which names the output",
+		Try: func(t *testing.T, w *world) {
+			w.quiet(t, func() {
+				w.configure(t, names.Output, "max.message.bytes", "100")
+				w.sendFated(t, dead, order("refused", 1))
+				w.caughtUp(t, settleBound)
+				w.configure(t, names.Output, "max.message.bytes", "1048588")
+				pass(t, 300*time.Millisecond) // the log hears of it after the metadata
+			})
+		},
+	},
+}
+
+// deny takes a right away from the instance's user, or gives it back.
+func (w *world) deny(t *testing.T, op kadm.ACLOperation, of *kadm.ACLBuilder, away bool) {
+	t.Helper()
+	b := of.Deny("User:" + user).DenyHosts("*").ResourcePatternType(kadm.ACLPatternLiteral).Operations(op)
+	var err error
+	if away {
+		var results kadm.CreateACLsResults
+		results, err = w.admin.CreateACLs(t.Context(), b)
+		for _, r := range results {
+			err = errors.Join(err, r.Err)
+		}
+	} else {
+		var results kadm.DeleteACLsResults
+		results, err = w.admin.DeleteACLs(t.Context(), b)
+		for _, r := range results {
+			err = errors.Join(err, r.Err)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// denied takes a right away for a while. Health must say so.
+func (w *world) denied(t *testing.T, op kadm.ACLOperation, of *kadm.ACLBuilder, d time.Duration, words string) {
+	t.Helper()
+	began := time.Now()
+	w.deny(t, op, of, true)
+	w.inst.says(t, settleBound, words)
+	w.livesFor(t, d-time.Since(began))
+	w.deny(t, op, of, false)
+}
+
+// sendCut writes records whose dead letters need not hold all of them.
+func (w *world) sendCut(t *testing.T, records ...*kgo.Record) {
+	t.Helper()
+	w.sendFated(t, dead, records...)
+	sent := map[place]bool{}
+	for _, r := range records {
+		sent[place{r.Partition, r.Offset}] = true
+	}
+	w.ledger.amend(func(partition int32, e *entry) { e.cut = e.cut || sent[place{partition, e.Offset}] })
+}
+
+// recreate deletes a topic that the instance writes to and makes it again, with something in between. What was in the topic is accounted
+// for before.
+func (w *world) recreate(t *testing.T, topic string, config map[string]*string, reader **tail, between func()) {
+	t.Helper()
+	w.feed.pause()
+	w.caughtUp(t, settleBound)
+	w.account(t)
+	w.remake(t, topic, config, func() {
+		if err := w.feed.resume(false); err != nil {
+			t.Fatal(err)
+		}
+		between()
+	})
+	(*reader).close()
+	fresh, err := newTail(w.cluster.Addrs(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*reader = fresh
+}
+
+// remake deletes a topic and makes it again as it was.
+func (w *world) remake(t *testing.T, topic string, config map[string]*string, between func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	deleted, err := w.admin.DeleteTopics(ctx, topic)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, settleBound, topic+" to be gone", func(ctx context.Context) (bool, string) {
+		listed, err := w.admin.ListTopics(ctx)
+		return err == nil && !listed.Has(topic), fmt.Sprint(err)
+	})
+	between()
+	made, err := w.admin.CreateTopics(ctx, partitions, -1, config, topic)
+	if err == nil {
+		err = made.Error()
+	}
+	if err == nil {
+		err = w.awaitTopics(ctx, topic)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reconnect lets the feed and the kinds to come write to an input that is another one.
+func (w *world) reconnect(t *testing.T) {
+	t.Helper()
+	client, err := producer(w.cluster.Addrs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.client.Close()
+	w.client, w.admin = client, kadm.NewClient(client)
+	if err := w.feed.resume(true); err != nil {
+		t.Fatal(err)
+	}
+}
