@@ -209,6 +209,14 @@ func (s *Sink) refuseTooLarge(p *outPartition, r *Outgoing) error {
 	if size <= p.topic.record {
 		return nil
 	}
+	if size <= min(s.limits.record, s.limits.memory) {
+		if err := s.relearn(p.topic); err != nil {
+			return err
+		}
+		if size <= p.topic.record {
+			return nil
+		}
+	}
 	var over, allow []string
 	for _, limit := range []struct {
 		name string

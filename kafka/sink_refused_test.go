@@ -138,6 +138,27 @@ func TestABatchThatBecameTooLargeIsSplit(t *testing.T) {
 	}
 }
 
+// An operator who raises the limit of a topic helps the records that come after it, without a restart. Mutation: relearn does nothing.
+func TestARaisedLimitOfATopicIsNoticedBeforeARecordIsRefused(t *testing.T) {
+	test := newSinkTest(t, fastConfig())
+	test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": "400"}))
+	s := test.sink("tx")
+	large := string(make([]byte, 500))
+	var refused *RefusedError
+	if err := s.Append(text("out", 0, large)); !errors.As(err, &refused) {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+	value := "10000"
+	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "out",
+		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: &value}}}}
+	test.request(alter)
+	s.topics["out"].learned = time.Now().Add(-limitsStale)
+	test.append(s, "out", 0, large)
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.visible("out", 0, large)
+}
+
 // poison makes the cluster refuse batches that hold the value "poison", as a broker does that validates records.
 func (t *sinkTest) poison(code *kerr.Error, named bool) {
 	t.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {

@@ -18,6 +18,7 @@ type outTopic struct {
 	record  int               // largest batch that may be sent for a single record: the least of all limits
 	message int               // of that, what the topic itself allows
 	batch   int               // size at which a batch is sealed
+	learned time.Time         // when the limits were looked up
 	until   time.Time
 	tries   int
 }
@@ -46,9 +47,26 @@ func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 	return p, nil
 }
 
+// relearn looks the topic's limits up again before they refuse a record, unless that was just done: somebody may have
+// raised max.message.bytes since, and a record that the topic takes is not to be refused for what it was.
+func (s *Sink) relearn(t *outTopic) error {
+	before := t.learned
+	if time.Since(before) < limitsStale {
+		return nil
+	}
+	t.known, s.curious = false, true
+	ctx, done := s.bounded(s.ctx, s.limits.delivery)
+	defer done()
+	return s.wait(ctx, "find the limits of topic "+t.name, func() bool { return t.learned != before })
+}
+
+// limitsStale is how long the limits of a topic are believed when they refuse a record. A storm of records that are too large asks
+// for them once in that time.
+const limitsStale = time.Second
+
 // learn sets the topic's limits from its max.message.bytes.
 func (s *Sink) learn(t *outTopic, maxMessage int) {
-	t.known, t.tries = true, 0
+	t.known, t.tries, t.learned = true, 0, time.Now()
 	t.message = maxMessage
 	if s.encoding.codec != sarama.CompressionNone {
 		t.message = math.MaxInt32 // the broker measures a compressed batch as compressed, which is known only then
