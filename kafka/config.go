@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirstream/weir/internal/recordbatch"
 )
 
 // Config says how to reach a cluster and how to use it. Names in the comments are those of Kafka's own clients, with
@@ -36,9 +38,31 @@ type Config struct {
 	// MetadataMaxAge is when known partition leaders are asked for again unprompted (metadata.max.age.ms). Default 5m.
 	MetadataMaxAge time.Duration
 
-	Sink  SinkTuning
-	Fetch FetchTuning
-	Group GroupTuning
+	Sink   SinkTuning
+	Fetch  FetchTuning
+	Group  GroupTuning
+	Limits Limits
+}
+
+// Limits bound what is taken out of a batch that was read, against producers that are hostile or gone wrong. What is over
+// one is delivered as a Record with Excess, which is dealt with as a bad record is. The names are Weir's own.
+type Limits struct {
+	// Batch bounds the bytes of a batch after decompression (max.batch.bytes). Batches are decompressed piece by piece, so
+	// this bounds time, not memory. Default 2 GiB.
+	Batch int64
+	// Records bounds the records of a batch (max.batch.records). Default 10 million.
+	Records int
+	// Block bounds the bytes that a codec must keep at once: a block of snappy, a window of zstd
+	// (max.compression.block.bytes). Default 128 MiB, what Kafka's own consumer takes of zstd.
+	Block int64
+	// Record bounds a record, Key, Value and HeaderBytes its parts, and Headers their number (max.record.bytes,
+	// max.key.bytes, max.value.bytes, max.headers.bytes, max.headers). Default 32 MiB, each part too, 8 MiB of headers, and
+	// 10,000 of them.
+	Record      int64
+	Key         int64
+	Value       int64
+	Headers     int
+	HeaderBytes int64
 }
 
 // SinkTuning tunes writing. Writes are always idempotent, with acks=all.
@@ -78,6 +102,9 @@ type FetchTuning struct {
 	// max.partition.fetch.bytes). The first batch is always sent whole. Default 50 MiB and 1 MiB.
 	MaxBytes          int
 	MaxPartitionBytes int
+	// BufferMemory bounds the decompressed records of all partitions of one Fetcher that are not released yet, and what
+	// waits to be decompressed (Weir's own: fetch.buffer.memory). Default 64 MiB.
+	BufferMemory int
 }
 
 // GroupTuning tunes membership of the consumer group.
@@ -115,6 +142,16 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Fetch.MaxWait, 500*time.Millisecond)
 	orDefault(&c.Fetch.MaxBytes, 50<<20)
 	orDefault(&c.Fetch.MaxPartitionBytes, 1<<20)
+	orDefault(&c.Fetch.BufferMemory, 64<<20)
+	limits := Limits(recordbatch.DefaultLimits())
+	orDefault(&c.Limits.Batch, limits.Batch)
+	orDefault(&c.Limits.Records, limits.Records)
+	orDefault(&c.Limits.Block, limits.Block)
+	orDefault(&c.Limits.Record, limits.Record)
+	orDefault(&c.Limits.Key, limits.Key)
+	orDefault(&c.Limits.Value, limits.Value)
+	orDefault(&c.Limits.Headers, limits.Headers)
+	orDefault(&c.Limits.HeaderBytes, limits.HeaderBytes)
 	orDefault(&c.Group.SessionTimeout, 10*time.Second)
 	orDefault(&c.Group.HeartbeatInterval, min(time.Second, c.Group.SessionTimeout/3))
 	orDefault(&c.Group.RebalanceTimeout, time.Minute)

@@ -2,12 +2,13 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/recordbatch"
 )
 
 // Fetcher reads partitions, committed records only, and delivers them in batches. Its methods are safe for concurrent
@@ -19,10 +20,18 @@ import (
 //
 // A partition survives whatever may pass: moved leaders, lost connections, brokers and topics that are not there yet.
 // All of it is retried for ever, and logged while it lasts. What cannot pass ends the partition's delivery with
-// Batch.Err: an *OffsetOutOfRangeError, or an *Error of class Fatal for denied access or a damaged batch.
+// Batch.Err: an *OffsetOutOfRangeError, a *TruncatedError, a *TopicRecreatedError, a *CorruptBatchError, or an *Error of
+// class Fatal for denied access.
+//
+// Memory is bounded whatever the partitions hold. What is decompressed is counted until it is released, and an answer is
+// decoded piece by piece, each when there is room for it: for the partition in its read-ahead, and for all of them in
+// fetch.buffer.memory. A partition of which nothing is unreleased may always have one piece, of 64 KiB at most; a record
+// that is larger and finds no room waits until it is the only one.
 type Fetcher struct {
 	client    *Client
 	readAhead int
+	budget    int64
+	limits    recordbatch.Limits
 	log       *zap.Logger
 	links     *links // for fetches only: a long poll keeps its connection busy
 	ctx       context.Context
@@ -39,6 +48,8 @@ type Fetcher struct {
 	cursors map[TopicPartition]*cursor
 	readers map[string]*reader // by the broker's address
 	leading map[*cursor]bool   // cursors without a leader
+	held    int64              // bytes that are unreleased, and of answers that wait to be decoded
+	large   *cursor            // the one with a large record although there was no room
 }
 
 // cursor is one partition from a Start to the next Start or Stop.
@@ -54,23 +65,35 @@ type cursor struct {
 	reader     *reader // nil while the cursor has no leader
 	paused     bool
 	unreleased int
+	waiting    bool  // an answer waits to be decoded
+	kept       int64 // the memory of that
 
 	// Of the goroutine that has the cursor, which a cursor changes under Fetcher.mu.
-	position int64
-	told     Batch // what was delivered last, without its records
-	fresh    bool  // nothing was answered since Start
-	alone    bool  // to be asked for in a request of its own
-	bad      int   // answers in a row that could not be decoded
-	failures int   // failed tries in a row
-	retryAt  time.Time
+	position    int64
+	epoch       int32    // of the last record before position, -1 when it is not known
+	answer      *fetched // what waits to be decoded
+	topicID     [16]byte // zero when it is not known
+	topic       string   // the same as text
+	leaderEpoch int32    // of the leader, -1 when it is not known
+	replicas    []int32
+	elsewhere   bool  // another replica than the leader was asked, because the leader's batch is damaged
+	told        Batch // what was delivered last, without its records
+	fresh       bool  // nothing was answered since Start
+	alone       bool  // to be asked for in a request of its own
+	bad         int   // answers in a row that could not be decoded
+	recreated   int   // times in a row that the topic had another id
+	failures    int   // failed tries in a row
+	retryAt     time.Time
 }
 
 // NewFetcher makes a reader of partitions that holds at most about readAhead bytes of a partition's records in the
-// hands of those who have not released them yet. Close it before the Client.
+// hands of those who have not released them yet, and fetch.buffer.memory of all partitions'. Close it before the Client.
 func (c *Client) NewFetcher(readAhead int) *Fetcher {
 	f := &Fetcher{
 		client:    c,
 		readAhead: max(readAhead, 1),
+		budget:    int64(c.cfg.Fetch.BufferMemory),
+		limits:    recordbatch.Limits(c.cfg.Limits),
 		log:       c.log.Named("fetcher"),
 		links:     c.newLinks(),
 		wake:      make(chan struct{}, 1),
@@ -93,7 +116,9 @@ func (f *Fetcher) Start(tp TopicPartition, from Position, deliver func(Batch)) {
 	f.control.Lock()
 	defer f.control.Unlock()
 	f.end(tp)
-	c := &cursor{TopicPartition: tp, deliver: deliver, position: from.Offset, fresh: true}
+	c := &cursor{TopicPartition: tp, deliver: deliver, position: from.Offset, epoch: from.LeaderEpoch, leaderEpoch: -1, topic: from.TopicID, fresh: true}
+	c.topicID = topicIDOf(from.TopicID)
+	c.told = Batch{TopicPartition: tp, LeaderEpoch: from.LeaderEpoch, TopicID: from.TopicID}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -134,11 +159,31 @@ func (f *Fetcher) forget(c *cursor) {
 		delete(c.reader.cursors, c)
 		c.reader = nil
 	}
+	f.give(c, int64(c.unreleased)+c.kept)
+	c.unreleased, c.kept, c.waiting = 0, 0, false
+}
+
+// give gives bytes back, and wakes whoever waits for room. f.mu is held.
+func (f *Fetcher) give(c *cursor, bytes int64) {
+	full := f.held >= f.budget || f.large != nil
+	f.held -= bytes
+	if f.large == c && c.unreleased == 0 {
+		f.large = nil
+	}
+	if full && (f.held < f.budget || f.large == nil) {
+		for _, r := range f.readers {
+			wake(r.wake)
+		}
+	}
 }
 
 // Release gives back read-ahead: Bytes of a delivered batch, once.
 func (f *Fetcher) Release(tp TopicPartition, bytes int) {
-	f.change(tp, func(c *cursor) { c.unreleased = max(0, c.unreleased-bytes) })
+	f.change(tp, func(c *cursor) {
+		bytes = min(bytes, c.unreleased)
+		c.unreleased -= bytes
+		f.give(c, int64(bytes))
+	})
 }
 
 // Pause stops reading a partition and keeps its position. What is under way still arrives.
@@ -162,10 +207,40 @@ func (f *Fetcher) change(tp TopicPartition, change func(*cursor)) {
 	}
 }
 
-// readable says whether a partition may be asked for. One with nothing unreleased always may: a batch that is larger
-// than all of the read-ahead must come through too.
+// readable says whether something may be done for a partition: ask for it, or decode what waits. One with nothing
+// unreleased always may: what is larger than all of the read-ahead must come through too.
 func (f *Fetcher) readable(c *cursor) bool {
-	return !c.paused && c.unreleased < f.readAhead
+	return !c.paused && (c.unreleased == 0 || c.unreleased < f.readAhead && f.held-c.kept < f.budget)
+}
+
+// smallPiece is what a partition may have when there is no room at all.
+const smallPiece = 64 << 10
+
+// room is how many bytes of a partition may be decoded now.
+func (f *Fetcher) room(c *cursor) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cursors[c.TopicPartition] != c || !f.readable(c) {
+		return 0
+	}
+	return max(int(min(int64(f.readAhead-c.unreleased), f.budget-f.held, chunkBytes)), min(smallPiece, f.readAhead))
+}
+
+// fits says whether there is room for a record of that size. Of records that find none one is let through at a time.
+func (f *Fetcher) fits(c *cursor, size int64) bool {
+	if size <= smallPiece {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.held+size <= f.budget || f.large == c || f.cursors[c.TopicPartition] != c {
+		return true
+	}
+	if f.large != nil {
+		return false
+	}
+	f.large = c
+	return true
 }
 
 // Close ends every delivery, as Stop does, and every goroutine and connection of the fetcher.
@@ -202,7 +277,7 @@ func (c *cursor) hand(b Batch) {
 // wait for it.
 func (f *Fetcher) fail(c *cursor, err error) {
 	b := c.told
-	b.TopicPartition, b.Position, b.Err = c.TopicPartition, c.position, err
+	b.Position, b.Err = c.position, err
 	c.hand(b)
 	f.mu.Lock()
 	f.forget(c)
@@ -210,24 +285,39 @@ func (f *Fetcher) fail(c *cursor, err error) {
 }
 
 // outOfRange finds out what the partition holds instead, and ends the cursor with that. The offset may have come into
-// range meanwhile: a leader that has just been elected can be behind for a moment (KIP-207).
+// range meanwhile: a leader that has just been elected can be behind for a moment (KIP-207). A leader answers so, too, when
+// its log does not know the epoch of what was read last.
 func (f *Fetcher) outOfRange(c *cursor) {
 	ctx, cancel := context.WithTimeout(f.ctx, f.client.cfg.RequestTimeout)
 	defer cancel()
 	tps := []TopicPartition{c.TopicPartition}
 	starts, err := f.client.Starts(ctx, tps)
-	if err == nil {
-		var ends map[TopicPartition]int64
-		if ends, err = f.client.Ends(ctx, tps); err == nil {
-			start, end := starts[c.TopicPartition], ends[c.TopicPartition]
-			if c.position < start || c.position > end {
-				f.fail(c, &OffsetOutOfRangeError{TopicPartition: c.TopicPartition, Offset: c.position, Start: start, End: end})
-				return
-			}
-			err = sarama.ErrOffsetOutOfRange
+	if err != nil {
+		f.retry(c, err)
+		return
+	}
+	ends, err := f.client.Ends(ctx, tps)
+	if err != nil {
+		f.retry(c, err)
+		return
+	}
+	start, end := starts[c.TopicPartition], ends[c.TopicPartition]
+	if c.position < start || c.position > end {
+		f.fail(c, &OffsetOutOfRangeError{TopicPartition: c.TopicPartition, Offset: c.position, Start: start, End: end})
+		return
+	}
+	if c.epoch >= 0 {
+		epochs, err := f.client.EpochEnds(ctx, map[TopicPartition]int32{c.TopicPartition: c.epoch})
+		if err != nil {
+			f.retry(c, err)
+			return
+		}
+		if e := epochs[c.TopicPartition]; e.LeaderEpoch < c.epoch || e.Offset < c.position {
+			f.fail(c, &TruncatedError{TopicPartition: c.TopicPartition, Offset: c.position, LeaderEpoch: c.epoch, End: e.Offset, EndEpoch: e.LeaderEpoch})
+			return
 		}
 	}
-	f.retry(c, err)
+	f.retry(c, sarama.ErrOffsetOutOfRange)
 }
 
 func wake(ch chan struct{}) {
@@ -235,10 +325,4 @@ func wake(ch chan struct{}) {
 	case ch <- struct{}{}:
 	default:
 	}
-}
-
-// undecodable says whether an answer arrived and made no sense, as opposed to not having arrived.
-func undecodable(err error) bool {
-	var decoding sarama.PacketDecodingError
-	return errors.As(err, &decoding) || errors.Is(err, sarama.ErrInsufficientData)
 }

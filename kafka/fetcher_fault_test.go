@@ -124,8 +124,8 @@ func TestPassingErrorsAreRetried(t *testing.T) {
 	}
 }
 
-// Mutations: damaged gives up at once (the first part), damaged passes the batch over (the second), damaged does not ask
-// for partitions alone (the third).
+// Mutations: damaged gives up at once (the first part), damaged passes the batch over (the second), damaged fails all
+// partitions of the answer (the third).
 func TestABatchThatCannotBeDecodedEndsItsPartitionOnly(t *testing.T) {
 	cluster := fake(t)
 	topic(t, cluster, "in", 2)
@@ -163,24 +163,27 @@ func TestABatchThatCannotBeDecodedEndsItsPartitionOnly(t *testing.T) {
 	f.Start(always.tp, At(0), always.deliver)
 	f.Start(other.tp, At(0), other.deliver)
 	last := always.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
-	if ClassOf(last.Err) != Fatal || last.Position != 0 {
+	var corrupt *CorruptBatchError
+	if !errors.As(last.Err, &corrupt) || corrupt.TopicPartition != always.tp || corrupt.Offset != 0 || corrupt.Next != 1 || last.Position != 0 {
 		t.Errorf("at %d: %v", last.Position, last.Err)
 	}
 	other.position(2)
 }
 
-// damaged makes an answer that holds one batch with a wrong checksum for every partition.
+// damaged makes an answer that holds one batch with a wrong checksum for partition 0, and nothing for others.
 func damaged(req *kmsg.FetchRequest) kmsg.Response {
 	res := req.ResponseKind().(*kmsg.FetchResponse)
 	for _, rt := range req.Topics {
 		st := kmsg.NewFetchResponseTopic()
-		st.Topic = rt.Topic
+		st.Topic, st.TopicID = rt.Topic, rt.TopicID
 		for _, rp := range rt.Partitions {
-			batch := kmsg.RecordBatch{Magic: 2, Length: 49, LastOffsetDelta: 0, CRC: 1}
 			sp := kmsg.NewFetchResponseTopicPartition()
 			sp.Partition = rp.Partition
-			sp.HighWatermark, sp.LastStableOffset = 1, 1
-			sp.RecordBatches = batch.AppendTo(nil)
+			if rp.Partition == 0 {
+				batch := kmsg.RecordBatch{Magic: 2, Length: 49, LastOffsetDelta: 0, CRC: 1}
+				sp.HighWatermark, sp.LastStableOffset = 1, 1
+				sp.RecordBatches = batch.AppendTo(nil)
+			}
 			st.Partitions = append(st.Partitions, sp)
 		}
 		res.Topics = append(res.Topics, st)

@@ -1,8 +1,12 @@
 package kafka
 
 import (
+	"encoding/base64"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/IBM/sarama"
 	"go.uber.org/zap"
 )
 
@@ -90,34 +94,123 @@ func (f *Fetcher) due(now time.Time) (due map[TopicPartition]bool, wait time.Dur
 }
 
 func (f *Fetcher) assign(due map[TopicPartition]bool) {
-	leaders, err := f.client.leaders(f.ctx, due)
-	for id, tps := range leaders {
-		addr, ok := f.client.admin.addr(id)
-		if !ok {
-			continue
-		}
-		f.mu.Lock()
-		for _, tp := range tps {
-			if c := f.cursors[tp]; c != nil && f.leading[c] {
-				f.give(c, addr)
-			}
-			delete(due, tp)
-		}
-		f.mu.Unlock()
-	}
+	leaders, err := f.leaders(due)
 	for tp := range due {
 		f.mu.Lock()
 		c := f.cursors[tp]
 		still := c != nil && f.leading[c]
 		f.mu.Unlock()
-		if still {
-			f.retry(c, err)
+		if !still {
+			continue
 		}
+		at, ok := leaders[tp]
+		if !ok {
+			f.retry(c, err)
+			continue
+		}
+		if !f.knows(c, at) {
+			continue
+		}
+		c.leaderEpoch, c.replicas = at.epoch, at.replicas
+		addr, ok := f.client.admin.addr(f.ask(c, at))
+		if !ok {
+			f.retry(c, sarama.ErrLeaderNotAvailable)
+			continue
+		}
+		f.mu.Lock()
+		if f.leading[c] {
+			f.hire(c, addr)
+		}
+		f.mu.Unlock()
 	}
 }
 
-// give hands a cursor to the reader of a broker. f.mu is held.
-func (f *Fetcher) give(c *cursor, addr string) {
+// sameAnswers is how often a topic must have another id before it is believed: a broker may have heard of neither the
+// deletion nor the creation yet.
+const sameAnswers = 3
+
+// knows says whether the topic is the one that the cursor's position is in. A cursor that knows no topic takes this one.
+func (f *Fetcher) knows(c *cursor, at leader) bool {
+	if at.topicID == [16]byte{} || c.topicID == at.topicID {
+		c.recreated = 0
+		return true
+	}
+	is := sarama.Uuid(at.topicID).String()
+	if c.topicID == [16]byte{} {
+		c.topicID, c.topic = at.topicID, is
+		c.told.TopicID = is
+		return true
+	}
+	err := &TopicRecreatedError{TopicPartition: c.TopicPartition, Offset: c.position, Was: c.topic, Is: is}
+	if c.recreated++; c.recreated < sameAnswers {
+		f.retry(c, err)
+	} else {
+		f.fail(c, err)
+	}
+	return false
+}
+
+// ask chooses the broker to ask: the leader, or replicas in turn while what the leader sends is damaged. Any replica
+// answers consumers (KIP-392), and damage on a disk is on one of them.
+func (f *Fetcher) ask(c *cursor, at leader) int32 {
+	c.elsewhere = false
+	if c.bad == 0 || len(at.replicas) == 0 {
+		return at.id
+	}
+	id := at.replicas[c.bad%len(at.replicas)]
+	c.elsewhere = id != at.id
+	return id
+}
+
+// leader is what the cluster says of a partition.
+type leader struct {
+	id       int32
+	epoch    int32
+	replicas []int32 // in sync
+	topicID  [16]byte
+}
+
+func (f *Fetcher) leaders(due map[TopicPartition]bool) (map[TopicPartition]leader, error) {
+	topics := map[string]bool{}
+	for tp := range due {
+		topics[tp.Topic] = true
+	}
+	res, err := f.client.admin.metadata(f.ctx, slices.Sorted(maps.Keys(topics))...)
+	if err != nil {
+		return nil, err
+	}
+	leaders := map[TopicPartition]leader{}
+	err = sarama.ErrUnknownTopicOrPartition
+	for _, t := range res.Topics {
+		if t.Err != sarama.ErrNoError {
+			err = t.Err
+			continue
+		}
+		for _, p := range t.Partitions {
+			if p.Version < 7 {
+				p.LeaderEpoch = -1 // not sent before Kafka 2.1
+			}
+			if p.Leader >= 0 {
+				leaders[TopicPartition{t.Name, p.ID}] = leader{id: p.Leader, epoch: p.LeaderEpoch, replicas: p.Isr, topicID: t.Uuid}
+			} else {
+				err = sarama.ErrLeaderNotAvailable
+			}
+		}
+	}
+	return leaders, err
+}
+
+// topicIDOf is an id as bytes, zero when it is none.
+func topicIDOf(text string) (id [16]byte) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil && len(b) == len(id) {
+		copy(id[:], b)
+	}
+	return id
+}
+
+// hire hands a cursor to the reader of a broker. f.mu is held.
+func (f *Fetcher) hire(c *cursor, addr string) {
 	if f.closed {
 		return
 	}

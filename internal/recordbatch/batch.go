@@ -59,11 +59,18 @@ func Next(raw []byte) (b Batch, rest []byte, err error) {
 	base := int64(binary.BigEndian.Uint64(raw))
 	size := int64(int32(binary.BigEndian.Uint32(raw[lengthAt:])))
 	b = Batch{Magic: int8(raw[magicAt]), Base: base, Last: base, LeaderEpoch: -1, ProducerID: -1}
-	least := map[int8]int64{0: 14, 1: 22, 2: headerSize - 12}[b.Magic]
-	switch {
-	case least == 0:
+	least := int64(prefixSize - messageHead)
+	switch b.Magic {
+	case 0:
+		least = 14
+	case 1:
+		least = 22
+	case 2:
+		least = headerSize - messageHead
+	default:
 		err = b.corrupt("its format %d is not known", b.Magic)
-	case size < least:
+	}
+	if size < least {
 		return b, nil, b.corrupt("its size of %d bytes is too small", size)
 	}
 	if 12+size > int64(len(raw)) {
@@ -134,3 +141,6 @@ func (b *Batch) parseMessage(raw []byte) error {
 	b.body = m.value
 	return nil
 }
+
+// Size is how many bytes the records take in the batch, as they are compressed.
+func (b *Batch) Size() int { return len(b.body) }

@@ -1,6 +1,7 @@
 package recordbatch
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -110,6 +111,32 @@ func (r *Reader) fail(err error) {
 	default:
 		r.err = r.batch.corrupt("%v", err)
 	}
+}
+
+// NextSize is the size of the next record as it says itself, or 0 when there is none or it is over a limit. A caller that
+// has no room for it may call Next later.
+func (r *Reader) NextSize() int64 {
+	if r.err != nil || r.over != nil || r.stream == nil || r.rest == 0 {
+		return 0
+	}
+	at := 0
+	if r.batch.Magic < 2 {
+		head, err := r.buf.peek(messageHead)
+		if err != nil {
+			return 0
+		}
+		at = int(int32(binary.BigEndian.Uint32(head[8:])))
+	} else {
+		if r.buf.end-r.buf.at < 5 && r.buf.fill(5) != nil && r.buf.end == r.buf.at {
+			return 0
+		}
+		f := fields{b: r.buf.buf[r.buf.at:r.buf.end]}
+		at = int(f.varint())
+	}
+	if at < 0 || int64(at) > r.limits.Record {
+		return 0
+	}
+	return int64(at)
 }
 
 // Next reads a record into rec: io.EOF when the batch holds no more, a *CorruptError when what it holds makes no sense.

@@ -391,6 +391,34 @@ func TestMemoryFollowsWhatIsReadNotWhatIsClaimed(t *testing.T) {
 	}
 }
 
+// Mutation: NextSize takes the size away from Next.
+func TestTheSizeOfTheNextRecordIsKnownBeforeItIsRead(t *testing.T) {
+	items := []item{{value: []byte("v")}, {delta: 1, value: make([]byte, 300_000)}, {delta: 2, value: make([]byte, 900_000)}, {delta: 3}}
+	for codec := codecNone; codec <= codecZstd; codec++ {
+		b, _, err := Next(batchOf(codec, 0, items...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limits := DefaultLimits()
+		limits.Record = 500_000
+		r := NewReader(limits)
+		r.Reset(b)
+		var got []int64
+		var rec Record
+		for {
+			got = append(got, r.NextSize())
+			if err := r.Next(&rec); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(got, []int64{7, 300_008, 0, 6, 0}) {
+			t.Errorf("codec %d: %v", codec, got)
+		}
+	}
+}
+
 // FuzzRead looks for bytes that make the reader panic, hang or disagree with franz-go.
 func FuzzRead(f *testing.F) {
 	one := item{key: []byte("k"), value: []byte("v"), headers: []kmsg.Header{{Key: "h", Value: nil}}}
