@@ -13,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Mutations, each fails: bytesSize takes nil for empty; recordSize forgets the headers' values; wireHeaders keeps a nil
-// key; begin sets base to 0 for -1; latest is not kept; add keeps the headers of the record that had the slot before.
+// Mutations, each fails: bytesSize takes nil for empty; recordSize forgets the headers' values; appendRecord writes
+// no header for an empty key; begin sets base to 0 for -1; latest is not kept; add keeps the headers of the record that had the slot before.
 func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
 	var counted, sent, latest atomic.Int64

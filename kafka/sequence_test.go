@@ -148,8 +148,8 @@ func TestHalvesHoldTheSameRecords(t *testing.T) {
 			size := batchOverhead
 			for j := range part.recs {
 				r := &records[i]
-				if part.origins[j] != r.Origin || part.timestampOf(j) != r.Timestamp || part.recs[j].OffsetDelta != int64(j) ||
-					fmt.Sprintf("%#v", part.recs[j].Value) != fmt.Sprintf("%#v", r.Value) {
+				if part.origins[j] != r.Origin || part.timestampOf(j) != r.Timestamp ||
+					fmt.Sprintf("%#v", part.recs[j].value) != fmt.Sprintf("%#v", r.Value) {
 					t.Fatalf("record %d has changed", i)
 				}
 				size += recordSize(r, r.Timestamp-part.base, int64(j))

@@ -46,13 +46,14 @@ type Sink struct {
 	active   []*outPartition   // those with batches that are not acknowledged
 	topics   map[string]*outTopic
 	brokers  map[int32]*outBroker
-	spare    []*outBatch // to be used again
-	buffered int         // bytes of batches that are not acknowledged
-	flying   int         // requests without an answer
-	turn     int         // where in active the next request begins
-	asking   bool        // a metadata request is under way
-	curious  bool        // the limits of a topic are to be asked for
-	due      time.Time   // when something has to be done unprompted, zero for never
+	spare    []*outBatch   // to be used again
+	buffered int           // bytes of batches that are not acknowledged
+	flying   int           // requests without an answer
+	throttle time.Duration // that brokers have asked for so far
+	turn     int           // where in active the next request begins
+	asking   bool          // a metadata request is under way
+	curious  bool          // the limits of a topic are to be asked for
+	due      time.Time     // when something has to be done unprompted, zero for never
 
 	coord *coordinators
 	as    producerID

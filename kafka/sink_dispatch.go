@@ -3,10 +3,13 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 )
 
@@ -30,7 +33,9 @@ type outPartition struct {
 // outBroker is a broker that leads partitions.
 type outBroker struct {
 	id     int32
-	flying int // requests
+	flying int       // requests
+	until  time.Time // it is not sent to before, because it throttles us
+	calm   time.Time // until when requests are sent one by one, after it did
 	queue  chan *outRequest
 	next   *outRequest // being put together
 }
@@ -38,8 +43,12 @@ type outBroker struct {
 // outRequest is a produce request: a batch each of several partitions of one leader.
 type outRequest struct {
 	broker  *outBroker
-	wire    *sarama.ProduceRequest
+	wire    *kmsg.ProduceRequest
 	batches []*outBatch
+	as      producerID
+	halves  atomic.Int32 // see sendOne
+	res     *kmsg.ProduceResponse
+	err     error
 	size    int
 }
 
@@ -105,7 +114,11 @@ func (s *Sink) round(now time.Time) (sent bool) {
 			continue
 		}
 		br := s.broker(p.leader)
-		if br.flying >= s.limits.inFlight {
+		if now.Before(br.until) {
+			s.dueAt(br.until)
+			continue
+		}
+		if br.flying >= s.limits.inFlight || br.flying > 0 && now.Before(br.calm) {
 			continue
 		}
 		if br.next == nil {
@@ -137,17 +150,14 @@ func (s *Sink) broker(id int32) *outBroker {
 func (s *Sink) send(br *outBroker) {
 	req := br.next
 	br.next = nil
-	req.wire = &sarama.ProduceRequest{
-		Version:      8,
-		RequiredAcks: sarama.WaitForAll,
-		Timeout:      int32(s.client.cfg.RequestTimeout / time.Millisecond),
-	}
+	req.wire, req.as = kmsg.NewPtrProduceRequest(), s.as
+	req.wire.Acks = -1
+	req.wire.TimeoutMillis = int32(s.client.cfg.RequestTimeout / time.Millisecond)
 	if s.encoding.transactional {
-		req.wire.TransactionalID = &s.coord.id
+		req.wire.TransactionID = &s.coord.id
 	}
 	for _, b := range req.batches {
 		b.part.order.take()
-		req.wire.AddBatch(b.part.Topic, b.part.Partition, b.onWire(s.encoding, s.as))
 	}
 	br.flying++
 	s.flying++
@@ -168,35 +178,102 @@ func (s *Sink) deliver(br *outBroker) {
 }
 
 func (s *Sink) deliverOne(req *outRequest) {
-	k, err := s.connection(req.broker.id)
-	if err == nil {
-		err = k.AsyncProduce(req.wire, func(res *sarama.ProduceResponse, err error) {
-			if err != nil {
-				s.data.drop(k)
-			}
-			s.post(func() { s.answered(req, res, err) })
-		})
-		if err != nil && brokenLink(err) {
-			s.data.drop(k)
-		}
-	}
-	if err != nil {
+	if err := s.sendOne(req); err != nil {
 		s.post(func() { s.answered(req, nil, err) })
 	}
 }
 
-func (s *Sink) connection(id int32) (*link, error) {
+// produceVersion is the last version in which a partition is not added to a transaction by being written to: with that, a
+// request that is late could begin a transaction that nobody ends (KIP-890's second transaction version, which needs EndTxn v5,
+// is not used).
+const produceVersion = 11
+
+func (s *Sink) sendOne(req *outRequest) error {
+	if err := req.encode(s.encoding); err != nil {
+		return err
+	}
+	for {
+		c, err := s.connection(req.broker.id)
+		if err == nil {
+			err = c.pick(req.wire, produceVersion)
+		}
+		if err != nil {
+			return err
+		}
+		err = c.send(req.wire, time.Now().Add(s.client.cfg.RequestTimeout), func(res kmsg.Response, err error) {
+			req.res, _ = res.(*kmsg.ProduceResponse)
+			req.err = err
+			s.half(req)
+		})
+		if err == nil {
+			s.half(req)
+		}
+		if !errors.Is(err, errRetired) {
+			return err
+		}
+	}
+}
+
+// half reports the answer when it is there and the request is not being written any more: a connection that fails in between
+// gives the answer while the batches are still read.
+func (s *Sink) half(req *outRequest) {
+	if req.halves.Add(1) == 2 {
+		s.post(func() { s.answered(req, req.res, req.err) })
+	}
+}
+
+// encode puts the batches into the request.
+func (req *outRequest) encode(e encoding) error {
+	for _, b := range req.batches {
+		records, err := b.onWire(e, req.as)
+		if err != nil {
+			return sarama.PacketEncodingError{Info: err.Error()}
+		}
+		at := slices.IndexFunc(req.wire.Topics, func(t kmsg.ProduceRequestTopic) bool { return t.Topic == b.part.Topic })
+		if at < 0 {
+			at = len(req.wire.Topics)
+			t := kmsg.NewProduceRequestTopic()
+			t.Topic = b.part.Topic
+			req.wire.Topics = append(req.wire.Topics, t)
+		}
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Partition, p.Records = b.part.Partition, records
+		req.wire.Topics[at].Partitions = append(req.wire.Topics[at].Partitions, p)
+	}
+	return nil
+}
+
+func (s *Sink) connection(id int32) (*rawConn, error) {
 	addr, ok := s.ctl.addr(id) // as of the answer that named the leader
 	if !ok {
 		return nil, sarama.ErrBrokerNotFound
 	}
-	return s.data.at(s.ctx, addr)
+	return s.data.raw(s.ctx, addr)
+}
+
+// blockOf finds the answer to a batch.
+func blockOf(res *kmsg.ProduceResponse, b *outBatch) *kmsg.ProduceResponseTopicPartition {
+	for i := range res.Topics {
+		t := &res.Topics[i]
+		if t.Topic != b.part.Topic {
+			continue
+		}
+		for j := range t.Partitions {
+			if t.Partitions[j].Partition == b.part.Partition {
+				return &t.Partitions[j]
+			}
+		}
+	}
+	return nil
 }
 
 // answered takes the answer to a request, or what went wrong with it.
-func (s *Sink) answered(req *outRequest, res *sarama.ProduceResponse, err error) {
+func (s *Sink) answered(req *outRequest, res *kmsg.ProduceResponse, err error) {
 	req.broker.flying--
 	s.flying--
+	if res != nil && res.ThrottleMillis > 0 {
+		s.throttled(req.broker, time.Duration(res.ThrottleMillis)*time.Millisecond)
+	}
 	if err != nil {
 		s.lost("write to "+req.batches[0].part.TopicPartition.String(), err)
 	}
@@ -205,7 +282,7 @@ func (s *Sink) answered(req *outRequest, res *sarama.ProduceResponse, err error)
 			s.again(b, err, true)
 			continue
 		}
-		block := res.GetBlock(b.part.Topic, b.part.Partition)
+		block := blockOf(res, b)
 		if block == nil {
 			s.again(b, sarama.ErrIncompleteResponse, true)
 			continue
@@ -213,6 +290,27 @@ func (s *Sink) answered(req *outRequest, res *sarama.ProduceResponse, err error)
 		s.judged(b, block)
 	}
 }
+
+// throttled notes that a broker has said not to be sent to for a while (KIP-219): it answers at once, and reads nothing from us
+// until then. So we wait ourselves, which Close can end.
+func (s *Sink) throttled(br *outBroker, d time.Duration) {
+	now := time.Now()
+	if until := now.Add(d); until.After(br.until) {
+		from := now
+		if br.until.After(now) {
+			from = br.until
+		}
+		s.throttle += until.Sub(from)
+		br.until, br.calm = until, until.Add(calmAfterThrottle)
+	}
+}
+
+// calmAfterThrottle is how long a broker that throttled us gets one request at a time: each that is under way when it is over
+// its quota makes it wait longer.
+const calmAfterThrottle = 10 * time.Second
+
+// Throttled is how long brokers have made this sink wait so far, because of a quota.
+func (s *Sink) Throttled() time.Duration { return s.throttle }
 
 // lost ends the transaction when a request failed in a way that will not pass.
 func (s *Sink) lost(op string, err error) {
@@ -225,28 +323,27 @@ func (s *Sink) lost(op string, err error) {
 }
 
 // judged takes the answer to a batch.
-func (s *Sink) judged(b *outBatch, block *sarama.ProduceResponseBlock) {
-	p := b.part
-	op := "write to " + p.TopicPartition.String()
-	switch judge(block.Err) {
+func (s *Sink) judged(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
+	p, code := b.part, sarama.KError(block.ErrorCode)
+	switch judge(code) {
 	case acknowledged:
-		s.acknowledged(b, block.Offset)
+		s.acknowledged(b, block.BaseOffset)
 		return
 	case resend:
-		s.again(b, block.Err, false)
+		s.again(b, code, false)
 		return
 	case resendMoved:
-		s.again(b, block.Err, true)
+		s.again(b, code, true)
 		return
 	case resendUnknown:
-		s.again(b, block.Err, true)
+		s.again(b, code, true)
 		s.unknownTopic(p)
 		return
 	case outOfOrder:
 		if p.order.first(b) {
-			s.fail(&Error{Abortable, op, block.Err})
+			s.fail(&Error{Abortable, "write to " + p.TopicPartition.String(), code})
 		}
-		s.again(b, block.Err, false)
+		s.again(b, code, false)
 		return
 	case tooLarge:
 		p.topic.known, s.curious = false, true
@@ -256,35 +353,36 @@ func (s *Sink) judged(b *outBatch, block *sarama.ProduceResponseBlock) {
 		s.refusal(b, block)
 		return
 	case recreated:
-		s.again(b, block.Err, true) // metadata tells the new id
+		s.again(b, code, true) // metadata tells the new id
 		return
 	case broken:
-		s.fail(&Error{Abortable, op, withReason(block)})
+		s.fail(&Error{Abortable, "write to " + p.TopicPartition.String(), withReason(block)})
 	case fenced:
-		s.fail(&Error{Fenced, op, named(block.Err)})
+		s.fail(&Error{Fenced, "write to " + p.TopicPartition.String(), named(code)})
 	default:
-		s.block(p, withReason(block), block.Err)
+		s.block(p, withReason(block), code)
 	}
-	s.again(b, block.Err, false)
+	s.again(b, code, false)
 }
 
-func withReason(block *sarama.ProduceResponseBlock) error {
+func withReason(block *kmsg.ProduceResponseTopicPartition) error {
+	code := sarama.KError(block.ErrorCode)
 	if block.ErrorMessage != nil && *block.ErrorMessage != "" {
-		return fmt.Errorf("%w (%s)", block.Err, *block.ErrorMessage)
+		return fmt.Errorf("%w (%s)", code, *block.ErrorMessage)
 	}
-	return block.Err
+	return code
 }
 
 // refusal finds the record for which the broker refuses a batch: the answer may name it (KIP-467); else the batch is
 // halved until the record stands alone.
-func (s *Sink) refusal(b *outBatch, block *sarama.ProduceResponseBlock) {
-	p := b.part
+func (s *Sink) refusal(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
+	p, code := b.part, sarama.KError(block.ErrorCode)
 	at, reason := -1, withReason(block)
-	for _, e := range block.RecordErrors {
-		if i := int(e.BatchIndex); i >= 0 && i < len(b.recs) && (at < 0 || i < at) {
+	for _, e := range block.ErrorRecords {
+		if i := int(e.RelativeOffset); i >= 0 && i < len(b.recs) && (at < 0 || i < at) {
 			at = i
-			if e.BatchIndexErrorMessage != nil && *e.BatchIndexErrorMessage != "" {
-				reason = fmt.Errorf("%w (%s)", block.Err, *e.BatchIndexErrorMessage)
+			if e.ErrorMessage != nil && *e.ErrorMessage != "" {
+				reason = fmt.Errorf("%w (%s)", code, *e.ErrorMessage)
 			}
 		}
 	}
@@ -292,8 +390,8 @@ func (s *Sink) refusal(b *outBatch, block *sarama.ProduceResponseBlock) {
 		at = 0
 	}
 	if at >= 0 {
-		s.fail(&RefusedError{p.TopicPartition, b.origins[at], reason, limitOf(block.Err)})
-		s.again(b, block.Err, false)
+		s.fail(&RefusedError{p.TopicPartition, b.origins[at], reason, limitOf(code)})
+		s.again(b, code, false)
 		return
 	}
 	parts := b.split()
@@ -302,7 +400,7 @@ func (s *Sink) refusal(b *outBatch, block *sarama.ProduceResponseBlock) {
 	}
 	s.buffered -= b.cost()
 	p.order.split(b, parts)
-	p.cause = block.Err
+	p.cause = code
 	s.recycle(b)
 }
 
@@ -391,10 +489,7 @@ func (s *Sink) block(p *outPartition, err error, code sarama.KError) {
 // dropAll cuts every connection. Calls under way fail; later ones connect again.
 func (l *links) dropAll() {
 	l.mu.Lock()
-	open := make([]*link, 0, len(l.open))
-	for _, k := range l.open {
-		open = append(open, k)
-	}
+	open := slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
 	l.mu.Unlock()
 	for _, k := range open {
 		l.drop(k)

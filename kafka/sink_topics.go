@@ -13,6 +13,7 @@ import (
 type outTopic struct {
 	name    string
 	id      [16]byte          // as of the last look at its leaders, zero when not known
+	looked  time.Time         // when its leaders were looked up last
 	gone    map[[16]byte]bool // ids that it had before: a broker that lags behind may still tell them
 	known   bool              // the limits below are the topic's
 	record  int               // largest batch that may be sent for a single record: the least of all limits
@@ -75,6 +76,10 @@ func (s *Sink) learn(t *outTopic, maxMessage int) {
 	t.batch = min(s.limits.batch, maxMessage)
 }
 
+// identityCheck is how often it is asked whether a topic that is written to is still the same: one that is recreated between two
+// requests takes the second without a word.
+const identityCheck = 30 * time.Second
+
 // found is what a look at the cluster has brought.
 type found struct {
 	leaders map[TopicPartition]int32
@@ -92,7 +97,7 @@ func (s *Sink) ask(now time.Time) {
 	}
 	var partitions []TopicPartition
 	for _, p := range s.active {
-		if p.leader >= 0 {
+		if p.leader >= 0 && now.Sub(p.topic.looked) < identityCheck {
 			continue
 		}
 		if now.Before(p.until) {
@@ -213,6 +218,9 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 	}
 	if s.err != nil {
 		return
+	}
+	for _, tp := range partitions {
+		s.parts[tp].topic.looked = time.Now()
 	}
 	for _, t := range s.topics {
 		s.identify(t, f.ids[t.name])

@@ -496,7 +496,7 @@ func TestAnOffsetIsCommittedWithItsEpochAndMetadata(t *testing.T) {
 			{"in", 0}: {Offset: 7, LeaderEpoch: 3, Metadata: "weir1:xyz"},
 		}
 		test.ok(s.Offsets(test.within(10*time.Second), Member{Group: "g", Generation: -1}, want))
-		test.ok(s.Commit(test.within(10*time.Second)))
+		test.ok(s.Commit(test.within(10 * time.Second)))
 		for _, read := range []func(context.Context, string, []TopicPartition) (map[TopicPartition]CommittedOffset, error){test.client.Committed, test.client.CommittedNow} {
 			got, err := read(test.within(10*time.Second), "g", []TopicPartition{{"in", 0}})
 			test.ok(err)

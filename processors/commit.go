@@ -27,7 +27,7 @@ var errOutside = errors.New("outputs are written and offsets are not")
 // returns false.
 func (w *worker) commit(ctx context.Context) bool {
 	w.to(workerCommitting)
-	start := time.Now()
+	start, size := time.Now(), w.size()
 	var err error
 	if w.inst.opts.Guarantee == ExactlyOnce {
 		err = w.endExactlyOnce(ctx)
@@ -38,6 +38,7 @@ func (w *worker) commit(ctx context.Context) bool {
 		w.aborted(ctx, err)
 		return false
 	}
+	w.paced(size, time.Since(w.since))
 	w.writeStores()
 	w.forget(time.Now())
 	w.tried()
@@ -259,6 +260,10 @@ func (w *worker) aborted(ctx context.Context, err error) {
 		return
 	}
 	class := kafka.ClassOf(err)
+	if class == kafka.Retriable {
+		w.pace.failed(w.size())
+		w.notePace(w.sink.Throttled() - w.throttled)
+	}
 	if class == kafka.Fatal {
 		w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
 	}

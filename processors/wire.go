@@ -54,6 +54,8 @@ type Sink interface {
 	// Commit ends the transaction; nil means that it is committed. Abort ends it the other way and drops what waits.
 	Commit(ctx context.Context) error
 	Abort(ctx context.Context) error
+	// Throttled is how long brokers have made the sink wait so far, because of a quota.
+	Throttled() time.Duration
 	// Close gives up what is not committed and releases the connections. It does not wait for a broker.
 	Close() error
 }

@@ -72,6 +72,10 @@ type worker struct {
 	trying []*block // what the open transaction tries
 	way    []*block // reused
 
+	pace      pace
+	slow      bool          // the pace is less than it may be, and was reported
+	throttled time.Duration // of the sink, as of the last commit
+
 	stride   int       // records between two looks at the clock
 	cautious int       // so many transactions of one record are to come: see abandon
 	failures int       // commits in a row that failed
@@ -87,7 +91,7 @@ type worker struct {
 }
 
 func newWorker(inst *Instance, id int) *worker {
-	w := &worker{id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
+	w := &worker{id: id, pace: pace{inst.opts.CommitBytes, inst.opts.CommitBytes}, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(inst.graph.nodes, func(err *topology.LateError) {
 		w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 	})
@@ -400,18 +404,7 @@ func (w *worker) due(now time.Time) bool {
 }
 
 // full says whether the transaction has become large enough to be committed before its time.
-func (w *worker) full() bool {
-	if w.bytes >= w.inst.opts.CommitBytes {
-		return true
-	}
-	pending := 0
-	for _, t := range w.tasks {
-		if t.is(taskRunning) {
-			pending += t.pending()
-		}
-	}
-	return w.bytes+pending >= w.inst.opts.CommitBytes
-}
+func (w *worker) full() bool { return w.bytes >= w.pace.limit || w.size() >= w.pace.limit }
 
 // dirty says whether an input moved since the last commit.
 func (w *worker) dirty() bool {
@@ -453,7 +446,7 @@ func (w *worker) connectSink(ctx context.Context, now time.Time) {
 		w.log.Warn("no transactional id yet, trying again", zap.Error(err), zap.Duration("in", time.Until(w.connect)))
 		return
 	}
-	w.sink, w.cut = sink, time.Time{}
+	w.sink, w.cut, w.throttled = sink, time.Time{}, 0
 	w.letGo()
 	// An Append that waits for room in the sink's buffer has no context: closing the sink is what ends it.
 	w.unhook = context.AfterFunc(ctx, func() { _ = sink.Close() })

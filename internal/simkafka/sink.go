@@ -395,6 +395,9 @@ func (s *Sink) Abort(ctx context.Context) error {
 	return nil
 }
 
+// Throttled implements processors.Sink: the model has no quotas.
+func (s *Sink) Throttled() time.Duration { return 0 }
+
 // Close implements processors.Sink. It may be called from another goroutine and ends the call under way.
 func (s *Sink) Close() error {
 	s.cancel()

@@ -1,0 +1,70 @@
+package processors
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// pace is how large a transaction may become. As a rule that is commit-bytes. A cluster that takes less in a transaction's time
+// than that, because of a quota or because it is slow, would refuse the same transaction again and again: it is given up when a
+// batch is not acknowledged in time, and done again at the same size. So a transaction that failed is followed by smaller
+// ones, and those that brokers throttle are kept to what they take in paceTarget. It grows again when nothing holds it up.
+type pace struct {
+	most, limit int
+}
+
+const (
+	paceTarget = 2 * time.Second // well under the 8s after which a batch is given up by default
+	paceLeast  = 16 << 10
+)
+
+// committed takes the measure of a transaction that was committed: its size, how long it was open, and how long brokers
+// have made it wait because of a quota.
+func (p *pace) committed(size int, took, throttled time.Duration) {
+	switch {
+	case took > paceTarget && throttled > 0:
+		p.set(int(float64(min(size, p.limit)) * max(0.25, float64(paceTarget)/float64(took))))
+	case took < paceTarget/2:
+		p.set(2 * p.limit)
+	}
+}
+
+// failed takes the size of a transaction that could not be delivered in time.
+func (p *pace) failed(size int) { p.set(min(size, p.limit) / 4) }
+
+func (p *pace) set(limit int) { p.limit = min(p.most, max(limit, paceLeast)) }
+
+// size is the size of the open transaction: inputs and pending changes.
+func (w *worker) size() int {
+	n := w.bytes
+	for _, t := range w.tasks {
+		if t.is(taskRunning) {
+			n += t.pending()
+		}
+	}
+	return n
+}
+
+// paced takes the measure of a commit.
+func (w *worker) paced(size int, took time.Duration) {
+	throttled := w.sink.Throttled()
+	w.pace.committed(size, took, throttled-w.throttled)
+	w.notePace(throttled - w.throttled)
+	w.throttled = throttled
+}
+
+// notePace says when transactions become smaller than they may be, and when that is over.
+func (w *worker) notePace(throttled time.Duration) {
+	slow := w.pace.limit < w.pace.most
+	if slow == w.slow {
+		return
+	}
+	w.slow = slow
+	if slow {
+		w.log.Warn("brokers take less than is processed: transactions are made smaller. Raise the client's quota (producer_byte_rate), or have more or faster brokers",
+			zap.Int("bytes", w.pace.limit), zap.Duration("throttled", throttled))
+	} else {
+		w.log.Info("brokers keep up again: transactions have their full size")
+	}
+}

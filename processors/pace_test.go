@@ -1,0 +1,52 @@
+package processors
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestTransactionsFitAQuota is the law of the pace: whatever a cluster takes a second, after a few failures transactions are
+// committed, none fails any more, each takes a few seconds at most, and when the quota is lifted they grow to their full
+// size.
+//
+// Mutations, each fails: failed does nothing; committed does not shrink; it does not grow; it grows whatever the time; paceLeast
+// of 8 MiB.
+func TestTransactionsFitAQuota(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const given = 8 * time.Second // a batch is not waited for longer
+		rate := rapid.IntRange(128<<10, 64<<20).Draw(t, "bytes a second")
+		took := func(p *pace) time.Duration {
+			return time.Duration(float64(p.limit) / float64(rate) * float64(time.Second))
+		}
+		p := &pace{16 << 20, 16 << 20}
+		failures := 0
+		for i := range 40 {
+			d := took(p)
+			if d > given {
+				if failures++; i > 8 {
+					t.Fatalf("transaction %d of %d bytes takes %s", i, p.limit, d)
+				}
+				p.failed(p.limit)
+				continue
+			}
+			p.committed(p.limit, d, d/2)
+			if i > 20 && took(p) > 2*paceTarget {
+				t.Fatalf("transaction %d takes %s", i, took(p))
+			}
+		}
+		if failures > 4 {
+			t.Fatalf("%d failures", failures)
+		}
+		if p.limit < p.most && took(p) < paceTarget/4 {
+			t.Fatalf("%d bytes in %s are less than need be", p.limit, took(p))
+		}
+		for range 12 {
+			p.committed(p.limit, 10*time.Millisecond, 0)
+		}
+		if p.limit != p.most {
+			t.Fatalf("%d bytes when nothing holds it up", p.limit)
+		}
+	})
+}
