@@ -153,7 +153,9 @@ func measure(ctx context.Context, cfg config, name, suffix string) (r result, er
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	took, err := k.watch(ctx, cfg, suffix, exited)
-	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if cmd.Process.Signal(syscall.SIGTERM) != nil { // Windows has none
+		_ = cmd.Process.Kill()
+	}
 	if err == nil {
 		select {
 		case <-exited:
@@ -161,10 +163,8 @@ func measure(ctx context.Context, cfg config, name, suffix string) (r result, er
 			_ = cmd.Process.Kill()
 			<-exited
 		}
-		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			r.rss = usage.Maxrss << 10
-			r.cpu = float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3 / float64(cfg.records)
-		}
+		r.rss = peakMemory(cmd.ProcessState)
+		r.cpu = float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / float64(cfg.records)
 	}
 	r.rate = float64(cfg.records) / took.Seconds()
 	return r, err

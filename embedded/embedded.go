@@ -27,6 +27,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 // Options of a Broker. The zero value is one broker on a free port of loopback with its data in memory.
@@ -99,6 +101,11 @@ func Start(opts Options) (*Broker, error) {
 			return nil, fmt.Errorf("embedded broker: data folder %s: %w", opts.DataDir, err)
 		}
 		b.lock = lock
+		// The folder of kfake's files is closed to others before anything is in it, since kfake makes them for all to read.
+		if err := errors.Join(private.Folder(b.data()), private.Tighten(b.data())); err != nil {
+			b.unlock()
+			return nil, fmt.Errorf("embedded broker: data folder %s: %w", opts.DataDir, err)
+		}
 	}
 	if err := b.open(); err != nil {
 		b.unlock()
@@ -140,7 +147,7 @@ func (b *Broker) open() error {
 		kfake.BrokerConfigs(b.opts.Config),
 	}
 	if b.opts.DataDir != "" {
-		opts = append(opts, kfake.DataDir(filepath.Join(b.opts.DataDir, "data")))
+		opts = append(opts, kfake.DataDir(b.data()))
 	}
 	if b.opts.AutoCreateTopics {
 		opts = append(opts, kfake.AllowAutoTopicCreation())
@@ -236,9 +243,14 @@ func (b *Broker) Close() error {
 		b.cluster.Close()
 		b.cluster = nil
 	}
-	b.unlock()
+	defer b.unlock()
+	if b.lock != nil {
+		return private.Tighten(b.data())
+	}
 	return nil
 }
+
+func (b *Broker) data() string { return filepath.Join(b.opts.DataDir, "data") }
 
 func (b *Broker) unlock() {
 	if b.lock != nil {

@@ -2,9 +2,13 @@
 
 package embedded
 
-import "os"
+import (
+	"os"
+
+	"github.com/weirstream/weir/internal/private"
+)
 
 // lockFile does not lock here: this system has no flock.
 func lockFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	return private.Open(path, os.O_RDWR|os.O_CREATE)
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 const defaultCacheBytes = 16 << 20
@@ -60,6 +62,9 @@ func (d *database) open(opts Options) error {
 	open := opts.storage
 	if open == nil {
 		open = func(dir string) (storage.Storage, error) { return storage.OpenFile(dir, false) }
+		if err := errors.Join(private.Folder(d.dir), private.Tighten(d.dir)); err != nil {
+			return d.lockedOr("open", err)
+		}
 	}
 	disk, err := awaitLock(isHeldDatabase, func() (storage.Storage, error) { return open(d.dir) })
 	if err != nil {
@@ -67,6 +72,10 @@ func (d *database) open(opts Options) error {
 	}
 	d.files = newFiles(disk, opts.Log.With(zap.String("dir", d.dir)))
 	if opts.storage == nil {
+		d.files.dir = d.dir
+		if err := private.Tighten(d.dir); err != nil { // what LevelDB has made by now
+			return d.lockedOr("open", err)
+		}
 		d.lock = filepath.Join(d.dir, "LOCK")
 		writePID(d.lock)
 	}
@@ -196,7 +205,9 @@ func (d *database) close() error {
 		err = d.db.Close()
 	}
 	if d.lock != "" {
-		_ = os.Truncate(d.lock, 0)
+		if f, err := private.Open(d.lock, os.O_WRONLY|os.O_TRUNC); err == nil {
+			_ = f.Close()
+		}
 	}
 	if closeErr := d.files.Close(); err == nil {
 		err = closeErr
@@ -231,7 +242,12 @@ func isHeldDatabase(err error) bool {
 
 // writePID leaves the process id in a lock file, for the text of somebody else's LockedError. Nothing depends on it.
 func writePID(file string) {
-	_ = os.WriteFile(file, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+	f, err := private.Open(file, os.O_WRONLY|os.O_TRUNC)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
+	_ = f.Close()
 }
 
 func readPID(file string) int {

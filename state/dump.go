@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/opt"
@@ -67,9 +68,11 @@ func (d *database) openReadOnly() error {
 		NoSync:                 true,
 		DisableSeeksCompaction: true,
 		CompactionL0Trigger:    math.MaxInt32,
-		CompactionTotalSize:    1 << 40,
-		WriteL0SlowdownTrigger: math.MaxInt32,
-		WriteL0PauseTrigger:    math.MaxInt32,
+		// 1 TiB a level: what LevelDB compacts, it would write into memory.
+		CompactionTotalSize:                   1 << 30,
+		CompactionTotalSizeMultiplierPerLevel: slices.Repeat([]float64{1 << 10}, 10),
+		WriteL0SlowdownTrigger:                math.MaxInt32,
+		WriteL0PauseTrigger:                   math.MaxInt32,
 	})
 	return d.classify("open", err)
 }

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/syndtr/goleveldb/leveldb/journal"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 // files stands between LevelDB and its files, and is stricter with what it reads at opening.
@@ -22,6 +26,7 @@ import (
 type files struct {
 	storage.Storage
 	log *zap.Logger
+	dir string // where LevelDB makes its files, for everybody to read; "" where they are not to be touched
 
 	sequence uint64             // of the newest change in tables, as the manifest says
 	journals map[int64][][]byte // the good batches of each journal, once they were looked at; nil before
@@ -33,6 +38,23 @@ type files struct {
 
 func newFiles(s storage.Storage, log *zap.Logger) *files {
 	return &files{Storage: s, log: log}
+}
+
+// Log makes a file when it has written much.
+func (f *files) Log(text string) {
+	f.Storage.Log(text)
+	f.own("LOG")
+}
+
+// own makes one of LevelDB's files for this user alone. The folder is so already.
+func (f *files) own(name string) {
+	if f.dir == "" || !private.Permissions {
+		return
+	}
+	path := filepath.Join(f.dir, name)
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		_ = private.SetMode(path, info.Mode(), private.FileMode)
+	}
 }
 
 // Open hands out what is good of manifest and journals. LevelDB reads them when a database is opened only.

@@ -4,10 +4,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 // InstanceID returns the id that is kept in a folder, and makes one when there is none. The folder must be locked by
@@ -15,7 +18,7 @@ import (
 // transactions that it left open.
 func InstanceID(dir string) (string, error) {
 	file := filepath.Join(dir, ".instance-id")
-	data, err := os.ReadFile(file)
+	data, err := readOwn(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		id := strings.ToLower(rand.Text())
 		if err := writeFile(file, id+"\n"); err != nil {
@@ -34,6 +37,15 @@ func InstanceID(dir string) (string, error) {
 	return id, nil
 }
 
+func readOwn(path string) ([]byte, error) {
+	f, err := private.Open(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 1<<10))
+}
+
 func validID(id string) bool {
 	return id != "" && len(id) <= 200 && element("x"+id) == "x"+id
 }
@@ -41,7 +53,10 @@ func validID(id string) bool {
 // writeFile leaves the whole content under the name or nothing, also when the machine goes down.
 func writeFile(file, content string) error {
 	temp := file + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was interrupted
+		return err
+	}
+	f, err := private.Open(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@ package state
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 // The kernel may let the locks of a process that was killed go a moment after it is gone, and its successor may be there
@@ -28,7 +29,7 @@ func awaitLock[T any](isHeld func(error) bool, take func() (T, error)) (T, error
 // LockDir makes a folder when it is absent and takes its lock for this process, until Close or until the process ends.
 // When somebody else has it and keeps it for 3s, the error is a *LockedError.
 func LockDir(dir string) (io.Closer, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := private.Folder(dir); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w%s", err, remedy(err))
 	}
 	file := filepath.Join(dir, ".lock")
@@ -38,6 +39,10 @@ func LockDir(dir string) (io.Closer, error) {
 			return nil, &LockedError{dir, readPID(file)}
 		}
 		return nil, fmt.Errorf("lock the state folder: %w%s", err, remedy(err))
+	}
+	if err := private.Tighten(dir); err != nil {
+		_ = held.Close()
+		return nil, fmt.Errorf("the state folder: %w%s", err, remedy(err))
 	}
 	writePID(file)
 	return held, nil

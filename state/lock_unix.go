@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/weirstream/weir/internal/private"
 )
 
 type fileLock struct{ f *os.File }
 
 // lockFile takes a lock that the kernel lets go when the process dies, however it dies. The file stays.
 func lockFile(file string) (io.Closer, error) {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := private.Open(file, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}

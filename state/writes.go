@@ -25,13 +25,20 @@ func (f *files) failed() error {
 	return f.failure
 }
 
-func (f *files) SetMeta(fd storage.FileDesc) error { return f.note(f.Storage.SetMeta(fd)) }
+// SetMeta makes CURRENT, and keeps the one before.
+func (f *files) SetMeta(fd storage.FileDesc) error {
+	err := f.note(f.Storage.SetMeta(fd))
+	f.own("CURRENT")
+	f.own("CURRENT.bak")
+	return err
+}
 
 func (f *files) Create(fd storage.FileDesc) (storage.Writer, error) {
 	w, err := f.Storage.Create(fd)
 	if err != nil {
 		return nil, err
 	}
+	f.own(fd.String())
 	return notedWriter{w, f}, nil
 }
 
