@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,6 +35,9 @@ type Group struct {
 	stop    context.CancelFunc
 	done    chan struct{} // closed when nothing of the membership runs any more
 	wake    chan struct{} // tells run that there is news
+
+	joined atomic.Bool                  // it was a member once
+	denied atomic.Pointer[BlockedError] // see deny
 
 	mu          sync.Mutex
 	member      Member

@@ -17,11 +17,16 @@ func (g *Group) verdict(op string, err error) groupEvent {
 	var code sarama.KError
 	if !errors.As(err, &code) {
 		if connectClass(err) == Fatal {
-			return g.fail(op, err)
+			if !g.joined.Load() {
+				return g.fail(op, err)
+			}
+			g.deny(op, err, "the brokers refuse this client: check its credentials and certificates, and theirs")
 		}
 		code = sarama.ErrNetworkException
 	}
-	if reason := g.refusal(code); reason != "" {
+	if code == sarama.ErrGroupAuthorizationFailed && g.joined.Load() {
+		g.deny(op, code, "allow this principal to READ group "+g.cfg.Group)
+	} else if reason := g.refusal(code); reason != "" {
 		return g.fail(op, fmt.Errorf("%w: %s", code, reason))
 	}
 	switch code {
@@ -43,6 +48,18 @@ func (g *Group) verdict(op string, err error) groupEvent {
 	}
 	return retry
 }
+
+// deny notes that the cluster denies a group of which this was a member: that passes when it is mended, so it is waited for. At a
+// first start it is a mistake of the set-up, and ends it.
+func (g *Group) deny(op string, err error, remedy string) {
+	e := &BlockedError{TopicPartition: TopicPartition{Partition: -1}, Op: op + " group " + g.cfg.Group, Err: err, Remedy: remedy}
+	if g.denied.Swap(e) == nil {
+		g.log.Error("the cluster denies the group, trying again", zap.Error(e), zap.String("remedy", remedy))
+	}
+}
+
+// Denied is why the cluster does not let a former member into its group at the moment, or nil.
+func (g *Group) Denied() *BlockedError { return g.denied.Load() }
 
 // refusal says what an error means that no repetition will change, or nothing.
 func (g *Group) refusal(code sarama.KError) string {

@@ -488,3 +488,26 @@ func TestAHandoverThatDoesNotComeIsAskedForAgain(t *testing.T) {
 		}
 	})
 }
+
+// A group that is denied to one that was its member is waited for: it is lost after its session, and comes back when it is
+// allowed again.
+//
+// Mutations: verdict or heard without deny (it fails for good); a heartbeat that is denied is taken for one that was heard.
+func TestADeniedGroupIsWaitedFor(t *testing.T) {
+	cluster := groupCluster(t)
+	topic(t, cluster, "a", 3)
+	b := newBoard(t)
+	p := b.join("one", quickGroup(cluster.ListenAddrs()), single)
+	b.until("it has everything", func(owner map[TopicPartition]string) bool { return len(owner) == 3 })
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.FindCoordinator}, Group: "single", Err: kerr.GroupAuthorizationFailed, Count: -1})
+	b.until("it has nothing", func(owner map[TopicPartition]string) bool { return len(owner) == 0 && p.group.Denied() != nil })
+	if d := p.group.Denied(); ClassOf(d) != Blocked || !strings.Contains(d.Remedy, "READ group single") {
+		t.Error(d, d.Remedy)
+	}
+	fault.Remove()
+	b.until("it has everything again", func(owner map[TopicPartition]string) bool { return len(owner) == 3 && p.group.Denied() == nil })
+	if p.failed != nil {
+		t.Error(p.failed)
+	}
+	p.leave()
+}

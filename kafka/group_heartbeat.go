@@ -62,6 +62,7 @@ func (g *Group) heard(m Member, sent time.Time, err error) {
 	case sarama.ErrNoError, sarama.ErrRebalanceInProgress:
 		// The coordinator counts from when it had the heartbeat, which was not before it was sent.
 		g.extend(sent.Add(g.tuning.SessionTimeout))
+		g.denied.Store(nil)
 	case sarama.ErrOffsetsLoadInProgress:
 	default:
 		g.coordinator = ""
@@ -73,6 +74,8 @@ func (g *Group) heard(m Member, sent time.Time, err error) {
 		g.tell(func(n *groupNews) { n.rebalance = "the group rebalances" }, false)
 	case code == sarama.ErrUnknownMemberId, code == sarama.ErrIllegalGeneration:
 		g.lose(code.Error(), code == sarama.ErrUnknownMemberId)
+	case code == sarama.ErrGroupAuthorizationFailed: // the membership lasts until its session is over
+		g.deny("be a member of", code, "allow this principal to READ group "+m.Group)
 	case reason != "":
 		g.mu.Lock()
 		g.invalidate()

@@ -82,6 +82,8 @@ func (g *Group) join() groupEvent {
 		return g.fail("join", err)
 	}
 	g.failures, g.surveyed = 0, survey{}
+	g.joined.Store(true)
+	g.denied.Store(nil)
 	g.answer = joinAnswer{leader: res.LeaderId == res.MemberId, members: members}
 	return joined
 }

@@ -104,6 +104,9 @@ func (i *Instance) Health() []Problem {
 	if i.phase.Load().(Phase) != Running {
 		return problems
 	}
+	if denied := i.group.Denied(); denied != nil {
+		problems = append(problems, Problem{Kind: ProblemBlocked, Cause: denied.Error(), Remedy: denied.Remedy + "; it is tried again by itself"})
+	}
 	for _, w := range i.workers {
 		if err := w.lastError.Load(); err != nil && w.tries.Load() >= unhealthyTries {
 			problems = append(problems, Problem{

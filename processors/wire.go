@@ -68,6 +68,8 @@ type Group interface {
 	Changed() <-chan struct{}
 	// Rejoin gives the membership up as lost and joins anew: Lost is called with everything held.
 	Rejoin(reason string)
+	// Denied is why the cluster does not let a former member into its group at the moment, or nil. It is waited for.
+	Denied() *kafka.BlockedError
 	// Leave hands everything back through Revoked, leaves the group (a static member stays listed, KIP-345) and ends
 	// the handler's goroutine. ctx bounds the wait.
 	Leave(ctx context.Context) error

@@ -66,6 +66,9 @@ func (g *Group) Member() (kafka.Member, bool) {
 	return g.member, g.ok
 }
 
+// Denied implements processors.Group: the model denies no group to its members.
+func (g *Group) Denied() *kafka.BlockedError { return nil }
+
 // Changed implements processors.Group.
 func (g *Group) Changed() <-chan struct{} {
 	g.mu.Lock()
