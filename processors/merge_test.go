@@ -34,11 +34,12 @@ func TestInputsOfATaskAreMergedByTime(t *testing.T) {
 			}
 		}
 		fetch, bytes := rapid.IntRange(1, 300).Draw(rt, "fetch"), rapid.SampledFrom([]int{300, 16 << 20}).Draw(rt, "commit bytes")
+		interval := rapid.SampledFrom([]time.Duration{100 * time.Millisecond, 20 * time.Second}).Draw(rt, "interval")
 		var mu sync.Mutex
 		var got []string
 		var held string
 		bubble(t, 1, simkafka.Config{FetchRecords: fetch, ReadAhead: 1 << 20}, func(g *rig) {
-			g.opts.CommitBytes = bytes
+			g.opts.CommitBytes, g.opts.CommitInterval = bytes, interval
 			for _, topic := range topics[1:] {
 				g.topic(topic, 1, nil)
 			}
@@ -70,7 +71,7 @@ func TestInputsOfATaskAreMergedByTime(t *testing.T) {
 			for _, topic := range topics[1:] {
 				produce(topic)
 			}
-			time.Sleep(time.Minute) // everything lies in the inbox
+			time.Sleep(5 * time.Second) // everything lies in the inbox
 			close(hold)
 			time.Sleep(time.Minute)
 			held = fmt.Sprint(g.inst.Health())
