@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
@@ -154,6 +155,10 @@ func parsesAsJSON[T any](t interface{ Fatalf(string, ...any) }, c Codec[T], data
 	var want T
 	wantErr := json.Unmarshal(data, &want)
 	got, err := c.Parse(data)
+	if written, _ := json.Marshal(new(T)); string(bytes.TrimSpace(data)) == "null" && string(written) != "null" {
+		wantErr = ErrNull // no value of the type, whatever json makes of it
+		want = *new(T)
+	}
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("%q: %v, json says %v", data, err, wantErr)
 	}
@@ -301,6 +306,85 @@ func TestOursGoThroughGokaAndBack(t *testing.T) {
 	}
 	if v, err := JSON[*shape]().Decode([]byte("null")); v != (*shape)(nil) || err != nil {
 		t.Errorf("%v, %v", v, err)
+	}
+}
+
+// optional is a type of its own that writes null for its zero value.
+type optional struct{ set bool }
+
+func (o optional) MarshalJSON() ([]byte, error) {
+	if !o.set {
+		return []byte("null"), nil
+	}
+	return []byte("true"), nil
+}
+
+func (o *optional) UnmarshalJSON(data []byte) error {
+	o.set = string(data) == "true"
+	return nil
+}
+
+// writesNull is one that writes null for anything but its zero value.
+type writesNull int
+
+func (w writesNull) MarshalJSON() ([]byte, error) {
+	if w == 0 {
+		return []byte("0"), nil
+	}
+	return []byte("null"), nil
+}
+
+// nulls checks that null is a value of T, or none, in every spelling, for both faces of the codec.
+func nulls[T any](t *testing.T, value bool) {
+	t.Helper()
+	c := JSON[T]()
+	for _, data := range []string{"null", " null", "null\n", "\t null \r\n", "null" + strings.Repeat(" ", maxPooled)} {
+		v, err := c.Parse([]byte(data))
+		_, gokaErr := c.Decode([]byte(data))
+		if value != (err == nil) || value != (gokaErr == nil) || !value && (!errors.Is(err, ErrNull) || !errors.Is(gokaErr, ErrNull)) || !reflect.DeepEqual(v, *new(T)) {
+			t.Errorf("%.10q is %#v of %T: %v, %v", data, v, v, err, gokaErr)
+		}
+	}
+	// What is a value comes back.
+	out, err := c.Append(nil, *new(T))
+	if err != nil {
+		t.Errorf("the zero value: %v", err)
+	}
+	if v, err := c.Parse(out); err != nil || !reflect.DeepEqual(v, *new(T)) {
+		t.Errorf("the zero value of %T, written as %s, comes back as %#v: %v", v, out, v, err)
+	}
+}
+
+// TestNullIsAValueOfTheTypesThatWriteIt, and of no other: json.Unmarshal makes the zero value of it, which nobody wrote.
+//
+// Mutations tried: Parse without isNull, in the pooled part and after it; isNull that looks at the first byte only;
+// nullIsAValue by the kind of the type only; Append that writes a null which does not come back.
+func TestNullIsAValueOfTheTypesThatWriteIt(t *testing.T) {
+	nulls[shape](t, false)
+	nulls[int](t, false)
+	nulls[string](t, false)
+	nulls[bool](t, false)
+	nulls[[2]int](t, false)
+	nulls[time.Time](t, false)
+	nulls[*shape](t, true)
+	nulls[map[string]int](t, true)
+	nulls[[]int](t, true)
+	nulls[any](t, true)
+	nulls[optional](t, true)
+	if v, err := JSON[json.RawMessage]().Parse([]byte("null")); string(v) != "null" || err != nil {
+		t.Errorf("raw JSON: %s, %v", v, err)
+	}
+	if v, err := JSON[json.Number]().Parse([]byte("null")); !errors.Is(err, ErrNull) {
+		t.Errorf("a number: %s, %v", v, err)
+	}
+	if _, err := JSON[marshals]().Parse([]byte("null")); !errors.Is(err, ErrNull) {
+		t.Errorf("a type that writes a string: %v", err)
+	}
+	if _, err := JSON[writesNull]().Append([]byte("x"), 1); !errors.Is(err, ErrNull) {
+		t.Errorf("a null that does not come back: %v", err)
+	}
+	if _, err := JSON[shape]().Parse([]byte("nul")); err == nil || errors.Is(err, ErrNull) {
+		t.Errorf("half of it: %v", err)
 	}
 }
 

@@ -6,7 +6,8 @@
 //
 // A codec is not asked about tombstones. That a record has no value, or that a key has none, is said beside the value
 // (see topology's Tombstone and Delete), so nil and empty are the same to Parse: "" for String, no bytes for Bytes, an
-// error for JSON and Int64. An encoded empty value stays a value, and a nil pointer is JSON's null, not a deletion.
+// error for JSON and Int64. An encoded empty value stays a value. A nil pointer, map, slice or interface is JSON's null, and
+// null is that nil: no deletion. For all other types null is no value: [ErrNull], which a stream takes for a tombstone.
 //
 // A value of the wrong type, bytes that make no sense and a panic in users' marshalling methods are errors. No panic
 // leaves this package.

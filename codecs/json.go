@@ -1,20 +1,30 @@
 package codecs
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 )
 
+// ErrNull says that a value is JSON's null, and that null is no value of the type. To a stream it is then a tombstone.
+var ErrNull = errors.New("null is no value of the type")
+
 // JSONCodec is what [JSON] returns.
 type JSONCodec[T any] struct {
+	once     sync.Once
+	nullable bool      // see nullIsAValue
 	encoders sync.Pool // of *jsonEncoder[T]
 	decoders sync.Pool // of *jsonDecoder
 }
 
 // JSON encodes as json.Marshal does when it is given a pointer to the value: MarshalJSON methods with pointer receivers
-// are called, characters that matter in HTML are escaped, no newline is added. It parses as json.Unmarshal does.
+// are called, characters that matter in HTML are escaped, no newline is added. It parses as json.Unmarshal does, but for
+// null: json.Unmarshal makes nothing of it and leaves the zero value, which nobody wrote. Here null is a value of the types
+// whose zero value is written as null (pointers, maps, slices, interfaces, and those whose MarshalJSON says so), and
+// [ErrNull] for all others, which cannot be written as null either.
 func JSON[T any]() *JSONCodec[T] { return &JSONCodec[T]{} }
 
 // Append implements [Codec].
@@ -34,7 +44,11 @@ func (c *JSONCodec[T]) Append(dst []byte, v T) (out []byte, err error) {
 	if err != nil {
 		return dst, fmt.Errorf("encode JSON: %w", err)
 	}
-	return out[:len(out)-1], nil // without the newline that Encode puts behind a value
+	out = out[:len(out)-1] // without the newline that Encode puts behind a value
+	if len(out)-len(dst) == len(null) && string(out[len(dst):]) == null && !c.nullIsAValue() {
+		return dst, fmt.Errorf("encode JSON: %w, so that it would not come back", ErrNull)
+	}
+	return out, nil
 }
 
 // Parse implements [Codec].
@@ -47,6 +61,9 @@ func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
 		}
 		if d.decode(data, &v) {
 			c.decoders.Put(d)
+			if isNull(data) && !c.nullIsAValue() {
+				return *new(T), fmt.Errorf("decode JSON: %w", ErrNull)
+			}
 			return v, nil
 		}
 		// The decoder is left in a state that it does not come back from, and a value may be half filled. What is wrong,
@@ -56,7 +73,37 @@ func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return *new(T), fmt.Errorf("decode JSON: %w", err)
 	}
+	if isNull(data) && !c.nullIsAValue() {
+		return *new(T), fmt.Errorf("decode JSON: %w", ErrNull)
+	}
 	return v, nil
+}
+
+const null = "null"
+
+// isNull says whether valid JSON is null.
+func isNull(data []byte) bool {
+	if len(data) < len(null) {
+		return false
+	}
+	switch data[0] {
+	case 'n':
+		return true
+	case ' ', '\t', '\r', '\n':
+		return string(bytes.TrimSpace(data)) == null
+	}
+	return false
+}
+
+// nullIsAValue says whether the zero value of T is written as null. It is asked when a null is met, not before: it calls
+// MarshalJSON methods.
+func (c *JSONCodec[T]) nullIsAValue() bool {
+	c.once.Do(func() {
+		defer func() { _ = recover() }() // a MarshalJSON method that panics writes nothing
+		out, err := json.Marshal(new(T))
+		c.nullable = err == nil && string(out) == null
+	})
+	return c.nullable
 }
 
 // Encode implements goka.Codec for values of type T.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -193,5 +194,42 @@ func TestAMisplacedRecordIsReportedOnce(t *testing.T) {
 			t.Errorf("%v partitions counted", n)
 		}
 		g.counted(4, 0, 0, 0)
+	})
+}
+
+// TestARecordWithoutAKeyIsToldFromOneWithAnEmptyKey: nodes can ask, outputs keep the difference, and with stores a warning
+// says once that both are "".
+//
+// Mutations tried: Run without Keyless; stage that writes a copy of the key for both; the warning for every partition.
+func TestARecordWithoutAKeyIsToldFromOneWithAnEmptyKey(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if key != "" || ctx.Record().Keyless != (value == "nil") {
+				return topology.Reject(errors.New("taken for another"))
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		for p := range int32(2) {
+			g.cluster.Produce(at(jobIn, p), kafka.Record{Value: []byte("nil"), Timestamp: 1000})
+		}
+		g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte{}, Value: []byte("empty"), Timestamp: 1000})
+		time.Sleep(time.Second)
+		g.counted(3, 0, 0, 0)
+		for p := range int32(2) {
+			for _, r := range g.cluster.Committed(at(jobOut, p)) {
+				if (r.Key == nil) != (string(r.Value) == "nil") || len(r.Key) != 0 {
+					t.Errorf("%s was written with key %#v", r.Value, r.Key)
+				}
+			}
+			for _, r := range g.cluster.Committed(at(jobLog, p)) {
+				if r.Key == nil {
+					t.Error("a change without a key: a compacted topic takes none")
+				}
+			}
+		}
+		if n := g.logged(zapcore.WarnLevel, "a record has no key"); n != 1 {
+			t.Errorf("warned %d times", n)
+		}
 	})
 }

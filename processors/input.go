@@ -39,6 +39,7 @@ type input struct {
 	started  bool // its fetching has been started
 	epoch    int  // of the fetching: raised by each start
 	reported bool // a misplaced record was reported
+	keyless  bool // a record without a key was reported
 	broken   error
 
 	// For statistics, read by anyone; end and progress are also written while the worker is busy.

@@ -273,7 +273,14 @@ func (i *Instance) partitionFor(topic string, key []byte, in *input) int32 {
 // checkPartition reports the first record of a topic that is not where its key belongs: its producer uses another
 // partitioner, and the state of a key would be spread over tasks without any error.
 func (i *Instance) checkPartition(in *input, r *kafka.Record) {
-	if r.Key == nil || in.reported {
+	if r.Key == nil {
+		if !in.keyless && len(in.task.graph.stores) > 0 {
+			in.keyless = true
+			i.warnOfKeyless(in, r)
+		}
+		return
+	}
+	if in.reported {
 		return
 	}
 	want := i.partitionFor(in.tp.Topic, r.Key, in)
@@ -287,6 +294,16 @@ func (i *Instance) checkPartition(in *input, r *kafka.Record) {
 			"(set partitioner, or fix the producer); state of one key may be spread over several tasks",
 			zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset), zap.Int32("expected_partition", want),
 			zap.String("partitioner", i.opts.Partitioner))
+	}
+}
+
+// warnOfKeyless reports the first record without a key of a topic whose nodes have stores: to nodes its key is "", as that
+// of a record with an empty key, and the state of "" is another one on each partition.
+func (i *Instance) warnOfKeyless(in *input, r *kafka.Record) {
+	if _, known := i.misplaced.LoadOrStore("without a key: "+in.tp.Topic, true); !known {
+		i.log.Warn("a record has no key, and its nodes keep state: to them its key is \"\", as that of an empty key, and what they store "+
+			"under it differs from partition to partition; ctx.Record().Keyless tells the two apart",
+			zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset))
 	}
 }
 

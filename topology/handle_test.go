@@ -110,6 +110,40 @@ func TestTombstonesAreNotValues(t *testing.T) {
 	}
 }
 
+// TestNullIsATombstonesTwin: where null is no value of the type, it goes to the Tombstone function, or is a dead letter that
+// says so; where it is one, the node gets it.
+//
+// Mutations tried: handler without ErrNull; it calls the function with the zero value.
+func TestNullIsATombstonesTwin(t *testing.T) {
+	in, deaf := topology.Stream("a.in.v1", codecs.JSON[total]()), topology.Stream("a.deaf.v1", codecs.JSON[total]())
+	pointers, out := topology.Stream("a.pointers.v1", codecs.JSON[*total]()), text("a.out.v1")
+	d := topologytest.New(t, topology.Define("t",
+		topology.Node("n", topology.Emits(out), topology.On(in, func(ctx topology.Context, key string, v total) error {
+			out.Emit(ctx, key, fmt.Sprint("value ", v.Sum))
+			return nil
+		}, topology.Tombstone(func(ctx topology.Context, key string) error { out.Emit(ctx, key, "gone"); return nil }))),
+		topology.Node("m", topology.Emits(out), topology.On(deaf, func(ctx topology.Context, key string, v total) error {
+			out.Emit(ctx, key, "value")
+			return nil
+		})),
+		topology.Node("p", topology.Emits(out), topology.On(pointers, func(ctx topology.Context, key string, v *total) error {
+			out.Emit(ctx, key, fmt.Sprint("nil: ", v == nil))
+			return nil
+		}))))
+	for _, null := range []string{"null", " null\n"} {
+		if r := d.Send("a.in.v1", "k", []byte(null)); r.Err != nil || fmt.Sprint(r.Emitted) != "[a.out.v1 k: gone]" {
+			t.Errorf("%q with a Tombstone function: %v", null, r)
+		}
+		r := d.Send("a.deaf.v1", "k", []byte(null))
+		if undecodable := (*topology.DecodeError)(nil); !errors.As(r.Err, &undecodable) || !errors.Is(r.Err, codecs.ErrNull) || !errors.Is(r.Err, topology.ErrTombstone) || len(r.Emitted) > 0 {
+			t.Errorf("%q without one: %v", null, r)
+		}
+		if r := d.Send("a.pointers.v1", "k", []byte(null)); r.Err != nil || fmt.Sprint(r.Emitted) != "[a.out.v1 k: nil: true]" {
+			t.Errorf("%q of a pointer: %v", null, r)
+		}
+	}
+}
+
 // TestEdgesCarryValuesAsTheyAre sends along edges what interfaces make of values: nil among them.
 // Seen to fail: handler that takes a nil interface for a value of another type.
 func TestEdgesCarryValuesAsTheyAre(t *testing.T) {

@@ -90,7 +90,8 @@ type OnOption struct {
 	tombstone func(Context, string) error
 }
 
-// Tombstone handles the records of a stream that have no value. Without it such a record is a dead letter.
+// Tombstone handles the records of a stream that have no value, or with JSON one of null where null is no value of the
+// type: some producers write that for nil. Without it such a record is a dead letter.
 func Tombstone(fn func(ctx Context, key string) error) OnOption { return OnOption{fn} }
 
 // Uses gives the node stores to read and write.

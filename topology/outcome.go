@@ -24,7 +24,7 @@ func (r DropReason) String() string {
 	return fmt.Sprintf("drop reason %d", int8(r))
 }
 
-// ErrTombstone is why a tombstone is a dead letter when the node that reads it has no [Tombstone] function.
+// ErrTombstone is why a tombstone, or a null that stands for one, is a dead letter when the node that reads it has no [Tombstone] function.
 var ErrTombstone = errors.New("the record is a tombstone, and On has no Tombstone function for it")
 
 // DecodeError says that an input record is not a value of its stream. Like a rejected record it is never tried again.

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -99,6 +100,12 @@ func (s *StreamOf[T]) handler(fn func(Context, string, T) error, tombstone func(
 		}
 		v, err := s.codec.Parse(value)
 		if err != nil {
+			if errors.Is(err, codecs.ErrNull) {
+				if tombstone != nil {
+					return tombstone(ctx, key)
+				}
+				err = fmt.Errorf("%w: %w", err, ErrTombstone)
+			}
 			return &DecodeError{Stream: s.decl.Name, Err: err}
 		}
 		return fn(ctx, key, v)
