@@ -9,7 +9,7 @@ TIMEOUT ?= 20m
 INTEGRATION = $(sort $(dir $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build test integration kafka vet lint fmt
+.PHONY: help build test integration kafka vet lint cross licences vulnerabilities fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,22 @@ vet: ## go vet, integration tests included
 	$(GO) vet -tags integration ./...
 	$(GO) vet ./...
 
-lint: vet ## vet and gofmt
+lint: vet cross licences vulnerabilities ## vet, gofmt, and the three checks below
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+
+# What checks the code is a module of its own, so that importers of Weir get none of it.
+TOOLS = $(GO) -C tools run
+
+cross: ## that all packages compile for linux, darwin, windows and freebsd, on amd64 and arm64, and for linux/386
+	@$(TOOLS) ./crossbuild -C ..
+
+licences: ## that every dependency's licence is an allowed one; needs no network
+	@$(GO) -C tools test ./licences >/dev/null
+	@$(TOOLS) ./licences -C ..
+
+vulnerabilities: ## govulncheck; where its database cannot be reached it says so, and does not fail
+	@$(GO) -C tools vet ./...
+	@$(TOOLS) ./vulnerabilities -C ..
 
 fmt: ## format all code
 	gofmt -w .
