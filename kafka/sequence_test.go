@@ -52,7 +52,8 @@ func (l *modelLog) append(b *outBatch) sarama.KError {
 }
 
 // Mutations, each fails: fail does not set q.failed; rewind does not wait for flying; rewind puts what failed behind the
-// queue; take numbers a batch again; head ignores known; head ignores again; split gives the parts no numbers.
+// queue; take numbers a batch again; head ignores known; head ignores again; split gives the parts no numbers; restart
+// goes on counting, or keeps known; drop keeps failed, or forgets the queue only.
 func TestWhateverFailsABatchIsWrittenOnceAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := rapid.SampledFrom([]int32{0, math.MaxInt32 - 7, math.MaxInt32}).Draw(t, "start")
@@ -85,8 +86,22 @@ func TestWhateverFailsABatchIsWrittenOnceAndInOrder(t *testing.T) {
 				}
 			})
 		}
+		// renew is what a sink does after a transaction that failed: when every answer is in it forgets its batches and takes a
+		// new epoch, which the leader counts from 0, or a new id, of which the leader knows nothing and takes any number.
+		renew := func() {
+			for len(answers) > 0 {
+				answers[0]()
+				answers = answers[1:]
+			}
+			q.drop()
+			q.restart()
+			log.next, log.last, log.empty = 0, nil, rapid.Bool().Draw(t, "new id")
+			want = slices.Clone(log.origins) // what was dropped may be written or not, and comes never again
+		}
 		step := func(more bool) {
 			switch {
+			case more && rapid.IntRange(0, 15).Draw(t, "renew") == 0:
+				renew()
 			case more && rapid.Bool().Draw(t, "make"):
 				n := rapid.IntRange(1, 5).Draw(t, "records")
 				q.push(outBatchOf(made, n))
