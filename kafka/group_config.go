@@ -1,10 +1,13 @@
 package kafka
 
+import "time"
+
 // GroupConfig names a consumer group and what it reads.
 type GroupConfig struct {
 	Group      string
-	InstanceID string // group.instance.id for static membership, or empty
-	Instance   string // name of this process for people and for itself after a kill, or empty; not static membership
+	InstanceID string    // group.instance.id for static membership, or empty
+	Instance   string    // name of this process for people and for itself after a kill, or empty; not static membership
+	Started    time.Time // when the process began, for Namesakes
 	// Copartitioned lists sets of topics that are assigned together: partition p of every topic of a set goes to one
 	// member. Every input topic is in exactly one set.
 	Copartitioned [][]string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/IBM/sarama"
 	"go.uber.org/zap"
@@ -22,10 +23,12 @@ type subscription struct {
 	Overdue int `json:"overdue,omitempty"`
 	// Instance names the process, so that it knows its former self after a kill.
 	Instance string `json:"instance,omitempty"`
+	// Started is when the process began, in milliseconds, by its own clock: of two with one name the younger one gives way.
+	Started int64 `json:"started,omitempty"`
 }
 
 func (g *Group) joinRequest(version sarama.KafkaVersion) (*sarama.JoinGroupRequest, error) {
-	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue, Instance: g.cfg.Instance})
+	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue, Instance: g.cfg.Instance, Started: millis(g.cfg.Started)})
 	if err != nil {
 		return nil, err
 	}
@@ -174,4 +177,12 @@ func (g *Group) recount(ctx context.Context) (why string) {
 	}
 	g.counts = counts
 	return why
+}
+
+// millis is 0 for no time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }

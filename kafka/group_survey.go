@@ -252,9 +252,7 @@ func (g *Group) formers(ctx context.Context, addr string) (list []former, asked 
 			continue
 		}
 		f := former{name: memberName(m.MemberID, m.ClientID, m.ClientHost)}
-		meta := kmsg.NewConsumerMemberMetadata()
-		var sub subscription
-		if meta.ReadFrom(m.ProtocolMetadata) == nil && json.Unmarshal(meta.UserData, &sub) == nil {
+		if sub, ok := readSubscription(m.ProtocolMetadata); ok {
 			f.ours = g.cfg.Instance != "" && sub.Instance == g.cfg.Instance
 		}
 		list = append(list, f)
@@ -292,4 +290,45 @@ func (g *Group) waitingFor(waited time.Duration) string {
 		return "waiting for the first rebalance of the group: the brokers give others time to join (group.initial.rebalance.delay.ms, 3s by default)"
 	}
 	return "waiting for the other members of the group to join again; the session of one that was killed ends " + ends
+}
+
+// Namesake is another member of the group with this member's Instance.
+type Namesake struct {
+	Name    string    // for people: member id, client id and host
+	Started time.Time // when its process began, by its own clock; zero when it does not say
+}
+
+// Namesakes lists the other members of the group with this member's Instance: its former self while its session lasts, or
+// another process that was given the same name. The list is empty while the group rebalances.
+func (g *Group) Namesakes(ctx context.Context) (list []Namesake, err error) {
+	ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
+	defer cancel()
+	k, err := g.toCoordinator(ctx, g.links)
+	if err != nil {
+		return nil, err
+	}
+	d, err := g.describe(ctx, k.addr)
+	if err != nil {
+		return nil, err
+	}
+	me, _ := g.Member()
+	for _, m := range d.Members {
+		sub, ok := readSubscription(m.ProtocolMetadata)
+		if !ok || m.MemberID == me.ID || sub.Instance != g.cfg.Instance {
+			continue
+		}
+		n := Namesake{Name: memberName(m.MemberID, m.ClientID, m.ClientHost)}
+		if sub.Started > 0 {
+			n.Started = time.UnixMilli(sub.Started)
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// readSubscription reads what a member of this topology says about itself.
+func readSubscription(metadata []byte) (sub subscription, ok bool) {
+	meta := kmsg.NewConsumerMemberMetadata()
+	ok = meta.ReadFrom(metadata) == nil && json.Unmarshal(meta.UserData, &sub) == nil
+	return sub, ok
 }

@@ -151,6 +151,7 @@ func (w *worker) release(t *task) {
 		if in.started {
 			w.inst.inputs.Stop(in.tp)
 			in.started = false
+			in.away.Store(in.lag())
 			in.begin(in.committed, time.Now())
 		}
 	}

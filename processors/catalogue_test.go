@@ -40,6 +40,7 @@ type driven struct {
 type gate struct {
 	mu   sync.Mutex
 	shut chan struct{}
+	end  func(commit bool) // of a transaction that was left open
 }
 
 func (s *gate) close() {
@@ -184,6 +185,7 @@ func metricsDriven(s *gate) map[string]driven {
 		"weir_stalled_partitions": {up: func(g *rig) { stand(g); time.Sleep(30 * time.Second) }, value: 1, down: goOn},
 		"weir_lag":                {up: stand, value: 1, down: goOn},
 		"weir_committed_offset":   {up: func(g *rig) { send("1")(g); send("reject")(g) }, value: 2, of: labelled("weir_committed_offset", "partition", "0")},
+		"weir_problems":           {up: fillDisk, down: emptyDisk, value: 1},
 		"weir_tasks":              {up: fillDisk, down: emptyDisk, of: labelled("weir_tasks", "state", "failed"), value: 1},
 		"weir_tasks{running}": { // how many of two are not with this instance
 			of: func(g *rig) float64 { return 2 - labelled("weir_tasks", "state", "running")(g) },
@@ -225,6 +227,45 @@ func healthDriven(s *gate) map[string]driven {
 			up:   func(g *rig) { g.cluster.SetTrouble(jobOut, simkafka.Denied); g.send(0, "a 1"); settled() },
 			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute) }},
 		ProblemTask: {of: problems(ProblemTask), value: 1, up: fillDisk, down: emptyDisk},
+		ProblemTopic: {of: problems(ProblemTopic), value: 1,
+			up:   func(g *rig) { g.cluster.DeleteTopic(jobIn); time.Sleep(time.Minute) },
+			down: func(g *rig) { g.topic(jobIn, 2, nil); time.Sleep(time.Minute) }},
+		ProblemBroker: {of: problems(ProblemBroker), value: 1,
+			up: func(g *rig) {
+				g.r.step(func(call string) error {
+					if call == "topics" {
+						return errors.New("127.0.0.1:9092: no answer in time")
+					}
+					return nil
+				})
+				time.Sleep(2 * time.Minute)
+			},
+			down: func(g *rig) { g.r.step(nil); time.Sleep(time.Minute) }},
+		ProblemRestore: {of: problems(ProblemRestore), value: 1,
+			prepare: func(g *rig) {
+				g.start()
+				g.send(0, "a 1")
+				settled()
+				g.stop()
+				_ = os.RemoveAll(state.TopologyDir(g.dir, jobGroup))
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.end = g.cluster.LeaveOpen(at(jobLog, 0), kafka.Record{Key: []byte("x"), Value: []byte("y")})
+			},
+			up:   func(*rig) { time.Sleep(time.Minute) },
+			down: func(*rig) { s.end(false); time.Sleep(time.Minute) }},
+		ProblemFenced: {of: problems(ProblemFenced), value: 1,
+			up: func(g *rig) {
+				g.r.step(func(call string) error {
+					if call == "flush" {
+						return &kafka.Error{Class: kafka.Fenced, Op: call, Err: errors.New("PRODUCER_FENCED")}
+					}
+					return nil
+				})
+				g.send(0, "a 1")
+				time.Sleep(20 * time.Second)
+			},
+			down: func(g *rig) { g.r.step(nil); time.Sleep(3 * time.Minute) }},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
 				g.r.step(func(call string) error {
@@ -308,7 +349,7 @@ func TestEveryProblemOfHealthComesAndGoes(t *testing.T) {
 }
 
 // shownElsewhere are problems that a test of their own causes and mends.
-var shownElsewhere = map[string]bool{"ProblemBroker": true}
+var shownElsewhere = map[string]bool{"ProblemBlocked": true}
 
 // kindsOfProblems reads the constants Problem... from the package's source.
 func kindsOfProblems(t *testing.T) map[string]string {

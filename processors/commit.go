@@ -264,6 +264,9 @@ func (w *worker) aborted(ctx context.Context, err error) {
 		w.pace.failed(w.size())
 		w.notePace(w.sink.Throttled() - w.throttled)
 	}
+	if class == kafka.Fenced {
+		w.inst.fences.note(time.Now())
+	}
 	if class == kafka.Fatal {
 		w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
 	}

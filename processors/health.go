@@ -30,6 +30,9 @@ const (
 	ProblemBroker  = "broker"  // brokers do not answer
 	ProblemStalled = "stalled" // a partition has lag and makes no progress
 	ProblemBlocked = "blocked" // the cluster refuses what a partition's records lead to
+	ProblemRestore = "restore" // a restore makes no progress
+	ProblemTopic   = "topic"   // an input topic was deleted
+	ProblemFenced  = "fenced"  // another process has this instance's id
 	ProblemTask    = "task"    // a task is stopped on an error of its stores
 	ProblemWorker  = "worker"  // a worker fails again and again
 )
@@ -107,6 +110,7 @@ func (i *Instance) Health() []Problem {
 	if denied := i.group.Denied(); denied != nil {
 		problems = append(problems, Problem{Kind: ProblemBlocked, Cause: denied.Error(), Remedy: denied.Remedy + "; it is tried again by itself"})
 	}
+	problems = append(problems, i.found(now)...)
 	for _, w := range i.workers {
 		if err := w.lastError.Load(); err != nil && w.tries.Load() >= unhealthyTries {
 			problems = append(problems, Problem{
@@ -115,6 +119,15 @@ func (i *Instance) Health() []Problem {
 				Remedy: "it goes on trying; repair what the error names",
 			})
 		}
+	}
+	return problems
+}
+
+// found lists what asking the cluster has shown.
+func (i *Instance) found(now time.Time) []Problem {
+	problems := i.patrol.problems(now)
+	if p, ok := i.fences.problem(now); ok {
+		problems = append(problems, p)
 	}
 	return problems
 }
@@ -155,5 +168,8 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 	}
 	problem.Cause = what
 	problem.Remedy = "look at the log of this instance and at the partition's leader"
+	if cause, remedy, ok := i.patrol.waitsFor(in.tp); ok {
+		problem.Cause, problem.Remedy = what+": "+cause, remedy
+	}
 	return problem, true
 }

@@ -47,6 +47,7 @@ type input struct {
 	end      atomic.Int64 // the high watermark seen last
 	progress atomic.Int64 // UnixNano of the last time that a commit moved, or that there was nothing to do
 	waiting  atomic.Pointer[waiting]
+	away     atomic.Int64 // the lag while the task does not run, as the cluster says; -1 when it is not known yet
 }
 
 // waiting says why an input stands still.
@@ -220,3 +221,12 @@ func (in *input) since(now time.Time) time.Duration { return now.Sub(time.Unix(0
 
 // lag is the number of offsets between what is committed and the high watermark.
 func (in *input) lag() int64 { return max(0, in.end.Load()-in.next.Load()) }
+
+// lagNow is the lag whatever the task does. known is false when the cluster has not been asked yet.
+func (in *input) lagNow() (lag int64, known bool) {
+	if in.task.is(taskRunning) {
+		return in.lag(), true
+	}
+	lag = in.away.Load()
+	return max(0, lag), lag >= 0
+}

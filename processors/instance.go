@@ -43,6 +43,9 @@ type Instance struct {
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
 
+	patrol *patrol
+	fences *fences
+
 	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
 	letters    map[string]bool                  // topics of dead letters of the program
 	told       letterLog
@@ -87,7 +90,8 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	if i.hasStores() && opts.StateDir == "" {
 		return nil, errors.New("the topology has stores: a state folder is needed (state-dir)")
 	}
-	i.metrics = newMetrics(i)
+	i.metrics, i.patrol = newMetrics(i), newPatrol(i)
+	i.fences = &fences{inst: i, started: time.Now()}
 	return i, nil
 }
 
@@ -134,7 +138,7 @@ func (i *Instance) run(ctx context.Context) error {
 	for n := range i.opts.Workers {
 		i.workers = append(i.workers, newWorker(i, n))
 	}
-	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Instance: i.id, Copartitioned: i.graph.copartitioned()}
+	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned()}
 	if i.opts.Static {
 		group.InstanceID = i.id
 	}
@@ -148,6 +152,12 @@ func (i *Instance) run(ctx context.Context) error {
 	i.watched.Store(new(time.Now()))
 	go func() {
 		defer close(ended)
+		patrolled := make(chan struct{})
+		go func() {
+			defer close(patrolled)
+			i.patrol.run(i.ctx)
+		}()
+		defer func() { <-patrolled }()
 		i.watch(i.ctx)
 	}()
 	spoken := make(chan struct{})

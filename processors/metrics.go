@@ -115,6 +115,7 @@ var (
 	descRetries = prometheus.NewDesc("weir_retries_total", "Failed tries of records that were repeated.", []string{"topology"}, nil)
 	descRebal   = prometheus.NewDesc("weir_rebalances_total", "Changes of the tasks held.", []string{"topology"}, nil)
 	descStalled = prometheus.NewDesc("weir_stalled_partitions", "Input partitions with lag and no progress.", []string{"topology"}, nil)
+	descProblem = prometheus.NewDesc("weir_problems", "What /healthz reports, by kind.", []string{"topology", "kind"}, nil)
 	descLag     = prometheus.NewDesc("weir_lag", "Offsets between what is committed and the high watermark.", []string{"topology", "topic", "partition"}, nil)
 	descOffset  = prometheus.NewDesc("weir_committed_offset", "Committed input offset.", []string{"topology", "topic", "partition"}, nil)
 	descTasks   = prometheus.NewDesc("weir_tasks", "Tasks held, by state.", []string{"topology", "state"}, nil)
@@ -123,7 +124,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s snapshot) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRecords, descCommits, descAborts, descRetries, descRebal, descStalled, descLag, descOffset, descTasks, descRestore} {
+	for _, d := range []*prometheus.Desc{descRecords, descCommits, descAborts, descRetries, descRebal, descStalled, descProblem, descLag, descOffset, descTasks, descRestore} {
 		ch <- d
 	}
 }
@@ -145,6 +146,13 @@ func (s snapshot) Collect(ch chan<- prometheus.Metric) {
 	counter(descRetries, m.retries.Load())
 	counter(descRebal, m.rebalances.Load())
 	gauge(descStalled, float64(m.stalled.Load()))
+	problems := map[string]int{}
+	for _, p := range s.inst.Health() {
+		problems[p.Kind]++
+	}
+	for kind, n := range problems {
+		gauge(descProblem, float64(n), kind)
+	}
 	states := [len(taskStateNames)]int{}
 	remaining := int64(0)
 	for _, p := range s.inst.placements() {
@@ -154,7 +162,9 @@ func (s snapshot) Collect(ch chan<- prometheus.Metric) {
 		}
 		for _, in := range p.task.inputs {
 			partition := fmt.Sprint(in.tp.Partition)
-			gauge(descLag, float64(in.lag()), in.tp.Topic, partition)
+			if lag, known := in.lagNow(); known {
+				gauge(descLag, float64(lag), in.tp.Topic, partition)
+			}
 			gauge(descOffset, float64(in.next.Load()), in.tp.Topic, partition)
 		}
 	}

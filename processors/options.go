@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
 )
 
 // Guarantee is the processing guarantee of an instance.
@@ -145,4 +147,7 @@ type RestoreStats struct {
 	Position  int64
 	PerSecond float64
 	ETA       time.Duration
+
+	changelog kafka.TopicPartition
+	moved     time.Time // when the position last moved
 }

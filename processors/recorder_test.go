@@ -20,6 +20,9 @@ type recorder struct {
 	lines []string
 	// before is asked before each call, by its first words; an error is the call's outcome.
 	before func(call string) error
+
+	open      map[kafka.TopicPartition]kafka.OpenTransaction
+	namesakes []kafka.Namesake
 }
 
 // step sets what is asked before each call.
@@ -95,7 +98,41 @@ func (w recordedWire) NewSink(ctx context.Context, id string) (Sink, error) {
 }
 
 func (w recordedWire) Join(cfg kafka.GroupConfig, h kafka.GroupHandler) (Group, error) {
-	return w.Wire.Join(cfg, recordedHandler{h, w.r})
+	g, err := w.Wire.Join(cfg, recordedHandler{h, w.r})
+	return recordedGroup{g, w.r}, err
+}
+
+// Topics is asked by the patrol, among others.
+func (w recordedWire) Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error) {
+	if err := w.r.ask("topics"); err != nil {
+		return nil, err
+	}
+	return w.Wire.Topics(ctx, names)
+}
+
+// OpenTransactions answers what a test has put down.
+func (w recordedWire) OpenTransactions(_ context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.OpenTransaction, error) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	found := map[kafka.TopicPartition]kafka.OpenTransaction{}
+	for _, tp := range tps {
+		if t, ok := w.r.open[tp]; ok {
+			found[tp] = t
+		}
+	}
+	return found, nil
+}
+
+type recordedGroup struct {
+	Group
+	r *recorder
+}
+
+// Namesakes answers what a test has put down.
+func (g recordedGroup) Namesakes(context.Context) ([]kafka.Namesake, error) {
+	g.r.mu.Lock()
+	defer g.r.mu.Unlock()
+	return g.r.namesakes, nil
 }
 
 type recordedHandler struct {

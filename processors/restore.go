@@ -103,7 +103,9 @@ func (i *Instance) startOffsets(ctx context.Context, t *task) (map[kafka.TopicPa
 	for _, in := range t.inputs {
 		tps = append(tps, in.tp)
 	}
+	t.asking.Store(new(time.Now()))
 	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, tps)
+	t.asking.Store(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +202,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 	i.changelogs.Start(tb.changelog, kafka.At(from), func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
 
 	began := time.Now()
-	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from}
+	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from, changelog: tb.changelog, moved: began}
 	t.restored.Store(stats)
 	defer t.restored.Store(nil)
 	report := time.NewTicker(restoreReport)
@@ -266,7 +268,10 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		}
 		queue = queue[:0]
 		elapsed := time.Since(began).Seconds()
-		next := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3)}
+		next := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3), changelog: tb.changelog, moved: stats.moved}
+		if position != stats.Position {
+			next.moved = time.Now()
+		}
 		if next.PerSecond > 0 {
 			next.ETA = time.Duration(float64(max(0, end-position)) / next.PerSecond * float64(time.Second))
 		}

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/weirstream/weir/kafka"
 )
 
 // Stats is a snapshot of the instance. It may be called at any time from any goroutine.
@@ -33,11 +31,11 @@ func (i *Instance) Stats() Stats {
 			Worker: p.worker.id, State: taskState(p.task.state.Load()).String(),
 		}
 		for _, in := range p.task.inputs {
-			t.Lag += in.lag()
 			if p, ok := i.stalled(p, in, now); ok {
 				t.Stalled = append(t.Stalled, p.Cause)
 			}
 		}
+		t.Lag, _ = p.task.lag()
 		t.Restore = p.task.restored.Load()
 		s.Lag += t.Lag
 		s.Tasks = append(s.Tasks, t)
@@ -59,39 +57,11 @@ func (i *Instance) placements() []*placement {
 	return all
 }
 
-// refresh asks for the ends of inputs that stand still: what is read ahead of them is bounded, so that their lag would
-// seem to have stopped growing.
-func (i *Instance) refresh(ctx context.Context) {
-	now := time.Now()
-	var tps []kafka.TopicPartition // in the order of the tasks
-	still := map[kafka.TopicPartition]*input{}
-	for _, p := range i.placements() {
-		for _, in := range p.task.inputs {
-			if in.lag() > 0 && p.task.is(taskRunning) && in.since(now) > i.opts.StallAfter/2 {
-				tps = append(tps, in.tp)
-				still[in.tp] = in
-			}
-		}
-	}
-	if len(tps) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, i.opts.StallAfter/4)
-	defer cancel()
-	ends, err := i.opts.Wire.Ends(ctx, tps)
-	if err != nil {
-		return // the cluster's troubles are reported where it is needed
-	}
-	for tp, end := range ends {
-		still[tp].observe(end, now)
-	}
-}
-
 // watch reports stalled partitions, once for each standstill.
 func (i *Instance) watch(ctx context.Context) {
-	tick := time.NewTicker(max(i.opts.StallAfter/4, 100*time.Millisecond))
+	tick := time.NewTicker(min(max(i.opts.StallAfter/4, 100*time.Millisecond), patrolEvery))
 	defer tick.Stop()
-	reported := map[*input]bool{}
+	reported, logged := map[*input]bool{}, map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,7 +69,6 @@ func (i *Instance) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		i.watched.Store(new(time.Now()))
-		i.refresh(ctx)
 		now, stalled := time.Now(), 0
 		seen := map[*input]bool{}
 		for _, p := range i.placements() {
@@ -116,6 +85,24 @@ func (i *Instance) watch(ctx context.Context) {
 			}
 		}
 		reported = seen
+		logged = i.logProblems(now, logged)
 		i.metrics.stalled.Store(int64(stalled))
 	}
+}
+
+// logProblems logs what the patrol has found, each once while it lasts, and what has gone.
+func (i *Instance) logProblems(now time.Time, logged map[string]bool) map[string]bool {
+	present := map[string]bool{}
+	for _, p := range i.found(now) {
+		present[p.Kind] = true
+		if !logged[p.Kind] {
+			i.log.Error("unhealthy", zap.String("kind", p.Kind), zap.String("cause", p.Cause), zap.String("remedy", p.Remedy))
+		}
+	}
+	for kind := range logged {
+		if !present[kind] {
+			i.log.Info("healthy again", zap.String("kind", kind))
+		}
+	}
+	return present
 }

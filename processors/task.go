@@ -53,6 +53,7 @@ type task struct {
 	tables   []*table // in the order of graph.plan.Stores; nil tables until restored
 	restorer *restorer
 	restored atomic.Pointer[RestoreStats] // how far a restore is, nil outside one
+	asking   atomic.Pointer[time.Time]    // since when its restorer waits for the committed offsets, nil when it does not
 	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
 	reopens  int                          // times in a row that it failed
 }
@@ -74,13 +75,26 @@ type table struct {
 func newTask(id taskID, g *subgraph) *task {
 	t := &task{id: id, graph: g}
 	for _, s := range g.sources {
-		t.inputs = append(t.inputs, &input{
+		in := &input{
 			task:   t,
 			source: s,
 			tp:     kafka.TopicPartition{Topic: s.Stream.Name, Partition: id.partition},
-		})
+		}
+		in.away.Store(-1)
+		t.inputs = append(t.inputs, in)
 	}
 	return t
+}
+
+// lag is the lag of all inputs. known is false when the cluster has not been asked about one of them yet.
+func (t *task) lag() (sum int64, known bool) {
+	known = true
+	for _, in := range t.inputs {
+		lag, ok := in.lagNow()
+		sum += lag
+		known = known && ok
+	}
+	return sum, known
 }
 
 func (t *task) is(s taskState) bool { return taskState(t.state.Load()) == s }

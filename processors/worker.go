@@ -216,7 +216,7 @@ func (w *worker) oldest(t *task, now time.Time) (best *input) {
 
 // wait blocks until there may be something to do.
 func (w *worker) wait(ctx context.Context, now time.Time) {
-	until := now.Add(time.Hour)
+	until := now.Add(time.Minute) // Live looks whether the loop goes round
 	if w.open || w.dirty() {
 		until = earlier(until, w.since.Add(w.inst.opts.CommitInterval))
 	}
