@@ -202,6 +202,11 @@ func (w *worker) reopen(now time.Time) {
 func (w *worker) recover(in *input) {
 	err := in.broken
 	in.broken = nil
+	var corrupt *kafka.CorruptBatchError
+	if errors.As(err, &corrupt) {
+		w.corrupt(in, corrupt)
+		return
+	}
 	var gone *kafka.OffsetOutOfRangeError
 	if !errors.As(err, &gone) {
 		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))

@@ -185,7 +185,7 @@ func (w *worker) tried() {
 func (w *worker) letGo() {
 	for _, t := range w.tasks {
 		for _, in := range t.inputs {
-			if wait := in.waiting.Load(); wait != nil && wait.blocked {
+			if wait := in.waiting.Load(); wait != nil && wait.blocked && !in.damaged {
 				in.waiting.Store(nil)
 				in.retryAt = time.Time{}
 			}

@@ -42,6 +42,9 @@ type input struct {
 	keyless  bool // a record without a key was reported
 	broken   error
 
+	damaged   bool      // the next batch is damaged: see corrupt
+	heldUntil time.Time // when it is read again; zero while it is read
+
 	// For statistics, read by anyone; end and progress are also written while the worker is busy.
 	next     atomic.Int64 // committed
 	end      atomic.Int64 // the high watermark seen last
@@ -69,6 +72,7 @@ func (in *input) begin(offset int64, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
+	in.damaged, in.heldUntil = false, time.Time{}
 	in.next.Store(offset)
 	in.end.Store(offset)
 	in.progress.Store(now.UnixNano())
@@ -88,6 +92,9 @@ func (in *input) push(b kafka.Batch) {
 	if b.Err != nil {
 		in.broken = b.Err
 		return
+	}
+	if in.damaged && b.Position > in.position {
+		in.undamaged()
 	}
 	in.batches = append(in.batches, b)
 	in.skipEmpty()

@@ -36,6 +36,7 @@ type Options struct {
 	StallAfter     time.Duration // default 1m: a partition with lag and no progress for so long is reported
 	Partitioner    string        // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
 	OffsetReset    OffsetReset   // default ResetEarliest
+	CorruptBatch   CorruptBatch  // default CorruptStop
 	Create         *Creation     // nil: a missing topic is an error
 	// AcceptEmptyState lets a store begin empty although the group has committed offsets or other state: its changelog
 	// is missing, or was recreated. Without it such a start is refused.
@@ -59,6 +60,17 @@ const (
 	ResetNone     OffsetReset = "none"
 )
 
+// CorruptBatch says what happens at a batch that is damaged in the log of an input (on.corrupt.batch). With CorruptStop
+// that partition waits and is tried again once a minute, while others go on; with CorruptSkip the batch is logged as an
+// error, counted in weir_input_gap_offsets_total, and passed over. A damaged changelog is never passed over.
+type CorruptBatch string
+
+// The two ways.
+const (
+	CorruptStop CorruptBatch = "stop"
+	CorruptSkip CorruptBatch = "skip"
+)
+
 // Creation says how missing topics are made.
 type Creation struct {
 	Partitions        int32 // of inputs and what is free to choose; changelogs follow their inputs
@@ -75,6 +87,7 @@ func (o *Options) complete() error {
 	fill(&o.StallAfter, time.Minute)
 	fill(&o.Partitioner, "murmur2")
 	fill(&o.OffsetReset, ResetEarliest)
+	fill(&o.CorruptBatch, CorruptStop)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -85,6 +98,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("guarantee %q: it is %s or %s", o.Guarantee, ExactlyOnce, AtLeastOnce)
 	case o.OffsetReset != ResetEarliest && o.OffsetReset != ResetLatest && o.OffsetReset != ResetNone:
 		return fmt.Errorf("auto.offset.reset %q: it is earliest, latest or none", o.OffsetReset)
+	case o.CorruptBatch != CorruptStop && o.CorruptBatch != CorruptSkip:
+		return fmt.Errorf("on.corrupt.batch %q: it is stop or skip", o.CorruptBatch)
 	case o.CommitInterval < 0 || o.CommitBytes < 0 || o.Workers < 0 || o.CacheBytes < 0 || o.StallAfter < 0:
 		return errors.New("commit interval, commit bytes, workers, cache bytes and stall time cannot be negative")
 	case o.Static && o.StateDir == "" && o.InstanceID == "":

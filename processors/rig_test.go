@@ -88,7 +88,8 @@ type rig struct {
 	cluster *simkafka.Cluster
 	r       *recorder
 	job     *job
-	opts    Options // what a test wants otherwise
+	opts    Options         // what a test wants otherwise
+	wrap    func(Wire) Wire // what a test puts around the wire, or nil
 	lives   int
 
 	process  *simkafka.Process
@@ -136,6 +137,9 @@ func (g *rig) new() {
 	g.process = g.cluster.Process(fmt.Sprintf("i.%d", g.lives))
 	opts := g.opts
 	opts.Wire = recordedWire{simWire{g.process}, g.r}
+	if g.wrap != nil {
+		opts.Wire = g.wrap(opts.Wire)
+	}
 	opts.StateDir = g.dir
 	fill(&opts.InstanceID, "m")
 	fill(&opts.Workers, 1)

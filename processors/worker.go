@@ -204,6 +204,9 @@ func (w *worker) oldest(t *task, now time.Time) (best *input) {
 			w.recover(in)
 			continue
 		}
+		if w.stands(in, now) {
+			continue
+		}
 		if in.head() == nil || now.Before(in.retryAt) {
 			continue
 		}
@@ -227,6 +230,9 @@ func (w *worker) wait(ctx context.Context, now time.Time) {
 		for _, in := range t.inputs {
 			if in.head() != nil && now.Before(in.retryAt) {
 				until = earlier(until, in.retryAt)
+			}
+			if !in.heldUntil.IsZero() {
+				until = earlier(until, in.heldUntil)
 			}
 		}
 	}

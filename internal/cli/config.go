@@ -50,6 +50,17 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 			MaxWait:           settings.FetchMaxWait.Of(v),
 			MaxBytes:          int(settings.FetchMaxBytes.Of(v)),
 			MaxPartitionBytes: int(settings.MaxPartitionFetchBytes.Of(v)),
+			BufferMemory:      int(settings.FetchBufferMemory.Of(v)),
+		},
+		Limits: kafka.Limits{
+			Batch:       settings.MaxBatchBytes.Of(v),
+			Records:     settings.MaxBatchRecords.Of(v),
+			Block:       settings.MaxBlockBytes.Of(v),
+			Record:      settings.MaxRecordBytes.Of(v),
+			Key:         settings.MaxKeyBytes.Of(v),
+			Value:       settings.MaxValueBytes.Of(v),
+			Headers:     settings.MaxHeaders.Of(v),
+			HeaderBytes: settings.MaxHeadersBytes.Of(v),
 		},
 		Group: kafka.GroupTuning{
 			SessionTimeout:    settings.SessionTimeout.Of(v),
@@ -115,6 +126,7 @@ func options(v *settings.Values) (processors.Options, error) {
 		StallAfter:     settings.StallAfter.Of(v),
 		Partitioner:    settings.Partitioner.Of(v),
 		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
+		CorruptBatch:   processors.CorruptBatch(settings.OnCorruptBatch.Of(v)),
 	}
 	o.AcceptEmptyState = settings.AcceptEmptyState.Of(v)
 	if settings.CreateTopics.Of(v) {

@@ -16,6 +16,7 @@ const (
 	groupConnect  = "Connection and security"
 	groupConsumer = "Reading and the group"
 	groupProducer = "Writing"
+	groupLimits   = "Limits of what is read"
 )
 
 // What runs, and how.

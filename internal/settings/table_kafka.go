@@ -93,7 +93,35 @@ var (
 		"most bytes in the answer to a fetch; a first batch that is larger is sent whole")
 	MaxPartitionFetchBytes = kafkaSize(groupConsumer, "max.partition.fetch.bytes", "1MiB",
 		"most bytes of one partition in the answer to a fetch; a first batch that is larger is sent whole")
+	FetchBufferMemory = define[int64](Setting{Name: "fetch.buffer.memory", Group: groupConsumer, Kafka: true, kind: sizeKind(1<<20, 1<<40), Default: "64MiB",
+		Help: "decompressed bytes that may wait to be processed, once for all inputs of an instance and once for its restores"})
+	OnCorruptBatch = define[string](Setting{Name: "on.corrupt.batch", Group: groupConsumer, Kafka: true, kind: choiceKind("stop", "skip"), Default: "stop",
+		Help: "what happens at a batch that is damaged in an input's log: stop has that partition wait while others go on, skip passes the batch over, logged and counted as a gap"})
 )
+
+// Limits of what is read. Over one of them a record becomes a dead letter, and what is left of a batch becomes a single one.
+var (
+	MaxRecordBytes = limitSize("max.record.bytes", "32MiB",
+		"largest record, decompressed, that is read whole")
+	MaxKeyBytes = limitSize("max.key.bytes", "32MiB",
+		"largest key of a record that is read")
+	MaxValueBytes = limitSize("max.value.bytes", "32MiB",
+		"largest value of a record that is read")
+	MaxHeaders = define[int](Setting{Name: "max.headers", Group: groupLimits, Kafka: true, kind: intKind(1, 1_000_000), Default: "10000",
+		Help: "most headers of a record that are read"})
+	MaxHeadersBytes = limitSize("max.headers.bytes", "8MiB",
+		"most bytes of a record's headers, keys and values together, that are read")
+	MaxBatchRecords = define[int](Setting{Name: "max.batch.records", Group: groupLimits, Kafka: true, kind: intKind(1, 1<<31-1), Default: "10000000",
+		Help: "most records of a batch; the records of a batch that declares more become one dead letter"})
+	MaxBatchBytes = define[int64](Setting{Name: "max.batch.bytes", Group: groupLimits, Kafka: true, kind: sizeKind(1<<10, 1<<50), Default: "2GiB",
+		Help: "most bytes of a batch after decompression, which is done piece by piece; the records after them become one dead letter"})
+	MaxBlockBytes = limitSize("max.compression.block.bytes", "128MiB",
+		"most bytes that decompression may need at once: a block of snappy, a window of zstd")
+)
+
+func limitSize(name, value, help string) Key[int64] {
+	return define[int64](Setting{Name: name, Group: groupLimits, Kafka: true, kind: sizeKind(1<<10, 1<<30), Default: value, Help: help})
+}
 
 // Writing.
 var (
