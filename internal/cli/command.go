@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -55,6 +56,9 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 			}
 		}
 	}
+	// Whatever the commands print, of records, names and errors, is cleaned.
+	root.SetOut(termtext.NewWriter(root.OutOrStdout()))
+	root.SetErr(termtext.NewWriter(root.ErrOrStderr()))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }
@@ -99,7 +103,7 @@ func Main(root *cobra.Command) int {
 		os.Exit(exitSignal + int(second.(syscall.Signal)))
 	}()
 	err := Execute(ctx, root, os.Args[1:])
-	report(os.Stderr, root.Name(), err)
+	report(termtext.Stderr(), root.Name(), err)
 	return ExitCode(err)
 }
 

@@ -2,14 +2,13 @@ package cli
 
 import (
 	"io"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/term"
 
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/termtext"
 )
 
 // NewLog writes to w: for people on a terminal, as JSON elsewhere, unless log-format says which.
@@ -21,7 +20,7 @@ func NewLog(w io.Writer, v *settings.Values) (*zap.Logger, error) {
 	format := settings.LogFormat.Of(v)
 	if format == "auto" {
 		format = "json"
-		if isTerminal(w) {
+		if _, ok := termtext.Terminal(w); ok {
 			format = "console"
 		}
 	}
@@ -35,10 +34,5 @@ func NewLog(w io.Writer, v *settings.Values) (*zap.Logger, error) {
 		conf.ConsoleSeparator = "  "
 		encoder = zapcore.NewConsoleEncoder(conf)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(termtext.NewLog(w))), level)), nil
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/weirstream/weir/internal/termtext"
 )
 
 // display shows how the demo goes: in one place of a terminal, or a line each second.
@@ -24,7 +24,7 @@ func newDisplay(o options, to terminal) display {
 	if o.json {
 		d.lines = to.err // standard output is for the document alone
 	}
-	if f, ok := d.lines.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+	if f, ok := termtext.Terminal(d.lines); ok && os.Getenv("TERM") != "dumb" {
 		d.screen = newScreen(f, int(f.Fd()))
 	}
 	return d
@@ -32,7 +32,7 @@ func newDisplay(o options, to terminal) display {
 
 // log is where logs go: above the frame, when there is one.
 func (d display) log() io.Writer {
-	if f, ok := d.errors.(*os.File); ok && d.screen != nil && term.IsTerminal(int(f.Fd())) {
+	if _, ok := termtext.Terminal(d.errors); ok && d.screen != nil {
 		return d.screen
 	}
 	return d.errors

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/weirstream/weir/internal/termtext"
 )
 
 // The phases of a demo.
@@ -125,7 +127,7 @@ func (s *screen) draw(frame []string) {
 		frame = frame[:n]
 	}
 	for _, text := range frame {
-		b.WriteString(clip(text, width-1))
+		b.WriteString(clip(termtext.Text(text), width-1))
 		b.WriteString("\x1b[K\r\n")
 	}
 	b.WriteString("\x1b[J")
@@ -149,7 +151,7 @@ func (s *screen) back(width int) string {
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := strings.ReplaceAll(string(p), "\n", "\r\n")
+	text := strings.ReplaceAll(termtext.Lines(string(p)), "\n", "\r\n")
 	if _, err := io.WriteString(s.out, s.back(s.width)+"\x1b[J"+text); err != nil {
 		return 0, err
 	}

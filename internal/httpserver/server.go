@@ -22,6 +22,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/processors"
 )
 
@@ -163,7 +164,7 @@ func answer(w http.ResponseWriter, ok bool, body any) {
 	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(body) // the client has gone; nobody is left to tell
+	_ = json.NewEncoder(termtext.NewWriter(w)).Encode(body) // read with curl on a terminal; the client has gone; nobody is left to tell
 }
 
 // Address is where the server listens; the port is the real one when 0 was asked for.
