@@ -285,6 +285,9 @@ func (w *worker) aborted(ctx context.Context, err error) {
 // refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
 func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedError) {
 	in, offset, emitter, letter := w.findOrigin(refusal.Origin)
+	if in != nil && fault.Broken(fault.BlameTheEmitter) {
+		emitter = in.source.First()
+	}
 	switch {
 	case in == nil:
 		w.unstored(ctx, err, refusal)

@@ -42,6 +42,10 @@ func TestMutations(t *testing.T) {
 		{fault.Dedup, ExactlyOnce, (*simWorld).run, "output too many"},
 		{fault.FenceZombies, ExactlyOnce, (*simWorld).zombies, "output too many"},
 		{fault.RestoreToPosition, ExactlyOnce, (*simWorld).run, "standstill"},
+		{fault.UndoAfterExit, ExactlyOnce, (*simWorld).run, "output differs"},
+		{fault.RefuseLateContexts, ExactlyOnce, (*simWorld).run, "dead letter lost"},
+		{fault.CountWholeRanges, ExactlyOnce, (*simWorld).run, "miscounted"},
+		{fault.BlameTheEmitter, ExactlyOnce, (*simWorld).run, "dead letter differs"},
 		{fault.BlameNoRecord, ExactlyOnce, (*simWorld).run, "dead letter too many"},
 		{fault.CommitBelowUnfinished, AtLeastOnce, (*simWorld).run, "output lost"},
 	} {
@@ -120,6 +124,7 @@ var (
 		says *regexp.Regexp
 	}{
 		{"checkpoint ahead", regexp.MustCompile(`has checkpoint \d+, and .* ends at`)},
+		{"miscounted", regexp.MustCompile(`records counted as \w+, want`)},
 		{"standstill", regexp.MustCompile(`^not at the end of the input`)},
 		{"contract of the wire", regexp.MustCompile(`^contract of the wire`)},
 	}

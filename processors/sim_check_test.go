@@ -90,7 +90,11 @@ func (w *simWorld) letters(tp kafka.TopicPartition) []simLetter {
 		if err != nil || letter.Position.Topic != simPlaced || letter.Position.Partition != tp.Partition {
 			w.problem("%s offset %d: %+v, %v", tp, r.Offset, letter, err)
 		}
-		out = append(out, simLetter{string(r.Key), string(r.Value), letter.Position.Offset, letter.ValueSize, letter.Attempts})
+		l := simLetter{string(r.Key), string(r.Value), letter.Position.Offset, letter.ValueSize, letter.Attempts, letter.Node, 0}
+		if letter.Excess != nil {
+			l.Records = letter.Excess.Records
+		}
+		out = append(out, l)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"time"
 
@@ -33,9 +34,17 @@ type simOrder struct {
 	Amount int64  `json:"amount"`           // below 0: rejected; 0: filtered
 	Fails  int    `json:"fails,omitempty"`  // so many tries fail
 	Panics bool   `json:"panics,omitempty"` // after having changed everything
+	Exits  bool   `json:"exits,omitempty"`  // the same, and ends the worker's goroutine
+	Late   bool   `json:"late,omitempty"`   // its Context is used by the node behind the edge
 	Closes bool   `json:"closes,omitempty"` // the customer's state is deleted
 	Refuse string `json:"refuse,omitempty"` // which output is refused, and when: see simRefuse
 	Pad    string `json:"pad,omitempty"`
+}
+
+// simAccepted goes along the edge. A Context should not.
+type simAccepted struct {
+	simOrder
+	ctx topology.Context
 }
 
 type simTotal struct {
@@ -50,7 +59,7 @@ func simTopology(tries *simTries) *topology.Topology {
 	placed := topology.Stream(simPlaced, codecs.JSON[simOrder]())
 	totals := topology.Stream(simTotals, codecs.JSON[simTotal]())
 	audits := topology.Stream(simAudits, codecs.JSON[simTotal]())
-	accepted := topology.Edge[simOrder]("accepted")
+	accepted := topology.Edge[simAccepted]("accepted")
 	store := topology.Store("totals", codecs.JSON[simTotal]())
 	counts := topology.Store("counts", codecs.Int64())
 	return topology.Define(simGroup,
@@ -79,13 +88,15 @@ func simTopology(tries *simTries) *topology.Topology {
 					}
 					totals.Emit(ctx, key, noted)
 				}
-				accepted.Emit(ctx, key, o)
+				accepted.Emit(ctx, key, simAccepted{o, ctx})
 				call := tries.call(ctx.Record())
 				switch {
 				case o.Amount < 0:
 					return topology.Reject(errors.New("negative"))
 				case o.Panics:
 					panic("told to")
+				case o.Exits:
+					runtime.Goexit()
 				case o.Fails >= simAttempts, call <= o.Fails:
 					return errors.New("not yet")
 				}
@@ -94,7 +105,7 @@ func simTopology(tries *simTries) *topology.Topology {
 			topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
 			topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond})),
 		topology.Node("audit",
-			topology.On(accepted, func(ctx topology.Context, key string, o simOrder) error {
+			topology.On(accepted, func(ctx topology.Context, key string, o simAccepted) error {
 				n, err := counts.Get(ctx, key)
 				if err != nil {
 					return err
@@ -105,6 +116,9 @@ func simTopology(tries *simTries) *topology.Topology {
 					audit.Note = o.Refuse
 				}
 				audits.Emit(ctx, key, audit)
+				if o.Late {
+					audits.Emit(o.ctx, key, simTotal{Note: "late"})
+				}
 				return nil
 			}),
 			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)))
@@ -160,6 +174,15 @@ func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
 		case p < 95:
 			records = append(records, kafka.Record{Key: []byte(key), Timestamp: int64(i)}) // a tombstone
 			continue
+		case p < 96:
+			o.Exits = true
+		case p < 97:
+			o.Late = true
+		case p < 98: // over a limit, alone or as a range
+			n := 1 + i%2*i%5
+			records = append(records, kafka.Record{Key: []byte(key), Value: []byte("{")[:i%2], Timestamp: int64(i),
+				Excess: &kafka.Excess{Limit: "max.record.bytes", Size: int64(i), Max: 1, Records: n}})
+			continue
 		}
 		if rng.IntN(6) == 0 && seqs[key] > 0 {
 			o.Seq = 1 + rng.Int64N(seqs[key]) // again
@@ -189,6 +212,8 @@ type simLetter struct {
 	Offset     int64
 	Cut        int64 // size of the value that was cut off
 	Attempts   int
+	Node       string // that is to blame
+	Records    int    // over a limit
 }
 
 // fold is the job without a framework.
@@ -200,11 +225,20 @@ func fold(records []kafka.Record) *simModel {
 		var o simOrder
 		dead := func(attempts int) {
 			m.counts[deadLettered]++
-			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset, Attempts: attempts}
+			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset, Attempts: attempts, Node: "accumulate"}
+			if strings.HasPrefix(o.Refuse, "audit") {
+				l.Node = "audit"
+			}
 			if strings.Contains(l.Value, "too large") {
-				l.Value, l.Cut, l.Attempts = "", int64(len(r.Value)), 0
+				l.Value, l.Cut, l.Attempts, l.Node = "", int64(len(r.Value)), 0, ""
 			}
 			m.dead = append(m.dead, l)
+		}
+		if x := r.Excess; x != nil {
+			dead(1)
+			m.counts[deadLettered] += int64(x.Records - 1)
+			m.dead[len(m.dead)-1].Records = x.Records
+			continue
 		}
 		if json.Unmarshal(r.Value, &o) != nil {
 			dead(1)
@@ -218,10 +252,10 @@ func fold(records []kafka.Record) *simModel {
 		case o.Amount == 0:
 			m.counts[filtered]++
 			continue
-		case o.Amount < 0, o.Refuse != "":
+		case o.Amount < 0, o.Refuse != "", o.Late:
 			dead(1)
 			continue
-		case o.Panics, o.Fails >= simAttempts:
+		case o.Panics, o.Exits, o.Fails >= simAttempts:
 			dead(simAttempts)
 			continue
 		}

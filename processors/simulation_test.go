@@ -30,7 +30,7 @@ func tempDir(t testing.TB) string {
 	return ""
 }
 
-// TestSimulation runs instances of a job that has every kind of trouble of its own through crashes, pauses, rebalances and
+// TestSimulation runs instances of a job that has every kind of trouble of its own (nodes that exit, Contexts that are used late, records over a limit, ...) through crashes, pauses, rebalances and
 // faults of the wire, one seed after the other, and holds what they leave behind against a model.
 //
 //	go test ./processors -run TestSimulation -sim.seeds=5000 -sim.seed=1      seeds 1 to 5000

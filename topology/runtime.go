@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/state"
 )
 
@@ -106,7 +107,7 @@ func (c Context) runtime() Runtime {
 	switch {
 	case c.scope == nil:
 		return outside{}
-	case c.ended():
+	case c.ended() && !fault.Broken(fault.RefuseLateContexts):
 		return late{c.scope}
 	}
 	return c.scope.run

@@ -36,6 +36,10 @@ const (
 	CommitBelowUnfinished    Rule = "commit-below-unfinished"
 	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
 	BlameNoRecord            Rule = "blame-no-record"
+	UndoAfterExit            Rule = "undo-after-exit"
+	RefuseLateContexts       Rule = "refuse-late-contexts"
+	CountWholeRanges         Rule = "count-whole-ranges"
+	BlameTheEmitter          Rule = "blame-the-emitter"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -43,5 +47,6 @@ const (
 // Rules are all rules.
 var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
-	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord, EveryOutput, EveryLetter,
+	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
+	UndoAfterExit, RefuseLateContexts, CountWholeRanges, BlameTheEmitter, EveryOutput, EveryLetter,
 }

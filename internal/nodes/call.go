@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weirstream/weir/internal/arena"
+	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -123,6 +124,10 @@ func (c *Call) Exited() *Failure {
 	}
 	failure := c.broken(Exit, errExit, c.stack)
 	c.running = false
+	if fault.Broken(fault.UndoAfterExit) {
+		c.end(nil)
+		return failure
+	}
 	c.end(failure)
 	return failure
 }
