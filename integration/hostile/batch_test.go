@@ -92,9 +92,15 @@ func length(dst []byte, p *part) []byte {
 
 // The codecs of a batch, as in its attributes.
 const (
+	plain   = 0
 	gzipped = 1
 	zstded  = 4
 )
+
+// plainWriter compresses nothing.
+type plainWriter struct{ io.Writer }
+
+func (plainWriter) Close() error { return nil }
 
 // rawBatch encodes and compresses a batch piece by piece: what is in it may be larger than the memory.
 func rawBatch(codec int, records []rawRecord) ([]byte, error) {
@@ -102,6 +108,8 @@ func rawBatch(codec int, records []rawRecord) ([]byte, error) {
 	var w io.WriteCloser
 	var err error
 	switch codec {
+	case plain:
+		w = plainWriter{&body}
 	case gzipped:
 		w, err = gzip.NewWriterLevel(&body, gzip.BestCompression)
 	case zstded:

@@ -49,6 +49,8 @@ type instance struct {
 	addr    string // of HTTP
 	pid     int
 
+	credential *syscall.Credential // whose process it is, nil for ours
+
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended and was waited for
 	code int           // exit code after done, -1 for a signal
@@ -82,6 +84,7 @@ func (i *instance) launch(t *testing.T, differs ...string) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), i.env...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.credential}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

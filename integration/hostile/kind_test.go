@@ -34,5 +34,5 @@ const settleBound = 20 * time.Second
 // kinds is the whole table, in the order in which the kinds are tried. Those of one Who share one cluster and, as far as
 // they allow it, one process.
 func kinds() []Kind {
-	return slices.Concat(recordKinds, recordLogKinds, networkKinds, topicKinds, processKinds)
+	return slices.Concat(recordKinds, recordLimitKinds, recordLogKinds, networkKinds, topicKinds, processKinds, groupKinds, fileKinds)
 }

@@ -288,3 +288,12 @@ func (p *problems) list() []string {
 	}
 	return p.first
 }
+
+// emptyState is called when state has begun empty again: customers are new ones.
+func (l *ledger) emptyState() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parts {
+		p.model = oracle.NewExpected()
+	}
+}

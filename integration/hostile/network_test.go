@@ -3,6 +3,7 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/integration/proxy"
@@ -109,6 +111,41 @@ var networkKinds = []Kind{
 			w.quota(t, "request_percentage", 0)
 		},
 		Within: 40 * time.Second,
+	},
+	{
+		Name: "flipped bits", Who: Broker,
+		Done: "for 5 s a bit is wrong in a record batch of every third answer to a fetch",
+		Must: "no wrong record is processed; batches are fetched again",
+		Try:  corrupting(5*time.Second, 0.34),
+	},
+	{
+		Name: "nothing but flipped bits", Who: Broker,
+		Done: "for 8 s a bit is wrong in a record batch of every answer",
+		Must: "the partitions wait and the log says why; the process stays live and goes on afterwards",
+		Try:  corrupting(8*time.Second, 1),
+	},
+	{
+		Name: "a produce quota", Who: Broker,
+		Done: "the instance may write 20 KB a second, for 10 s, and 3,000 bad records of 2 KB come",
+		Must: "transactions get smaller instead of being repeated at their size; nothing is lost or doubled",
+		Try: func(t *testing.T, w *world) {
+			w.quota(t, "producer_byte_rate", 20_000)
+			before, err := w.inst.metrics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.send(t, repeat(3000, &kgo.Record{Partition: 2, Key: []byte("quota"), Value: bytes.Repeat([]byte("q"), 2000)})...)
+			w.livesFor(t, 10*time.Second)
+			after, err := w.inst.metrics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := after.sum("weir_commits_total") - before.sum("weir_commits_total"); n < 1 {
+				t.Errorf("%v transactions were committed under the quota, %v aborted", n, after.sum("weir_aborts_total")-before.sum("weir_aborts_total"))
+			}
+			w.quota(t, "producer_byte_rate", 0)
+		},
+		Within: 60 * time.Second,
 	},
 }
 
@@ -229,5 +266,18 @@ func (w *world) deleteRecords(t *testing.T, below []int64) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// corrupting lets the proxy make record batches wrong.
+func corrupting(d time.Duration, probability float64) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		before := w.proxy.Corrupted()
+		w.proxy.Inject(1, proxy.Rule{Action: proxy.Corrupt, Probability: probability, Keys: []proxy.Key{proxy.Fetch}})
+		w.livesFor(t, d)
+		w.proxy.Inject(0)
+		if w.proxy.Corrupted() == before {
+			t.Error("no batch was made wrong")
+		}
 	}
 }

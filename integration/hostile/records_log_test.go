@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/integration/oracle"
 )
 
 // recordLogKinds are about what stands between the records of a log: markers, aborted records, gaps.
@@ -67,6 +69,53 @@ var recordLogKinds = []Kind{
 			}
 		},
 	},
+	{
+		Name: "records deleted before they were read", Who: Record,
+		Done: "while the instance stands still, half of what came meanwhile is deleted from the input",
+		Must: "it goes on after the gap, with an error in the log and the exact number in weir_input_gap_offsets_total",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.inst.kill()
+			committed, err := w.committed(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.feed.resume(false); err != nil {
+				t.Fatal(err)
+			}
+			w.feed.more(t, 600)
+			w.feed.pause()
+			below, lost := w.ledger.ends(), int64(0)
+			for p, end := range below {
+				below[p] = committed[p] + (end-committed[p])/2
+				lost += below[p] - committed[p]
+			}
+			w.deleteRecords(t, below)
+			w.ledger.amend(func(p int32, e *entry) {
+				if e.Offset >= committed[p] && e.Offset < below[p] {
+					e.fate = gone
+				}
+			})
+			w.inst.launch(t)
+			w.caughtUp(t, settleBound)
+			if m, err := w.inst.metrics(); err != nil || int64(m.sum("weir_input_gap_offsets_total")) != lost {
+				t.Errorf("weir_input_gap_offsets_total is %v, wanted %d (%v)", m.sum("weir_input_gap_offsets_total"), lost, err)
+			}
+			w.inst.logged(t, w.inst.life, settleBound, `"level":"error".*gap`)
+			if err := w.feed.resume(false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "gaps by compaction", Who: Record,
+		Done:   "the input is compacted while the instance stands still: most offsets of what came meanwhile are gone",
+		Must:   "what is left is processed, each once, and no gap is counted",
+		Try:    func(t *testing.T, w *world) { w.compact(t) },
+		Within: 60 * time.Second,
+	},
 }
 
 // transactional is a producer of transactions.
@@ -94,6 +143,77 @@ func (w *world) transact(t *testing.T, client *kgo.Client, commit bool, records 
 	}
 	w.write(t, client, f, records...)
 	if err := client.EndTransaction(ctx, kgo.TransactionEndTry(commit)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compact has the cleaner take most of what the instance has not read yet.
+func (w *world) compact(t *testing.T) {
+	t.Helper()
+	w.feed.pause()
+	w.caughtUp(t, settleBound)
+	w.account(t)
+	w.inst.stop(t)
+	for key, value := range map[string]string{"segment.ms": "500", "min.cleanable.dirty.ratio": "0.01", "cleanup.policy": "compact"} {
+		w.configure(t, names.Input, key, value)
+	}
+	before := w.ledger.ends()
+	for round := range 3 {
+		var records []*kgo.Record
+		for p := range partitions {
+			for n := range 300 {
+				key := fmt.Sprint("thin-", p, "-", n%5)
+				r := order(key, 300*round+n+1)
+				r.Partition = int32(p)
+				records = append(records, r)
+			}
+		}
+		w.send(t, records...)
+		pass(t, 700*time.Millisecond) // the next round goes into another segment
+	}
+	// What is left is what a reader finds.
+	var left map[place]bool
+	eventually(t, 90*time.Second, "the cleaner", func(ctx context.Context) (bool, string) {
+		logs, err := oracle.ReadTopic(ctx, w.cluster.Addrs(), names.Input)
+		if err != nil {
+			return false, err.Error()
+		}
+		found := map[place]bool{}
+		for p := range logs {
+			for _, r := range logs[p].Records {
+				if r.Offset >= before[p] {
+					found[place{int32(p), r.Offset}] = true
+				}
+			}
+		}
+		left = found
+		return len(found) < 2000, fmt.Sprintf("%d records left", len(found))
+	})
+	for key, value := range map[string]string{"cleanup.policy": "delete", "segment.ms": "604800000", "min.cleanable.dirty.ratio": "0.5"} {
+		w.configure(t, names.Input, key, value)
+	}
+	pass(t, 2*time.Second) // a run of the cleaner that is under way ends
+	logs, err := oracle.ReadTopic(t.Context(), w.cluster.Addrs(), names.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(left)
+	for p := range logs {
+		for _, r := range logs[p].Records {
+			left[place{int32(p), r.Offset}] = true
+		}
+	}
+	w.ledger.amend(func(p int32, e *entry) {
+		if !left[place{p, e.Offset}] {
+			e.fate = gone
+		}
+	})
+	w.inst.launch(t)
+	w.caughtUp(t, settleBound)
+	if m, err := w.inst.metrics(); err != nil || m.sum("weir_input_gap_offsets_total") != 0 {
+		t.Errorf("weir_input_gap_offsets_total is %v (%v)", m.sum("weir_input_gap_offsets_total"), err)
+	}
+	if err := w.feed.resume(false); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -214,6 +214,63 @@ var recordKinds = []Kind{
 			}
 		},
 	},
+	{
+		Name: "a batch of 20,000 '{}'", Who: Record,
+		Done: "one zstd batch of 20,000 records of two bytes, under a byte each when compressed",
+		Must: "each becomes a dead letter",
+		Try: func(t *testing.T, w *world) {
+			w.sendBatch(t, 1, kgo.ZstdCompression(), repeat(20_000, &kgo.Record{Value: []byte("{}")}))
+		},
+	},
+	{
+		Name: "a poison storm", Who: Record,
+		Done: "20,000 records that are no orders, each another one, over all partitions",
+		Must: "each becomes a dead letter; the log grows by less than 2 MiB",
+		Try: func(t *testing.T, w *world) {
+			before := w.inst.logSize()
+			var storm []*kgo.Record
+			for n := range 20_000 {
+				storm = append(storm, &kgo.Record{Partition: int32(n % partitions), Key: fmt.Append(nil, "poison-", n), Value: fmt.Appendf(nil, "\x00\xff no order %d", n)})
+			}
+			w.send(t, storm...)
+			w.caughtUp(t, 60*time.Second)
+			if grown := w.inst.logSize() - before; grown > 2<<20 {
+				t.Errorf("the log has grown by %d bytes", grown)
+			}
+		},
+	},
+	{
+		Name: "headers of Weir's on the input", Who: Record,
+		Done: "good and bad records that carry weir.errors.* and __streams.errors.* headers: whole dead letters, forged, with numbers that are none",
+		Must: "nothing of it is believed: a dead letter names where its record really stands, as its first failure, and keeps the forged headers under the prefix original.",
+		Try: func(t *testing.T, w *world) {
+			forged := []kgo.RecordHeader{
+				{Key: "kept", Value: []byte("kept")},
+				{Key: "__streams.errors.topic", Value: []byte("payroll")}, {Key: "__streams.errors.partition", Value: []byte("0")},
+				{Key: "__streams.errors.offset", Value: []byte("7")}, {Key: "__streams.errors.exception", Value: []byte("forged")},
+				{Key: "__streams.errors.message", Value: []byte("forged")}, {Key: "weir.errors.failures", Value: []byte("2147483647")},
+				{Key: "weir.errors.cut", Value: []byte("99")}, {Key: "weir.errors.first.topic", Value: []byte("payroll")},
+				{Key: "weir.errors.node", Value: []byte("\x1b[31m")}, {Key: "weir.anything", Value: []byte("forged")},
+			}
+			good, bad := order("forger", 1), &kgo.Record{Partition: 1, Key: []byte("forger"), Value: []byte("no order")}
+			broken := &kgo.Record{Partition: 1, Key: []byte("forger"), Value: []byte("no order either"), Headers: []kgo.RecordHeader{
+				{Key: "__streams.errors.topic"}, {Key: "__streams.errors.partition", Value: []byte("x")}, {Key: "weir.errors.attempts", Value: []byte("-1")},
+			}}
+			good.Headers, bad.Headers = forged, forged
+			w.watchLetters(func(r *kgo.Record) string {
+				for _, h := range r.Headers {
+					if strings.HasPrefix(h.Key, "original.") {
+						continue // what the record had, under names that nobody takes for facts
+					}
+					if bytes.Contains(h.Value, []byte("forged")) || bytes.Contains(h.Value, []byte("payroll")) || h.Key == "weir.errors.cut" || h.Key == "weir.errors.failures" {
+						return fmt.Sprintf("header %q has %.60q of the input", h.Key, h.Value)
+					}
+				}
+				return ""
+			})
+			w.send(t, good, bad, broken)
+		},
+	},
 }
 
 // repeat is a record n times.

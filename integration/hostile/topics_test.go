@@ -3,6 +3,7 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -101,8 +102,31 @@ var topicKinds = []Kind{
 				w.sendFated(t, dead, order("refused", 1))
 				w.caughtUp(t, settleBound)
 				w.configure(t, names.Output, "max.message.bytes", "1048588")
-				pass(t, 300*time.Millisecond) // the log hears of it after the metadata
+				pass(t, 1500*time.Millisecond) // a limit that has just refused a record is believed for a second
 			})
+		},
+	},
+	{
+		Name: "the group denied", Who: Broker,
+		Done: "for 8 s the instance may not use its consumer group",
+		Must: "/healthz names the group; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.denied(t, kadm.OpRead, kadm.NewACLs().Groups(names.Group), 8*time.Second, names.Group)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "a dead-letter topic that takes 1 KB", Who: Broker,
+		Done: "max.message.bytes of 1,024; bad records with values of 100 KB, keys of 100 KB and headers of 100 KB",
+		Must: "each has a dead letter in the last form, which always fits: where the record stands, why it failed, the key's length and hash",
+		Try: func(t *testing.T, w *world) {
+			w.configure(t, names.DeadLetter, "max.message.bytes", "1024")
+			big := bytes.Repeat([]byte("0123456789"), 10_000)
+			w.sendCut(t, &kgo.Record{Partition: 0, Key: []byte("small"), Value: big}, &kgo.Record{Partition: 1, Key: big, Value: []byte("no order")},
+				&kgo.Record{Partition: 2, Key: []byte("small"), Value: []byte("no order"), Headers: []kgo.RecordHeader{{Key: "big", Value: big}}},
+				&kgo.Record{Partition: 3, Key: big, Value: big, Headers: []kgo.RecordHeader{{Key: string(big), Value: big}}})
+			w.caughtUp(t, settleBound)
+			w.configure(t, names.DeadLetter, "max.message.bytes", "8388608")
 		},
 	},
 }

@@ -1,0 +1,318 @@
+//go:build unix
+
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/state"
+)
+
+// fileKinds meddle with files, limits, doors and the first steps of a process.
+var fileKinds = []Kind{
+	{
+		Name: "SIGHUP", Who: Operator,
+		Done: "the terminal goes away",
+		Must: "a clean stop with exit code 0; it goes on when it is started again",
+		Try: func(t *testing.T, w *world) {
+			w.inst.signal(syscall.SIGHUP)
+			w.inst.mustEnd(t, stopBound, 0, "stopped")
+			w.inst.launch(t)
+		},
+	},
+	{
+		Name: "a state folder that cannot be written", Who: Operator,
+		Done:   "for 5 s the databases belong to somebody else, whose files the process may read only",
+		Must:   "the log or /healthz says so, with the folder; nothing is lost; it goes on, at the latest after a start",
+		Try:    func(t *testing.T, w *world) { w.readOnly(t) },
+		Within: 60 * time.Second,
+	},
+	{
+		Name: "128 file descriptors and 200 idle scrapes", Who: Operator,
+		Done: "ulimit -n 128; 200 connections to the metrics that ask nothing, and 50 that send their request byte by byte",
+		Must: "records flow, /healthz answers; the connections are closed by the instance",
+		Try: func(t *testing.T, w *world) {
+			w.inst.stop(t)
+			w.inst.wrapper = []string{"/bin/sh", "-c", `ulimit -n 128; exec "$@"`, "sh"}
+			w.inst.launch(t)
+			w.ready(t, w.inst)
+			var idle []net.Conn
+			defer func() {
+				for _, c := range idle {
+					_ = c.Close()
+				}
+			}()
+			for n := range 250 {
+				c, err := net.DialTimeout("tcp", w.inst.addr, 2*time.Second)
+				if err != nil {
+					continue // refused is as good
+				}
+				idle = append(idle, c)
+				if n >= 200 {
+					_, _ = c.Write([]byte("GET /metrics HTTP/1.1\r\nHost: x"))
+				}
+			}
+			w.feed.more(t, 400)
+			w.caughtUp(t, settleBound)
+			eventually(t, 30*time.Second, "/healthz to answer", func(context.Context) (bool, string) {
+				_, _, err := w.inst.health()
+				return err == nil, fmt.Sprint(err)
+			})
+			for _, c := range idle {
+				_ = c.Close()
+			}
+			w.inst.wrapper = nil
+			w.inst.stop(t)
+			w.inst.launch(t)
+		},
+	},
+	{
+		Name: "a wrong password", Who: Operator,
+		Done: "a process with a password that the broker does not take",
+		Must: "exit code 1 at once, with the broker's words",
+		Try: func(t *testing.T, w *world) {
+			file := filepath.Join(w.dir, "wrong-password")
+			if err := os.WriteFile(file, []byte("battery-staple"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			wrong := w.another(t, "wrong")
+			wrong.launch(t, "sasl.password.file", file)
+			wrong.mustEnd(t, settleBound, 1, "(?i)SASL.*(authentication|credentials)")
+		},
+	},
+	{
+		Name: "symlinks in the state folder", Who: Operator,
+		Done: "the names of the lock and of the new instance id are symlinks to a file of somebody else's",
+		Must: "the file keeps its content; folders are 0700, files 0600",
+		Try: func(t *testing.T, w *world) {
+			victim := filepath.Join(w.dir, "victim")
+			if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			trapped := w.another(t, "trapped")
+			folder := state.TopologyDir(trapped.dir, names.Group)
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{".lock", ".instance-id.new", ".instance-id"} {
+				if err := os.Symlink(victim, filepath.Join(folder, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			trapped.launch(t, "group.instance.id", "")
+			if trapped.ended(5*time.Second) && trapped.code == 0 {
+				t.Errorf("exit code 0:\n%s", trapped.tail(4))
+			}
+			if content, err := os.ReadFile(victim); string(content) != "precious" {
+				t.Errorf("the file holds %q (%v)", content, err)
+			}
+			trapped.kill()
+			err := filepath.WalkDir(w.inst.dir, func(path string, d os.DirEntry, err error) error {
+				if err != nil {
+					return nil // gone meanwhile
+				}
+				if info, err := d.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
+					t.Errorf("%s has mode %s", strings.TrimPrefix(path, w.dir), info.Mode())
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "dead and silent bootstrap addresses", Who: Operator,
+		Done: "--brokers names an address that refuses, one that takes connections and says nothing, and the broker's; patience is a minute each",
+		Must: "ready long before a minute has passed",
+		Try: func(t *testing.T, w *world) {
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			refusing, err := freeAddress()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.inst.stop(t)
+			w.inst.launch(t, "brokers", silent.Addr().String()+","+refusing+","+w.proxy.Addr(), "request.timeout.ms", "60s", "socket.connection.setup.timeout.ms", "60s",
+				"delivery.timeout.ms", "120s")
+			readyWithin(t, w.inst, 45*time.Second)
+			w.inst.stop(t)
+			w.inst.launch(t)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "the changelog set to delete", Who: Operator,
+		Done: "cleanup.policy=delete on the changelog, then a start",
+		Must: "exit code 3; set to compact, it goes on",
+		Try: func(t *testing.T, w *world) {
+			w.inst.stop(t)
+			w.configure(t, names.Changelog, "cleanup.policy", "delete")
+			w.inst.launch(t)
+			w.inst.mustEnd(t, settleBound, 3, "cleanup.policy")
+			w.configure(t, names.Changelog, "cleanup.policy", "compact")
+			w.inst.launch(t)
+		},
+	},
+	{
+		Name: "a replication factor that the cluster has not", Who: Operator,
+		Done: "the dead-letter topic is missing, and a start with --create-topics --replication-factor 3 on one broker",
+		Must: "an error that names it, and nothing is made; without the flag it goes on",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			w.inst.stop(t)
+			if _, err := w.admin.DeleteTopics(t.Context(), names.DeadLetter); err != nil {
+				t.Fatal(err)
+			}
+			w.inst.launch(t, "create-topics", "true", "replication-factor", "3")
+			if code := w.inst.codeOf(t, settleBound); code == 0 || !strings.Contains(w.inst.lifeLog(), "eplication") {
+				t.Errorf("exit code %d:\n%s", code, w.inst.tail(4))
+			}
+			if listed, err := w.admin.ListTopics(t.Context()); err != nil || listed.Has(names.DeadLetter) {
+				t.Errorf("%s is there (%v)", names.DeadLetter, err)
+			}
+			w.inst.launch(t, "create-topics", "true")
+			if err := w.awaitTopics(t.Context(), names.DeadLetter); err != nil {
+				t.Fatal(err)
+			}
+			w.letters.close()
+			var err error
+			if w.letters, err = newTail(w.cluster.Addrs(), names.DeadLetter); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.feed.resume(false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "a deleted changelog and --create-topics", Who: Operator,
+		Done: "the changelog is deleted while the instance is stopped; starts without and with --create-topics, then with --accept-empty-state",
+		Must: "exit code 3 both times, with the way out; with the word for it state begins empty, and the log says so",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			w.inst.stop(t)
+			if _, err := w.admin.DeleteTopics(t.Context(), names.Changelog); err != nil {
+				t.Fatal(err)
+			}
+			for _, create := range []string{"", "true"} {
+				w.inst.launch(t, "create-topics", create)
+				w.inst.mustEnd(t, settleBound, 3, "accept-empty-state")
+			}
+			w.inst.launch(t, "create-topics", "true", "accept-empty-state", "true")
+			w.inst.logged(t, w.inst.life, settleBound, "(?i)empty")
+			if err := w.awaitTopics(t.Context(), names.Changelog); err != nil {
+				t.Fatal(err)
+			}
+			w.ledger.emptyState()
+			for p := range w.table {
+				clear(w.table[p])
+			}
+			w.changelog.close()
+			var err error
+			if w.changelog, err = newTail(w.cluster.Addrs(), names.Changelog); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.feed.resume(false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+}
+
+// readOnly takes the right to write to the databases away for a while. It needs a process that is not root, whom no mode stops.
+func (w *world) readOnly(t *testing.T) {
+	t.Helper()
+	w.inst.stop(t)
+	nobody := os.Geteuid() == 0
+	give := func(uid int) {
+		err := filepath.WalkDir(w.inst.dir, func(path string, _ os.DirEntry, err error) error { return errors.Join(err, os.Lchown(path, uid, uid)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := w.inst.flags["sasl.password.file"]
+	if nobody {
+		path, err := program()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, open := range []string{w.dir, filepath.Dir(path)} {
+			if err := os.Chmod(open, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		give(65534)
+		if err := os.Chown(secret, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		w.inst.credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	}
+	w.inst.launch(t)
+	w.ready(t, w.inst)
+	var folders []string
+	tables := filepath.Dir(state.TableDir(w.inst.dir, names.Group, names.Store, 0))
+	_ = filepath.WalkDir(tables, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			folders = append(folders, path)
+		}
+		return nil
+	})
+	mode := func(m os.FileMode) {
+		for _, folder := range folders {
+			if err := os.Chmod(folder, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mode(0o500)
+	// A database writes to new files when the old ones are full: thousands of new keys make it.
+	var many []*kgo.Record
+	for n := range 40_000 {
+		r := order(fmt.Sprint("filling-", n), 1)
+		r.Value = append(bytes.TrimSuffix(r.Value, []byte("}")), `,"note":"`+strings.Repeat("x", 100)+`"}`...)
+		many = append(many, r)
+	}
+	w.send(t, many...)
+	pass(t, 5*time.Second)
+	mode(0o700)
+	if !w.inst.running() {
+		if w.inst.code == 0 || !regexp.MustCompile("(?i)permission denied|read-only").MatchString(w.inst.lifeLog()) {
+			t.Errorf("exit code %d:\n%s", w.inst.code, w.inst.tail(5))
+		}
+		w.inst.launch(t)
+	}
+	w.caughtUp(t, 2*settleBound)
+	w.inst.stop(t)
+	if nobody {
+		w.inst.credential = nil
+		give(0)
+		if err := os.Chown(secret, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.inst.launch(t)
+}

@@ -1,0 +1,140 @@
+//go:build unix
+
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// groupKinds meddle with the consumer group.
+var groupKinds = []Kind{
+	{
+		Name: "a KIP-848 console consumer in the group", Who: Operator,
+		Done: "kafka-console-consumer.sh with the topology's group and group.protocol=consumer",
+		Must: "it is refused and reads nothing; the instance does not notice",
+		Try:  func(t *testing.T, w *world) { w.console(t, "consumer") },
+	},
+	{
+		Name: "a classic console consumer in the group", Who: Operator,
+		Done: "kafka-console-consumer.sh with the topology's group and group.protocol=classic",
+		Must: "it is refused and reads nothing; the instance does not notice",
+		Try:  func(t *testing.T, w *world) { w.console(t, "classic") },
+	},
+	{
+		Name: "a static member thrown out", Who: Operator,
+		Done: "the instance is removed from its group by name",
+		Must: "it joins again by itself",
+		Try: func(t *testing.T, w *world) {
+			answer, err := w.admin.LeaveGroup(t.Context(), kadm.LeaveGroup(names.Group).InstanceIDs(w.inst.flags["group.instance.id"]))
+			if err != nil || !answer.Ok() {
+				t.Fatal(err, answer)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+}
+
+// startConsole starts Kafka's console consumer in the topology's group.
+func (w *world) startConsole(t *testing.T, protocol string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd, err := w.cluster.Tool(t.Context(), "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", w.cluster.Addrs()[0],
+		"--topic", names.Input, "--group", names.Group, "--command-property", "group.protocol="+protocol, "--command-property", "enable.auto.commit=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, &out
+}
+
+// console lets a console consumer try to enter the running group. It must not get a record.
+func (w *world) console(t *testing.T, protocol string) {
+	t.Helper()
+	cmd, out := w.startConsole(t, protocol)
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(40 * time.Second): // Java takes its time on a busy machine
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	if read := out.String(); strings.Contains(read, "event_id") || read == "" {
+		t.Errorf("the stranger says: %.600s", read)
+	}
+	if !w.inst.running() {
+		t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(8))
+	}
+}
+
+// inGroup waits until the group has so many members.
+func (w *world) inGroup(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, settleBound, fmt.Sprintf("%d members of the group", n), func(ctx context.Context) (bool, string) {
+		groups, err := w.admin.DescribeGroups(ctx, names.Group)
+		if err != nil {
+			return false, err.Error()
+		}
+		members := len(groups[names.Group].Members)
+		if modern, err := w.admin.DescribeConsumerGroups(ctx, names.Group); err == nil {
+			members = max(members, len(modern[names.Group].Members))
+		}
+		return members == n, fmt.Sprintf("%d, state %s", members, groups[names.Group].State)
+	})
+}
+
+// stopForGood stops the instance and has the group forget it, as it does when a static member's session is over.
+func (w *world) stopForGood(t *testing.T) {
+	t.Helper()
+	w.inst.stop(t)
+	if _, err := w.admin.LeaveGroup(t.Context(), kadm.LeaveGroup(names.Group).InstanceIDs(w.inst.flags["group.instance.id"])); err != nil {
+		t.Fatal(err)
+	}
+	w.inGroup(t, 0)
+}
+
+// stopQuietly stops the instance when everything is worked off and accounted for, and returns the group's offsets.
+func (w *world) stopQuietly(t *testing.T) kadm.Offsets {
+	t.Helper()
+	w.feed.pause()
+	w.caughtUp(t, settleBound)
+	answer, err := w.admin.FetchOffsets(t.Context(), names.Group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stopForGood(t)
+	return answer.Offsets()
+}
+
+// putBack commits offsets as they were, and starts the instance and the feed again.
+func (w *world) putBack(t *testing.T, offsets kadm.Offsets) {
+	t.Helper()
+	w.inGroup(t, 0)
+	if err := w.admin.CommitAllOffsets(t.Context(), names.Group, offsets); err != nil {
+		t.Fatal(err)
+	}
+	w.inst.launch(t)
+	if err := w.feed.resume(false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// codeOf waits until the process has ended, and returns its exit code.
+func (i *instance) codeOf(t *testing.T, within time.Duration) int {
+	t.Helper()
+	if !i.ended(within) {
+		t.Fatalf("the instance still runs after %s:\n%s", within, i.tail(8))
+	}
+	return i.code
+}
