@@ -21,7 +21,10 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// LevelDB drains its buffer pool for a second after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 // job is a topology with one node, to be given a function.
 type job struct {
