@@ -95,6 +95,7 @@ func (k *link) connected() bool {
 // cut ends the connection at once. Whoever waits for an answer gets an error.
 func (k *link) cut() {
 	k.cancel()
+	unthrottle(k.Broker)
 	if conn := k.conn.Load(); conn != nil {
 		_ = conn.Close()
 	}

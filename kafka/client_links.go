@@ -249,7 +249,9 @@ func ask[R any](ctx context.Context, l *links, k *link, call func(*sarama.Broker
 		return none, errClosed
 	}
 	l.tasks.Go(func() {
+		unthrottle(k.Broker)
 		value, err := call(k.Broker)
+		unthrottle(k.Broker)
 		answers <- answer{value, err}
 	})
 	l.mu.Unlock()

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -57,4 +59,49 @@ func TestAThrottleIsWaitedForAndNotByClose(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Close took %s", took)
 	}
+}
+
+// Mutation: ask without unthrottle: the next request to the coordinator, and Close, wait for an hour.
+func TestAThrottledCoordinatorIsNotWaitedForByClose(t *testing.T) {
+	if !throttleFields().ok {
+		t.Fatal("sarama.Broker keeps its throttle elsewhere: see client_throttle.go")
+	}
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	s := test.sink("tx")
+	test.append(s, "out", 0, "a")
+	test.cluster.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		res := req.ResponseKind().(*kmsg.EndTxnResponse)
+		res.ThrottleMillis = int32(time.Hour / time.Millisecond)
+		return res, nil, true
+	})
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	test.append(s, "out", 0, "b")
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	began := time.Now()
+	test.ok(s.Close())
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("Close took %s", took)
+	}
+}
+
+// A request that waits already, with the connection's lock, is let go.
+//
+// Mutation: unthrottle that only tries the lock.
+func TestWhoeverWaitsOutAThrottleIsLetGo(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	k, err := test.client.admin.any(t.Context())
+	test.ok(err)
+	f := throttleFields()
+	lock := (*sync.Mutex)(unsafe.Add(unsafe.Pointer(k.Broker), f.lock))
+	timer := (**time.Timer)(unsafe.Add(unsafe.Pointer(k.Broker), f.timer))
+	lock.Lock()
+	*timer = time.NewTimer(time.Hour)
+	unthrottle(k.Broker)
+	select {
+	case <-(*timer).C:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits on")
+	}
+	*timer = nil
+	lock.Unlock()
 }
