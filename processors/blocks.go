@@ -55,6 +55,11 @@ func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedE
 	case w.redo(ctx) && early:
 		w.sleep(ctx, w.backoff()) // what is held back was tried: do not do so without end
 	}
+	if w.sink == nil && ctx.Err() == nil {
+		// Where too few replicas are in sync, not even the abort can be written (the partition takes no marker), and until
+		// it is, the transactional id is of no use: everything of the worker waits.
+		w.disconnected(refusal, w.blocks[refusal.TopicPartition].since, w.connect)
+	}
 }
 
 // hold notes a block, or one more try of it that failed. It returns false when the next try was not due yet.
