@@ -37,6 +37,7 @@ type gathered struct {
 	values     map[string][]byte
 	bytes      int
 	checkpoint int64
+	note       []byte
 	any        bool // something was committed, if only a checkpoint
 }
 
@@ -71,9 +72,9 @@ func (b *behind) begin() (*gathered, error) {
 	return b.filling, nil
 }
 
-func (b *behind) end(checkpoint int64) {
+func (b *behind) end(checkpoint int64, note []byte) {
 	defer b.mu.Unlock()
-	b.filling.checkpoint, b.filling.any = checkpoint, true
+	b.filling.checkpoint, b.filling.note, b.filling.any = checkpoint, note, true
 	b.db.checkpoint = checkpoint
 	if !b.running {
 		b.running = true
@@ -132,7 +133,7 @@ func (b *behind) write() {
 			batch.Delete(key)
 		}
 	}
-	err := b.db.write(batch, g.checkpoint)
+	err := b.db.write(batch, g.checkpoint, g.note)
 	b.mu.Lock()
 	b.err, b.writing = err, nil
 	b.turn.Broadcast()

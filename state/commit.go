@@ -12,6 +12,12 @@ func (s *Store[T]) Checkpoint() (offset int64, ok bool) {
 	return max(s.db.checkpoint, 0), s.db.checkpoint >= 0
 }
 
+// Note is what SetNote has put beside the checkpoint found at opening, or nil.
+func (s *Store[T]) Note() []byte { return s.db.note }
+
+// SetNote puts something beside the checkpoints that follow, in the same batch.
+func (s *Store[T]) SetNote(note []byte) { s.note = note }
+
 // Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
 func (s *Store[T]) Written() time.Time { return s.db.written }
 
@@ -48,7 +54,7 @@ func (s *Store[T]) Commit(checkpoint int64) error {
 	for _, e := range s.dirty {
 		committed.put(e.key, e.data)
 	}
-	s.behind.end(checkpoint)
+	s.behind.end(checkpoint, s.note)
 	s.settle(s.flat)
 	return nil
 }
@@ -84,7 +90,7 @@ func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
 			s.cache.drop(e)
 		}
 	}
-	if s.err = s.db.write(&s.batch, checkpoint); s.err != nil {
+	if s.err = s.db.write(&s.batch, checkpoint, s.note); s.err != nil {
 		return s.err
 	}
 	s.db.checkpoint = checkpoint

@@ -29,6 +29,7 @@ type database struct {
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one
 	checkpoint int64     // -1: none
+	note       []byte    // beside the checkpoint, as found at opening
 	written    time.Time // when the checkpoint was, as found at opening; zero when unknown
 }
 
@@ -159,8 +160,12 @@ func (d *database) readCheckpoint() error {
 		d.checkpoint = -1
 		return &CorruptError{d.dir, err}
 	}
-	data, _, err = d.get(writtenKey)
+	if data, _, err = d.get(writtenKey); err != nil {
+		return err
+	}
 	d.written = parseTime(data)
+	data, _, err = d.get(noteKey)
+	d.note = parseNote(data, d.checkpoint)
 	return err
 }
 
@@ -190,8 +195,11 @@ func (d *database) get(key []byte) (value []byte, ok bool, err error) {
 func (d *database) iterate(r *util.Range) iterator.Iterator { return d.db.NewIterator(r, nil) }
 
 // write writes a batch with a checkpoint, as a whole or not at all.
-func (d *database) write(batch *leveldb.Batch, checkpoint int64) error {
+func (d *database) write(batch *leveldb.Batch, checkpoint int64, note []byte) error {
 	batch.Put(checkpointKey, encodeCheckpoint(checkpoint))
+	if note != nil {
+		batch.Put(noteKey, append(encodeCheckpoint(checkpoint), note...))
+	}
 	batch.Put(writtenKey, encodeTime(time.Now()))
 	return d.classify("write to", d.db.Write(batch, nil))
 }

@@ -15,6 +15,7 @@ const (
 var (
 	stampKey      = []byte{metaPrefix, 's'} // format and topic id, written when the database is made
 	checkpointKey = []byte{metaPrefix, 'c'} // rewritten with every batch
+	noteKey       = []byte{metaPrefix, 'n'} // the caller's, behind the checkpoint that it belongs to
 	writtenKey    = []byte{metaPrefix, 't'} // when that was
 )
 
@@ -51,6 +52,14 @@ func parseCheckpoint(data []byte) (int64, error) {
 		return 0, fmt.Errorf("the checkpoint %d is below 0", offset)
 	}
 	return offset, nil
+}
+
+// parseNote returns the note of a checkpoint. A program that knows no notes has moved the checkpoint and left an old one.
+func parseNote(data []byte, checkpoint int64) []byte {
+	if at, err := parseCheckpoint(data[:min(8, len(data))]); err != nil || at != checkpoint {
+		return nil
+	}
+	return data[8:]
 }
 
 func encodeTime(t time.Time) []byte {

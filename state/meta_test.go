@@ -2,12 +2,15 @@ package state
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/codecs"
 )
 
 func FuzzStamp(f *testing.F) {
@@ -95,4 +98,51 @@ func FuzzFiles(f *testing.F) {
 		_ = checkFooter(table)
 		lastSequence([][]byte{data})
 	})
+}
+
+// A note is beside the checkpoint that it was given with, whichever way that was written, and no note of another one is
+// taken for it.
+//
+// Mutations tried: the note left out of Restore, or of behind; parseNote without the checkpoint; a nil note written.
+func TestANoteBelongsToItsCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Store[string] {
+		s, err := Open(Options{Dir: dir}, codecs.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drain := func(s *Store[string]) { must(s.Drain(func(_, _ []byte) error { return nil })) }
+	s := open()
+	if s.Note() != nil {
+		t.Errorf("a new database has the note %q", s.Note())
+	}
+	s.SetNote([]byte("restored"))
+	must(s.Restore([]Entry{{Key: []byte("a"), Value: []byte("1")}}, 7), s.Close())
+	s = open()
+	if string(s.Note()) != "restored" {
+		t.Errorf("the note is %q", s.Note())
+	}
+	s.SetNote([]byte("committed"))
+	must(s.Set("a", "2"))
+	s.Keep()
+	drain(s)
+	must(s.Commit(9), s.Close())
+	s = open()
+	if string(s.Note()) != "committed" {
+		t.Errorf("the note is %q", s.Note())
+	}
+	must(s.Restore(nil, 11), s.Close()) // by a program that knows no notes
+	s = open()
+	if at, _ := s.Checkpoint(); at != 11 || s.Note() != nil {
+		t.Errorf("checkpoint %d has the note %q of another one", at, s.Note())
+	}
+	must(s.Close())
 }

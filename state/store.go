@@ -20,6 +20,7 @@ type Store[T any] struct {
 	max   int           // bytes of the largest key and value, 0 for no bound
 	key   []byte        // scratch for keys of the database
 	batch leveldb.Batch // of Restore
+	note  []byte        // for the checkpoints that follow
 	err   error         // what ended the use of the table
 }
 

@@ -42,6 +42,12 @@ type Table interface {
 	// Checkpoint is the changelog offset up to which the table holds committed data; ok is false for a new one. After a
 	// crash it is one that an earlier Commit gave, and the database holds what was committed up to there.
 	Checkpoint() (offset int64, ok bool)
+	// Note is what SetNote has put beside the checkpoint found at opening: nil when there is none, or when the checkpoint
+	// was written without it.
+	Note() []byte
+	// SetNote puts something beside the checkpoints that follow, in the same batch: it is the caller's own. The slice is
+	// not written to again.
+	SetNote(note []byte)
 	// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown. A
 	// changelog forgets deletions some time after it was compacted: what was written long before is no base to restore on.
 	Written() time.Time

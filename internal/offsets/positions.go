@@ -1,0 +1,58 @@
+package offsets
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// Header is the name of the header that holds Positions. It is on the last record that a transaction writes to a partition
+// of a changelog; keys and values of the changelog are not touched by it.
+const Header = "weir.positions"
+
+// Position is how far an input had been read when a state was written.
+type Position struct {
+	TopicID string `json:"id,omitempty"`
+	Offset  int64  `json:"offset"` // of the next record
+	Epoch   int32  `json:"epoch"`  // of the record before it, -1 when it is not known
+	// From is the smallest committed offset that belongs to this state. Exactly-once commits offsets and state together: it
+	// is Offset. At-least-once commits offsets after the state, and a crash between the two leaves the one from before.
+	From int64 `json:"from"`
+}
+
+// Positions are those of a task's inputs, by topic. Their partition is that of the changelog which holds them.
+type Positions map[string]Position
+
+type positionsJSON struct {
+	Version int       `json:"v"`
+	Inputs  Positions `json:"inputs"`
+}
+
+// Encode is the value of the header.
+func (p Positions) Encode() []byte {
+	data, _ := json.Marshal(positionsJSON{1, p}) // nothing in it can fail
+	return data
+}
+
+// ParsePositions reads what Encode has written.
+func ParsePositions(data []byte) (Positions, error) {
+	var p positionsJSON
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("header %s: %w", Header, err)
+	}
+	if p.Version != 1 {
+		return nil, fmt.Errorf("header %s has version %d, and this program knows version 1", Header, p.Version)
+	}
+	return p.Inputs, nil
+}
+
+// Raw is the encoded header of a changelog record, nil where it has none.
+func Raw(headers []kafka.Header) []byte {
+	for i := len(headers) - 1; i >= 0; i-- {
+		if headers[i].Key == Header {
+			return headers[i].Value
+		}
+	}
+	return nil
+}

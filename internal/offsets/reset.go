@@ -1,0 +1,80 @@
+package offsets
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// JobsTopic is where resets are recorded, among what else an operator has done. It is compacted and has one partition.
+const JobsTopic = "_weir.jobs"
+
+// Reset is the record that an operator has let offsets and state disagree. It is written before it happens.
+type Reset struct {
+	Version   int       `json:"version"`
+	Topology  string    `json:"topology"`
+	Topic     string    `json:"topic"`
+	TopicID   string    `json:"topic_id"`
+	Partition int32     `json:"partition"`
+	Old       *int64    `json:"old"` // how far the state had read the input; null when it did not say
+	New       *int64    `json:"new"` // the offset that is committed from then on; null for none, so that auto.offset.reset decides
+	Who       string    `json:"who"`
+	Why       string    `json:"why"`
+	At        time.Time `json:"at"`
+}
+
+// Key is the key of the record: the newest reset of a partition takes the place of the one before.
+func (r *Reset) Key() string {
+	return fmt.Sprintf("reset/%s/%s/%d", r.Topology, r.Topic, r.Partition)
+}
+
+// Value is the value of the record.
+func (r *Reset) Value() []byte {
+	data, _ := json.Marshal(r) // nothing in it can fail
+	return data
+}
+
+// ParseReset reads a record of the topic. ok is false for records of other kinds, and of newer versions.
+func ParseReset(key, value []byte) (r Reset, ok bool) {
+	if json.Unmarshal(value, &r) != nil || r.Version != 1 || r.Key() != string(key) {
+		return Reset{}, false
+	}
+	return r, true
+}
+
+// orNull is an offset as a reset holds it: null for a negative one.
+func orNull(offset int64) *int64 {
+	if offset < 0 {
+		return nil
+	}
+	return &offset
+}
+
+// covers says whether the reset is what a question disagrees in.
+func (r *Reset) covers(q *Question) bool {
+	return r != nil && q.is(r.TopicID) && equal(r.New, q.Committed.Offset) && equal(r.Old, q.Top())
+}
+
+func equal(a *int64, b int64) bool {
+	return a == nil && b < 0 || a != nil && *a == b
+}
+
+// Spec is how the topic is created.
+func Spec() kafka.TopicSpec {
+	return kafka.TopicSpec{Name: JobsTopic, Partitions: 1, ReplicationFactor: -1, Config: map[string]string{
+		"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime",
+	}}
+}
+
+// Check says why the topic cannot be used as it is.
+func Check(info kafka.TopicInfo) error {
+	switch policy := info.Config["cleanup.policy"]; {
+	case info.Partitions != 1:
+		return fmt.Errorf("topic %s has %d partitions and must have one: what it says would have no order", JobsTopic, info.Partitions)
+	case policy != "" && policy != "compact":
+		return fmt.Errorf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it to compact", JobsTopic, policy)
+	}
+	return nil
+}
