@@ -304,6 +304,15 @@ func (s *Sink) End(tp TopicPartition) int64 {
 	return -1
 }
 
+// LeaderEpoch returns the epoch of the leader that acknowledged the record before End, as the cluster said when the leader
+// was looked up; -1 when it is not known.
+func (s *Sink) LeaderEpoch(tp TopicPartition) int32 {
+	if p := s.parts[tp]; p != nil {
+		return p.endEpoch
+	}
+	return -1
+}
+
 // Close gives up what is not committed and ends the connections, and with them every call under way. It does not wait
 // for a broker.
 func (s *Sink) Close() error {

@@ -20,8 +20,11 @@ type outPartition struct {
 	open   *outBatch // being filled
 	order  sequence
 	leader int32 // -1 when not known
+	epoch  int32 // of that leader, -1 when not known
 	joined bool  // in the transaction
 	end    int64 // after the last acknowledged record, -1 for none
+	// endEpoch is that of the leader which acknowledged that record, -1 when it is not known.
+	endEpoch int32
 
 	tries   int       // failures since the last acknowledgement
 	until   time.Time // not to be sent to before
@@ -408,7 +411,7 @@ func (s *Sink) refusal(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 func (s *Sink) acknowledged(b *outBatch, offset int64) {
 	p := b.part
 	if offset >= 0 {
-		p.end = max(p.end, offset+int64(len(b.recs)))
+		p.end, p.endEpoch = max(p.end, offset+int64(len(b.recs))), p.epoch
 	}
 	p.tries, p.until, p.unknown, p.cause, p.stuck = 0, time.Time{}, time.Time{}, nil, false
 	p.order.ack(b)

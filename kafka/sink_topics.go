@@ -34,7 +34,7 @@ func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 			s.topics[r.Topic] = t
 			s.curious = true
 		}
-		p = &outPartition{TopicPartition: r.TopicPartition, topic: t, leader: -1, end: -1}
+		p = &outPartition{TopicPartition: r.TopicPartition, topic: t, leader: -1, epoch: -1, end: -1, endEpoch: -1}
 		s.parts[r.TopicPartition] = p
 	}
 	if p.topic.record == 0 {
@@ -82,7 +82,7 @@ const identityCheck = 30 * time.Second
 
 // found is what a look at the cluster has brought.
 type found struct {
-	leaders map[TopicPartition]int32
+	leaders map[TopicPartition]leader
 	ids     map[string][16]byte // of topics
 	absent  map[TopicPartition]sarama.KError
 	largest map[string]int // max.message.bytes
@@ -154,7 +154,7 @@ func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *
 	if err != nil {
 		return err
 	}
-	f.leaders, f.absent, f.ids = map[TopicPartition]int32{}, map[TopicPartition]sarama.KError{}, map[string][16]byte{}
+	f.leaders, f.absent, f.ids = map[TopicPartition]leader{}, map[TopicPartition]sarama.KError{}, map[string][16]byte{}
 	for _, t := range res.Topics {
 		f.ids[t.Name] = t.Uuid
 		for _, tp := range partitions {
@@ -168,7 +168,7 @@ func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *
 		for _, p := range t.Partitions {
 			tp := TopicPartition{t.Name, p.ID}
 			if p.Err == sarama.ErrNoError || p.Err == sarama.ErrReplicaNotAvailable {
-				f.leaders[tp] = p.Leader
+				f.leaders[tp] = leader{id: p.Leader, epoch: p.LeaderEpoch}
 				delete(f.absent, tp)
 			} else {
 				f.absent[tp] = p.Err
@@ -227,10 +227,10 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 	}
 	for _, tp := range partitions {
 		p := s.parts[tp]
-		leader, ok := f.leaders[tp]
+		led, ok := f.leaders[tp]
 		switch code := f.absent[tp]; {
-		case ok && leader >= 0:
-			p.leader = leader
+		case ok && led.id >= 0:
+			p.leader, p.epoch = led.id, led.epoch
 		case f.err != nil:
 			s.postpone(p, f.err)
 		case code == sarama.ErrUnknownTopicOrPartition:
@@ -275,7 +275,7 @@ func (s *Sink) identify(t *outTopic, id [16]byte) {
 	t.known, s.curious = false, true
 	for _, p := range s.parts {
 		if p.topic == t {
-			p.end, p.leader = -1, -1
+			p.end, p.leader, p.epoch, p.endEpoch = -1, -1, -1, -1
 		}
 	}
 	s.fail(&Error{Abortable, "write to topic " + t.name, &OutputRecreatedError{t.name, sarama.Uuid(former).String(), sarama.Uuid(id).String()}})

@@ -3,11 +3,11 @@ package processors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 )
@@ -108,7 +108,7 @@ func (w *worker) opened(t *task, r *restorer) {
 	t.reopens = 0
 	now := time.Now()
 	for _, in := range t.inputs {
-		w.read(in, o.offsets[in.tp], now)
+		w.read(in, o.begins[in.tp], now)
 	}
 }
 
@@ -118,18 +118,25 @@ func isWire(err error) bool {
 	return errors.As(err, &e)
 }
 
-// read begins reading an input at an offset.
-func (w *worker) read(in *input, offset int64, now time.Time) {
-	in.begin(offset, now)
+// read begins reading an input.
+func (w *worker) read(in *input, at beginning, now time.Time) {
+	in.begin(at.Position, now)
+	in.ahead, in.unmarked = at.ahead, at.unmarked
 	in.started = true
-	w.fetch(in, offset)
+	w.fetch(in, at.Position)
 }
 
 // fetch starts the fetcher. What an earlier fetch has left in the inbox is told by its epoch, and dropped.
-func (w *worker) fetch(in *input, offset int64) {
+func (w *worker) fetch(in *input, from kafka.Position) {
 	in.epoch++
 	epoch := in.epoch
-	w.inst.inputs.Start(in.tp, kafka.At(offset), func(b kafka.Batch) {
+	if fault.Broken(fault.CheckTopicIDs) {
+		from.TopicID = ""
+	}
+	if fault.Broken(fault.CheckEpochs) {
+		from.LeaderEpoch = -1
+	}
+	w.inst.inputs.Start(in.tp, from, func(b kafka.Batch) {
 		if b.Err == nil {
 			in.observe(b.HighWatermark, time.Now())
 		}
@@ -152,7 +159,7 @@ func (w *worker) release(t *task) {
 			w.inst.inputs.Stop(in.tp)
 			in.started = false
 			in.away.Store(in.lag())
-			in.begin(in.committed, time.Now())
+			in.begin(kafka.Position{Offset: in.committed, LeaderEpoch: in.settled, TopicID: in.topicID}, time.Now())
 		}
 	}
 	if err := t.closeTables(); err != nil {
@@ -196,34 +203,4 @@ func (w *worker) reopen(now time.Time) {
 		}
 		w.openTask(t)
 	}
-}
-
-// recover deals with an input whose reading ended with an error.
-func (w *worker) recover(in *input) {
-	err := in.broken
-	in.broken = nil
-	var corrupt *kafka.CorruptBatchError
-	if errors.As(err, &corrupt) {
-		w.corrupt(in, corrupt)
-		return
-	}
-	var gone *kafka.OffsetOutOfRangeError
-	if !errors.As(err, &gone) {
-		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))
-		return
-	}
-	if w.inst.opts.OffsetReset == ResetNone {
-		w.inst.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to go on behind the gap", gone))
-		return
-	}
-	// What is in memory has been processed up to the gap: commit it with the new position.
-	to := gone.Start
-	if gone.Offset > gone.End {
-		to = gone.End // the partition lost its end: everything that is left has been read
-	}
-	w.inst.metrics.gap(in.tp, to-gone.Offset)
-	w.log.Error("the next records of an input are gone, going on behind the gap",
-		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
-	in.position = to
-	w.fetch(in, to)
 }

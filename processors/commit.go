@@ -101,16 +101,16 @@ func (w *worker) drain() error {
 		if !t.is(taskRunning) {
 			continue
 		}
+		var positions []byte
 		for _, tb := range t.tables {
 			if tb.Undrained() == 0 {
 				continue
 			}
-			now := time.Now().UnixMilli()
-			err := tb.Drain(func(key, value []byte) error {
-				w.out = kafka.Outgoing{TopicPartition: tb.changelog, Timestamp: now, Key: key, Value: value, Origin: changelogOrigin}
-				return w.sink.Append(&w.out)
-			})
-			if err != nil {
+			if positions == nil {
+				positions = t.positions(w.inst.opts.Guarantee)
+			}
+			tb.positions = positions
+			if err := w.drainTable(tb, time.Now().UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -124,15 +124,17 @@ func (w *worker) drain() error {
 // taken away only by Revoked, which waits for this goroutine. So the newer generation is waited for and used.
 func (w *worker) sendOffsets(ctx context.Context) error {
 	offsets := map[kafka.TopicPartition]kafka.CommittedOffset{}
+	var moved []*input
 	for _, t := range w.tasks {
 		if !t.is(taskRunning) {
 			continue
 		}
 		for _, in := range t.inputs {
 			if in.dirty() && !w.outOfReach(in) {
-				offsets[in.tp] = kafka.CommittedOffset{Offset: in.position, LeaderEpoch: -1}
+				offsets[in.tp] = in.place()
+				moved = append(moved, in)
 				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
-					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1}
+					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1, Metadata: in.place().Metadata}
 				}
 			}
 		}
@@ -153,6 +155,11 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 			return &kafka.Error{Class: kafka.Abortable, Op: op, Err: errors.New("this instance is not in the group at the moment")}
 		}
 		err := w.sinkUnder(fault.OffsetsInTransaction).Offsets(ctx, m, offsets)
+		if err == nil {
+			for _, in := range moved {
+				in.durable = offsets[in.tp].Offset
+			}
+		}
 		if !errors.Is(err, kafka.ErrStaleGeneration) {
 			return err
 		}
@@ -189,7 +196,7 @@ func (w *worker) writeStores() {
 		}
 		for _, tb := range t.tables {
 			if end := w.sink.End(tb.changelog); end > tb.end {
-				tb.end = end
+				tb.end, tb.epoch = end, w.sink.LeaderEpoch(tb.changelog)
 			}
 			if tb.Pending() == 0 {
 				continue
@@ -198,6 +205,7 @@ func (w *worker) writeStores() {
 			if fault.Broken(fault.CheckpointWithData) {
 				checkpoint += 1000
 			}
+			tb.SetNote(tb.note())
 			if err := tb.Commit(checkpoint); err != nil {
 				w.failTask(t, fmt.Errorf("write store %s/%d: %w", tb.decl.Name, t.id.partition, err))
 				break

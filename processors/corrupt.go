@@ -18,8 +18,8 @@ func (w *worker) corrupt(in *input, err *kafka.CorruptBatchError) {
 		w.inst.metrics.gap(in.tp, err.Next-err.Offset)
 		w.log.Error("a batch of an input is damaged, reading continues after it", zap.Stringer("input", in.tp),
 			zap.Int64("offset", err.Offset), zap.Int64("next", err.Next), zap.Error(err))
-		in.position = err.Next
-		w.fetch(in, err.Next)
+		in.position, in.leader = err.Next, -1
+		w.fetch(in, kafka.Position{Offset: err.Next, LeaderEpoch: -1, TopicID: in.topicID})
 		return
 	}
 	// Only this partition stops: the task's other inputs and all other partitions go on.
@@ -45,7 +45,7 @@ func (w *worker) stands(in *input, now time.Time) bool {
 	}
 	if !now.Before(in.heldUntil) {
 		in.heldUntil = time.Time{}
-		w.fetch(in, in.position)
+		w.fetch(in, kafka.Position{Offset: in.position, LeaderEpoch: in.leader, TopicID: in.topicID})
 	}
 	return true
 }

@@ -29,6 +29,12 @@ type input struct {
 
 	position  int64 // the offset after everything consumed: what a commit would commit
 	committed int64 // the offset that was committed last
+	durable   int64 // the offset that the group has; below committed where it cannot be committed at the moment
+	settled   int32 // leader as it was committed last
+	leader    int32 // epoch of the record before position, -1 when it is not known
+	topicID   string
+	ahead     int64 // how far the state has read the input, where that is further than position and known to be so
+	unmarked  bool  // what is committed does not carry the mark of Weir and of the topic: that comes before any record
 	passed    int   // batches[:passed] were given back to the fetcher
 
 	attempt int               // failed tries of the next record
@@ -67,7 +73,9 @@ type waiting struct {
 }
 
 // begin resets the input to a committed offset.
-func (in *input) begin(offset int64, now time.Time) {
+func (in *input) begin(at kafka.Position, now time.Time) {
+	offset := at.Offset
+	in.leader, in.settled, in.topicID, in.durable = at.LeaderEpoch, at.LeaderEpoch, at.TopicID, offset
 	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
 	in.position, in.committed = offset, offset
 	in.letter = nil
@@ -111,7 +119,7 @@ func (in *input) head() *kafka.Record {
 // advance passes the next record.
 func (in *input) advance() {
 	b := &in.batches[in.at]
-	in.position = b.Records[in.rec].Next()
+	in.position, in.leader = b.Records[in.rec].Next(), b.LeaderEpoch
 	in.rec++
 	in.attempt, in.letter = 0, nil
 	in.skipEmpty()
@@ -121,14 +129,14 @@ func (in *input) advance() {
 // never delivered.
 func (in *input) skipEmpty() {
 	for in.at < len(in.batches) && in.rec >= len(in.batches[in.at].Records) {
-		in.position = in.batches[in.at].Position
+		in.position, in.leader = in.batches[in.at].Position, in.batches[in.at].LeaderEpoch
 		in.at++
 		in.rec = 0
 	}
 }
 
 // dirty says whether there is something to commit.
-func (in *input) dirty() bool { return in.position != in.committed }
+func (in *input) dirty() bool { return in.position != in.committed || in.unmarked }
 
 // release returns the bytes to give back to the fetcher.
 func (in *input) release() (bytes int) {
@@ -155,7 +163,7 @@ func (in *input) commit(now time.Time) {
 	if in.dirty() {
 		in.progress.Store(now.UnixNano())
 	}
-	in.committed = in.position
+	in.committed, in.settled, in.unmarked = in.position, in.leader, false
 	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
 	in.next.Store(in.position)
 }
@@ -163,7 +171,7 @@ func (in *input) commit(now time.Time) {
 // rewind goes back to the last commit.
 func (in *input) rewind() {
 	in.at, in.rec = 0, 0
-	in.position = in.committed
+	in.position, in.leader = in.committed, in.settled
 	in.attempt, in.letter = 0, nil
 	in.retryAt = time.Time{}
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended

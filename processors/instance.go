@@ -43,6 +43,8 @@ type Instance struct {
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
 
+	readingJobs sync.Mutex // held while recorded resets are read
+
 	patrol *patrol
 	fences *fences
 

@@ -26,6 +26,8 @@ type metrics struct {
 	gaps       *prometheus.CounterVec
 	misplacing *prometheus.CounterVec
 	limits     *prometheus.CounterVec
+	recreating *prometheus.CounterVec
+	truncating *prometheus.CounterVec
 }
 
 var outcomeNames = [outcomes]string{"processed", "filtered", "deduplicated", "dead_lettered"}
@@ -47,6 +49,12 @@ func newMetrics(i *Instance) *metrics {
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_limit_refusals_total", Help: "Records that became dead letters because they are over a limit.", ConstLabels: labels,
 		}, []string{"limit"}),
+		recreating: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_input_recreations_total", Help: "Times that an input topic was found deleted and created again.", ConstLabels: labels,
+		}, []string{"topic", "partition"}),
+		truncating: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_input_truncations_total", Help: "Times that an input was found to have lost records that were read already.", ConstLabels: labels,
+		}, []string{"topic", "partition"}),
 		misplacing: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_misplaced_partitions_total", Help: "Input partitions with records whose key hashes elsewhere.", ConstLabels: labels,
 		}, []string{"topic"}),
@@ -75,7 +83,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, snapshot{m.inst}}
+	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, m.recreating, m.truncating, snapshot{m.inst}}
 }
 
 func (m *metrics) count(counts *[outcomes]int64, retries int64) {
@@ -101,6 +109,12 @@ func (m *metrics) overLimit(letters map[letterKind]int64) {
 	}
 }
 func (m *metrics) misplaced(topic string) { m.misplacing.WithLabelValues(topic).Inc() }
+func (m *metrics) recreated(tp kafka.TopicPartition) {
+	m.recreating.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Inc()
+}
+func (m *metrics) truncated(tp kafka.TopicPartition) {
+	m.truncating.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Inc()
+}
 func (m *metrics) gap(tp kafka.TopicPartition, n int64) {
 	m.gaps.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Add(float64(max(n, 0)))
 }

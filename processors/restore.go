@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -17,8 +18,8 @@ import (
 
 // opened is what a restorer hands to its worker: stores that hold everything committed, and where the inputs go on.
 type opened struct {
-	tables  []*table
-	offsets map[kafka.TopicPartition]int64
+	tables []*table
+	begins map[kafka.TopicPartition]beginning
 }
 
 func (o *opened) close() {
@@ -50,11 +51,19 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 			o = nil
 		}
 	}()
-	if o.offsets, err = i.startOffsets(ctx, t); err != nil {
+	var inputs []kafka.TopicPartition
+	for _, in := range t.inputs {
+		inputs = append(inputs, in.tp)
+	}
+	t.asking.Store(new(time.Now()))
+	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, inputs)
+	t.asking.Store(nil)
+	if err != nil {
 		return o, err
 	}
 	if len(t.graph.stores) == 0 {
-		return o, nil
+		o.begins, err = i.beginnings(ctx, t, committed, nil)
+		return o, err
 	}
 	var logs []kafka.TopicPartition
 	var names []string
@@ -82,65 +91,24 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		return o, err
 	}
 	for n, store := range t.graph.stores {
-		tb, from, err := i.openTable(store, logs[n], infos[names[n]], starts[logs[n]], ends[logs[n]])
+		tb, from, err := i.openTable(ctx, store, logs[n], infos[names[n]], starts[logs[n]], ends[logs[n]])
 		if err != nil {
 			return o, err
 		}
 		o.tables = append(o.tables, tb)
 		if from < ends[logs[n]] {
-			if err := i.catchUp(ctx, t, tb, from, ends[logs[n]]); err != nil {
+			if err := i.catchUp(ctx, t, tb, infos[names[n]].ID, from, ends[logs[n]]); err != nil {
 				return o, fmt.Errorf("restore store %s/%d from %d: %w", store.Name, t.id.partition, from, err)
 			}
 		}
 		tb.end = max(from, ends[logs[n]])
 	}
-	return o, nil
-}
-
-// startOffsets says where each input of a task goes on: at its committed offset, or where auto.offset.reset says.
-func (i *Instance) startOffsets(ctx context.Context, t *task) (map[kafka.TopicPartition]int64, error) {
-	var tps, fresh []kafka.TopicPartition
-	for _, in := range t.inputs {
-		tps = append(tps, in.tp)
-	}
-	t.asking.Store(new(time.Now()))
-	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, tps)
-	t.asking.Store(nil)
-	if err != nil {
-		return nil, err
-	}
-	offsets := map[kafka.TopicPartition]int64{}
-	for _, tp := range tps {
-		if o, ok := committed[tp]; ok && o.Offset >= 0 {
-			offsets[tp] = o.Offset
-		} else {
-			fresh = append(fresh, tp)
-		}
-	}
-	if len(fresh) == 0 {
-		return offsets, nil
-	}
-	var begin map[kafka.TopicPartition]int64
-	switch i.opts.OffsetReset {
-	case ResetNone:
-		return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf(
-			"group %s has no committed offset for %v and auto.offset.reset is none", i.graph.plan.Topology, fresh)}}
-	case ResetLatest:
-		begin, err = i.opts.Wire.Ends(ctx, fresh)
-	default:
-		begin, err = i.opts.Wire.Starts(ctx, fresh)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, tp := range fresh {
-		offsets[tp] = begin[tp]
-	}
-	return offsets, nil
+	o.begins, err = i.beginnings(ctx, t, committed, o.tables)
+	return o, err
 }
 
 // openTable opens one store and says from which changelog offset it has to be restored.
-func (i *Instance) openTable(store *topology.StoreDecl, tp kafka.TopicPartition, info kafka.TopicInfo, start, end int64) (*table, int64, error) {
+func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, tp kafka.TopicPartition, info kafka.TopicInfo, start, end int64) (*table, int64, error) {
 	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, tp.Partition)
 	if i.suspect.remove(dir) {
 		if _, err := state.SetAside(dir, i.log); err != nil {
@@ -165,11 +133,18 @@ func (i *Instance) openTable(store *topology.StoreDecl, tp kafka.TopicPartition,
 		return nil, 0, err
 	}
 	from, ok := db.Checkpoint()
-	if ok && (from > end || from < start || from < end && time.Since(db.Written()) > forgets(info)) {
-		// Ahead of its changelog, which lost its end; or so far behind that the changelog may have forgotten deletions.
-		i.log.Error("a store does not fit its changelog and is built anew from it",
-			zap.String("dir", dir), zap.Int64("checkpoint", from), zap.Int64("start", start), zap.Int64("end", end),
-			zap.Time("written", db.Written()))
+	note := offsets.ParseNote(db.Note())
+	why := ""
+	if ok {
+		if why, err = i.unfit(ctx, tp, from, note, start, end, db.Written(), info); err != nil {
+			_ = db.Close()
+			return nil, 0, err
+		}
+	}
+	if why != "" {
+		i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
+			zap.String("dir", dir), zap.Stringer("changelog", tp), zap.Int64("checkpoint", from), zap.Int64("start", start), zap.Int64("end", end),
+			zap.Int32("leader_epoch", note.Epoch), zap.Time("written", db.Written()))
 		if err := db.Close(); err != nil {
 			return nil, 0, err
 		}
@@ -179,12 +154,36 @@ func (i *Instance) openTable(store *topology.StoreDecl, tp kafka.TopicPartition,
 		if db, err = store.Open(options); err != nil {
 			return nil, 0, err
 		}
-		ok = false
+		ok, note = false, offsets.Note{Epoch: -1}
 	}
 	if !ok {
 		from = start
 	}
-	return &table{Table: db, decl: store, changelog: tp, dir: dir}, from, nil
+	return &table{Table: db, decl: store, changelog: tp, dir: dir, epoch: note.Epoch, positions: note.Positions}, from, nil
+}
+
+// unfit says why a store is no base to restore on, "" where it is one.
+func (i *Instance) unfit(ctx context.Context, tp kafka.TopicPartition, checkpoint int64, note offsets.Note, start, end int64, written time.Time, info kafka.TopicInfo) (string, error) {
+	switch {
+	case checkpoint > end:
+		return "the changelog lost its end, and is shorter than the store's checkpoint", nil
+	case checkpoint < start:
+		return "the changelog begins after the store's checkpoint", nil
+	case checkpoint < end && time.Since(written) > forgets(info):
+		return "the store is so old that its changelog may have forgotten deletions since", nil
+	case note.Epoch < 0 || checkpoint == 0 || fault.Broken(fault.CheckEpochs):
+		return "", nil
+	}
+	// A changelog that lost its end may have grown past the checkpoint again, with other records.
+	ends, err := i.opts.Wire.EpochEnds(ctx, map[kafka.TopicPartition]int32{tp: note.Epoch})
+	if err != nil {
+		return "", err
+	}
+	if at := ends[tp]; at.LeaderEpoch < 0 || at.Offset < checkpoint {
+		return fmt.Sprintf("the changelog lost its end and has grown again: of what the store holds up to offset %d in leader epoch %d, "+
+			"it has what was before offset %d (an unclean leader election does that)", checkpoint, note.Epoch, at.Offset), nil
+	}
+	return "", nil
 }
 
 // restoreBatch is how many bytes of changelog go into one write to LevelDB.
@@ -192,14 +191,14 @@ const restoreBatch = 2 << 20
 
 // catchUp reads a changelog from an offset until its position has reached end. It ends by position: the last offsets
 // may be transaction markers or records of an aborted transaction, which never arrive as records.
-func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end int64) error {
+func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, topicID string, from, end int64) error {
 	deliveries := newInbox()
 	defer func() {
 		i.changelogs.Stop(tb.changelog)
 		deliveries.close()
 	}()
 	var queue []kafka.Batch
-	i.changelogs.Start(tb.changelog, kafka.At(from), func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
+	i.changelogs.Start(tb.changelog, kafka.Position{Offset: from, LeaderEpoch: tb.epoch, TopicID: topicID}, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
 
 	began := time.Now()
 	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from, changelog: tb.changelog, moved: began}
@@ -215,6 +214,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		if len(entries) == 0 && position < end {
 			return nil
 		}
+		tb.SetNote(tb.note())
 		if err := tb.Restore(entries, position); err != nil {
 			return err
 		}
@@ -250,6 +250,9 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 						tb.changelog, rec.Offset, x.Limit, x.Size, x.Max)
 				}
 				entries = append(entries, state.Entry{Key: rec.Key, Value: rec.Value})
+				if raw := offsets.Raw(rec.Headers); raw != nil {
+					tb.positions = raw
+				}
 				size += len(rec.Key) + len(rec.Value)
 			}
 			if fault.Broken(fault.RestoreToPosition) {
@@ -257,7 +260,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 					position = rec.Offset + 1
 				}
 			} else {
-				position = b.Position
+				position, tb.epoch = b.Position, b.LeaderEpoch
 			}
 			if size >= restoreBatch || position >= end {
 				if err := write(); err != nil {

@@ -64,6 +64,7 @@ func TestRestoreEndsByPosition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {
 				g.job.node = recall
+				g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0)
 				g.cluster.ProduceTransaction(at(jobLog, 0), true, record("a", "1"), record("b", "2"), record("b", ""))
 				fill(g.cluster)
 				g.start()

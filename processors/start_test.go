@@ -188,7 +188,7 @@ func TestAGapInTheInputIsNeverSilent(t *testing.T) {
 			time.Sleep(time.Second)
 			g.sees(at(jobOut, 0), "a 1", "a 2", "a 3", "a 4")
 			g.committed(at(jobIn, 0), 2)
-			if n := g.logged(zapcore.ErrorLevel, "are gone"); n != 1 {
+			if n := g.logged(zapcore.ErrorLevel, "lost records that were read"); n != 1 {
 				t.Errorf("reported %d times", n)
 			}
 		})

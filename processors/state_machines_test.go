@@ -68,7 +68,7 @@ func TestAnInputHandsOutEveryRecordInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(0, 0)
 		in := &input{}
-		in.begin(0, now)
+		in.begin(kafka.At(0), now)
 		var all []int64           // offsets of records, in order
 		end, bytes := int64(0), 0 // what was pushed
 		done := int64(0)          // committed
@@ -143,7 +143,7 @@ func TestAnInputHandsOutEveryRecordInOrder(t *testing.T) {
 // then aborted for the same record again and again while a record before it waits for its next try.
 func TestARefusalIsRememberedUntilItsRecordIsCommitted(t *testing.T) {
 	in := &input{}
-	in.begin(0, time.Now())
+	in.begin(kafka.At(0), time.Now())
 	in.push(kafka.Batch{Records: []kafka.Record{{Offset: 0}, {Offset: 1}, {Offset: 2}}, Position: 3})
 	in.refuseLetter(1, &kafka.RefusedError{})
 	in.refuseOutput(1, nil, fmt.Errorf("too large"))

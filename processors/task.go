@@ -69,7 +69,9 @@ type table struct {
 	decl      *topology.StoreDecl
 	changelog kafka.TopicPartition
 	dir       string
-	end       int64 // the checkpoint to write next: the changelog offset behind everything committed
+	positions []byte // of the task's inputs, as the changelog says them up to end; nil where it does not
+	epoch     int32  // leader epoch of the changelog record before end, -1 when it is not known
+	end       int64  // the checkpoint to write next: the changelog offset behind everything committed
 }
 
 func newTask(id taskID, g *subgraph) *task {

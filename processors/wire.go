@@ -22,6 +22,8 @@ type Wire interface {
 	Committed(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error)
 	// CommittedNow is Committed without the wait: what an open transaction will commit is not in the answer.
 	CommittedNow(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error)
+	// EpochEnds asks where the log leaves a leader epoch, by which a reader knows whether the log still holds what it read.
+	EpochEnds(ctx context.Context, epochs map[kafka.TopicPartition]int32) (map[kafka.TopicPartition]kafka.EpochEnd, error)
 	// Ends returns the high watermarks: the ends with open transactions included. Starts returns the log starts.
 	Ends(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
 	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
@@ -47,6 +49,8 @@ type Sink interface {
 	Flush(ctx context.Context) error
 	// End returns the offset after the last record that this sink had acknowledged in the partition, or -1.
 	End(tp kafka.TopicPartition) int64
+	// LeaderEpoch is that of the leader that acknowledged the record before End, -1 when it is not known.
+	LeaderEpoch(tp kafka.TopicPartition) int32
 	// Offsets adds input offsets to the transaction in the name of a group member. Without a transactional id it
 	// commits them at once (at-least-once). Everything before must be flushed.
 	// kafka.ErrStaleGeneration asks the caller to call again with a newer Member: nothing has been lost yet.

@@ -184,7 +184,7 @@ func (w *worker) next(now time.Time) *input {
 	}
 	for i := range w.tasks {
 		t := w.tasks[(w.turn+i)%len(w.tasks)]
-		if !t.is(taskRunning) {
+		if !t.is(taskRunning) || t.unmarked() {
 			continue
 		}
 		best := w.oldest(t, now)
@@ -401,16 +401,36 @@ func (w *worker) due(now time.Time) bool {
 			return false
 		}
 		w.open, w.since = true, now // only positions moved, past control records
-		return false
+		return w.unmarked()
 	}
 	if w.probe != nil && w.dirty() {
 		return true // before the try, and after it
 	}
-	return w.cautious > 0 || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
+	return w.cautious > 0 || w.unmarked() || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
 }
 
 // full says whether the transaction has become large enough to be committed before its time.
 func (w *worker) full() bool { return w.bytes >= w.pace.limit || w.size() >= w.pace.limit }
+
+// unmarked says whether an input of the task waits for its first commit.
+func (t *task) unmarked() bool {
+	for _, in := range t.inputs {
+		if in.unmarked {
+			return true
+		}
+	}
+	return false
+}
+
+// unmarked says whether a task waits for the first commit of an input.
+func (w *worker) unmarked() bool {
+	for _, t := range w.tasks {
+		if t.is(taskRunning) && t.unmarked() {
+			return true
+		}
+	}
+	return false
+}
 
 // dirty says whether an input moved since the last commit.
 func (w *worker) dirty() bool {

@@ -40,6 +40,10 @@ const (
 	RefuseLateContexts       Rule = "refuse-late-contexts"
 	CountWholeRanges         Rule = "count-whole-ranges"
 	BlameTheEmitter          Rule = "blame-the-emitter"
+	PositionsWithState       Rule = "positions-with-state"
+	JudgeOffsets             Rule = "judge-offsets"
+	CheckEpochs              Rule = "check-epochs"
+	CheckTopicIDs            Rule = "check-topic-ids"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -48,5 +52,6 @@ const (
 var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
-	UndoAfterExit, RefuseLateContexts, CountWholeRanges, BlameTheEmitter, EveryOutput, EveryLetter,
+	UndoAfterExit, RefuseLateContexts, CountWholeRanges, BlameTheEmitter,
+	PositionsWithState, JudgeOffsets, CheckEpochs, CheckTopicIDs, EveryOutput, EveryLetter,
 }

@@ -10,6 +10,7 @@ import (
 type Question struct {
 	kafka.TopicPartition
 	TopicID   string // of the topic that there is now
+	Was       string // of the topic that this instance has read before, "" for none
 	Committed kafka.CommittedOffset
 	State     []Position // what the stores of the task say of this input, one for each store that says something
 	// Known says that the group or the state knows other inputs of the task: this one is then new, and nothing was lost.
@@ -68,6 +69,8 @@ func Judge(q Question) Answer {
 	switch {
 	case c >= 0 && marked && !q.is(mark.TopicID):
 		return Answer{Kind: Recreated, Was: mark.TopicID}
+	case q.Was != "" && !q.is(q.Was) && !(c >= 0 && marked) && top < 0:
+		return Answer{Kind: Recreated, Was: q.Was}
 	case top < 0 && len(q.State) > 0 && !(c >= 0 && marked):
 		// The state has read a topic of this name that is gone, and with a topic Kafka deletes its committed offsets.
 		return Answer{Kind: Recreated, Was: q.State[0].TopicID}

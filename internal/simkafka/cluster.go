@@ -193,6 +193,11 @@ func (c *Cluster) Partitions(name string) int32 {
 func (c *Cluster) DeleteTopic(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if t := c.topics[name]; t != nil {
+		for _, p := range t.partitions {
+			p.touch()
+		}
+	}
 	delete(c.topics, name)
 }
 

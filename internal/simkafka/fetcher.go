@@ -53,7 +53,7 @@ func (f *Fetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliver fu
 	c := &cursor{TopicPartition: tp, f: f, deliver: deliver, wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	f.cursors[tp] = c
-	f.tasks.Go(func() { c.run(from.Offset) })
+	f.tasks.Go(func() { c.run(from) })
 }
 
 // Stop implements processors.Fetcher.
@@ -136,7 +136,7 @@ func (c *cursor) readable() bool {
 
 // run reads and delivers until the cursor ends. The first answer is always delivered, later ones when they carry
 // records or an offset in them has changed.
-func (c *cursor) run(position int64) {
+func (c *cursor) run(position kafka.Position) {
 	var told kafka.Batch
 	for fresh := true; c.ctx.Err() == nil; {
 		if !c.readable() {
@@ -152,14 +152,15 @@ func (c *cursor) run(position int64) {
 			}
 			continue
 		}
-		if len(b.Records) == 0 && b.Err == nil && !fresh && b.Position == told.Position &&
+		if len(b.Records) == 0 && b.Err == nil && !fresh && b.Position == position.Offset &&
 			b.HighWatermark == told.HighWatermark && b.LastStableOffset == told.LastStableOffset {
 			if !c.await(changed) {
 				return
 			}
 			continue
 		}
-		fresh, told, position = false, b, b.Position
+		fresh, told = false, b
+		position = kafka.Position{Offset: b.Position, LeaderEpoch: b.LeaderEpoch, TopicID: b.TopicID}
 		told.Records = nil
 		c.mu.Lock()
 		c.unreleased += b.Bytes
@@ -191,21 +192,32 @@ func (c *cursor) await(changed <-chan struct{}) bool {
 }
 
 // fetch asks for what is behind a position. changed is closed when the log has changed since.
-func (c *cursor) fetch(position int64) (b kafka.Batch, changed <-chan struct{}, err error) {
-	p := c.f.p
+func (c *cursor) fetch(from kafka.Position) (b kafka.Batch, changed <-chan struct{}, err error) {
+	p, position := c.f.p, from.Offset
 	n := 1 + p.c.seeded(p.name, c.String(), "size", position).IntN(p.c.cfg.FetchRecords)
 	_, err = p.request(c.ctx, "fetch "+c.String(), OpFetch, fmt.Sprint("from ", position), func() error {
-		b = kafka.Batch{TopicPartition: c.TopicPartition, Position: position, LeaderEpoch: -1}
+		b = kafka.Batch{TopicPartition: c.TopicPartition, Position: position, LeaderEpoch: from.LeaderEpoch, TopicID: from.TopicID}
 		log := p.c.partition(c.TopicPartition)
 		if log == nil {
 			return errUnknownTopic
 		}
 		changed = log.changed
+		if id := p.c.topics[c.Topic].info.ID; from.TopicID != "" && from.TopicID != id {
+			b.Err = &kafka.TopicRecreatedError{TopicPartition: c.TopicPartition, Offset: position, Was: from.TopicID, Is: id}
+			return nil
+		}
+		b.TopicID = p.c.topics[c.Topic].info.ID
+		if from.LeaderEpoch >= 0 {
+			if end := log.epochEnd(from.LeaderEpoch); end.LeaderEpoch < 0 || end.Offset < position {
+				b.Err = &kafka.TruncatedError{TopicPartition: c.TopicPartition, Offset: position, LeaderEpoch: from.LeaderEpoch, End: end.Offset, EndEpoch: end.LeaderEpoch}
+				return nil
+			}
+		}
 		if position < log.start || position > log.next {
 			return errOffsetOutOfRange
 		}
 		b.HighWatermark, b.LastStableOffset = log.next, log.stable()
-		b.Records, b.Position = log.read(position, n)
+		b.Records, b.Position, b.LeaderEpoch = log.read(position, n, from.LeaderEpoch)
 		for i := range b.Records {
 			b.Bytes += len(b.Records[i].Key) + len(b.Records[i].Value) + 64
 		}

@@ -15,12 +15,20 @@ type partition struct {
 	entries []entry         // by offset; compaction leaves gaps
 	erased  []entry         // what compaction took
 	open    map[int64]*span // by producer id
+	epochs  []epoch         // of its leaders, in order; the last one is the present one
 	changed chan struct{}   // closed at the next change
+}
+
+// epoch is a leader's time: what it wrote lies from start on, up to the next epoch.
+type epoch struct {
+	number int32
+	start  int64
 }
 
 // entry is a record, or the marker that ends a transaction.
 type entry struct {
 	record kafka.Record
+	epoch  int32
 	span   *span // the transaction; nil outside one
 	marker bool
 }
@@ -33,7 +41,7 @@ type span struct {
 }
 
 func newPartition(tp kafka.TopicPartition) *partition {
-	return &partition{TopicPartition: tp, open: map[int64]*span{}, changed: make(chan struct{})}
+	return &partition{TopicPartition: tp, open: map[int64]*span{}, epochs: []epoch{{}}, changed: make(chan struct{})}
 }
 
 func (p *partition) touch() {
@@ -43,7 +51,7 @@ func (p *partition) touch() {
 
 // append writes a record; producer is that of the transaction, or negative.
 func (p *partition) append(r kafka.Record, producer int64) int64 {
-	e := entry{record: r}
+	e := entry{record: r, epoch: p.leaderEpoch()}
 	e.record.Offset = p.next
 	if producer >= 0 {
 		if p.open[producer] == nil {
@@ -70,7 +78,7 @@ func (p *partition) end(producer int64, commit bool) {
 	}
 	delete(p.open, producer)
 	s.decided, s.commit = true, commit
-	p.entries = append(p.entries, entry{record: kafka.Record{Offset: p.next}, span: s, marker: true})
+	p.entries = append(p.entries, entry{record: kafka.Record{Offset: p.next}, epoch: p.leaderEpoch(), span: s, marker: true})
 	p.next++
 	p.touch()
 }
@@ -84,17 +92,46 @@ func (p *partition) stable() int64 {
 	return lso
 }
 
-// read returns committed records from an offset on, at most n offsets of them, and the position behind.
-func (p *partition) read(from int64, n int) (records []kafka.Record, position int64) {
+// leaderEpoch is the present one.
+func (p *partition) leaderEpoch() int32 { return p.epochs[len(p.epochs)-1].number }
+
+// elect makes a leader of a new epoch.
+func (p *partition) elect() {
+	p.epochs = slices.DeleteFunc(p.epochs, func(e epoch) bool { return e.start >= p.next && e.number > 0 })
+	p.epochs = append(p.epochs, epoch{p.leaderEpoch() + 1, p.next})
+	p.touch()
+}
+
+// epochEnd is OffsetForLeaderEpoch.
+func (p *partition) epochEnd(asked int32) kafka.EpochEnd {
+	if asked > p.leaderEpoch() {
+		return kafka.EpochEnd{LeaderEpoch: -1, Offset: -1}
+	}
+	found := kafka.EpochEnd{LeaderEpoch: asked, Offset: p.next}
+	for i, e := range p.epochs {
+		if e.number > asked {
+			found.Offset = e.start
+			if i > 0 {
+				found.LeaderEpoch = p.epochs[i-1].number
+			}
+			break
+		}
+	}
+	return found
+}
+
+// read returns committed records of one leader epoch from an offset on, at most n offsets of them, the position behind
+// and the epoch of the entry before it; known is the epoch before from.
+func (p *partition) read(from int64, n int, known int32) (records []kafka.Record, position int64, leader int32) {
 	stable := p.stable()
 	at, _ := slices.BinarySearchFunc(p.entries, from, func(e entry, o int64) int { return int(e.record.Offset - o) })
-	position = from
-	for ; at < len(p.entries) && n > 0; at++ {
+	position, leader = from, known
+	for first := at; at < len(p.entries) && n > 0; at++ {
 		e := &p.entries[at]
-		if e.record.Offset >= stable {
-			return records, position
+		if e.record.Offset >= stable || at > first && e.epoch != leader {
+			return records, position, leader
 		}
-		position = e.record.Next()
+		position, leader = e.record.Next(), e.epoch
 		n--
 		if !e.marker && (e.span == nil || e.span.commit) {
 			records = append(records, e.record)
@@ -103,7 +140,7 @@ func (p *partition) read(from int64, n int) (records []kafka.Record, position in
 	if at == len(p.entries) {
 		position = max(position, stable) // compaction may have taken the last ones
 	}
-	return records, position
+	return records, position, leader
 }
 
 // compact keeps the last committed record of each key below the last stable offset, and everything from there on. It
@@ -183,8 +220,14 @@ func (c *Cluster) Committed(tp kafka.TopicPartition) []kafka.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.mustPartition(tp)
-	records, _ := p.read(p.start, int(p.next-p.start)+1)
-	return records
+	var records []kafka.Record
+	for position, leader := p.start, int32(-1); ; {
+		some, next, epoch := p.read(position, int(p.next-p.start)+1, leader)
+		if next == position {
+			return records
+		}
+		records, position, leader = append(records, some...), next, epoch
+	}
 }
 
 // History returns the committed records below an offset, also those that compaction has taken, in order.
@@ -247,12 +290,19 @@ func (c *Cluster) DeleteRecords(tp kafka.TopicPartition, before int64) {
 	p.touch()
 }
 
-// LoseEnd takes the end of a partition away, as an unclean election does.
+// Elect makes another broker the leader of a partition, which has everything.
+func (c *Cluster) Elect(tp kafka.TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mustPartition(tp).elect()
+}
+
+// LoseEnd takes the end of a partition away and makes another broker its leader, as an unclean election does.
 func (c *Cluster) LoseEnd(tp kafka.TopicPartition, from int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.mustPartition(tp)
 	p.next = min(p.next, from)
 	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.record.Offset >= p.next })
-	p.touch()
+	p.elect()
 }

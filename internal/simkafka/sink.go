@@ -25,6 +25,7 @@ type Sink struct {
 
 	waiting []kafka.Outgoing
 	ends    map[kafka.TopicPartition]int64
+	epochs  map[kafka.TopicPartition]int32
 	added   map[kafka.TopicPartition]bool
 	group   string
 	began   bool  // the coordinator may know of the transaction
@@ -43,7 +44,7 @@ func (p *Process) NewSink(ctx context.Context, transactionalID string) (*Sink, e
 		actor = fmt.Sprintf("sink %d", p.sinks)
 	}
 	p.mu.Unlock()
-	s := &Sink{p: p, actor: actor, ends: map[kafka.TopicPartition]int64{}, added: map[kafka.TopicPartition]bool{}}
+	s := &Sink{p: p, actor: actor, ends: map[kafka.TopicPartition]int64{}, epochs: map[kafka.TopicPartition]int32{}, added: map[kafka.TopicPartition]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.init(ctx, transactionalID, -1, 0); err != nil {
 		s.cancel()
@@ -192,8 +193,12 @@ func (s *Sink) send(ctx context.Context) error {
 func (s *Sink) produce(ctx context.Context, tp kafka.TopicPartition, records []kafka.Outgoing) error {
 	as, epoch := s.as, s.epoch
 	var end int64
+	var leader int32
 	sent, err := s.repeat(ctx, OpProduce, fmt.Sprintf("%s %d records", tp, len(records)), func() (err error) {
 		end, err = s.p.c.produce(as, epoch, tp, records)
+		if log := s.p.c.partition(tp); log != nil {
+			leader = log.leaderEpoch()
+		}
 		return err
 	})
 	s.lost = s.lost || sent
@@ -204,7 +209,7 @@ func (s *Sink) produce(ctx context.Context, tp kafka.TopicPartition, records []k
 		blocked.Origin = records[0].Origin
 	}
 	if err == nil {
-		s.ends[tp] = max(s.ends[tp], end)
+		s.ends[tp], s.epochs[tp] = max(s.ends[tp], end), leader
 	}
 	return classify("write to "+tp.String(), err)
 }
@@ -261,6 +266,14 @@ func (s *Sink) Flush(ctx context.Context) error {
 func (s *Sink) End(tp kafka.TopicPartition) int64 {
 	if end, ok := s.ends[tp]; ok {
 		return end
+	}
+	return -1
+}
+
+// LeaderEpoch implements processors.Sink.
+func (s *Sink) LeaderEpoch(tp kafka.TopicPartition) int32 {
+	if epoch, ok := s.epochs[tp]; ok {
+		return epoch
 	}
 	return -1
 }

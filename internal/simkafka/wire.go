@@ -68,6 +68,24 @@ func (p *Process) Ends(ctx context.Context, tps []kafka.TopicPartition) (map[kaf
 	return p.list(ctx, "ends", tps, func(log *partition) int64 { return log.next })
 }
 
+// EpochEnds implements processors.Wire.
+func (p *Process) EpochEnds(ctx context.Context, epochs map[kafka.TopicPartition]int32) (map[kafka.TopicPartition]kafka.EpochEnd, error) {
+	var out map[kafka.TopicPartition]kafka.EpochEnd
+	err := p.retry(ctx, OpList, fmt.Sprint("epochs", epochs), func() error {
+		got := map[kafka.TopicPartition]kafka.EpochEnd{}
+		for tp, epoch := range epochs {
+			log := p.c.partition(tp)
+			if log == nil {
+				return fmt.Errorf("%s: %w", tp, errUnknownTopic)
+			}
+			got[tp] = log.epochEnd(epoch)
+		}
+		out = got
+		return nil
+	})
+	return out, err
+}
+
 // Starts implements processors.Wire.
 func (p *Process) Starts(ctx context.Context, tps []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
 	return p.list(ctx, "starts", tps, func(log *partition) int64 { return log.start })

@@ -1,0 +1,213 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/kafka"
+)
+
+// beginning is where an input is read from.
+type beginning struct {
+	kafka.Position
+	ahead    int64 // how far the state has read it, where that is further and known to be so
+	unmarked bool  // the offset must be committed, with Weir's mark, before the first record
+}
+
+// beginnings says where each input of a task goes on: at its committed offset, or where auto.offset.reset says. It
+// refuses a task whose state and committed offsets do not belong together. tables are the restored stores of the task.
+func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, tables []*table) (map[kafka.TopicPartition]beginning, error) {
+	var names []string
+	for _, in := range t.inputs {
+		names = append(names, in.tp.Topic)
+	}
+	infos, err := i.opts.Wire.Topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	state, err := positionsOf(tables)
+	if err != nil {
+		return nil, err
+	}
+	questions := make([]offsets.Question, len(t.inputs))
+	for n, in := range t.inputs {
+		info, ok := infos[in.tp.Topic]
+		if !ok {
+			return nil, &kafka.Error{Class: kafka.Retriable, Op: "look for the inputs of task " + t.id.String(), Err: fmt.Errorf("topic %s does not exist", in.tp.Topic)}
+		}
+		o, ok := committed[in.tp]
+		if !ok {
+			o = kafka.NoOffset
+		}
+		q := offsets.Question{TopicPartition: in.tp, TopicID: info.ID, Was: in.topicID, Committed: o}
+		for _, p := range state {
+			if at, ok := p[in.tp.Topic]; ok {
+				q.State = append(q.State, at)
+			}
+		}
+		for tp, other := range committed {
+			q.Known = q.Known || tp != in.tp && other.Offset >= 0
+		}
+		q.Known = q.Known || len(state) > 0
+		if fault.Broken(fault.CheckTopicIDs) {
+			q.TopicID, q.Was = "", ""
+		}
+		if fault.Broken(fault.JudgeOffsets) {
+			q.State, q.Known = nil, true
+		}
+		if !q.Known && o.Offset < 0 {
+			if q.Filled, err = filled(tables); err != nil {
+				return nil, err
+			}
+		}
+		questions[n] = q
+	}
+	return i.judge(ctx, t, questions)
+}
+
+// positionsOf are the positions that the stores say, of each store that says some.
+func positionsOf(tables []*table) (list []offsets.Positions, err error) {
+	for _, tb := range tables {
+		if tb.positions == nil {
+			continue
+		}
+		p, err := offsets.ParsePositions(tb.positions)
+		if err != nil {
+			return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s: %v", tb.changelog, err)}}
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// filled says whether a store holds anything.
+func filled(tables []*table) (some bool, err error) {
+	for _, tb := range tables {
+		if err := tb.Dump(func(_, _ []byte) bool { some = true; return false }); err != nil {
+			return false, err
+		}
+	}
+	return some, nil
+}
+
+// judge turns the verdicts into beginnings.
+func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Question) (map[kafka.TopicPartition]beginning, error) {
+	var resets map[string]offsets.Reset
+	var problems []string
+	begins := map[kafka.TopicPartition]beginning{}
+	fresh := map[kafka.TopicPartition]offsets.Answer{}
+	for n, q := range questions {
+		a := offsets.Judge(q)
+		if a.Kind == offsets.Refused {
+			if resets == nil {
+				var err error
+				if resets, err = i.resets(ctx); err != nil {
+					return nil, err
+				}
+			}
+			key := offsets.Reset{Topology: i.graph.plan.Topology, Topic: q.Topic, Partition: q.Partition}
+			if r, ok := resets[key.Key()]; ok {
+				q.Reset = &r
+				if a = offsets.Judge(q); a.Accepted {
+					i.log.Warn("state and committed offset of an input disagree, as was recorded", zap.Stringer("input", q.TopicPartition),
+						zap.Int64("state", q.Top()), zap.Int64("offset", q.Committed.Offset), zap.String("who", r.Who), zap.String("why", r.Why), zap.Time("at", r.At))
+				}
+			}
+		}
+		at := beginning{Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID}, ahead: a.State, unmarked: !a.Marked}
+		switch a.Kind {
+		case offsets.Refused:
+			problems = append(problems, i.disagreement(&q, a.Why))
+		case offsets.Begin, offsets.Recreated:
+			at.LeaderEpoch = -1
+			fresh[q.TopicPartition] = a
+		}
+		if a.Foreign && !a.Accepted {
+			i.log.Info("an offset was committed by another program than this version of Weir", zap.Stringer("input", q.TopicPartition),
+				zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
+		}
+		begins[q.TopicPartition] = at
+		questions[n] = q
+	}
+	if len(problems) > 0 {
+		return nil, &RefusedTopologyError{Topology: i.graph.plan.Topology, Problems: problems}
+	}
+	return begins, i.byPolicy(ctx, begins, fresh)
+}
+
+// byPolicy fills in where inputs begin that have no offset to go on at.
+func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	var tps []kafka.TopicPartition
+	for tp, a := range fresh {
+		tps = append(tps, tp)
+		if i.opts.OffsetReset != ResetNone {
+			continue
+		}
+		if a.Kind == offsets.Recreated {
+			return i.refuse([]string{recreatedProblem(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: begins[tp].Offset, Was: a.Was, Is: begins[tp].TopicID})})
+		}
+		return i.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp)})
+	}
+	where := i.opts.Wire.Starts
+	if i.opts.OffsetReset == ResetLatest {
+		where = i.opts.Wire.Ends
+	}
+	found, err := where(ctx, tps)
+	if err != nil {
+		return err
+	}
+	for tp, a := range fresh {
+		at := begins[tp]
+		if a.Kind == offsets.Recreated {
+			i.recreated(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: at.Offset, Was: a.Was, Is: at.TopicID}, found[tp])
+		}
+		at.Offset = found[tp]
+		if at.ahead <= at.Offset {
+			at.ahead = 0
+		}
+		begins[tp] = at
+	}
+	return nil
+}
+
+// recreated reports an input that was deleted and created again.
+func (i *Instance) recreated(e *kafka.TopicRecreatedError, from int64) {
+	i.metrics.recreated(e.TopicPartition)
+	i.log.Error("an input topic was deleted and created again: its new records are read as auto.offset.reset says, "+
+		"the state keeps what came of the old ones", zap.Stringer("input", e.TopicPartition), zap.Int64("old_offset", e.Offset),
+		zap.String("old_topic_id", e.Was), zap.String("topic_id", e.Is), zap.String("auto.offset.reset", string(i.opts.OffsetReset)), zap.Int64("from", from))
+}
+
+func recreatedProblem(e *kafka.TopicRecreatedError) string {
+	return fmt.Sprintf("%v, and auto.offset.reset is none: start with auto.offset.reset=earliest to read the new topic from its start, or with latest to skip what it holds", e)
+}
+
+// resets reads what was recorded.
+func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error) {
+	i.readingJobs.Lock() // one reader at a time of that partition
+	defer i.readingJobs.Unlock()
+	return offsets.Resets(ctx, i.opts.Wire, i.changelogs)
+}
+
+// disagreement is the refusal, with the ways out as lines to run.
+func (i *Instance) disagreement(q *offsets.Question, why string) string {
+	program, target := filepath.Base(os.Args[0]), fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
+	one := fmt.Sprintf(" --topic %s --partition %d", q.Topic, q.Partition)
+	ways := ""
+	if q.Top() >= 0 {
+		ways = fmt.Sprintf(" (1) to read on where the state stands: %s offsets reset %s%s --to state --why TEXT --execute;", program, target, one)
+	}
+	return fmt.Sprintf("%s: %s. Nothing was read. Stop all instances of the group, look at \"%s offsets show %s\", and choose:%s"+
+		" (2) to accept the offset as it is, knowing what it does to the state: %s offsets accept %s%s --why TEXT --execute;"+
+		" (3) to rebuild the state: delete the changelog topics and the state folders, run %s offsets reset %s --to earliest --why TEXT --execute, and start once with --accept-empty-state",
+		q.TopicPartition, why, program, target, ways, program, target, one, program, target)
+}

@@ -1,0 +1,112 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// recover deals with an input whose reading ended with an error. What is in memory of it has been processed.
+//
+// Where records are gone, or are not those that were read before, auto.offset.reset decides, and the log says so. The new
+// position is committed before the first record there: it may lie before the old one.
+func (w *worker) recover(in *input) {
+	err := in.broken
+	in.broken = nil
+	var corrupt *kafka.CorruptBatchError
+	var gone *kafka.OffsetOutOfRangeError
+	var recreated *kafka.TopicRecreatedError
+	var truncated *kafka.TruncatedError
+	switch {
+	case errors.As(err, &corrupt):
+		w.corrupt(in, corrupt)
+	case errors.As(err, &recreated):
+		if w.inst.opts.OffsetReset == ResetNone {
+			w.inst.fail(w.inst.refuse([]string{recreatedProblem(recreated)}))
+			return
+		}
+		// The new topic has to be looked at, off this goroutine: the task is opened again, and finds what is committed to
+		// belong to another topic than there is now.
+		in.broken = err
+		w.reopenFor(in.task, recreated)
+	case errors.As(err, &truncated):
+		w.truncated(in, truncated)
+	case errors.As(err, &gone):
+		w.gap(in, gone)
+	default:
+		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))
+	}
+}
+
+// reopenFor gives up what a task has in memory and opens it again at once.
+func (w *worker) reopenFor(t *task, why error) {
+	if w.dirty() && !w.commit(w.inst.ctx) || !t.is(taskRunning) {
+		return // it is done again first, or the task is opened again as it is
+	}
+	w.log.Warn("task is opened again", zap.Stringer("task", t.id), zap.Error(why))
+	w.release(t)
+	if err := t.to(taskCreated); err != nil {
+		w.inst.fail(err)
+		return
+	}
+	if w.sink != nil {
+		w.openTask(t)
+	}
+}
+
+// truncated continues where the log still is what was read.
+func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
+	if w.inst.opts.OffsetReset == ResetNone {
+		w.inst.fail(fmt.Errorf("%w: start with auto.offset.reset=earliest to continue there, or with latest to continue at the end", e))
+		return
+	}
+	to := e.End
+	ends := w.inst.opts.Wire.Ends
+	switch {
+	case w.inst.opts.OffsetReset == ResetLatest:
+	case to < 0:
+		ends = w.inst.opts.Wire.Starts
+	default:
+		ends = nil
+	}
+	if ends != nil {
+		found, err := ends(w.inst.ctx, []kafka.TopicPartition{in.tp})
+		if err != nil {
+			w.failTask(in.task, err) // opened again after a while, it finds the same
+			return
+		}
+		to = found[in.tp]
+	}
+	w.inst.metrics.truncated(in.tp)
+	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
+		"reading continues as auto.offset.reset says, the state keeps what came of the lost ones", zap.Stringer("input", in.tp),
+		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.inst.opts.OffsetReset)), zap.Error(e))
+	w.moveTo(in, to)
+}
+
+// gap continues after records that are gone.
+func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
+	if w.inst.opts.OffsetReset == ResetNone {
+		w.inst.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to continue after the gap", gone))
+		return
+	}
+	to := gone.Start
+	if gone.Offset > gone.End {
+		to = gone.End // the partition lost its end: everything that is left has been read
+	}
+	w.inst.metrics.gap(in.tp, to-gone.Offset)
+	w.log.Error("the next records of an input are gone, going on behind the gap",
+		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
+	w.moveTo(in, to)
+}
+
+// moveTo continues an input elsewhere.
+func (w *worker) moveTo(in *input, to int64) {
+	in.ahead = max(in.ahead, in.position)
+	in.unmarked = in.unmarked || to < in.position
+	in.position, in.leader = to, -1
+	w.fetch(in, kafka.Position{Offset: to, LeaderEpoch: -1, TopicID: in.topicID})
+}
