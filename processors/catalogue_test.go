@@ -157,7 +157,7 @@ func metricsDriven(s *gate) map[string]driven {
 		"weir_records_total{dead_lettered}": {up: send("reject"), value: 1, of: labelled("weir_records_total", "outcome", "dead_lettered")},
 		"weir_commits_total":                {up: send("1"), value: 1},
 		"weir_aborts_total": {up: send("1"), value: 1, cfg: simkafka.Config{
-			Faults: once(simkafka.OpCommit, 0, simkafka.Fault{Mode: simkafka.Refused})}},
+			Faults: once(simkafka.OpCommit, 2, simkafka.Fault{Mode: simkafka.Refused})}}, // the first two commit where the inputs begin
 		"weir_rebalances_total": {up: func(g *rig) { // what is given up counts, and what is given back
 			join(g)
 			given := g.metric("weir_rebalances_total")
@@ -173,6 +173,19 @@ func metricsDriven(s *gate) map[string]driven {
 		}},
 		"weir_misplaced_partitions_total": {value: 1, up: func(g *rig) {
 			g.send(1, "a 1") // belongs on 0
+			settled()
+		}},
+		"weir_input_recreations_total": {value: 2, up: func(g *rig) {
+			g.send(0, "a 1")
+			settled()
+			g.cluster.DeleteTopic(jobIn)
+			g.topic(jobIn, 2, nil)
+			settled()
+		}},
+		"weir_input_truncations_total": {value: 1, up: func(g *rig) {
+			g.send(0, "a 1", "a 2", "a 3")
+			settled()
+			g.cluster.LoseEnd(at(jobIn, 0), 1)
 			settled()
 		}},
 		"weir_input_gap_offsets_total": {value: 2, up: func(g *rig) {

@@ -32,6 +32,7 @@ type job struct {
 	out, hidden   *topology.StreamOf[string]
 	store, secret *topology.StoreOf[string]
 	parts         []topology.Part
+	added         func(j *job) []topology.Part     // parts of the node that need the handles
 	whole         func(j *job) []topology.Part     // in the place of all but parts
 	more          func(j *job) []topology.NodeSpec // in the place of the node
 	node          func(j *job, ctx topology.Context, key, value string) error
@@ -72,6 +73,9 @@ func (j *job) plan(t testing.TB) *topology.Plan {
 		if j.node != nil {
 			parts = append(parts, on)
 		}
+	}
+	if j.added != nil {
+		parts = append(parts, j.added(j)...)
 	}
 	nodes := []topology.NodeSpec{topology.Node("node", append(parts, j.parts...)...)}
 	if j.more != nil {

@@ -182,6 +182,13 @@ func (t *topic) grow(n int32) {
 	t.info.Partitions = int32(len(t.partitions))
 }
 
+// TopicID is a topic's id.
+func (c *Cluster) TopicID(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.topics[name].info.ID
+}
+
 // Partitions is how many partitions a topic has.
 func (c *Cluster) Partitions(name string) int32 {
 	c.mu.Lock()

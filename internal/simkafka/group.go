@@ -334,6 +334,30 @@ func (c *Cluster) SetOffset(group string, tp kafka.TopicPartition, offset int64)
 	c.group(group).offsets[tp] = kafka.CommittedOffset{Offset: offset, LeaderEpoch: -1}
 }
 
+// CommitOffset commits an offset from outside with what goes along with it, as a tool that copies offsets does.
+func (c *Cluster) CommitOffset(group string, tp kafka.TopicPartition, o kafka.CommittedOffset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.group(group).offsets[tp] = o
+}
+
+// OffsetOf returns what a group has committed, kafka.NoOffset for nothing.
+func (c *Cluster) OffsetOf(group string, tp kafka.TopicPartition) kafka.CommittedOffset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o, ok := c.group(group).offsets[tp]; ok {
+		return o
+	}
+	return kafka.NoOffset
+}
+
+// ExpireOffsets takes all offsets of a group away, as brokers do when it was idle for offsets.retention.minutes.
+func (c *Cluster) ExpireOffsets(group string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.group(group).offsets)
+}
+
 // Rebalance makes every member of a group join again.
 func (c *Cluster) Rebalance(group string) {
 	c.mu.Lock()

@@ -97,8 +97,9 @@ func (p *partition) leaderEpoch() int32 { return p.epochs[len(p.epochs)-1].numbe
 
 // elect makes a leader of a new epoch.
 func (p *partition) elect() {
+	number := p.leaderEpoch() + 1 // what is cut off has used its number up
 	p.epochs = slices.DeleteFunc(p.epochs, func(e epoch) bool { return e.start >= p.next && e.number > 0 })
-	p.epochs = append(p.epochs, epoch{p.leaderEpoch() + 1, p.next})
+	p.epochs = append(p.epochs, epoch{number, p.next})
 	p.touch()
 }
 
@@ -297,11 +298,26 @@ func (c *Cluster) Elect(tp kafka.TopicPartition) {
 	c.mustPartition(tp).elect()
 }
 
+// Replace is LoseEnd and what the new leader writes then, in one moment for a reader.
+func (c *Cluster) Replace(tp kafka.TopicPartition, from int64, records ...kafka.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mustPartition(tp)
+	p.cut(from)
+	for _, r := range records {
+		p.append(r, -1)
+	}
+}
+
 // LoseEnd takes the end of a partition away and makes another broker its leader, as an unclean election does.
 func (c *Cluster) LoseEnd(tp kafka.TopicPartition, from int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.mustPartition(tp)
+	c.mustPartition(tp).cut(from)
+}
+
+// cut takes the end away.
+func (p *partition) cut(from int64) {
 	p.next = min(p.next, from)
 	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.record.Offset >= p.next })
 	p.elect()

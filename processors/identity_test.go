@@ -1,0 +1,338 @@
+package processors
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// tally is a node that shows a record that is counted twice.
+func tally(j *job, ctx topology.Context, key, value string) error {
+	old, _ := j.store.Get(ctx, key)
+	j.store.Set(ctx, key, old+value)
+	j.out.Emit(ctx, key, old+value)
+	return nil
+}
+
+// begun has three records counted, and the instance stopped.
+func (g *rig) begun() {
+	g.t.Helper()
+	g.job.node = tally
+	g.send(0, "a 1", "a 2", "a 3")
+	g.start()
+	g.stop()
+	g.sees(at(jobLog, 0), "a 123")
+	g.committed(at(jobIn, 0), 3)
+}
+
+// State and committed offsets that do not belong together are refused, whatever is done to either; a reset that was
+// recorded and says just that is accepted, once.
+//
+// Mutations tried: the positions left out of the changelog, and out of the note; Judge without the case of a missing
+// offset, of a stranger's offset, of a copy that is behind; covers without old, or without new.
+func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
+	marked := func(g *rig, offset int64) kafka.CommittedOffset {
+		o := g.cluster.OffsetOf(jobGroup, at(jobIn, 0))
+		o.Offset = offset
+		return o
+	}
+	for _, c := range []struct {
+		name   string
+		do     func(g *rig)
+		offset int64 // that a recorded reset names, -1 for none
+		why    string
+		sees   []string // of the output, once accepted
+	}{
+		{"expired", func(g *rig) { g.cluster.ExpireOffsets(jobGroup) }, -1, "has no committed offset", []string{"a 1231", "a 12312", "a 123123"}},
+		{"set back", func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1) }, 1, "not one of Weir's", []string{"a 1232", "a 12323"}},
+		{"a copy that is behind", func(g *rig) { g.cluster.CommitOffset(jobGroup, at(jobIn, 0), marked(g, 2)) }, 2, "went back", []string{"a 1233"}},
+		{"set forward", func(g *rig) { g.send(0, "a 4", "a 5"); g.cluster.SetOffset(jobGroup, at(jobIn, 0), 4) }, 4, "leave records out", []string{"a 1235"}},
+	} {
+		for _, fresh := range []bool{false, true} {
+			for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
+				if guarantee == AtLeastOnce && c.name == "a copy that is behind" {
+					continue // by no more than a transaction: a crash does so too
+				}
+				t.Run(fmt.Sprint(c.name, " ", guarantee, " new disk ", fresh), func(t *testing.T) {
+					bubble(t, 1, simkafka.Config{}, func(g *rig) {
+						g.opts.Guarantee = guarantee
+						g.begun()
+						if fresh {
+							g.dir = tempDir(t)
+						}
+						before := len(g.cluster.Committed(at(jobOut, 0)))
+						c.do(g)
+						for range 2 {
+							g.refusedFor(g.run(), c.why)
+						}
+						if n := len(g.cluster.Committed(at(jobOut, 0))); n != before {
+							t.Errorf("a refused start wrote %d outputs", n-before)
+						}
+						g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+						record := func(old, new int64) {
+							r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, Who: "t", Why: "t"}
+							if new >= 0 {
+								r.New = &new
+							}
+							g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+						}
+						record(2, c.offset)
+						g.refusedFor(g.run(), c.why)
+						record(3, c.offset+7)
+						g.refusedFor(g.run(), c.why)
+						record(3, c.offset)
+						g.start()
+						time.Sleep(time.Second)
+						got := g.cluster.Committed(at(jobOut, 0))[before:]
+						if len(got) != len(c.sees) {
+							t.Fatalf("%d outputs, want %q", len(got), c.sees)
+						}
+						for i, r := range got {
+							if s := string(r.Key) + " " + string(r.Value); s != c.sees[i] {
+								t.Errorf("output %d is %q, want %q", i, s, c.sees[i])
+							}
+						}
+						g.stop()
+						g.start() // it is one state now, and needs no record
+						g.send(0, "a x")
+						time.Sleep(time.Second)
+						g.stop()
+						c.do(g)
+						if c.name == "set forward" {
+							return // where it is set to may be where the state is now
+						}
+						g.refusedFor(g.run(), c.why)
+					})
+				})
+			}
+		}
+	}
+}
+
+// After a reset that was accepted, offsets are behind state until the records are worked off: a restart in between is no
+// disagreement, even when no record has changed the state since.
+//
+// Mutation tried: the mark without State.
+func TestARestartAfterAnAcceptedResetIsNoDisagreement(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.begun()
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "3" {
+				return fmt.Errorf("wait")
+			}
+			return ctx.Drop(topology.Filtered)
+		}
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1000, First: time.Minute, Max: time.Minute})}
+		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+		old, to := int64(3), int64(0)
+		r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, New: &to}
+		g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0)
+		for range 3 {
+			g.start()
+			g.committed(at(jobIn, 0), 2)
+			g.stop()
+		}
+	})
+}
+
+// With at-least-once a crash between the changelog and the offsets leaves the offsets of before: that is its promise, and
+// no disagreement.
+//
+// Mutation tried: From is Offset with both guarantees.
+func TestACrashBetweenStateAndOffsetsIsNoDisagreementAtLeastOnce(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.opts.Guarantee = AtLeastOnce
+		g.job.node = tally
+		g.start()
+		g.r.step(func(call string) error {
+			if call == "offsets" {
+				g.process.Crash()
+			}
+			return nil
+		})
+		g.send(0, "a 1", "a 2")
+		time.Sleep(5 * time.Second)
+		g.r.step(nil)
+		g.cancel()
+		<-g.done
+		g.cancel = nil
+		g.sees(at(jobLog, 0), "a 12")
+		g.committed(at(jobIn, 0), 0)
+		time.Sleep(30 * time.Second)
+		g.start()
+		time.Sleep(time.Second)
+		g.committed(at(jobIn, 0), 2)
+	})
+}
+
+// A recreated input has other records at the offsets that were read: auto.offset.reset decides, loudly, whether the old
+// topic's offsets are still there or went with it, and whether the instance runs or not.
+//
+// Mutations tried: fetching without the topic id; the mark without it; TopicID left out of Question.
+func TestARecreatedInputIsReadAsThePolicySays(t *testing.T) {
+	for _, policy := range []OffsetReset{ResetEarliest, ResetLatest, ResetNone} {
+		for _, running := range []bool{true, false} {
+			for _, kept := range []bool{true, false} {
+				for _, n := range []int{2, 9} { // fewer records than before, and more
+					t.Run(fmt.Sprint(policy, " running ", running, " offsets kept ", kept, " ", n), func(t *testing.T) {
+						bubble(t, 1, simkafka.Config{}, func(g *rig) {
+							g.begun()
+							g.opts.OffsetReset = policy
+							if running {
+								g.start()
+							}
+							g.cluster.DeleteTopic(jobIn)
+							if !kept {
+								g.cluster.ExpireOffsets(jobGroup)
+							}
+							g.topic(jobIn, 1, nil)
+							var values []string
+							for i := range n {
+								values = append(values, fmt.Sprint("b ", i))
+							}
+							g.send(0, values...)
+							if policy == ResetNone {
+								err := error(nil)
+								if running {
+									err = g.ended()
+								} else {
+									err = g.run()
+								}
+								g.refusedFor(err, "deleted and created again")
+								return
+							}
+							if !running {
+								g.start()
+							}
+							time.Sleep(10 * time.Second)
+							g.committed(at(jobIn, 0), int64(n))
+							want := 3
+							if policy == ResetEarliest {
+								want += n
+							}
+							if got := len(g.cluster.Committed(at(jobOut, 0))); got != want {
+								t.Errorf("%d outputs, want %d", got, want)
+							}
+							if n := g.logged(zapcore.ErrorLevel, "was deleted and created again"); n != 1 {
+								t.Errorf("reported %d times", n)
+							}
+							if n := g.metric("weir_input_recreations_total"); n != 1 {
+								t.Errorf("counted %v times", n)
+							}
+							g.send(0, "c 1")
+							time.Sleep(time.Second)
+							g.committed(at(jobIn, 0), int64(n)+1)
+							g.stop()
+							g.start()
+							g.committed(at(jobIn, 0), int64(n)+1)
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// An input that lost its end in an unclean election and grew again is noticed by the leader epoch, at start and while it is
+// read.
+//
+// Mutations tried: the epoch left out of place; leader not taken from the batch.
+func TestATruncatedInputThatGrewAgainIsNoticed(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(fmt.Sprint("running ", running), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.begun()
+				g.cluster.Elect(at(jobIn, 0)) // a clean one is none of it
+				g.start()
+				g.send(0, "a 4")
+				time.Sleep(time.Second)
+				if !running {
+					g.stop()
+				}
+				g.cluster.Replace(at(jobIn, 0), 1, record("b", "1"), record("b", "2"), record("b", "3"), record("b", "4"))
+				if !running {
+					g.start()
+				}
+				time.Sleep(10 * time.Second)
+				g.committed(at(jobIn, 0), 5)
+				if got := g.cluster.Committed(at(jobOut, 0)); len(got) != 8 {
+					t.Errorf("%d outputs, want 8", len(got))
+				}
+				if n := g.logged(zapcore.ErrorLevel, "lost records that were read"); n != 1 {
+					t.Errorf("reported %d times", n)
+				}
+				g.stop()
+				g.start()
+				g.committed(at(jobIn, 0), 5)
+			})
+		})
+	}
+}
+
+// A changelog that lost its end and grew past the checkpoint is noticed by the leader epoch: the store is rebuilt.
+//
+// Mutations tried: the note without the epoch; unfit without EpochEnds; the sink's epoch not taken at the commit.
+func TestAChangelogThatLostItsEndAndGrewAgainIsNoticed(t *testing.T) {
+	for _, restored := range []bool{false, true} { // whether the checkpoint was written by a commit or by a restore
+		t.Run(fmt.Sprint("restored ", restored), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.begun()
+				g.cluster.Elect(at(jobLog, 0))
+				g.send(0, "b 1")
+				if restored {
+					g.dir = tempDir(t)
+				}
+				g.start()
+				g.stop()
+				if n := g.logged(zapcore.ErrorLevel, "does not fit its changelog"); n != 0 {
+					t.Fatalf("a clean election: reported %d times", n)
+				}
+				_, _, end := g.cluster.Bounds(at(jobLog, 0))
+				var more []kafka.Record
+				for i := range end {
+					more = append(more, record("c", fmt.Sprint(i)))
+				}
+				g.cluster.Replace(at(jobLog, 0), 1, more...)
+				g.job.node = recall
+				g.start()
+				g.send(0, "a ?", "b ?")
+				time.Sleep(time.Second)
+				got := g.cluster.Committed(at(jobOut, 0))
+				if last := got[len(got)-1]; string(last.Value) != "nothing" {
+					t.Errorf("the state of b is %q, but the changelog has lost it", last.Value)
+				}
+				if n := g.logged(zapcore.ErrorLevel, "does not fit its changelog"); n != 1 {
+					t.Errorf("reported %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// Where the state knows nothing of an input, that input is new: nothing was lost.
+//
+// Mutation tried: Known ignored.
+func TestAnInputThatIsAddedIsNew(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.begun()
+		g.topic(jobOther, 1, nil)
+		g.topic(jobOther+".dlq", 1, nil)
+		g.cluster.Produce(at(jobOther, 0), record("o", "1"))
+		j := g.job
+		j.added = func(j *job) []topology.Part {
+			return []topology.Part{topology.On(j.other, func(ctx topology.Context, key, value string) error { return tally(j, ctx, key, value) })}
+		}
+		g.start()
+		time.Sleep(time.Second)
+		g.committed(at(jobOther, 0), 1)
+		g.committed(at(jobIn, 0), 3)
+	})
+}
