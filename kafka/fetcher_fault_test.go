@@ -68,6 +68,26 @@ func TestATopicThatIsNotThereYetIsReadOnceItIs(t *testing.T) {
 	r.position(0)
 }
 
+// A right that is taken away from a running instance is no reason to end it: the world waits to be mended. Mutation: take fails
+// whether or not there was an answer before.
+func TestARightToReadThatIsTakenAwayIsWaitedFor(t *testing.T) {
+	cluster := fake(t)
+	topic(t, cluster, "in", 1)
+	p := producer(t, cluster.ListenAddrs(), "")
+	writeTo(t, p, "in", 0, "a")
+	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+	r := newReading(t, "in", 0)
+	f.Start(r.tp, At(0), r.deliver)
+	r.position(1)
+	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Partitions: []int32{0}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	writeTo(t, p, "in", 0, "b")
+	if err := denied.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	denied.Remove()
+	r.position(2)
+}
+
 // Mutations: take retries ErrTopicAuthorizationFailed; fail does not forget the cursor (it is asked for again and again).
 func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	cluster := fake(t)
