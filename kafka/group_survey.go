@@ -82,9 +82,7 @@ func (g *Group) survey(ctx context.Context, addr string) error {
 		return s // a consumer group without members becomes a classic one by the join
 	}
 	g.surveyed.done = true
-	if g.cfg.InstanceID == "" {
-		g.surveyed.formers, g.surveyed.asked = g.formers(ctx, addr)
-	}
+	g.surveyed.formers, g.surveyed.asked = g.formers(ctx, addr)
 	return nil
 }
 
@@ -240,15 +238,15 @@ type former struct {
 	ours bool // by the instance's name in its subscription
 }
 
-// formers lists the dynamic members of the group that a join may have to wait for. Static ones are not waited for: they
-// are replaced.
+// formers lists the members of the group that a join may have to wait for: all but this static member's former self, which
+// it replaces at once.
 func (g *Group) formers(ctx context.Context, addr string) (list []former, asked bool) {
 	d, err := g.describe(ctx, addr)
 	if err != nil {
 		return nil, false
 	}
 	for _, m := range d.Members {
-		if m.InstanceID != nil {
+		if m.InstanceID != nil && *m.InstanceID == g.cfg.InstanceID {
 			continue
 		}
 		f := former{name: memberName(m.MemberID, m.ClientID, m.ClientHost)}
@@ -277,7 +275,10 @@ func (g *Group) waitingFor(waited time.Duration) string {
 	if waited >= g.tuning.SessionTimeout {
 		ends = fmt.Sprintf("by a session.timeout.ms of its own, which is over %v", g.tuning.SessionTimeout)
 	}
-	const way = "static membership (group.instance.id) avoids this wait"
+	way := "static membership (group.instance.id) avoids this wait"
+	if g.cfg.InstanceID != "" {
+		way = "a static member that starts again within its session is not waited for"
+	}
 	formers := g.surveyed.formers
 	switch {
 	case len(formers) > 0 && formers[0].ours:
