@@ -407,6 +407,15 @@ const (
 	errTransactionAbortable = sarama.KError(120)
 )
 
+// wordedError says in words of ours what sarama says wrongly: it gives the brokers' setting a name that they do not have.
+type wordedError struct {
+	text string
+	code sarama.KError
+}
+
+func (e *wordedError) Error() string { return e.text }
+func (e *wordedError) Unwrap() error { return e.code }
+
 // named adds the name of a code for which sarama has no text.
 func named(code sarama.KError) error {
 	switch code {
@@ -416,6 +425,9 @@ func named(code sarama.KError) error {
 		return fmt.Errorf("FENCED_MEMBER_EPOCH: %w", code)
 	case errTransactionAbortable:
 		return fmt.Errorf("TRANSACTION_ABORTABLE: %w", code)
+	case sarama.ErrInvalidTransactionTimeout:
+		return &wordedError{"INVALID_TRANSACTION_TIMEOUT: transaction.timeout.ms, or twice commit-interval where it is not set, is over what " +
+			"the brokers allow: lower it, or raise the brokers' transaction.max.timeout.ms (15 minutes unless they were set otherwise)", code}
 	}
 	return code
 }

@@ -58,7 +58,9 @@ func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, inf
 			}
 			i.log.Warn("a store begins empty although records of its inputs were processed before, as accept-empty-state allows",
 				zap.String("store", t.Store), zap.String("changelog", t.Name))
-		case i.opts.Create == nil && (others || t.Role == topology.DeadLetterTopic && len(used) > 0):
+		case i.opts.Create == nil && own(t) && others && (t.Role == topology.Changelog || len(used) == 0):
+			continue // created by the start itself, once the others are there: nobody is to create it by hand
+		case i.opts.Create == nil && (!own(t) || t.Role == topology.DeadLetterTopic && len(used) > 0):
 			problems = append(problems, fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name))
 			continue
 		}

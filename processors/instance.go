@@ -363,7 +363,7 @@ func (i *Instance) grow(g *subgraph, partition int32) error {
 	name := g.sources[0].Stream.Name
 	if len(g.stores) > 0 {
 		return i.refuse([]string{fmt.Sprintf("partition %d was added to %s, which had %d: its keys now belong to other partitions than "+
-			"their state, which lies by the old count; see the guide on adding partitions", partition, name, g.partitions)})
+			"their state, which lies by the old count. How to go on is in docs/adding-partitions.md (https://github.com/weirstream/weir/blob/main/docs/adding-partitions.md)", partition, name, g.partitions)})
 	}
 	counts, err := i.countPartitions(i.ctx)
 	if err != nil {

@@ -163,7 +163,30 @@ func (c *checker) backoff(at []string, b Backoff) {
 	case b.First > longest || b.Max > longest:
 		c.mistake(at, "stay below "+longest.String()+": the partition waits meanwhile",
 			"its Backoff waits for %v", max(b.First, b.Max))
+	case b.Attempts > mostAttempts:
+		c.mistake(at, fmt.Sprintf("stay at %d or below: the partition waits meanwhile; a record that needs more needs a person", mostAttempts),
+			"its Backoff has %d Attempts", b.Attempts)
+	case b.total() > longest:
+		c.mistake(at, "use fewer Attempts or shorter times, "+longest.String()+" in all at most: the partition waits meanwhile",
+			"its Backoff waits for %v in all", b.total())
 	}
+}
+
+const mostAttempts = 10_000
+
+// total is how long a record waits in all before its last try.
+func (b Backoff) total() time.Duration {
+	b = b.withDefaults()
+	var sum time.Duration
+	wait := b.First
+	for n := b.Attempts - 1; n > 0; n-- {
+		if wait >= b.Max {
+			return sum + time.Duration(n)*b.Max // n is below mostAttempts, and Max a day at most
+		}
+		sum += wait
+		wait *= 2
+	}
+	return sum
 }
 
 // inputs lists what a node reads.

@@ -113,6 +113,22 @@ func TestPlansArePrintedInEveryForm(t *testing.T) {
 	}
 }
 
+// Mutation seen to fail this test: listedOnce not called.
+func TestATopologyIsListedOnce(t *testing.T) {
+	again := topology.Define("visit-counts",
+		topology.Node("log", topology.On(clicked, func(topology.Context, string, string) error { return nil })))
+	for _, line := range []string{"topology check", "topology draw", "run --brokers a:1", "version"} {
+		for want, list := range map[string][]*topology.Topology{
+			"shop: topology \"visit-counts\" is given to weir.Main twice: remove one\n":                                                     {sound, small, sound},
+			"shop: two topologies given to weir.Main have the name \"visit-counts\", which is that of the consumer group: rename one\n": {sound, again},
+		} {
+			if out, code := execute(strings.Fields(line), list...); out != want || code != exitRefused {
+				t.Errorf("%s: exit %d, %s", line, code, out)
+			}
+		}
+	}
+}
+
 func TestHelpOfEveryCommandHasAnExample(t *testing.T) {
 	root := New("shop", sound)
 	root.InitDefaultCompletionCmd()

@@ -37,9 +37,28 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
 	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return settings.FlagError(cmd.Flags(), err) })
 	return root
+}
+
+// listedOnce refuses two topologies of one name: it is the name of the consumer group and of the state folder, and commands
+// could only mean one of them.
+func listedOnce(topologies []*topology.Topology) error {
+	var mistakes []error
+	seen := map[string]*topology.Topology{}
+	for _, t := range topologies {
+		other, twice := seen[t.Name()]
+		switch {
+		case twice && other == t:
+			mistakes = append(mistakes, fmt.Errorf("topology %q is given to weir.Main twice: remove one", t.Name()))
+		case twice:
+			mistakes = append(mistakes, fmt.Errorf("two topologies given to weir.Main have the name %q, which is that of the consumer group: rename one", t.Name()))
+		}
+		seen[t.Name()] = t
+	}
+	return errors.Join(mistakes...)
 }
 
 // Execute runs a command line until it is done or ctx is cancelled. ExitCode tells what its error means.
