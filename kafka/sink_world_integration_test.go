@@ -138,7 +138,9 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 		must(s.Append(good("missing", 7)))
 		must(s.Commit(within(time.Minute)))
 
-		must(s.Append(good("again", 1)))
+		for range 50 {
+			must(s.Append(good("again", 1)))
+		}
 		must(s.Commit(within(time.Minute)))
 		must(s.Append(good("again", 2)))
 		must(s.Flush(within(time.Minute))) // this one goes with the topic
@@ -169,8 +171,8 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if end := s.End(TopicPartition{"again", 0}); end != 2 {
-			t.Errorf("the new topic ends at %d, want 2", end)
+		if end := s.End(TopicPartition{"again", 0}); end < 2 || end > 20 { // with aborted tries and their markers
+			t.Errorf("the new topic ends at %d, the old one did at 52", end)
 		}
 	})
 }
