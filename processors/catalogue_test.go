@@ -195,11 +195,12 @@ func metricsDriven(s *gate) map[string]driven {
 			g.start()
 			settled()
 		}, prepare: func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0) }},
-		"weir_stalled_partitions": {up: func(g *rig) { stand(g); time.Sleep(30 * time.Second) }, value: 1, down: goOn},
-		"weir_lag":                {up: stand, value: 1, down: goOn},
-		"weir_committed_offset":   {up: func(g *rig) { send("1")(g); send("reject")(g) }, value: 2, of: labelled("weir_committed_offset", "partition", "0")},
-		"weir_problems":           {up: fillDisk, down: emptyDisk, value: 1},
-		"weir_tasks":              {up: fillDisk, down: emptyDisk, of: labelled("weir_tasks", "state", "failed"), value: 1},
+		"weir_longest_call_seconds": {up: stand, value: 5, down: goOn}, // settled is 5 s
+		"weir_stalled_partitions":   {up: func(g *rig) { stand(g); time.Sleep(30 * time.Second) }, value: 1, down: goOn},
+		"weir_lag":                  {up: stand, value: 1, down: goOn},
+		"weir_committed_offset":     {up: func(g *rig) { send("1")(g); send("reject")(g) }, value: 2, of: labelled("weir_committed_offset", "partition", "0")},
+		"weir_problems":             {up: fillDisk, down: emptyDisk, value: 1},
+		"weir_tasks":                {up: fillDisk, down: emptyDisk, of: labelled("weir_tasks", "state", "failed"), value: 1},
 		"weir_tasks{running}": { // how many of two are not with this instance
 			of: func(g *rig) float64 { return 2 - labelled("weir_tasks", "state", "running")(g) },
 			up: join, value: 1, down: leave,

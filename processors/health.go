@@ -159,6 +159,10 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 	if at := p.worker.processing.Load(); at > 0 && now.Sub(time.Unix(0, at)) > i.opts.StallAfter {
 		problem.Cause = fmt.Sprintf("%s: its worker %d has been in one call for %s", what, p.worker.id, now.Sub(time.Unix(0, at)).Round(time.Second))
 		problem.Remedy = "the node waits for something: look at what it calls, and give that call a timeout"
+		if slow := p.worker.at.Load(); slow != nil && slow.task != p.task {
+			problem.Cause += fmt.Sprintf(", with a record of %s after offset %d; all partitions of a worker wait for it", slow.tp, slow.next.Load()-1)
+			problem.Remedy += "; with as many workers as partitions (workers) the others go on"
+		}
 		return problem, true
 	}
 	if err := p.worker.lastError.Load(); err != nil && p.worker.tries.Load() > 0 {
@@ -172,4 +176,15 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 		problem.Cause, problem.Remedy = what+": "+cause, remedy
 	}
 	return problem, true
+}
+
+// longestCall is how long the worker that has been at one piece of work for the longest has been there: a call of a node,
+// after at most a commit interval of others. All partitions of that worker wait for it.
+func (i *Instance) longestCall(now time.Time) (longest time.Duration) {
+	for _, p := range i.placements() {
+		if at := p.worker.processing.Load(); at > 0 {
+			longest = max(longest, now.Sub(time.Unix(0, at)))
+		}
+	}
+	return longest
 }

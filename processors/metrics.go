@@ -128,6 +128,7 @@ var (
 	descAborts  = prometheus.NewDesc("weir_aborts_total", "Transactions that were aborted or given up.", []string{"topology"}, nil)
 	descRetries = prometheus.NewDesc("weir_retries_total", "Failed tries of records that were repeated.", []string{"topology"}, nil)
 	descRebal   = prometheus.NewDesc("weir_rebalances_total", "Changes of the tasks held.", []string{"topology"}, nil)
+	descCall    = prometheus.NewDesc("weir_longest_call_seconds", "Time that the slowest worker has been with its present record; all its partitions wait for it.", []string{"topology"}, nil)
 	descStalled = prometheus.NewDesc("weir_stalled_partitions", "Input partitions with lag and no progress.", []string{"topology"}, nil)
 	descProblem = prometheus.NewDesc("weir_problems", "What /healthz reports, by kind.", []string{"topology", "kind"}, nil)
 	descLag     = prometheus.NewDesc("weir_lag", "Offsets between what is committed and the high watermark.", []string{"topology", "topic", "partition"}, nil)
@@ -138,7 +139,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s snapshot) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRecords, descCommits, descAborts, descRetries, descRebal, descStalled, descProblem, descLag, descOffset, descTasks, descRestore} {
+	for _, d := range []*prometheus.Desc{descRecords, descCommits, descAborts, descRetries, descRebal, descCall, descStalled, descProblem, descLag, descOffset, descTasks, descRestore} {
 		ch <- d
 	}
 }
@@ -160,6 +161,7 @@ func (s snapshot) Collect(ch chan<- prometheus.Metric) {
 	counter(descRetries, m.retries.Load())
 	counter(descRebal, m.rebalances.Load())
 	gauge(descStalled, float64(m.stalled.Load()))
+	gauge(descCall, s.inst.longestCall(time.Now()).Seconds())
 	problems := map[string]int{}
 	for _, p := range s.inst.Health() {
 		problems[p.Kind]++

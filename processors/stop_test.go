@@ -203,3 +203,54 @@ func TestAPartitionBehindAnOpenTransactionIsReported(t *testing.T) {
 		g.sees(at(jobOut, 0), "a 1", "a 2")
 	})
 }
+
+// TestASlowRecordHoldsUpTheWorkersPartitions, and health and a metric say so, and what helps: with a worker for each partition
+// the others go on.
+//
+// Mutations tried: stalled that does not look at the worker's input; longestCall that is never 0 again.
+func TestASlowRecordHoldsUpTheWorkersPartitions(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		bubble(t, 2, simkafka.Config{}, func(g *rig) {
+			g.opts.StallAfter, g.opts.Workers = 10*time.Second, workers
+			hold := make(chan struct{})
+			release := sync.OnceFunc(func() { close(hold) })
+			defer release()
+			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+				if value == "slow" {
+					<-hold
+				}
+				return remember(j, ctx, key, value)
+			}
+			g.start()
+			g.send(0, "a 1")
+			time.Sleep(time.Second)
+			g.send(0, "a slow")
+			time.Sleep(time.Second)
+			g.send(1, "gina 1")
+			time.Sleep(time.Minute)
+			if n := g.metric("weir_longest_call_seconds"); n < 55 || n > 65 {
+				t.Errorf("the metric says %v seconds", n)
+			}
+			held := ""
+			for _, h := range healthOf(g.inst) {
+				if strings.HasPrefix(h, jobIn+"/1") {
+					held = h
+				}
+			}
+			if workers == 2 {
+				g.sees(at(jobOut, 1), "gina 1")
+				if held != "" {
+					t.Errorf("health: %s", held)
+				}
+			} else if !strings.Contains(held, "with a record of "+jobIn+"/0 after offset 0; all partitions of a worker wait for it") {
+				t.Errorf("health: %q", held)
+			}
+			release()
+			time.Sleep(time.Second)
+			g.sees(at(jobOut, 1), "gina 1")
+			if n := g.metric("weir_longest_call_seconds"); n != 0 {
+				t.Errorf("the metric says %v seconds when the call has returned", n)
+			}
+		})
+	}
+}
