@@ -80,6 +80,17 @@ func TestTheEnvironmentCanNameTheFile(t *testing.T) {
 	}
 }
 
+// Mutation: Resolve asks the environment for the file first.
+func TestTheFileOfTheFlagBeatsThatOfTheEnvironment(t *testing.T) {
+	v, err := resolve(t, []string{"--config", "weir.yaml"}, []string{"WEIR_CONFIG=absent.yaml"}, "workers: 7")
+	if err != nil || Workers.Of(v) != 7 {
+		t.Fatalf("workers %d, %v", Workers.Of(v), err)
+	}
+	if _, err := resolve(t, []string{"--config", "absent.yaml"}, []string{"WEIR_CONFIG=weir.yaml"}, "workers: 7"); err == nil {
+		t.Error("the file of the flag is not there, and it is not said")
+	}
+}
+
 func TestAValueIsTheSameFromEverySource(t *testing.T) {
 	for _, c := range []struct{ name, text, file, want string }{
 		{"brokers", "a:1,b:2", "brokers: [a:1, b:2]", "a:1,b:2"},
