@@ -46,11 +46,15 @@ var acts = map[string]string{
 	"fetch.min.bytes":   wire, "fetch.max.wait.ms": wire, "fetch.max.bytes": wire, "max.partition.fetch.bytes": wire,
 	"batch.size": wire, "max.request.size": "kafka: TestARecordOverALimitIsRefusedAloneByAppend", "buffer.memory": "kafka: TestMemoryIsBoundedWhileABrokerStalls",
 	"compression.type": wire, "max.in.flight.requests.per.connection": "kafka: TestRecordsAreWrittenOnceAndInOrderWhateverFails",
+	"fetch.buffer.memory": "kafka: TestARecordWithoutRoomWaits", "on.corrupt.batch": "processors: TestADamagedBatchIsPassedOverWhereThatIsWanted",
+	"max.record.bytes": limits, "max.key.bytes": limits, "max.value.bytes": limits, "max.headers": limits, "max.headers.bytes": limits,
+	"max.batch.records": limits, "max.batch.bytes": limits, "max.compression.block.bytes": "internal/recordbatch: TestWhatIsOverALimitIsOneExcess",
 	"delivery.timeout.ms": "kafka: TestWhatCannotBeDeliveredInTimeBlocksItsPartitions", "transaction.timeout.ms": wire,
 }
 
 const (
 	wire     = "internal/cli: TestSettingsActOnTheWire"
+	limits   = "internal/cli: TestLimitsOfTheSettingsAct"
 	security = "kafka: TestConnectionsAreEncryptedAndAuthenticated"
 )
 
@@ -415,4 +419,89 @@ func mustPartitioner(name string) kafka.Partitioner {
 		panic(err)
 	}
 	return p
+}
+
+// TestLimitsOfTheSettingsAct: records that are each over one limit, which the environment sets, become dead letters that name
+// it. A record within all of them passes.
+//
+// Mutations: one of the limits left out of kafkaConfig; two of them swapped.
+func TestLimitsOfTheSettingsAct(t *testing.T) {
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	text := func(n int) []byte { return bytes.Repeat([]byte("x"), n) }
+	headers := func(n, size int) (all []kgo.RecordHeader) {
+		for i := range n {
+			all = append(all, kgo.RecordHeader{Key: fmt.Sprint("h", i), Value: text(size)})
+		}
+		return all
+	}
+	batch := func(n, size int) (all []*kgo.Record) {
+		for range n {
+			all = append(all, &kgo.Record{Value: text(size)})
+		}
+		return all
+	}
+	cases := map[string][]*kgo.Record{
+		"max.key.bytes":     {{Key: text(2400), Value: text(1)}},
+		"max.value.bytes":   {{Value: text(22000)}},
+		"max.headers":       {{Value: text(1), Headers: headers(12, 1)}},
+		"max.headers.bytes": {{Value: text(1), Headers: headers(3, 3600)}},
+		"max.record.bytes":  {{Key: text(1600), Value: text(19600), Headers: headers(3, 2000)}},
+		"max.batch.records": batch(30, 10),
+		"max.batch.bytes":   batch(15, 16000),
+	}
+	watched(t, broker, 1, &kgo.Record{Key: text(1600), Value: text(16000), Headers: headers(9, 400)})
+	producer, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DefaultProduceTopic(clicked.Name()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	for _, records := range cases {
+		if err := producer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=" + broker.Addrs()[0], "WEIR_WORKERS=1",
+		"WEIR_MAX_KEY_BYTES=2000", "WEIR_MAX_VALUE_BYTES=20000", "WEIR_MAX_HEADERS=10", "WEIR_MAX_HEADERS_BYTES=8000",
+		"WEIR_MAX_RECORD_BYTES=24000", "WEIR_MAX_BATCH_RECORDS=20", "WEIR_MAX_BATCH_BYTES=160000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, small, nil, v, zap.NewNop()) }()
+	reader, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics(clicked.Name()+".dlq"), kgo.UnknownTopicRetries(-1),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	patience, over := context.WithTimeout(t.Context(), time.Minute)
+	defer over()
+	named := map[string]int{}
+	for len(named) < len(cases) && patience.Err() == nil {
+		reader.PollFetches(patience).EachRecord(func(r *kgo.Record) {
+			for _, h := range r.Headers {
+				if h.Key == "weir.errors.limit" {
+					named[string(h.Value)]++
+				}
+			}
+		})
+	}
+	for limit := range cases {
+		if named[limit] == 0 {
+			t.Errorf("no dead letter is over %s; they are over %v", limit, named)
+		}
+	}
+	if len(named) > len(cases) {
+		t.Errorf("dead letters are over %v", named)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
