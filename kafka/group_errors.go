@@ -65,7 +65,7 @@ func (g *Group) Denied() *BlockedError { return g.denied.Load() }
 func (g *Group) refusal(code sarama.KError) string {
 	switch code {
 	case sarama.ErrFencedInstancedId:
-		return fmt.Sprintf("another process has joined as group.instance.id %q", g.cfg.InstanceID)
+		return fmt.Sprintf("another process has instance id %q (group.instance.id) and has joined after this one; give each process one of its own", g.cfg.InstanceID)
 	case sarama.ErrGroupAuthorizationFailed:
 		return "this principal may not READ the group"
 	case sarama.ErrInconsistentGroupProtocol:

@@ -191,8 +191,8 @@ func TestRefusalsEndTheMembershipAndSayWhatToDo(t *testing.T) {
 		{kerr.InconsistentGroupProtocol, []kmsg.Key{kmsg.JoinGroup}, "classic consumers with another assignor"},
 		{kerr.InvalidSessionTimeout, []kmsg.Key{kmsg.JoinGroup}, "group.min.session.timeout.ms"},
 		{kerr.GroupMaxSizeReached, []kmsg.Key{kmsg.JoinGroup}, "group.max.size"},
-		{kerr.FencedInstanceID, []kmsg.Key{kmsg.JoinGroup}, `another process has joined as group.instance.id "i"`},
-		{kerr.FencedInstanceID, []kmsg.Key{kmsg.Heartbeat}, `another process has joined as group.instance.id "i"`},
+		{kerr.FencedInstanceID, []kmsg.Key{kmsg.JoinGroup}, `another process has instance id "i"`},
+		{kerr.FencedInstanceID, []kmsg.Key{kmsg.Heartbeat}, `another process has instance id "i"`},
 	} {
 		t.Run(c.err.Message, func(t *testing.T) {
 			cluster := groupCluster(t)
