@@ -119,7 +119,7 @@ func TestATopologyIsListedOnce(t *testing.T) {
 		topology.Node("log", topology.On(clicked, func(topology.Context, string, string) error { return nil })))
 	for _, line := range []string{"topology check", "topology draw", "run --brokers a:1", "version"} {
 		for want, list := range map[string][]*topology.Topology{
-			"shop: topology \"visit-counts\" is given to weir.Main twice: remove one\n":                                                     {sound, small, sound},
+			"shop: topology \"visit-counts\" is given to weir.Main twice: remove one\n":                                                 {sound, small, sound},
 			"shop: two topologies given to weir.Main have the name \"visit-counts\", which is that of the consumer group: rename one\n": {sound, again},
 		} {
 			if out, code := execute(strings.Fields(line), list...); out != want || code != exitRefused {
