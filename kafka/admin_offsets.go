@@ -293,3 +293,27 @@ func count(partitions []TopicPartition) string {
 	}
 	return fmt.Sprintf("%d partitions", len(partitions))
 }
+
+// Members is how many members a group has at the moment, static ones that are away included.
+func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
+	err = c.retry(ctx, "describe group "+group, func(ctx context.Context) error {
+		k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
+		if err != nil {
+			return err
+		}
+		req := &sarama.DescribeGroupsRequest{Version: 4, Groups: []string{group}}
+		res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeGroupsResponse, error) { return b.DescribeGroups(req) })
+		if err != nil {
+			return err
+		}
+		n = 0
+		for _, g := range res.Groups {
+			if g.Err != sarama.ErrNoError && g.Err != sarama.ErrGroupIDNotFound {
+				return g.Err
+			}
+			n += len(g.Members)
+		}
+		return nil
+	})
+	return n, err
+}

@@ -38,7 +38,7 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
-	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), versionCommand(program))
+	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), offsetsCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return settings.FlagError(cmd.Flags(), err) })
 	return root
 }
