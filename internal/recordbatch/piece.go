@@ -29,6 +29,14 @@ func (p *piece) begin(src io.Reader, most int64, guess int) {
 	p.size = max(leastPiece, min(guess, pieceSize))
 }
 
+// lend reads b as it stands: records share its memory. src is drained, since all of it is there.
+func (p *piece) lend(src io.Reader, b []byte) {
+	_, _ = io.Copy(io.Discard, src)
+	p.src, p.left = src, 1
+	p.buf, p.at, p.end = b, 0, len(b)
+	p.size = leastPiece
+}
+
 // drop leaves buf to those who have parts of it.
 func (p *piece) drop() {
 	p.buf = append(make([]byte, 0, max(leastPiece, p.end-p.at)), p.buf[p.at:p.end]...)

@@ -86,11 +86,11 @@ func (r *Reader) open() {
 		return
 	}
 	r.stream = stream
-	guess := len(r.batch.body)
-	if r.batch.codec != codecNone {
-		guess *= 4
+	if r.batch.codec == codecNone && int64(len(r.batch.body)) <= r.limits.Batch {
+		r.buf.lend(stream, r.batch.body)
+		return
 	}
-	r.buf.begin(stream, r.limits.Batch, guess)
+	r.buf.begin(stream, r.limits.Batch, 4*len(r.batch.body))
 }
 
 // exceed makes all that is left of the batch one Excess.
