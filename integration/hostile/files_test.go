@@ -18,6 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirstream/weir/integration/proxy"
 	"github.com/weirstream/weir/state"
 )
 
@@ -120,7 +121,10 @@ var fileKinds = []Kind{
 				t.Errorf("the file holds %q (%v)", content, err)
 			}
 			trapped.kill()
-			err := filepath.WalkDir(w.inst.dir, func(path string, d os.DirEntry, err error) error {
+			fresh := w.another(t, "fresh")
+			fresh.launch(t)
+			w.ready(t, fresh)
+			err := filepath.WalkDir(fresh.dir, func(path string, d os.DirEntry, err error) error {
 				if err != nil {
 					return nil // gone meanwhile
 				}
@@ -132,6 +136,8 @@ var fileKinds = []Kind{
 			if err != nil {
 				t.Fatal(err)
 			}
+			fresh.stop(t)
+			w.pid = 0 // some of the counts were its
 		},
 		Within: 40 * time.Second,
 	},
@@ -238,6 +244,84 @@ var fileKinds = []Kind{
 			if err := w.feed.resume(false); err != nil {
 				t.Fatal(err)
 			}
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "config files that are not what they seem", Who: Operator,
+		Done: "anchors, aliases that double nine times, 200 KB of brackets, tags, a key twice, control characters, a list for a number, a file of zeros",
+		Must: "exit code 2 at once, with the place in the file, or the value that is meant; little memory",
+		Try: func(t *testing.T, w *world) {
+			laughs := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+			for n := 'b'; n < 'k'; n++ {
+				laughs += fmt.Sprintf("%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", n, n, n-1, n-1, n-1, n-1, n-1, n-1, n-1, n-1, n-1)
+			}
+			for name, content := range map[string]string{
+				"aliases": laughs, "brackets": "workers: " + strings.Repeat("[", 200_000), "braces": strings.Repeat("{a: ", 50_000),
+				"unknown alias": "client.id: *nowhere\n", "twice": "workers: 1\nworkers: 2\n", "list": "workers: [1, 2]\n", "zeros": strings.Repeat("\x00", 1<<20),
+				"tag": "workers: !!binary aGVsbG8=\n", "escape": "client.id: \"\x1b[2J\"\n", "text": "just text\n", "two": "workers: 1\n---\nworkers: 2\n", "merge": "<<: {workers: x}\n",
+			} {
+				file := filepath.Join(w.dir, "hostile.yaml")
+				if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				wrong := w.another(t, "yaml")
+				wrong.wrapper = []string{"/bin/sh", "-c", `ulimit -v 3000000; exec "$@"`, "sh"} // KB of addresses, of which Go takes half at once
+				wrong.launch(t, "config", file)
+				if !wrong.ended(settleBound) || wrong.code != 2 || !strings.Contains(wrong.lifeLog(), "totals: ") || strings.Contains(wrong.lifeLog(), "fatal error") {
+					t.Errorf("%s: exit code %d:\n%s", name, wrong.code, wrong.tail(4))
+				}
+			}
+		},
+	},
+	{
+		Name: "a password file that others can write", Who: Operator,
+		Done: "mode 0666 on the file of sasl.password.file; then 0644, as Kubernetes mounts it",
+		Must: "refused with exit code 2 and the mode that helps; 0644 is warned of",
+		Try: func(t *testing.T, w *world) {
+			file := filepath.Join(w.dir, "open-password")
+			if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(file, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			wrong := w.another(t, "open")
+			wrong.launch(t, "sasl.password.file", file)
+			wrong.mustEnd(t, settleBound, 2, "can write (to )?it|chmod")
+			if err := os.Chmod(file, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			wrong.launch(t, "sasl.password.file", file)
+			wrong.logged(t, wrong.life, settleBound, "can read it")
+			w.pid = 0 // some of the counts may be its
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "no broker at the start", Who: Operator,
+		Done: "a start while the broker cannot be reached, for 4 s",
+		Must: "it waits, says so, and goes on when the broker is there",
+		Try: func(t *testing.T, w *world) {
+			addr, err := freeAddress()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.inst.stop(t)
+			w.inst.launch(t, "brokers", addr)
+			w.inst.logged(t, w.inst.life, settleBound, "no broker answers")
+			if w.inst.ended(4 * time.Second) {
+				t.Fatalf("it has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(5))
+			}
+			late, err := proxy.Listen(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer late.Close()
+			late.Forward(w.cluster.AddrsOf(door)[0])
+			w.ready(t, w.inst)
+			w.inst.stop(t)
+			w.inst.launch(t)
 		},
 		Within: 40 * time.Second,
 	},

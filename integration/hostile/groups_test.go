@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +41,102 @@ var groupKinds = []Kind{
 			}
 		},
 		Within: 40 * time.Second,
+	},
+	{
+		Name: "a KIP-848 consumer that was there first", Who: Operator,
+		Done: "kafka-console-consumer.sh with group.protocol=consumer in the stopped topology's group; then a start",
+		Must: "it ends, the error names the stranger; once it is gone the instance goes on",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.stopForGood(t)
+			stranger, out := w.startConsole(t, "consumer")
+			w.inGroup(t, 1)
+			w.inst.launch(t)
+			if code := w.inst.codeOf(t, settleBound); code == 0 || !strings.Contains(w.inst.lifeLog(), "KIP-848") {
+				t.Errorf("exit code %d:\n%s", code, w.inst.tail(5))
+			}
+			_ = stranger.Process.Signal(syscall.SIGTERM) // it leaves the group
+			_ = stranger.Wait()
+			if read := out.String(); strings.Contains(read, "event_id") {
+				t.Errorf("the stranger has read %.300s", read)
+			}
+			w.inGroup(t, 0)
+			w.inst.launch(t)
+			if err := w.feed.resume(false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "offsets reset behind its back", Who: Operator,
+		Done: "kafka-consumer-groups.sh --reset-offsets --to-earliest on the stopped group; then a start",
+		Must: "exit code 3, nothing is counted twice; the error names both ways out; with the offsets put back it goes on",
+		Try: func(t *testing.T, w *world) {
+			offsets := w.stopQuietly(t)
+			w.cluster.RunTool(t, t.Context(), "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", w.cluster.Addrs()[0],
+				"--group", names.Group, "--topic", names.Input, "--reset-offsets", "--to-earliest", "--execute")
+			w.inst.launch(t)
+			w.inst.mustEnd(t, settleBound, 3, "(?i)reset")
+			w.putBack(t, offsets)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "offsets deleted", Who: Operator,
+		Done: "the stopped group is deleted with its offsets, as a broker does after offsets.retention.minutes; then a start",
+		Must: "exit code 3: inputs would be replayed onto state that has counted them; with the offsets put back it goes on",
+		Try: func(t *testing.T, w *world) {
+			offsets := w.stopQuietly(t)
+			if _, err := w.admin.DeleteGroup(t.Context(), names.Group); err != nil {
+				t.Fatal(err)
+			}
+			w.inst.launch(t)
+			w.inst.mustEnd(t, settleBound, 3, "(?i)offsets")
+			w.putBack(t, offsets)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "two processes with one group.instance.id", Who: Operator,
+		Done: "a second process is started with the first one's group.instance.id and a state folder of its own",
+		Must: "Kafka lets the newcomer in: the first ends with exit code 1 and says why, the second goes on; no record is lost or doubled",
+		Try: func(t *testing.T, w *world) {
+			second := w.another(t, "twin")
+			second.launch(t, "group.instance.id", w.inst.flags["group.instance.id"])
+			w.inst.mustEnd(t, 2*settleBound, 1, "another process has joined as group.instance.id")
+			w.ready(t, second)
+			w.feed.more(t, 200)
+			second.stop(t)
+			w.inst.launch(t)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "a state folder copied", Who: Operator,
+		Done: "a second process is started on a copy of the running one's state folder, and so with its instance id",
+		Must: "the second stops and says that another process has the id; the first goes on",
+		Try: func(t *testing.T, w *world) {
+			// Dynamic members, which have their id from the folder.
+			w.inst.stop(t)
+			w.inst.launch(t, "group.instance.id", "")
+			w.ready(t, w.inst)
+			second := w.another(t, "copy")
+			if err := os.CopyFS(second.dir, os.DirFS(w.inst.dir)); err != nil {
+				t.Fatal(err)
+			}
+			second.launch(t, "group.instance.id", "")
+			if !second.ended(2*settleBound) || second.code == 0 || !strings.Contains(second.lifeLog(), "another process has instance id") {
+				t.Fatalf("exit code %d:\n%s", second.code, second.tail(8))
+			}
+			if !w.inst.running() {
+				t.Fatalf("the first has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(8))
+			}
+			w.inst.stop(t)
+			w.inst.launch(t)
+		},
+		Within: 60 * time.Second,
 	},
 }
 

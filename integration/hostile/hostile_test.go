@@ -35,7 +35,6 @@ func tryAll(t *testing.T, who Who) {
 					t.Fatal(err)
 				}
 				w = began
-				w.cluster.NeedNodes(t)
 				w.settle(t, 3*settleBound)
 			}
 			defer func() {

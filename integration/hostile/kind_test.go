@@ -33,6 +33,8 @@ const settleBound = 20 * time.Second
 
 // kinds is the whole table, in the order in which the kinds are tried. Those of one Who share one cluster and, as far as
 // they allow it, one process.
+//
+// Records over limits come after those that have the input compacted: Kafka's cleaner holds a record of 1 GiB in memory.
 func kinds() []Kind {
-	return slices.Concat(recordKinds, recordLimitKinds, recordLogKinds, networkKinds, topicKinds, processKinds, groupKinds, fileKinds)
+	return slices.Concat(recordKinds, recordLogKinds, recordLimitKinds, networkKinds, topicKinds, processKinds, groupKinds, fileKinds)
 }

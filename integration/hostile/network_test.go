@@ -147,6 +147,21 @@ var networkKinds = []Kind{
 		},
 		Within: 60 * time.Second,
 	},
+	{
+		Name: "a broker that stands still", Who: Broker,
+		Done: "the broker's process is stopped with SIGSTOP for 30 s: connections stay open, nothing is answered",
+		Must: "/livez stays well, and it goes on afterwards; /healthz speaks of a silent broker after 90 s",
+		Try: func(t *testing.T, w *world) {
+			w.away(t, func(n *kafkatest.Node) error {
+				if err := n.Pause(); err != nil {
+					return err
+				}
+				w.livesFor(t, 30*time.Second)
+				return n.Continue()
+			})
+		},
+		Within: 60 * time.Second,
+	},
 }
 
 // weather lets rules strike for a while, and demands that every one of them did.

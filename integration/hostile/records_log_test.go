@@ -5,6 +5,7 @@ package hostile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,6 +116,27 @@ var recordLogKinds = []Kind{
 		Must:   "what is left is processed, each once, and no gap is counted",
 		Try:    func(t *testing.T, w *world) { w.compact(t) },
 		Within: 60 * time.Second,
+	},
+	{
+		Name: "a transaction that hangs", Who: Record,
+		Done: "a producer leaves a transaction open; it is ended with kafka-transactions.sh abort",
+		Must: "the partition waits, the others go on; /healthz gives the very line of kafka-transactions.sh; it goes on after the abort",
+		Try: func(t *testing.T, w *world) {
+			client := w.transactional(t, "hanger", kgo.TransactionTimeout(10*time.Minute))
+			if err := client.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			r := order("hanging", 1)
+			w.write(t, client, gone, r)
+			w.feed.more(t, 300)
+			others := slices.DeleteFunc([]int{0, 1, 2, 3}, func(p int) bool { return p == int(r.Partition) })
+			w.caughtUp(t, settleBound, others...)
+			line := fmt.Sprintf("kafka-transactions.sh .*abort.*--topic %s --partition %d --start-offset %d", names.Input, r.Partition, r.Offset)
+			w.inst.says(t, 2*settleBound, line)
+			w.cluster.RunTool(t, t.Context(), "org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.cluster.Addrs()[0],
+				"abort", "--topic", names.Input, "--partition", fmt.Sprint(r.Partition), "--start-offset", fmt.Sprint(r.Offset))
+		},
+		Within: 40 * time.Second,
 	},
 }
 

@@ -129,6 +129,64 @@ var topicKinds = []Kind{
 			w.configure(t, names.DeadLetter, "max.message.bytes", "8388608")
 		},
 	},
+	{
+		Name: "READ denied on the input", Who: Broker,
+		Done: "for 8 s the instance may not read order.placed.v1",
+		Must: "/healthz names the topic; it goes on by itself",
+		Try: func(t *testing.T, w *world) {
+			w.denied(t, kadm.OpRead, kadm.NewACLs().Topics(names.Input), 8*time.Second, names.Input)
+		},
+		Within: 30 * time.Second,
+	},
+	{
+		Name: "the input deleted for a while", Who: Broker,
+		Done: "order.placed.v1 is deleted, and made again 6 s later, empty",
+		Must: "/healthz names the topic; the process stays live, and goes on with the new topic",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			w.remake(t, names.Input, nil, func() {
+				w.inst.says(t, settleBound, names.Input)
+				w.livesFor(t, 6*time.Second)
+			})
+			w.ledger.recreated()
+			w.reconnect(t)
+		},
+		Within: 60 * time.Second,
+	},
+	{
+		Name: "the input deleted and recreated with as many records", Who: Broker,
+		Done: "order.placed.v1 is deleted and made again under the instance, and filled up to where the group's offsets were, and further",
+		Must: "every record of the new topic is processed, from the first; the log says that the topic is another one",
+		Try: func(t *testing.T, w *world) {
+			before := w.inst.logSize()
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			ends := w.ledger.ends()
+			w.remake(t, names.Input, nil, func() {})
+			w.ledger.recreated()
+			var fill []*kgo.Record
+			for p, end := range ends {
+				for n := range end + 50 {
+					fill = append(fill, &kgo.Record{
+						Partition: int32(p), Key: fmt.Append(nil, "again-", n%97, "-", p),
+						Value: fmt.Appendf(nil, `{"event_id":"e","seq":%d,"customer":"c","amount_cents":1}`, n),
+					})
+				}
+			}
+			fresh, err := producer(w.cluster.Addrs(), kgo.MaxBufferedRecords(len(fill)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer fresh.Close()
+			w.write(t, fresh, byModel, fill...)
+			w.reconnect(t)
+			w.inst.logged(t, before, settleBound, "created again|recreated")
+		},
+		Within: 60 * time.Second,
+	},
 }
 
 // deny takes a right away from the instance's user, or gives it back.

@@ -65,9 +65,16 @@ func newWorld(t *testing.T) (*world, error) {
 	for range partitions {
 		w.table = append(w.table, map[string]oracle.Total{})
 	}
+	lives := false
+	defer func() { // also when the test ends here
+		if !lives {
+			_ = w.close(true)
+		}
+	}()
 	if err := w.start(t); err != nil {
-		return nil, errors.Join(err, w.close(true))
+		return nil, err
 	}
+	lives = true
 	return w, nil
 }
 
@@ -81,6 +88,7 @@ func (w *world) start(t *testing.T) (err error) {
 	if err := w.startCluster(); err != nil {
 		return err
 	}
+	w.cluster.NeedNodes(t)
 	brokers := w.cluster.Addrs()
 	if w.client, err = producer(brokers); err != nil {
 		return err
@@ -135,7 +143,7 @@ func (w *world) startCluster() (err error) {
 			prefix + "scram-sha-256.connections.max.reauth.ms": "60000",
 		},
 	})
-	if err == nil && !w.cluster.External() {
+	if err == nil && !w.cluster.External() { // an external one ends the test
 		w.proxy.Forward(w.cluster.AddrsOf(door)[0])
 	}
 	return err
