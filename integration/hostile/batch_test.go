@@ -186,10 +186,25 @@ func produceRaw(ctx context.Context, client *kgo.Client, topic string, partition
 	return p.BaseOffset, nil
 }
 
-// stampless takes the timestamps of a batch away.
-func stampless(batch []byte) {
-	for at := 27; at < 43; at++ {
-		batch[at] = 0xff
-	}
+// stamp sets the timestamps of a batch, in milliseconds since 1970.
+func stamp(batch []byte, ms int64) {
+	binary.BigEndian.PutUint64(batch[27:], uint64(ms))
+	binary.BigEndian.PutUint64(batch[35:], uint64(ms))
 	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// sendStamped writes records with a timestamp that no client would give them.
+func (w *world) sendStamped(t *testing.T, f fate, ms int64, records ...*kgo.Record) {
+	t.Helper()
+	for _, r := range records {
+		batch, err := rawBatch(zstded, []rawRecord{{key: &part{bytes: r.Key}, value: &part{bytes: r.Value}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamp(batch, ms)
+		r.Offset = w.sendRaw(t, r.Partition, batch)
+		e := entryOf(r)
+		e.fate = f
+		w.ledger.add(r.Partition, e)
+	}
 }

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -324,6 +326,112 @@ var fileKinds = []Kind{
 			w.inst.launch(t)
 		},
 		Within: 40 * time.Second,
+	},
+	{
+		Name: "the input recreated while stopped", Who: Operator,
+		Done: "order.placed.v1 is deleted and made again between a stop and a start, with more records than before",
+		Must: "every record of the new topic is processed, from the first; the log says that the topic is another one",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			ends := w.ledger.ends()
+			w.inst.stop(t)
+			w.remake(t, names.Input, nil, func() {})
+			w.ledger.recreated()
+			w.fill(t, ends)
+			w.inst.launch(t)
+			w.inst.logged(t, w.inst.life, settleBound, "created again|recreated")
+			w.reconnect(t)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "partitions added to the input", Who: Operator,
+		Done: "order.placed.v1 gets two more partitions while the instance runs; then it is made again with four",
+		Must: "exit code 3, also at the next start: keys would belong elsewhere than their state; with four partitions it goes on",
+		Try: func(t *testing.T, w *world) {
+			w.feed.pause()
+			w.caughtUp(t, settleBound)
+			w.account(t)
+			if _, err := w.admin.UpdatePartitions(t.Context(), partitions+2, names.Input); err != nil {
+				t.Fatal(err)
+			}
+			w.inst.mustEnd(t, settleBound, 3, "partitions")
+			w.inst.launch(t)
+			w.inst.mustEnd(t, settleBound, 3, "partitions")
+			w.remake(t, names.Input, nil, func() {})
+			w.ledger.recreated()
+			w.forget(t)
+			w.inst.launch(t)
+			w.reconnect(t)
+		},
+		Within: 40 * time.Second,
+	},
+	{
+		Name: "settings with escapes", Who: Operator,
+		Done: "--print-config, --help for a wrong flag and an error, with ANSI sequences and line ends in values and names",
+		Must: "no control character reaches the terminal; what is printed is a config file with the same values",
+		Try: func(t *testing.T, w *world) {
+			path, err := program()
+			if err != nil {
+				t.Fatal(err)
+			}
+			const evil = "x\x1b[2J\x1b]0;owned\a\u009b31m\r\nworkers: 77"
+			for _, args := range [][]string{
+				{"run", "--print-config", "--brokers", "localhost:1", "--client.id", evil, "--state-dir", evil}, {"run", "--" + evil},
+				{"run", "--guarantee", evil}, {"run", "--config", evil}, {evil}, {"run", "--brokers", evil},
+			} {
+				out, _ := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+				for _, c := range string(out) {
+					if c < ' ' && c != '\n' && c != '\t' || c >= 0x7f && c <= 0x9f {
+						t.Errorf("%.60q prints %U: %.300q", args, c, out)
+						break
+					}
+				}
+				if regexp.MustCompile(`(?m)^workers: 77`).Match(out) {
+					t.Errorf("%.60q prints a setting that a value made: %.300q", args, out)
+				}
+			}
+		},
+	},
+	{
+		Name: "clients of HTTP that do what they like", Who: Operator,
+		Done: "a header of 10 MB, 2,000 requests on one connection, a POST of 100 MB, paths with .. and escapes, HTTP/0.9, TLS",
+		Must: "answered or closed; metrics, health and records go on",
+		Try: func(t *testing.T, w *world) {
+			say := func(size int, lines ...string) {
+				c, err := net.DialTimeout("tcp", w.inst.addr, 5*time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				for _, line := range lines {
+					if _, err := io.WriteString(c, line); err != nil {
+						return // closed is an answer
+					}
+				}
+				chunk := bytes.Repeat([]byte("x"), 64<<10)
+				for ; size > 0; size -= len(chunk) {
+					if _, err := c.Write(chunk); err != nil {
+						return
+					}
+				}
+				_, _ = c.Read(chunk)
+			}
+			say(10<<20, "GET /metrics HTTP/1.1\r\nHost: x\r\nBig: ")
+			say(100<<20, "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n")
+			say(0, "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n")
+			say(0, "GET /\x1b[2J%00%0d%0a HTTP/1.1\r\nHost: \x00\r\n\r\n")
+			say(0, "GET /metrics\r\n\r\n")
+			say(0, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+			for range 2000 {
+				if _, _, err := w.inst.get("/livez"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 	},
 }
 

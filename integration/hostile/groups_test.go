@@ -105,7 +105,7 @@ var groupKinds = []Kind{
 		Try: func(t *testing.T, w *world) {
 			second := w.another(t, "twin")
 			second.launch(t, "group.instance.id", w.inst.flags["group.instance.id"])
-			w.inst.mustEnd(t, 2*settleBound, 1, "another process has joined as group.instance.id")
+			w.inst.mustEnd(t, 2*settleBound, 1, "another process has instance id")
 			w.ready(t, second)
 			w.feed.more(t, 200)
 			second.stop(t)
@@ -196,6 +196,12 @@ func (w *world) inGroup(t *testing.T, n int) {
 func (w *world) stopForGood(t *testing.T) {
 	t.Helper()
 	w.inst.stop(t)
+	w.forget(t)
+}
+
+// forget has the group forget the static member, with its assignment.
+func (w *world) forget(t *testing.T) {
+	t.Helper()
 	if _, err := w.admin.LeaveGroup(t.Context(), kadm.LeaveGroup(names.Group).InstanceIDs(w.inst.flags["group.instance.id"])); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,8 @@ const settleBound = 20 * time.Second
 // kinds is the whole table, in the order in which the kinds are tried. Those of one Who share one cluster and, as far as
 // they allow it, one process.
 //
-// Records over limits come after those that have the input compacted: Kafka's cleaner holds a record of 1 GiB in memory.
+// The compaction comes before records over limits, since Kafka's cleaner holds a record of 1 GiB in memory, and before odd
+// timestamps, which keep a log from beginning the segments that the cleaner wants.
 func kinds() []Kind {
-	return slices.Concat(recordKinds, recordLogKinds, recordLimitKinds, networkKinds, topicKinds, processKinds, groupKinds, fileKinds)
+	return slices.Concat(recordLogKinds, recordKinds, recordLimitKinds, networkKinds, topicKinds, processKinds, groupKinds, fileKinds)
 }

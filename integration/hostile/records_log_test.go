@@ -17,6 +17,13 @@ import (
 // recordLogKinds are about what stands between the records of a log: markers, aborted records, gaps.
 var recordLogKinds = []Kind{
 	{
+		Name: "gaps by compaction", Who: Record,
+		Done:   "the input is compacted while the instance stands still: most offsets of what came meanwhile are gone",
+		Must:   "what is left is processed, each once, and no gap is counted",
+		Try:    func(t *testing.T, w *world) { w.compact(t) },
+		Within: 60 * time.Second,
+	},
+	{
 		Name: "aborted transactions", Who: Record,
 		Done: "30 transactions of orders, good and bad, on all partitions, two in three aborted; the last ones leave nothing but aborted records at the end",
 		Must: "the committed ones end as any other, of the others nothing is seen, and the lag is 0",
@@ -109,13 +116,6 @@ var recordLogKinds = []Kind{
 			}
 		},
 		Within: 40 * time.Second,
-	},
-	{
-		Name: "gaps by compaction", Who: Record,
-		Done:   "the input is compacted while the instance stands still: most offsets of what came meanwhile are gone",
-		Must:   "what is left is processed, each once, and no gap is counted",
-		Try:    func(t *testing.T, w *world) { w.compact(t) },
-		Within: 60 * time.Second,
 	},
 	{
 		Name: "a transaction that hangs", Who: Record,

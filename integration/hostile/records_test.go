@@ -184,17 +184,10 @@ var recordKinds = []Kind{
 	},
 	{
 		Name: "no timestamp", Who: Record,
-		Done: "a batch whose timestamps are -1, as far as the broker takes it",
+		Done: "batches whose timestamps are -1, with good and bad records",
 		Must: "processed as any other",
 		Try: func(t *testing.T, w *world) {
-			r := order("timeless", 1)
-			batch, err := rawBatch(zstded, []rawRecord{{key: &part{bytes: r.Key}, value: &part{bytes: r.Value}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			stampless(batch)
-			r.Offset = w.sendRaw(t, r.Partition, batch)
-			w.ledger.add(r.Partition, entryOf(r))
+			w.sendStamped(t, byModel, -1, order("timeless", 1), &kgo.Record{Partition: 1, Key: []byte("timeless"), Value: []byte("no order")})
 		},
 	},
 	{
@@ -269,6 +262,16 @@ var recordKinds = []Kind{
 				return ""
 			})
 			w.send(t, good, bad, broken)
+		},
+	},
+	{
+		Name: "timestamps that no nanoseconds hold", Who: Record,
+		Done: "good and bad records of the years 2262, 2300, 9999 and 292278994, beyond what 64 bits of nanoseconds hold",
+		Must: "dead letters; none gets another time",
+		Try: func(t *testing.T, w *world) {
+			for n, ms := range []int64{9_223_372_036_855, 10_413_792_000_000, 253_402_300_799_000, math.MaxInt64} {
+				w.sendStamped(t, dead, ms, order(fmt.Sprint("future-", n), 1), &kgo.Record{Partition: 2, Key: []byte("future"), Value: []byte("no order")})
+			}
 		},
 	},
 }

@@ -167,21 +167,7 @@ var topicKinds = []Kind{
 			ends := w.ledger.ends()
 			w.remake(t, names.Input, nil, func() {})
 			w.ledger.recreated()
-			var fill []*kgo.Record
-			for p, end := range ends {
-				for n := range end + 50 {
-					fill = append(fill, &kgo.Record{
-						Partition: int32(p), Key: fmt.Append(nil, "again-", n%97, "-", p),
-						Value: fmt.Appendf(nil, `{"event_id":"e","seq":%d,"customer":"c","amount_cents":1}`, n),
-					})
-				}
-			}
-			fresh, err := producer(w.cluster.Addrs(), kgo.MaxBufferedRecords(len(fill)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer fresh.Close()
-			w.write(t, fresh, byModel, fill...)
+			w.fill(t, ends)
 			w.reconnect(t)
 			w.inst.logged(t, before, settleBound, "created again|recreated")
 		},
@@ -295,4 +281,24 @@ func (w *world) reconnect(t *testing.T) {
 	if err := w.feed.resume(true); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fill writes to an input that is another one, up to offsets and 50 further.
+func (w *world) fill(t *testing.T, ends []int64) {
+	t.Helper()
+	var fill []*kgo.Record
+	for p, end := range ends {
+		for n := range end + 50 {
+			fill = append(fill, &kgo.Record{
+				Partition: int32(p), Key: fmt.Append(nil, "again-", n%97, "-", p),
+				Value: fmt.Appendf(nil, `{"event_id":"e","seq":%d,"customer":"c","amount_cents":1}`, n),
+			})
+		}
+	}
+	fresh, err := producer(w.cluster.Addrs(), kgo.MaxBufferedRecords(len(fill)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	w.write(t, fresh, byModel, fill...)
 }

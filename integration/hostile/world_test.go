@@ -209,7 +209,7 @@ func (w *world) awaitTopics(ctx context.Context, topics ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		if w.inst != nil && w.inst.cmd != nil && !w.inst.running() {
+		if w.feed == nil && w.inst.cmd != nil && !w.inst.running() { // it should make them
 			return fmt.Errorf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
 		}
 		listed, err := w.admin.ListTopics(ctx, topics...)
@@ -476,7 +476,7 @@ func (w *world) measure(t *testing.T) usage {
 const (
 	moreGoroutines = 20
 	moreFiles      = 20
-	mostResident   = 640 << 20
+	mostResident   = 512 << 20
 	warmUp         = 2 // kinds
 )
 
