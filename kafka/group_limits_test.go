@@ -3,11 +3,13 @@ package kafka
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"pgregory.net/rapid"
 )
@@ -151,4 +153,41 @@ func TestTheClaimOfTheLatestGenerationCounts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A heartbeat that is not answered is given up while there is time for another: one lost request costs no membership.
+//
+// Mutation: a heartbeat may take longer than the session.
+func TestALostHeartbeatCostsNoMembership(t *testing.T) {
+	cluster := groupCluster(t)
+	topic(t, cluster, "a", 3)
+	b := newBoard(t)
+	cfg := quickGroup(cluster.ListenAddrs())
+	cfg.Group.SessionTimeout = 6 * time.Second
+	p := b.join("one", cfg, single)
+	b.shared(3, 1)
+	before, _ := p.group.Member()
+	over := make(chan struct{})
+	lost := make(chan struct{})
+	var beats atomic.Int32
+	cluster.ControlKey(kmsg.Heartbeat.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if n := beats.Add(1); n == 1 {
+			close(lost)
+			cluster.SleepControl(func() { <-over })
+		}
+		return nil, nil, false
+	})
+	defer close(over)
+	<-lost
+	// The next one comes before the session is over, or the member is another one.
+	for deadline := time.Now().Add(time.Minute); beats.Load() < 5; {
+		if time.Now().After(deadline) {
+			t.Fatal("no other heartbeat")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	if after, ok := p.group.Member(); !ok || after != before {
+		t.Errorf("member %+v %v, was %+v", after, ok, before)
+	}
 }

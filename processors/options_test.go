@@ -1,20 +1,25 @@
 package processors
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
 // TestACommitComesWhenItsSettingsSay: after the interval, not before and not much later, or as soon as so many bytes wait.
 //
-// Mutations: due compares with twice the interval, or ignores it; full ignores the bytes of inputs, or those of changes.
+// Mutations: due compares with twice the interval, or ignores it; full ignores the bytes of inputs, those
+// of changes, or those of dead letters.
 func TestACommitComesWhenItsSettingsSay(t *testing.T) {
 	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second, 30 * time.Second} {
 		bubble(t, 1, simkafka.Config{TransactionTimeout: 5 * time.Minute}, func(g *rig) {
@@ -38,7 +43,8 @@ func TestACommitComesWhenItsSettingsSay(t *testing.T) {
 		value string
 		node  func(j *job, ctx topology.Context, key, value string) error
 	}{
-		"inputs": {large, func(j *job, ctx topology.Context, key, value string) error { return ctx.Drop(topology.Filtered) }},
+		"inputs":       {large, func(j *job, ctx topology.Context, key, value string) error { return ctx.Drop(topology.Filtered) }},
+		"dead letters": {large, func(j *job, ctx topology.Context, key, value string) error { return topology.Reject(errors.New("no")) }},
 		"changes": {"x", func(j *job, ctx topology.Context, key, value string) error {
 			j.store.Set(ctx, fmt.Sprint(key, ctx.Record().Offset), large)
 			return nil
@@ -133,6 +139,57 @@ func TestTasksAreSpreadOverTheWorkersAndTakeTurns(t *testing.T) {
 		}
 		if len(order) < 3*records {
 			t.Errorf("%d records", len(order))
+		}
+	})
+}
+
+// TestTheCacheIsSharedAmongTheStores: cache-bytes is for all stores of an instance together, so each partition of each store
+// has its share, and one that is of use.
+//
+// Mutation: each store gets the whole.
+func TestTheCacheIsSharedAmongTheStores(t *testing.T) {
+	for cache, want := range map[int64]int64{0: 128 << 20 / 4, 8 << 20: 2 << 20, 1: 64 << 10} {
+		bubble(t, 4, simkafka.Config{}, func(g *rig) {
+			g.opts.CacheBytes = cache
+			g.new()
+			var mu sync.Mutex
+			var given []int64
+			for _, sub := range g.inst.graph.plan.Subgraphs {
+				for _, store := range sub.Stores {
+					open := store.Open
+					store.Open = func(o state.Options) (state.Table, error) {
+						mu.Lock()
+						given = append(given, o.CacheBytes)
+						mu.Unlock()
+						return open(o)
+					}
+				}
+			}
+			g.launch()
+			mu.Lock()
+			defer mu.Unlock()
+			if len(given) != 4 || slices.ContainsFunc(given, func(n int64) bool { return n != want }) {
+				t.Errorf("cache-bytes %d: the stores have %v, want %d each", cache, given, want)
+			}
+		})
+	}
+}
+
+// TestAnInstanceIsNotReadyWhileItRestores: it has its tasks, and none of them runs yet.
+//
+// Mutation: Ready looks for failed tasks only.
+func TestAnInstanceIsNotReadyWhileItRestores(t *testing.T) {
+	entry := metricsDriven(&gate{})["weir_tasks{restoring}"]
+	bubble(t, 2, entry.cfg, func(g *rig) {
+		entry.prepare(g)
+		g.start()
+		entry.up(g)
+		if g.inst.Ready() {
+			t.Error("ready while it restores")
+		}
+		entry.down(g)
+		if !g.inst.Ready() {
+			t.Error("not ready when it has restored")
 		}
 	})
 }

@@ -166,6 +166,11 @@ func (g *rig) new() {
 func (g *rig) start() {
 	g.t.Helper()
 	g.new()
+	g.launch()
+}
+
+// launch runs the life that new has made.
+func (g *rig) launch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel, g.done = cancel, make(chan error, 1)
 	inst, done := g.inst, g.done

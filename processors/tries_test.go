@@ -3,6 +3,8 @@ package processors
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,4 +107,48 @@ func TestARecordIsTriedAsOftenAsItsPolicySays(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAnAbortBeginsTheTriesOfAWaitingRecordAgain: a transaction that is aborted is done again from its start, so a record that
+// waited for its next try has its first one again, at once and with all its tries.
+//
+// Mutations: rewind keeps retryAt, or attempt.
+func TestAnAbortBeginsTheTriesOfAWaitingRecordAgain(t *testing.T) {
+	refuse := false // the next commit; under the cluster's lock
+	cfg := simkafka.Config{Faults: func(c simkafka.Call, _ *rand.Rand) (f simkafka.Fault) {
+		if refuse && c.Op == simkafka.OpCommit {
+			f.Mode, refuse = simkafka.Refused, false
+		}
+		return f
+	}}
+	bubble(t, 2, cfg, func(g *rig) {
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 3, First: time.Minute, Max: time.Minute})}
+		var attempts []int
+		var times []time.Time
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "bad" {
+				attempts, times = append(attempts, ctx.Record().Attempt), append(times, time.Now())
+				return errors.New("not today")
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(1, "gina 1")
+		time.Sleep(time.Second)
+		g.send(0, "a bad")
+		time.Sleep(10 * time.Second)
+		g.cluster.Do(func() { refuse = true })
+		g.send(1, "gina 2") // its commit is refused, and the transaction done again
+		time.Sleep(20 * time.Minute)
+		g.committed(at(jobIn, 0), 1)
+		if g.inst.Stats().Aborts != 1 {
+			t.Errorf("%d aborts: nothing is shown", g.inst.Stats().Aborts)
+		}
+		if want := []int{1, 1, 2, 3}; !slices.Equal(attempts, want) {
+			t.Fatalf("attempts %v, want %v", attempts, want)
+		}
+		if wait := times[1].Sub(times[0]); wait > 20*time.Second {
+			t.Errorf("the first try after the abort came %v after the one before", wait)
+		}
+	})
 }

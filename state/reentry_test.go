@@ -1,9 +1,12 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/syndtr/goleveldb/leveldb/storage"
 )
@@ -100,4 +103,99 @@ func stateText(checkpoint int64, values map[string]string) string {
 		}
 	}
 	return text
+}
+
+// Whoever waits to commit because too much is gathered goes on as soon as a write has taken that over, and not only when the
+// write has ended.
+//
+// Mutation: write does not wake those who wait when it begins.
+func TestACommitGoesOnWhenAWriteBegins(t *testing.T) {
+	d := newDisk()
+	s := mustOpen(t, Options{Dir: "db", storage: d.open, CacheBytes: 1})
+	holds, proceed := make(chan struct{}, 100), make(chan struct{})
+	var goOn sync.Once
+	finish := func() { goOn.Do(func() { close(proceed) }) }
+	t.Cleanup(finish) // before the store is closed
+	var last *gathered
+	d.failWith(func(op string, fd storage.FileDesc) error {
+		if op != "write" || fd.Type != storage.TypeJournal {
+			return nil
+		}
+		d.mu.Unlock()
+		defer d.mu.Lock()
+		s.behind.mu.Lock()
+		writing := s.behind.writing
+		s.behind.mu.Unlock()
+		if writing != nil && writing != last { // the first piece of a write
+			last = writing
+			holds <- struct{}{}
+			<-proceed
+		}
+		return nil
+	})
+	large := strings.Repeat("x", s.behind.limit+1)
+	committed := make(chan int, 10)
+	failed := make(chan error, 1)
+	go func() {
+		for i := 1; i <= 4; i++ {
+			if err := commit(s, int64(i), fmt.Sprint("key", i), large); err != nil {
+				failed <- err
+				return
+			}
+			committed <- i
+		}
+		close(committed)
+	}()
+	next := func(want int) {
+		t.Helper()
+		select {
+		case err := <-failed:
+			t.Fatal(err)
+		case got := <-committed:
+			if got != want {
+				t.Fatalf("commit %d, want %d", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("commit %d waits although a write has begun", want)
+		}
+	}
+	next(1)
+	<-holds // the first write has begun and does not end
+	next(2) // what is gathered is full now, and the third waits
+	proceed <- struct{}{}
+	<-holds // the second write has begun
+	next(3)
+	finish()
+	next(4)
+}
+
+// What a restore brings counts, whatever was read or written before it; and a restore that fails moves nothing.
+//
+// Mutations: Restore leaves what is cached; it moves the checkpoint before the write.
+func TestARestoreReplacesWhatIsCached(t *testing.T) {
+	d := newDisk()
+	s := mustOpen(t, Options{Dir: "db", storage: d.open, CacheBytes: 1 << 20})
+	if err := commit(s, 1, "changed", "old", "deleted", "old", "kept", "old"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"changed", "deleted", "kept"} {
+		if _, _, err := s.Get(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Restore([]Entry{{Key: []byte("changed"), Value: []byte("new")}, {Key: []byte("deleted")}}, 7); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"changed": "new", "deleted": "", "kept": "old"} {
+		if v, ok, err := s.Get(key); v != want || ok != (want != "") || err != nil {
+			t.Errorf("%s is %q %v %v, want %q", key, v, ok, err, want)
+		}
+	}
+	d.failWith(full(storage.TypeAll, errors.New("no space")))
+	if err := s.Restore([]Entry{{Key: []byte("changed"), Value: []byte("newer")}}, 9); err == nil {
+		t.Fatal("a restore onto a full disk succeeds")
+	}
+	if at, _ := s.Checkpoint(); at != 7 {
+		t.Errorf("the checkpoint is %d after a restore that failed, want 7", at)
+	}
 }
