@@ -25,7 +25,10 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// LevelDB's pool of buffers goes away up to a second after its database was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 var (
 	clicked = topology.Stream("page.clicked.v1", codecs.String())
