@@ -110,11 +110,14 @@ func TestTasksAreSpreadOverTheWorkersAndTakeTurns(t *testing.T) {
 		})
 	}
 	bubble(t, 3, simkafka.Config{}, func(g *rig) {
+		var mu sync.Mutex
 		var order []int32
 		g.job.define = func() *topology.Topology {
 			in := topology.Stream(jobIn, codecs.String())
 			return topology.Define(jobGroup, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
 				time.Sleep(time.Millisecond) // of the bubble's clock
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, ctx.Record().Partition)
 				return nil
 			})))
@@ -127,6 +130,8 @@ func TestTasksAreSpreadOverTheWorkersAndTakeTurns(t *testing.T) {
 		}
 		g.start()
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		last, done := [3]int{}, [3]int{}
 		for i, p := range order {
 			for other := range last {
