@@ -20,8 +20,9 @@ type link struct {
 	ready chan struct{} // closed when connected or failed
 	err   error         // set before ready
 
-	ctx    context.Context
+	ctx    context.Context // ends with owner, and when the link is cut
 	cancel context.CancelFunc
+	owner  context.Context // of the set of links
 	tls    *tls.Config
 	limit  time.Duration // for connect and all handshakes together
 
@@ -42,6 +43,7 @@ func newLink(ctx context.Context, c *Client, addr string) *link {
 		ready:  make(chan struct{}),
 		tls:    c.creds.tls,
 		limit:  c.cfg.ConnectTimeout,
+		owner:  ctx,
 	}
 	k.ctx, k.cancel = context.WithCancel(ctx)
 	k.conf.Net.Proxy.Enable = true
@@ -75,7 +77,7 @@ func (k *link) connect() {
 	if err == nil {
 		err = context.DeadlineExceeded
 	}
-	if k.ctx.Err() != nil {
+	if k.owner.Err() != nil { // not k.ctx, which ends too when the broker cuts the connection during the handshakes
 		err = errClosed
 	}
 	k.err = newConnectError(k.addr, stage(k.stage.Load()), err)

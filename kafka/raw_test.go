@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,6 +127,32 @@ func TestARawRequestWithoutAnAnswerCostsTheConnectionOnly(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	release()
+}
+
+// A connection that breaks while it is made is a lost connection, which is tried again, and no closed client: a sink would
+// give its transaction up for that.
+//
+// Mutation seen to fail this test: connect asks the link's own context whether the client was closed.
+func TestARawConnectionThatBreaksWhileItIsMadeIsTriedAgain(t *testing.T) {
+	var left atomic.Int32 // answers until one is cut off
+	cluster := fake(t, kfake.SeedTopics(1, "a"), unreliable(func() bool { return left.Add(-1) == 0 }))
+	c := dial(t, Config{Brokers: cluster.ListenAddrs()})
+	for _, answers := range []int32{1, 2, 3} { // of the handshake, of the versions, of the request
+		left.Store(answers)
+		_, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12)
+		if err == nil || errors.Is(err, errClosed) {
+			t.Errorf("cut at answer %d: got %v", answers, err)
+		}
+		left.Store(0)
+		if _, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12); err != nil {
+			t.Errorf("after a cut at answer %d: %v", answers, err)
+		}
+		r, err := c.admin.raw(t.Context(), cluster.ListenAddrs()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.admin.drop(r.link) // so that the next one is made
+	}
 }
 
 // Mutation: close does not cut raw connections.
