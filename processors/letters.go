@@ -151,7 +151,7 @@ func (l *letterLog) summarize() {
 		}
 		parts = append(parts, fmt.Sprintf("%d of node %s to %s (%s)", rest[k], k.node, k.topic, strings.TrimSpace(string(k.reason)+" "+k.limit)))
 	}
-	l.log.Warn("more dead letters since the last that were told one by one", zap.Int64("records", total), zap.Strings("kinds", parts))
+	l.log.Warn("dead letters that were not told one by one", zap.Int64("records", total), zap.Strings("kinds", parts))
 }
 
 // run tells of the rest at intervals, until ctx ends.

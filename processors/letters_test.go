@@ -62,7 +62,7 @@ func TestDeadLettersAreToldOfWhenTheyAreCommitted(t *testing.T) {
 			if size > 2000 {
 				t.Errorf("a line of %d bytes: %.200s", size, e.Message)
 			}
-			if n, ok := e.ContextMap()["records"].(int64); ok && strings.HasPrefix(e.Message, "more dead letters") {
+			if n, ok := e.ContextMap()["records"].(int64); ok && strings.HasPrefix(e.Message, "dead letters that were not told") {
 				rest = append(rest, n)
 				if kinds := fmt.Sprint(e.ContextMap()["kinds"]); kinds != fmt.Sprintf("[%d of node node to %s (rejected)]", n, jobDead) {
 					t.Errorf("kinds: %s", kinds)

@@ -242,7 +242,7 @@ func TestADemoRefusesWhatItCannotDo(t *testing.T) {
 		"--rate 0":                "weir: --rate: give a number of records a second from 1 to 1000000",
 		"--for -1s":               "weir: --for: give a duration such as 10s",
 		"--for 10":                `weir: --for: "10" is not allowed: time: missing unit in duration "10"`,
-		"--http 1":                `weir: --http: "1" is not allowed: give HOST:PORT, or :PORT for all interfaces`,
+		"--http 1":                `weir: --http: "1" is not allowed: give HOST:PORT, or :PORT for this machine only`,
 		"--sed 1":                 "weir: unknown flag --sed: did you mean --seed?",
 		"--data-dir /dev/null/x":  "weir: embedded broker: mkdir /dev/null: not a directory",
 		"--brokers localhost:909": "weir: unknown flag --brokers: --help lists all flags",

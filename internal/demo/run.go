@@ -161,7 +161,7 @@ func (d *demo) prepareJob(dir string, metrics prometheus.Registerer) error {
 		Workers:        settings.Workers.Of(d.values),
 		StateDir:       filepath.Join(dir, "state"),
 		Create:         &processors.Creation{Partitions: partitions, ReplicationFactor: 1},
-		Log:            d.log,
+		Log:            quiet(d.log),
 		Metrics:        metrics,
 	})
 	return err
