@@ -175,15 +175,21 @@ func (c *cluster) awaitTopics() {
 	c.t.Fatal("the topics were not made within 20s")
 }
 
+// What a first start makes itself, changelogs and dead letters, is not for the user to make.
+//
+// Mutation seen to fail this test: missingProblems lists every missing topic.
 func TestMissingTopicsAreNamedWithTheWayOut(t *testing.T) {
 	c := newCluster(t)
 	err := weir.Run(t.Context(), []string{"run", "--brokers", c.addr, "--state-dir", t.TempDir()}, orders.Totals)
 	if weir.ExitCode(err) != 3 {
 		t.Fatalf("exit code %d: %v", weir.ExitCode(err), err)
 	}
-	for _, want := range []string{"order.placed.v1 ", "customer.total.v1 ", "order.placed.v1.dlq ", "customer-totals-totals-changelog ", "--create-topics"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("no %q in: %v", want, err)
+	for name, wanted := range map[string]bool{
+		"order.placed.v1 ": true, "customer.total.v1 ": true, "--create-topics": true,
+		"order.placed.v1.dlq": false, "customer-totals-totals-changelog": false,
+	} {
+		if strings.Contains(err.Error(), name) != wanted {
+			t.Errorf("%q is named: %v, want %v, in: %v", name, !wanted, wanted, err)
 		}
 	}
 }

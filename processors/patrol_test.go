@@ -83,9 +83,11 @@ func TestAnInputBehindAnOpenTransactionIsNamedWithIt(t *testing.T) {
 		g.opts.StallAfter = 20 * time.Second
 		g.start()
 		end := g.cluster.LeaveOpen(at(jobIn, 0), record("a", "1"))
+		g.r.mu.Lock()
 		g.r.open = map[kafka.TopicPartition]kafka.OpenTransaction{at(jobIn, 0): {
 			TopicPartition: at(jobIn, 0), StartOffset: 0, ProducerID: 12, TransactionalID: "orders-7", State: "Ongoing", Timeout: time.Hour,
 		}}
+		g.r.mu.Unlock()
 		time.Sleep(time.Minute)
 		h := strings.Join(healthOf(g.inst), "\n")
 		if !strings.Contains(h, `an open transaction of "orders-7"`) || !strings.Contains(h, "abort --topic "+jobIn+" --partition 0 --start-offset 0") {
