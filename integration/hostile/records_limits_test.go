@@ -19,7 +19,7 @@ import (
 // recordLimitKinds are over limits, or just below. The process never holds more than mostResident.
 var recordLimitKinds = []Kind{
 	{
-		Name: "a record of 1 GiB in 33 KB", Who: Record,
+		Name: "a record of 1 GiB in 115 KB", Who: Record,
 		Done: "one zstd batch with one record whose value is 1 GiB of zeros",
 		Must: "one dead letter with topic, partition, offset, size and what was cut; memory stays bounded",
 		Try: func(t *testing.T, w *world) {
