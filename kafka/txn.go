@@ -407,7 +407,7 @@ const (
 	errTransactionAbortable = sarama.KError(120)
 )
 
-// wordedError says in words of ours what sarama says wrongly: it gives the brokers' setting a name that they do not have.
+// wordedError says in words of ours what sarama says wrongly, or not at all.
 type wordedError struct {
 	text string
 	code sarama.KError
@@ -416,18 +416,20 @@ type wordedError struct {
 func (e *wordedError) Error() string { return e.text }
 func (e *wordedError) Unwrap() error { return e.code }
 
-// named adds the name of a code for which sarama has no text.
+// named words a code for which sarama has no text, or a wrong one.
 func named(code sarama.KError) error {
 	switch code {
 	case sarama.ErrProducerFenced:
-		return fmt.Errorf("PRODUCER_FENCED: another producer has the transactional id, or the transaction took too long: %w", code)
-	case errFencedMemberEpoch:
-		return fmt.Errorf("FENCED_MEMBER_EPOCH: %w", code)
-	case errTransactionAbortable:
-		return fmt.Errorf("TRANSACTION_ABORTABLE: %w", code)
+		return &wordedError{"PRODUCER_FENCED: another producer has the transactional id, or the transaction took too long", code}
 	case sarama.ErrInvalidTransactionTimeout:
 		return &wordedError{"INVALID_TRANSACTION_TIMEOUT: transaction.timeout.ms, or twice commit-interval where it is not set, is over what " +
 			"the brokers allow: lower it, or raise the brokers' transaction.max.timeout.ms (15 minutes unless they were set otherwise)", code}
 	}
+	if name := answerFor(code).name; name != "" && strings.HasPrefix(code.Error(), saramaHasNoText) {
+		return &wordedError{name, code}
+	}
 	return code
 }
+
+// saramaHasNoText is how sarama words a code that it does not know.
+const saramaHasNoText = "Unknown error, how did this happen?"
