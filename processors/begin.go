@@ -198,16 +198,16 @@ func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error)
 	return offsets.Resets(ctx, i.opts.Wire, i.changelogs)
 }
 
-// disagreement is the refusal, with the ways out as lines to run.
+// disagreement is the refusal, with the ways out as lines to run. The task that is restored first ends the instance, so the lines are
+// for all partitions: an operator should not have to come back for each.
 func (i *Instance) disagreement(q *offsets.Question, why string) string {
 	program, target := filepath.Base(os.Args[0]), fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
-	one := fmt.Sprintf(" --topic %s --partition %d", q.Topic, q.Partition)
 	ways := ""
 	if q.Top() >= 0 {
-		ways = fmt.Sprintf(" (1) to read on where the state stands: %s offsets reset %s%s --to state --why TEXT --execute;", program, target, one)
+		ways = fmt.Sprintf(" (1) to read on where the state stands: %s offsets reset %s --to state --why TEXT --execute;", program, target)
 	}
 	return fmt.Sprintf("%s: %s. Nothing was read. Stop all instances of the group, look at \"%s offsets show %s\", and choose:%s"+
-		" (2) to accept the offset as it is, knowing what it does to the state: %s offsets accept %s%s --why TEXT --execute;"+
+		" (2) to accept the offsets as they are, knowing what that does to the state: %s offsets accept %s --why TEXT --execute;"+
 		" (3) to rebuild the state: delete the changelog topics and the state folders, run %s offsets reset %s --to earliest --why TEXT --execute, and start once with --accept-empty-state",
-		q.TopicPartition, why, program, target, ways, program, target, one, program, target)
+		q.TopicPartition, why, program, target, ways, program, target, program, target)
 }

@@ -38,7 +38,7 @@ type Row struct {
 	Agrees    bool   `json:"agrees"`
 	Why       string `json:"why,omitempty"` // what is wrong, or by which record it is accepted
 
-	question Question
+	accepted bool // by a recorded reset
 }
 
 // Show looks at every input partition.
@@ -121,7 +121,7 @@ func newRow(q Question, start, end int64) Row {
 	a := Judge(q)
 	r := Row{
 		Topic: q.Topic, Partition: q.Partition, TopicID: q.TopicID, Committed: orNull(q.Committed.Offset), State: orNull(q.Top()),
-		Start: start, End: end, Lag: max(0, end-max(start, q.Committed.Offset)), Agrees: a.Kind != Refused, Why: a.Why, question: q,
+		Start: start, End: end, Lag: max(0, end-max(start, q.Committed.Offset)), Agrees: a.Kind != Refused, Why: a.Why, accepted: a.Accepted,
 	}
 	switch {
 	case a.Accepted:
@@ -157,13 +157,25 @@ func (r *Row) matches(topic string, partition int32) bool {
 	return (topic == "" || topic == r.Topic) && (partition < 0 || partition == r.Partition)
 }
 
-// Plan lists the offsets that a reset sets: to is earliest, latest, state, an offset, or a time as in RFC 3339.
+// settled says that the input is read on at or after the place where its state stands, by Weir's own commit. It may be after: a
+// record that changes no state moves the offset only.
+func (r *Row) settled() bool {
+	return r.Agrees && !r.accepted && (r.State == nil || r.Committed != nil && *r.Committed >= *r.State)
+}
+
+// Plan lists the offsets that a reset sets: to is earliest, latest, state, an offset, or a time as in RFC 3339. With state it
+// leaves out the partitions that need none, unless one is asked for by its number.
 func (t *Tool) Plan(ctx context.Context, rows []Row, topic string, partition int32, to string) ([]Change, error) {
 	var changes []Change
+	known := false
 	at, timeErr := time.Parse(time.RFC3339, to)
 	number, numberErr := strconv.ParseInt(to, 10, 64)
 	for _, r := range rows {
 		if !r.matches(topic, partition) {
+			continue
+		}
+		known = true
+		if to == "state" && partition < 0 && r.settled() {
 			continue
 		}
 		next := int64(0)
@@ -196,7 +208,7 @@ func (t *Tool) Plan(ctx context.Context, rows []Row, topic string, partition int
 		}
 		changes = append(changes, Change{r.Topic, r.Partition, r.Committed, r.State, &next, r.TopicID})
 	}
-	if len(changes) == 0 {
+	if !known {
 		return nil, fmt.Errorf("the topology has no input %s, or not that partition", topic)
 	}
 	return changes, nil
