@@ -1,0 +1,95 @@
+//go:build integration && unix
+
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir"
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/topology"
+)
+
+// jobEnv and storeEnv make this test binary the program under test: a topology and its store, by name.
+const jobEnv, storeEnv = "WEIR_TEST_JOB", "WEIR_TEST_STORE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(jobEnv); name != "" {
+		weir.Main(jobOf(name, os.Getenv(storeEnv)))
+	}
+	code := m.Run()
+	closeShared(code != 0)
+	if programs != "" {
+		_ = os.RemoveAll(programs)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Println("FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// jobOf counts the records of each key. Records without the value "bad" are good.
+func jobOf(name, store string) *topology.Topology {
+	in := topology.Stream(name+".in.v1", codecs.String())
+	out := topology.Stream(name+".out.v1", codecs.String())
+	counts := topology.Store(store, codecs.String())
+	return topology.Define(name, topology.Node("count",
+		topology.On(in, func(ctx topology.Context, key, value string) error {
+			if value == "bad" {
+				return topology.Reject(fmt.Errorf("bad"))
+			}
+			old, err := counts.Get(ctx, key)
+			if err != nil {
+				return err
+			}
+			n := 0
+			_, _ = fmt.Sscan(old, &n)
+			total := fmt.Sprint(n + 1)
+			counts.Set(ctx, key, total)
+			out.Emit(ctx, key, total)
+			return nil
+		}),
+		topology.Uses(counts), topology.Emits(out), topology.DeadLetter(name+".in.v1.dlq")))
+}
+
+// shared is the one-node cluster of all tests that change nothing but their own topics and group.
+var shared struct {
+	sync.Mutex
+	cluster *kafkatest.Cluster
+}
+
+func closeShared(failed bool) {
+	if shared.cluster == nil {
+		return
+	}
+	if failed {
+		shared.cluster.KeepLogs()
+		fmt.Fprintln(os.Stderr, "the node's logs are in", shared.cluster.Dir())
+	}
+	shared.cluster.Close()
+}
+
+// programs is the folder in which this binary has the name of a program, job: refusals print command lines with that name.
+var programs string
+
+var program = sync.OnceValues(func() (path string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if programs, err = os.MkdirTemp("", "weir-identity-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(programs, "job")
+	return path, os.Symlink(self, path)
+})
