@@ -377,7 +377,7 @@ func (p *place) topics() (names []string) {
 	listed, err := p.admin.ListTopics(p.context())
 	p.must(err)
 	for _, name := range listed.Names() {
-		if strings.HasPrefix(name, p.name+".") || strings.HasPrefix(name, p.name+"-"+p.store) {
+		if listed.Has(name) && (strings.HasPrefix(name, p.name+".") || strings.HasPrefix(name, p.name+"-"+p.store)) {
 			names = append(names, name)
 		}
 	}
