@@ -30,7 +30,8 @@ func (w *simWorld) check() {
 	var counts [outcomes]int64
 	for p := range w.partitions {
 		at := func(topic string) kafka.TopicPartition { return kafka.TopicPartition{Topic: topic, Partition: p} }
-		m := fold(w.cluster.Committed(at(simPlaced)))
+		left := slices.DeleteFunc(w.cluster.Committed(at(simPlaced)), func(r kafka.Record) bool { return r.Offset < w.resume[p] })
+		m := fold(append(slices.Clone(w.before[p]), left...))
 		audits = append(audits, m.audits...)
 		for o, n := range m.counts {
 			counts[o] += n

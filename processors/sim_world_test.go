@@ -32,9 +32,12 @@ type simWorld struct {
 	cache      int64
 	static     bool
 	rate       float64
-	troubled   bool             // topics and the group have troubles
-	records    [][]kafka.Record // of each input partition, to come
-	calls      *simCalls        // of the node, by record
+	troubled   bool                     // topics and the group have troubles
+	records    [][]kafka.Record         // of each input partition, to come
+	calls      *simCalls                // of the node, by record
+	operator   simOperator              // meddles at the end, 0 for nobody
+	before     map[int32][]kafka.Record // of each input partition: what was processed of a log that is gone
+	resume     map[int32]int64          // where the log that there is now goes on after that
 
 	mu       sync.Mutex
 	seen     simEvidence
@@ -45,11 +48,12 @@ type simWorld struct {
 // simEvidence is what a run has gone through: a run without trouble proves nothing.
 type simEvidence struct {
 	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked int
+	meddled                                                                                                    [simOperators]int
 	counts                                                                                                     [outcomes]int64
 }
 
 func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
-	w := &simWorld{t: t, seed: seed, root: root, calls: newSimCalls(), rng: rand.New(rand.NewPCG(seed, 7))}
+	w := &simWorld{t: t, seed: seed, root: root, calls: newSimCalls(), resume: map[int32]int64{}, rng: rand.New(rand.NewPCG(seed, 7))}
 	pick := func(n int) int { return w.rng.IntN(n) }
 	w.guarantee = ExactlyOnce
 	if seed%4 == 3 {
@@ -64,6 +68,9 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	w.static = pick(4) == 0
 	w.rate = []float64{0, 0.005, 0.03, 0.12}[pick(4)]
 	w.troubled = seed%3 == 1
+	if w.guarantee == ExactlyOnce {
+		w.operator = simOperator(seed / 4 % uint64(simOperators))
+	}
 	faults := simkafka.Random(w.rate)
 	w.cluster = simkafka.New(simkafka.Config{
 		Seed:         seed,
@@ -202,8 +209,18 @@ func (w *simWorld) trouble(rng *rand.Rand) {
 	}
 }
 
-// settle has the rest of the input worked off without trouble, and checks everything.
+// settle has the rest of the input worked off without trouble, lets an operator do something, and checks everything.
 func (w *simWorld) settle() {
+	w.workOff()
+	if len(w.problems) == 0 && w.operator != nobody {
+		w.meddle()
+	}
+	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
+	w.check()
+}
+
+// workOff feeds the rest of the input, waits until it is processed, and stops all instances.
+func (w *simWorld) workOff() {
 	w.feed(w.rng, 1<<20)
 	if w.slots[0].inst == nil {
 		w.slots[0].start()
@@ -227,8 +244,6 @@ func (w *simWorld) settle() {
 			}
 		}
 	}
-	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
-	w.check()
 }
 
 // finished says whether everything is committed, and every task restored by whoever has it now.
