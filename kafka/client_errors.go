@@ -101,13 +101,6 @@ func (e *ConnectError) permanent() bool {
 		e.at != stageRequest && strings.Contains(e.Err.Error(), "remote error: tls:")
 }
 
-// misfit says that the address took the connection, but then closed it in a handshake or right after it, or said nothing
-// to a TLS handshake, as a listener does that waits for more of what it takes for a request.
-func (e *ConnectError) misfit() bool {
-	closed := errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
-	return closed && e.at != stageConnect || e.at == stageTLS && (isNotTLS(e.Err) || timedOut(e.Err)) || e.at == stageHandshake && errors.As(e.Err, new(sarama.PacketDecodingError))
-}
-
 // connectClass is Fatal when any broker was reached and refused us, or was not who it should be.
 func connectClass(err error) Class {
 	for _, e := range flatten(err) {

@@ -11,11 +11,14 @@ import (
 
 // start repeats bootstrap until a broker answers or StartupTimeout is over. Programs and clusters are often started
 // together, and a program that gave up at once would only be started again, by something that backs off for minutes.
+//
+// A listener that closes the connection in a handshake mostly wants another security.protocol, and the log says so at once.
+// But a proxy or load balancer in front of brokers that are away does the same, so that is waited for too. Only what cannot
+// pass ends the start early: refused credentials, and certificates that do not fit.
 func (c *Client) start(ctx context.Context) error {
 	began := time.Now()
 	var told time.Time
 	var last error
-	misfits := 0
 	for n := 0; ; n++ {
 		err := c.admin.bootstrap(ctx)
 		waited := time.Since(began)
@@ -31,12 +34,6 @@ func (c *Client) start(ctx context.Context) error {
 			return err
 		case connectClass(err) == Fatal:
 			return err
-		case misfit(err):
-			if misfits++; misfits == misfitsAtStart {
-				return err
-			}
-		default:
-			misfits = 0
 		}
 		last = err
 		left := c.cfg.StartupTimeout - waited
@@ -54,23 +51,7 @@ func (c *Client) start(ctx context.Context) error {
 	}
 }
 
-const (
-	startReport = 5 * time.Second
-	// A listener that closes the connection in a handshake mostly wants another security.protocol, but a proxy in front of
-	// a broker that is starting does the same for a moment.
-	misfitsAtStart = 3
-)
-
-// misfit says whether an address answered as one does that wants another security.protocol, or other credentials.
-func misfit(err error) bool {
-	for _, e := range flatten(err) {
-		var connect *ConnectError
-		if errors.As(e, &connect) && connect.misfit() {
-			return true
-		}
-	}
-	return false
-}
+const startReport = 5 * time.Second
 
 // bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough.
 func (l *links) bootstrap(ctx context.Context) error {

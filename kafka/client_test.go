@@ -110,7 +110,7 @@ func TestUnreachableBrokersAreNamedEachWithItsReason(t *testing.T) {
 	closing := listen(t, func(c net.Conn) { _ = c.Close() })
 
 	began := time.Now()
-	_, err := tryDial(t, Config{Brokers: []string{refused, silent, closing, "no-such-host.invalid:9092"}, ConnectTimeout: 300 * time.Millisecond})
+	_, err := tryDial(t, Config{Brokers: []string{refused, silent, closing, "no-such-host.invalid:9092"}, ConnectTimeout: 300 * time.Millisecond, StartupTimeout: time.Millisecond})
 	if err == nil {
 		t.Fatal("connected to nothing")
 	}

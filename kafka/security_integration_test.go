@@ -70,7 +70,7 @@ func TestRealKafkaEncryptsAndAuthenticates(t *testing.T) {
 		{"no login where one is wanted", "LOGIN", Security{}, "does it want another security.protocol here?", Retriable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := tryDial(t, Config{Brokers: cluster.AddrsOf(tc.listener), Security: tc.security, ConnectTimeout: 5 * time.Second})
+			c, err := tryDial(t, Config{Brokers: cluster.AddrsOf(tc.listener), Security: tc.security, ConnectTimeout: 5 * time.Second, StartupTimeout: time.Millisecond})
 			switch {
 			case tc.want == "" && err != nil:
 				t.Error(err)

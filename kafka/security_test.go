@@ -220,7 +220,7 @@ func TestConnectionsAreEncryptedAndAuthenticated(t *testing.T) {
 		{"no login where one is wanted", sasl, Security{}, "does it want another security.protocol here?", Retriable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := tryDial(t, Config{Brokers: tc.cluster.ListenAddrs(), Security: tc.security, ConnectTimeout: 2 * time.Second})
+			c, err := tryDial(t, Config{Brokers: tc.cluster.ListenAddrs(), Security: tc.security, ConnectTimeout: 2 * time.Second, StartupTimeout: time.Millisecond})
 			switch {
 			case tc.want == "" && err != nil:
 				t.Error(err)
@@ -252,7 +252,7 @@ func TestNoSecretIsLoggedAtAnyLevel(t *testing.T) {
 		{Mechanism: "OAUTHBEARER", Token: NewSecret(text)},                        // fails
 	} {
 		s.Protocol = "SASL_PLAINTEXT"
-		c, err := Dial(t.Context(), Config{Brokers: cluster.ListenAddrs(), Security: s}, log)
+		c, err := Dial(t.Context(), Config{Brokers: cluster.ListenAddrs(), Security: s, StartupTimeout: time.Millisecond}, log)
 		if err == nil {
 			_, err = c.Topics(t.Context(), []string{"a"})
 			_ = c.Close()
