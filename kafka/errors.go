@@ -3,6 +3,8 @@ package kafka
 import (
 	"errors"
 	"fmt"
+
+	"github.com/IBM/sarama"
 )
 
 // Class says what the caller of the wire can do about an error.
@@ -89,6 +91,9 @@ type BlockedError struct {
 // Error does not say the remedy: where an error is reported that has a place of its own.
 func (e *BlockedError) Error() string { return e.Op + ": " + e.Err.Error() }
 func (e *BlockedError) Unwrap() error { return e.Err }
+
+// Missing says whether the topic is not there, as far as this client is told.
+func (e *BlockedError) Missing() bool { return errors.Is(e.Err, sarama.ErrUnknownTopicOrPartition) }
 
 // OutputRecreatedError says that a topic was deleted and made again while a sink wrote to it. The next transaction goes to
 // the new one.

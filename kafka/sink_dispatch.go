@@ -466,8 +466,16 @@ func (s *Sink) unknownTopic(p *outPartition) {
 }
 
 // block ends what the sink can do before Abort because the cluster takes nothing for a partition, or for more than that.
+//
+// Whatever it was, the topic may be another one when it takes records again. So its leaders are asked for, and with them its
+// id, before anything more is written to it: a changelog that was recreated must not be taken for the former one.
 func (s *Sink) block(p *outPartition, err error, code sarama.KError) {
 	p.stuck = true
+	for _, other := range s.parts {
+		if other.topic == p.topic {
+			other.leader = -1
+		}
+	}
 	e := &BlockedError{TopicPartition: p.TopicPartition, Op: "write to " + p.TopicPartition.String(), Err: err, Remedy: remedyFor(code, p.TopicPartition)}
 	switch judge(code) {
 	case blockedTopic:

@@ -74,6 +74,11 @@ func (w *worker) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
 		w.blocks[at] = b
 	}
 	due := !now.Before(b.until)
+	if err.Missing() && w.isChangelog(at.Topic) {
+		again := *err
+		again.Remedy = changelogRemedy(at.Topic)
+		err = &again
+	}
 	b.err = err
 	b.tries++
 	b.wait = min(max(firstBlockWait, 2*b.wait), mostBlockWait)
@@ -86,6 +91,14 @@ func (w *worker) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
 			zap.Duration("since", now.Sub(b.since).Round(time.Second)), zap.Error(err), zap.String("remedy", err.Remedy))
 	}
 	return due
+}
+
+// changelogRemedy is what to do about a changelog that is missing. An empty one in its place would have the stores of other
+// instances begin empty.
+func changelogRemedy(topic string) string {
+	return "do not make " + topic + " again while the topology runs: its state would be lost. Stop all instances; then put back a copy " +
+		"of it (cleanup.policy=compact, as many partitions as the input), or, to rebuild the state, start once with --accept-empty-state after " +
+		"\"offsets reset\" to where the input is to be read again"
 }
 
 // blockName says in words where a block stands.
