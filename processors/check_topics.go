@@ -240,7 +240,7 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 					"and would be orphaned; give --partitions %d", log.Name, log.Partitions, first.Name, first.Partitions, store.Name, log.Partitions))
 			default:
 				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s has %d: the state of store %s lies by the old count "+
-					"and would be orphaned; keep the input's partition count, or reset the topology with a new name", log.Name, log.Partitions, first.Name, first.Partitions, store.Name))
+					"and would be orphaned; see docs/adding-partitions.md for the ways on", log.Name, log.Partitions, first.Name, first.Partitions, store.Name))
 			}
 			if policy := log.Config["cleanup.policy"]; policy != "" && policy != "compact" {
 				problems = append(problems, fmt.Sprintf("changelog %s has cleanup.policy=%s: state would be deleted with time; set it to compact", log.Name, policy))

@@ -24,7 +24,8 @@ type Setting struct {
 	Default string // text form; "" is "not set"
 	// DefaultText stands for Default in docs where Default differs between machines.
 	DefaultText string
-	// NoFile: flag and environment only. The path of the file cannot stand in the file.
+	// NoFile: flag and environment only. The path of the file cannot stand in the file, and what is meant for one start
+	// must not stay there.
 	NoFile bool
 	Help   string // one sentence or two, without a full stop at the end
 

@@ -53,8 +53,8 @@ var (
 var (
 	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(), Default: "false",
 		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"})
-	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), Default: "false",
-		Help: "let a store begin empty although the group has processed records before, because its changelog is missing or was recreated; for one start, not for a config file"})
+	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), Default: "false", NoFile: true,
+		Help: "let a store begin empty although the group has processed records before, because its changelog is missing or was recreated; for one start"})
 	Partitions = define[int](Setting{Name: "partitions", Group: groupTopics, kind: intKind(1, math.MaxInt32), Default: "4",
 		Help: "partitions of the input topics that create-topics makes, and of the outputs; changelogs follow their input"})
 	ReplicationFactor = define[int](Setting{Name: "replication-factor", Group: groupTopics, kind: replicasKind(), Default: "-1",
