@@ -63,7 +63,7 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 	if err := g.checkAssignment(a.Topics, m.Partitions); err != nil {
 		return err
 	}
-	g.assigned, g.incomplete = nil, m.Incomplete
+	g.assigned, g.incomplete = nil, m.Incomplete || g.outgrown(m.Partitions)
 	for topic, ps := range a.Topics {
 		for _, p := range ps {
 			g.assigned = append(g.assigned, TopicPartition{topic, p})
@@ -71,6 +71,18 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 	}
 	slices.SortFunc(g.assigned, compareTP)
 	return nil
+}
+
+// outgrown says whether this member knows of more partitions than the leader had assigned. A static member that restarts is
+// answered with its assignment of old (KIP-345), and partitions that were added meanwhile would be nobody's: it asks for a
+// rebalance after a session, as where a handover did not come.
+func (g *Group) outgrown(assigned map[string]int32) bool {
+	for topic, n := range g.counts {
+		if known, ok := assigned[topic]; ok && n > known {
+			return true
+		}
+	}
+	return false
 }
 
 // surveyTimeout bounds a look at the group; who cannot be asked is not waited for.

@@ -214,16 +214,23 @@ func (g *Group) goodbye(ctx context.Context, m Member, why string) {
 	if m.ID == "" || g.cfg.InstanceID != "" || ctx.Err() != nil {
 		return
 	}
-	k, err := g.toCoordinator(ctx, g.links)
-	if err == nil {
-		req := &sarama.LeaveGroupRequest{Version: 5, GroupId: g.cfg.Group, Members: []sarama.MemberIdentity{{MemberId: m.ID, Reason: brief(why)}}}
+	req := &sarama.LeaveGroupRequest{Version: 5, GroupId: g.cfg.Group, Members: []sarama.MemberIdentity{{MemberId: m.ID, Reason: brief(why)}}}
+	var err error
+	// Twice: a broker closes connections that were idle for connections.max.idle.ms, and that shows with the next request.
+	for range 2 {
+		var k *link
+		if k, err = g.toCoordinator(ctx, g.links); err != nil {
+			continue
+		}
 		var res *sarama.LeaveGroupResponse
 		res, err = ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.LeaveGroupResponse, error) { return b.LeaveGroup(req) })
 		if err == nil && res.Err != sarama.ErrNoError {
 			err = res.Err
+			break
+		}
+		if err == nil {
+			return
 		}
 	}
-	if err != nil {
-		g.log.Debug("could not tell the coordinator that the member is gone", zap.Error(err))
-	}
+	g.log.Warn("could not tell the coordinator that the member is gone; the group goes on without it when its session ends", zap.Error(err))
 }

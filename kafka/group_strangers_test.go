@@ -194,3 +194,24 @@ func TestWhatAJoinWaitsFor(t *testing.T) {
 		}
 	}
 }
+
+// A static member that restarts while partitions are added is answered with its assignment of old, which a leader made that
+// knew of fewer. It takes that for incomplete, and asks for a rebalance after a session.
+//
+// Mutation seen to fail this test: take leaves outgrown out.
+func TestAnAssignmentFromBeforePartitionsWereAddedIsIncomplete(t *testing.T) {
+	for counts, want := range map[int32]bool{3: true, 2: false, 1: false} {
+		user, err := mark{Weir: 1, Group: "pair", Partitions: map[string]int32{"a": 2, "b": 2}}.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &Group{cfg: pair, topics: []string{"a", "b"}, log: zap.NewNop(), counts: map[string]int32{"a": counts, "b": 2}}
+		a := &sarama.ConsumerGroupMemberAssignment{Topics: map[string][]int32{"a": {0, 1}, "b": {0, 1}}, UserData: user}
+		if err := g.take(t.Context(), "", a); err != nil {
+			t.Fatal(err)
+		}
+		if g.incomplete != want {
+			t.Errorf("with %d partitions where the leader saw 2: incomplete %v", counts, g.incomplete)
+		}
+	}
+}

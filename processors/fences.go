@@ -25,7 +25,7 @@ type fences struct {
 	started time.Time
 
 	mu    sync.Mutex
-	times []time.Time // of the fencings within the window
+	times []time.Time // of the fencings within the window, fenceOnce apart
 	rival string      // a member with this instance's id, as seen last
 	since time.Time   // when it was first seen
 }
@@ -33,13 +33,18 @@ type fences struct {
 const (
 	fenceWindow = time.Minute
 	fenceLimit  = 4 // in the window; a restart of the brokers, or a record that takes too long, fences once or twice
+	// One incident, such as a member that is removed from the group, fences each worker, and each again while it opens its
+	// tasks: what comes within fenceOnce counts as one.
+	fenceOnce = 2 * time.Second
 )
 
 // note takes down that a worker was fenced.
 func (f *fences) note(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.times = append(f.times, now)
+	if n := len(f.times); n == 0 || now.Sub(f.times[n-1]) >= fenceOnce {
+		f.times = append(f.times, now)
+	}
 	f.trim(now)
 }
 
