@@ -30,13 +30,16 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 		{fault.StoreAfterCommit, rigOptions{static: true}, killInCommit, []oracle.Kind{oracle.LostOutput}},
 		{fault.CheckpointWithData, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.StoreAhead, oracle.StoreDiffers}},
 		{fault.Dedup, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.DuplicatedOutput}},
-		{fault.FenceZombies, rigOptions{args: []string{"--batch.size", "1MiB"}}, wakeAZombie, []oracle.Kind{oracle.DuplicatedOutput}},
+		{fault.FenceZombies, rigOptions{args: []string{"--batch.size", "1MiB"}},
+			func(r *rig, broken string) { wakeAZombie(r, broken, unjudged) }, []oracle.Kind{oracle.DuplicatedOutput}},
 		{fault.CommitBelowUnfinished, rigOptions{static: true, atLeastOnce: true, interval: 10 * time.Millisecond, perSecond: 10_000},
 			killWithABacklog, []oracle.Kind{oracle.LostOutput}},
 	} {
 		t.Run(string(m.rule), func(t *testing.T) {
 			r := newRig(t, m.opts)
-			m.provoke(r, "WEIR_FAULT_BREAK="+string(m.rule))
+			// Positions kept with the state show at the next start what some of these rules keep. That is left out, so that
+			// the oracle has to see it.
+			m.provoke(r, "WEIR_FAULT_BREAK="+string(m.rule)+","+string(fault.JudgeOffsets))
 			if r.feed != nil {
 				if err := r.feed.stop(); err != nil {
 					t.Fatal(err)
@@ -57,7 +60,7 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 // The same without a broken rule: what the zombie is about to send is refused, and does not become visible.
 func TestAZombieThatWakesUpInItsCommitIsFenced(t *testing.T) {
 	r := newRig(t, rigOptions{args: []string{"--batch.size", "1MiB"}})
-	wakeAZombie(r, "WEIR_FAULT_BREAK=")
+	wakeAZombie(r, "WEIR_FAULT_BREAK=", "WEIR_FAULT_BREAK=")
 	r.settle()
 }
 
@@ -77,12 +80,13 @@ func TestARestoreThatDoesNotGoByPositionIsFound(t *testing.T) {
 	}
 }
 
+// The first commits of a process hold no records: each task commits where its inputs begin. So it is a later one that is hit.
 func killBeforeEnd(r *rig, broken string) {
-	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.BeforeEnd)+":3")
+	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.BeforeEnd)+":7")
 	if !i.ended(60 * time.Second) {
 		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
 	}
-	i.launch(r.t)
+	i.launch(r.t, unjudged)
 	r.flow(500, recoveryBound)
 }
 
@@ -95,9 +99,12 @@ func killInCommit(r *rig, broken string) {
 	time.Sleep(r.opts.interval + 4*time.Second) // the stores reach their databases within about a second
 	i.kill()
 	r.cluster.inject(0)
-	i.launch(r.t)
+	i.launch(r.t, unjudged)
 	r.flow(500, recoveryBound)
 }
+
+// unjudged is a build that starts whatever the state and the committed offsets say of each other.
+const unjudged = "WEIR_FAULT_BREAK=" + string(fault.JudgeOffsets)
 
 func runInPeace(r *rig, broken string) {
 	r.start(broken)
@@ -106,15 +113,15 @@ func runInPeace(r *rig, broken string) {
 
 // wakeAZombie stops an instance that is about to send a transaction, until another has done its work. Batches are large,
 // so that nothing of the transaction is sent before: the heir would wait for its end.
-func wakeAZombie(r *rig, broken string) {
-	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":6")
+func wakeAZombie(r *rig, broken, heir string) {
+	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":10")
 	for !strings.Contains(sleeper.tail(50), "fault: stopped") {
 		if !sleeper.running() || time.Since(r.began) > 60*time.Second {
 			r.t.Fatalf("%s did not stop:\n%s", sleeper.name, sleeper.tail(20))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	r.start()
+	r.start(heir)
 	r.flow(3000, recoveryBound)
 	sleeper.signal(syscall.SIGCONT)
 	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
@@ -122,10 +129,10 @@ func wakeAZombie(r *rig, broken string) {
 
 func killWithABacklog(r *rig, broken string) {
 	r.await("a backlog", func(p oracle.Progress) bool { return p.Left > 40_000 })
-	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.AfterEnd)+":2")
+	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.AfterEnd)+":8")
 	if !i.ended(60 * time.Second) {
 		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
 	}
-	i.launch(r.t)
+	i.launch(r.t, unjudged)
 	r.flow(500, recoveryBound)
 }

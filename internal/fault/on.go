@@ -18,10 +18,17 @@ const Enabled = true
 var (
 	kill   = passageIn("WEIR_FAULT_AT")
 	stop   = passageIn("WEIR_FAULT_STOP_AT")
-	broken atomic.Value // of Rule
+	broken atomic.Pointer[[]Rule]
 )
 
-func init() { broken.Store(named("WEIR_FAULT_BREAK", os.Getenv("WEIR_FAULT_BREAK"), Rules)) }
+// WEIR_FAULT_BREAK may name several rules, with commas between: where one rule keeps what another one's break would show.
+func init() {
+	var rules []Rule
+	for name := range strings.SplitSeq(os.Getenv("WEIR_FAULT_BREAK"), ",") {
+		rules = append(rules, named("WEIR_FAULT_BREAK", name, Rules))
+	}
+	broken.Store(&rules)
+}
 
 // named ends the program when a variable names what does not exist: a test would go on with an engine that is whole.
 func named[T ~string](variable, name string, known []T) T {
@@ -68,11 +75,11 @@ func At(p Point) {
 }
 
 // Broken says whether a rule is switched off.
-func Broken(r Rule) bool { return r == broken.Load() }
+func Broken(r Rule) bool { return slices.Contains(*broken.Load(), r) }
 
-// Break switches a rule off for the whole process, in the place of the one that was, until restore is called.
+// Break switches a rule off for the whole process, in the place of those that were, until restore is called.
 func Break(r Rule) (restore func()) {
-	was := broken.Swap(r)
+	was := broken.Swap(&[]Rule{r})
 	return func() { broken.Store(was) }
 }
 
