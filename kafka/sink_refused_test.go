@@ -354,6 +354,25 @@ func TestATopicThatWasMissingIsLookedAtBeforeItIsWrittenTo(t *testing.T) {
 	}
 }
 
+// So it is when the topic was away for a moment only, and the request that adds it to the transaction was repeated meanwhile.
+//
+// Mutation seen to fail this test: joined is not told that a topic was absent.
+func TestATopicThatWasMissingForAMomentIsLookedAt(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	s := test.sink("tx")
+	test.append(s, "out", 0, "a")
+	test.ok(s.Commit(test.within(10 * time.Second)))
+	fault := test.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "out", Err: kerr.UnknownTopicOrPartition, Count: 2})
+	test.ok(test.cluster.DeleteTopic("out"))
+	test.ok(test.cluster.CreateTopic("out", 1, nil))
+	test.append(s, "out", 0, "b")
+	if err := s.Flush(test.within(10 * time.Second)); fault.Hits() != 2 {
+		t.Fatalf("%d requests met the fault: %v", fault.Hits(), err)
+	} else if _, ok := errors.AsType[*OutputRecreatedError](err); !ok {
+		t.Errorf("the new topic was written to as if it were the former one: %v", err)
+	}
+}
+
 // A transaction that has written to a topic that is then recreated is done again, whole, into the new one.
 //
 // Mutation: identify without fail: the first record is missing.

@@ -62,14 +62,20 @@ func (s *Sink) join() (wait bool) {
 	s.spawn(func() {
 		defer cancel()
 		var refused map[TopicPartition]sarama.KError
+		var absent bool
 		var err error
 		if renew {
 			as, err = s.coord.renew(ctx, as)
 		}
 		if err == nil && len(add) > 0 {
-			refused, err = s.coord.join(ctx, as, add, grace)
+			refused, absent, err = s.coord.join(ctx, as, add, grace)
 		}
-		s.post(func() { s.joined(as, add, refused, err) })
+		s.post(func() {
+			if absent {
+				s.lookAgain(add)
+			}
+			s.joined(as, add, refused, err)
+		})
 	})
 	return s.txn.renew
 }
@@ -97,6 +103,13 @@ func (s *Sink) renewed(as producerID) {
 	s.txn.renew = false
 	for _, p := range s.parts {
 		p.order.restart()
+	}
+}
+
+// lookAgain has the leaders of partitions asked for, and with them the ids of their topics, before more is written to them.
+func (s *Sink) lookAgain(tps []TopicPartition) {
+	for _, tp := range tps {
+		s.parts[tp].leader = -1
 	}
 }
 

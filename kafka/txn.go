@@ -176,8 +176,8 @@ func (c *coordinators) init(ctx context.Context, as producerID) (producerID, err
 
 // join adds partitions to the transaction. Those that the cluster refuses come back with the reason.
 //
-// A topic may be said not to exist for as long as grace allows.
-func (c *coordinators) join(ctx context.Context, as producerID, partitions []TopicPartition, grace time.Duration) (map[TopicPartition]sarama.KError, error) {
+// A topic may be said not to exist for as long as grace allows; absent says that one was, for a moment: it may have been recreated.
+func (c *coordinators) join(ctx context.Context, as producerID, partitions []TopicPartition, grace time.Duration) (refused map[TopicPartition]sarama.KError, absent bool, err error) {
 	const op = "add partitions to the transaction"
 	req := &sarama.AddPartitionsToTxnRequest{
 		Version:         3,
@@ -215,20 +215,21 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 			return answer, nil
 		})
 		if err := c.verdict(op, res.code, err); err != nil {
-			return nil, err
+			return nil, absent, err
 		}
-		refused := res.value
+		refused = res.value
 		unknown := false
 		for _, code := range refused {
 			unknown = unknown || code == sarama.ErrUnknownTopicOrPartition
+			absent = absent || unknown
 		}
 		// A topic that was made a moment ago is not known everywhere yet.
 		if !unknown || time.Since(since) > grace {
-			return refused, nil
+			return refused, absent, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, &Error{Retriable, op, outOfTime(ctx, sarama.ErrUnknownTopicOrPartition)}
+			return nil, absent, &Error{Retriable, op, outOfTime(ctx, sarama.ErrUnknownTopicOrPartition)}
 		case <-time.After(c.retry.wait(try)):
 		}
 	}
