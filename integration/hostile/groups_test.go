@@ -115,17 +115,20 @@ var groupKinds = []Kind{
 	},
 	{
 		Name: "a state folder copied", Who: Operator,
-		Done: "a second process is started on a copy of the running one's state folder, and so with its instance id",
+		Done: "a second process is started on a copy of the first one's state folder, and so with its instance id",
 		Must: "the second stops and says that another process has the id; the first goes on",
 		Try: func(t *testing.T, w *world) {
 			// Dynamic members, which have their id from the folder.
 			w.inst.stop(t)
 			w.inst.launch(t, "group.instance.id", "")
 			w.ready(t, w.inst)
+			w.inst.stop(t) // LevelDB deletes files while it runs, under whoever copies them
 			second := w.another(t, "copy")
 			if err := os.CopyFS(second.dir, os.DirFS(w.inst.dir)); err != nil {
 				t.Fatal(err)
 			}
+			w.inst.launch(t, "group.instance.id", "")
+			w.ready(t, w.inst)
 			second.launch(t, "group.instance.id", "")
 			if !second.ended(2*settleBound) || second.code == 0 || !strings.Contains(second.lifeLog(), "another process has instance id") {
 				t.Fatalf("exit code %d:\n%s", second.code, second.tail(8))
