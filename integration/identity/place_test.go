@@ -250,9 +250,17 @@ func (p *place) committed() []int64 {
 	for i := range list {
 		list[i] = -1
 	}
-	answer, err := p.admin.FetchOffsets(p.context(), p.name)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		p.t.Fatal(err)
+	var answer kadm.OffsetResponses
+	for ctx := p.context(); ; {
+		var err error
+		if answer, err = p.admin.FetchOffsets(ctx, p.name); err == nil || errors.Is(err, kerr.GroupIDNotFound) {
+			break
+		}
+		select { // brokers may be away for a while
+		case <-ctx.Done():
+			p.t.Fatal(err)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 	answer.Each(func(o kadm.OffsetResponse) {
 		if o.Topic == p.in() {
@@ -264,8 +272,18 @@ func (p *place) committed() []int64 {
 
 func (p *place) ends(topic string) []int64 {
 	p.t.Helper()
-	listed, err := p.admin.ListEndOffsets(p.context(), topic)
-	p.must(err)
+	var listed kadm.ListedOffsets
+	for ctx := p.context(); ; {
+		var err error
+		if listed, err = p.admin.ListEndOffsets(ctx, topic); err == nil {
+			break
+		}
+		select { // brokers may be away for a while
+		case <-ctx.Done():
+			p.t.Fatal(err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	list := make([]int64, p.parts)
 	listed.Each(func(o kadm.ListedOffset) { list[o.Partition] = o.Offset })
 	return list
