@@ -200,7 +200,7 @@ func (i *instance) life() string {
 // Compaction keeps the last batch of each producer without its records. A stretch of a changelog that holds nothing else
 // must not be passed offset by offset: a restore would ask the broker a million times.
 //
-// Mutation tried: emptiedTo is always 0 (the first record takes minutes).
+// Mutation, as it was tried on an earlier reader: the end of emptied batches is not known (the first record takes minutes).
 func TestARestoreLeapsOverWhatCompactionHasEmptied(t *testing.T) {
 	r := &rig{t: t, opts: rigOptions{partitions: 1}, cluster: theCluster(t)}
 	present := r.producer(kgo.ProducerBatchCompression(kgo.NoCompression()))

@@ -471,11 +471,7 @@ func (s *Sink) unknownTopic(p *outPartition) {
 // id, before anything more is written to it: a changelog that was recreated must not be taken for the former one.
 func (s *Sink) block(p *outPartition, err error, code sarama.KError) {
 	p.stuck = true
-	for _, other := range s.parts {
-		if other.topic == p.topic {
-			other.leader = -1
-		}
-	}
+	s.lookAgain(p.topic)
 	e := &BlockedError{TopicPartition: p.TopicPartition, Op: "write to " + p.TopicPartition.String(), Err: err, Remedy: remedyFor(code, p.TopicPartition)}
 	switch judge(code) {
 	case blockedTopic:

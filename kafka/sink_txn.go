@@ -72,7 +72,9 @@ func (s *Sink) join() (wait bool) {
 		}
 		s.post(func() {
 			if absent {
-				s.lookAgain(add)
+				for _, tp := range add {
+					s.lookAgain(s.parts[tp].topic)
+				}
 			}
 			s.joined(as, add, refused, err)
 		})
@@ -106,10 +108,12 @@ func (s *Sink) renewed(as producerID) {
 	}
 }
 
-// lookAgain has the leaders of partitions asked for, and with them the ids of their topics, before more is written to them.
-func (s *Sink) lookAgain(tps []TopicPartition) {
-	for _, tp := range tps {
-		s.parts[tp].leader = -1
+// lookAgain has the leaders of a topic asked for, and with them its id, before more is written to it: it may have been recreated.
+func (s *Sink) lookAgain(t *outTopic) {
+	for _, p := range s.parts {
+		if p.topic == t {
+			p.leader = -1
+		}
 	}
 }
 
