@@ -58,12 +58,20 @@ func TestPositionsAndNotesAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-// Mutations: ParseReset that does not compare the key, or takes any version.
+// Mutations: ParseReset that does not compare the key, or takes any version; Committed that is not written.
 func TestAResetIsReadAsItWasRecorded(t *testing.T) {
 	r := Reset{Version: 1, Topology: "t", Topic: "in", TopicID: "x", Partition: 3, Old: new(int64(9)), Who: "w", Why: "y", At: time.Unix(5, 0).UTC()}
 	got, ok := ParseReset([]byte(r.Key()), r.Value())
 	if !ok || string(got.Value()) != string(r.Value()) || got.New != nil {
 		t.Errorf("%s is read as %s, %v", r.Value(), got.Value(), ok)
+	}
+	const older = `{"version":1,"topology":"t","topic":"in","topic_id":"x","partition":3,"old":9,"new":null,"who":"w","why":"y","at":"1970-01-01T00:00:05Z"}`
+	if string(r.Value()) != older {
+		t.Errorf("without a committed offset it is written as %s", r.Value())
+	}
+	r.Committed = new(int64(7))
+	if got, ok := ParseReset([]byte(r.Key()), r.Value()); !ok || *got.Committed != 7 || *got.Old != 9 {
+		t.Errorf("%s is read as %+v, %v", r.Value(), got, ok)
 	}
 	newer := r
 	newer.Version = 2

@@ -18,8 +18,9 @@ type Reset struct {
 	Topic     string    `json:"topic"`
 	TopicID   string    `json:"topic_id"`
 	Partition int32     `json:"partition"`
-	Old       *int64    `json:"old"` // how far the state had read the input; null when it did not say
-	New       *int64    `json:"new"` // the offset that is committed from then on; null for none, so that auto.offset.reset decides
+	Committed *int64    `json:"committed,omitempty"` // the offset that was committed before; absent for none, and in records of older programs
+	Old       *int64    `json:"old"`                 // how far the state had read the input; null when it did not say
+	New       *int64    `json:"new"`                 // the offset that is committed from then on; null for none, so that auto.offset.reset decides
 	Who       string    `json:"who"`
 	Why       string    `json:"why"`
 	At        time.Time `json:"at"`

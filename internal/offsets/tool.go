@@ -233,7 +233,10 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	defer sink.Close()
 	set := map[kafka.TopicPartition]kafka.CommittedOffset{}
 	for _, c := range changes {
-		r := Reset{1, t.Topology, c.Topic, c.topicID, c.Partition, c.State, c.New, t.Who, why, time.Now().UTC()}
+		r := Reset{
+			Version: 1, Topology: t.Topology, Topic: c.Topic, TopicID: c.topicID, Partition: c.Partition,
+			Committed: c.Committed, Old: c.State, New: c.New, Who: t.Who, Why: why, At: time.Now().UTC(),
+		}
 		err := sink.Append(&kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: JobsTopic}, Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
 		if err != nil {
 			return err
