@@ -15,12 +15,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Mutations: ParseMark that takes a broken number, or a negative one, for a mark; String without the state.
 func TestAMarkIsReadAsItWasWritten(t *testing.T) {
-	for _, m := range []Mark{{}, {TopicID: "x"}, {TopicID: "x", State: 9}, {State: 9}} {
+	for _, m := range []Mark{{}, {TopicID: "x"}, {TopicID: "x", State: 9}, {State: 9}, {TopicID: "x", Partitions: 4}, {TopicID: "x", State: 9, Partitions: 4}} {
 		if got, ok := ParseMark(m.String()); !ok || got != m {
 			t.Errorf("%q is read as %+v, %v", m.String(), got, ok)
 		}
 	}
-	for _, foreign := range []string{"", "weir", "weir2:x", "x:9", "weir1:x:", "weir1:x:nine", "weir1:x:-1", "weir1:x:9:9"} {
+	for _, foreign := range []string{"", "weir", "weir2:x", "x:9", "weir1:x:", "weir1:x:nine", "weir1:x:-1", "weir1:x:9:9", "weir1:x:p", "weir1:x:p-1", "weir1:x:p4:9", "weir1:x:p4:p5", "weir1:x:p4294967296"} {
 		if got, ok := ParseMark(foreign); ok {
 			t.Errorf("%q is taken for the mark %+v", foreign, got)
 		}
