@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -191,10 +192,22 @@ func recreatedProblem(e *kafka.TopicRecreatedError) string {
 	return fmt.Sprintf("%v, and auto.offset.reset is none: start with auto.offset.reset=earliest to read the new topic from its start, or with latest to skip what it holds", e)
 }
 
-// resets reads what was recorded.
+// resetsWithin bounds how long recorded resets are read. They may not come to an end while another program has a
+// transaction open there; the task then fails with that reason, and is opened again.
+const resetsWithin = 30 * time.Second
+
+// resets reads what was recorded. One task at a time reads that partition; who waits for its turn, which may be long, can be
+// stopped, or a task could not be given up while another one reads.
 func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error) {
-	i.readingJobs.Lock() // one reader at a time of that partition
-	defer i.readingJobs.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, resetsWithin, fmt.Errorf("topic %s was not read to its end within %s: "+
+		"a transaction may be open there, or its leader is away", offsets.JobsTopic, resetsWithin))
+	defer cancel()
+	select {
+	case i.readingJobs <- struct{}{}:
+		defer func() { <-i.readingJobs }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	return offsets.Resets(ctx, i.opts.Wire, i.changelogs)
 }
 

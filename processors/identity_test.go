@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -334,5 +335,43 @@ func TestAnInputThatIsAddedIsNew(t *testing.T) {
 		time.Sleep(time.Second)
 		g.committed(at(jobOther, 0), 1)
 		g.committed(at(jobIn, 0), 3)
+	})
+}
+
+// What was recorded is read by one task after the other. While that takes, for another program has a transaction open there,
+// the instance can be stopped at once, and says what it waits for; when it has ended, each task comes to its verdict.
+//
+// Mutations tried: a mutex in the place of readingJobs (the test does not end: nor could a task have been given up); resets
+// without a bound.
+func TestRecordedResetsThatCannotBeReadHoldNothingUp(t *testing.T) {
+	const n = 3
+	bubble(t, n, simkafka.Config{}, func(g *rig) {
+		g.job.node = tally
+		for p := range int32(n) {
+			g.send(p, "a 1")
+		}
+		g.start()
+		g.stop()
+		g.cluster.ExpireOffsets(jobGroup)
+		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+		end := g.cluster.LeaveOpen(at(offsets.JobsTopic, 0), record("other", "1"))
+		g.start()
+		if took := g.stop(); took > time.Second {
+			t.Errorf("it took %s to stop", took)
+		}
+		if n := g.logged(zapcore.WarnLevel, "was not left in order"); n != 0 {
+			t.Error("the group was not left in order")
+		}
+		g.start()
+		said := false
+		for range 400 {
+			time.Sleep(resetsWithin / 200)
+			said = said || strings.Contains(strings.Join(healthOf(g.inst), ""), "a transaction may be open there")
+		}
+		if !said {
+			t.Error("health says nothing")
+		}
+		end(false)
+		g.refusedFor(g.ended(), "has no committed offset")
 	})
 }

@@ -43,7 +43,7 @@ type Instance struct {
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
 
-	readingJobs sync.Mutex // held while recorded resets are read
+	readingJobs chan struct{} // holds something while recorded resets are read
 
 	patrol *patrol
 	fences *fences
@@ -77,7 +77,8 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	i := &Instance{
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
-		placed: map[taskID]*placement{},
+		readingJobs: make(chan struct{}, 1),
+		placed:      map[taskID]*placement{},
 	}
 	i.told.log = i.log
 	i.letters = map[string]bool{}

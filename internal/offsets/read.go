@@ -40,7 +40,7 @@ func read(ctx context.Context, reader Reader, tp kafka.TopicPartition, from, end
 	for position := from; position < end; {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-wake:
 		}
 		mu.Lock()
