@@ -1,7 +1,9 @@
 package offsets
 
 import (
+	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -13,17 +15,48 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Mutations: ParseMark that takes a broken number, or a negative one, for a mark; String without the state.
+// Mutations seen to fail it: a number that is not checked, or may be negative; String without a field; Set left out; entries
+// of changelogs whose fields are swapped; unknown fields that make the whole unreadable.
 func TestAMarkIsReadAsItWasWritten(t *testing.T) {
-	for _, m := range []Mark{{}, {TopicID: "x"}, {TopicID: "x", State: 9}, {State: 9}, {TopicID: "x", Partitions: 4}, {TopicID: "x", State: 9, Partitions: 4}} {
-		if got, ok := ParseMark(m.String()); !ok || got != m {
-			t.Errorf("%q is read as %+v, %v", m.String(), got, ok)
+	logs := map[string]Log{"totals": {TopicID: "a_b-c", Start: 1, End: 22, Epoch: -1}, "seen.x": {End: 4, Epoch: 3}}
+	for _, id := range []string{"", "x"} {
+		for _, state := range []int64{0, 9} {
+			for _, partitions := range []int32{0, 4} {
+				for _, logs := range []map[string]Log{nil, logs} {
+					for _, set := range []bool{false, true} {
+						m := Mark{TopicID: id, State: state, Partitions: partitions, Logs: logs, Set: set}
+						if got, ok := ParseMark(m.String()); !ok || !reflect.DeepEqual(got, m) {
+							t.Errorf("%q is read as %+v, %v", m.String(), got, ok)
+						}
+					}
+				}
+			}
 		}
 	}
-	for _, foreign := range []string{"", "weir", "weir2:x", "x:9", "weir1:x:", "weir1:x:nine", "weir1:x:-1", "weir1:x:9:9", "weir1:x:p", "weir1:x:p-1", "weir1:x:p4:9", "weir1:x:p4:p5", "weir1:x:p4294967296"} {
+	if m, ok := ParseMark("weir1:x:9:zlater"); !ok || m.State != 9 {
+		t.Errorf("a mark with a field of a later program is read as %+v, %v", m, ok)
+	}
+	for _, foreign := range []string{
+		"", "weir", "weir2:x", "x:9", "weir1:x:", "weir1:x:9nine", "weir1:x:-1", "weir1:x:9:9", "weir1:x:p", "weir1:x:p-1", "weir1:x:p4294967296",
+		"weir1:x:l", "weir1:x:l=a,1,2,3", "weir1:x:ls=a,1,2", "weir1:x:ls=a,-1,2,3", "weir1:x:ls=a,1,2,-2", "weir1:x:ls=a,1,2,4294967296", "weir1:x:ls=a,1,2,3;",
+	} {
 		if got, ok := ParseMark(foreign); ok {
 			t.Errorf("%q is taken for the mark %+v", foreign, got)
 		}
+	}
+}
+
+// Mutation seen to fail it: String without its bound.
+func TestAMarkFitsTheMetadataOfAnOffset(t *testing.T) {
+	m := Mark{TopicID: strings.Repeat("i", 22), State: 1 << 60, Partitions: 1 << 30, Logs: map[string]Log{}}
+	for i := range 500 {
+		m.Logs[fmt.Sprintf("store-%03d", i)] = Log{TopicID: strings.Repeat("i", 22), End: 1 << 60}
+	}
+	if n := len(m.String()); n > 4096 {
+		t.Errorf("a mark has %d bytes", n)
+	}
+	if got, ok := ParseMark(m.String()); !ok || len(got.Logs) < 20 || got.Logs["store-000"] != m.Logs["store-000"] {
+		t.Errorf("it is read as %+v, %v", got, ok)
 	}
 }
 

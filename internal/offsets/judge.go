@@ -40,9 +40,11 @@ type Answer struct {
 	State int64
 	// Marked says that the committed offset carries the right mark; else one must be committed before the first record.
 	Marked bool
-	// Foreign says that the offset was committed by somebody else: an older Weir, or one of Kafka's tools.
+	// Foreign says that the offset was committed by somebody else, an older Weir or one of Kafka's tools, and that nothing
+	// disagrees in it.
 	Foreign bool
-	// Accepted says that a recorded reset is why there is no disagreement.
+	// Accepted says that a recorded reset is why there is no disagreement. The state must take up its name, in the transaction
+	// that commits the first offset: it is used up then.
 	Accepted bool
 	// Why is what is wrong, of Refused: the subject is the partition.
 	Why string
@@ -64,14 +66,15 @@ func (q *Question) is(id string) bool { return id == "" || q.TopicID == "" || id
 
 // Judge says where an input begins, or why it must not.
 func Judge(q Question) Answer {
-	mark, marked := ParseMark(q.Committed.Metadata)
+	mark, known := ParseMark(q.Committed.Metadata)
+	marked := known && !mark.Set
 	c, top := q.Committed.Offset, q.Top()
 	switch {
-	case c >= 0 && marked && !q.is(mark.TopicID):
+	case c >= 0 && known && !q.is(mark.TopicID):
 		return Answer{Kind: Recreated, Was: mark.TopicID}
-	case q.Was != "" && !q.is(q.Was) && !(c >= 0 && marked) && top < 0:
+	case q.Was != "" && !q.is(q.Was) && !(c >= 0 && known) && top < 0:
 		return Answer{Kind: Recreated, Was: q.Was}
-	case top < 0 && len(q.State) > 0 && !(c >= 0 && marked):
+	case top < 0 && len(q.State) > 0 && !(c >= 0 && known):
 		// The state has read a topic of this name that is gone, and with a topic Kafka deletes its committed offsets.
 		return Answer{Kind: Recreated, Was: q.State[0].TopicID}
 	case c < 0 && top >= 0:
@@ -95,18 +98,36 @@ func Judge(q Question) Answer {
 		}
 		return a
 	case top >= 0 && top != c:
-		return q.unless(fmt.Sprintf("the committed offset is %d, and not one of Weir's: somebody set it (kafka-consumer-groups --reset-offsets?) while the state has read this input up to offset %d; %s",
-			c, top, map[bool]string{true: "reading on would count records twice", false: "reading on would leave records out"}[c < top]))
+		by := "not one of Weir's: somebody set it (kafka-consumer-groups --reset-offsets?)"
+		if mark.Set {
+			by = "one that an operator has set, with another state in mind,"
+		}
+		what := "reading on would leave records out"
+		if c < top {
+			what = "reading on would count records twice"
+		}
+		return q.unless(fmt.Sprintf("the committed offset is %d, and %s while the state has read this input up to offset %d; %s", c, by, top, what))
 	}
-	return Answer{Kind: Continue, Foreign: true}
+	return Answer{Kind: Continue, Foreign: !known}
 }
 
-// unless is a refusal, unless a reset was recorded that says just that.
+// Used is the name of the reset that the state has come of last, "" for none.
+func (q *Question) Used() string {
+	name, top := "", int64(-1)
+	for _, s := range q.State {
+		if s.Reset != "" && s.Offset > top {
+			name, top = s.Reset, s.Offset
+		}
+	}
+	return name
+}
+
+// unless is a refusal, unless a reset was recorded that says just that, and was not used before.
 func (q *Question) unless(why string) Answer {
 	if !q.Reset.covers(q) {
 		return Answer{Kind: Refused, Why: why}
 	}
-	a := Answer{Kind: Continue, Foreign: true, Accepted: true}
+	a := Answer{Kind: Continue, Accepted: true}
 	if q.Committed.Offset < 0 {
 		a.Kind = Begin
 	}

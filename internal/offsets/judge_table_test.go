@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		at   int64
 	}{{"none", -1}, {"below", 40}, {"equal", top}, {"above", 160}}
 	marks := []struct{ name, metadata string }{
-		{"no mark", "someone"}, {"own mark", Mark{TopicID: now}.String()}, {"mark of another topic", Mark{TopicID: gone}.String()},
+		{"no mark", "someone"}, {"set by the tool", Mark{TopicID: now, Set: true}.String()}, {"own mark", Mark{TopicID: now}.String()}, {"mark of another topic", Mark{TopicID: gone}.String()},
 	}
 	states := []struct {
 		name string
@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 					switch {
 					case m.name == "mark of another topic":
 						want = Answer{Kind: Recreated, Was: gone}
-					case s.name == "positions of another topic" && !own:
+					case s.name == "positions of another topic" && m.name == "no mark":
 						want = Answer{Kind: Recreated, Was: gone}
 					case o.at < 0:
 						want.Kind, disagree = Begin, has
@@ -78,13 +78,13 @@ func TestJudge(t *testing.T) {
 						want.Marked = true
 						disagree = has && o.at < s.from
 					default:
-						want.Foreign = true
+						want.Foreign = m.name == "no mark"
 						disagree = has && o.at != top
 					}
 					if disagree && r != "matching" {
 						want = Answer{Kind: Refused}
 					} else if disagree {
-						want.Foreign, want.Marked, want.Accepted = true, false, true
+						want.Foreign, want.Marked, want.Accepted = false, false, true
 					}
 					if has && want.Kind != Refused && (own || disagree) && o.at < top {
 						want.State = top
@@ -123,7 +123,7 @@ func TestJudgeBesidesTheTable(t *testing.T) {
 		{"the same topic was read before", Question{TopicID: "x", Was: "x", Committed: none}, Answer{Kind: Begin}},
 		{"state without positions", Question{Committed: none, Filled: true}, Answer{Kind: Refused}},
 		{"state without positions, an input was added", Question{Committed: none, Filled: true, Known: true}, Answer{Kind: Begin}},
-		{"state without positions, accepted", Question{Committed: none, Filled: true, Reset: &Reset{}}, Answer{Kind: Begin, Foreign: true, Accepted: true}},
+		{"state without positions, accepted", Question{Committed: none, Filled: true, Reset: &Reset{}}, Answer{Kind: Begin, Accepted: true}},
 		{"a reset to no offset does not cover an offset", Question{Committed: at(5, ""), State: []Position{{Offset: 9}}, Reset: &Reset{Old: new(int64(9))}}, Answer{Kind: Refused}},
 		{"a reset that knew no state does not cover some", Question{Committed: none, State: []Position{{Offset: 9}}, Reset: &Reset{}}, Answer{Kind: Refused}},
 		{"state without positions, offsets of an older Weir", Question{Committed: at(5, ""), Filled: true}, Answer{Kind: Continue, Foreign: true}},

@@ -1,6 +1,10 @@
 package offsets
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,51 +18,121 @@ type Mark struct {
 	// Partitions is how many partitions the topic had when this one was begun, 0 where that is not known. A partition with a
 	// higher number was added later.
 	Partitions int32
+	// Logs are the changelogs of the state that the offset belongs to, by the name of the store, nil where it says nothing of
+	// them.
+	Logs map[string]Log
+	// Set says that an operator has set the offset with Weir's own tool: the state need not belong to it.
+	Set bool
+}
+
+// Log is how a partition of a changelog was when an offset was committed.
+type Log struct {
+	TopicID string
+	Start   int64 // from which on it holds the whole state: above 0 only where a loss was accepted
+	End     int64 // the offset behind what the state had written
+	Epoch   int32 // leader epoch of the record before End, -1 when it is not known
 }
 
 const (
-	markPrefix      = "weir1:"
-	markOfPartition = "p"
+	markPrefix = "weir1:"
+	setPrefix  = "weir1-set:"
 )
 
-// String is the metadata: "weir1:<topic id>", then ":<state>" and ":p<partitions>" where there are such.
+// maxMark bounds the metadata in bytes: brokers take 4096 (offset.metadata.max.bytes). Changelogs beyond it are left out.
+const maxMark = 3 << 10
+
+// String is the metadata: "weir1:<topic id>", then, where there are such, ":<state>", ":p<partitions>" and
+// ":l<store>=<topic id>,<start>,<end>,<epoch>;...".
 func (m Mark) String() string {
-	s := markPrefix + m.TopicID
+	prefix := markPrefix
+	if m.Set {
+		prefix = setPrefix
+	}
+	b := append([]byte(prefix), m.TopicID...)
 	if m.State > 0 {
-		s += ":" + strconv.FormatInt(m.State, 10)
+		b = strconv.AppendInt(append(b, ':'), m.State, 10)
 	}
 	if m.Partitions > 0 {
-		s += ":" + markOfPartition + strconv.Itoa(int(m.Partitions))
+		b = strconv.AppendInt(append(b, ":p"...), int64(m.Partitions), 10)
 	}
-	return s
+	separator := ":l"
+	for _, store := range slices.Sorted(maps.Keys(m.Logs)) {
+		log, before := m.Logs[store], len(b)
+		b = append(append(append(append(b, separator...), store...), '='), log.TopicID...)
+		b = strconv.AppendInt(append(b, ','), log.Start, 10)
+		b = strconv.AppendInt(append(b, ','), log.End, 10)
+		b = strconv.AppendInt(append(b, ','), int64(log.Epoch), 10)
+		if len(b) > maxMark {
+			b = b[:before]
+			break
+		}
+		separator = ";"
+	}
+	return string(b)
 }
 
-// ParseMark reads the metadata of a committed offset. ok is false for what Weir has not written.
+// ParseMark reads the metadata of a committed offset. ok is false for what Weir has not written. Fields of a kind that is
+// not known are left aside.
 func ParseMark(metadata string) (m Mark, ok bool) {
 	rest, ok := strings.CutPrefix(metadata, markPrefix)
 	if !ok {
-		return Mark{}, false
-	}
-	id, rest, more := strings.Cut(rest, ":")
-	m.TopicID = id
-	for field := ""; more; {
-		field, rest, more = strings.Cut(rest, ":")
-		digits, isPartitions := strings.CutPrefix(field, markOfPartition)
-		bits := 64
-		if isPartitions {
-			bits = 32
+		if rest, ok = strings.CutPrefix(metadata, setPrefix); !ok {
+			return Mark{}, false
 		}
-		n, err := strconv.ParseInt(digits, 10, bits)
-		switch {
-		case err != nil || n < 0, isPartitions && more:
+		m.Set = true
+	}
+	fields := strings.Split(rest, ":")
+	m.TopicID = fields[0]
+	for _, field := range fields[1:] {
+		if err := m.take(field); err != nil {
 			return Mark{}, false
-		case isPartitions:
-			m.Partitions = int32(n)
-		case m.State > 0:
-			return Mark{}, false
-		default:
-			m.State = n
 		}
 	}
 	return m, true
+}
+
+// take reads one field.
+func (m *Mark) take(field string) error {
+	switch {
+	case field == "":
+		return errors.New("an empty field")
+	case field[0] == 'p':
+		n, err := strconv.ParseUint(field[1:], 10, 31)
+		m.Partitions = int32(n)
+		return err
+	case field[0] == 'l':
+		m.Logs = map[string]Log{}
+		for entry := range strings.SplitSeq(field[1:], ";") {
+			store, log, err := parseLog(entry)
+			if err != nil {
+				return err
+			}
+			m.Logs[store] = log
+		}
+	case field[0] >= '0' && field[0] <= '9' && m.State == 0:
+		n, err := strconv.ParseUint(field, 10, 63)
+		m.State = int64(n)
+		return err
+	case field[0] < 'a' || field[0] > 'z':
+		return fmt.Errorf("the field %q", field)
+	}
+	return nil
+}
+
+func parseLog(entry string) (store string, log Log, err error) {
+	store, said, ok := strings.Cut(entry, "=")
+	fields := strings.Split(said, ",")
+	if !ok || store == "" || len(fields) != 4 {
+		return "", Log{}, fmt.Errorf("%q is no changelog", entry)
+	}
+	var n [3]int64
+	for i, field := range fields[1:] {
+		if n[i], err = strconv.ParseInt(field, 10, 64); err != nil {
+			return "", Log{}, err
+		}
+	}
+	if n[0] < 0 || n[1] < 0 || n[2] < -1 || int64(int32(n[2])) != n[2] {
+		return "", Log{}, fmt.Errorf("%q is out of range", entry)
+	}
+	return store, Log{TopicID: fields[0], Start: n[0], End: n[1], Epoch: int32(n[2])}, nil
 }

@@ -19,6 +19,8 @@ type Position struct {
 	// From is the smallest committed offset that belongs to this state. Exactly-once commits offsets and state together: it
 	// is Offset. At-least-once commits offsets after the state, and a crash between the two leaves the one from before.
 	From int64 `json:"from"`
+	// Reset is the name of the recorded reset that was accepted last, "" for none: it is not accepted again.
+	Reset string `json:"reset,omitempty"`
 }
 
 // Positions are those of a task's inputs, by topic. Their partition is that of the changelog which holds them.

@@ -1,8 +1,11 @@
 package offsets
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/kafka"
@@ -24,6 +27,8 @@ type Reset struct {
 	Who       string    `json:"who"`
 	Why       string    `json:"why"`
 	At        time.Time `json:"at"`
+
+	name string
 }
 
 // Key is the key of the record: the newest reset of a partition takes the place of the one before.
@@ -42,8 +47,14 @@ func ParseReset(key, value []byte) (r Reset, ok bool) {
 	if json.Unmarshal(value, &r) != nil || r.Version != 1 || r.Key() != string(key) {
 		return Reset{}, false
 	}
+	sum := sha256.Sum256(value)
+	r.name = hex.EncodeToString(sum[:8])
 	return r, true
 }
+
+// Name tells a reset that was read from all others, those of the same partition included: it comes of all that the record
+// says, the time among it. A state keeps the name of the one that it has come of.
+func (r *Reset) Name() string { return r.name }
 
 // orNull is an offset as a reset holds it: null for a negative one.
 func orNull(offset int64) *int64 {
@@ -53,9 +64,10 @@ func orNull(offset int64) *int64 {
 	return &offset
 }
 
-// covers says whether the reset is what a question disagrees in.
+// covers says whether the reset is what a question disagrees in, and was not used up by that.
 func (r *Reset) covers(q *Question) bool {
-	return r != nil && q.is(r.TopicID) && equal(r.New, q.Committed.Offset) && equal(r.Old, q.Top())
+	used := func(s Position) bool { return s.Reset == r.name && r.name != "" }
+	return r != nil && !slices.ContainsFunc(q.State, used) && q.is(r.TopicID) && equal(r.New, q.Committed.Offset) && equal(r.Old, q.Top())
 }
 
 func equal(a *int64, b int64) bool {

@@ -1,0 +1,68 @@
+package offsets
+
+import (
+	"fmt"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// Changelog is what is known of a partition of a changelog when its store is opened.
+type Changelog struct {
+	kafka.TopicPartition
+	TopicID    string // of the topic that there is now
+	Start, End int64  // of the log that there is now
+	// Known are what the marks of the committed offsets say of it, for each input that says something.
+	Known []Log
+	// Held is up to where this instance has a store of it, -1 where it has none. Fit says that the store is a base to restore on.
+	Held int64
+	Fit  bool
+}
+
+// LogAnswer is the verdict of JudgeLog.
+type LogAnswer struct {
+	// Why is what is wrong, where a store would miss state: the subject is the changelog.
+	Why string
+	// Lost is what is gone, where the store can be opened all the same: because it needs nothing of that, or because only an
+	// end is gone, as an unclean leader election does it. The subject is the changelog.
+	Lost string
+	// Whole is from which offset on the log holds the whole state, for the next marks.
+	Whole int64
+	// Behind is the place up to which the log held something when an offset was committed last.
+	Behind Log
+	// Marked says that the marks know the changelog as it is.
+	Marked bool
+}
+
+// JudgeLog says whether a changelog is the one that the committed offsets belong to. They carry its topic id and its offsets,
+// since a log alone cannot tell that it was replaced by another one, emptied, or cut: nothing but an operator deletes from the
+// beginning of a compacted topic.
+func JudgeLog(c Changelog) (a LogAnswer) {
+	a.Behind = Log{Epoch: -1}
+	was := ""
+	for _, log := range c.Known {
+		if log.TopicID != "" && c.TopicID != "" && log.TopicID != c.TopicID {
+			was = log.TopicID
+			continue
+		}
+		a.Marked = true
+		a.Whole = max(a.Whole, log.Start)
+		if log.End > a.Behind.End {
+			a.Behind = log
+		}
+	}
+	base := c.Fit && c.Held >= c.Start && c.Held <= c.End
+	switch {
+	case !a.Marked && was != "":
+		a.Why = fmt.Sprintf("the committed offsets belong to the state in a topic of this name with id %s, and its id is %s now: it was deleted and created again", was, c.TopicID)
+	case base && c.Start > a.Whole:
+		a.Lost = fmt.Sprintf("its records before offset %d were deleted; the store of this instance has them, a store on another one could not be restored", c.Start)
+	case base:
+	case c.End <= c.Start && max(c.Held, a.Behind.End) > a.Whole:
+		a.Why = fmt.Sprintf("it is empty, and held state up to offset %d: its records were deleted", max(c.Held, a.Behind.End))
+	case c.Start > a.Whole:
+		a.Why = fmt.Sprintf("its records before offset %d were deleted, so it does not hold the whole state", c.Start)
+	case a.Behind.End > c.End:
+		a.Lost = fmt.Sprintf("it held state up to offset %d and ends at %d: it lost its end (an unclean leader election does that), and the store misses what was there", a.Behind.End, c.End)
+	}
+	return a
+}
