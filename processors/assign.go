@@ -121,7 +121,7 @@ func isWire(err error) bool {
 // read begins reading an input.
 func (w *worker) read(in *input, at beginning, now time.Time) {
 	in.begin(at.Position, now)
-	in.ahead, in.unmarked = at.ahead, at.unmarked
+	in.ahead, in.among, in.unmarked = at.ahead, at.among, at.unmarked
 	in.started = true
 	w.fetch(in, at.Position)
 }

@@ -18,6 +18,7 @@ import (
 type beginning struct {
 	kafka.Position
 	ahead    int64 // how far the state has read it, where that is further and known to be so
+	among    int32 // how many partitions its topic had when it was begun
 	unmarked bool  // the offset must be committed, with Weir's mark, before the first record
 }
 
@@ -69,7 +70,7 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 		}
 		questions[n] = q
 	}
-	return i.judge(ctx, t, questions)
+	return i.judge(ctx, t, questions, infos)
 }
 
 // positionsOf are the positions that the stores say, of each store that says some.
@@ -98,7 +99,7 @@ func filled(tables []*table) (some bool, err error) {
 }
 
 // judge turns the verdicts into beginnings.
-func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Question) (map[kafka.TopicPartition]beginning, error) {
+func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Question, infos map[string]kafka.TopicInfo) (map[kafka.TopicPartition]beginning, error) {
 	var resets map[string]offsets.Reset
 	var problems []string
 	begins := map[kafka.TopicPartition]beginning{}
@@ -121,7 +122,10 @@ func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Quest
 				}
 			}
 		}
-		at := beginning{Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID}, ahead: a.State, unmarked: !a.Marked}
+		at := beginning{Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID}, ahead: a.State, among: infos[q.Topic].Partitions, unmarked: !a.Marked}
+		if mark, _ := offsets.ParseMark(q.Committed.Metadata); a.Marked && mark.Partitions > 0 {
+			at.among = mark.Partitions
+		}
 		switch a.Kind {
 		case offsets.Refused:
 			problems = append(problems, i.disagreement(&q, a.Why))
@@ -138,6 +142,11 @@ func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Quest
 	}
 	if len(problems) > 0 {
 		return nil, &RefusedTopologyError{Topology: i.graph.plan.Topology, Problems: problems}
+	}
+	if i.opts.OffsetReset != ResetEarliest {
+		if err := i.atStart(ctx, begins, fresh, infos); err != nil {
+			return nil, err
+		}
 	}
 	return begins, i.byPolicy(ctx, begins, fresh)
 }

@@ -82,11 +82,15 @@ func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, inf
 	}
 	problems = append(problems, i.mismatches(planned, fresh)...)
 	if i.opts.OffsetReset == ResetNone {
+		least := begunWith(committed, infos)
 		for name, info := range planned {
 			if _, input := i.graph.inputs[name]; !input {
 				continue
 			}
 			for _, tp := range partitionsOf(info) {
+				if n, begun := least[name]; begun && tp.Partition >= n {
+					continue // it begins at its start
+				}
 				if o, ok := committed[tp]; !ok || o.Offset < 0 {
 					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp))
 				}

@@ -34,6 +34,7 @@ type input struct {
 	leader    int32 // epoch of the record before position, -1 when it is not known
 	topicID   string
 	ahead     int64 // how far the state has read the input, where that is further than position and known to be so
+	among     int32 // how many partitions the topic had when this one was begun
 	unmarked  bool  // what is committed does not carry the mark of Weir and of the topic: that comes before any record
 	passed    int   // batches[:passed] were given back to the fetcher
 

@@ -8,7 +8,7 @@ import (
 
 // place is the input's position as it is committed.
 func (in *input) place() kafka.CommittedOffset {
-	mark := offsets.Mark{TopicID: in.topicID}
+	mark := offsets.Mark{TopicID: in.topicID, Partitions: in.among}
 	if in.position < in.ahead {
 		mark.State = in.ahead
 	}

@@ -38,10 +38,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// jobOf counts the records of each key. Records without the value "bad" are good.
+// jobOf counts the records of each key. Records without the value "bad" are good. Without a store it passes them on.
 func jobOf(name, store string) *topology.Topology {
 	in := topology.Stream(name+".in.v1", codecs.String())
 	out := topology.Stream(name+".out.v1", codecs.String())
+	if store == "" {
+		return topology.Define(name, topology.Node("pass", topology.On(in, func(ctx topology.Context, key, value string) error {
+			out.Emit(ctx, key, value)
+			return nil
+		}), topology.Emits(out), topology.DeadLetter(name+".in.v1.dlq")))
+	}
 	counts := topology.Store(store, codecs.String())
 	return topology.Define(name, topology.Node("count",
 		topology.On(in, func(ctx topology.Context, key, value string) error {

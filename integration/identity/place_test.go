@@ -389,6 +389,18 @@ func (p *place) create(topic string, config map[string]string) {
 	})
 }
 
+// add makes the input one of more partitions, and waits until it is.
+func (p *place) add(partitions int32) {
+	p.t.Helper()
+	res, err := p.admin.UpdatePartitions(p.context(), int(partitions), p.in())
+	p.must(err, res.Error())
+	p.parts = partitions
+	p.until("the partitions are there", func() (bool, string) {
+		listed, err := p.admin.ListTopics(p.context(), p.in())
+		return err == nil && len(listed[p.in()].Partitions) == int(partitions), fmt.Sprint(err)
+	})
+}
+
 // topics are the topology's topics that exist, and that of recorded resets.
 func (p *place) topics() (names []string) {
 	p.t.Helper()
