@@ -91,15 +91,14 @@ func (w *worker) opened(t *task, r *restorer) {
 	t.restorer = nil
 	o, err := r.take()
 	if err != nil {
-		var changed *state.TopicChangedError
 		var refusal *RefusedTopologyError
-		if errors.As(err, &changed) || errors.As(err, &refusal) || kafka.ClassOf(err) == kafka.Fatal && isWire(err) {
+		if errors.As(err, &refusal) || kafka.ClassOf(err) == kafka.Fatal && isWire(err) {
 			w.inst.fail(err)
 		}
 		w.failTask(t, err)
 		return
 	}
-	t.tables = o.tables
+	t.tables, t.touch = o.tables, o.touch
 	if err := t.to(taskRunning); err != nil {
 		w.inst.fail(err)
 		return
@@ -121,7 +120,7 @@ func isWire(err error) bool {
 // read begins reading an input.
 func (w *worker) read(in *input, at beginning, now time.Time) {
 	in.begin(at.Position, now)
-	in.ahead, in.among, in.unmarked = at.ahead, at.among, at.unmarked
+	in.ahead, in.among, in.unmarked, in.reset = at.ahead, at.among, at.unmarked, at.reset
 	in.started = true
 	w.fetch(in, at.Position)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,37 +18,38 @@ import (
 // beginning is where an input is read from.
 type beginning struct {
 	kafka.Position
-	ahead    int64 // how far the state has read it, where that is further and known to be so
-	among    int32 // how many partitions its topic had when it was begun
-	unmarked bool  // the offset must be committed, with Weir's mark, before the first record
+	ahead    int64  // how far the state has read it, where that is further and known to be so
+	among    int32  // how many partitions its topic had when it was begun
+	unmarked bool   // the offset must be committed, with Weir's mark, before the first record
+	reset    string // the name of the recorded reset that the state has come of last, "" for none
 }
 
 // beginnings says where each input of a task goes on: at its committed offset, or where auto.offset.reset says. It
-// refuses a task whose state and committed offsets do not belong together. tables are the restored stores of the task.
-func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, tables []*table) (map[kafka.TopicPartition]beginning, error) {
+// refuses a task whose state and committed offsets do not belong together. o has the restored stores of the task.
+func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	var names []string
 	for _, in := range t.inputs {
 		names = append(names, in.tp.Topic)
 	}
 	infos, err := i.opts.Wire.Topics(ctx, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	state, err := positionsOf(tables)
+	state, err := positionsOf(o.tables)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	questions := make([]offsets.Question, len(t.inputs))
 	for n, in := range t.inputs {
 		info, ok := infos[in.tp.Topic]
 		if !ok {
-			return nil, &kafka.Error{Class: kafka.Retriable, Op: "look for the inputs of task " + t.id.String(), Err: fmt.Errorf("topic %s does not exist", in.tp.Topic)}
+			return &kafka.Error{Class: kafka.Retriable, Op: "look for the inputs of task " + t.id.String(), Err: fmt.Errorf("topic %s does not exist", in.tp.Topic)}
 		}
-		o, ok := committed[in.tp]
+		at, ok := committed[in.tp]
 		if !ok {
-			o = kafka.NoOffset
+			at = kafka.NoOffset
 		}
-		q := offsets.Question{TopicPartition: in.tp, TopicID: info.ID, Was: in.topicID, Committed: o}
+		q := offsets.Question{TopicPartition: in.tp, TopicID: info.ID, Was: in.topicID, Committed: at}
 		for _, p := range state {
 			if at, ok := p[in.tp.Topic]; ok {
 				q.State = append(q.State, at)
@@ -63,14 +65,14 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 		if fault.Broken(fault.JudgeOffsets) {
 			q.State, q.Known = nil, true
 		}
-		if !q.Known && o.Offset < 0 {
-			if q.Filled, err = filled(tables); err != nil {
-				return nil, err
+		if !q.Known && at.Offset < 0 {
+			if q.Filled, err = filled(o.tables); err != nil {
+				return err
 			}
 		}
 		questions[n] = q
 	}
-	return i.judge(ctx, t, questions, infos)
+	return i.judge(ctx, o, questions, infos)
 }
 
 // positionsOf are the positions that the stores say, of each store that says some.
@@ -99,10 +101,11 @@ func filled(tables []*table) (some bool, err error) {
 }
 
 // judge turns the verdicts into beginnings.
-func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Question, infos map[string]kafka.TopicInfo) (map[kafka.TopicPartition]beginning, error) {
+func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Question, infos map[string]kafka.TopicInfo) error {
 	var resets map[string]offsets.Reset
 	var problems []string
-	begins := map[kafka.TopicPartition]beginning{}
+	o.begins = map[kafka.TopicPartition]beginning{}
+	marked := !slices.ContainsFunc(o.tables, func(tb *table) bool { return !tb.marked })
 	fresh := map[kafka.TopicPartition]offsets.Answer{}
 	for n, q := range questions {
 		a := offsets.Judge(q)
@@ -110,7 +113,7 @@ func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Quest
 			if resets == nil {
 				var err error
 				if resets, err = i.resets(ctx); err != nil {
-					return nil, err
+					return err
 				}
 			}
 			key := offsets.Reset{Topology: i.graph.plan.Topology, Topic: q.Topic, Partition: q.Partition}
@@ -122,9 +125,15 @@ func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Quest
 				}
 			}
 		}
-		at := beginning{Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID}, ahead: a.State, among: infos[q.Topic].Partitions, unmarked: !a.Marked}
+		at := beginning{
+			Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID},
+			ahead:    a.State, among: infos[q.Topic].Partitions, unmarked: !a.Marked || !marked, reset: q.Used(),
+		}
 		if mark, _ := offsets.ParseMark(q.Committed.Metadata); a.Marked && mark.Partitions > 0 {
 			at.among = mark.Partitions
+		}
+		if a.Accepted {
+			at.reset, o.touch = q.Reset.Name(), true
 		}
 		switch a.Kind {
 		case offsets.Refused:
@@ -133,22 +142,22 @@ func (i *Instance) judge(ctx context.Context, t *task, questions []offsets.Quest
 			at.LeaderEpoch = -1
 			fresh[q.TopicPartition] = a
 		}
-		if a.Foreign && !a.Accepted {
+		if a.Foreign {
 			i.log.Info("an offset was committed by another program than this version of Weir", zap.Stringer("input", q.TopicPartition),
 				zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
 		}
-		begins[q.TopicPartition] = at
+		o.begins[q.TopicPartition] = at
 		questions[n] = q
 	}
 	if len(problems) > 0 {
-		return nil, &RefusedTopologyError{Topology: i.graph.plan.Topology, Problems: problems}
+		return &RefusedTopologyError{Topology: i.graph.plan.Topology, Problems: problems}
 	}
 	if i.opts.OffsetReset != ResetEarliest {
-		if err := i.atStart(ctx, begins, fresh, infos); err != nil {
-			return nil, err
+		if err := i.atStart(ctx, o.begins, fresh, infos); err != nil {
+			return err
 		}
 	}
-	return begins, i.byPolicy(ctx, begins, fresh)
+	return i.byPolicy(ctx, o.begins, fresh)
 }
 
 // byPolicy fills in where inputs begin that have no offset to go on at.

@@ -103,14 +103,18 @@ func (w *worker) drain() error {
 		}
 		var positions []byte
 		for _, tb := range t.tables {
-			if tb.Undrained() == 0 {
+			if tb.Undrained() == 0 && !t.touch {
 				continue
 			}
 			if positions == nil {
 				positions = t.positions(w.inst.opts.Guarantee)
 			}
 			tb.positions = positions
-			if err := w.drainTable(tb, time.Now().UnixMilli()); err != nil {
+			write := w.drainTable
+			if tb.Undrained() == 0 {
+				write = w.touchTable
+			}
+			if err := write(tb, time.Now().UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -129,12 +133,13 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 		if !t.is(taskRunning) {
 			continue
 		}
+		logs := t.logs(w.sink)
 		for _, in := range t.inputs {
 			if in.dirty() && !w.outOfReach(in) {
-				offsets[in.tp] = in.place()
+				offsets[in.tp] = in.place(logs)
 				moved = append(moved, in)
 				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
-					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1, Metadata: in.place().Metadata}
+					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1, Metadata: in.place(logs).Metadata}
 				}
 			}
 		}
@@ -195,9 +200,7 @@ func (w *worker) writeStores() {
 			continue
 		}
 		for _, tb := range t.tables {
-			if end := w.sink.End(tb.changelog); end > tb.end {
-				tb.end, tb.epoch = end, w.sink.LeaderEpoch(tb.changelog)
-			}
+			tb.end, tb.epoch = tb.ends(w.sink)
 			if tb.Pending() == 0 {
 				continue
 			}
@@ -217,10 +220,11 @@ func (w *worker) writeStores() {
 // forget lets go of the committed inputs and counts them.
 func (w *worker) forget(now time.Time) {
 	for _, t := range w.tasks {
+		if !t.is(taskRunning) {
+			continue
+		}
+		t.touch = false
 		for _, in := range t.inputs {
-			if !t.is(taskRunning) {
-				continue
-			}
 			w.giveBack(in)
 			in.commit(now)
 		}

@@ -33,10 +33,11 @@ type input struct {
 	settled   int32 // leader as it was committed last
 	leader    int32 // epoch of the record before position, -1 when it is not known
 	topicID   string
-	ahead     int64 // how far the state has read the input, where that is further than position and known to be so
-	among     int32 // how many partitions the topic had when this one was begun
-	unmarked  bool  // what is committed does not carry the mark of Weir and of the topic: that comes before any record
-	passed    int   // batches[:passed] were given back to the fetcher
+	reset     string // the name of the recorded reset that the state has come of last, "" for none
+	ahead     int64  // how far the state has read the input, where that is further than position and known to be so
+	among     int32  // how many partitions the topic had when this one was begun
+	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
+	passed    int    // batches[:passed] were given back to the fetcher
 
 	attempt int               // failed tries of the next record
 	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again

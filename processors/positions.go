@@ -1,14 +1,16 @@
 package processors
 
 import (
+	"bytes"
+
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/kafka"
 )
 
-// place is the input's position as it is committed.
-func (in *input) place() kafka.CommittedOffset {
-	mark := offsets.Mark{TopicID: in.topicID, Partitions: in.among}
+// place is the input's position as it is committed, with how the changelogs of its state are then.
+func (in *input) place(logs map[string]offsets.Log) kafka.CommittedOffset {
+	mark := offsets.Mark{TopicID: in.topicID, Partitions: in.among, Logs: logs}
 	if in.position < in.ahead {
 		mark.State = in.ahead
 	}
@@ -19,13 +21,51 @@ func (in *input) place() kafka.CommittedOffset {
 func (t *task) positions(g Guarantee) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
-		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position}
+		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
 		if g == AtLeastOnce {
 			at.From = in.durable
 		}
 		p[in.tp.Topic] = at
 	}
 	return p.Encode()
+}
+
+// logs is how the task's changelogs are with what the sink has had acknowledged.
+func (t *task) logs(s Sink) map[string]offsets.Log {
+	if len(t.tables) == 0 {
+		return nil
+	}
+	logs := make(map[string]offsets.Log, len(t.tables))
+	for _, tb := range t.tables {
+		end, epoch := tb.ends(s)
+		logs[tb.decl.Name] = offsets.Log{TopicID: tb.topicID, Start: tb.whole, End: end, Epoch: epoch}
+	}
+	return logs
+}
+
+// ends is the changelog offset behind everything that the state has written, and the leader epoch of the record before it.
+func (tb *table) ends(s Sink) (int64, int32) {
+	if end := s.End(tb.changelog); end > tb.end {
+		return end, s.LeaderEpoch(tb.changelog)
+	}
+	return tb.end, tb.epoch
+}
+
+// touchTable has a store take up the positions of the task although it has not changed: a record that it has is written again.
+// An empty store writes a deletion of a key that it does not have.
+func (w *worker) touchTable(tb *table, now int64) error {
+	w.out = kafka.Outgoing{
+		TopicPartition: tb.changelog, Timestamp: now, Key: []byte{}, Origin: changelogOrigin,
+		Headers: []kafka.Header{{Key: offsets.Header, Value: tb.positions}},
+	}
+	err := tb.Dump(func(key, value []byte) bool {
+		w.out.Key, w.out.Value = bytes.Clone(key), bytes.Clone(value)
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return w.sink.Append(&w.out)
 }
 
 // drainTable appends the changes of one store to its changelog. The last record carries the positions of the task's

@@ -56,6 +56,7 @@ type task struct {
 	asking   atomic.Pointer[time.Time]    // since when its restorer waits for the committed offsets, nil when it does not
 	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
 	reopens  int                          // times in a row that it failed
+	touch    bool                         // the state takes up the name of a recorded reset with the next commit
 }
 
 type failure struct {
@@ -68,6 +69,9 @@ type table struct {
 	state.Table
 	decl      *topology.StoreDecl
 	changelog kafka.TopicPartition
+	topicID   string // of the changelog
+	whole     int64  // from which offset on the changelog holds the whole state
+	marked    bool   // the committed offsets know the changelog as it is
 	dir       string
 	positions []byte // of the task's inputs, as the changelog says them up to end; nil where it does not
 	epoch     int32  // leader epoch of the changelog record before end, -1 when it is not known

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	lderrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -21,8 +20,7 @@ type TopicChangedError struct {
 
 func (e *TopicChangedError) Error() string {
 	return fmt.Sprintf("the database in %s belongs to the changelog with topic id %s, and the changelog now has id %s: "+
-		"the topic was deleted and made again: fill it from a copy of the old one, where there is one, then delete %s on "+
-		"every instance; the store is then what the topic holds", e.Dir, e.Have, e.Want, filepath.Dir(e.Dir))
+		"the topic was deleted and made again", e.Dir, e.Have, e.Want)
 }
 
 // CorruptError says that a database is damaged. Close the table, SetAside its folder, open it again and restore it from

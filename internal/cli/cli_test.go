@@ -19,7 +19,6 @@ import (
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -324,7 +323,6 @@ func TestAnInstanceHasOneID(t *testing.T) {
 	}
 }
 
-// Mutation: a state.TopicChangedError is not looked for in classified.
 func TestExitCodesFollowTheError(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -335,7 +333,6 @@ func TestExitCodesFollowTheError(t *testing.T) {
 		{errors.New("unknown flag"), 2},
 		{UsageError(errors.New("x")), 2},
 		{classified(&processors.RefusedTopologyError{}), 3},
-		{classified(fmt.Errorf("wrapped: %w", &state.TopicChangedError{})), 3},
 		{classified(fmt.Errorf("wrapped: %w", &processors.FatalError{Err: errors.New("x")})), 4},
 	} {
 		if got := ExitCode(c.err); got != c.want {

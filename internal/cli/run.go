@@ -17,7 +17,6 @@ import (
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -167,10 +166,9 @@ func NewMetrics() *prometheus.Registry {
 // classified gives an error of an instance its exit code.
 func classified(err error) error {
 	var refused *processors.RefusedTopologyError
-	var changed *state.TopicChangedError
 	var fatal *processors.FatalError
 	switch {
-	case errors.As(err, &refused), errors.As(err, &changed):
+	case errors.As(err, &refused):
 		return withCode(exitRefused, err)
 	case errors.As(err, &fatal):
 		return withCode(exitFatal, err)

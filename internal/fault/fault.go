@@ -43,6 +43,7 @@ const (
 	PositionsWithState       Rule = "positions-with-state"
 	JudgeOffsets             Rule = "judge-offsets"
 	CheckEpochs              Rule = "check-epochs"
+	MarkChangelogs           Rule = "mark-changelogs"
 	CheckTopicIDs            Rule = "check-topic-ids"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
@@ -53,5 +54,5 @@ var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
 	UndoAfterExit, RefuseLateContexts, CountWholeRanges, BlameTheEmitter,
-	PositionsWithState, JudgeOffsets, CheckEpochs, CheckTopicIDs, EveryOutput, EveryLetter,
+	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, EveryOutput, EveryLetter,
 }

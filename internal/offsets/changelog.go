@@ -13,7 +13,8 @@ type Changelog struct {
 	Start, End int64  // of the log that there is now
 	// Known are what the marks of the committed offsets say of it, for each input that says something.
 	Known []Log
-	// Held is up to where this instance has a store of it, -1 where it has none. Fit says that the store is a base to restore on.
+	// Held is up to where this instance has a store of it, -1 where it has none. Fit says that what the store holds is of this
+	// log, and new enough to restore on it.
 	Held int64
 	Fit  bool
 }
@@ -31,6 +32,8 @@ type LogAnswer struct {
 	Behind Log
 	// Marked says that the marks know the changelog as it is.
 	Marked bool
+	// Base says that the store of this instance needs nothing of what is gone, and can be restored on.
+	Base bool
 }
 
 // JudgeLog says whether a changelog is the one that the committed offsets belong to. They carry its topic id and its offsets,
@@ -50,13 +53,14 @@ func JudgeLog(c Changelog) (a LogAnswer) {
 			a.Behind = log
 		}
 	}
-	base := c.Fit && c.Held >= c.Start && c.Held <= c.End
+	// What the marks do not know was never part of a committed state.
+	a.Base = c.Fit && c.Held <= c.End && (c.Held >= c.Start || a.Marked && c.Held >= a.Behind.End)
 	switch {
 	case !a.Marked && was != "":
 		a.Why = fmt.Sprintf("the committed offsets belong to the state in a topic of this name with id %s, and its id is %s now: it was deleted and created again", was, c.TopicID)
-	case base && c.Start > a.Whole:
+	case a.Base && c.Start > a.Whole:
 		a.Lost = fmt.Sprintf("its records before offset %d were deleted; the store of this instance has them, a store on another one could not be restored", c.Start)
-	case base:
+	case a.Base:
 	case c.End <= c.Start && max(c.Held, a.Behind.End) > a.Whole:
 		a.Why = fmt.Sprintf("it is empty, and held state up to offset %d: its records were deleted", max(c.Held, a.Behind.End))
 	case c.Start > a.Whole:

@@ -40,8 +40,10 @@ func TestJudgeLog(t *testing.T) {
 							}
 							whole, upTo = max(whole, log.Start), max(upTo, log.End)
 						}
-						usable := fit && held >= start && held <= end // then nothing is needed but what follows
 						replaced := other && len(known) == 1
+						marked := len(known) > 0 && !replaced
+						// Then nothing is needed but what follows the store, or nothing at all:
+						usable := fit && held <= end && (held >= start || marked && held >= upTo)
 						cut := start > whole
 						emptied := start == end && max(upTo, held) > whole
 						refused := replaced || !usable && (cut || emptied)
@@ -51,7 +53,7 @@ func TestJudgeLog(t *testing.T) {
 						if (got.Why != "") != refused || (got.Lost != "") != lost {
 							t.Errorf("%s: refused %q, lost %q; want %v, %v", name, got.Why, got.Lost, refused, lost)
 						}
-						if got.Marked != (len(known) > 0 && !replaced) || got.Whole != whole || got.Behind.End != upTo {
+						if got.Marked != marked || got.Base != usable || got.Whole != whole || got.Behind.End != upTo {
 							t.Errorf("%s: %+v", name, got)
 						}
 						if upTo > 0 && got.Behind.Epoch != 3 {

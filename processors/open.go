@@ -1,0 +1,193 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
+)
+
+// knownLogs is what the marks of committed offsets say of changelogs, by store.
+func knownLogs(committed map[kafka.TopicPartition]kafka.CommittedOffset) map[string][]offsets.Log {
+	known := map[string][]offsets.Log{}
+	for _, o := range committed {
+		if o.Offset < 0 || fault.Broken(fault.MarkChangelogs) {
+			continue
+		}
+		mark, _ := offsets.ParseMark(o.Metadata)
+		for store, log := range mark.Logs {
+			known[store] = append(known[store], log)
+		}
+	}
+	return known
+}
+
+// openTable opens one store and says from which changelog offset it has to be restored.
+func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
+	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, log.Partition)
+	if i.suspect.remove(dir) {
+		if _, err := state.SetAside(dir, i.log); err != nil {
+			return nil, 0, err
+		}
+	}
+	options := state.Options{
+		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: recordLimit(info), Log: i.log,
+	}
+	db, err := store.Open(options)
+	var changed *state.TopicChangedError
+	if errors.As(err, &changed) {
+		if !i.opts.AcceptEmptyState {
+			return nil, 0, i.refuse([]string{i.lostState(log.TopicPartition, store.Name, err.Error())})
+		}
+		i.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
+			zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition))
+		if _, err := state.SetAside(dir, i.log); err != nil {
+			return nil, 0, err
+		}
+		db, err = store.Open(options)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	tb := &table{Table: db, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
+	from, why, err := i.onTop(ctx, tb, info, log)
+	if err == nil && why == "" {
+		return tb, from, nil
+	}
+	if cerr := tb.Close(); err != nil || cerr != nil {
+		return nil, 0, errors.Join(err, cerr)
+	}
+	i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
+		zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition), zap.Int64("checkpoint", from), zap.Int64("start", log.Start), zap.Int64("end", log.End),
+		zap.Time("written", db.Written()))
+	if _, err := state.SetAside(dir, i.log); err != nil {
+		return nil, 0, err
+	}
+	if tb.Table, err = store.Open(options); err != nil {
+		return nil, 0, err
+	}
+	return tb, log.Start, nil
+}
+
+// onTop says from where a store is restored, or why it is no base to restore on. It refuses a changelog that does not hold the
+// state.
+func (i *Instance) onTop(ctx context.Context, tb *table, info kafka.TopicInfo, log offsets.Changelog) (from int64, why string, err error) {
+	from, ok := tb.Checkpoint()
+	var note offsets.Note
+	if ok {
+		note = offsets.ParseNote(tb.Note())
+		if why, err = i.unfit(ctx, log, from, note.Epoch, tb.Written(), info); err != nil {
+			return 0, "", err
+		}
+		log.Held, log.Fit = from, why == ""
+	}
+	base, err := i.judgeLog(ctx, tb, log)
+	switch {
+	case err != nil || !ok:
+		return log.Start, "", err
+	case base:
+		tb.epoch, tb.positions = note.Epoch, note.Positions
+		return max(from, log.Start), "", nil
+	case why == "":
+		why = "the changelog begins after the store's checkpoint"
+	}
+	return from, why, nil
+}
+
+// judgeLog refuses a changelog that was replaced, emptied or cut, so that the store would miss state, and reports one that
+// lost its end. base says whether the store of this instance is to be restored on.
+func (i *Instance) judgeLog(ctx context.Context, tb *table, log offsets.Changelog) (base bool, err error) {
+	a := offsets.JudgeLog(log)
+	tb.whole, tb.marked = a.Whole, a.Marked
+	if a.Why != "" {
+		if !i.opts.AcceptEmptyState {
+			return false, i.refuse([]string{i.lostState(log.TopicPartition, tb.decl.Name, a.Why)})
+		}
+		i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
+			zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Why))
+		tb.whole, tb.marked = log.Start, false
+		return false, nil
+	}
+	if a.Lost == "" && !a.Base && a.Behind.Epoch >= 0 {
+		lost, err := i.regrown(ctx, log.TopicPartition, a.Behind.End, a.Behind.Epoch)
+		if err != nil {
+			return false, err
+		}
+		a.Lost = lost
+	}
+	if a.Lost != "" {
+		i.log.Error("a changelog lost records", zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Lost))
+	}
+	return a.Base, nil
+}
+
+// lostState is the refusal of a store that would miss what its changelog does not hold, with the ways out as lines to run.
+func (i *Instance) lostState(tp kafka.TopicPartition, store, why string) string {
+	program, target := filepath.Base(os.Args[0]), fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
+	return fmt.Sprintf("changelog %s of store %s: %s. Nothing was read. Stop all instances of the group, and choose:"+
+		" (1) to rebuild the state from the inputs, as far as they are kept: delete the changelog topics and the state folders, run %s offsets reset %s --to earliest --why TEXT --execute,"+
+		" and start once with --accept-empty-state;"+
+		" (2) to go on with what the topic holds (fill it from a copy first, where there is one): start once with --accept-empty-state",
+		tp, store, why, program, target)
+}
+
+// unfit says why a store is no base to restore on, "" where it is one.
+func (i *Instance) unfit(ctx context.Context, log offsets.Changelog, checkpoint int64, epoch int32, written time.Time, info kafka.TopicInfo) (string, error) {
+	switch {
+	case checkpoint > log.End:
+		return "the changelog lost its end, and is shorter than the store's checkpoint", nil
+	case checkpoint < log.End && time.Since(written) > forgets(info):
+		return "the store is so old that its changelog may have forgotten deletions since", nil
+	case epoch < 0 || checkpoint == 0:
+		return "", nil
+	}
+	return i.regrown(ctx, log.TopicPartition, checkpoint, epoch)
+}
+
+// regrown says whether a changelog that lost its end has grown past an offset again, with other records: "" where it has not.
+// epoch is the leader epoch of the record before the offset.
+func (i *Instance) regrown(ctx context.Context, tp kafka.TopicPartition, offset int64, epoch int32) (string, error) {
+	if fault.Broken(fault.CheckEpochs) {
+		return "", nil
+	}
+	ends, err := i.opts.Wire.EpochEnds(ctx, map[kafka.TopicPartition]int32{tp: epoch})
+	if err != nil {
+		return "", err
+	}
+	if at := ends[tp]; at.LeaderEpoch < 0 || at.Offset < offset {
+		return fmt.Sprintf("the changelog lost its end and has grown again: of what it held up to offset %d in leader epoch %d, "+
+			"it has what was before offset %d (an unclean leader election does that)", offset, epoch, at.Offset), nil
+	}
+	return "", nil
+}
+
+// forgets is how old a store may be to be restored on. A tombstone stays in a compacted topic for delete.retention.ms
+// after the values before it were removed; half of that leaves room for clocks that differ.
+func forgets(info kafka.TopicInfo) time.Duration {
+	ms, err := strconv.ParseInt(info.Config["delete.retention.ms"], 10, 64)
+	if err != nil {
+		ms = (24 * time.Hour).Milliseconds()
+	}
+	return time.Duration(ms) * time.Millisecond / 2
+}
+
+// recordLimit is the largest key and value that a topic takes for sure.
+func recordLimit(info kafka.TopicInfo) int {
+	n, err := strconv.Atoi(info.Config["max.message.bytes"])
+	if err != nil || n <= 0 {
+		n = 1 << 20
+	}
+	const overhead = 128 // of a batch with one record
+	return max(n-overhead, 1)
+}

@@ -1,0 +1,160 @@
+package processors
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/simkafka"
+)
+
+// A changelog that was replaced by another of the same name, emptied, or cut at its beginning would leave a store without state
+// that the committed offsets count on. That is refused, on the instance that has a store and on one that has none, until
+// accept-empty-state is given; then one start is enough.
+//
+// A store of this instance that needs nothing of what is gone is used.
+//
+// Mutations seen to fail it: each case of JudgeLog left out; marks without their changelogs (fault rule mark-changelogs);
+// inputs that are not marked again after the acceptance; the topic's id in the stamp of a store not compared.
+func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
+	bounds := func(g *rig) (start, end int64) { start, _, end = g.cluster.Bounds(at(jobLog, 0)); return start, end }
+	again := func(g *rig) {
+		g.cluster.DeleteTopic(jobLog)
+		g.topic(jobLog, 1, map[string]string{"cleanup.policy": "compact"})
+	}
+	const (
+		gone   = "deleted and created again"
+		ours   = "deleted and made again"
+		empty  = "it is empty, and held state"
+		before = "were deleted, so it does not hold the whole state"
+	)
+	for _, c := range []struct {
+		name        string
+		do          func(g *rig)
+		fresh, kept string // why it is refused where there is no store, and where there is one; "" for not at all
+		holds       string // what a new store holds after the acceptance
+	}{
+		{"nothing", func(*rig) {}, "", "", "1234"},
+		{"recreated empty", again, gone, ours, ""},
+		{"recreated with as many records", func(g *rig) {
+			_, end := bounds(g)
+			again(g)
+			for {
+				g.cluster.ProduceTransaction(at(jobLog, 0), true, record("a", "9"))
+				if _, now := bounds(g); now >= end {
+					return
+				}
+			}
+		}, gone, ours, "9"},
+		{"emptied", func(g *rig) { _, end := bounds(g); g.cluster.DeleteRecords(at(jobLog, 0), end) }, empty, "", ""},
+		{"cut", func(g *rig) {
+			g.cluster.Produce(at(jobLog, 0), record("b", "x"))
+			_, end := bounds(g)
+			g.cluster.DeleteRecords(at(jobLog, 0), end-1)
+		}, before, "", ""},
+		{"lost its whole log", func(g *rig) { g.cluster.LoseEnd(at(jobLog, 0), 0) }, empty, empty, ""},
+	} {
+		for _, fresh := range []bool{true, false} {
+			t.Run(fmt.Sprint(c.name, " new disk ", fresh), func(t *testing.T) {
+				bubble(t, 1, simkafka.Config{}, func(g *rig) {
+					g.begun()
+					g.start()
+					g.send(0, "a 4")
+					time.Sleep(time.Second)
+					g.stop()
+					g.sees(at(jobLog, 0), "a 123", "a 1234")
+					c.do(g)
+					why := c.kept
+					if fresh {
+						g.dir, why = tempDir(t), c.fresh
+					}
+					if why != "" {
+						for range 2 {
+							g.refusedFor(g.run(), why)
+						}
+						g.opts.AcceptEmptyState = true
+					}
+					for range 2 { // with the flag, then without
+						g.start()
+						if why != "" && g.opts.AcceptEmptyState && g.logged(zapcore.WarnLevel, "accept-empty-state") == 0 {
+							t.Error("nothing says that it was accepted")
+						}
+						g.stop()
+						g.opts.AcceptEmptyState = false
+					}
+					g.start()
+					g.send(0, "a !")
+					time.Sleep(time.Second)
+					g.stop()
+					want := c.holds + "!"
+					if why == "" {
+						want = "1234!"
+					}
+					out := g.cluster.Committed(at(jobOut, 0))
+					if got := string(out[len(out)-1].Value); got != want {
+						t.Errorf("the store held %q, want %q", got, want)
+					}
+					if (c.name == "emptied" || c.name == "cut") && !fresh && g.logged(zapcore.ErrorLevel, "a changelog lost records") == 0 {
+						t.Error("nothing says that the changelog lost records")
+					}
+					// The state that was accepted counts from then on: what is lost again is refused again.
+					_, end := bounds(g)
+					if !fresh && why == "" {
+						return
+					}
+					g.cluster.DeleteRecords(at(jobLog, 0), end)
+					g.dir = tempDir(t)
+					g.refusedFor(g.run(), empty)
+				})
+			})
+		}
+	}
+}
+
+// A changelog that lost only its end is not refused, since the group's inputs may have lost theirs in the same way: what is left is the state, and
+// an error says what is missing, also where no store of it is there to compare.
+//
+// Mutations seen to fail it: JudgeLog without the case; judgeLog without regrown; marks without the epoch.
+func TestAChangelogThatLostItsEndIsReportedWithoutAStore(t *testing.T) {
+	for _, grown := range []bool{false, true} {
+		t.Run(fmt.Sprint("grown again ", grown), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.begun()
+				g.start()
+				g.send(0, "a 4")
+				time.Sleep(time.Second)
+				g.stop()
+				g.cluster.LoseEnd(at(jobLog, 0), 2)
+				if grown {
+					for range 5 {
+						g.cluster.Produce(at(jobLog, 0), record("b", "x"))
+					}
+				}
+				g.dir = tempDir(t)
+				g.start()
+				if n := g.logged(zapcore.ErrorLevel, "a changelog lost records"); n != 1 {
+					t.Errorf("reported %d times", n)
+				}
+				g.stop()
+			})
+		})
+	}
+}
+
+// The marks of committed offsets carry what they must: see JudgeLog.
+//
+// Mutations seen to fail it: a mark with the log's end of before the commit; logs of a task without stores.
+func TestMarksSayHowTheChangelogsWere(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.begun()
+		mark, ok := offsets.ParseMark(g.cluster.OffsetOf(jobGroup, at(jobIn, 0)).Metadata)
+		_, _, end := g.cluster.Bounds(at(jobLog, 0))
+		log := mark.Logs["seen"]
+		if !ok || log.TopicID != g.cluster.TopicID(jobLog) || log.Start != 0 || log.End != end-1 || log.Epoch < 0 {
+			t.Errorf("the mark says %+v, and the log ends with a marker before %d", mark, end)
+		}
+	})
+}
