@@ -62,6 +62,10 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 					return err
 				}
 			}
+			ends, err := i.opts.Wire.Ends(ctx, inputs) // first: what comes later is not old
+			if err != nil {
+				return err
+			}
 			young, err := i.opts.Wire.OffsetsFor(ctx, inputs, time.Now().Add(-retention))
 			if err != nil {
 				return err
@@ -69,10 +73,6 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 			for _, tp := range inputs {
 				old := young[tp] - next[tp]
 				if young[tp] < 0 { // every record is older
-					ends, err := i.opts.Wire.Ends(ctx, []kafka.TopicPartition{tp})
-					if err != nil {
-						return err
-					}
 					old = ends[tp] - next[tp]
 				}
 				if old > 0 {

@@ -37,7 +37,7 @@ func (g *rig) begun() {
 // State and committed offsets that do not belong together are refused, whatever is done to either; a reset that was
 // recorded and says just that is accepted, once.
 //
-// Mutations tried: the positions left out of the changelog, and out of the note; Judge without the case of a missing
+// Mutations tried: covers that does not look for names in the state; positions without them; the positions left out of the changelog, and out of the note; Judge without the case of a missing
 // offset, of a stranger's offset, of a copy that is behind; covers without old, or without new.
 func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 	marked := func(g *rig, offset int64) kafka.CommittedOffset {
@@ -126,7 +126,7 @@ func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 // A reset that was accepted is used up although no record has changed the state since: the state takes up its name with the
 // first commit, whether it holds something, or has become empty.
 //
-// Mutations seen to fail it: no touch in drain; touchTable without an empty store; positions without the name; covers without used.
+// Mutations seen to fail it: no touch in drain; touchTable without an empty store.
 func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 	for _, emptied := range []bool{false, true} {
 		for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
@@ -160,6 +160,37 @@ func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The name of an accepted reset stays with the state over a restart in the middle of the replay.
+//
+// Mutation seen to fail it: beginnings without q.Used.
+func TestAnAcceptedResetIsRememberedOverARestart(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.begun()
+		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+		old, to := int64(3), int64(1)
+		r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, New: &to}
+		g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1)
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1000, First: time.Minute, Max: time.Minute})}
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "3" {
+				return fmt.Errorf("wait")
+			}
+			return tally(j, ctx, key, value)
+		}
+		g.start()
+		g.committed(at(jobIn, 0), 2)
+		g.stop()
+		g.job.node = tally
+		g.start()
+		g.committed(at(jobIn, 0), 3)
+		g.stop()
+		g.sees(at(jobLog, 0), "a 123", "a 123", "a 1232", "a 12323")
+		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1)
+		g.refusedFor(g.run(), "count records twice")
+	})
 }
 
 // After a reset that was accepted, offsets are behind state until the records are worked off: a restart in between is no

@@ -114,10 +114,9 @@ func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
 	}
 }
 
-// A changelog that lost only its end is not refused, since the group's inputs may have lost theirs in the same way: what is left is the state, and
-// an error says what is missing, also where no store of it is there to compare.
+// A changelog that lost only its end is not refused, since inputs that lost theirs are not: what is left is the state, and an error says what is missing, also where no store of it is there to compare.
 //
-// Mutations seen to fail it: JudgeLog without the case; judgeLog without regrown; marks without the epoch.
+// Mutations seen to fail it: judgeLog without regrown; marks without the epoch.
 func TestAChangelogThatLostItsEndIsReportedWithoutAStore(t *testing.T) {
 	for _, grown := range []bool{false, true} {
 		t.Run(fmt.Sprint("grown again ", grown), func(t *testing.T) {
@@ -146,7 +145,7 @@ func TestAChangelogThatLostItsEndIsReportedWithoutAStore(t *testing.T) {
 
 // The marks of committed offsets carry what they must: see JudgeLog.
 //
-// Mutations seen to fail it: a mark with the log's end of before the commit; logs of a task without stores.
+// Mutation seen to fail it: a mark with the log's end of before the commit.
 func TestMarksSayHowTheChangelogsWere(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.begun()

@@ -3,8 +3,11 @@
 package identity
 
 import (
+	"os"
 	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // A store that would begin empty behind processed records is refused although topics may be created: its changelog was deleted, or
@@ -40,6 +43,80 @@ func TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn(t *testing.T) {
 			l.stop()
 			p.counts(50)
 		})
+	}
+}
+
+// A changelog that was recreated, emptied or cut, with no store of it on the instance that starts, is refused although it is there:
+// the committed offsets say what it was. Both ways out work, the second one with the loss that it names, and are asked for once.
+//
+// Mutation seen to fail it: marks without their changelogs (fault rule mark-changelogs).
+func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
+	// Kafka deletes records only where the policy is delete, as it is by mistake or for a while.
+	policy := func(p *place, policy string) {
+		res, err := p.admin.AlterTopicConfigs(p.context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, p.log())
+		p.must(err, res[0].Err)
+	}
+	cut := func(p *place, to func(end int64) int64) {
+		policy(p, "delete")
+		defer policy(p, "compact")
+		at := kadm.Offsets{}
+		for part, end := range p.ends(p.log()) {
+			at.Add(kadm.Offset{Topic: p.log(), Partition: int32(part), At: to(end)})
+		}
+		res, err := p.admin.DeleteRecords(p.context(), at)
+		p.must(err, res.Error())
+	}
+	for _, c := range []struct {
+		name, why string
+		do        func(p *place)
+		left      bool // some of the state is left
+	}{
+		{"recreated", "deleted and created again", func(p *place) {
+			p.deleteTopic(p.log())
+			p.create(p.log(), map[string]string{"cleanup.policy": "compact"})
+		}, false},
+		{"emptied", "it is empty, and held state", func(p *place) { cut(p, func(end int64) int64 { return end }) }, false},
+		{"cut", "so it does not hold the whole state", func(p *place) { cut(p, func(end int64) int64 { return end - 3 }) }, true},
+	} {
+		for _, way := range []string{"rebuild", "go on"} {
+			t.Run(c.name+" "+way, func(t *testing.T) {
+				t.Parallel()
+				p := newPlace(t)
+				p.begun(100)
+				c.do(p)
+				offsets := p.committed()
+				p.must(os.RemoveAll(p.dir))
+				for _, flags := range [][]string{nil, {"--create-topics"}} {
+					said := p.start(flags...).refused(p.log(), c.why, "(1)", "(2)", "--accept-empty-state")
+					if now := p.committed(); !slices.Equal(now, offsets) {
+						t.Errorf("the refused start has committed: %v, then %v", offsets, now)
+					}
+					p.noMembers()
+					if way == "rebuild" && flags != nil {
+						p.deleteTopic(p.log())
+						p.follow(ways(said, "--to earliest"))
+					}
+				}
+				l := p.start("--accept-empty-state")
+				p.send(10)
+				p.done()
+				l.stop()
+				want := p.counted()
+				if way == "rebuild" {
+					p.counts(110)
+				} else if (want > 10) != c.left || want >= 110 {
+					t.Errorf("the accepted state counts %d records", want)
+				}
+				p.must(os.RemoveAll(p.dir))
+				l = p.start() // the next one needs no word
+				p.send(10)
+				p.done()
+				l.stop()
+				if got := p.counted(); got != want+10 {
+					t.Errorf("10 more records made %d of %d", got, want)
+				}
+			})
+		}
 	}
 }
 
