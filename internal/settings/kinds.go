@@ -207,6 +207,9 @@ func addressesKind() kind {
 			list := []string{}
 			for item := range strings.SplitSeq(s, ",") {
 				item = strings.TrimSpace(item)
+				if item == "" && len(list) > 0 {
+					continue // a comma at the end, which Kafka's own tools take too
+				}
 				if host, ok := splitAddress(item); !ok || host == "" {
 					return nil, errors.New("give HOST:PORT, several with commas between them")
 				}

@@ -95,6 +95,7 @@ func TestAValueIsTheSameFromEverySource(t *testing.T) {
 	for _, c := range []struct{ name, text, file, want string }{
 		{"brokers", "a:1,b:2", "brokers: [a:1, b:2]", "a:1,b:2"},
 		{"bootstrap.servers", "a:1, b:2", "bootstrap.servers:\n- a:1\n- 'b:2'", "a:1,b:2"},
+		{"brokers", "a:1, b:2, ", "brokers: 'a:1,,b:2,'", "a:1,b:2"},
 		{"session.timeout.ms", "45000", "session.timeout.ms: 45000", "45000"},
 		{"session.timeout.ms", "45s", "session.timeout.ms: 45s", "45000"},
 		{"commit-interval", "1m", "commit-interval: 1m", "1m"},
@@ -276,7 +277,7 @@ func TestOneSlipOfTheFingerFindsTheName(t *testing.T) {
 		case 3: // other words' sign and case
 			typed = strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(name))
 		}
-		if got := nearest(typed, names); distance(plainName(got), plainName(typed)) > distance(plainName(name), plainName(typed)) || got == "" {
+		if got := Nearest(typed, names); distance(plainName(got), plainName(typed)) > distance(plainName(name), plainName(typed)) || got == "" {
 			t.Fatalf("%q: nearest is %q, not %q", typed, got, name)
 		}
 	})
