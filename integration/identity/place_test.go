@@ -28,8 +28,9 @@ import (
 
 // Exit codes (docs/exit-codes.md).
 const (
-	exitUsage   = 2
-	exitRefused = 3
+	exitUsage     = 2
+	exitRefused   = 3
+	exitDisagrees = 5
 )
 
 // bound is how long anything is waited for. It decides nothing on a machine that is merely busy.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// offsetsRow is a row of offsets show --json.
+// offsetsRow is a row of offsets show --output json.
 type offsetsRow struct {
 	Topic     string
 	Partition int32
@@ -25,11 +25,17 @@ type offsetsRow struct {
 
 func (p *place) show() (rows []offsetsRow) {
 	p.t.Helper()
-	out, messages, code := p.tool("offsets", "show", "--json")
-	if code != 0 {
-		p.t.Fatalf("offsets show: exit code %d: %s", code, messages)
-	}
+	out, messages, code := p.tool("offsets", "show", "--output", "json")
 	p.must(json.Unmarshal([]byte(out), &rows))
+	want := 0
+	for _, r := range rows {
+		if !r.Agrees {
+			want = exitDisagrees
+		}
+	}
+	if code != want {
+		p.t.Fatalf("offsets show: exit code %d, want %d: %s", code, want, messages)
+	}
 	return rows
 }
 
@@ -70,7 +76,7 @@ func TestTheOffsetsCommand(t *testing.T) {
 		{[]string{"--to", "2001-01-01T00:00:00Z", "--partition", "0"}, at(0, 50)},
 		{[]string{"--to", time.Now().Add(time.Hour).Format(time.RFC3339)}, at(70, 70)},
 	} {
-		args := append([]string{"offsets", "reset", "--why", "t", "--json"}, c.args...)
+		args := append([]string{"offsets", "reset", "--why", "t", "--output", "json"}, c.args...)
 		before := p.committed()
 		for _, execute := range []bool{false, true} {
 			want := before
@@ -98,7 +104,7 @@ func TestTheOffsetsCommand(t *testing.T) {
 		"where to?":                  {"offsets", "reset", "--why", "t", "--execute"},
 		"holds offsets 0 to 70":      {"offsets", "reset", "--why", "t", "--to", "71", "--execute"},
 		"no input":                   {"offsets", "reset", "--why", "t", "--to", "1", "--topic", "other", "--execute"},
-		"or not that partition":      {"offsets", "reset", "--why", "t", "--to", "1", "--partition", "9", "--execute"},
+		"has partition 9":            {"offsets", "reset", "--why", "t", "--to", "1", "--partition", "9", "--execute"},
 		"give earliest, latest, sta": {"offsets", "reset", "--why", "t", "--to", "yesterday", "--execute"},
 	} {
 		if _, messages, code := p.tool(args...); code != exitUsage || !strings.Contains(messages, want) {

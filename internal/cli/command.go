@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,14 +31,15 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 		Use:   program,
 		Short: "Run and inspect the topologies of " + program,
 		Long: "Runs and inspects the topologies of " + program + ": " + strings.Join(names(topologies), ", ") + ".\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node;\n" +
-			"129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
+			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node,\n" +
+			"5 offsets and state disagree; 129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
 		Args:          cobra.ArbitraryArgs,
 		RunE:          group,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), offsetsCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return settings.FlagError(cmd.Flags(), err) })
 	return root
@@ -78,20 +80,79 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	// Whatever the commands print, of records, names and errors, is cleaned.
 	root.SetOut(termtext.NewWriter(root.OutOrStdout()))
 	root.SetErr(termtext.NewWriter(root.ErrOrStderr()))
+	if err := unknownCommand(root, args); err != nil {
+		return withCode(exitUsage, err)
+	}
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }
 
-// group is what a command does that only holds others. Without it cobra answers a mistyped command with help and success.
-func group(cmd *cobra.Command, args []string) error {
+// group is what a command does that only holds others.
+func group(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// unknownCommand is the answer to a command line that names a command which does not exist. cobra would look at the flags
+// behind it first and call them unknown, or answer with help and success.
+func unknownCommand(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return nil
+	}
+	cmd, rest, err := root.Find(args)
+	if err != nil || !cmd.HasSubCommands() {
+		return nil
+	}
+	for n, word := range rest {
+		if word == "--" {
+			break
+		}
+		if value := n > 0 && strings.HasPrefix(rest[n-1], "-") && !strings.Contains(rest[n-1], "="); !strings.HasPrefix(word, "-") && !value {
+			return notFound(cmd, word)
+		}
+	}
+	return nil
+}
+
+// notFound names a command that does not exist, the nearest one that does, and all that there are.
+func notFound(cmd *cobra.Command, word string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" { // cobra calls its help not available
+			known = append(known, c.Name())
+		}
+	}
+	near := ""
+	if name := settings.Nearest(word, known); name != "" {
+		near = fmt.Sprintf(" Did you mean %q?", cmd.CommandPath()+" "+name)
+	}
+	return fmt.Errorf("unknown command %q of %s.%s There are: %s", word, cmd.CommandPath(), near, strings.Join(known, ", "))
+}
+
+// NoArgs refuses arguments, in words that say so.
+func NoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return cmd.Help()
+		return nil
 	}
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return withCode(exitUsage, fmt.Errorf("unknown command %q: did you mean %q?", args[0], cmd.CommandPath()+" "+near[0]))
+	return fmt.Errorf("%s takes no arguments, and was given %q; %s --help lists its flags", cmd.CommandPath(), args[0], cmd.CommandPath())
+}
+
+// helpCommand is cobra's, except that it fails where there is no such command.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(help *cobra.Command, args []string) error {
+			cmd, rest, err := help.Root().Find(args)
+			if err == nil && len(rest) > 0 && cmd.HasSubCommands() {
+				err = notFound(cmd, rest[0])
+			}
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
 	}
-	return withCode(exitUsage, fmt.Errorf("unknown command %q: %s --help lists all commands", args[0], cmd.CommandPath()))
 }
 
 func commands(root *cobra.Command) []*cobra.Command {
@@ -178,9 +239,17 @@ const (
 	OutputJSON = "json"
 )
 
-// AddOutput adds --output.
+// AddOutput adds --output, and --json, which is short for --output json and not listed.
 func AddOutput(cmd *cobra.Command, output *string) {
 	addChoice(cmd, output, "output", "form of what is printed", OutputText, OutputJSON)
+	cmd.Flags().BoolFunc("json", "short for --output json", func(text string) error {
+		asked, err := strconv.ParseBool(text)
+		if *output = OutputText; asked {
+			*output = OutputJSON
+		}
+		return err
+	})
+	cmd.Flags().Lookup("json").Hidden = true
 }
 
 // addChoice adds a flag with a few allowed values, the first one the default.

@@ -6,11 +6,12 @@ import (
 
 // The exit codes, documented in docs/exit-codes.md.
 const (
-	exitFailure = 1
-	exitUsage   = 2
-	exitRefused = 3
-	exitFatal   = 4
-	exitSignal  = 128 // plus the number of the signal that was the second one
+	exitFailure   = 1
+	exitUsage     = 2
+	exitRefused   = 3
+	exitFatal     = 4
+	exitDisagrees = 5
+	exitSignal    = 128 // plus the number of the signal that was the second one
 )
 
 // coded is an error with the exit code that it leads to.

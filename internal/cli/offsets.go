@@ -32,33 +32,59 @@ func offsetsCommand(program string, topologies []*topology.Topology) *cobra.Comm
 
 // offsetsFlags are what the verbs share.
 type offsetsFlags struct {
-	json, execute  bool
-	topic, to, why string
-	partition      int32
+	output, to, why string
+	which           offsets.Selection
+	execute         bool
 }
 
 func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
 	cmd := overOffsets(topologies, &f, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
-		if f.json {
-			return writeJSON(cmd.OutOrStdout(), rows)
+		if f.output == OutputJSON {
+			if err := writeJSON(cmd.OutOrStdout(), rows); err != nil {
+				return err
+			}
+			return disagreement(program, rows)
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tSTART\tEND\tLAG\tAGREES\t")
 		for _, r := range rows {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%d\t%d\t%d\t%v\t%s\n", r.Topic, r.Partition, orNone(r.Committed), orNone(r.State), r.Start, r.End, r.Lag, r.Agrees, r.Why)
 		}
-		return w.Flush()
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		return disagreement(program, rows)
 	})
 	cmd.Use, cmd.Short = "show", "Show committed offsets, how far the state has read, and whether the two agree"
-	cmd.Example = example(program, "offsets show --brokers localhost:9092")
+	cmd.Long = cmd.Short + fmt.Sprintf(".\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
+	cmd.Example = example(program, "offsets show --brokers localhost:9092", "offsets show --brokers localhost:9092 --output json")
 	return cmd
+}
+
+// disagreement is an error where a start would be refused.
+func disagreement(program string, rows []offsets.Row) error {
+	n := 0
+	for _, r := range rows {
+		if !r.Agrees {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return withCode(exitDisagrees, fmt.Errorf("committed offsets and state disagree in %d of %d partitions: a start would be refused; "+
+		"%s offsets reset --help and %s offsets accept --help tell the ways out", n, len(rows), program, program))
 }
 
 func offsetsAccept(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
 	cmd := overOffsets(topologies, &f, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
-		return f.change(cmd, t, t.Accept(rows, f.topic, f.partition), false)
+		changes, kept, err := t.Accept(rows, f.which)
+		if err != nil {
+			return withCode(exitUsage, err)
+		}
+		return f.change(cmd, t, changes, kept, false)
 	})
 	cmd.Use, cmd.Short = "accept", "Record that committed offsets and state disagree as they do, so that instances start with them"
 	cmd.Example = example(program, `offsets accept --brokers localhost:9092 --why "replay wanted by finance" --execute`)
@@ -72,15 +98,18 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 		if f.to == "" {
 			return withCode(exitUsage, errors.New("where to? give --to earliest, latest, state, an offset, or a time such as 2026-01-31T08:00:00Z"))
 		}
-		changes, err := t.Plan(cmd.Context(), rows, f.topic, f.partition, f.to)
+		changes, kept, err := t.Plan(cmd.Context(), rows, f.which, f.to)
 		if err != nil {
 			return withCode(exitUsage, err)
 		}
-		return f.change(cmd, t, changes, true)
+		return f.change(cmd, t, changes, kept, true)
 	})
 	cmd.Use, cmd.Short = "reset", "Record a reset and set the offsets of a stopped topology"
 	cmd.Long = "Records a reset and sets the committed offsets of a topology whose instances are stopped. The state stays as it is:\n" +
-		"records that are read again are counted again, unless the topology deduplicates or its state is rebuilt."
+		"records that are read again are counted again, unless the topology deduplicates or its state is rebuilt.\n\n" +
+		"--to state sets what disagrees to where the state stands, and keeps the rest. Records after the last one that changed the\n" +
+		"state are processed again where Weir's own offset is lost: nothing is counted twice, but their outputs and dead letters\n" +
+		"may come twice."
 	cmd.Example = example(program,
 		`offsets reset --brokers localhost:9092 --to state --why "the group was idle over the holidays" --execute`,
 		`offsets reset --brokers localhost:9092 --topic order.placed.v1 --partition 3 --to 1200 --why "replay of a bad hour" --execute`)
@@ -90,14 +119,14 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 }
 
 func (f *offsetsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.topic, "topic", "", "input topic; all inputs of the topology where it is not given")
-	cmd.Flags().Int32Var(&f.partition, "partition", -1, "partition; all where it is not given")
+	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic; all inputs of the topology where it is not given")
+	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
 }
 
 // change shows changes, and does them when told to.
-func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []offsets.Change, commit bool) error {
+func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []offsets.Change, kept []offsets.Kept, commit bool) error {
 	if f.why == "" {
 		return withCode(exitUsage, errors.New("why? give the reason with --why TEXT: it is recorded"))
 	}
@@ -106,9 +135,9 @@ func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []off
 			return err
 		}
 	}
-	out := cmd.OutOrStdout()
-	if f.json {
-		return writeJSON(out, map[string]any{"executed": f.execute, "changes": changes})
+	out, messages := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if f.output == OutputJSON {
+		return writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept)})
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tNEW")
@@ -118,14 +147,22 @@ func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []off
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, k := range kept {
+		fmt.Fprintf(messages, "%s/%d is kept as it is: %s\n", k.Topic, k.Partition, k.Why)
+	}
 	switch {
+	case len(changes) == 0 && len(kept) == 0:
+		fmt.Fprintln(messages, "nothing to do: committed offsets and state agree")
 	case len(changes) == 0:
-		fmt.Fprintln(cmd.ErrOrStderr(), "nothing to do: committed offsets and state agree")
+		fmt.Fprintln(messages, "nothing to do")
 	case !f.execute:
-		fmt.Fprintln(cmd.ErrOrStderr(), "nothing was changed: add --execute to do it")
+		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
 	}
 	return nil
 }
+
+// list is a list that JSON shows as one where it is empty.
+func list[T any](items []T) []T { return append([]T{}, items...) }
 
 func orNone(n *int64) string {
 	if n == nil {
@@ -137,9 +174,9 @@ func orNone(n *int64) string {
 // overOffsets is a command that looks at the offsets of one topology first.
 func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Args: cobra.NoArgs,
+		Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			v, err := settings.Resolve(settings.Sources{Flags: cmd.Flags(), Env: os.Environ(), ReadFile: os.ReadFile})
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
@@ -162,13 +199,14 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobr
 			defer func() { err = errors.Join(err, client.Close()) }()
 			tool := &offsets.Tool{Client: client, Topology: plan.Topology, Who: who()}
 			for _, g := range plan.Subgraphs {
-				var logs []string
+				var part offsets.Graph
 				for _, s := range g.Stores {
-					logs = append(logs, topology.ChangelogName(plan.Topology, s.Name))
+					part.Stores = append(part.Stores, offsets.Store{Name: s.Name, Changelog: topology.ChangelogName(plan.Topology, s.Name)})
 				}
 				for _, in := range g.Inputs {
-					tool.Inputs = append(tool.Inputs, offsets.Input{Topic: in.Name, Changelogs: logs})
+					part.Inputs = append(part.Inputs, in.Name)
 				}
+				tool.Graphs = append(tool.Graphs, part)
 			}
 			rows, err := tool.Show(cmd.Context())
 			if err != nil {
@@ -177,9 +215,11 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobr
 			return do(cmd, tool, rows)
 		},
 	}
-	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
+	f.which.Partition = -1
+	settings.AddFlags(cmd.Flags(), settings.OfClient(), nil)
+	completeSettings(cmd, topologies)
 	cmd.SetUsageFunc(settings.Usage)
-	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	AddOutput(cmd, &f.output)
 	return cmd
 }
 

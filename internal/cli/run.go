@@ -27,14 +27,15 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 		Use:   "run",
 		Short: "Run a topology until SIGTERM, SIGHUP or Ctrl-C",
 		Long: "Runs one topology as one instance of its consumer group. Start more for more of the load, each with its own\n" +
-			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit, leave the group and exit 0 within 5 seconds; a second one exits at once.\n\n" +
+			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit and exit 0 within 5 seconds; a second one exits at once. A member with a\n" +
+			"group.instance.id stays in the group for session.timeout.ms, so that a restart finds its partitions; others leave it.\n\n" +
 			"A setting comes from its flag, else from its variable (WEIR_COMMIT_INTERVAL for --commit-interval), else from\n" +
 			"the YAML file that --config names, else it has its default.",
 		Example: example(program,
 			"run --brokers localhost:9092 --create-topics --partitions 4",
 			"run --config weir.yaml --http :9090",
 			"run --config weir.yaml --print-config"),
-		Args: cobra.NoArgs,
+		Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
 			if err != nil {
@@ -61,13 +62,18 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 		},
 	}
 	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
-	// The first completion that a flag gets is the one that counts.
-	_ = cmd.RegisterFlagCompletionFunc(settings.Topology.Name, cobra.FixedCompletions(names(topologies), cobra.ShellCompDirectiveNoFileComp))
-	settings.Complete(cmd)
+	completeSettings(cmd, topologies)
 	cmd.SetUsageFunc(settings.Usage)
 	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print every setting with its value and where it comes from, and exit")
 	AddOutput(cmd, &output)
 	return cmd
+}
+
+// completeSettings teaches the completion of a command the values of its settings.
+func completeSettings(cmd *cobra.Command, topologies []*topology.Topology) {
+	// The first completion that a flag gets is the one that counts.
+	_ = cmd.RegisterFlagCompletionFunc(settings.Topology.Name, cobra.FixedCompletions(names(topologies), cobra.ShellCompDirectiveNoFileComp))
+	settings.Complete(cmd)
 }
 
 // run is one instance from its settings to its end.

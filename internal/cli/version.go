@@ -53,7 +53,7 @@ func versionCommand(program string) *cobra.Command {
 		Use:     "version",
 		Short:   "Print what this binary was built from",
 		Example: example(program, "version", "version --output json"),
-		Args:    cobra.NoArgs,
+		Args:    NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := readBuild(program)
 			if output == OutputJSON {

@@ -58,7 +58,7 @@ func Command() *cobra.Command {
 			"At the end, after --for or at Ctrl-C, it lets the job finish, reads all topics back and compares them with a model of\n" +
 			"the input. Exits 0 when the four counts add up to the records in and every total and dead letter is right, else 1.",
 		Example: "  weir demo\n  weir demo --for 10s --rate 5000\n  weir demo --data-dir demo-data",
-		Args:    cobra.NoArgs,
+		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), defaults))
 			if err == nil && (o.rate < 1 || o.rate > 1_000_000) {

@@ -75,16 +75,15 @@ func Resets(ctx context.Context, cluster Cluster, reader Reader) (map[string]Res
 	if err := Check(info); err != nil {
 		return nil, err
 	}
-	tp := kafka.TopicPartition{Topic: JobsTopic}
-	starts, err := cluster.Starts(ctx, []kafka.TopicPartition{tp})
+	starts, err := cluster.Starts(ctx, []kafka.TopicPartition{jobs})
 	if err != nil {
 		return nil, err
 	}
-	ends, err := cluster.Ends(ctx, []kafka.TopicPartition{tp})
+	ends, err := cluster.Ends(ctx, []kafka.TopicPartition{jobs})
 	if err != nil {
 		return nil, err
 	}
-	err = read(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) {
+	err = read(ctx, reader, jobs, starts[jobs], ends[jobs], func(r *kafka.Record) {
 		if reset, ok := ParseReset(r.Key, r.Value); ok {
 			resets[reset.Key()] = reset
 		} else {

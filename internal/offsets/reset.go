@@ -11,8 +11,11 @@ import (
 	"github.com/weirstream/weir/kafka"
 )
 
-// JobsTopic is where resets are recorded, among what else an operator has done. It is compacted and has one partition.
+// JobsTopic is where resets are recorded, among what else an operator has done. It is compacted.
 const JobsTopic = "_weir.jobs"
+
+// jobs is the partition that is written and read, whatever the number of partitions: what the topic says needs an order.
+var jobs = kafka.TopicPartition{Topic: JobsTopic}
 
 // Reset is the record that an operator has let offsets and state disagree. It is written before it happens.
 type Reset struct {
@@ -83,11 +86,9 @@ func Spec() kafka.TopicSpec {
 
 // Check says why the topic cannot be used as it is.
 func Check(info kafka.TopicInfo) error {
-	switch policy := info.Config["cleanup.policy"]; {
-	case info.Partitions != 1:
-		return fmt.Errorf("topic %s has %d partitions and must have one: what it says would have no order", JobsTopic, info.Partitions)
-	case policy != "" && policy != "compact":
-		return fmt.Errorf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it to compact", JobsTopic, policy)
+	if policy := info.Config["cleanup.policy"]; policy != "" && policy != "compact" {
+		return fmt.Errorf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; "+
+			"set it with kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", JobsTopic, policy, JobsTopic)
 	}
 	return nil
 }

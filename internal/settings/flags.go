@@ -91,7 +91,7 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 		}
 	}
 	slices.Sort(known)
-	near := nearest(name, known)
+	near := Nearest(name, known)
 	if s, ok := Lookup(near); ok && s.Secret {
 		return fmt.Errorf("unknown flag --%s: did you mean %s? A secret is "+noFlag, name, s.Name, s.Env(), s.Name)
 	}

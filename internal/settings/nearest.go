@@ -2,9 +2,9 @@ package settings
 
 import "strings"
 
-// nearest is the name among candidates that a user most likely meant by name, or "". Case and the sign between words
+// Nearest is the name among candidates that a user most likely meant by name, or "". Case and the sign between words
 // do not count: sessionTimeoutMs and session_timeout_ms are session.timeout.ms.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	if len(name) > 100 {
 		return "" // nobody types so much by mistake
 	}

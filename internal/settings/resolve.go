@@ -205,7 +205,7 @@ func (s *Setting) entry(text string, origin Origin) (entry, error) {
 func unknown(place, what, name string, known []string) error {
 	if len(name) > 100 {
 		name = name[:100] + "..."
-	} else if near := nearest(name, known); near != "" {
+	} else if near := Nearest(name, known); near != "" {
 		return fmt.Errorf("%s: unknown %s %q: did you mean %q?", place, what, name, near)
 	}
 	return fmt.Errorf("%s: unknown %s %q: run --print-config lists all settings", place, what, name)

@@ -85,3 +85,13 @@ func define[T any](s Setting) Key[T] {
 
 // Table lists all settings, in the order of the docs.
 func Table() []*Setting { return table }
+
+// OfClient lists the settings of a command that asks a cluster about a topology and runs nothing.
+func OfClient() (list []*Setting) {
+	for _, s := range table {
+		if s.Group == groupConnect || s == Brokers.Setting || s == Topology.Setting || s == Config.Setting {
+			list = append(list, s)
+		}
+	}
+	return list
+}

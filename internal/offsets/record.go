@@ -1,0 +1,66 @@
+package offsets
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/kafka"
+)
+
+// Record writes changes into the topic of jobs, and then, with commit, commits their offsets. It refuses while the group has
+// members: they would go on as they are, and commit over it.
+func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit bool) error {
+	switch n, err := t.Client.Members(ctx, t.Topology); {
+	case err != nil:
+		return err
+	case n > 0:
+		return fmt.Errorf("group %s has %d members: stop all instances first (a static member stays listed until its session times out)", t.Topology, n)
+	}
+	if err := t.jobs(ctx); err != nil {
+		return err
+	}
+	sink, err := t.Client.NewSink(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	set := map[kafka.TopicPartition]kafka.CommittedOffset{}
+	for _, c := range changes {
+		r := Reset{
+			Version: 1, Topology: t.Topology, Topic: c.Topic, TopicID: c.mark.TopicID, Partition: c.Partition,
+			Committed: c.Committed, Old: c.State, New: c.New, Who: t.Who, Why: why, At: time.Now().UTC(),
+		}
+		err := sink.Append(&kafka.Outgoing{TopicPartition: jobs, Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
+		if err != nil {
+			return err
+		}
+		if c.New != nil {
+			mark := c.mark
+			mark.Who, mark.Why = t.Who, why
+			set[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = kafka.CommittedOffset{Offset: *c.New, LeaderEpoch: -1, Metadata: mark.String()}
+		}
+	}
+	if err := sink.Flush(ctx); err != nil {
+		return fmt.Errorf("record the reset: %w", err)
+	}
+	if !commit {
+		return nil
+	}
+	if err := sink.Offsets(ctx, kafka.Member{Group: t.Topology, Generation: -1}, set); err != nil {
+		return fmt.Errorf("the reset is recorded, but its offsets could not be committed; run the command again: %w", err)
+	}
+	return nil
+}
+
+// jobs creates the topic of jobs, or checks the one that exists.
+func (t *Tool) jobs(ctx context.Context) error {
+	infos, err := t.Client.Topics(ctx, []string{JobsTopic})
+	if err != nil {
+		return err
+	}
+	if info, ok := infos[JobsTopic]; ok {
+		return Check(info)
+	}
+	return t.Client.CreateTopics(ctx, []kafka.TopicSpec{Spec()})
+}
