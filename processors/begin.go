@@ -142,9 +142,8 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 			at.LeaderEpoch = -1
 			fresh[q.TopicPartition] = a
 		}
-		if a.Foreign {
-			i.log.Info("an offset was committed by another program than this version of Weir", zap.Stringer("input", q.TopicPartition),
-				zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
+		if !a.Accepted {
+			i.reportOrigin(&q, a.Foreign)
 		}
 		o.begins[q.TopicPartition] = at
 		questions[n] = q
@@ -158,6 +157,20 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 		}
 	}
 	return i.byPolicy(ctx, o.begins, fresh)
+}
+
+// reportOrigin says where a committed offset comes from that no instance has committed.
+func (i *Instance) reportOrigin(q *offsets.Question, foreign bool) {
+	set, ok := offsets.ParseSet(q.Committed.Metadata)
+	switch {
+	case q.Committed.Offset < 0:
+	case ok:
+		i.log.Info("an offset was set by weir offsets reset", zap.Stringer("input", q.TopicPartition),
+			zap.Int64("offset", q.Committed.Offset), zap.String("who", set.Who), zap.String("why", set.Why))
+	case foreign:
+		i.log.Info("an offset was committed by another program than this version of Weir", zap.Stringer("input", q.TopicPartition),
+			zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
+	}
 }
 
 // byPolicy fills in where inputs begin that have no offset to go on at.
@@ -201,8 +214,12 @@ func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition
 // recreated reports an input that was deleted and created again.
 func (i *Instance) recreated(e *kafka.TopicRecreatedError, from int64) {
 	i.metrics.recreated(e.TopicPartition)
+	old := zap.Skip() // with a topic Kafka deletes its committed offsets
+	if e.Offset >= 0 {
+		old = zap.Int64("old_offset", e.Offset)
+	}
 	i.log.Error("an input topic was deleted and created again: its new records are read as auto.offset.reset says, "+
-		"the state keeps what came of the old ones", zap.Stringer("input", e.TopicPartition), zap.Int64("old_offset", e.Offset),
+		"the state keeps the effects of the old ones", zap.Stringer("input", e.TopicPartition), old,
 		zap.String("old_topic_id", e.Was), zap.String("topic_id", e.Is), zap.String("auto.offset.reset", string(i.opts.OffsetReset)), zap.Int64("from", from))
 }
 

@@ -301,6 +301,11 @@ func TestARecreatedInputIsReadAsThePolicySays(t *testing.T) {
 							if n := g.logged(zapcore.ErrorLevel, "was deleted and created again"); n != 1 {
 								t.Errorf("reported %d times", n)
 							}
+							for _, e := range g.logs.All() {
+								if old, said := e.ContextMap()["old_offset"]; said && old.(int64) < 0 {
+									t.Errorf("the old offset is reported as %d", old)
+								}
+							}
 							if n := g.metric("weir_input_recreations_total"); n != 1 {
 								t.Errorf("counted %v times", n)
 							}
