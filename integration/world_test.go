@@ -247,6 +247,17 @@ func (r *worldRig) acl(deny bool, b *kadm.ACLBuilder) {
 	r.must(err)
 }
 
+// allowAll has a denial of one operation not deny the others: everything is allowed only where a resource has no rule at all.
+func (r *worldRig) allowAll(topics ...string) {
+	r.t.Helper()
+	res, err := r.admin.CreateACLs(r.context(20*time.Second), kadm.NewACLs().Topics(topics...).Operations(kadm.OpAll).
+		Allow("User:job").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral))
+	r.must(err)
+	for _, a := range res {
+		r.must(a.Err)
+	}
+}
+
 // lines is how much the job has logged.
 func (r *worldRig) lines() int {
 	all, _ := os.ReadFile(r.inst.log)
@@ -269,6 +280,7 @@ func TestTheWorldRefuses(t *testing.T) {
 	})
 	r.send(100, 10)
 	r.done(60 * time.Second)
+	r.allowAll(worldIn, worldLog, worldOut)
 	for _, c := range []struct {
 		name       string
 		begin, end func()
@@ -286,6 +298,35 @@ func TestTheWorldRefuses(t *testing.T) {
 			func() { r.acl(true, kadm.NewACLs().TransactionalIDs("*").Operations(kadm.OpWrite)) },
 			func() { r.acl(false, kadm.NewACLs().TransactionalIDs("*").Operations(kadm.OpWrite)) },
 			[]string{"transactional id", "allow this principal"}},
+		{"reading the input is denied",
+			func() { r.acl(true, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
+			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
+			[]string{worldIn, "allow this principal to READ and DESCRIBE topic " + worldIn}},
+		{"describing the input is denied",
+			func() { r.acl(true, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead, kadm.OpDescribe)) },
+			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead, kadm.OpDescribe)) },
+			[]string{worldIn, "allow this principal to READ and DESCRIBE topic " + worldIn}},
+		{"reading the input is denied at a start",
+			func() {
+				r.must(r.inst.stop())
+				r.acl(true, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead))
+				r.inst.launch(t)
+			},
+			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
+			[]string{worldIn, "allow this principal to READ and DESCRIBE topic " + worldIn}},
+		{"reading the changelog is denied at a start",
+			func() {
+				r.must(r.inst.stop())
+				r.must(os.RemoveAll(r.inst.dir))
+				r.acl(true, kadm.NewACLs().Topics(worldLog).Operations(kadm.OpRead))
+				r.inst.launch(t)
+			},
+			func() { r.acl(false, kadm.NewACLs().Topics(worldLog).Operations(kadm.OpRead)) },
+			[]string{worldLog, "allow this principal to READ and DESCRIBE topic " + worldLog}},
+		{"the group is denied",
+			func() { r.acl(true, kadm.NewACLs().Groups(worldGroup).Operations(kadm.OpRead)) },
+			func() { r.acl(false, kadm.NewACLs().Groups(worldGroup).Operations(kadm.OpRead)) },
+			[]string{worldGroup, "allow this principal to READ"}},
 		{"the output is deleted and made again",
 			func() {
 				res, err := r.admin.DeleteTopics(r.context(20*time.Second), worldOut)

@@ -50,7 +50,7 @@ func (c *Client) describe(ctx context.Context, names []string) (map[string]Topic
 		switch {
 		case t.Err == sarama.ErrUnknownTopicOrPartition:
 		case t.Err != sarama.ErrNoError:
-			errs = append(errs, fmt.Errorf("topic %s: %w", t.Name, t.Err))
+			errs = append(errs, ofTopic(t.Name, t.Err))
 		case len(t.Partitions) > 0:
 			infos[t.Name] = topicInfo(t)
 		}

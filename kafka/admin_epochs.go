@@ -59,7 +59,7 @@ func (c *Client) epochEndsFrom(ctx context.Context, id int32, tps []TopicPartiti
 		for _, p := range t.Partitions {
 			tp := TopicPartition{t.Topic, p.Partition}
 			if err := codeError(p.ErrorCode); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", tp, err))
+				errs = append(errs, ofPartition(tp, err))
 				continue
 			}
 			found[tp] = EpochEnd{LeaderEpoch: p.LeaderEpoch, Offset: p.EndOffset}

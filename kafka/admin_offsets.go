@@ -112,7 +112,7 @@ func (c *Client) leaders(ctx context.Context, left map[TopicPartition]bool) (map
 	var errs []error
 	for _, t := range res.Topics {
 		if t.Err != sarama.ErrNoError {
-			errs = append(errs, fmt.Errorf("topic %s: %w", t.Name, t.Err))
+			errs = append(errs, ofTopic(t.Name, t.Err))
 			delete(topics, t.Name)
 			continue
 		}
@@ -131,7 +131,7 @@ func (c *Client) leaders(ctx context.Context, left map[TopicPartition]bool) (map
 	}
 	for tp := range left {
 		if topics[tp.Topic] && !seen[tp] {
-			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrUnknownTopicOrPartition))
+			errs = append(errs, ofPartition(tp, sarama.ErrUnknownTopicOrPartition))
 		}
 	}
 	return leaders, errors.Join(errs...)
@@ -157,7 +157,7 @@ func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition
 		case block == nil:
 			errs = append(errs, fmt.Errorf("%s: %w", tp, sarama.ErrIncompleteResponse))
 		case block.Err != sarama.ErrNoError:
-			errs = append(errs, fmt.Errorf("%s: %w", tp, block.Err))
+			errs = append(errs, ofPartition(tp, block.Err))
 		default:
 			found[tp] = block.Offset
 		}
@@ -199,7 +199,7 @@ func (c *Client) committed(ctx context.Context, group string, partitions []Topic
 func (c *Client) committedOnce(ctx context.Context, group string, partitions []TopicPartition, stable bool, found map[TopicPartition]CommittedOffset) error {
 	k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
 	if err != nil {
-		return err
+		return ofGroup(group, err)
 	}
 	byTopic := map[string][]int32{}
 	for _, tp := range partitions {
@@ -219,7 +219,7 @@ func (c *Client) committedOnce(ctx context.Context, group string, partitions []T
 		}
 		return nil
 	default:
-		return code
+		return ofGroup(group, code)
 	}
 	var errs []error
 	for _, tp := range partitions {
@@ -230,7 +230,7 @@ func (c *Client) committedOnce(ctx context.Context, group string, partitions []T
 		case block.Err == sarama.ErrUnknownTopicOrPartition:
 			found[tp] = NoOffset
 		case block.Err != sarama.ErrNoError:
-			errs = append(errs, fmt.Errorf("%s: %w", tp, block.Err))
+			errs = append(errs, ofPartition(tp, block.Err))
 		default:
 			found[tp] = CommittedOffset{block.Offset, block.LeaderEpoch, block.Metadata}
 		}
@@ -299,7 +299,7 @@ func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
 	err = c.retry(ctx, "describe group "+group, func(ctx context.Context) error {
 		k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
 		if err != nil {
-			return err
+			return ofGroup(group, err)
 		}
 		req := &sarama.DescribeGroupsRequest{Version: 4, Groups: []string{group}}
 		res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeGroupsResponse, error) { return b.DescribeGroups(req) })
@@ -309,7 +309,7 @@ func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
 		n = 0
 		for _, g := range res.Groups {
 			if g.Err != sarama.ErrNoError && g.Err != sarama.ErrGroupIDNotFound {
-				return g.Err
+				return ofGroup(group, g.Err)
 			}
 			n += len(g.Members)
 		}

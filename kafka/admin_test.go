@@ -211,8 +211,8 @@ func TestAdminCallsGiveUpInTimeAndSayWhy(t *testing.T) {
 		want  []string
 	}{
 		{kerr.NotLeaderForPartition, Retriable, []string{"find the ends of a/0: ", "deadline exceeded after ", "not the leader"}},
-		{kerr.TopicAuthorizationFailed, Fatal, []string{"find the ends of a/0: ", "not authorized"}},
-		{kerr.UnknownTopicOrPartition, Fatal, []string{"find the ends of a/0: ", "does not exist"}},
+		{kerr.TopicAuthorizationFailed, Blocked, []string{"find the ends of a/0: ", "not authorized"}},
+		{kerr.UnknownTopicOrPartition, Blocked, []string{"find the ends of a/0: ", "does not exist"}},
 	} {
 		handle := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: tc.err, Count: -1})
 		_, err := c.Ends(t.Context(), []TopicPartition{{"a", 0}})

@@ -12,7 +12,8 @@ import (
 )
 
 // retry repeats try until it succeeds, fails for good, or time is up: ctx ends, or APITimeout has passed when ctx has
-// no deadline. Its error has a class and says what was being done, op, and why the last try failed.
+// no deadline. Its error has a class and says what was being done, op, and why the last try failed. What the cluster denies is
+// a *BlockedError.
 func (c *Client) retry(ctx context.Context, op string, try func(context.Context) error) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -31,7 +32,7 @@ func (c *Client) retry(ctx context.Context, op string, try func(context.Context)
 			last = err // what the cluster said is worth more than that time is up
 		}
 		if ctx.Err() == nil && !transient(err) {
-			return &Error{Fatal, op, err}
+			return final(op, err)
 		}
 		if ctx.Err() == nil {
 			if since := time.Since(began); since > 5*time.Second && time.Since(told) > 10*time.Second {

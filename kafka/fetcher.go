@@ -19,9 +19,9 @@ import (
 // broker long-polls for all partitions that the broker leads and turns each partition's answer into one Batch.
 //
 // A partition survives whatever may pass: moved leaders, lost connections, brokers and topics that are not there yet.
-// All of it is retried for ever, and logged while it lasts. What cannot pass ends the partition's delivery with
-// Batch.Err: an *OffsetOutOfRangeError, a *TruncatedError, a *TopicRecreatedError, a *CorruptBatchError, or an *Error of
-// class Fatal for denied access.
+// All of it is retried for ever, and logged while it lasts. What does not pass by itself ends the partition's delivery with
+// Batch.Err: an *OffsetOutOfRangeError, a *TruncatedError, a *TopicRecreatedError, a *CorruptBatchError, a *BlockedError for
+// denied access, or an *Error of class Fatal.
 //
 // Memory is bounded whatever the partitions hold. What is decompressed is counted until it is released, and an answer is
 // decoded piece by piece, each when there is room for it: for the partition in its read-ahead, and for all of them in

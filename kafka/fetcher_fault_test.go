@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -68,27 +69,11 @@ func TestATopicThatIsNotThereYetIsReadOnceItIs(t *testing.T) {
 	r.position(0)
 }
 
-// A right that is taken away from a running instance is no reason to end it: the world waits to be mended. Mutation: take fails
-// whether or not there was an answer before.
-func TestARightToReadThatIsTakenAwayIsWaitedFor(t *testing.T) {
-	cluster := fake(t)
-	topic(t, cluster, "in", 1)
-	p := producer(t, cluster.ListenAddrs(), "")
-	writeTo(t, p, "in", 0, "a")
-	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
-	r := newReading(t, "in", 0)
-	f.Start(r.tp, At(0), r.deliver)
-	r.position(1)
-	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Partitions: []int32{0}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-	writeTo(t, p, "in", 0, "b")
-	if err := denied.Wait(t.Context(), 3); err != nil {
-		t.Fatal(err)
-	}
-	denied.Remove()
-	r.position(2)
-}
-
-// Mutations: take retries ErrTopicAuthorizationFailed; fail does not forget the cursor (it is asked for again and again).
+// Denied access is told of at once, whether the partition was read before or not, and whether reading or describing the topic
+// is denied. Others go on; a later Start reads on.
+//
+// Mutations: take retries ErrTopicAuthorizationFailed; fail does not forget the cursor (it is asked for again and again);
+// assign retries what is denied.
 func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	cluster := fake(t)
 	topic(t, cluster, "in", 2)
@@ -100,7 +85,8 @@ func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	f.Start(other.tp, At(0), other.deliver)
 	f.Start(r.tp, At(0), r.deliver)
 	last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
-	if !errors.Is(last.Err, sarama.ErrTopicAuthorizationFailed) || ClassOf(last.Err) != Fatal {
+	refusal, ok := errors.AsType[*BlockedError](last.Err)
+	if !ok || !errors.Is(refusal, sarama.ErrTopicAuthorizationFailed) || !strings.Contains(refusal.Remedy, "READ and DESCRIBE topic in") || refusal.Topic != "in" {
 		t.Errorf("error %v", last.Err)
 	}
 	other.position(1)
@@ -117,6 +103,41 @@ func TestDeniedAuthorisationEndsThatPartitionOnly(t *testing.T) {
 	again.position(0)
 	if n := len(r.batches); n != 1 {
 		t.Errorf("%d deliveries, the error among them, want the error alone", n)
+	}
+}
+
+// So it is in the middle of reading, and where the topic may not even be described.
+func TestDeniedAuthorisationIsToldOfWheneverItComes(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		keys []kmsg.Key
+	}{{"READ", []kmsg.Key{kmsg.Fetch}}, {"DESCRIBE", []kmsg.Key{kmsg.Fetch, kmsg.Metadata}}} {
+		for _, before := range []bool{true, false} {
+			t.Run(fmt.Sprint(c.name, " read before ", before), func(t *testing.T) {
+				cluster := fake(t)
+				topic(t, cluster, "in", 1)
+				p := producer(t, cluster.ListenAddrs(), "")
+				writeTo(t, p, "in", 0, "a")
+				f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+				r := newReading(t, "in", 0)
+				if before {
+					f.Start(r.tp, At(0), r.deliver)
+					r.position(1)
+				}
+				denied := cluster.Fault(kfake.Fault{Keys: c.keys, Topic: "in", Err: kerr.TopicAuthorizationFailed, Count: -1})
+				if !before {
+					f.Start(r.tp, At(0), r.deliver)
+				}
+				last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
+				if ClassOf(last.Err) != Blocked {
+					t.Errorf("error %v", last.Err)
+				}
+				denied.Remove()
+				again := newReading(t, "in", 0)
+				f.Start(again.tp, At(0), again.deliver)
+				again.position(1)
+			})
+		}
 	}
 }
 

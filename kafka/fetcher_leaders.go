@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"encoding/base64"
 	"maps"
 	"slices"
@@ -94,7 +95,7 @@ func (f *Fetcher) due(now time.Time) (due map[TopicPartition]bool, wait time.Dur
 }
 
 func (f *Fetcher) assign(due map[TopicPartition]bool) {
-	leaders, err := f.leaders(due)
+	leaders, topics, err := f.leaders(due)
 	for tp := range due {
 		f.mu.Lock()
 		c := f.cursors[tp]
@@ -105,7 +106,12 @@ func (f *Fetcher) assign(due map[TopicPartition]bool) {
 		}
 		at, ok := leaders[tp]
 		if !ok {
-			f.retry(c, err)
+			why := cmp.Or(topics[tp.Topic], err, error(sarama.ErrUnknownTopicOrPartition))
+			if b := denied("read "+tp.String(), why); b != nil && !b.Missing() {
+				f.fail(c, b)
+			} else {
+				f.retry(c, why)
+			}
 			continue
 		}
 		if !f.knows(c, at) {
@@ -170,20 +176,20 @@ type leader struct {
 	topicID  [16]byte
 }
 
-func (f *Fetcher) leaders(due map[TopicPartition]bool) (map[TopicPartition]leader, error) {
-	topics := map[string]bool{}
+// leaders asks for the leaders of partitions, and returns why topics, or all of them, have none.
+func (f *Fetcher) leaders(due map[TopicPartition]bool) (leaders map[TopicPartition]leader, topics map[string]error, err error) {
+	names := map[string]bool{}
 	for tp := range due {
-		topics[tp.Topic] = true
+		names[tp.Topic] = true
 	}
-	res, err := f.client.admin.metadata(f.ctx, slices.Sorted(maps.Keys(topics))...)
+	res, err := f.client.admin.metadata(f.ctx, slices.Sorted(maps.Keys(names))...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	leaders := map[TopicPartition]leader{}
-	err = sarama.ErrUnknownTopicOrPartition
+	leaders, topics = map[TopicPartition]leader{}, map[string]error{}
 	for _, t := range res.Topics {
 		if t.Err != sarama.ErrNoError {
-			err = t.Err
+			topics[t.Name] = ofTopic(t.Name, t.Err)
 			continue
 		}
 		for _, p := range t.Partitions {
@@ -193,11 +199,11 @@ func (f *Fetcher) leaders(due map[TopicPartition]bool) (map[TopicPartition]leade
 			if p.Leader >= 0 {
 				leaders[TopicPartition{t.Name, p.ID}] = leader{id: p.Leader, epoch: p.LeaderEpoch, replicas: p.Isr, topicID: t.Uuid}
 			} else {
-				err = sarama.ErrLeaderNotAvailable
+				topics[t.Name] = sarama.ErrLeaderNotAvailable
 			}
 		}
 	}
-	return leaders, err
+	return leaders, topics, nil
 }
 
 // topicIDOf is an id as bytes, zero when it is none.

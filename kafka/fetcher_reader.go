@@ -248,10 +248,8 @@ func (r *reader) take(c *cursor, p *kmsg.FetchResponseTopicPartition, err error,
 			f.tasks.Go(func() { f.outOfRange(c) })
 		}
 		f.mu.Unlock()
-	case err == sarama.ErrTopicAuthorizationFailed && !c.fresh:
-		f.retry(c, err) // what was allowed before is denied for a while, until somebody mends it
-	case err == sarama.ErrTopicAuthorizationFailed, errors.Is(err, sarama.ErrUnsupportedVersion), connectClass(err) == Fatal:
-		f.fail(c, &Error{Fatal, "read " + c.String(), err})
+	case err == sarama.ErrTopicAuthorizationFailed, connectClass(err) == Fatal, errors.Is(err, sarama.ErrUnsupportedVersion):
+		f.fail(c, final("read "+c.String(), ofPartition(c.TopicPartition, err)))
 	default:
 		f.retry(c, err)
 	}

@@ -20,7 +20,7 @@ func (g *Group) verdict(op string, err error) groupEvent {
 			if !g.joined.Load() {
 				return g.fail(op, err)
 			}
-			g.deny(op, err, "the brokers refuse this client: check its credentials and certificates, and theirs")
+			g.deny(op, err, remedyCredentials)
 		}
 		code = sarama.ErrNetworkException
 	}

@@ -315,13 +315,13 @@ const calmAfterThrottle = 10 * time.Second
 // Throttled is how long brokers have made this sink wait so far, because of a quota.
 func (s *Sink) Throttled() time.Duration { return s.throttle }
 
-// lost ends the transaction when a request failed in a way that will not pass.
+// lost ends the transaction when a request failed in a way that will not pass soon.
 func (s *Sink) lost(op string, err error) {
 	switch {
 	case errors.Is(err, errClosed):
 		s.fail(&Error{Retriable, op, errSinkClosed})
 	case giveUp(err):
-		s.fail(&Error{Fatal, op, err})
+		s.fail(s.coord.verdict(op, sarama.ErrNoError, err))
 	}
 }
 

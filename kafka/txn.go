@@ -368,7 +368,7 @@ func (c *coordinators) verdict(op string, code sarama.KError, err error) error {
 		switch {
 		case connectClass(err) == Fatal:
 			return &BlockedError{TopicPartition: TopicPartition{Partition: -1}, Op: op, Err: err,
-				Remedy: "the brokers refuse this client: check its credentials and certificates, and theirs"}
+				Remedy: remedyCredentials}
 		case ok && coordinatorAnswers[denied].class == Blocked && giveUp(err):
 			return c.blocked(op, denied)
 		case giveUp(err):

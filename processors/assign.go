@@ -186,7 +186,14 @@ func (w *worker) failTask(t *task, err error) {
 	t.reopens++
 	delay := min(time.Second<<min(t.reopens-1, 5), 30*time.Second)
 	t.failure.Store(&failure{err: err, until: time.Now().Add(delay)})
-	w.log.Error("task stopped, it will be opened again", zap.Stringer("task", t.id), zap.Duration("in", delay), zap.Error(err))
+	fields := []zap.Field{zap.Stringer("task", t.id), zap.Duration("in", delay), zap.Error(err)}
+	if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
+		if t.reopens&(t.reopens-1) == 0 { // the 1st, 2nd, 4th ... time
+			w.log.Error("the cluster does not let a task begin: it waits, and goes on when it is mended", append(fields, zap.String("remedy", denied.Remedy))...)
+		}
+		return
+	}
+	w.log.Error("task stopped, it will be opened again", fields...)
 }
 
 // reopen opens the failed tasks whose time has come.

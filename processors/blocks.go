@@ -203,7 +203,7 @@ func (w *worker) tried() {
 func (w *worker) letGo() {
 	for _, t := range w.tasks {
 		for _, in := range t.inputs {
-			if wait := in.waiting.Load(); wait != nil && wait.blocked && !in.damaged {
+			if wait := in.waiting.Load(); wait != nil && wait.blocked && in.stands == atNothing {
 				in.waiting.Store(nil)
 				in.retryAt = time.Time{}
 			}

@@ -1,8 +1,11 @@
 package processors
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/weirstream/weir/kafka"
 )
 
 // Three questions are asked of an instance from outside, and they have different answers:
@@ -92,11 +95,7 @@ func (i *Instance) Health() []Problem {
 	var problems []Problem
 	for _, p := range i.placements() {
 		if f := p.task.failure.Load(); f != nil && p.task.is(taskFailed) {
-			problems = append(problems, Problem{
-				Kind:   ProblemTask,
-				Cause:  fmt.Sprintf("task %s is stopped: %v", p.task.id, f.err),
-				Remedy: "it is opened again by itself, at intervals; repair what the error names (disk space, rights, the changelog)",
-			})
+			problems = append(problems, f.problem(p.task.id))
 		}
 		for _, in := range p.task.inputs {
 			if problem, ok := i.stalled(p, in, now); ok {
@@ -121,6 +120,18 @@ func (i *Instance) Health() []Problem {
 		}
 	}
 	return problems
+}
+
+// problem says why a task is stopped.
+func (f *failure) problem(id taskID) Problem {
+	if denied, ok := errors.AsType[*kafka.BlockedError](f.err); ok {
+		return Problem{Kind: ProblemBlocked, Cause: fmt.Sprintf("task %s waits: %v", id, f.err), Remedy: denied.Remedy + "; it is opened again by itself, at intervals"}
+	}
+	return Problem{
+		Kind:   ProblemTask,
+		Cause:  fmt.Sprintf("task %s is stopped: %v", id, f.err),
+		Remedy: "it is opened again by itself, at intervals; repair what the error names (disk space, rights, the changelog)",
+	}
 }
 
 // found lists what asking the cluster has shown.

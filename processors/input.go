@@ -50,7 +50,7 @@ type input struct {
 	keyless  bool // a record without a key was reported
 	broken   error
 
-	damaged   bool      // the next batch is damaged: see corrupt
+	stands    standing  // why it is not read
 	heldUntil time.Time // when it is read again; zero while it is read
 
 	// For statistics, read by anyone; end and progress are also written while the worker is busy.
@@ -82,7 +82,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
-	in.damaged, in.heldUntil = false, time.Time{}
+	in.stands, in.heldUntil = atNothing, time.Time{}
 	in.next.Store(offset)
 	in.end.Store(offset)
 	in.progress.Store(now.UnixNano())
@@ -103,8 +103,9 @@ func (in *input) push(b kafka.Batch) {
 		in.broken = b.Err
 		return
 	}
-	if in.damaged && b.Position > in.position {
-		in.undamaged()
+	if in.stands == atDenial || in.stands == atDamage && b.Position > in.position {
+		in.stands = atNothing
+		in.waiting.Store(nil)
 	}
 	in.batches = append(in.batches, b)
 	in.skipEmpty()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,6 +121,9 @@ func (i *Instance) run(ctx context.Context) error {
 	}
 	defer unlock.Close()
 	if err := i.check(ctx); err != nil {
+		if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
+			return fmt.Errorf("%w; what to do: %s", err, denied.Remedy)
+		}
 		return err
 	}
 	if err := i.metrics.register(); err != nil {
@@ -330,7 +334,7 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	ids := i.taskIDs(added)
 	for _, id := range ids { // before the lock: it may ask the cluster
 		if g := i.graph.subgraphs[id.subgraph]; id.partition >= g.partitions {
-			if err := i.grow(g, id.partition); err != nil {
+			if err := i.grow(g, id.partition, added); err != nil {
 				i.fail(err)
 				return
 			}
@@ -359,19 +363,31 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
 }
 
-// grow takes notice of partitions that were added to the inputs of a sub-graph.
-func (i *Instance) grow(g *subgraph, partition int32) error {
-	name := g.sources[0].Stream.Name
+// grow takes notice of partitions that were added to the inputs of a sub-graph: to one of them, or to several.
+func (i *Instance) grow(g *subgraph, partition int32, assigned []kafka.TopicPartition) error {
+	var grown []string
+	for _, s := range g.sources {
+		if slices.Contains(assigned, kafka.TopicPartition{Topic: s.Stream.Name, Partition: partition}) {
+			grown = append(grown, s.Stream.Name)
+		}
+	}
+	name := strings.Join(grown, " and ")
 	if len(g.stores) > 0 {
 		return i.refuse([]string{fmt.Sprintf("partition %d was added to %s, which had %d: its keys now belong to other partitions than "+
 			"their state, which lies by the old count. How to go on is in docs/adding-partitions.md (https://github.com/weirstream/weir/blob/main/docs/adding-partitions.md)", partition, name, g.partitions)})
 	}
+	before := g.partitions
+	g.partitions = partition + 1
 	counts, err := i.countPartitions(i.ctx)
-	if err != nil {
-		return err
+	if err != nil { // the world's: the assignment says enough
+		i.log.Warn("partitions were added, and the cluster does not say how many", zap.String("topic", name), zap.Int32("before", before),
+			zap.Int32("at_least", g.partitions), zap.Error(err))
+		return nil
 	}
-	i.log.Info("partitions were added", zap.String("topic", name), zap.Int32("before", g.partitions), zap.Int32("now", counts[name]))
-	g.partitions = max(counts[name], partition+1)
+	for _, topic := range grown {
+		g.partitions = max(g.partitions, counts[topic])
+	}
+	i.log.Info("partitions were added", zap.String("topic", name), zap.Int32("before", before), zap.Int32("now", g.partitions))
 	return nil
 }
 

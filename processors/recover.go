@@ -20,7 +20,10 @@ func (w *worker) recover(in *input) {
 	var gone *kafka.OffsetOutOfRangeError
 	var recreated *kafka.TopicRecreatedError
 	var truncated *kafka.TruncatedError
+	var denied *kafka.BlockedError
 	switch {
+	case errors.As(err, &denied):
+		w.unreadable(in, denied)
 	case errors.As(err, &corrupt):
 		w.corrupt(in, corrupt)
 	case errors.As(err, &recreated):

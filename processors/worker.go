@@ -204,7 +204,7 @@ func (w *worker) oldest(t *task, now time.Time) (best *input) {
 			w.recover(in)
 			continue
 		}
-		if w.stands(in, now) {
+		if w.standsStill(in, now) {
 			continue
 		}
 		if in.head() == nil || now.Before(in.retryAt) {

@@ -202,6 +202,10 @@ func (c *cursor) fetch(from kafka.Position) (b kafka.Batch, changed <-chan struc
 			return errUnknownTopic
 		}
 		changed = log.changed
+		if denied := p.c.denial(OpFetch, c.TopicPartition); denied != nil {
+			b.Err = denied
+			return nil
+		}
 		if id := p.c.topics[c.Topic].info.ID; from.TopicID != "" && from.TopicID != id {
 			b.Err = &kafka.TopicRecreatedError{TopicPartition: c.TopicPartition, Offset: position, Was: from.TopicID, Is: id}
 			return nil

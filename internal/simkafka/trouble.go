@@ -12,10 +12,12 @@ import (
 type Trouble int8
 
 const (
-	Fine    Trouble = iota
-	Denied          // access to the topic is denied
-	Missing         // brokers say that the topic does not exist
-	Starved         // too few replicas are in sync: nothing can be written
+	Fine       Trouble = iota
+	Denied             // access to the topic is denied
+	Missing            // brokers say that the topic does not exist
+	Starved            // too few replicas are in sync: nothing can be written
+	Unreadable         // reading the topic is denied
+	Hidden             // reading and describing the topic are denied
 )
 
 // ofGroup is the name under which trouble with the group is kept.
@@ -77,6 +79,8 @@ func (c *Cluster) trouble(op Op, tp kafka.TopicPartition) error {
 		e.Err, e.TopicPartition.Partition = errDenied, -1
 	case Missing:
 		e.Err = errUnknownTopic
+	case Unreadable, Hidden:
+		return nil // of readers: see denial
 	case Starved:
 		if op != OpProduce {
 			return nil
@@ -85,6 +89,17 @@ func (c *Cluster) trouble(op Op, tp kafka.TopicPartition) error {
 	}
 	c.blocked++
 	return e
+}
+
+// denial is the answer to who reads partitions, or only asks about them. c.mu is held.
+func (c *Cluster) denial(op Op, tps ...kafka.TopicPartition) *kafka.BlockedError {
+	for _, tp := range tps {
+		if t := c.troubles[tp.Topic]; t == Hidden || t == Unreadable && op == OpFetch {
+			c.blocked++
+			return &kafka.BlockedError{TopicPartition: kafka.TopicPartition{Topic: tp.Topic, Partition: -1}, Op: string(op) + " " + tp.String(), Err: errDenied, Remedy: "let " + tp.Topic + " be read"}
+		}
+	}
+	return nil
 }
 
 // troubleOfOffsets is the answer to offsets.

@@ -19,6 +19,9 @@ func (p *Process) retry(ctx context.Context, op Op, what string, effect func() e
 		}
 		again := errors.Is(err, errCut) || errors.Is(err, errUnstableOffset)
 		if !again || time.Now().After(deadline) && try > 3 { // after a pause the time is up at once
+			if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
+				return denied
+			}
 			class := kafka.Retriable
 			if errors.Is(err, errUnknownTopic) || errors.Is(err, errTopicDiffers) {
 				class = kafka.Fatal
@@ -74,6 +77,9 @@ func (p *Process) EpochEnds(ctx context.Context, epochs map[kafka.TopicPartition
 	err := p.retry(ctx, OpList, fmt.Sprint("epochs", epochs), func() error {
 		got := map[kafka.TopicPartition]kafka.EpochEnd{}
 		for tp, epoch := range epochs {
+			if denied := p.c.denial(OpList, tp); denied != nil {
+				return denied
+			}
 			log := p.c.partition(tp)
 			if log == nil {
 				return fmt.Errorf("%s: %w", tp, errUnknownTopic)
@@ -107,6 +113,9 @@ func (p *Process) list(ctx context.Context, what string, tps []kafka.TopicPartit
 	var out map[kafka.TopicPartition]int64
 	err := p.retry(ctx, OpList, fmt.Sprint(what, tps), func() error {
 		got := map[kafka.TopicPartition]int64{}
+		if denied := p.c.denial(OpList, tps...); denied != nil {
+			return denied
+		}
 		for _, tp := range tps {
 			log := p.c.partition(tp)
 			if log == nil {
@@ -126,6 +135,9 @@ func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.
 	err := p.retry(ctx, OpTopics, fmt.Sprint(names), func() error {
 		got := map[string]kafka.TopicInfo{}
 		for _, name := range names {
+			if denied := p.c.denial(OpTopics, kafka.TopicPartition{Topic: name}); denied != nil {
+				return denied
+			}
 			if t := p.c.topics[name]; t != nil {
 				got[name] = t.info
 			}
