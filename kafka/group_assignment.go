@@ -70,7 +70,29 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 		}
 	}
 	slices.SortFunc(g.assigned, compareTP)
+	g.assigned = g.existing(ctx, g.assigned)
 	return nil
+}
+
+// existing leaves out partitions that their topics do not have. A static member that restarts is answered with its assignment of
+// old (KIP-345), also when an input was deleted meanwhile and created again with fewer. What is left out comes back with a
+// rebalance when the topic has it after all.
+func (g *Group) existing(ctx context.Context, assigned []TopicPartition) []TopicPartition {
+	absent := func(tp TopicPartition) bool {
+		n, known := g.counts[tp.Topic]
+		return known && tp.Partition >= n
+	}
+	if !slices.ContainsFunc(assigned, absent) {
+		return assigned
+	}
+	g.recount(ctx) // the leader may have heard of new partitions before this member
+	return slices.DeleteFunc(assigned, func(tp TopicPartition) bool {
+		if absent(tp) {
+			g.log.Warn("an assigned partition does not exist: its topic was deleted and created again with fewer; the others are read as auto.offset.reset says",
+				zap.Stringer("partition", tp), zap.Int32("partitions_now", g.counts[tp.Topic]))
+		}
+		return absent(tp)
+	})
 }
 
 // outgrown says whether this member knows of more partitions than the leader had assigned. A static member that restarts is

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -200,12 +201,16 @@ func TestWhatAJoinWaitsFor(t *testing.T) {
 //
 // Mutation seen to fail this test: take leaves outgrown out.
 func TestAnAssignmentFromBeforePartitionsWereAddedIsIncomplete(t *testing.T) {
+	cluster := groupCluster(t)
+	topic(t, cluster, "a", 2)
+	links := dial(t, quickGroup(cluster.ListenAddrs())).newLinks()
+	defer links.close()
 	for counts, want := range map[int32]bool{3: true, 2: false, 1: false} {
 		user, err := mark{Weir: 1, Group: "pair", Partitions: map[string]int32{"a": 2, "b": 2}}.encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := &Group{cfg: pair, topics: []string{"a", "b"}, log: zap.NewNop(), counts: map[string]int32{"a": counts, "b": 2}}
+		g := &Group{cfg: pair, topics: []string{"a", "b"}, log: zap.NewNop(), links: links, client: &Client{cfg: Config{RequestTimeout: time.Second}}, counts: map[string]int32{"a": counts, "b": 2}}
 		a := &sarama.ConsumerGroupMemberAssignment{Topics: map[string][]int32{"a": {0, 1}, "b": {0, 1}}, UserData: user}
 		if err := g.take(t.Context(), "", a); err != nil {
 			t.Fatal(err)
@@ -213,5 +218,28 @@ func TestAnAssignmentFromBeforePartitionsWereAddedIsIncomplete(t *testing.T) {
 		if g.incomplete != want {
 			t.Errorf("with %d partitions where the leader saw 2: incomplete %v", counts, g.incomplete)
 		}
+	}
+}
+
+// A static member that restarts after an input was deleted and created again with fewer partitions is answered with those it
+// had. It takes what is there, and the rest when the topic has it.
+//
+// Mutations: existing keeps everything; it does not ask again before it leaves something out.
+func TestAnAssignmentFromBeforeATopicShrankIsTakenAsFarAsItGoes(t *testing.T) {
+	cluster := groupCluster(t)
+	topic(t, cluster, "a", 5)
+	links := dial(t, quickGroup(cluster.ListenAddrs())).newLinks()
+	defer links.close()
+	user, err := mark{Weir: 1, Group: "pair", Partitions: map[string]int32{"a": 6, "b": 6}}.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Group{cfg: pair, topics: []string{"a", "b"}, log: zap.NewNop(), links: links, client: &Client{cfg: Config{RequestTimeout: time.Second}}, counts: map[string]int32{"a": 4, "b": 6}}
+	a := &sarama.ConsumerGroupMemberAssignment{Topics: map[string][]int32{"a": {3, 4, 5}, "b": {3, 4, 5}}, UserData: user}
+	if err := g.take(t.Context(), "", a); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(g.assigned), "[a/3 a/4 b/3 b/4 b/5]"; got != want {
+		t.Errorf("took %s, want %s", got, want)
 	}
 }

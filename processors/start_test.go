@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/topology"
 )
 
 // refusedFor says whether an instance is refused, with every one of the reasons.
@@ -116,6 +117,22 @@ func TestAPartitionThatIsAddedUnderStateIsRefused(t *testing.T) {
 		time.Sleep(time.Second)
 		g.committed(at(jobIn, 0), 1)
 		g.refusedFor(g.run(), "has 2 partitions, but "+jobIn+" has 3")
+	})
+}
+
+// It is the input that has grown which is named, where a node reads several.
+//
+// Mutation: grow names the first input.
+func TestTheInputThatHasGrownIsNamed(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.topic(jobOther, 2, nil)
+		g.topic(jobOther+".dlq", 1, nil)
+		g.job.added = func(j *job) []topology.Part {
+			return []topology.Part{topology.On(j.other, func(topology.Context, string, string) error { return nil })}
+		}
+		g.start()
+		g.cluster.AddPartitions(jobOther, 3)
+		g.refusedFor(g.ended(), "partition 2 was added to "+jobOther+", which had 2")
 	})
 }
 
