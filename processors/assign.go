@@ -186,6 +186,9 @@ func (w *worker) failTask(t *task, err error) {
 	t.reopens++
 	delay := min(time.Second<<min(t.reopens-1, 5), 30*time.Second)
 	t.failure.Store(&failure{err: err, until: time.Now().Add(delay)})
+	if w.inst.ending.Load() {
+		return // it will not be opened again, and why the instance ends is reported once
+	}
 	fields := []zap.Field{zap.Stringer("task", t.id), zap.Duration("in", delay), zap.Error(err)}
 	if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
 		if t.reopens&(t.reopens-1) == 0 { // the 1st, 2nd, 4th ... time

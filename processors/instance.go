@@ -43,6 +43,7 @@ type Instance struct {
 
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
+	ending   atomic.Bool               // it stops, or is about to
 
 	readingJobs chan struct{} // holds something while recorded resets are read
 
@@ -182,6 +183,7 @@ func (i *Instance) run(ctx context.Context) error {
 	case failure = <-i.failed:
 		i.log.Error("stopping", zap.Error(failure))
 	}
+	i.ending.Store(true)
 	i.stopping.Store(new(time.Now()))
 	i.phase.Store(Stopping)
 	overdue, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
@@ -269,6 +271,7 @@ func (i *Instance) transactionalID(worker int) string {
 
 // fail ends the instance with its first error.
 func (i *Instance) fail(err error) {
+	i.ending.Store(true)
 	select {
 	case i.failed <- err:
 	default:

@@ -14,7 +14,9 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// refusedFor says whether an instance is refused, with every one of the reasons.
+// refusedFor says whether an instance is refused, with every one of the reasons, which the log says once at most.
+//
+// Mutation: failTask that speaks of a task that will be opened again while the instance ends.
 func (g *rig) refusedFor(err error, reasons ...string) {
 	g.t.Helper()
 	var refused *RefusedTopologyError
@@ -28,6 +30,16 @@ func (g *rig) refusedFor(err error, reasons ...string) {
 	}
 	if len(refused.Problems) != len(reasons) {
 		g.t.Errorf("%d problems, want %d: %q", len(refused.Problems), len(reasons), refused.Problems)
+	}
+	// Its caller reports it, and the log at most once more, when it ends a running instance.
+	said := 0
+	for _, e := range g.logs.All() {
+		if text, _ := e.ContextMap()["error"].(string); strings.Contains(text, reasons[0]) {
+			said++
+		}
+	}
+	if said > 1 {
+		g.t.Errorf("the log says %q %d times", reasons[0], said)
 	}
 }
 

@@ -461,6 +461,8 @@ func (w *worker) connectSink(ctx context.Context, now time.Time) {
 		w.note(err)
 		if kafka.ClassOf(err) == kafka.Fatal {
 			w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
+			w.connect = now.Add(w.backoff())
+			return
 		}
 		w.connect = now.Add(w.backoff())
 		if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
