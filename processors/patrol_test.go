@@ -77,28 +77,45 @@ func TestLagOfATaskThatDoesNotRun(t *testing.T) {
 	}
 }
 
-// A partition that stands still behind a transaction is named with it, too.
+// A partition that stands still behind a transaction is named with it in the log too, also where it was reported before that was known,
+// and not more often.
+//
+// Mutations: watch that reports an input once; that forgets what it has reported.
 func TestAnInputBehindAnOpenTransactionIsNamedWithIt(t *testing.T) {
-	bubble(t, 1, simkafka.Config{}, func(g *rig) {
-		g.opts.StallAfter = 20 * time.Second
-		g.start()
-		end := g.cluster.LeaveOpen(at(jobIn, 0), record("a", "1"))
-		g.r.mu.Lock()
-		g.r.open = map[kafka.TopicPartition]kafka.OpenTransaction{at(jobIn, 0): {
-			TopicPartition: at(jobIn, 0), StartOffset: 0, ProducerID: 12, TransactionalID: "orders-7", State: "Ongoing", Timeout: time.Hour,
-		}}
-		g.r.mu.Unlock()
-		time.Sleep(time.Minute)
-		h := strings.Join(healthOf(g.inst), "\n")
-		if !strings.Contains(h, `an open transaction of "orders-7"`) || !strings.Contains(h, "abort --topic "+jobIn+" --partition 0 --start-offset 0") {
-			t.Errorf("health is %q", h)
-		}
-		end(true)
-		time.Sleep(time.Minute)
-		if h := healthOf(g.inst); len(h) != 0 {
-			t.Errorf("health is %q", h)
-		}
-	})
+	for _, after := range []time.Duration{time.Second, 20 * time.Second} {
+		bubble(t, 1, simkafka.Config{}, func(g *rig) {
+			g.opts.StallAfter = after
+			g.start()
+			end := g.cluster.LeaveOpen(at(jobIn, 0), record("a", "1"))
+			g.r.mu.Lock()
+			g.r.open = map[kafka.TopicPartition]kafka.OpenTransaction{at(jobIn, 0): {
+				TopicPartition: at(jobIn, 0), StartOffset: 0, ProducerID: 12, TransactionalID: "orders-7", State: "Ongoing", Timeout: time.Hour,
+			}}
+			g.r.mu.Unlock()
+			time.Sleep(time.Minute)
+			h := strings.Join(healthOf(g.inst), "\n")
+			if !strings.Contains(h, `an open transaction of "orders-7"`) || !strings.Contains(h, "abort --topic "+jobIn+" --partition 0 --start-offset 0") {
+				t.Errorf("health is %q", h)
+			}
+			named := 0
+			reports := g.logs.FilterMessage("an input partition stands still").All()
+			for _, e := range reports {
+				why, _ := e.ContextMap()["why"].(string)
+				remedy, _ := e.ContextMap()["remedy"].(string)
+				if strings.Contains(why, `"orders-7"`) && strings.Contains(remedy, "abort --topic "+jobIn) {
+					named++
+				}
+			}
+			if named != 1 || len(reports) > 2 {
+				t.Errorf("stalled after %s: reported %d times, with the transaction %d times", after, len(reports), named)
+			}
+			end(true)
+			time.Sleep(time.Minute)
+			if h := healthOf(g.inst); len(h) != 0 {
+				t.Errorf("health is %q", h)
+			}
+		})
+	}
 }
 
 // fencedAgain has every transaction of an instance fenced.

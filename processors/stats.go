@@ -3,6 +3,7 @@ package processors
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,11 +58,18 @@ func (i *Instance) placements() []*placement {
 	return all
 }
 
-// watch reports stalled partitions, once for each standstill.
+// standstill is a reason for which an input stands still: what one would do about it tells them apart.
+type standstill struct {
+	*input
+	remedy string
+}
+
+// watch reports stalled partitions, once for each standstill, and again when more is known of it: what readers wait for is
+// asked at intervals.
 func (i *Instance) watch(ctx context.Context) {
 	tick := time.NewTicker(min(max(i.opts.StallAfter/4, 100*time.Millisecond), patrolEvery))
 	defer tick.Stop()
-	reported, logged := map[*input]bool{}, map[string]bool{}
+	reported, logged := map[standstill]bool{}, map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,12 +87,13 @@ func (i *Instance) watch(ctx context.Context) {
 				}
 				stalled++
 				seen[in] = true
-				if !reported[in] {
+				if this := (standstill{in, problem.Remedy}); !reported[this] {
+					reported[this] = true
 					i.log.Error("an input partition stands still", zap.Stringer("input", in.tp), zap.String("why", problem.Cause), zap.String("remedy", problem.Remedy))
 				}
 			}
 		}
-		reported = seen
+		maps.DeleteFunc(reported, func(s standstill, _ bool) bool { return !seen[s.input] })
 		logged = i.logProblems(now, logged)
 		i.metrics.stalled.Store(int64(stalled))
 	}
