@@ -138,7 +138,10 @@ func TestABatchThatBecameTooLargeIsSplit(t *testing.T) {
 	}
 }
 
-// An operator who raises the limit of a topic helps the records that come after it, without a restart. Mutation: relearn does nothing.
+// An operator who raises the limit of a topic helps the very next record, without a restart, also when the limit was looked up
+// a moment before, and when it was being looked up meanwhile.
+//
+// Mutations: relearn does nothing; learn believes whatever comes.
 func TestARaisedLimitOfATopicIsNoticedBeforeARecordIsRefused(t *testing.T) {
 	test := newSinkTest(t, fastConfig())
 	test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": "400"}))
@@ -153,10 +156,16 @@ func TestARaisedLimitOfATopicIsNoticedBeforeARecordIsRefused(t *testing.T) {
 	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "out",
 		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: &value}}}}
 	test.request(alter)
-	s.topics["out"].learned = time.Now().Add(-limitsStale)
+	test.append(s, "out", 0, large)
+	s.learn(s.topics["out"], 400, time.Now().Add(-time.Minute)) // the answer to a question of before is late
 	test.append(s, "out", 0, large)
 	test.ok(s.Commit(test.within(10 * time.Second)))
-	test.visible("out", 0, large)
+	test.visible("out", 0, large, large)
+	wanted := s.topics["out"]
+	wanted.wanted = time.Now()
+	if s.learn(wanted, 400, wanted.wanted.Add(-1)); wanted.known {
+		t.Error("an answer to an earlier question is believed")
+	}
 }
 
 // poison makes the cluster refuse batches that hold the value "poison", as a broker does that validates records.

@@ -19,7 +19,8 @@ type outTopic struct {
 	record  int               // largest batch that may be sent for a single record: the least of all limits
 	message int               // of that, what the topic itself allows
 	batch   int               // size at which a batch is sealed
-	learned time.Time         // when the limits were looked up
+	learned time.Time         // when the limits were asked for
+	wanted  time.Time         // an answer to what was asked before is not believed
 	until   time.Time
 	tries   int
 }
@@ -48,26 +49,19 @@ func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 	return p, nil
 }
 
-// relearn looks the topic's limits up again before they refuse a record, unless that was just done: somebody may have
-// raised max.message.bytes since, and a record that the topic takes is not to be refused for what it was.
+// relearn looks the topic's limits up again, each time before they refuse a record: somebody may have raised
+// max.message.bytes since, however short that is ago, and a record that the topic takes is not to be refused for what it was.
 func (s *Sink) relearn(t *outTopic) error {
-	before := t.learned
-	if time.Since(before) < limitsStale {
-		return nil
-	}
+	t.wanted = time.Now()
 	t.known, s.curious = false, true
 	ctx, done := s.bounded(s.ctx, s.limits.delivery)
 	defer done()
-	return s.wait(ctx, "find the limits of topic "+t.name, func() bool { return t.learned != before })
+	return s.wait(ctx, "find the limits of topic "+t.name, func() bool { return !t.learned.Before(t.wanted) })
 }
 
-// limitsStale is how long the limits of a topic are believed when they refuse a record. A storm of records that are too large asks
-// for them once in that time.
-const limitsStale = time.Second
-
-// learn sets the topic's limits from its max.message.bytes.
-func (s *Sink) learn(t *outTopic, maxMessage int) {
-	t.known, t.tries, t.learned = true, 0, time.Now()
+// learn sets the topic's limits from its max.message.bytes, as an answer says to what was asked at a time.
+func (s *Sink) learn(t *outTopic, maxMessage int, asked time.Time) {
+	t.known, t.tries, t.learned = !asked.Before(t.wanted), 0, asked
 	t.message = maxMessage
 	if s.encoding.codec != sarama.CompressionNone {
 		t.message = math.MaxInt32 // the broker measures a compressed batch as compressed, which is known only then
@@ -85,6 +79,7 @@ type found struct {
 	leaders map[TopicPartition]leader
 	ids     map[string][16]byte // of topics
 	absent  map[TopicPartition]sarama.KError
+	asked   time.Time
 	largest map[string]int // max.message.bytes
 	err     error          // of leaders
 	errSize error          // of largest
@@ -132,6 +127,7 @@ func (s *Sink) ask(now time.Time) {
 
 // find asks the cluster. It runs beside the sink's goroutine and touches nothing of it.
 func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []string) (f found) {
+	f.asked = time.Now()
 	if len(partitions) > 0 {
 		f.err = s.findLeaders(ctx, partitions, &f)
 	}
@@ -249,7 +245,7 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 			t.tries++
 			continue
 		}
-		s.learn(t, f.largest[name])
+		s.learn(t, f.largest[name], f.asked)
 	}
 	s.curious = false
 	for _, t := range s.topics {
