@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	removeProgram()
 	client.CloseIdleConnections()
-	if err := goleak.Find(); code == 0 && err != nil {
+	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain")); code == 0 && err != nil {
 		fmt.Println("FAIL:", err)
 		code = 1
 	}
