@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -28,4 +29,19 @@ func (l *lockedBuilder) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// How long something takes decides no test, since the machine may be busy. Where a broken implementation would wait for a
+// timeout, that is set to never, and who takes longer than hung has waited for it.
+const (
+	hung  = time.Minute
+	never = 10 * time.Minute
+)
+
+// promptly says that what began then did not wait for a timeout of never.
+func promptly(t *testing.T, began time.Time) {
+	t.Helper()
+	if took := time.Since(began); took > hung {
+		t.Errorf("it took %v", took)
+	}
 }

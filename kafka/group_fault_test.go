@@ -52,7 +52,8 @@ func TestAMemberThatHearsNothingForTheSessionTimeoutIsLost(t *testing.T) {
 	topic(t, cluster, "a", 3)
 	b := newBoard(t)
 	cfg := quickGroup(cluster.ListenAddrs())
-	cfg.Group.SessionTimeout = 300 * time.Millisecond
+	cfg.Group.SessionTimeout, cfg.RequestTimeout = 300*time.Millisecond, never
+	cfg.Sink.DeliveryTimeout = 2 * never
 	p := b.join("one", cfg, single)
 	b.shared(3, 1)
 	before, _ := p.group.Member()
@@ -64,9 +65,7 @@ func TestAMemberThatHearsNothingForTheSessionTimeoutIsLost(t *testing.T) {
 	if _, ok := p.group.Member(); ok {
 		t.Error("still a member")
 	}
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("noticed after %v only", took)
-	}
+	promptly(t, began)
 	b.hasLost(p, 3)
 	end()
 	b.shared(3, 1)
@@ -82,7 +81,8 @@ func TestHeartbeatsGoOnWhileARevocationIsHeldUp(t *testing.T) {
 	topic(t, cluster, "a", 4)
 	b := newBoard(t)
 	cfg := quickGroup(cluster.ListenAddrs())
-	cfg.Group.SessionTimeout = 300 * time.Millisecond
+	cfg.Group.SessionTimeout, cfg.RequestTimeout = 300*time.Millisecond, never
+	cfg.Sink.DeliveryTimeout = 2 * never
 	one := b.join("one", cfg, single)
 	b.shared(4, 1)
 	entered, proceed := make(chan struct{}), make(chan struct{})
@@ -135,10 +135,9 @@ func TestRejoinGivesEverythingUpAsLost(t *testing.T) {
 	topic(t, cluster, "a", 3)
 	b := newBoard(t)
 	cfg := quickGroup(cluster.ListenAddrs())
-	cfg.Group.SessionTimeout = 8 * time.Second
+	cfg.Group.SessionTimeout = 4 * time.Minute // well over hung
 	p := b.join("one", cfg, single)
 	b.shared(3, 1)
-	began := time.Now()
 	before, _ := p.group.Member()
 	p.group.Rejoin("the test wants it")
 	if m, ok := p.group.Member(); ok && m.ID == before.ID { // it may be another one already
@@ -146,9 +145,6 @@ func TestRejoinGivesEverythingUpAsLost(t *testing.T) {
 	}
 	b.hasLost(p, 3)
 	b.shared(3, 1)
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("took %v", took)
-	}
 }
 
 // Mutation: verdict treats unknown errors as fatal.
@@ -247,9 +243,7 @@ func TestLeaveDoesNotWaitForARebalance(t *testing.T) {
 	<-asked
 	began := time.Now()
 	p.leave()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %v", took)
-	}
+	promptly(t, began)
 	if len(b.owner) > 0 || p.lost > 0 {
 		t.Errorf("owners %v, lost %d: want all revoked", b.owner, p.lost)
 	}

@@ -27,7 +27,7 @@ func newBoard(t *testing.T) *board {
 
 func (b *board) until(what string, ok func(owner map[TopicPartition]string) bool) {
 	b.t.Helper()
-	timeout := time.NewTimer(20 * time.Second)
+	timeout := time.NewTimer(hung)
 	defer timeout.Stop()
 	for {
 		b.mu.Lock()

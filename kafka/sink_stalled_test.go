@@ -132,7 +132,7 @@ func TestCloseEndsBlockedCallsAndWaitsForNoBroker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := fastConfig()
-			cfg.RequestTimeout, cfg.Sink.DeliveryTimeout = time.Minute, 2*time.Minute
+			cfg.RequestTimeout, cfg.Sink.DeliveryTimeout = never, 2*never
 			cfg.Sink.BufferMemory, cfg.Sink.MaxRequestSize, cfg.Sink.BatchSize = 40<<20, 4<<20, 2<<20
 			from := make(chan struct{})
 			test := newSinkTest(t, cfg, deaf(t, from))
@@ -153,9 +153,7 @@ func TestCloseEndsBlockedCallsAndWaitsForNoBroker(t *testing.T) {
 			if err := <-done; ClassOf(err) != Retriable {
 				t.Fatalf("got %v, want retriable", err)
 			}
-			if took := time.Since(began); took > 2*time.Second {
-				t.Fatalf("took %v", took)
-			}
+			promptly(t, began)
 		})
 	}
 }
@@ -163,7 +161,7 @@ func TestCloseEndsBlockedCallsAndWaitsForNoBroker(t *testing.T) {
 // Mutation: dispatch does not look at deadlines; or expired leaves the connection, and Abort waits for the answer.
 func TestABrokerThatDoesNotAnswerIsGivenUpInTime(t *testing.T) {
 	cfg := fastConfig()
-	cfg.RequestTimeout, cfg.Sink.DeliveryTimeout, cfg.Sink.TransactionTimeout = time.Minute, 2*time.Minute, 500*time.Millisecond
+	cfg.RequestTimeout, cfg.Sink.DeliveryTimeout, cfg.Sink.TransactionTimeout = never, 2*never, 500*time.Millisecond
 	test := newSinkTest(t, cfg, kfake.SeedTopics(1, "out"))
 	s := test.sink("tx")
 	_, release := silence(t, test.cluster, kmsg.Produce)
@@ -172,9 +170,10 @@ func TestABrokerThatDoesNotAnswerIsGivenUpInTime(t *testing.T) {
 	if err := s.Flush(t.Context()); ClassOf(err) != Retriable {
 		t.Fatalf("got %v, want retriable", err)
 	}
-	if took := time.Since(began); took < 350*time.Millisecond || took > 3*time.Second {
+	if took := time.Since(began); took < 350*time.Millisecond {
 		t.Fatalf("given up after %v, want 4/5 of transaction.timeout.ms", took)
 	}
+	promptly(t, began)
 	// The coordinator may have timed the transaction out too, which fences us.
 	err := s.Abort(test.within(10 * time.Second))
 	release()
