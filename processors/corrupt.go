@@ -18,8 +18,7 @@ func (w *worker) corrupt(in *input, err *kafka.CorruptBatchError) {
 		w.inst.metrics.gap(in.tp, err.Next-err.Offset)
 		w.log.Error("a batch of an input is damaged, reading continues after it", zap.Stringer("input", in.tp),
 			zap.Int64("offset", err.Offset), zap.Int64("next", err.Next), zap.Error(err))
-		in.position, in.leader = err.Next, -1
-		w.fetch(in, kafka.Position{Offset: err.Next, LeaderEpoch: -1, TopicID: in.topicID})
+		w.moveTo(in, err.Next)
 		return
 	}
 	if w.stand(in, atDamage, &waiting{

@@ -1,8 +1,10 @@
 package processors
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +358,69 @@ func TestATruncatedInputThatGrewAgainIsNoticed(t *testing.T) {
 				g.committed(at(jobIn, 0), 5)
 			})
 		})
+	}
+}
+
+// Where reading goes on elsewhere, that is where everything begins that is done again: a commit that fails, then or later, goes
+// back to the new place and not to the old one, which lies among other records now.
+//
+// Mutations tried: moveTo without committed; oldest that recovers in an open transaction, and urgent without ended.
+func TestAnAbortAfterAnInputWasMovedGoesBackToItsNewPlace(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		running bool // when it is done; what was read then is not committed yet
+		do      func(g *rig)
+		offsets []int64 // that are committed
+	}{
+		{"truncated", true, func(g *rig) { g.cluster.Replace(at(jobIn, 0), 1, record("b", "1"), record("b", "2")) }, []int64{5, 1, 3}},
+		{"cut", true, func(g *rig) { g.cluster.LoseEnd(at(jobIn, 0), 2); g.send(0, "b 1") }, []int64{5, 2, 3}},
+		{"deleted", false, func(g *rig) { g.send(0, "b 1", "b 2", "b 3"); g.cluster.DeleteRecords(at(jobIn, 0), 7) }, []int64{7, 8}},
+	} {
+		for failing := range len(c.offsets) {
+			t.Run(fmt.Sprint(c.name, " commit ", failing), func(t *testing.T) {
+				bubble(t, 1, simkafka.Config{}, func(g *rig) {
+					g.begun()
+					g.send(0, "a 4", "a 5")
+					if !c.running {
+						c.do(g)
+					}
+					g.opts.CommitInterval = time.Minute
+					g.r.take()
+					n := 0
+					g.r.step(func(call string) error {
+						if strings.HasPrefix(call, "offsets") {
+							if n++; n-1 == failing {
+								return &kafka.Error{Class: kafka.Abortable, Op: "offsets", Err: errors.New("told to")}
+							}
+						}
+						return nil
+					})
+					g.start()
+					if c.running {
+						c.do(g)
+					}
+					time.Sleep(3 * time.Minute)
+					g.r.step(nil)
+					g.stop()
+					var sent []int64
+					for line := range strings.Lines(g.r.take()) {
+						var offset int64
+						if _, err := fmt.Sscanf(line, "offsets "+jobIn+"/0=%d", &offset); err == nil {
+							sent = append(sent, offset)
+						}
+					}
+					var turns []int64 // without those on the way to the next one
+					for i, offset := range sent {
+						if i == len(sent)-1 || slices.Contains(c.offsets[:len(c.offsets)-1], offset) {
+							turns = append(turns, offset)
+						}
+					}
+					if turns = slices.Compact(turns); n < len(c.offsets) || !slices.Equal(turns, c.offsets) {
+						t.Errorf("offsets %v were sent, want %v", sent, c.offsets)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -111,6 +111,9 @@ func (in *input) push(b kafka.Batch) {
 	in.skipEmpty()
 }
 
+// ended says whether everything was worked off that was read before reading ended with an error.
+func (in *input) ended() bool { return in.broken != nil && in.head() == nil }
+
 // head is the next record, or nil.
 func (in *input) head() *kafka.Record {
 	if in.at >= len(in.batches) {

@@ -9,7 +9,8 @@ import (
 	"github.com/weirstream/weir/kafka"
 )
 
-// recover deals with an input whose reading ended with an error. What is in memory of it has been processed.
+// recover deals with an input whose reading ended with an error. What is in memory of it has been processed and committed, so
+// that no transaction that is done again goes back behind it.
 //
 // Where records are gone, or are not those that were read before, auto.offset.reset decides, and the log says so. The new
 // position is committed before the first record there: it may lie before the old one.
@@ -33,7 +34,6 @@ func (w *worker) recover(in *input) {
 		}
 		// The new topic has to be looked at, off this goroutine: the task is opened again, and finds what is committed to
 		// belong to another topic than there is now.
-		in.broken = err
 		w.reopenFor(in.task, recreated)
 	case errors.As(err, &truncated):
 		w.truncated(in, truncated)
@@ -46,9 +46,6 @@ func (w *worker) recover(in *input) {
 
 // reopenFor gives up what a task has in memory and opens it again at once.
 func (w *worker) reopenFor(t *task, why error) {
-	if w.dirty() && !w.commit(w.inst.ctx) || !t.is(taskRunning) {
-		return // it is done again first, or the task is opened again as it is
-	}
 	w.log.Warn("task is opened again", zap.Stringer("task", t.id), zap.Error(why))
 	w.release(t)
 	if err := t.to(taskCreated); err != nil {
@@ -106,10 +103,11 @@ func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
 	w.moveTo(in, to)
 }
 
-// moveTo continues an input elsewhere.
+// moveTo continues an input elsewhere. That is where a transaction that is done again begins, too.
 func (w *worker) moveTo(in *input, to int64) {
 	in.ahead = max(in.ahead, in.position)
-	in.unmarked = in.unmarked || to < in.position
+	in.unmarked = true
 	in.position, in.leader = to, -1
+	in.committed, in.settled = in.position, in.leader
 	w.fetch(in, kafka.Position{Offset: to, LeaderEpoch: -1, TopicID: in.topicID})
 }

@@ -200,8 +200,10 @@ func (w *worker) next(now time.Time) *input {
 // record and need not wait; or nil.
 func (w *worker) oldest(t *task, now time.Time) (best *input) {
 	for _, in := range t.inputs {
-		if in.broken != nil && in.head() == nil {
-			w.recover(in)
+		if in.ended() {
+			if !w.open && !w.dirty() { // otherwise a commit is due
+				w.recover(in)
+			}
 			continue
 		}
 		if w.standsStill(in, now) {
@@ -401,12 +403,12 @@ func (w *worker) due(now time.Time) bool {
 			return false
 		}
 		w.open, w.since = true, now // only positions moved, past control records
-		return w.unmarked()
+		return w.urgent()
 	}
 	if w.probe != nil && w.dirty() {
 		return true // before the try, and after it
 	}
-	return w.cautious > 0 || w.unmarked() || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
+	return w.cautious > 0 || w.urgent() || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
 }
 
 // full says whether the transaction has become large enough to be committed before its time.
@@ -422,11 +424,16 @@ func (t *task) unmarked() bool {
 	return false
 }
 
-// unmarked says whether a task waits for the first commit of an input.
-func (w *worker) unmarked() bool {
+// urgent says whether an input waits for a commit: for its first one, or for the last one before its reading goes on elsewhere.
+func (w *worker) urgent() bool {
 	for _, t := range w.tasks {
-		if t.is(taskRunning) && t.unmarked() {
-			return true
+		if !t.is(taskRunning) {
+			continue
+		}
+		for _, in := range t.inputs {
+			if in.unmarked || in.ended() {
+				return true
+			}
 		}
 	}
 	return false
