@@ -117,7 +117,7 @@ func (s *commitScript) start(d *datadriven.TestData) {
 	}
 	s.cluster = simkafka.New(simkafka.Config{Refuse: simRefuse})
 	createSimTopics(s.t, s.cluster, int32(partitions), int32(partitions))
-	plan, err := simTopology((&simWorld{calls: newSimCalls()}).tries("i")).Plan()
+	plan, err := simTopology((&simWorld{calls: newSimCalls()}).tries("i"), simPlaced).Plan()
 	if err != nil {
 		s.t.Fatal(err)
 	}

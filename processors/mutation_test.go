@@ -47,6 +47,10 @@ func TestMutations(t *testing.T) {
 		{fault.CountWholeRanges, ExactlyOnce, (*simWorld).run, "miscounted"},
 		{fault.BlameTheEmitter, ExactlyOnce, (*simWorld).run, "dead letter differs"},
 		{fault.BlameNoRecord, ExactlyOnce, (*simWorld).run, "dead letter too many"},
+		{fault.CheckTopicIDs, ExactlyOnce, (*simWorld).run, "standstill"},
+		{fault.CheckEpochs, ExactlyOnce, (*simWorld).run, "output lost"},
+		{fault.JudgeOffsets, ExactlyOnce, (*simWorld).run, "not refused"},
+		{fault.PositionsWithState, ExactlyOnce, (*simWorld).run, "not refused"},
 		{fault.CommitBelowUnfinished, AtLeastOnce, (*simWorld).run, "output lost"},
 	} {
 		t.Run(string(m.rule), func(t *testing.T) {
@@ -126,6 +130,7 @@ var (
 		{"checkpoint ahead", regexp.MustCompile(`has checkpoint \d+, and .* ends at`)},
 		{"miscounted", regexp.MustCompile(`records counted as \w+, want`)},
 		{"standstill", regexp.MustCompile(`^not at the end of the input`)},
+		{"not refused", regexp.MustCompile(`^not refused`)},
 		{"contract of the wire", regexp.MustCompile(`^contract of the wire`)},
 	}
 )

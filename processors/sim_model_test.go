@@ -21,6 +21,7 @@ import (
 const (
 	simGroup    = "sim"
 	simPlaced   = "order.placed.v1"
+	simPhoned   = "order.phoned.v1" // a second input of the same sub-graph, in some worlds; its customers are others
 	simTotals   = "customer.total.v1"
 	simAudits   = "order.audited.v1"
 	simDead     = "order.placed.v1.dlq"
@@ -55,55 +56,59 @@ type simTotal struct {
 }
 
 // The node counts its calls itself: see simTries.
-func simTopology(tries *simTries) *topology.Topology {
-	placed := topology.Stream(simPlaced, codecs.JSON[simOrder]())
+func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 	totals := topology.Stream(simTotals, codecs.JSON[simTotal]())
 	audits := topology.Stream(simAudits, codecs.JSON[simTotal]())
 	accepted := topology.Edge[simAccepted]("accepted")
 	store := topology.Store("totals", codecs.JSON[simTotal]())
 	counts := topology.Store("counts", codecs.Int64())
+	accumulate := func(ctx topology.Context, key string, o simOrder) error {
+		total, err := store.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if o.Seq <= total.LastSeq && !fault.Broken(fault.Dedup) {
+			return ctx.Drop(topology.Duplicate)
+		}
+		if o.Amount == 0 {
+			store.Set(ctx, key, simTotal{LastSeq: 1 << 40}) // a drop takes it back
+			return ctx.Drop(topology.Filtered)
+		}
+		total.LastSeq, total.Count, total.Sum = o.Seq, total.Count+1, total.Sum+o.Amount
+		if o.Closes {
+			store.Delete(ctx, key)
+			totals.Tombstone(ctx, key)
+		} else {
+			store.Set(ctx, key, total)
+			noted := total
+			if strings.HasPrefix(o.Refuse, "total") {
+				noted.Note = o.Refuse
+			}
+			totals.Emit(ctx, key, noted)
+		}
+		accepted.Emit(ctx, key, simAccepted{o, ctx})
+		call := tries.call(ctx.Record())
+		switch {
+		case o.Amount < 0:
+			return topology.Reject(errors.New("negative"))
+		case o.Panics:
+			panic("told to")
+		case o.Exits:
+			runtime.Goexit()
+		case o.Fails >= simAttempts, call <= o.Fails:
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	parts := []topology.Part{
+		topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
+		topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond}),
+	}
+	for _, name := range inputs {
+		parts = append(parts, topology.On(topology.Stream(name, codecs.JSON[simOrder]()), accumulate))
+	}
 	return topology.Define(simGroup,
-		topology.Node("accumulate",
-			topology.On(placed, func(ctx topology.Context, key string, o simOrder) error {
-				total, err := store.Get(ctx, key)
-				if err != nil {
-					return err
-				}
-				if o.Seq <= total.LastSeq && !fault.Broken(fault.Dedup) {
-					return ctx.Drop(topology.Duplicate)
-				}
-				if o.Amount == 0 {
-					store.Set(ctx, key, simTotal{LastSeq: 1 << 40}) // a drop takes it back
-					return ctx.Drop(topology.Filtered)
-				}
-				total.LastSeq, total.Count, total.Sum = o.Seq, total.Count+1, total.Sum+o.Amount
-				if o.Closes {
-					store.Delete(ctx, key)
-					totals.Tombstone(ctx, key)
-				} else {
-					store.Set(ctx, key, total)
-					noted := total
-					if strings.HasPrefix(o.Refuse, "total") {
-						noted.Note = o.Refuse
-					}
-					totals.Emit(ctx, key, noted)
-				}
-				accepted.Emit(ctx, key, simAccepted{o, ctx})
-				call := tries.call(ctx.Record())
-				switch {
-				case o.Amount < 0:
-					return topology.Reject(errors.New("negative"))
-				case o.Panics:
-					panic("told to")
-				case o.Exits:
-					runtime.Goexit()
-				case o.Fails >= simAttempts, call <= o.Fails:
-					return errors.New("not yet")
-				}
-				return nil
-			}),
-			topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
-			topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond})),
+		topology.Node("accumulate", parts...),
 		topology.Node("audit",
 			topology.On(accepted, func(ctx topology.Context, key string, o simAccepted) error {
 				n, err := counts.Get(ctx, key)
@@ -199,15 +204,22 @@ func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
 // simWritten is an output record: key and value, "-" for a tombstone.
 type simWritten struct{ Key, Value string }
 
-// simModel is what must come out of one input partition.
+// simModel is the job without a framework: what must come out of the input partitions of one task.
 type simModel struct {
 	totals, audits []simWritten
 	dead           []simLetter
 	counts         [outcomes]int64
-	state, counted map[string]string
+	sums           map[string]simTotal
+	counted        map[string]int64
+	changed        map[simPlace]bool // records that have changed state
+}
+
+func newSimModel() *simModel {
+	return &simModel{sums: map[string]simTotal{}, counted: map[string]int64{}, changed: map[simPlace]bool{}}
 }
 
 type simLetter struct {
+	Topic      string
 	Key, Value string
 	Offset     int64
 	Cut        int64 // size of the value that was cut off
@@ -216,16 +228,14 @@ type simLetter struct {
 	Records    int    // over a limit
 }
 
-// fold is the job without a framework.
-func fold(records []kafka.Record) *simModel {
-	m := &simModel{state: map[string]string{}, counted: map[string]string{}}
-	state, counted := map[string]simTotal{}, map[string]int64{}
+// take processes records of a partition.
+func (m *simModel) take(tp kafka.TopicPartition, records []kafka.Record) {
 	for _, r := range records {
 		key := string(r.Key)
 		var o simOrder
 		dead := func(attempts int) {
 			m.counts[deadLettered]++
-			l := simLetter{Key: key, Value: string(r.Value), Offset: r.Offset, Attempts: attempts, Node: "accumulate"}
+			l := simLetter{Topic: tp.Topic, Key: key, Value: string(r.Value), Offset: r.Offset, Attempts: attempts, Node: "accumulate"}
 			if strings.HasPrefix(o.Refuse, "audit") {
 				l.Node = "audit"
 			}
@@ -244,7 +254,7 @@ func fold(records []kafka.Record) *simModel {
 			dead(1)
 			continue
 		}
-		total := state[key]
+		total := m.sums[key]
 		switch {
 		case o.Seq <= total.LastSeq:
 			m.counts[deduplicated]++
@@ -261,24 +271,30 @@ func fold(records []kafka.Record) *simModel {
 		}
 		m.counts[processed]++
 		if o.Closes {
-			delete(state, key)
+			delete(m.sums, key)
 			m.totals = append(m.totals, simWritten{key, "-"})
 		} else {
 			total = simTotal{LastSeq: o.Seq, Count: total.Count + 1, Sum: total.Sum + o.Amount}
-			state[key] = total
+			m.sums[key] = total
 			m.totals = append(m.totals, simWritten{key, asJSON(total)})
 		}
-		counted[key]++
-		m.audits = append(m.audits, simWritten{key, asJSON(simTotal{Count: counted[key]})})
+		m.counted[key]++
+		m.audits = append(m.audits, simWritten{key, asJSON(simTotal{Count: m.counted[key]})})
+		m.changed[simPlace{tp, r.Offset}] = true
 	}
-	for k, v := range state {
-		m.state[k] = asJSON(v)
+}
+
+// stores are the two stores as their changelogs hold them.
+func (m *simModel) stores() (totals, counts map[string]string) {
+	totals, counts = map[string]string{}, map[string]string{}
+	for k, v := range m.sums {
+		totals[k] = asJSON(v)
 	}
-	for k, v := range counted {
+	for k, v := range m.counted {
 		encoded, _ := codecs.Int64().Append(nil, v)
-		m.counted[k] = string(encoded)
+		counts[k] = string(encoded)
 	}
-	return m
+	return totals, counts
 }
 
 func asJSON(v any) string {

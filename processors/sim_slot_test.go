@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -36,7 +37,7 @@ func (s *simSlot) start() {
 	s.lives++
 	name := fmt.Sprintf("i%d.%d", s.n, s.lives)
 	s.process = w.cluster.Process(name)
-	plan, err := simTopology(w.tries(name)).Plan()
+	plan, err := simTopology(w.tries(name), w.inputs...).Plan()
 	if err != nil {
 		w.problem("plan: %v", err)
 		return
@@ -106,6 +107,27 @@ func (s *simSlot) end(crashed bool) {
 		w.problem("i%d.%d ended with: %v", s.n, s.lives, s.err)
 	}
 	s.inst = nil
+}
+
+// refused waits for a life that must end with a refusal, and says whether it did.
+func (s *simSlot) refused(why string) bool {
+	const bound = 2 * time.Minute
+	select {
+	case <-s.done:
+	case <-time.After(bound):
+		s.w.problem("not refused: %s", why)
+		s.stop()
+		return false
+	}
+	var refusal *RefusedTopologyError
+	if !errors.As(s.err, &refusal) {
+		s.w.problem("not refused: %s: i%d.%d ended with: %v", why, s.n, s.lives, s.err)
+		return false
+	}
+	s.w.note("i%d.%d is refused: %v", s.n, s.lives, s.err)
+	s.err = nil
+	s.end(false)
+	return true
 }
 
 // stop ends a life in order, within 5 s.

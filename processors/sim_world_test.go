@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 )
@@ -32,12 +33,13 @@ type simWorld struct {
 	cache      int64
 	static     bool
 	rate       float64
-	troubled   bool                     // topics and the group have troubles
-	records    [][]kafka.Record         // of each input partition, to come
-	calls      *simCalls                // of the node, by record
-	operator   simOperator              // meddles at the end, 0 for nobody
-	before     map[int32][]kafka.Record // of each input partition: what was processed of a log that is gone
-	resume     map[int32]int64          // where the log that there is now goes on after that
+	troubled   bool                                    // topics and the group have troubles
+	inputs     []string                                // topics
+	records    map[kafka.TopicPartition][]kafka.Record // of each input partition, to come
+	calls      *simCalls                               // of the node, by record
+	operators  []simOperator                           // meddle at the end, one after the other
+	models     []*simModel                             // of each task
+	resume     map[kafka.TopicPartition]int64          // up to where the models have processed the inputs
 
 	mu       sync.Mutex
 	seen     simEvidence
@@ -48,12 +50,13 @@ type simWorld struct {
 // simEvidence is what a run has gone through: a run without trouble proves nothing.
 type simEvidence struct {
 	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked int
+	refusals, accepted, two                                                                                    int
 	meddled                                                                                                    [simOperators]int
 	counts                                                                                                     [outcomes]int64
 }
 
 func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
-	w := &simWorld{t: t, seed: seed, root: root, calls: newSimCalls(), resume: map[int32]int64{}, rng: rand.New(rand.NewPCG(seed, 7))}
+	w := &simWorld{t: t, seed: seed, root: root, calls: newSimCalls(), resume: map[kafka.TopicPartition]int64{}, rng: rand.New(rand.NewPCG(seed, 7))}
 	pick := func(n int) int { return w.rng.IntN(n) }
 	w.guarantee = ExactlyOnce
 	if seed%4 == 3 {
@@ -68,8 +71,11 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	w.static = pick(4) == 0
 	w.rate = []float64{0, 0.005, 0.03, 0.12}[pick(4)]
 	w.troubled = seed%3 == 1
-	if w.guarantee == ExactlyOnce {
-		w.operator = simOperator(seed / 4 % uint64(simOperators))
+	w.operators = operatorsOf(seed, w.guarantee)
+	w.inputs = []string{simPlaced}
+	if seed%5 == 1 {
+		w.inputs = append(w.inputs, simPhoned)
+		w.seen.two++
 	}
 	faults := simkafka.Random(w.rate)
 	w.cluster = simkafka.New(simkafka.Config{
@@ -96,10 +102,14 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 		},
 	})
 	createSimTopics(t, w.cluster, w.partitions, w.auditParts)
-	w.records = make([][]kafka.Record, w.partitions)
-	for _, r := range simInput(w.rng, 10+pick(150), 1+pick(10), w.guarantee == AtLeastOnce) {
-		p := kafka.Murmur2.Partition(r.Key, w.partitions)
-		w.records[p] = append(w.records[p], r)
+	w.records = map[kafka.TopicPartition][]kafka.Record{}
+	for range w.partitions {
+		w.models = append(w.models, newSimModel())
+	}
+	w.comes(simPlaced, simInput(w.rng, 10+pick(150), 1+pick(10), w.guarantee == AtLeastOnce))
+	if len(w.inputs) > 1 {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		w.comes(simPhoned, simInput(rng, rng.IntN(80), 1+rng.IntN(10), w.guarantee == AtLeastOnce))
 	}
 	for n := range 1 + pick(3) {
 		w.slots = append(w.slots, &simSlot{w: w, n: n, dir: filepath.Join(root, fmt.Sprintf("disk%d", n)), rng: rand.New(rand.NewPCG(seed, uint64(100+n)))})
@@ -113,11 +123,13 @@ func createSimTopics(t testing.TB, c *simkafka.Cluster, partitions, auditParts i
 	compacted := map[string]string{"cleanup.policy": "compact"}
 	for _, topic := range []kafka.TopicSpec{
 		{Name: simPlaced, Partitions: partitions},
+		{Name: simPhoned, Partitions: partitions},
 		{Name: simTotals, Partitions: partitions},
 		{Name: simAudits, Partitions: auditParts},
 		{Name: simDead, Partitions: partitions},
 		{Name: simTotalLog, Partitions: partitions, Config: compacted},
 		{Name: simCountLog, Partitions: partitions, Config: compacted},
+		{Name: offsets.JobsTopic, Partitions: 1, Config: compacted},
 	} {
 		if err := c.CreateTopic(topic); err != nil {
 			t.Fatal(err)
@@ -142,13 +154,33 @@ func (w *simWorld) setFaulty(on bool) {
 	w.cluster.Do(func() { w.faulty = on })
 }
 
+// tps are the input partitions, in order.
+func (w *simWorld) tps() (all []kafka.TopicPartition) {
+	for _, name := range w.inputs {
+		for p := range w.partitions {
+			all = append(all, kafka.TopicPartition{Topic: name, Partition: p})
+		}
+	}
+	return all
+}
+
+// comes has records ready for an input.
+func (w *simWorld) comes(topic string, records []kafka.Record) {
+	for _, r := range records {
+		if topic == simPhoned {
+			r.Key = append([]byte("phoned-"), r.Key...)
+		}
+		tp := kafka.TopicPartition{Topic: topic, Partition: kafka.Murmur2.Partition(r.Key, w.partitions)}
+		w.records[tp] = append(w.records[tp], r)
+	}
+}
+
 // feed writes n more of the records of each partition, now and then in a transaction, with markers and aborted records
 // between them.
 func (w *simWorld) feed(rng *rand.Rand, n int) {
-	for p := range w.records {
-		tp := kafka.TopicPartition{Topic: simPlaced, Partition: int32(p)}
-		some := w.records[p][:min(n, len(w.records[p]))]
-		w.records[p] = w.records[p][len(some):]
+	for _, tp := range w.tps() {
+		some := w.records[tp][:min(n, len(w.records[tp]))]
+		w.records[tp] = w.records[tp][len(some):]
 		switch rng.IntN(4) {
 		case 0:
 			w.cluster.ProduceTransaction(tp, true, some...)
@@ -209,11 +241,13 @@ func (w *simWorld) trouble(rng *rand.Rand) {
 	}
 }
 
-// settle has the rest of the input worked off without trouble, lets an operator do something, and checks everything.
+// settle has the rest of the input worked off without trouble, lets operators do something, and checks everything.
 func (w *simWorld) settle() {
 	w.workOff()
-	if len(w.problems) == 0 && w.operator != nobody {
-		w.meddle()
+	for _, o := range w.operators {
+		if len(w.problems) == 0 && o != nobody {
+			w.meddle(o)
+		}
 	}
 	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
 	w.check()
@@ -263,8 +297,7 @@ func (w *simWorld) finished() bool {
 }
 
 func (w *simWorld) lagging() string {
-	for p := range w.partitions {
-		tp := kafka.TopicPartition{Topic: simPlaced, Partition: p}
+	for _, tp := range w.tps() {
 		_, _, end := w.cluster.Bounds(tp)
 		if at := w.cluster.Offset(simGroup, tp); at != end && (at >= 0 || end > 0) {
 			var health []string

@@ -351,11 +351,17 @@ func (c *Cluster) OffsetOf(group string, tp kafka.TopicPartition) kafka.Committe
 	return kafka.NoOffset
 }
 
-// ExpireOffsets takes all offsets of a group away, as brokers do when it was idle for offsets.retention.minutes.
-func (c *Cluster) ExpireOffsets(group string) {
+// ExpireOffsets takes offsets of a group away, all of them where no partition is named: brokers do so when it was idle for
+// offsets.retention.minutes, and with a topic that is deleted, and Kafka's tools when they are told to.
+func (c *Cluster) ExpireOffsets(group string, of ...kafka.TopicPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.group(group).offsets)
+	if len(of) == 0 {
+		clear(c.group(group).offsets)
+	}
+	for _, tp := range of {
+		delete(c.group(group).offsets, tp)
+	}
 }
 
 // Rebalance makes every member of a group join again.
