@@ -105,9 +105,26 @@ func (w *worker) opened(t *task, r *restorer) {
 	}
 	t.failure.Store(nil)
 	t.reopens = 0
+	w.inst.begun()
 	now := time.Now()
 	for _, in := range t.inputs {
 		w.read(in, o.begins[in.tp], now)
+	}
+}
+
+// begun ends the acceptance of empty state when all tasks have begun for the first time: what is lost after that is refused
+// again, also when a worker begins anew.
+func (i *Instance) begun() {
+	if !i.accepts.Load() {
+		return
+	}
+	for _, p := range i.placements() {
+		if !p.task.is(taskRunning) {
+			return
+		}
+	}
+	if i.accepts.Swap(false) {
+		i.log.Info("all tasks have begun: accept-empty-state has no effect any more")
 	}
 }
 

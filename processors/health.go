@@ -73,20 +73,40 @@ const (
 )
 
 // Ready says whether the instance is in its group and all its tasks run.
-func (i *Instance) Ready() bool {
-	if i.phase.Load().(Phase) != Running {
-		return false
+func (i *Instance) Ready() bool { return len(i.Unready()) == 0 }
+
+// Unready says why the instance is not ready, one reason a task that does not run. Empty means ready.
+func (i *Instance) Unready() (why []string) {
+	if phase := i.phase.Load().(Phase); phase != Running {
+		return []string{"the instance is " + string(phase)}
 	}
 	// Phase Running is set after the group is there. A member without tasks is ready too.
 	if _, ok := i.group.Member(); !ok {
-		return false
+		why = append(why, "it is not a member of its group")
+		if denied := i.group.Denied(); denied != nil {
+			why[0] += ": " + denied.Error()
+		}
 	}
 	for _, p := range i.placements() {
 		if !p.task.is(taskRunning) {
-			return false
+			why = append(why, p.task.unready())
 		}
 	}
-	return true
+	return why
+}
+
+// unready says what a task that does not run waits for.
+func (t *task) unready() string {
+	what := fmt.Sprintf("task %s is %s", t.id, taskStateNames[t.state.Load()])
+	switch f, r := t.failure.Load(), t.restored.Load(); {
+	case t.is(taskFailed) && f != nil:
+		return what + ": " + f.err.Error()
+	case t.asking.Load() != nil:
+		return what + ": it asks for the committed offsets of its inputs"
+	case r != nil:
+		return fmt.Sprintf("%s: store %s is at offset %d of %d of %s", what, r.Store, r.Position, r.To, r.changelog)
+	}
+	return what
 }
 
 // Health lists what is wrong, each with its cause and remedy. Empty means healthy.

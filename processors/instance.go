@@ -40,6 +40,7 @@ type Instance struct {
 	group      Group
 	restores   chan struct{} // bounds restores at a time
 	suspect    dirs          // databases to set aside before they are opened
+	accepts    atomic.Bool   // empty state, until all tasks have begun
 
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
@@ -88,6 +89,7 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 		i.letters[topic] = true
 	}
 	i.phase.Store(Starting)
+	i.accepts.Store(opts.AcceptEmptyState)
 	var err error
 	if i.partitioner, err = kafka.ParsePartitioner(opts.Partitioner); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, inf
 	db, err := store.Open(options)
 	var changed *state.TopicChangedError
 	if errors.As(err, &changed) {
-		if !i.opts.AcceptEmptyState {
+		if !i.accepts.Load() {
 			return nil, 0, i.refuse([]string{i.lostState(log.TopicPartition, store.Name, err.Error())})
 		}
 		i.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
@@ -111,7 +111,7 @@ func (i *Instance) judgeLog(ctx context.Context, tb *table, log offsets.Changelo
 	a := offsets.JudgeLog(log)
 	tb.whole, tb.marked = a.Whole, a.Marked
 	if a.Why != "" {
-		if !i.opts.AcceptEmptyState {
+		if !i.accepts.Load() {
 			return false, i.refuse([]string{i.lostState(log.TopicPartition, tb.decl.Name, a.Why)})
 		}
 		i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",

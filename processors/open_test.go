@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/kafka"
 )
 
 // A changelog that was replaced by another of the same name, emptied, or cut at its beginning would leave a store without state
@@ -141,6 +143,34 @@ func TestAChangelogThatLostItsEndIsReportedWithoutAStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Empty state is accepted for a beginning, not for the life of a process: what is lost while it runs is refused.
+//
+// Mutation: begun does nothing.
+func TestEmptyStateIsAcceptedUntilAllTasksHaveBegun(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.begun()
+		g.cluster.DeleteTopic(jobLog)
+		g.opts.AcceptEmptyState = true
+		g.start()
+		g.send(0, "a 4")
+		time.Sleep(time.Second)
+		g.sees(at(jobLog, 0), "a 4")
+		if n := g.logged(zapcore.InfoLevel, "accept-empty-state has no effect any more"); n != 1 {
+			t.Errorf("the end of the acceptance was logged %d times", n)
+		}
+		g.cluster.DeleteTopic(jobLog)
+		g.topic(jobLog, 1, map[string]string{"cleanup.policy": "compact"})
+		g.r.step(func(call string) error { // the worker begins anew
+			if call == "flush" {
+				return &kafka.Error{Class: kafka.Fenced, Op: call, Err: errors.New("PRODUCER_FENCED")}
+			}
+			return nil
+		})
+		g.send(0, "a 5")
+		g.refusedFor(g.ended(), "deleted and made again")
+	})
 }
 
 // The marks of committed offsets carry what they must: see JudgeLog.

@@ -192,6 +192,9 @@ func TestAnInstanceIsNotReadyWhileItRestores(t *testing.T) {
 		if g.inst.Ready() {
 			t.Error("ready while it restores")
 		}
+		if why := strings.Join(g.inst.Unready(), "; "); !strings.Contains(why, "task 0_0 is restoring: store seen is at offset") || !strings.Contains(why, jobLog+"/0") {
+			t.Errorf("it is not ready because %q", why)
+		}
 		entry.down(g)
 		if !g.inst.Ready() {
 			t.Error("not ready when it has restored")

@@ -25,9 +25,11 @@ func (p *probes) Live() bool {
 	return i == nil || i.Live()
 }
 
-func (p *probes) Ready() bool {
-	i := p.instance.Load()
-	return i != nil && i.Ready()
+func (p *probes) Unready() []string {
+	if i := p.instance.Load(); i != nil {
+		return i.Unready()
+	}
+	return []string{"no broker has answered yet: " + strings.Join(p.brokers, ", ")}
 }
 
 func (p *probes) Health() []processors.Problem {

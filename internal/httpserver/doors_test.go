@@ -72,6 +72,11 @@ func TestDetailsOfHealthAreForLoopbackAndTheToken(t *testing.T) {
 		if !c.want && strings.TrimSpace(w.Body.String()) != `{"healthy":false}` {
 			t.Errorf("%s: more than a status: %s", name, w.Body)
 		}
+		w = httptest.NewRecorder()
+		s.ready(w, r)
+		if got := strings.Contains(w.Body.String(), "task 0_1"); got != c.want || w.Code != 503 || !c.want && strings.TrimSpace(w.Body.String()) != `{"ready":false}` {
+			t.Errorf("%s: ready answers %d %s", name, w.Code, w.Body)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ import (
 // Instance is what the server asks. It must allow calls from several goroutines.
 type Instance interface {
 	Live() bool                   // false where a restart helps
-	Ready() bool                  // in its group, all tasks running
+	Unready() []string            // why it is not in its group with all tasks running; empty is ready
 	Health() []processors.Problem // empty is healthy
 }
 
@@ -39,7 +39,7 @@ type Options struct {
 	Address  string
 	Metrics  prometheus.Gatherer
 	Instance Instance
-	// Token is the bearer token with which /healthz gives details beyond loopback. Empty: it never does.
+	// Token is the bearer token with which /healthz and /readyz give details beyond loopback. Empty: it never does.
 	Token string
 	// Connections at once; 0 is what the process's limit of file descriptors allows, 64 at most.
 	Connections int
@@ -103,10 +103,7 @@ func Start(o Options) (*Server, error) {
 		live := o.Instance.Live()
 		answer(w, live, liveness{live})
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		ready := o.Instance.Ready()
-		answer(w, ready, readiness{ready})
-	})
+	mux.HandleFunc("GET /readyz", s.ready)
 	s.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerWithin,
@@ -145,6 +142,16 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	answer(w, body.Healthy, body)
 }
 
+// ready gives a status to everybody, and why it is not to whoever may know.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	waits := s.instance.Unready()
+	body := readiness{Ready: len(waits) == 0}
+	if s.detailed(r) {
+		body.Waits = waits
+	}
+	answer(w, body.Ready, body)
+}
+
 type health struct {
 	Healthy  bool     `json:"healthy"`
 	Problems []string `json:"problems,omitempty"` // on loopback, or with the token
@@ -155,7 +162,8 @@ type liveness struct {
 }
 
 type readiness struct {
-	Ready bool `json:"ready"`
+	Ready bool     `json:"ready"`
+	Waits []string `json:"waits,omitempty"` // on loopback, or with the token
 }
 
 func answer(w http.ResponseWriter, ok bool, body any) {

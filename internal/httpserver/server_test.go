@@ -21,8 +21,13 @@ type instance struct {
 	problems []processors.Problem
 }
 
-func (i *instance) Live() bool                   { return !i.dead.Load() }
-func (i *instance) Ready() bool                  { return i.ready.Load() }
+func (i *instance) Live() bool { return !i.dead.Load() }
+func (i *instance) Unready() []string {
+	if i.ready.Load() {
+		return nil
+	}
+	return []string{"task 0_1 restores store totals"}
+}
 func (i *instance) Health() []processors.Problem { return i.problems }
 
 // Mutation seen to fail this test: answer without WriteHeader.
@@ -34,7 +39,7 @@ func TestAnswersFollowTheInstance(t *testing.T) {
 	in := &instance{}
 	s := start(t, registry, in)
 
-	expect(t, s, "/readyz", 503, `{"ready":false}`)
+	expect(t, s, "/readyz", 503, `{"ready":false,"waits":["task 0_1 restores store totals"]}`)
 	expect(t, s, "/healthz", 200, `{"healthy":true}`)
 	expect(t, s, "/metrics", 200, "weir_records_total 3")
 	expect(t, s, "/other", 404, "not found")
