@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,34 +54,62 @@ func (c *Client) start(ctx context.Context) error {
 
 const startReport = 5 * time.Second
 
-// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough.
+// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough. What becomes of the
+// other addresses is reported when it is known: one that is dead goes unnoticed until those that answer are away.
 func (l *links) bootstrap(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	asked, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	context.AfterFunc(l.ctx, cancel)
 	type outcome struct {
 		n   int
 		err error
 	}
 	outcomes := make(chan outcome, len(l.seeds))
 	for n, addr := range l.seeds {
-		if !l.spawn(func() { outcomes <- outcome{n, l.clusterFrom(ctx, addr)} }) {
+		if !l.spawn(func() { outcomes <- outcome{n, l.clusterFrom(asked, addr)} }) {
 			outcomes <- outcome{n, errClosed}
 		}
 	}
-	defer cancel()
 	errs := make([]error, len(l.seeds))
 	silent := map[string]bool{}
 	for _, addr := range l.seeds {
 		silent[addr] = true
 	}
-	for range l.seeds {
+	for left := len(l.seeds) - 1; left >= 0; left-- {
 		o := <-outcomes
 		delete(silent, l.seeds[o.n])
-		if errs[o.n] = o.err; o.err == nil {
-			for addr := range silent {
-				l.missed(addr)
+		if errs[o.n] = o.err; o.err != nil {
+			continue
+		}
+		stop()
+		for addr := range silent {
+			l.missed(addr)
+		}
+		if !l.spawn(func() {
+			defer cancel()
+			for range left {
+				o := <-outcomes
+				errs[o.n] = o.err
 			}
-			return nil
+			l.reportDead(errs)
+		}) {
+			cancel()
+		}
+		return nil
+	}
+	cancel()
+	return errors.Join(errs...)
+}
+
+// reportDead names the addresses that did not answer while others did.
+func (l *links) reportDead(errs []error) {
+	var dead []string
+	for n, err := range errs {
+		if err != nil && !errors.Is(err, errClosed) {
+			dead = append(dead, l.seeds[n]+": "+strings.TrimPrefix(err.Error(), l.seeds[n]+": "))
 		}
 	}
-	return errors.Join(errs...)
+	if len(dead) > 0 && l.ctx.Err() == nil {
+		l.client.log.Warn("some of the given addresses do not answer, others do: correct brokers, or bring them back", zap.Strings("dead", dead))
+	}
 }

@@ -116,3 +116,27 @@ func TestAStartThatIsCancelledEndsAtOnce(t *testing.T) {
 		t.Error("connected to nothing")
 	}
 }
+
+// An address that does not answer is named, with the reason, while others do: before or after the first answer.
+//
+// Mutations: bootstrap cancels the others with the first answer; it does not report.
+func TestDeadAddressesAreNamedBesideOnesThatAnswer(t *testing.T) {
+	cluster := fake(t)
+	refused, silent := freeAddr(t), listen(t, func(net.Conn) {})
+	core, seen := observer.New(zap.WarnLevel)
+	told := make(chan struct{})
+	log := zap.New(core, zap.Hooks(closes(told)))
+	c, err := Dial(t.Context(), Config{Brokers: []string{refused, silent, cluster.ListenAddrs()[0]}, ConnectTimeout: 300 * time.Millisecond}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	<-told
+	if n := seen.Len(); n != 1 {
+		t.Fatalf("%d warnings", n)
+	}
+	want := fmt.Sprint([]any{refused + ": connection refused", silent + ": connected, but no answer in time"})
+	if got := fmt.Sprint(seen.All()[0].ContextMap()["dead"]); got != want {
+		t.Errorf("it names %s, want %s", got, want)
+	}
+}
