@@ -408,3 +408,28 @@ func TestAnOutputThatIsRecreatedIsNoticed(t *testing.T) {
 	test.ok(s.Commit(test.within(10 * time.Second)))
 	test.visible("out", 0, "a", "b")
 }
+
+// A topic that was recreated before the sink has written to it at all is noticed where the former one was expected.
+//
+// Mutation seen to fail this test: Expect that does nothing.
+func TestATopicThatIsNotTheExpectedOneIsNotWrittenTo(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	expected := func() string {
+		infos, err := test.client.Topics(t.Context(), []string{"out"})
+		test.ok(err)
+		return infos["out"].ID
+	}
+	s := test.sink("tx")
+	s.Expect("out", expected())
+	test.ok(test.cluster.DeleteTopic("out"))
+	test.ok(test.cluster.CreateTopic("out", 1, nil))
+	test.append(s, "out", 0, "a")
+	if _, ok := errors.AsType[*OutputRecreatedError](s.Flush(test.within(10 * time.Second))); !ok {
+		t.Fatal("the new topic was written to as if it were the former one")
+	}
+	again := test.sink("tx")
+	again.Expect("out", expected())
+	test.append(again, "out", 0, "a")
+	test.ok(again.Commit(test.within(10 * time.Second)))
+	test.visible("out", 0, "a")
+}

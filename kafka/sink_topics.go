@@ -29,13 +29,7 @@ type outTopic struct {
 func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 	p := s.parts[r.TopicPartition]
 	if p == nil {
-		t := s.topics[r.Topic]
-		if t == nil {
-			t = &outTopic{name: r.Topic}
-			s.topics[r.Topic] = t
-			s.curious = true
-		}
-		p = &outPartition{TopicPartition: r.TopicPartition, topic: t, leader: -1, epoch: -1, end: -1, endEpoch: -1}
+		p = &outPartition{TopicPartition: r.TopicPartition, topic: s.topic(r.Topic), leader: -1, epoch: -1, end: -1, endEpoch: -1}
 		s.parts[r.TopicPartition] = p
 	}
 	if p.topic.record == 0 {
@@ -47,6 +41,26 @@ func (s *Sink) partition(r *Outgoing) (*outPartition, error) {
 	}
 	s.recent[slot(r)] = p
 	return p, nil
+}
+
+// Expect says by its id (TopicInfo.ID) which topic the sink is to write to. One of the same name that was created in its place is
+// noticed with the first look at it, as one that is recreated later is; without, the first one that is seen is taken. It says
+// nothing of a topic that the sink knows already, and an id that is empty says nothing.
+func (s *Sink) Expect(topic, id string) {
+	t := s.topic(topic)
+	if t.id == [16]byte{} {
+		t.id = topicIDOf(id)
+	}
+}
+
+func (s *Sink) topic(name string) *outTopic {
+	t := s.topics[name]
+	if t == nil {
+		t = &outTopic{name: name}
+		s.topics[name] = t
+		s.curious = true
+	}
+	return t
 }
 
 // relearn looks the topic's limits up again, each time before they refuse a record: somebody may have raised

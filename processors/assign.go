@@ -99,6 +99,9 @@ func (w *worker) opened(t *task, r *restorer) {
 		return
 	}
 	t.tables, t.touch = o.tables, o.touch
+	for _, tb := range t.tables {
+		w.sink.Expect(tb.changelog.Topic, tb.topicID)
+	}
 	if err := t.to(taskRunning); err != nil {
 		w.inst.fail(err)
 		return

@@ -187,3 +187,32 @@ func TestMarksSayHowTheChangelogsWere(t *testing.T) {
 		}
 	})
 }
+
+// A changelog that is recreated while nothing is written to it is noticed by the first transaction that would write to the new
+// one: nothing is committed, and the instance ends as a start would.
+//
+// Mutation seen to fail it: opened without Expect.
+func TestAChangelogThatIsRecreatedUnderAnIdleInstanceIsRefused(t *testing.T) {
+	for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
+		t.Run(string(guarantee), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.opts.Guarantee = guarantee
+				g.begun()
+				g.start()
+				g.cluster.DeleteTopic(jobLog)
+				g.topic(jobLog, 1, map[string]string{"cleanup.policy": "compact"})
+				g.send(0, "a 4")
+				select {
+				case err := <-g.done:
+					g.cancel()
+					g.cancel = nil
+					g.refusedFor(err, "belongs to the changelog with topic id")
+				case <-time.After(time.Minute):
+					t.Error("the instance goes on")
+				}
+				g.committed(at(jobIn, 0), 3)
+				g.sees(at(jobLog, 0))
+			})
+		})
+	}
+}

@@ -45,6 +45,9 @@ type Sink interface {
 	// Append adds a record to its partition's batch. It blocks while too many bytes wait for acknowledgements. A record
 	// over a size limit is a *kafka.RefusedError: it is not added, and the sink goes on as if it had not been offered.
 	Append(r *kafka.Outgoing) error
+	// Expect says by its id which topic is to be written to: one that was created in its place ends the transaction that meets it
+	// with a *kafka.OutputRecreatedError.
+	Expect(topic, id string)
 	// Flush sends what is left and returns when everything since the last Flush is acknowledged.
 	Flush(ctx context.Context) error
 	// End returns the offset after the last record that this sink had acknowledged in the partition, or -1.

@@ -27,6 +27,7 @@ type Sink struct {
 	ends    map[kafka.TopicPartition]int64
 	epochs  map[kafka.TopicPartition]int32
 	added   map[kafka.TopicPartition]bool
+	topics  map[string]string // the ids of those that are expected
 	group   string
 	began   bool  // the coordinator may know of the transaction
 	lost    bool  // something may still be under way
@@ -44,7 +45,7 @@ func (p *Process) NewSink(ctx context.Context, transactionalID string) (*Sink, e
 		actor = fmt.Sprintf("sink %d", p.sinks)
 	}
 	p.mu.Unlock()
-	s := &Sink{p: p, actor: actor, ends: map[kafka.TopicPartition]int64{}, epochs: map[kafka.TopicPartition]int32{}, added: map[kafka.TopicPartition]bool{}}
+	s := &Sink{p: p, actor: actor, ends: map[kafka.TopicPartition]int64{}, epochs: map[kafka.TopicPartition]int32{}, added: map[kafka.TopicPartition]bool{}, topics: map[string]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.init(ctx, transactionalID, -1, 0); err != nil {
 		s.cancel()
@@ -161,6 +162,13 @@ func (s *Sink) Append(r *kafka.Outgoing) error {
 	return nil
 }
 
+// Expect says which topic is to be written to.
+func (s *Sink) Expect(topic, id string) {
+	if s.topics[topic] == "" {
+		s.topics[topic] = id
+	}
+}
+
 // send writes what waits, a request for each partition. One that fails does not keep the others from being written, in
 // whatever order.
 func (s *Sink) send(ctx context.Context) error {
@@ -191,6 +199,11 @@ func (s *Sink) send(ctx context.Context) error {
 }
 
 func (s *Sink) produce(ctx context.Context, tp kafka.TopicPartition, records []kafka.Outgoing) error {
+	if was := s.topics[tp.Topic]; was != "" && s.p.c.partition(tp) != nil {
+		if is := s.p.c.TopicID(tp.Topic); is != was {
+			return &kafka.Error{Class: kafka.Abortable, Op: "write to " + tp.String(), Err: &kafka.OutputRecreatedError{Topic: tp.Topic, Old: was, New: is}}
+		}
+	}
 	as, epoch := s.as, s.epoch
 	var end int64
 	var leader int32
