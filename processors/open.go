@@ -37,7 +37,7 @@ func knownLogs(committed map[kafka.TopicPartition]kafka.CommittedOffset) map[str
 func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
 	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, log.Partition)
 	if i.suspect.remove(dir) {
-		if _, err := state.SetAside(dir, i.log); err != nil {
+		if _, err := state.SetAside(dir, state.Damaged, i.log); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -52,7 +52,7 @@ func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, inf
 		}
 		i.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
 			zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition))
-		if _, err := state.SetAside(dir, i.log); err != nil {
+		if _, err := state.SetAside(dir, state.Recreated, i.log); err != nil {
 			return nil, 0, err
 		}
 		db, err = store.Open(options)
@@ -71,7 +71,7 @@ func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, inf
 	i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
 		zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition), zap.Int64("checkpoint", from), zap.Int64("start", log.Start), zap.Int64("end", log.End),
 		zap.Time("written", db.Written()))
-	if _, err := state.SetAside(dir, i.log); err != nil {
+	if _, err := state.SetAside(dir, state.Unfit, i.log); err != nil {
 		return nil, 0, err
 	}
 	if tb.Table, err = store.Open(options); err != nil {

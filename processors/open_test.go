@@ -3,6 +3,7 @@ package processors
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/state"
 )
 
 // A changelog that was replaced by another of the same name, emptied, or cut at its beginning would leave a store without state
@@ -94,6 +96,9 @@ func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
 					want := c.holds + "!"
 					if why == "" {
 						want = "1234!"
+					}
+					if aside, _ := filepath.Glob(state.TableDir(g.dir, jobGroup, "seen", 0) + ".recreated-*"); (len(aside) > 0) != (why == ours) {
+						t.Errorf("set aside as the store of a topic that was recreated: %q", aside)
 					}
 					out := g.cluster.Committed(at(jobOut, 0))
 					if got := string(out[len(out)-1].Value); got != want {

@@ -131,7 +131,7 @@ func TestAStoreThatDoesNotFitItsChangelogIsBuiltAnew(t *testing.T) {
 				time.Sleep(time.Second)
 				want := map[string]string{"ahead": "b 1", "too old": "b new"}[name]
 				g.sees(at(jobOut, 0), "b 1", "a 2", "a nothing", want)
-				aside, _ := filepath.Glob(state.TableDir(g.dir, jobGroup, "seen", 0) + ".*")
+				aside, _ := filepath.Glob(state.TableDir(g.dir, jobGroup, "seen", 0) + ".unfit-*")
 				if len(aside) == 0 {
 					t.Error("the former database was not kept")
 				}
@@ -159,7 +159,7 @@ func TestACorruptStoreIsSetAsideAndRestored(t *testing.T) {
 		g.send(0, "a ?", "b ?")
 		time.Sleep(3 * time.Second)
 		g.sees(at(jobOut, 0), "a 1", "b 2", "a 1", "b 2")
-		if aside, _ := filepath.Glob(dir + ".*"); len(aside) == 0 {
+		if aside, _ := filepath.Glob(dir + ".damaged-*"); len(aside) == 0 {
 			t.Error("the damaged database was not kept")
 		}
 	})
@@ -198,7 +198,7 @@ func TestAStoreThatIsFoundDamagedInTheWorkIsSetAside(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		g.sees(at(jobOut, 0), "a 1", "a 2", "a 3", "a 3")
 		g.sees(at(jobDead, 0))
-		if aside, _ := filepath.Glob(dir + ".*"); len(aside) == 0 {
+		if aside, _ := filepath.Glob(dir + ".damaged-*"); len(aside) == 0 {
 			t.Error("the damaged database was not kept")
 		}
 	})

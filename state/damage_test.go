@@ -52,7 +52,7 @@ func filesLike(t *testing.T, dir, pattern string) []string {
 
 func asides(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(dir + ".corrupt-*")
+	names, err := filepath.Glob(dir + ".damaged-*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestDamageFoundLaterEndsTheTable(t *testing.T) {
 				t.Fatalf("the use says %v, the table %v", err, s.Err())
 			}
 			s.Close()
-			kept, err := SetAside(copied, nil)
+			kept, err := SetAside(copied, Damaged, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

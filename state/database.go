@@ -44,7 +44,7 @@ func openDatabase(opts Options) (*database, error) {
 		return d, err
 	}
 	opts.Log.Warn("a database is damaged, it is set aside and will be restored from the changelog", zap.Error(damage))
-	if _, err := SetAside(opts.Dir, opts.Log); err != nil {
+	if _, err := SetAside(opts.Dir, Damaged, opts.Log); err != nil {
 		return nil, err
 	}
 	return tryOpen(opts)
