@@ -16,6 +16,23 @@ import (
 // describedConfigs are the settings of a topic that TopicInfo carries.
 var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas", "retention.ms"}
 
+// ClusterID is the id that a cluster has been given when it was formatted. Brokers of one cluster answer the same.
+func (c *Client) ClusterID(ctx context.Context) (id string, err error) {
+	err = c.retry(ctx, "ask for the id of the cluster", func(ctx context.Context) error {
+		k, err := c.admin.any(ctx)
+		if err != nil {
+			return err
+		}
+		res, err := c.admin.describeCluster(ctx, k.addr)
+		if err != nil {
+			return err
+		}
+		id = res.ClusterID
+		return nil
+	})
+	return id, err
+}
+
 // Topics describes the topics that exist; absent ones are absent from the answer, and none is created. Config is empty
 // where the cluster does not let this client read a topic's settings.
 func (c *Client) Topics(ctx context.Context, names []string) (map[string]TopicInfo, error) {

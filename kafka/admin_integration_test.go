@@ -20,6 +20,17 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 	prefix := "admin-" + time.Now().Format("150405.000000") + "-"
 	a, b := prefix+"a", prefix+"b"
 
+	t.Run("every broker knows the id of the cluster", func(t *testing.T) {
+		want, err := c.ClusterID(ctx)
+		if err != nil || want == "" {
+			t.Fatalf("%q, %v", want, err)
+		}
+		for _, addr := range cluster.Addrs() {
+			if id, err := dial(t, Config{Brokers: []string{addr}}).ClusterID(ctx); err != nil || id != want {
+				t.Errorf("%s says %q, %v, want %q", addr, id, err, want)
+			}
+		}
+	})
 	t.Run("topics are there with leaders when CreateTopics returns", func(t *testing.T) {
 		for range 2 { // the second time they exist
 			err := c.CreateTopics(ctx, []TopicSpec{

@@ -151,9 +151,14 @@ func (l *links) cluster(ctx context.Context) error {
 }
 
 func (l *links) clusterFrom(ctx context.Context, addr string) error {
+	_, err := l.describeCluster(ctx, addr)
+	return err
+}
+
+func (l *links) describeCluster(ctx context.Context, addr string) (*sarama.DescribeClusterResponse, error) {
 	k, err := l.at(ctx, addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req := sarama.NewDescribeClusterRequest(k.conf.Version)
 	req.IncludeFencedBrokers = false
@@ -162,14 +167,14 @@ func (l *links) clusterFrom(ctx context.Context, addr string) error {
 		err = res.Err
 	}
 	if err != nil {
-		return newConnectError(addr, stageRequest, err)
+		return nil, newConnectError(addr, stageRequest, err)
 	}
 	addrs := make(map[int32]string, len(res.Brokers))
 	for _, b := range res.Brokers {
 		addrs[b.BrokerID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 	}
 	l.learn(addrs, res.ControllerID)
-	return nil
+	return res, nil
 }
 
 // metadata asks any broker for topics, at least one. The answer for a topic may be an error.

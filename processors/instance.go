@@ -123,7 +123,7 @@ func (i *Instance) run(ctx context.Context) error {
 		return err
 	}
 	defer unlock.Close()
-	if err := i.check(ctx); err != nil {
+	if err := i.onItsCluster(ctx, i.check); err != nil {
 		if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
 			return fmt.Errorf("%w; what to do: %s", err, denied.Remedy)
 		}

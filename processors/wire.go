@@ -29,6 +29,8 @@ type Wire interface {
 	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
 	// OffsetsFor returns the offset of the first record with that timestamp or a later one, -1 where there is none.
 	OffsetsFor(ctx context.Context, partitions []kafka.TopicPartition, at time.Time) (map[kafka.TopicPartition]int64, error)
+	// ClusterID is the id of the cluster, "" where it has none.
+	ClusterID(ctx context.Context) (string, error)
 	// Topics describes the topics that exist; absent ones are absent from the answer.
 	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
 	// ValidateTopics asks whether the topics could be made, and makes none: the refusals by topic.

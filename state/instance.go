@@ -37,6 +37,29 @@ func InstanceID(dir string) (string, error) {
 	return id, nil
 }
 
+const clusterFile = ".cluster-id"
+
+// ClusterID is the id of the cluster that the state in a folder belongs to, "" where that is not noted. The folder must be
+// locked by the caller.
+func ClusterID(dir string) (string, error) {
+	data, err := readOwn(filepath.Join(dir, clusterFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the id of the cluster: %w%s", err, remedy(err))
+	}
+	return strings.TrimSpace(string(data)), nil
+}
+
+// NoteCluster keeps the id of the cluster that the state in a folder belongs to.
+func NoteCluster(dir, id string) error {
+	if err := writeFile(filepath.Join(dir, clusterFile), id+"\n"); err != nil {
+		return fmt.Errorf("keep the id of the cluster: %w%s", err, remedy(err))
+	}
+	return nil
+}
+
 func readOwn(path string) ([]byte, error) {
 	f, err := private.Open(path, os.O_RDONLY)
 	if err != nil {

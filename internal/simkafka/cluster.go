@@ -15,6 +15,7 @@ import (
 
 // Config is how a cluster behaves. The zero value of a field means its default.
 type Config struct {
+	ID                 string // of the cluster; default "simulated"
 	Seed               uint64
 	TransactionTimeout time.Duration // default 10s
 	SessionTimeout     time.Duration // default 10s
@@ -77,6 +78,7 @@ type topic struct {
 
 // New makes a cluster without topics.
 func New(cfg Config) *Cluster {
+	fill(&cfg.ID, "simulated")
 	fill(&cfg.TransactionTimeout, 10*time.Second)
 	fill(&cfg.SessionTimeout, 10*time.Second)
 	fill(&cfg.RebalanceTimeout, 30*time.Second)

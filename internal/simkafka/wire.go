@@ -129,6 +129,9 @@ func (p *Process) list(ctx context.Context, what string, tps []kafka.TopicPartit
 	return out, err
 }
 
+// ClusterID implements processors.Wire. It always answers.
+func (p *Process) ClusterID(context.Context) (string, error) { return p.c.cfg.ID, nil }
+
 // Topics implements processors.Wire.
 func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error) {
 	var out map[string]kafka.TopicInfo

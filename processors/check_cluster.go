@@ -1,0 +1,38 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weirstream/weir/state"
+)
+
+// onItsCluster runs the checks of a start, unless the state folder belongs to another cluster: there the changelogs seem to have
+// been deleted or recreated, and topics would be created where nobody wants them.
+//
+// A folder is noted when the checks have passed. One that a refused start had noted would keep the start on the right cluster
+// from it. State from before there were notes takes the cluster of its first start.
+func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context) error) error {
+	if i.opts.StateDir == "" || !i.hasStores() {
+		return check(ctx)
+	}
+	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology)
+	noted, err := state.ClusterID(dir)
+	if err != nil {
+		return err
+	}
+	id, err := i.opts.Wire.ClusterID(ctx)
+	if err != nil {
+		return err
+	}
+	if noted != "" && id != "" && noted != id {
+		return i.refuse([]string{fmt.Sprintf("the state in %s belongs to the Kafka cluster with id %s, and the brokers %s are of the cluster with id %s: "+
+			"give the brokers of its own cluster, or a state-dir of its own for this one; "+
+			"if this cluster has taken the place of the other, with the changelogs in it, delete the folder: the state is restored from them",
+			dir, noted, i.brokers(), id)})
+	}
+	if err := check(ctx); err != nil || noted != "" || id == "" {
+		return err
+	}
+	return state.NoteCluster(dir, id)
+}
