@@ -252,17 +252,12 @@ func (p *place) committed() []int64 {
 		list[i] = -1
 	}
 	var answer kadm.OffsetResponses
-	for ctx := p.context(); ; {
-		var err error
-		if answer, err = p.admin.FetchOffsets(ctx, p.name); err == nil || errors.Is(err, kerr.GroupIDNotFound) {
-			break
+	p.asked(func(ctx context.Context) (err error) {
+		if answer, err = p.admin.FetchOffsets(ctx, p.name); errors.Is(err, kerr.GroupIDNotFound) {
+			return nil
 		}
-		select { // brokers may be away for a while
-		case <-ctx.Done():
-			p.t.Fatal(err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+		return err
+	})
 	answer.Each(func(o kadm.OffsetResponse) {
 		if o.Topic == p.in() {
 			list[o.Partition] = o.At
@@ -274,20 +269,29 @@ func (p *place) committed() []int64 {
 func (p *place) ends(topic string) []int64 {
 	p.t.Helper()
 	var listed kadm.ListedOffsets
+	p.asked(func(ctx context.Context) (err error) {
+		listed, err = p.admin.ListEndOffsets(ctx, topic)
+		return err
+	})
+	list := make([]int64, p.parts)
+	listed.Each(func(o kadm.ListedOffset) { list[o.Partition] = o.Offset })
+	return list
+}
+
+// asked asks until there is an answer: brokers may be away for a while.
+func (p *place) asked(question func(ctx context.Context) error) {
+	p.t.Helper()
 	for ctx := p.context(); ; {
-		var err error
-		if listed, err = p.admin.ListEndOffsets(ctx, topic); err == nil {
-			break
+		err := question(ctx)
+		if err == nil {
+			return
 		}
-		select { // brokers may be away for a while
+		select {
 		case <-ctx.Done():
 			p.t.Fatal(err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	list := make([]int64, p.parts)
-	listed.Each(func(o kadm.ListedOffset) { list[o.Partition] = o.Offset })
-	return list
 }
 
 // done waits until everything is committed.
@@ -338,10 +342,13 @@ func (p *place) counted() (sum int) {
 // read is what read-committed readers see of a topic.
 func (p *place) read(topic string) (all []*kgo.Record) {
 	p.t.Helper()
-	listed, err := p.admin.ListEndOffsets(p.context(), topic)
-	p.must(err)
-	starts, err := p.admin.ListStartOffsets(p.context(), topic)
-	p.must(err)
+	var listed, starts kadm.ListedOffsets
+	p.asked(func(ctx context.Context) (err1 error) {
+		var err2 error
+		listed, err1 = p.admin.ListEndOffsets(ctx, topic)
+		starts, err2 = p.admin.ListStartOffsets(ctx, topic)
+		return errors.Join(err1, err2)
+	})
 	left, from := map[int32]int64{}, map[int32]kgo.Offset{}
 	listed.Each(func(o kadm.ListedOffset) {
 		if s, _ := starts.Lookup(topic, o.Partition); o.Offset > s.Offset {
