@@ -151,6 +151,7 @@ func (e *TruncatedError) Error() string {
 type CorruptBatchError struct {
 	TopicPartition
 	Offset, Next int64
+	Bytes        []byte // of the batch as the last broker sent it, nil where none came; they are not to be written to
 	Err          error
 }
 

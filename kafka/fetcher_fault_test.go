@@ -205,7 +205,7 @@ func TestABatchThatCannotBeDecodedEndsItsPartitionOnly(t *testing.T) {
 	f.Start(other.tp, At(0), other.deliver)
 	last := always.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
 	var corrupt *CorruptBatchError
-	if !errors.As(last.Err, &corrupt) || corrupt.TopicPartition != always.tp || corrupt.Offset != 0 || corrupt.Next != 1 || last.Position != 0 {
+	if !errors.As(last.Err, &corrupt) || corrupt.TopicPartition != always.tp || corrupt.Offset != 0 || corrupt.Next != 1 || len(corrupt.Bytes) == 0 || last.Position != 0 {
 		t.Errorf("at %d: %v", last.Position, last.Err)
 	}
 	other.position(2)

@@ -237,7 +237,7 @@ func (r *reader) take(c *cursor, p *kmsg.FetchResponseTopicPartition, err error,
 	case err == nil:
 		r.accept(c, p, single)
 	case err == sarama.ErrInvalidMessage:
-		r.damaged(c, err, c.position+1)
+		r.damaged(c, err, c.position+1, nil)
 	case err == sarama.ErrOffsetOutOfRange && c.elsewhere:
 		f.retry(c, err) // a replica may be behind
 	case err == sarama.ErrOffsetOutOfRange:
@@ -260,7 +260,7 @@ const damagedTries = 8
 
 // damaged asks again for a batch that makes no sense, later each time and in turn of every replica, because it may have
 // been damaged on its way only, or on one disk. When it stays so the log itself is damaged.
-func (r *reader) damaged(c *cursor, err error, next int64) {
+func (r *reader) damaged(c *cursor, err error, next int64, batch []byte) {
 	f := r.fetcher
 	f.drop(c)
 	c.bad++
@@ -270,7 +270,7 @@ func (r *reader) damaged(c *cursor, err error, next int64) {
 		f.retry(c, err)
 		return
 	}
-	f.fail(c, &CorruptBatchError{TopicPartition: c.TopicPartition, Offset: c.position, Next: max(next, c.position+1), Err: err})
+	f.fail(c, &CorruptBatchError{TopicPartition: c.TopicPartition, Offset: c.position, Next: max(next, c.position+1), Bytes: batch, Err: err})
 }
 
 // drop forgets an answer that waits.
@@ -308,7 +308,7 @@ func (r *reader) accept(c *cursor, p *kmsg.FetchResponseTopicPartition, single b
 		c.alone = true
 	case a.cut:
 		// Alone, the first batch always comes whole, so its size is what is damaged.
-		r.damaged(c, recordbatch.ErrCut, c.position+1)
+		r.damaged(c, recordbatch.ErrCut, c.position+1, nil)
 	default:
 		// Alone and not cut, and still nothing: compaction has left no batch up to the end. The position is in the gap, so
 		// the next offset is no record either.
@@ -331,7 +331,7 @@ func (r *reader) decode(c *cursor) {
 		if err != nil {
 			a.reader.Close()
 			a.reader = nil
-			r.damaged(c, err, a.after(err, c.position))
+			r.damaged(c, err, a.after(err, c.position), a.damaged())
 			return
 		}
 		moved := b.Position > c.position
@@ -361,6 +361,15 @@ func (r *reader) decode(c *cursor) {
 		c.kept = kept
 	}
 	f.mu.Unlock()
+}
+
+// damaged are the bytes of the batch that cannot be decoded: all that came of it.
+func (a *fetched) damaged() []byte {
+	if a.begun {
+		return a.batch.Bytes()
+	}
+	_, rest, _ := recordbatch.Next(a.raw)
+	return a.raw[:len(a.raw)-len(rest)]
 }
 
 // after is where reading may be continued after a batch that is damaged: at the next one, if it is whole, or else where the

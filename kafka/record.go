@@ -34,13 +34,16 @@ type Record struct {
 // Excess says which limit a record is over, or a whole range of records that could not be taken apart: those at
 // Record.Offset to Last. It is dealt with as one bad record.
 type Excess struct {
-	Limit string // the setting: max.record.bytes, ...
+	Limit string // the setting: max.record.bytes, ..., or OnCorruptBatch
 	Size  int64  // what the limit counts, as far as it was read
 	Max   int64  // the limit
 	Last  int64  // the last offset that this stands for
 	// Records is how many records the batch says that the range holds, 1 for a single one.
 	Records int
 }
+
+// OnCorruptBatch is the Limit of a range that is damaged in the log and was passed over, as this setting wants it.
+const OnCorruptBatch = "on.corrupt.batch"
 
 // Next is the offset after the record, or after the range that it stands for.
 func (r *Record) Next() int64 {
@@ -91,7 +94,7 @@ type Batch struct {
 	LastStableOffset int64  // the end for a read-committed reader
 	Bytes            int    // what the batch counts against the partition's read-ahead until it is released
 	// Err ends the partition's delivery: an *OffsetOutOfRangeError, a *TopicRecreatedError, a *TruncatedError, a
-	// *CorruptBatchError, or a fatal answer such as a denied authorisation. Nothing more comes for the partition until it is
+	// *CorruptBatchError, a *BlockedError where access is denied, or a fatal answer. Nothing more comes for the partition until it is
 	// started again.
 	Err error
 }

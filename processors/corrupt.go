@@ -1,10 +1,14 @@
 package processors
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -12,13 +16,39 @@ import (
 // been repaired, or retention may have removed the batch.
 const damagedRetry = time.Minute
 
+// damagedPrefix is how much of a damaged batch its dead letter holds: enough for its header and a look.
+const damagedPrefix = 1 << 10
+
+// spoilt is the damaged batch that an input passed over last. It is kept, since its dead letter may have to be written again.
+type spoilt struct {
+	offset int64
+	why    error
+	size   int // bytes that came of it
+	sum    [sha256.Size]byte
+}
+
+// damaged is the failure of a batch that is passed over.
+func damaged(in *input, r *kafka.Record) *nodes.Failure {
+	text := fmt.Sprintf("a batch of %s is damaged in the log and was passed over, as on.corrupt.batch=skip wants it: offsets %d to %d", in.tp, r.Offset, r.Excess.Last)
+	if s := in.spoilt; s != nil && s.offset == r.Offset {
+		text = fmt.Sprintf("%s: %v; %d bytes came of it, with SHA-256 %x, the value has the first %d", text, s.why, s.size, s.sum, len(r.Value))
+	}
+	n := in.source.First()
+	return &nodes.Failure{Node: n, Name: n.Decl.Name, Reason: nodes.Damaged, Err: &DamagedError{text}, Text: text}
+}
+
 // corrupt deals with an input whose next batch is damaged in the log itself. What was read before is processed already.
 func (w *worker) corrupt(in *input, err *kafka.CorruptBatchError) {
 	if w.inst.opts.CorruptBatch == CorruptSkip {
 		w.inst.metrics.gap(in.tp, err.Next-err.Offset)
-		w.log.Error("a batch of an input is damaged, reading continues after it", zap.Stringer("input", in.tp),
+		w.log.Error("a batch of an input is damaged: it becomes a dead letter, and reading continues after it", zap.Stringer("input", in.tp),
 			zap.Int64("offset", err.Offset), zap.Int64("next", err.Next), zap.Error(err))
-		w.moveTo(in, err.Next)
+		in.push(kafka.Batch{TopicPartition: in.tp, Position: err.Next, LeaderEpoch: -1, TopicID: in.topicID, Records: []kafka.Record{{
+			Offset: err.Offset, Timestamp: -1, Value: bytes.Clone(err.Bytes[:min(len(err.Bytes), damagedPrefix)]), // of what may be much more
+			Excess: &kafka.Excess{Limit: kafka.OnCorruptBatch, Size: int64(len(err.Bytes)), Last: err.Next - 1, Records: int(err.Next - err.Offset)},
+		}}})
+		in.spoilt = &spoilt{offset: err.Offset, why: err.Err, size: len(err.Bytes), sum: sha256.Sum256(err.Bytes)}
+		w.fetch(in, kafka.Position{Offset: err.Next, LeaderEpoch: -1, TopicID: in.topicID})
 		return
 	}
 	if w.stand(in, atDamage, &waiting{

@@ -1,6 +1,9 @@
 package processors
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -8,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 )
@@ -53,11 +57,14 @@ func (f damagedFetcher) Start(tp kafka.TopicPartition, from kafka.Position, deli
 		}
 		deliver(b)
 		deliver(kafka.Batch{TopicPartition: tp, Position: f.w.offset, LeaderEpoch: -1,
-			Err: &kafka.CorruptBatchError{TopicPartition: tp, Offset: f.w.offset, Next: f.w.offset + 1, Err: kafka.ErrStaleGeneration}})
+			Err: &kafka.CorruptBatchError{TopicPartition: tp, Offset: f.w.offset, Next: f.w.offset + 1, Bytes: spoiltBytes, Err: kafka.ErrStaleGeneration}})
 	})
 }
 
-func damaged(g *rig) *atomic.Bool {
+// spoiltBytes came of the damaged batch.
+var spoiltBytes = make([]byte, 5000)
+
+func damagedIn(g *rig) *atomic.Bool {
 	mended := new(atomic.Bool)
 	g.wrap = func(w Wire) Wire { return damagedWire{w, at(jobIn, 0), 1, mended} }
 	return mended
@@ -67,7 +74,7 @@ func damaged(g *rig) *atomic.Bool {
 // does not clear waiting.
 func TestADamagedBatchStopsItsPartitionOnlyUntilItIsMended(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
-		mended := damaged(g)
+		mended := damagedIn(g)
 		g.start()
 		g.send(0, "a 1", "a 2", "a 3")
 		g.send(1, "b 1", "b 2")
@@ -103,7 +110,7 @@ func TestADamagedBatchStopsItsPartitionOnlyUntilItIsMended(t *testing.T) {
 // Mutations: corrupt stops although it is to skip; the gap is not counted; reading continues at the damaged batch.
 func TestADamagedBatchIsPassedOverWhereThatIsWanted(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
-		damaged(g)
+		damagedIn(g)
 		g.opts.CorruptBatch = CorruptSkip
 		g.start()
 		g.send(0, "a 1", "a 2", "a 3")
@@ -117,4 +124,43 @@ func TestADamagedBatchIsPassedOverWhereThatIsWanted(t *testing.T) {
 			t.Errorf("reported %d times", n)
 		}
 	})
+}
+
+// What is passed over leaves a dead letter, once, also when its transaction is done again: where it was, how large, its hash and
+// its beginning.
+//
+// Mutations: corrupt pushes no record; damaged without the hash; the value is the whole batch; told counts a limit.
+func TestADamagedBatchThatIsPassedOverLeavesADeadLetter(t *testing.T) {
+	for _, aborts := range []int{0, 1, 3} {
+		bubble(t, 2, simkafka.Config{}, func(g *rig) {
+			damagedIn(g)
+			g.opts.CorruptBatch = CorruptSkip
+			g.start()
+			n := 0
+			g.r.step(func(call string) error {
+				if call == "flush" && n < aborts {
+					n++
+					return &kafka.Error{Class: kafka.Abortable, Op: call, Err: kafka.ErrStaleGeneration}
+				}
+				return nil
+			})
+			g.send(0, "a 1", "a 2", "a 3")
+			time.Sleep(time.Minute)
+			g.sees(at(jobOut, 0), "a 1", "a 3")
+			g.counted(2, 0, 0, 1)
+			letters := slices.Concat(g.cluster.Committed(at(jobDead, 0)), g.cluster.Committed(at(jobDead, 1)))
+			if len(letters) != 1 {
+				t.Fatalf("%d dead letters", len(letters))
+			}
+			l := letters[0]
+			reason := header(l, deadletter.HeaderMessage)
+			if len(l.Value) != damagedPrefix || header(l, deadletter.HeaderOffset) != "1" || header(l, deadletter.HeaderLimitSize) != "5000" ||
+				!strings.Contains(reason, fmt.Sprintf("%x", sha256.Sum256(spoiltBytes))) || !strings.Contains(reason, "offsets 1 to 1") {
+				t.Errorf("%d bytes, %v", len(l.Value), l.Headers)
+			}
+			if n := g.metric("weir_limit_refusals_total"); n != 0 {
+				t.Errorf("%v records are counted as over a limit", n)
+			}
+		})
+	}
 }

@@ -35,6 +35,11 @@ func (e *RefusedTopologyError) Error() string {
 	return fmt.Sprintf("%d problems:\n  - %s", len(e.Problems), strings.Join(e.Problems, "\n  - "))
 }
 
+// DamagedError says that a batch of an input is damaged in the log, and was passed over as a dead letter.
+type DamagedError struct{ text string }
+
+func (e *DamagedError) Error() string { return e.text }
+
 // LimitError says that a record of an input, or a batch that could not be taken apart, is over a limit. It was not read
 // whole, and became a dead letter.
 type LimitError struct {

@@ -52,6 +52,7 @@ type input struct {
 
 	stands    standing  // why it is not read
 	heldUntil time.Time // when it is read again; zero while it is read
+	spoilt    *spoilt   // the damaged batch that was passed over last
 
 	// For statistics, read by anyone; end and progress are also written while the worker is busy.
 	next     atomic.Int64 // committed

@@ -52,7 +52,7 @@ func (w *worker) told(in *input, r *kafka.Record, f *nodes.Failure, l letter) le
 		input:      in.tp, offset: r.Offset, records: records(r), text: nodes.Short(f.Text),
 		form: l.form, size: len(r.Value), kept: len(l.value), limits: in.refused[r.Offset].limits,
 	}
-	if r.Excess != nil {
+	if r.Excess != nil && r.Excess.Limit != kafka.OnCorruptBatch {
 		n.limit = r.Excess.Limit
 	}
 	return n

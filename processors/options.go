@@ -62,7 +62,7 @@ const (
 
 // CorruptBatch says what happens at a batch that is damaged in the log of an input (on.corrupt.batch). With CorruptStop
 // that partition waits and is tried again once a minute, while others go on; with CorruptSkip the batch is logged as an
-// error, counted in weir_input_gap_offsets_total, and passed over. A damaged changelog is never passed over.
+// error, counted in weir_input_gap_offsets_total, and passed over as one dead letter. A damaged changelog is never passed over.
 type CorruptBatch string
 
 // The two ways.

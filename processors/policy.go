@@ -50,6 +50,9 @@ func unwanted(emitter *nodes.Node, err error) *nodes.Failure {
 
 // excessive is the failure of a record that is over a limit: no node has seen it, so the first that would have counts.
 func excessive(in *input, r *kafka.Record) *nodes.Failure {
+	if r.Excess.Limit == kafka.OnCorruptBatch {
+		return damaged(in, r)
+	}
 	err := &LimitError{TopicPartition: in.tp, Offset: r.Offset, Excess: *r.Excess, Key: len(r.Key), Value: len(r.Value), Headers: len(r.Headers)}
 	n := in.source.First()
 	return &nodes.Failure{Node: n, Name: n.Decl.Name, Reason: nodes.Limit, Err: err, Text: err.Error()}

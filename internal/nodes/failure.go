@@ -25,6 +25,7 @@ const (
 	// These two the engine finds out for itself.
 	Refused Reason = "refused" // a broker does not take an output
 	Limit   Reason = "limit"   // the record is over a limit, and was not read whole
+	Damaged Reason = "damaged" // a batch of the input is damaged in the log, and was passed over
 )
 
 // Failure is a failed record: in which node, and how.

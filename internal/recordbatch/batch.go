@@ -142,5 +142,8 @@ func (b *Batch) parseMessage(raw []byte) error {
 	return nil
 }
 
+// Bytes are the records as the batch holds them, compressed. They are not to be written to.
+func (b *Batch) Bytes() []byte { return b.body }
+
 // Size is how many bytes the records take in the batch, as they are compressed.
 func (b *Batch) Size() int { return len(b.body) }

@@ -96,7 +96,7 @@ var (
 	FetchBufferMemory = define[int64](Setting{Name: "fetch.buffer.memory", Group: groupConsumer, Kafka: true, kind: sizeKind(1<<20, 1<<40), Default: "64MiB",
 		Help: "decompressed bytes that may wait to be processed, once for all inputs of an instance and once for its restores"})
 	OnCorruptBatch = define[string](Setting{Name: "on.corrupt.batch", Group: groupConsumer, Kafka: true, kind: choiceKind("stop", "skip"), Default: "stop",
-		Help: "what happens at a batch that is damaged in an input's log: stop has that partition wait while others go on, skip passes the batch over, logged and counted as a gap"})
+		Help: "what happens at a batch that is damaged in an input's log: stop has that partition wait while others go on, skip passes the batch over as one dead letter, logged and counted as a gap"})
 )
 
 // Limits of what is read. Over one of them a record becomes a dead letter, and what is left of a batch becomes a single one.
