@@ -226,7 +226,11 @@ func (w *worker) forget(now time.Time) {
 		t.touch = false
 		for _, in := range t.inputs {
 			w.giveBack(in)
+			out := in.unsent || in.dirty() && w.outOfReach(in)
 			in.commit(now)
+			if out {
+				w.unsent(in)
+			}
 		}
 	}
 	w.inst.metrics.count(&w.counts, w.retries)
@@ -371,17 +375,6 @@ func (w *worker) isChangelog(topic string) bool {
 		}
 	}
 	return false
-}
-
-// outOfReach says whether the input's offset cannot be committed. No record of it is in the transaction then, unless that
-// is what is being tried.
-func (w *worker) outOfReach(in *input) bool {
-	if len(w.blocks) == 0 || w.probe == in {
-		return false
-	}
-	y := way{}
-	w.pass(&y, in.tp)
-	return len(y.met) > 0
 }
 
 // abandon forgets the sink and everything that the tasks have in memory. They are opened again behind a new sink: it

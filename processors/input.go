@@ -37,6 +37,7 @@ type input struct {
 	ahead     int64  // how far the state has read the input, where that is further than position and known to be so
 	among     int32  // how many partitions the topic had when this one was begun
 	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
+	unsent    bool   // the group could not be told of its place: see unsent.go
 	passed    int    // batches[:passed] were given back to the fetcher
 
 	attempt int               // failed tries of the next record
@@ -83,7 +84,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
-	in.stands, in.heldUntil = atNothing, time.Time{}
+	in.stands, in.heldUntil, in.unsent = atNothing, time.Time{}, false
 	in.next.Store(offset)
 	in.end.Store(offset)
 	in.progress.Store(now.UnixNano())
@@ -143,7 +144,10 @@ func (in *input) skipEmpty() {
 }
 
 // dirty says whether there is something to commit.
-func (in *input) dirty() bool { return in.position != in.committed || in.unmarked }
+func (in *input) dirty() bool { return in.position != in.committed || in.awaited() }
+
+// awaited says that the group must be told of the input's place before its task goes on.
+func (in *input) awaited() bool { return in.unmarked && !in.unsent }
 
 // release returns the bytes to give back to the fetcher.
 func (in *input) release() (bytes int) {

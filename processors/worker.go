@@ -206,7 +206,7 @@ func (w *worker) oldest(t *task, now time.Time) (best *input) {
 			}
 			continue
 		}
-		if w.standsStill(in, now) {
+		if in.unsent || w.standsStill(in, now) {
 			continue
 		}
 		if in.head() == nil || now.Before(in.retryAt) {
@@ -235,6 +235,9 @@ func (w *worker) wait(ctx context.Context, now time.Time) {
 			}
 			if !in.heldUntil.IsZero() {
 				until = earlier(until, in.heldUntil)
+			}
+			if in.unsent && !w.open && !w.dirty() {
+				until = earlier(until, w.wayOf(in).next)
 			}
 		}
 	}
@@ -399,7 +402,7 @@ func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
 // due says whether the transaction is to be committed now.
 func (w *worker) due(now time.Time) bool {
 	if !w.open {
-		if !w.dirty() {
+		if !w.dirty() && !w.trySending(now) {
 			return false
 		}
 		w.open, w.since = true, now // only positions moved, past control records
@@ -417,7 +420,7 @@ func (w *worker) full() bool { return w.bytes >= w.pace.limit || w.size() >= w.p
 // unmarked says whether an input of the task waits for its first commit.
 func (t *task) unmarked() bool {
 	for _, in := range t.inputs {
-		if in.unmarked {
+		if in.awaited() {
 			return true
 		}
 	}
@@ -431,7 +434,7 @@ func (w *worker) urgent() bool {
 			continue
 		}
 		for _, in := range t.inputs {
-			if in.unmarked || in.ended() {
+			if in.awaited() || in.ended() {
 				return true
 			}
 		}
