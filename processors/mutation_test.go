@@ -50,6 +50,7 @@ func TestMutations(t *testing.T) {
 		{fault.CheckTopicIDs, ExactlyOnce, (*simWorld).run, "standstill"},
 		{fault.CheckEpochs, ExactlyOnce, (*simWorld).run, "output lost"},
 		{fault.JudgeOffsets, ExactlyOnce, (*simWorld).run, "not refused"},
+		{fault.MarkChangelogs, ExactlyOnce, (*simWorld).run, "not refused"},
 		{fault.PositionsWithState, ExactlyOnce, (*simWorld).run, "not refused"},
 		{fault.CommitBelowUnfinished, AtLeastOnce, (*simWorld).run, "output lost"},
 	} {

@@ -23,6 +23,7 @@ const (
 	losesInput                // an input loses its end in an unclean election and grows again
 	resetsOffsets             // offsets are set, as with kafka-consumer-groups --reset-offsets
 	losesOffsets              // offsets expire, or are deleted
+	losesState                // a changelog is emptied, or deleted and created again, and the disks are gone too
 	simOperators
 )
 
@@ -39,8 +40,8 @@ func operatorsOf(seed uint64, g Guarantee) []simOperator {
 	return drawn
 }
 
-// meddle is an operator's deed, and the proof that the topology goes on as it must.
-func (w *simWorld) meddle(o simOperator) {
+// meddle is an operator's deed, the last one or not, and the proof that the topology goes on as it must.
+func (w *simWorld) meddle(o simOperator, last bool) {
 	time.Sleep(30 * time.Second) // see settle
 	w.rest()
 	w.note("--- operator %d", o)
@@ -52,6 +53,8 @@ func (w *simWorld) meddle(o simOperator) {
 		w.loseEnds(w.inputs[w.rng.IntN(len(w.inputs))])
 	case resetsOffsets, losesOffsets:
 		did = w.disagree(o)
+	case losesState:
+		did = w.loseState(last)
 	}
 	if !did {
 		return
@@ -99,8 +102,16 @@ func (w *simWorld) loseEnds(topic string) {
 		}
 		_, _, end := w.cluster.Bounds(tp)
 		cut := end - min(end, 1+w.rng.Int64N(5))
+		for _, r := range w.cluster.Committed(tp) {
+			if r.Offset < cut && r.Next() > cut {
+				cut = r.Offset // a log ends between batches
+			}
+		}
 		w.gone(tp, cut)
 		w.cluster.Replace(tp, cut, w.recordsOf(tp, "grown-"+topic, 30)...)
+		if _, _, now := w.cluster.Bounds(tp); now == end { // what is committed must not look finished
+			w.cluster.Produce(tp, w.recordsOf(tp, "longer-"+topic, 30)...)
+		}
 	}
 }
 
@@ -171,6 +182,52 @@ func (w *simWorld) disagree(o simOperator) bool {
 		w.recordReset(tp, set)
 		w.resume[tp] = max(0, set)
 	}
+	return true
+}
+
+// loseState takes a changelog's records away, and all disks. That is refused where there was state, until it is said that the
+// state may be empty. It returns false where there was none.
+//
+// A changelog is emptied by the last operator only: that it is whole without its beginning is written in the marks of the
+// offsets, and where one more operator takes these away it is refused again, and rightly.
+func (w *simWorld) loseState(last bool) bool {
+	log, again := []string{simTotalLog, simCountLog}[w.rng.IntN(2)], !last || w.rng.IntN(2) == 0
+	var held []kafka.TopicPartition
+	for p, m := range w.models {
+		if some := len(m.sums) > 0 && log == simTotalLog || len(m.counted) > 0 && log == simCountLog; some && (again || len(held) == 0) {
+			held = append(held, kafka.TopicPartition{Topic: simPlaced, Partition: int32(p)})
+		}
+	}
+	if len(held) == 0 {
+		return false
+	}
+	for _, s := range w.slots {
+		_ = os.RemoveAll(s.dir)
+	}
+	if again {
+		w.cluster.DeleteTopic(log)
+		if err := w.cluster.CreateTopic(kafka.TopicSpec{Name: log, Partitions: w.partitions, Config: map[string]string{"cleanup.policy": "compact"}}); err != nil {
+			w.problem("create again: %v", err)
+		}
+	} else {
+		tp := kafka.TopicPartition{Topic: log, Partition: held[0].Partition}
+		_, _, end := w.cluster.Bounds(tp)
+		w.cluster.DeleteRecords(tp, end)
+	}
+	if !w.mustRefuse(fmt.Sprintf("%s lost, made again %v, on %v", log, again, held), held) {
+		return true
+	}
+	for _, tp := range held {
+		if m := w.models[tp.Partition]; log == simTotalLog {
+			clear(m.sums)
+		} else {
+			clear(m.counted)
+		}
+	}
+	w.comes(w.inputs[w.rng.IntN(len(w.inputs))], simInput(w.rng, 40, 12, false))
+	w.slots[0].acceptEmpty = true
+	w.slots[0].start()
+	w.slots[0].acceptEmpty = false
 	return true
 }
 

@@ -24,6 +24,8 @@ type simSlot struct {
 	lives int
 	rng   *rand.Rand
 
+	acceptEmpty bool // what is started may begin with empty state
+
 	process *simkafka.Process
 	inst    *Instance
 	cancel  context.CancelFunc
@@ -44,7 +46,7 @@ func (s *simSlot) start() {
 	}
 	s.inst, err = New(plan, Options{
 		Wire: simWire{s.process}, Guarantee: w.guarantee, CommitInterval: w.interval, CommitBytes: w.bytes, Workers: w.workers,
-		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, CacheBytes: w.cache,
+		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, CacheBytes: w.cache, AcceptEmptyState: s.acceptEmpty,
 		Log: w.logger(name),
 	})
 	if err != nil {

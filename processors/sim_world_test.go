@@ -244,9 +244,9 @@ func (w *simWorld) trouble(rng *rand.Rand) {
 // settle has the rest of the input worked off without trouble, lets operators do something, and checks everything.
 func (w *simWorld) settle() {
 	w.workOff()
-	for _, o := range w.operators {
+	for i, o := range w.operators {
 		if len(w.problems) == 0 && o != nobody {
-			w.meddle(o)
+			w.meddle(o, i == len(w.operators)-1)
 		}
 	}
 	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
@@ -299,7 +299,12 @@ func (w *simWorld) finished() bool {
 func (w *simWorld) lagging() string {
 	for _, tp := range w.tps() {
 		_, _, end := w.cluster.Bounds(tp)
-		if at := w.cluster.Offset(simGroup, tp); at != end && (at >= 0 || end > 0) {
+		o := w.cluster.OffsetOf(simGroup, tp)
+		at := o.Offset
+		if mark, ok := offsets.ParseMark(o.Metadata); ok && mark.TopicID != w.cluster.TopicID(tp.Topic) {
+			at = -1 // of a topic that is gone
+		}
+		if at != end && (at >= 0 || end > 0) {
 			var health []string
 			for _, s := range w.slots {
 				if s.inst != nil {

@@ -287,7 +287,8 @@ func (c *Cluster) DeleteRecords(tp kafka.TopicPartition, before int64) {
 	defer c.mu.Unlock()
 	p := c.mustPartition(tp)
 	p.start = max(p.start, min(before, p.next))
-	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.record.Offset < p.start })
+	gone := func(e entry) bool { return e.record.Offset < p.start }
+	p.entries, p.erased = slices.DeleteFunc(p.entries, gone), slices.DeleteFunc(p.erased, gone)
 	p.touch()
 }
 
