@@ -44,8 +44,11 @@ type Options struct {
 	// DeadLetters are the dead-letter topics of the program's topologies. Where one of them is an input, the headers of its
 	// envelopes are believed: they tell where a record failed first.
 	DeadLetters []string
-	Log         *zap.Logger
-	Metrics     prometheus.Registerer
+	// Target is how commands of this program are to be called in messages: the flags with which they find the cluster and
+	// the topology, such as "--config weir.yaml --topology orders". Default: the brokers and the topology.
+	Target  string
+	Log     *zap.Logger
+	Metrics prometheus.Registerer
 }
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not

@@ -106,6 +106,7 @@ func run(ctx context.Context, t *topology.Topology, letters []string, v *setting
 	defer func() { err = errors.Join(err, client.Close()) }()
 
 	opts.DeadLetters = letters
+	opts.Target = strings.TrimSpace(v.ClientFlags() + " --" + settings.Topology.Name + " " + t.Name())
 	opts.Wire, opts.Log, opts.Metrics = processors.Kafka(client), log, metrics
 	instance, err := processors.New(plan, opts)
 	if err != nil {

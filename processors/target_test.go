@@ -1,0 +1,19 @@
+package processors
+
+import (
+	"testing"
+
+	"github.com/weirstream/weir/topology"
+)
+
+// Mutation seen to fail it: target without the option.
+func TestCommandsInMessagesAreCalledAsTheProgramSays(t *testing.T) {
+	i := &Instance{graph: &graph{plan: &topology.Plan{Topology: "orders"}}}
+	if got := i.target(); got != "--brokers BROKERS --topology orders" {
+		t.Error(got)
+	}
+	i.opts.Target = "--config weir.yaml --topology orders"
+	if got := i.target(); got != i.opts.Target {
+		t.Error(got)
+	}
+}
