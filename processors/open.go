@@ -18,21 +18,6 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// knownLogs is what the marks of committed offsets say of changelogs, by store.
-func knownLogs(committed map[kafka.TopicPartition]kafka.CommittedOffset) map[string][]offsets.Log {
-	known := map[string][]offsets.Log{}
-	for _, o := range committed {
-		if o.Offset < 0 || fault.Broken(fault.MarkChangelogs) {
-			continue
-		}
-		mark, _ := offsets.ParseMark(o.Metadata)
-		for store, log := range mark.Logs {
-			known[store] = append(known[store], log)
-		}
-	}
-	return known
-}
-
 // openTable opens one store and says from which changelog offset it has to be restored.
 func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
 	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, log.Partition)

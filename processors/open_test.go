@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/topology"
 )
 
 // A changelog that was replaced by another of the same name, emptied, or cut at its beginning would leave a store without state
@@ -219,5 +222,86 @@ func TestAChangelogThatIsRecreatedUnderAnIdleInstanceIsRefused(t *testing.T) {
 				g.sees(at(jobLog, 0))
 			})
 		})
+	}
+}
+
+// A store that is renamed, and gets its old name back after records were processed, misses these: its changelog is there, and its positions
+// are those of before. So it is with a store that leaves the topology for a while, and with a new one whose changelog somebody has
+// made. Each is refused until accept-empty-state is given.
+//
+// Mutation seen to fail it: JudgeLog without Stranger.
+func TestAStoreThatMissedRecordsIsRefused(t *testing.T) {
+	define := func(g *rig, stores ...string) {
+		g.job.define = func() *topology.Topology {
+			in, out := topology.Stream(jobIn, codecs.String()), topology.Stream(jobOut, codecs.String())
+			var handles []*topology.StoreOf[string]
+			parts := []topology.Part{topology.Emits(out)}
+			for _, name := range stores {
+				s := topology.Store(name, codecs.String())
+				handles = append(handles, s)
+				parts = append(parts, topology.Uses(s))
+			}
+			parts = append(parts, topology.On(in, func(ctx topology.Context, key, value string) error {
+				held := ""
+				for _, s := range handles {
+					old, err := s.Get(ctx, key)
+					if err != nil {
+						return err
+					}
+					s.Set(ctx, key, old+value)
+					held += s.Name() + "=" + old + value + " "
+				}
+				out.Emit(ctx, key, held)
+				return nil
+			}))
+			return topology.Define(jobGroup, topology.Node("node", parts...))
+		}
+	}
+	last := func(g *rig) string {
+		out := g.cluster.Committed(at(jobOut, 0))
+		return string(out[len(out)-1].Value)
+	}
+	for _, c := range []struct {
+		name          string
+		first, second []string
+		third         []string
+		refusals      int // of the second and of the third
+		want          string
+	}{
+		{"renamed and back", []string{"seen"}, []string{"other"}, []string{"seen"}, 2, "seen=13 "},
+		{"left for a while", []string{"other", "seen"}, []string{"other"}, []string{"other", "seen"}, 1, "other=123 seen=13 "},
+		{"nothing", []string{"seen"}, []string{"seen"}, []string{"seen"}, 0, "seen=123 "},
+	} {
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.name, " new disk ", fresh), func(t *testing.T) {
+				bubble(t, 1, simkafka.Config{}, func(g *rig) {
+					g.topic("job-other-changelog", 1, map[string]string{"cleanup.policy": "compact"})
+					refusals := 0
+					for i, stores := range [][]string{c.first, c.second, c.third} {
+						define(g, stores...)
+						if fresh {
+							g.dir = tempDir(t)
+						}
+						g.opts.AcceptEmptyState = false
+						before := g.cluster.OffsetOf(jobGroup, at(jobIn, 0))
+						if i > 0 && !slices.Equal(stores, [][]string{c.first, c.second}[i-1]) && len(stores) >= len([][]string{c.first, c.second}[i-1]) {
+							g.refusedFor(g.run(), "a state without this store")
+							if now := g.cluster.OffsetOf(jobGroup, at(jobIn, 0)); now != before {
+								t.Errorf("the refused start has committed %+v", now)
+							}
+							refusals++
+							g.opts.AcceptEmptyState = true
+						}
+						g.start()
+						g.send(0, fmt.Sprint("a ", i+1))
+						time.Sleep(time.Second)
+						g.stop()
+					}
+					if refusals != c.refusals || last(g) != c.want {
+						t.Errorf("%d refusals, and it ends with %q, want %d and %q", refusals, last(g), c.refusals, c.want)
+					}
+				})
+			})
+		}
 	}
 }

@@ -22,6 +22,9 @@ func (t *task) positions(g Guarantee) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
 		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
+		if in.ahead > in.position { // what it came of before the reset is still in it
+			at.Offset, at.Epoch = in.ahead, -1
+		}
 		if g == AtLeastOnce {
 			at.From = in.durable
 		}

@@ -3,6 +3,7 @@ package processors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -87,10 +88,13 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 	if err != nil {
 		return o, err
 	}
-	known := knownLogs(committed)
+	var marks offsets.Marks
+	if !fault.Broken(fault.MarkChangelogs) {
+		marks = offsets.MarksOf(maps.Values(committed))
+	}
 	for n, store := range t.graph.stores {
 		tb, from, err := i.openTable(ctx, store, infos[names[n]], offsets.Changelog{
-			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: known[store.Name], Held: -1,
+			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: marks.Of(store.Name), Held: -1,
 		})
 		if err != nil {
 			return o, err

@@ -2,6 +2,8 @@ package offsets
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/weirstream/weir/kafka"
 )
@@ -11,12 +13,43 @@ type Changelog struct {
 	kafka.TopicPartition
 	TopicID    string // of the topic that there is now
 	Start, End int64  // of the log that there is now
-	// Known are what the marks of the committed offsets say of it, for each input that says something.
-	Known []Log
+	Known      Known  // what the committed offsets know of it
 	// Held is up to where this instance has a store of it, -1 where it has none. Fit says that what the store holds is of this
 	// log, and new enough to restore on it.
 	Held int64
 	Fit  bool
+}
+
+// Known is what the marks of committed offsets say of a changelog.
+type Known struct {
+	Logs []Log // for each input that says something of it
+	// Stranger says that they tell of other changelogs and not of this one: it is not part of the state that they belong to.
+	Stranger bool
+}
+
+// Marks are those of the committed offsets of a task's inputs.
+type Marks []Mark
+
+// MarksOf parses the marks of offsets. Offsets that were committed by others say nothing.
+func MarksOf(committed iter.Seq[kafka.CommittedOffset]) (marks Marks) {
+	for o := range committed {
+		if m, ok := ParseMark(o.Metadata); ok && o.Offset >= 0 {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// Of is what they say of the changelog of a store.
+func (marks Marks) Of(store string) (k Known) {
+	for _, m := range marks {
+		if log, ok := m.Logs[store]; ok {
+			k.Logs = append(k.Logs, log)
+		}
+		k.Stranger = k.Stranger || len(m.Logs) > 0
+	}
+	k.Stranger = k.Stranger && len(k.Logs) == 0 && !slices.ContainsFunc(marks, func(m Mark) bool { return m.Cut })
+	return k
 }
 
 // LogAnswer is the verdict of JudgeLog.
@@ -42,7 +75,7 @@ type LogAnswer struct {
 func JudgeLog(c Changelog) (a LogAnswer) {
 	a.Behind = Log{Epoch: -1}
 	was := ""
-	for _, log := range c.Known {
+	for _, log := range c.Known.Logs {
 		if log.TopicID != "" && c.TopicID != "" && log.TopicID != c.TopicID {
 			was = log.TopicID
 			continue
@@ -56,6 +89,10 @@ func JudgeLog(c Changelog) (a LogAnswer) {
 	// What the marks do not know was never part of a committed state.
 	a.Base = c.Fit && c.Held <= c.End && (c.Held >= c.Start || a.Marked && c.Held >= a.Behind.End)
 	switch {
+	case c.Known.Stranger && (c.End > c.Start || c.Held > 0):
+		a.Why = "the committed offsets belong to a state without this store: it was taken out of the topology, or had another name, for a while, and misses what was processed since"
+	case c.Known.Stranger:
+		a.Why = "the committed offsets belong to a state without this store: it would begin empty, and miss what was processed so far"
 	case !a.Marked && was != "":
 		a.Why = fmt.Sprintf("the committed offsets belong to the state in a topic of this name with id %s, and its id is %s now: it was deleted and created again", was, c.TopicID)
 	case a.Base && c.Start > a.Whole:

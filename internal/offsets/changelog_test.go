@@ -3,6 +3,8 @@ package offsets
 import (
 	"fmt"
 	"testing"
+
+	"github.com/weirstream/weir/kafka"
 )
 
 // Every place of a changelog's start and end, what the marks know of it, and what the instance has of it, against the rule in
@@ -28,7 +30,7 @@ func TestJudgeLog(t *testing.T) {
 						if end < start || held < 0 && fit {
 							continue
 						}
-						c := Changelog{TopicID: now, Start: start, End: end, Known: known, Held: held, Fit: fit}
+						c := Changelog{TopicID: now, Start: start, End: end, Known: Known{Logs: known}, Held: held, Fit: fit}
 						got := JudgeLog(c)
 
 						// The rule. From which offset on the log must hold everything, and up to where it did:
@@ -60,6 +62,63 @@ func TestJudgeLog(t *testing.T) {
 							t.Errorf("%s: the epoch is %d", name, got.Behind.Epoch)
 						}
 					}
+				}
+			}
+		}
+	}
+}
+
+// A changelog that the marks do not know although they know others belongs to another state, whatever it holds.
+//
+// Mutations seen to fail it: JudgeLog without Stranger; Of that takes the word of a mark that was cut, of one that says nothing, or
+// of one of several.
+func TestAChangelogOfAnotherStateIsAStranger(t *testing.T) {
+	marks := func(list ...Mark) Marks {
+		return MarksOf(func(yield func(kafka.CommittedOffset) bool) {
+			for _, m := range list {
+				if !yield(kafka.CommittedOffset{Offset: 1, Metadata: m.String()}) {
+					return
+				}
+			}
+		})
+	}
+	with := func(stores ...string) Mark {
+		m := Mark{TopicID: "in", Logs: map[string]Log{}}
+		for _, s := range stores {
+			m.Logs[s] = Log{TopicID: "now", End: 5, Epoch: 1}
+		}
+		return m
+	}
+	cut := with("other")
+	cut.Cut = true
+	for _, c := range []struct {
+		name     string
+		marks    Marks
+		stranger bool
+		logs     int
+	}{
+		{"no marks", nil, false, 0},
+		{"marks of before", marks(Mark{TopicID: "in"}), false, 0},
+		{"known", marks(with("a", "other")), false, 1},
+		{"known to one", marks(with("other"), with("a", "other")), false, 1},
+		{"unknown", marks(with("other"), Mark{TopicID: "in"}), true, 0},
+		{"unknown to a mark that was cut", marks(cut), false, 0},
+	} {
+		k := c.marks.Of("a")
+		if k.Stranger != c.stranger || len(k.Logs) != c.logs {
+			t.Errorf("%s: %+v", c.name, k)
+		}
+		for _, end := range []int64{0, 5} {
+			for _, fit := range []bool{false, true} {
+				if end < 5 && k.Logs != nil {
+					continue // it is empty then, and was not
+				}
+				log := Changelog{TopicID: "now", End: end, Known: k, Held: -1}
+				if fit {
+					log.Held, log.Fit = end, true
+				}
+				if a := JudgeLog(log); (a.Why != "") != c.stranger {
+					t.Errorf("%s, end %d, store %v: %q", c.name, end, fit, a.Why)
 				}
 			}
 		}

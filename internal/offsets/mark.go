@@ -19,8 +19,9 @@ type Mark struct {
 	// higher number was added later.
 	Partitions int32
 	// Logs are the changelogs of the state that the offset belongs to, by the name of the store, nil where it says nothing of
-	// them.
+	// them. Cut says that it had no room for all of them.
 	Logs map[string]Log
+	Cut  bool
 	// Set says that an operator has set the offset with Weir's own tool: the state need not belong to it.
 	Set bool
 }
@@ -42,7 +43,7 @@ const (
 const maxMark = 3 << 10
 
 // String is the metadata: "weir1:<topic id>", then, where there are such, ":<state>", ":p<partitions>" and
-// ":l<store>=<topic id>,<start>,<end>,<epoch>;...".
+// ":l<store>=<topic id>,<start>,<end>,<epoch>;...", with ":m" where there are more.
 func (m Mark) String() string {
 	prefix := markPrefix
 	if m.Set {
@@ -63,10 +64,12 @@ func (m Mark) String() string {
 		b = strconv.AppendInt(append(b, ','), log.End, 10)
 		b = strconv.AppendInt(append(b, ','), int64(log.Epoch), 10)
 		if len(b) > maxMark {
-			b = b[:before]
-			break
+			return string(b[:before]) + ":m"
 		}
 		separator = ";"
+	}
+	if m.Cut {
+		b = append(b, ":m"...)
 	}
 	return string(b)
 }
@@ -109,6 +112,8 @@ func (m *Mark) take(field string) error {
 			}
 			m.Logs[store] = log
 		}
+	case field == "m":
+		m.Cut = true
 	case field[0] >= '0' && field[0] <= '9' && m.State == 0:
 		n, err := strconv.ParseUint(field, 10, 63)
 		m.State = int64(n)

@@ -14,8 +14,9 @@ const Header = "weir.positions"
 // Position is how far an input had been read when a state was written.
 type Position struct {
 	TopicID string `json:"id,omitempty"`
-	Offset  int64  `json:"offset"` // of the next record
-	Epoch   int32  `json:"epoch"`  // of the record before it, -1 when it is not known
+	// Offset is that of the next record. While an accepted reset has records done again, it is where the state was before.
+	Offset int64 `json:"offset"`
+	Epoch  int32 `json:"epoch"` // of the record before it, -1 when it is not known
 	// From is the smallest committed offset that belongs to this state. Exactly-once commits offsets and state together: it
 	// is Offset. At-least-once commits offsets after the state, and a crash between the two leaves the one from before.
 	From int64 `json:"from"`

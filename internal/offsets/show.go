@@ -133,21 +133,20 @@ func (f *found) missing(g Graph) string {
 
 // lost says why an instance without a store of its own would be refused for a changelog that does not hold the whole state.
 func (f *found) lost(g Graph, partition int32) string {
+	marks := MarksOf(func(yield func(kafka.CommittedOffset) bool) {
+		for _, topic := range g.Inputs {
+			if !yield(f.offset(kafka.TopicPartition{Topic: topic, Partition: partition})) {
+				return
+			}
+		}
+	})
 	for _, s := range g.Stores {
 		tp := kafka.TopicPartition{Topic: s.Changelog, Partition: partition}
 		info, ok := f.infos[s.Changelog]
 		if !ok {
 			continue
 		}
-		c := Changelog{TopicPartition: tp, TopicID: info.ID, Start: f.starts[tp], End: f.ends[tp], Held: -1}
-		for _, topic := range g.Inputs {
-			in := kafka.TopicPartition{Topic: topic, Partition: partition}
-			if m, ok := ParseMark(f.offset(in).Metadata); ok {
-				if log, ok := m.Logs[s.Name]; ok {
-					c.Known = append(c.Known, log)
-				}
-			}
-		}
+		c := Changelog{TopicPartition: tp, TopicID: info.ID, Start: f.starts[tp], End: f.ends[tp], Known: marks.Of(s.Name), Held: -1}
 		if a := JudgeLog(c); a.Why != "" {
 			return fmt.Sprintf("changelog %s: %s", tp, a.Why)
 		}
