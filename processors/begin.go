@@ -3,8 +3,6 @@ package processors
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -249,13 +247,11 @@ func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error)
 // disagreement is the refusal, with the ways out as lines to run. The task that is restored first ends the instance, so the lines are
 // for all partitions: an operator should not have to come back for each.
 func (i *Instance) disagreement(q *offsets.Question, why string) string {
-	program, target := filepath.Base(os.Args[0]), fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
 	ways := ""
 	if q.Top() >= 0 {
-		ways = fmt.Sprintf(" (1) to read on where the state stands: %s offsets reset %s --to state --why TEXT --execute;", program, target)
+		ways = fmt.Sprintf(" (1) to read on where the state stands: %s;", i.command("offsets reset", "--to state --why TEXT --execute"))
 	}
-	return fmt.Sprintf("%s: %s. Nothing was read. Stop all instances of the group, look at \"%s offsets show %s\", and choose:%s"+
-		" (2) to accept the offsets as they are, knowing what that does to the state: %s offsets accept %s --why TEXT --execute;"+
-		" (3) to rebuild the state: delete the changelog topics and the state folders, run %s offsets reset %s --to earliest --why TEXT --execute, and start once with --accept-empty-state",
-		q.TopicPartition, why, program, target, ways, program, target, program, target)
+	return fmt.Sprintf("%s: %s. Nothing of it was read. Stop all instances of the group, look at \"%s\", and choose:%s"+
+		" (2) to accept the offsets as they are, knowing what that does to the state: %s; (3) %s",
+		q.TopicPartition, why, i.command("offsets show", ""), ways, i.command("offsets accept", "--why TEXT --execute"), i.rebuild())
 }

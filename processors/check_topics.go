@@ -29,9 +29,9 @@ func (i *Instance) missingProblems(missing []topology.Topic) []string {
 // emptyStateProblem is the refusal of a store that would begin empty although its inputs were processed before.
 func (i *Instance) emptyStateProblem(t topology.Topic) string {
 	return fmt.Sprintf("changelog topic %s of store %s does not exist, but group %s has processed records of its inputs before: the store would begin empty. "+
-		"If the store was renamed, give it its old name; if the topic was deleted, restore it from a copy; "+
-		"to begin with an empty store, start once with --accept-empty-state (the store then misses what was processed so far: "+
-		"to rebuild it, also set the offsets back to earliest with the command \"offsets reset\")", t.Name, t.Store, i.graph.plan.Topology)
+		"If the store was renamed, give it its old name; otherwise stop all instances of the group, and choose: (1) %s; "+
+		"(2) to begin with an empty store, which misses what was processed so far: start each instance once with --accept-empty-state",
+		t.Name, t.Store, i.graph.plan.Topology, i.rebuild())
 }
 
 // planTopics says how missing topics are to be created, after it has checked that they may be, that they would fit the

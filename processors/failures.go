@@ -22,7 +22,8 @@ func (e *FatalError) Error() string {
 func (e *FatalError) Unwrap() error { return e.Err }
 
 // RefusedTopologyError says that a topology cannot run on the topics or the state that are there, with every reason at
-// once. Nothing was read or written.
+// once. What topics and groups tell is checked before anything is read or created. Whether state and offsets belong together is known when
+// a partition is opened: nothing of that partition was read or written then, while others may have been worked on.
 type RefusedTopologyError struct {
 	Topology string
 	Problems []string

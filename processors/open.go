@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -119,12 +117,9 @@ func (i *Instance) judgeLog(ctx context.Context, tb *table, log offsets.Changelo
 
 // lostState is the refusal of a store that would miss what its changelog does not hold, with the ways out as lines to run.
 func (i *Instance) lostState(tp kafka.TopicPartition, store, why string) string {
-	program, target := filepath.Base(os.Args[0]), fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
-	return fmt.Sprintf("changelog %s of store %s: %s. Nothing was read. Stop all instances of the group, and choose:"+
-		" (1) to rebuild the state from the inputs, as far as they are kept: delete the changelog topics and the state folders, run %s offsets reset %s --to earliest --why TEXT --execute,"+
-		" and start once with --accept-empty-state;"+
-		" (2) to go on with what the topic holds (fill it from a copy first, where there is one): start once with --accept-empty-state",
-		tp, store, why, program, target)
+	return fmt.Sprintf("changelog %s of store %s: %s. Nothing of its inputs was read on this partition. Stop all instances of the group, and choose: (1) %s;"+
+		" (2) to go on with what the topic holds (fill it from a copy first, where there is one): start each instance once with --accept-empty-state",
+		tp, store, why, i.rebuild())
 }
 
 // unfit says why a store is no base to restore on, "" where it is one.
