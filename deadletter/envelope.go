@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -69,11 +70,6 @@ type Cause struct {
 // Neutral is what stands before the name of a header that would be a fact if Weir had written it, and that the record came
 // with: weir.* and __streams.errors.*.
 const Neutral = "original."
-
-// reserved says whether a header is a fact in a topic that Weir owns.
-func reserved(key string) bool {
-	return strings.HasPrefix(key, "weir.") || strings.HasPrefix(key, "__streams.errors.")
-}
 
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
@@ -180,7 +176,7 @@ func (c *Cause) strip(headers []kafka.Header, room int) (kept []kafka.Header, en
 	}
 	kept = make([]kafka.Header, 0, len(headers)+room)
 	for _, h := range headers {
-		if reserved(h.Key) {
+		if provenance.Reserved(h.Key) {
 			h.Key = Neutral + h.Key
 			if ours(h.Key[len(Neutral):]) {
 				kept = slices.DeleteFunc(kept, func(other kafka.Header) bool { return other.Key == h.Key })

@@ -52,6 +52,8 @@ type worker struct {
 	sink    Sink
 	call    *nodes.Call
 	headers []topology.Header // of the record in work, reused
+	passed  []topology.Header // of the effect in work, reused
+	sent    []kafka.Header    // what outgoing records have of it
 	unhook  func() bool       // of the sink from the end of the context
 	outside Sink              // see sinkUnder
 	out     kafka.Outgoing    // reused: the sink copies it
@@ -336,10 +338,14 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
 	}
+	effects := w.call.Effects()
+	if f := w.nowhere(effects); f != nil {
+		w.call.Undo()
+		return w.failedRecord(ctx, in, r, f)
+	}
 	if len(w.blocks) > 0 && w.held(in, r, nil) {
 		return false
 	}
-	effects := w.call.Effects()
 	for i := range effects {
 		e := &effects[i]
 		w.stage(in, r, e)
@@ -377,26 +383,6 @@ func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
 		d.Headers = w.headers
 	}
 	return d
-}
-
-// stage fills the outgoing record for an effect.
-func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
-	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: origin(in, r.Offset, e.Node)}
-	if r.Timestamp < 0 {
-		w.out.Timestamp = time.Now().UnixMilli()
-	}
-	if e.Tombstone {
-		w.out.Value = nil
-	} else if e.Value == nil {
-		w.out.Value = []byte{}
-	}
-	switch {
-	case e.Key != w.call.Key():
-		w.out.Key = w.call.Bytes(e.Key)
-	default:
-		w.out.Key = r.Key // nil stays nil
-	}
-	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, in)}
 }
 
 // due says whether the transaction is to be committed now.

@@ -26,6 +26,9 @@ func (p *Plan) Describe() string {
 			for _, o := range n.Emits {
 				fmt.Fprintf(&b, "    emits to %s\n", o)
 			}
+			if len(n.PassHeaders) > 0 {
+				fmt.Fprintf(&b, "    passes headers %s on\n", strings.Join(n.PassHeaders, ", "))
+			}
 			fmt.Fprintf(&b, "    tries %s, then dead letter to %s\n", n.Retry, strings.Join(n.DeadLetters, ", "))
 		}
 		for _, s := range g.Stores {
@@ -80,6 +83,7 @@ type nodeDescription struct {
 	Emits       []valueDescription `json:"emits"`
 	Retry       retryDescription   `json:"retry"`
 	DeadLetters []string           `json:"dead_letters"`
+	PassHeaders []string           `json:"pass_headers,omitempty"`
 }
 
 type valueDescription struct {
@@ -158,7 +162,7 @@ func (p *Plan) description() description {
 
 func (g *Subgraph) describeNode(n *NodeDecl) nodeDescription {
 	d := nodeDescription{
-		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: g.deadLetters(n),
+		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: g.deadLetters(n), PassHeaders: n.PassHeaders,
 		Retry: retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
 	}
 	for _, h := range n.Reads {

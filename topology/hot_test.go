@@ -20,13 +20,15 @@ type engine struct {
 	err    error
 }
 
-func (e *engine) Record() *topology.Record                                { return nil }
-func (e *engine) Table(*topology.StoreDecl) (state.Table, error)          { return e.table, nil }
-func (e *engine) Output(topology.Output) error                            { return nil }
-func (e *engine) Buffer() []byte                                          { return e.buffer[:0] }
-func (e *engine) Emit(_ *topology.StreamDecl, _ string, b []byte, _ bool) { e.buffer = b }
-func (e *engine) Forward(*topology.EdgeDecl, string, any)                 {}
-func (e *engine) Fail(err error)                                          { e.err = err }
+func (e *engine) Record() *topology.Record                       { return nil }
+func (e *engine) Table(*topology.StoreDecl) (state.Table, error) { return e.table, nil }
+func (e *engine) Output(topology.Output) error                   { return nil }
+func (e *engine) Buffer() []byte                                 { return e.buffer[:0] }
+func (e *engine) Emit(_ *topology.StreamDecl, _ string, b []byte, _ bool, _ *topology.Emission) {
+	e.buffer = b
+}
+func (e *engine) Forward(*topology.EdgeDecl, string, any) {}
+func (e *engine) Fail(err error)                          { e.err = err }
 
 // reference is the body of the reference job's node: one record that it accepts, and one that it drops.
 func reference(t testing.TB) (step func(), e *engine) {

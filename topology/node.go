@@ -5,7 +5,7 @@ import "fmt"
 // NodeSpec is a node for [Define]. [Node] makes it.
 type NodeSpec struct{ node *node }
 
-// Part is one part of a node: [On], [Uses], [Emits], [Retry] or [DeadLetter].
+// Part is one part of a node: [On], [Uses], [Emits], [Retry], [DeadLetter] or [PassHeaders].
 type Part struct{ add func(*node) }
 
 const readsNil = "reads a nil handle"
@@ -18,6 +18,7 @@ type node struct {
 	outputs  []Output
 	retries  []Backoff
 	dead     []string
+	passes   []string  // headers of the input
 	mistakes []Mistake // those that only the parts know of
 }
 
@@ -30,7 +31,7 @@ func Node(name string, parts ...Part) NodeSpec {
 	n := &node{name: name}
 	for _, p := range parts {
 		if p.add == nil {
-			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry and DeadLetter")
+			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry, DeadLetter and PassHeaders")
 			continue
 		}
 		p.add(n)

@@ -32,6 +32,8 @@ type NodeDecl struct {
 	Outputs    []Output // streams and edges, in order
 	Retry      Backoff  // with defaults filled in
 	DeadLetter string   // the topic for failed records; empty means <input stream>.dlq
+	// PassHeaders are the headers of input records that go along with what the node emits, see Passes.
+	PassHeaders []string
 }
 
 // Handler is one On of a node: exactly one of Stream and Edge is set.

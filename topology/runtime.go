@@ -38,8 +38,9 @@ type Runtime interface {
 	Output(decl Output) error
 	// Buffer is where the next value is encoded: append to it and hand the result to Emit at once.
 	Buffer() []byte
-	// Emit stages a record for a stream. encoded is Buffer's slice, extended; empty is true for a tombstone.
-	Emit(stream *StreamDecl, key string, encoded []byte, tombstone bool)
+	// Emit stages a record for a stream. encoded is Buffer's slice, extended; tombstone says that there is none. as is what the
+	// options ask for, nil where there are none.
+	Emit(stream *StreamDecl, key string, encoded []byte, tombstone bool, as *Emission)
 	// Forward stages a value for an edge; its readers run after the node returned.
 	Forward(edge *EdgeDecl, key string, value any)
 	// Fail makes the record fail when the node returns, whatever the node returns. The first error counts.
@@ -131,22 +132,22 @@ func (l late) Record() *Record {
 	_ = l.tell()
 	return &Record{}
 }
-func (l late) Table(*StoreDecl) (state.Table, error)  { return nil, l.tell() }
-func (l late) Output(Output) error                    { return l.tell() }
-func (l late) Buffer() []byte                         { return nil }
-func (l late) Emit(*StreamDecl, string, []byte, bool) { _ = l.tell() }
-func (l late) Forward(*EdgeDecl, string, any)         { _ = l.tell() }
-func (l late) Fail(error)                             { _ = l.tell() }
+func (l late) Table(*StoreDecl) (state.Table, error)             { return nil, l.tell() }
+func (l late) Output(Output) error                               { return l.tell() }
+func (l late) Buffer() []byte                                    { return nil }
+func (l late) Emit(*StreamDecl, string, []byte, bool, *Emission) { _ = l.tell() }
+func (l late) Forward(*EdgeDecl, string, any)                    { _ = l.tell() }
+func (l late) Fail(error)                                        { _ = l.tell() }
 
 var errOutside = errors.New("used outside of a node's call")
 
 // outside is the Runtime of the zero Context.
 type outside struct{}
 
-func (outside) Record() *Record                        { return &Record{} }
-func (outside) Table(*StoreDecl) (state.Table, error)  { return nil, errOutside }
-func (outside) Output(Output) error                    { return errOutside }
-func (outside) Buffer() []byte                         { return nil }
-func (outside) Emit(*StreamDecl, string, []byte, bool) {}
-func (outside) Forward(*EdgeDecl, string, any)         {}
-func (outside) Fail(error)                             {}
+func (outside) Record() *Record                                   { return &Record{} }
+func (outside) Table(*StoreDecl) (state.Table, error)             { return nil, errOutside }
+func (outside) Output(Output) error                               { return errOutside }
+func (outside) Buffer() []byte                                    { return nil }
+func (outside) Emit(*StreamDecl, string, []byte, bool, *Emission) {}
+func (outside) Forward(*EdgeDecl, string, any)                    {}
+func (outside) Fail(error)                                        {}

@@ -45,15 +45,21 @@ func Retention(keep time.Duration) StreamOption {
 	return StreamOption{func(d *StreamDecl) { d.Retention = max(keep, -1) }}
 }
 
-// Emit writes a record to the stream, with the timestamp of the input record. A value that cannot be encoded, and a
-// stream that the node does not list in Emits, fail the record.
-func (s *StreamOf[T]) Emit(ctx Context, key string, v T) {
+// Emit writes a record to the stream, with the timestamp of the input record, on the partition to which the key belongs, and with the
+// input's headers that the node passes on (PassHeaders); options change that. A value that cannot be encoded, and a stream that the
+// node does not list in Emits, fail the record.
+func (s *StreamOf[T]) Emit(ctx Context, key string, v T, opts ...EmitOption) {
 	run := ctx.runtime()
 	if s == nil {
 		run.Fail(errNilStream)
 		return
 	}
 	if err := run.Output(&s.decl); err != nil {
+		run.Fail(err)
+		return
+	}
+	as, err := emission(opts)
+	if err != nil {
 		run.Fail(err)
 		return
 	}
@@ -62,11 +68,11 @@ func (s *StreamOf[T]) Emit(ctx Context, key string, v T) {
 		run.Fail(fmt.Errorf("emit to stream %s: %w", s.decl.Name, err))
 		return
 	}
-	run.Emit(&s.decl, key, encoded, false)
+	run.Emit(&s.decl, key, encoded, false, as)
 }
 
 // Tombstone writes a record without a value, which deletes the key in a compacted topic. It fails as Emit does.
-func (s *StreamOf[T]) Tombstone(ctx Context, key string) {
+func (s *StreamOf[T]) Tombstone(ctx Context, key string, opts ...EmitOption) {
 	run := ctx.runtime()
 	if s == nil {
 		run.Fail(errNilStream)
@@ -76,7 +82,12 @@ func (s *StreamOf[T]) Tombstone(ctx Context, key string) {
 		run.Fail(err)
 		return
 	}
-	run.Emit(&s.decl, key, nil, true)
+	as, err := emission(opts)
+	if err != nil {
+		run.Fail(err)
+		return
+	}
+	run.Emit(&s.decl, key, nil, true, as)
 }
 
 // Name is the topic.

@@ -75,5 +75,6 @@ func (g *Subgraph) add(n *node) {
 	if len(n.dead) > 0 {
 		d.DeadLetter = n.dead[0]
 	}
+	d.PassHeaders = n.passes
 	g.Nodes = append(g.Nodes, d)
 }

@@ -55,6 +55,7 @@ type Effect struct {
 	Key       string
 	Value     []byte
 	Tombstone bool
+	As        *topology.Emission // what its options ask for, nil where there are none
 }
 
 // forwarded is a value on its way along an edge.

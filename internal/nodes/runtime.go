@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -52,8 +53,23 @@ func (c *Call) twice(kind, name, part string) error {
 func (c *Call) Buffer() []byte { return c.arena.Tail() }
 
 // Emit implements topology.Runtime.
-func (c *Call) Emit(stream *topology.StreamDecl, key string, encoded []byte, tombstone bool) {
-	c.effects = append(c.effects, Effect{c.node, stream, key, c.arena.Take(encoded), tombstone})
+func (c *Call) Emit(stream *topology.StreamDecl, key string, encoded []byte, tombstone bool, as *topology.Emission) {
+	c.effects = append(c.effects, Effect{c.node, stream, key, c.arena.Take(encoded), tombstone, as})
+}
+
+// Headers appends the headers that the record of an effect has to into: those of the input that its node passes on, and then its own,
+// which take the place of others of their name.
+func (c *Call) Headers(into []topology.Header, e *Effect) []topology.Header {
+	var own []topology.Header
+	if e.As != nil {
+		own = e.As.Headers
+	}
+	for _, h := range c.record.Headers {
+		if e.Node.Decl.Passes(h.Key) && !slices.ContainsFunc(own, func(o topology.Header) bool { return o.Key == h.Key }) {
+			into = append(into, h)
+		}
+	}
+	return append(into, own...)
 }
 
 // Forward implements topology.Runtime.

@@ -66,10 +66,13 @@ type Result struct {
 	Emitted []Emitted
 }
 
-// Emitted is a record for a stream. Value is nil for a tombstone.
+// Emitted is a record for a stream.
 type Emitted struct {
 	Topic, Key string
-	Value      []byte
+	Value      []byte            // nil for a tombstone
+	Headers    []topology.Header // those of the input that the node passes on, and its own
+	Time       time.Time         // that of the input record, unless the node has set another
+	Partition  int32             // that the node has set, -1 for where the key belongs
 }
 
 func (e Emitted) String() string {

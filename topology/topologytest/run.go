@@ -1,6 +1,8 @@
 package topologytest
 
 import (
+	"time"
+
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -34,9 +36,15 @@ func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, 
 		result.Err = topology.Context{}.Drop(topology.Duplicate)
 	default:
 		for _, e := range d.call.Effects() {
-			emitted := Emitted{e.Stream.Name, e.Key, e.Value}
+			emitted := Emitted{Topic: e.Stream.Name, Key: e.Key, Value: e.Value, Headers: d.call.Headers(nil, &e), Time: time.UnixMilli(r.Timestamp), Partition: -1}
 			if e.Tombstone {
 				emitted.Value = nil
+			}
+			if e.As != nil {
+				emitted.Partition = e.As.Partition
+				if !e.As.At.IsZero() {
+					emitted.Time = e.As.At
+				}
 			}
 			result.Emitted = append(result.Emitted, emitted)
 		}

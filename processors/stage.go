@@ -1,0 +1,69 @@
+package processors
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/kafka"
+)
+
+// stage fills the outgoing record for an effect.
+func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
+	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: origin(in, r.Offset, e.Node)}
+	if e.As != nil && !e.As.At.IsZero() {
+		w.out.Timestamp = e.As.At.UnixMilli()
+	} else if r.Timestamp < 0 {
+		w.out.Timestamp = time.Now().UnixMilli()
+	}
+	if e.Tombstone {
+		w.out.Value = nil
+	} else if e.Value == nil {
+		w.out.Value = []byte{}
+	}
+	switch {
+	case e.Key != w.call.Key():
+		w.out.Key = w.call.Bytes(e.Key)
+	default:
+		w.out.Key = r.Key // nil stays nil
+	}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, in)}
+	if e.As != nil && e.As.Partition >= 0 {
+		w.out.Partition = e.As.Partition
+	}
+	if len(r.Headers) > 0 || e.As != nil {
+		w.out.Headers = w.outHeaders(e)
+	}
+}
+
+// outHeaders are the headers of an effect's record. The sink keeps them, so they are cut off one piece of memory after the other.
+func (w *worker) outHeaders(e *nodes.Effect) []kafka.Header {
+	const piece = 256
+	w.passed = w.call.Headers(w.passed[:0], e)
+	if len(w.passed) == 0 {
+		return nil
+	}
+	if cap(w.sent)-len(w.sent) < len(w.passed) {
+		w.sent = make([]kafka.Header, 0, max(piece, len(w.passed)))
+	}
+	from := len(w.sent)
+	for _, h := range w.passed {
+		w.sent = append(w.sent, kafka.Header{Key: h.Key, Value: h.Value})
+	}
+	return w.sent[from:len(w.sent):len(w.sent)]
+}
+
+// nowhere is the failure of a record that is emitted to a partition which there is not, or nil.
+func (w *worker) nowhere(effects []nodes.Effect) *nodes.Failure {
+	for i := range effects {
+		e := &effects[i]
+		if e.As == nil || e.As.Partition < 0 {
+			continue
+		}
+		if n := (*w.inst.partitions.Load())[e.Stream.Name]; n > 0 && e.As.Partition >= n {
+			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Stream.Name, e.As.Partition, n)
+			return &nodes.Failure{Node: e.Node, Name: e.Node.Decl.Name, Reason: nodes.Error, Err: err, Text: err.Error()}
+		}
+	}
+	return nil
+}
