@@ -66,11 +66,14 @@ func emission(opts []EmitOption) (*Emission, error) {
 	return e, nil
 }
 
-// traceContext are the headers by which a trace goes on (W3C Trace Context), in every record that an input record leads to.
+// traceContext are the headers by which a trace goes on (W3C Trace Context), in every record that an input record leads to. What is
+// longer than maxTrace is no trace: it must not make an output too large that nobody asked to have it.
 var traceContext = [...]string{"traceparent", "tracestate"}
 
+const maxTrace = 4 << 10
+
 // PassHeaders has the node give headers of its input records, by name, to the records that it emits to streams; "*" stands for all. The
-// trace context (traceparent, tracestate) goes along in any case, reserved names never. Default: nothing else.
+// trace context (traceparent, tracestate, up to 4 KiB each) goes along in any case, reserved names never. Default: nothing else.
 func PassHeaders(names ...string) Part {
 	return Part{func(n *node) {
 		for _, name := range names {
@@ -84,17 +87,17 @@ func PassHeaders(names ...string) Part {
 }
 
 // Passes says whether a header of the input goes along with what the node emits.
-func (n *NodeDecl) Passes(key string) bool {
-	for _, t := range traceContext {
-		if key == t {
+func (n *NodeDecl) Passes(h Header) bool {
+	for _, name := range traceContext {
+		if name == h.Key && len(h.Value) <= maxTrace {
 			return true
 		}
 	}
-	if provenance.Reserved(key) {
+	if provenance.Reserved(h.Key) {
 		return false
 	}
 	for _, name := range n.PassHeaders {
-		if name == key || name == "*" {
+		if name == h.Key || name == "*" {
 			return true
 		}
 	}

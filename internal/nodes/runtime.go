@@ -65,7 +65,7 @@ func (c *Call) Headers(into []topology.Header, e *Effect) []topology.Header {
 		own = e.As.Headers
 	}
 	for _, h := range c.record.Headers {
-		if e.Node.Decl.Passes(h.Key) && !slices.ContainsFunc(own, func(o topology.Header) bool { return o.Key == h.Key }) {
+		if e.Node.Decl.Passes(h) && !slices.ContainsFunc(own, func(o topology.Header) bool { return o.Key == h.Key }) {
 			into = append(into, h)
 		}
 	}

@@ -81,6 +81,21 @@ func TestEmitOptions(t *testing.T) {
 	}
 }
 
+// Mutation seen to fail it: Passes without maxTrace.
+func TestATraceThatIsNoneDoesNotGoAlong(t *testing.T) {
+	in, out := topology.Stream("a.in.v1", codecs.String()), topology.Stream("a.out.v1", codecs.String())
+	for size, want := range map[int]int{4 << 10: 1, 4<<10 + 1: 0} {
+		d := topologytest.New(t, topology.Define("t", topology.Node("n", topology.On(in, func(ctx topology.Context, key, v string) error {
+			out.Emit(ctx, key, v)
+			return nil
+		}), topology.Emits(out))))
+		r := d.Send("a.in.v1", "k", []byte("v"), topology.Header{Key: "tracestate", Value: make([]byte, size)})
+		if r.Err != nil || len(r.Emitted) != 1 || len(r.Emitted[0].Headers) != want {
+			t.Errorf("%d bytes: %v, %v", size, r.Err, r.Emitted)
+		}
+	}
+}
+
 // An option that cannot be is a failure of the record, and a reserved header one of the program, on Emit and on Tombstone.
 //
 // Mutations seen to fail it: each of the checks left out; emission that goes on after a bad option.
