@@ -29,9 +29,20 @@ func (g *rig) exist(names ...string) (there []string) {
 	return there
 }
 
+// noCreation is a wire on which no topic may be created: a cluster may make some of them and refuse the others.
+type noCreation struct {
+	Wire
+	t *testing.T
+}
+
+func (w noCreation) CreateTopics(ctx context.Context, specs []kafka.TopicSpec) error {
+	w.t.Errorf("%d topics were to be created", len(specs))
+	return w.Wire.CreateTopics(ctx, specs)
+}
+
 // A refused start creates nothing, whatever it is refused for: what it left would stand in the way of the correction.
 //
-// Mutations tried: CreateTopics before mismatches; without ValidateTopics; the check of auto.offset.reset left to the restore.
+// Mutations tried: planTopics without mismatches, without ValidateTopics, without the check of auto.offset.reset.
 func TestARefusedStartCreatesNothing(t *testing.T) {
 	all := []string{jobIn, jobOut, jobDead, jobLog}
 	for _, c := range []struct {
@@ -69,6 +80,7 @@ func TestARefusedStartCreatesNothing(t *testing.T) {
 				}
 				c.before(g)
 				before := g.exist(all...)
+				g.wrap = func(w Wire) Wire { return noCreation{w, t} }
 				if err := g.run(); err == nil || !strings.Contains(err.Error(), c.reason) {
 					t.Errorf("ended with %v, want %q", err, c.reason)
 				}
@@ -154,8 +166,10 @@ func TestWhatWeirCreatesForItselfIsKeptByTheTimeOfWriting(t *testing.T) {
 		}
 	})
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
-		g.cluster.DeleteTopic(jobDead)
-		g.topic(jobDead, 1, map[string]string{timestampType: "CreateTime"})
+		for name, policy := range map[string]string{jobOut: "delete", jobDead: "delete", jobLog: "compact"} {
+			g.cluster.DeleteTopic(name)
+			g.topic(name, 1, map[string]string{timestampType: "CreateTime", "cleanup.policy": policy})
+		}
 		g.start()
 		if n := g.logged(zapcore.WarnLevel, "dead letters of old records"); n != 1 {
 			t.Errorf("warned %d times of the topic of old", n)

@@ -81,7 +81,7 @@ func TestDeadLettersAreToldOfWhenTheyAreCommitted(t *testing.T) {
 // TestARecordOverALimitIsADeadLetter, or a range of records that could not be taken apart: it says which limit, is counted
 // for all that it stands for, and the partition goes on after it.
 //
-// Mutations tried: record that gives it to the nodes; advance to the offset after the first; counted as one; no metric.
+// Mutations tried: record that gives it to the nodes; counted as one; no metric.
 func TestARecordOverALimitIsADeadLetter(t *testing.T) {
 	for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
 		bubble(t, 1, simkafka.Config{}, func(g *rig) {

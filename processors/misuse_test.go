@@ -83,8 +83,8 @@ func (w wicked) act(v string) {
 // TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly has code of users end its goroutine, or panic, in every place where it
 // runs: the record fails as after an error, the worker goes on, and nothing of the record is left.
 //
-// Mutations tried: run without its deferred function; Exited without c.end; end that leaves the scope open; fail that does
-// not ask for the error's text; resume that does not call failedRecord.
+// Mutations tried: run without its deferred function; Exited without c.end; fail that does not ask for the error's text; resume
+// that does not call failedRecord.
 func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 	for how, do := range map[string]func(){"exit": runtime.Goexit, "panic": func() { panic("wicked") }} {
 		w := wicked{do}
@@ -143,7 +143,7 @@ func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 					g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Millisecond})}
 					g.start()
 					g.send(0, "a 1")
-					bad := record("a", "bad")
+					bad := record("b", "bad")
 					if where == "Tombstone" {
 						bad.Value = nil
 					}
@@ -153,6 +153,11 @@ func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 					g.sees(at(jobOut, 0), "a 1", "a 2")
 					g.counted(2, 0, 0, 2)
 					g.committed(at(jobIn, 0), 4)
+					for _, r := range g.cluster.Committed(at(jobLog, 0)) {
+						if string(r.Key) == "b" {
+							t.Errorf("the state of b is %q", r.Value)
+						}
+					}
 					letters := g.cluster.Committed(at(jobDead, 0))
 					if len(letters) != 2 {
 						t.Fatalf("%d dead letters", len(letters))
@@ -168,6 +173,29 @@ func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The Context of a call that ended its goroutine has ended with it.
+//
+// Mutation tried: end that leaves the scope open.
+func TestAContextOfACallThatExitedIsOver(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		var kept topology.Context
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "bad" {
+				kept = ctx
+				runtime.Goexit()
+			}
+			j.out.Emit(kept, key, "late")
+			return nil
+		}
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1})}
+		g.start()
+		g.send(0, "a bad", "a 1")
+		time.Sleep(5 * time.Second)
+		g.sees(at(jobOut, 0))
+		g.counted(0, 0, 0, 2)
+	})
 }
 
 // gokaOnly hides from FromGoka that a codec is one of ours.
