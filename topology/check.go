@@ -105,6 +105,7 @@ func (c *checker) name() {
 
 // nodes checks each node by itself.
 func (c *checker) nodes() {
+	c.policy(nil, &c.Topology.defaults)
 	count := map[string]int{}
 	for _, n := range c.Topology.nodes {
 		count[n.name]++
@@ -135,6 +136,11 @@ func (c *checker) parts(n *node) {
 	for _, o := range repeated(n.outputs) {
 		c.mistake(at, "list it once", "lists %s twice in Emits", OutputName(o))
 	}
+	c.policy(at, n)
+}
+
+// policy checks what a node may say for itself, or the topology for all.
+func (c *checker) policy(at []string, n *node) {
 	if len(n.retries) > 1 {
 		c.mistake(at, "keep one", "has %d Retry parts", len(n.retries))
 	}

@@ -75,7 +75,7 @@ const maxTrace = 4 << 10
 // PassHeaders has the node give headers of its input records, by name, to the records that it emits to streams; "*" stands for all. The
 // trace context (traceparent, tracestate, up to 4 KiB each) goes along in any case, reserved names never. Default: nothing else.
 func PassHeaders(names ...string) Part {
-	return Part{func(n *node) {
+	return Part{everywhere: true, add: func(n *node) {
 		for _, name := range names {
 			if name == "" || name != "*" && provenance.Reserved(name) {
 				n.mistake(fmt.Sprintf("passes the header %q on", name), "name headers of the input that are not reserved (weir.*, __streams.errors.*), or \"*\"")

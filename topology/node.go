@@ -3,10 +3,17 @@ package topology
 import "fmt"
 
 // NodeSpec is a node for [Define]. [Node] makes it.
-type NodeSpec struct{ node *node }
+type NodeSpec = Part
 
 // Part is one part of a node: [On], [Uses], [Emits], [Retry], [DeadLetter] or [PassHeaders].
-type Part struct{ add func(*node) }
+//
+// A node is a part of a topology, and so is a [Retry], [DeadLetter] or [PassHeaders] that stands beside the nodes: it holds for every
+// node that says nothing of its kind.
+type Part struct {
+	add        func(*node)
+	node       *node // of a node
+	everywhere bool  // may stand beside the nodes
+}
 
 const readsNil = "reads a nil handle"
 
@@ -30,13 +37,17 @@ func (n *node) mistake(what, do string) {
 func Node(name string, parts ...Part) NodeSpec {
 	n := &node{name: name}
 	for _, p := range parts {
+		if p.node != nil {
+			n.mistake("has node "+shown(p.node.name)+" among its parts", "give nodes to Define, side by side")
+			continue
+		}
 		if p.add == nil {
 			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry, DeadLetter and PassHeaders")
 			continue
 		}
 		p.add(n)
 	}
-	return NodeSpec{n}
+	return NodeSpec{node: n}
 }
 
 // Source is what [On] reads: a stream or an edge with values of type T.
@@ -55,7 +66,7 @@ type Keyed interface{ keyed() *StoreDecl }
 // order of their offsets. What it returns decides what becomes of the record, see the package's documentation; a panic is
 // an error of the record.
 func On[T any](in Source[T], fn func(ctx Context, key string, v T) error, opts ...OnOption) Part {
-	return Part{func(n *node) {
+	return Part{add: func(n *node) {
 		var tombstone func(Context, string) error
 		for _, o := range opts {
 			if o.tombstone != nil {
@@ -97,7 +108,7 @@ func Tombstone(fn func(ctx Context, key string) error) OnOption { return OnOptio
 
 // Uses gives the node stores to read and write.
 func Uses(stores ...Keyed) Part {
-	return Part{func(n *node) {
+	return Part{add: func(n *node) {
 		for _, s := range stores {
 			var d *StoreDecl
 			if s != nil {
@@ -114,7 +125,7 @@ func Uses(stores ...Keyed) Part {
 
 // Emits gives the node streams and edges to write to.
 func Emits(targets ...Target) Part {
-	return Part{func(n *node) {
+	return Part{add: func(n *node) {
 		for _, t := range targets {
 			var o Output
 			if t != nil {
@@ -131,7 +142,11 @@ func Emits(targets ...Target) Part {
 
 // Retry says how often and when a record is tried again for which the node returned an error that is neither rejected
 // nor fatal. Only the record's partition waits. Default: the zero Backoff.
-func Retry(b Backoff) Part { return Part{func(n *node) { n.retries = append(n.retries, b) }} }
+func Retry(b Backoff) Part {
+	return Part{add: func(n *node) { n.retries = append(n.retries, b) }, everywhere: true}
+}
 
 // DeadLetter is the topic to which records go that failed in this node. Default: the input stream's name and ".dlq".
-func DeadLetter(topic string) Part { return Part{func(n *node) { n.dead = append(n.dead, topic) }} }
+func DeadLetter(topic string) Part {
+	return Part{add: func(n *node) { n.dead = append(n.dead, topic) }, everywhere: true}
+}

@@ -6,19 +6,30 @@ import "slices"
 type Topology struct {
 	name     string
 	nodes    []*node
+	defaults node // what holds for nodes that say nothing
 	mistakes []Mistake
 }
 
 // Define puts nodes together under a name, which is also the name of the consumer group. It never fails: mistakes come
 // out of Check, and of everything that runs a topology.
-func Define(name string, nodes ...NodeSpec) *Topology {
+//
+// A [Retry], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
+func Define(name string, parts ...Part) *Topology {
 	t := &Topology{name: name}
-	for _, n := range nodes {
-		if n.node == nil {
+	for _, p := range parts {
+		switch {
+		case p.node != nil:
+			t.nodes = append(t.nodes, p.node)
+		case p.add == nil:
 			t.mistakes = append(t.mistakes, Mistake{What: "has an empty node", Do: "make nodes with Node"})
-			continue
+		case !p.everywhere:
+			t.mistakes = append(t.mistakes, Mistake{What: "has a part beside its nodes that belongs into one", Do: "give On, Uses and Emits to a Node"})
+		default:
+			p.add(&t.defaults)
 		}
-		t.nodes = append(t.nodes, n.node)
+	}
+	for _, m := range t.defaults.mistakes {
+		t.mistakes = append(t.mistakes, Mistake{What: m.What, Do: m.Do})
 	}
 	return t
 }
@@ -45,7 +56,7 @@ func (t *Topology) plan() *Plan {
 	for i, nodes := range t.components() {
 		g := &Subgraph{Index: i}
 		for _, n := range nodes {
-			g.add(n)
+			g.add(n, &t.defaults)
 		}
 		p.Subgraphs = append(p.Subgraphs, g)
 	}
@@ -54,7 +65,7 @@ func (t *Topology) plan() *Plan {
 }
 
 // add makes a NodeDecl of n and adds it, with what it reads and uses, to the sub-graph.
-func (g *Subgraph) add(n *node) {
+func (g *Subgraph) add(n, defaults *node) {
 	d := &NodeDecl{Name: n.name, Stores: slices.Clone(n.stores), Outputs: slices.Clone(n.outputs)}
 	for _, h := range n.reads {
 		h.Node = d
@@ -68,13 +79,21 @@ func (g *Subgraph) add(n *node) {
 			g.Stores = append(g.Stores, s)
 		}
 	}
-	if len(n.retries) > 0 {
-		d.Retry = n.retries[0]
+	if retries := said(n.retries, defaults.retries); len(retries) > 0 {
+		d.Retry = retries[0]
 	}
 	d.Retry = d.Retry.withDefaults()
-	if len(n.dead) > 0 {
-		d.DeadLetter = n.dead[0]
+	if dead := said(n.dead, defaults.dead); len(dead) > 0 {
+		d.DeadLetter = dead[0]
 	}
-	d.PassHeaders = n.passes
+	d.PassHeaders = said(n.passes, defaults.passes)
 	g.Nodes = append(g.Nodes, d)
+}
+
+// said is what a node says, or what holds where it says nothing.
+func said[T any](own, defaults []T) []T {
+	if len(own) > 0 {
+		return own
+	}
+	return defaults
 }
