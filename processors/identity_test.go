@@ -128,7 +128,7 @@ func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 // A reset that was accepted is used up although no record has changed the state since: the state takes up its name with the
 // first commit, whether it holds something, or has become empty.
 //
-// Mutations seen to fail it: no touch in drain; touchTable without an empty store.
+// Mutations seen to fail it: no touch in drain; touchTable without an empty store; positions without ahead.
 func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 	for _, emptied := range []bool{false, true} {
 		for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
@@ -154,6 +154,10 @@ func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 					g.stop()
 					if after := g.read(at(jobLog, 0)); !maps.Equal(after, before) {
 						t.Errorf("the state was %v and is %v", before, after)
+					}
+					log := g.cluster.Committed(at(jobLog, 0))
+					if p, err := offsets.ParsePositions(offsets.Raw(log[len(log)-1].Headers)); err != nil || p[jobIn].Offset != top {
+						t.Errorf("the state, which has read up to %d, says %+v, %v", top, p, err)
 					}
 					g.dir = tempDir(t)
 					g.cluster.ExpireOffsets(jobGroup)
