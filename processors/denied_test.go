@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,10 +142,10 @@ func TestPartitionsAreTakenUpWhenTheClusterDoesNotSayHowMany(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		g.stateless()
 		g.start()
-		n := 0
+		var n atomic.Int32 // the patrol asks, too
 		g.r.step(func(call string) error {
 			if call == "topics" {
-				if n++; n <= 3 {
+				if n.Add(1) <= 3 {
 					return errors.New("no answer")
 				}
 			}
