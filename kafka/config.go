@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -105,6 +106,10 @@ type FetchTuning struct {
 	// BufferMemory bounds the decompressed records of all partitions of one Fetcher that are not released yet, and what
 	// waits to be decompressed (Weir's own: fetch.buffer.memory). Default 64 MiB.
 	BufferMemory int
+	// MaxAnswer bounds an answer of a broker, to any request (Weir's own: max.answer.bytes). Since the first batch is always
+	// sent whole, a batch may make an answer larger than that: it is not read, and delivered as one Record with Excess. Must
+	// be twice MaxBytes at least. Default 256 MiB.
+	MaxAnswer int
 }
 
 // GroupTuning tunes membership of the consumer group.
@@ -143,6 +148,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Fetch.MaxBytes, 50<<20)
 	orDefault(&c.Fetch.MaxPartitionBytes, 1<<20)
 	orDefault(&c.Fetch.BufferMemory, 64<<20)
+	orDefault(&c.Fetch.MaxAnswer, 256<<20)
 	limits := Limits(recordbatch.DefaultLimits())
 	orDefault(&c.Limits.Batch, limits.Batch)
 	orDefault(&c.Limits.Records, limits.Records)
@@ -245,6 +251,8 @@ func (c Config) checkNumbers() error {
 	highest := map[string]int{"gzip": 9, "zstd": 22}[c.Sink.Compression]
 	bad(c.Sink.CompressionLevel < 0 || c.Sink.CompressionLevel > highest, "compression.%s.level: %d is not within 0 and %d", c.Sink.Compression, c.Sink.CompressionLevel, highest)
 	bad(c.Sink.DeliveryTimeout < c.RequestTimeout, "delivery.timeout.ms: %v is under request.timeout.ms, %v", c.Sink.DeliveryTimeout, c.RequestTimeout)
+	// Only a batch that is larger than what was asked for can then make an answer too large.
+	bad(c.Fetch.MaxAnswer/2 < c.Fetch.MaxBytes || c.Fetch.MaxAnswer > math.MaxInt32, "max.answer.bytes: %d is not within twice fetch.max.bytes, %d, and %d", c.Fetch.MaxAnswer, c.Fetch.MaxBytes, math.MaxInt32)
 	bad(c.Fetch.MaxWait >= c.RequestTimeout, "fetch.max.wait.ms: %v is not under request.timeout.ms, %v", c.Fetch.MaxWait, c.RequestTimeout)
 	bad(c.Group.HeartbeatInterval >= c.Group.SessionTimeout, "heartbeat.interval.ms: %v is not under session.timeout.ms, %v", c.Group.HeartbeatInterval, c.Group.SessionTimeout)
 	return errors.Join(errs...)

@@ -33,7 +33,7 @@ func TestSettingsThatCannotWorkAreAllNamedAtOnce(t *testing.T) {
 			Compression: "zip", MaxInFlight: 6, BufferMemory: -1, MaxRequestSize: 1 << 30, DeliveryTimeout: time.Millisecond,
 			TransactionTimeout: time.Microsecond,
 		},
-		Fetch: FetchTuning{MaxWait: time.Hour, MinBytes: -1},
+		Fetch: FetchTuning{MaxWait: time.Hour, MinBytes: -1, MaxBytes: 100 << 10, MaxAnswer: 200<<10 - 1},
 		Group: GroupTuning{SessionTimeout: time.Second, HeartbeatInterval: time.Second},
 	}
 	err := cfg.Check()
@@ -52,13 +52,14 @@ func TestSettingsThatCannotWorkAreAllNamedAtOnce(t *testing.T) {
 		"transaction.timeout.ms: 1µs is under a millisecond",
 		"fetch.max.wait.ms: 1h0m0s is not under request.timeout.ms, 1s",
 		"fetch.min.bytes: -1 is not within",
+		"max.answer.bytes: 204799 is not within twice fetch.max.bytes, 102400, and 2147483647",
 		"heartbeat.interval.ms: 1s is not under session.timeout.ms, 1s",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 15 {
+	if n := strings.Count(err.Error(), "\n") + 1; n != 16 {
 		t.Errorf("%d errors:\n%v", n, err)
 	}
 	if err := (Config{}).Check(); err == nil || err.Error() != "bootstrap.servers: no address given" {

@@ -168,6 +168,16 @@ func (f *Fetcher) ask(c *cursor, at leader) int32 {
 	return id
 }
 
+// handBack gives a partition back to its leader once the damage for which a replica was asked is passed.
+func (r *reader) handBack(c *cursor) {
+	f := r.fetcher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.elsewhere && c.bad == 0 && c.reader == r {
+		f.leaderless(c)
+	}
+}
+
 // leader is what the cluster says of a partition.
 type leader struct {
 	id       int32

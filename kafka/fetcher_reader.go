@@ -22,7 +22,7 @@ type reader struct {
 	cursors map[*cursor]bool // under Fetcher.mu
 	came    time.Time        // when a cursor came last, or became readable; under Fetcher.mu
 	single  bool             // the last request was for one partition alone
-	byID    bool             // whether the broker was last asked by topic ids
+	version int16            // of the last request
 	mute    time.Time        // until when the broker answers nothing, because of a quota
 }
 
@@ -93,7 +93,7 @@ func (r *reader) sort(asked []*cursor, res *kmsg.FetchResponse, err error) (map[
 	for i := range res.Topics {
 		t := &res.Topics[i]
 		name := t.Topic
-		if r.byID {
+		if r.version >= fetchByID {
 			name = names[t.TopicID]
 		}
 		for j := range t.Partitions {
@@ -126,7 +126,7 @@ func (r *reader) undecoded() (cs []*cursor) {
 //
 // A partition that must be alone is asked for in every second request, so that it does not hold the others up. It is
 // asked for alone when it was answered nothing although there is more: the answer's size may have been used up by
-// others (KIP-74 only promises a first batch to the first partition).
+// others (KIP-74 only promises a first batch to the first partition). So is each partition of an answer that was too large.
 func (r *reader) next() (asked []*cursor, wait time.Duration) {
 	f := r.fetcher
 	f.mu.Lock()
@@ -182,7 +182,7 @@ func (r *reader) fetch(asked []*cursor, wait time.Duration) (*kmsg.FetchResponse
 		if err := conn.pick(req, most); err != nil {
 			return nil, err
 		}
-		r.byID = req.Version >= fetchByID
+		r.version = req.Version
 		r.fill(req, asked, wait)
 		answer, err := conn.do(ctx, req)
 		if errors.Is(err, errRetired) {
@@ -231,11 +231,14 @@ func (r *reader) take(c *cursor, p *kmsg.FetchResponseTopicPartition, err error,
 	if err == nil {
 		err = codeError(p.ErrorCode)
 	}
+	var large *answerSizeError
 	switch {
 	case err == nil && c.epoch >= 0 && p.DivergingEpoch.EndOffset >= 0:
 		f.fail(c, &TruncatedError{TopicPartition: c.TopicPartition, Offset: c.position, LeaderEpoch: c.epoch, End: p.DivergingEpoch.EndOffset, EndEpoch: p.DivergingEpoch.Epoch})
 	case err == nil:
 		r.accept(c, p, single)
+	case errors.As(err, &large) && large.size > large.most:
+		r.outsized(c, large, single)
 	case err == sarama.ErrInvalidMessage:
 		r.damaged(c, err, c.position+1, nil)
 	case err == sarama.ErrOffsetOutOfRange && c.elsewhere:
@@ -341,13 +344,7 @@ func (r *reader) decode(c *cursor) {
 		if done {
 			a.reader.Close()
 			f.drop(c)
-			if c.elsewhere && c.bad == 0 { // the damage is passed: back to the leader
-				f.mu.Lock()
-				if c.reader == r {
-					f.leaderless(c)
-				}
-				f.mu.Unlock()
-			}
+			r.handBack(c)
 			return
 		}
 		if !moved {

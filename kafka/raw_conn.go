@@ -179,7 +179,7 @@ func (r *rawConn) read() {
 }
 
 func (r *rawConn) readOne() error {
-	body, err := r.readFrame()
+	size, err := r.readSize()
 	if err != nil {
 		return err
 	}
@@ -190,15 +190,15 @@ func (r *rawConn) readOne() error {
 	}
 	p := r.pending[0]
 	r.mu.Unlock()
-	if id := int32(binary.BigEndian.Uint32(body)); id != p.id {
-		return fmt.Errorf("the broker answered request %d when the answer to request %d was due", id, p.id)
+	if most := int64(r.link.links.client.cfg.Fetch.MaxAnswer); size < 4 || size > most {
+		return r.outsized(&p, &answerSizeError{size: size, most: most})
 	}
-	body = body[4:]
-	// The answer to ApiVersions has the old header in every version, since it is read before versions are known.
-	if p.req.IsFlexible() && p.req.Key() != int16(kmsg.ApiVersions) {
-		if body, err = skipTags(body); err != nil {
-			return err
-		}
+	body, err := r.readBody(size)
+	if err != nil {
+		return err
+	}
+	if body, err = p.unwrap(body); err != nil {
+		return err
 	}
 	res := p.req.ResponseKind()
 	if p.req.Key() == int16(kmsg.ApiVersions) && len(body) >= 2 && sarama.KError(binary.BigEndian.Uint16(body)) == sarama.ErrUnsupportedVersion {
@@ -228,17 +228,17 @@ func (r *rawConn) readOne() error {
 	return nil
 }
 
-// readFrame reads one answer. The buffer grows with what arrives, not with what is
-// announced.
-func (r *rawConn) readFrame() ([]byte, error) {
+// readSize reads the size that an answer begins with.
+func (r *rawConn) readSize() (int64, error) {
 	var header [4]byte
 	if _, err := io.ReadFull(r.conn, header[:]); err != nil {
-		return nil, r.reason(err)
+		return 0, r.reason(err)
 	}
-	size := int64(int32(binary.BigEndian.Uint32(header[:])))
-	if size < 4 || size > maxAnswer {
-		return nil, &answerSizeError{size}
-	}
+	return int64(int32(binary.BigEndian.Uint32(header[:]))), nil
+}
+
+// readBody reads an answer of a size. The buffer grows with what arrives, not with what is announced.
+func (r *rawConn) readBody(size int64) ([]byte, error) {
 	const step = 4 << 20
 	body := make([]byte, min(size, step))
 	for have := int64(0); ; {
@@ -254,6 +254,34 @@ func (r *rawConn) readFrame() ([]byte, error) {
 	}
 }
 
+// unwrap returns what follows the header of an answer, which must be to this request.
+func (p *rawCall) unwrap(body []byte) ([]byte, error) {
+	if id := int32(binary.BigEndian.Uint32(body)); id != p.id {
+		return nil, fmt.Errorf("the broker answered request %d when the answer to request %d was due", id, p.id)
+	}
+	// The answer to ApiVersions has the old header in every version, since it is read before versions are known.
+	if p.req.IsFlexible() && p.req.Key() != int16(kmsg.ApiVersions) {
+		return skipTags(body[4:])
+	}
+	return body[4:], nil
+}
+
+// outsized reads no more of an answer than its beginning, and that only of one to a Fetch: it says which batch it is that
+// makes the answer so large.
+func (r *rawConn) outsized(p *rawCall, e *answerSizeError) error {
+	if _, ok := p.req.(*kmsg.FetchRequest); !ok || e.size < 4 {
+		return e
+	}
+	head, err := r.readBody(min(e.size, headBytes))
+	if err != nil {
+		return err
+	}
+	if e.head, err = p.unwrap(head); err != nil {
+		return err
+	}
+	return e
+}
+
 // reason is err in the words of a request.
 func (r *rawConn) reason(err error) error {
 	switch {
@@ -265,14 +293,18 @@ func (r *rawConn) reason(err error) error {
 	return err
 }
 
-// maxAnswer bounds an answer. It is over fetch.max.bytes at its largest, since a broker sends the first batch whole.
-const maxAnswer = 256 << 20
+// headBytes is how much is read of an answer that is too large. The header of the batch lies within, unless thousands of
+// aborted transactions were open there.
+const headBytes = 64 << 10
 
-// answerSizeError says that an answer is larger than Weir takes, or no answer at all.
-type answerSizeError struct{ size int64 }
+// answerSizeError says that an answer is larger than max.answer.bytes, or no answer at all.
+type answerSizeError struct {
+	size, most int64
+	head       []byte // what the answer to a Fetch begins with
+}
 
 func (e *answerSizeError) Error() string {
-	return fmt.Sprintf("the broker announced an answer of %d bytes, which is not within 4 and %d", e.size, maxAnswer)
+	return fmt.Sprintf("the broker announced an answer of %d bytes, which is not within 4 and %d (max.answer.bytes)", e.size, e.most)
 }
 
 // skipTags passes over the tagged fields of a header (KIP-482).

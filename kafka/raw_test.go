@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -194,6 +196,18 @@ func TestARawRequestIsSentInTheHighestVersionThatAllSpeak(t *testing.T) {
 	}
 }
 
+// pipe makes a raw connection that is not read yet, and its other end.
+func pipe(t *testing.T) (*rawConn, *links, net.Conn) {
+	here, there := net.Pipe()
+	c := &Client{cfg: Config{}.withDefaults()}
+	l := &links{reach: newReach(nil), client: c, ctx: t.Context(), raws: map[string]*link{}, open: map[string]*link{}, closed: true}
+	k := newLink(t.Context(), c, "b:1")
+	k.links = l
+	conn := &cutConn{Conn: here}
+	k.conn.Store(conn)
+	return newRawConn(k, conn, 0), l, there
+}
+
 // Mutations: the size is not bounded; the order of answers is not checked; an answer that nobody waits for is passed over.
 func TestABrokerThatAnswersNonsenseCostsTheConnectionOnly(t *testing.T) {
 	for _, tc := range []struct {
@@ -214,14 +228,7 @@ func TestABrokerThatAnswersNonsenseCostsTheConnectionOnly(t *testing.T) {
 		{"unasked", "that nobody asked for", func(uint32) []byte { return []byte{0, 0, 0, 4, 0, 0, 0, 9} }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			here, there := net.Pipe()
-			c := &Client{cfg: Config{}.withDefaults()}
-			l := &links{reach: newReach(nil), client: c, ctx: t.Context(), raws: map[string]*link{}, open: map[string]*link{}, closed: true}
-			k := newLink(t.Context(), c, "b:1")
-			k.links = l
-			conn := &cutConn{Conn: here}
-			k.conn.Store(conn)
-			r := newRawConn(k, conn, 0)
+			r, l, there := pipe(t)
 			l.tasks.Go(r.read)
 			defer l.tasks.Wait()
 			if tc.name == "unasked" {
@@ -245,6 +252,64 @@ func TestABrokerThatAnswersNonsenseCostsTheConnectionOnly(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			<-r.over
+		})
+	}
+}
+
+// Memory follows the bytes that come, whatever size an answer announces, and of one that is too large no more than its
+// beginning is read, and that of a Fetch only.
+//
+// Mutations tried: readBody makes the whole buffer at once; outsized reads all that is announced; outsized reads on for
+// other requests.
+func TestMemoryFollowsTheBytesThatCome(t *testing.T) {
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version = 12
+	other := askMetadata("a")
+	other.Version = 12
+	for _, tc := range []struct {
+		name  string
+		req   kmsg.Request
+		size  uint32
+		sent  int
+		most  uint64 // bytes of memory
+		large bool
+	}{
+		{"as large as may be, and cut off", fetch, 256 << 20, 1 << 10, 5 << 20, false},
+		{"twice the first piece, cut off", fetch, 256 << 20, 5 << 20, 13 << 20, false},
+		{"too large", fetch, 256<<20 + 1, headBytes, 1 << 20, true},
+		{"the largest", fetch, math.MaxInt32, headBytes, 1 << 20, true},
+		{"the largest, cut off in its beginning", fetch, math.MaxInt32, 100, 1 << 20, false},
+		{"negative", fetch, math.MaxUint32, 0, 1 << 20, true},
+		{"of another request", other, math.MaxInt32, 0, 1 << 20, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, l, there := pipe(t)
+			var before, after runtime.MemStats
+			l.tasks.Go(r.read)
+			answer := make([]byte, tc.sent)
+			l.tasks.Go(func() {
+				var head [12]byte
+				_, _ = io.ReadFull(there, head[:])
+				_, _ = io.CopyN(io.Discard, there, int64(binary.BigEndian.Uint32(head[:])-8))
+				copy(answer, head[8:])
+				runtime.ReadMemStats(&before)
+				_, _ = there.Write(binary.BigEndian.AppendUint32(nil, tc.size))
+				_, _ = there.Write(answer)
+				if !tc.large {
+					_ = there.Close()
+				}
+			})
+			_, err := r.do(t.Context(), tc.req)
+			<-r.over
+			l.tasks.Wait()
+			runtime.ReadMemStats(&after)
+			var large *answerSizeError
+			if err == nil || errors.As(err, &large) != tc.large || !transient(err) {
+				t.Errorf("got %v", err)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > tc.most {
+				t.Errorf("%d bytes of memory", took)
+			}
 		})
 	}
 }

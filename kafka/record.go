@@ -34,7 +34,7 @@ type Record struct {
 // Excess says which limit a record is over, or a whole range of records that could not be taken apart: those at
 // Record.Offset to Last. It is dealt with as one bad record.
 type Excess struct {
-	Limit string // the setting: max.record.bytes, ..., or OnCorruptBatch
+	Limit string // the setting: max.record.bytes, ..., max.answer.bytes, or OnCorruptBatch
 	Size  int64  // what the limit counts, as far as it was read
 	Max   int64  // the limit
 	Last  int64  // the last offset that this stands for

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,30 @@ func TestRestoreEndsByPosition(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStateIsNotRestoredFromWhatIsOverALimit: a changelog with such a batch, which only another program can have written, is
+// refused with the limit to raise; other tasks go on.
+//
+// Mutation tried: catchUp takes what is over a limit for a record.
+func TestStateIsNotRestoredFromWhatIsOverALimit(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.job.node = recall
+		for p := range int32(2) {
+			g.cluster.SetOffset(jobGroup, at(jobIn, p), 0)
+			g.cluster.ProduceTransaction(at(jobLog, p), true, record("a", "1"))
+		}
+		g.cluster.Produce(at(jobLog, 0), kafka.Record{Timestamp: -1, Excess: &kafka.Excess{Limit: "max.answer.bytes", Size: 300 << 20, Max: 256 << 20, Last: 4, Records: 5}})
+		g.start()
+		g.send(0, "b ?")
+		g.send(1, "a ?")
+		time.Sleep(10 * time.Second)
+		g.sees(at(jobOut, 0), "a 1") // where its key belongs
+		g.committed(at(jobIn, 0), 0)
+		if e := g.logs.FilterMessageSnippet("task stopped").All(); len(e) == 0 || !strings.Contains(fmt.Sprint(e[0].ContextMap()["error"]), "is over the limit max.answer.bytes, 314572800 of at most 268435456: raise it") {
+			t.Errorf("logged %v", e)
+		}
+	})
 }
 
 // TestARestoreSeesTheCommitThatItWaitsFor: the task's former owner has committed before it gave it up, and the markers

@@ -51,6 +51,7 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 			MaxBytes:          int(settings.FetchMaxBytes.Of(v)),
 			MaxPartitionBytes: int(settings.MaxPartitionFetchBytes.Of(v)),
 			BufferMemory:      int(settings.FetchBufferMemory.Of(v)),
+			MaxAnswer:         int(settings.MaxAnswerBytes.Of(v)),
 		},
 		Limits: kafka.Limits{
 			Batch:       settings.MaxBatchBytes.Of(v),

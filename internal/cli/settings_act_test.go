@@ -48,7 +48,7 @@ var acts = map[string]string{
 	"compression.type": wire, "max.in.flight.requests.per.connection": "kafka: TestRecordsAreWrittenOnceAndInOrderWhateverFails",
 	"fetch.buffer.memory": "kafka: TestARecordWithoutRoomWaits", "on.corrupt.batch": "processors: TestADamagedBatchIsPassedOverWhereThatIsWanted",
 	"max.record.bytes": limits, "max.key.bytes": limits, "max.value.bytes": limits, "max.headers": limits, "max.headers.bytes": limits,
-	"max.batch.records": limits, "max.batch.bytes": limits, "max.compression.block.bytes": "internal/recordbatch: TestWhatIsOverALimitIsOneExcess",
+	"max.batch.records": limits, "max.batch.bytes": limits, "max.answer.bytes": limits, "max.compression.block.bytes": "internal/recordbatch: TestWhatIsOverALimitIsOneExcess",
 	"delivery.timeout.ms": "kafka: TestWhatCannotBeDeliveredInTimeBlocksItsPartitions", "transaction.timeout.ms": wire,
 }
 
@@ -426,7 +426,7 @@ func mustPartitioner(name string) kafka.Partitioner {
 //
 // Mutations: one of the limits left out of kafkaConfig; two of them swapped.
 func TestLimitsOfTheSettingsAct(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
+	broker, err := embedded.Start(embedded.Options{Config: map[string]string{"message.max.bytes": "2000000"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,9 +452,10 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 		"max.record.bytes":  {{Key: text(1600), Value: text(19600), Headers: headers(3, 2000)}},
 		"max.batch.records": batch(30, 10),
 		"max.batch.bytes":   batch(15, 16000),
+		"max.answer.bytes":  {{Value: text(1_100_000)}},
 	}
 	watched(t, broker, 1, &kgo.Record{Key: text(1600), Value: text(16000), Headers: headers(9, 400)})
-	producer, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DefaultProduceTopic(clicked.Name()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(50*time.Millisecond))
+	producer, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DefaultProduceTopic(clicked.Name()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(50*time.Millisecond), kgo.ProducerBatchMaxBytes(2<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +467,8 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 	}
 	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=" + broker.Addrs()[0], "WEIR_WORKERS=1",
 		"WEIR_MAX_KEY_BYTES=2000", "WEIR_MAX_VALUE_BYTES=20000", "WEIR_MAX_HEADERS=10", "WEIR_MAX_HEADERS_BYTES=8000",
-		"WEIR_MAX_RECORD_BYTES=24000", "WEIR_MAX_BATCH_RECORDS=20", "WEIR_MAX_BATCH_BYTES=160000"}})
+		"WEIR_MAX_RECORD_BYTES=24000", "WEIR_MAX_BATCH_RECORDS=20", "WEIR_MAX_BATCH_BYTES=160000",
+		"WEIR_MAX_ANSWER_BYTES=1MiB", "WEIR_FETCH_MAX_BYTES=500KiB"}})
 	if err != nil {
 		t.Fatal(err)
 	}

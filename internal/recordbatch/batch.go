@@ -92,12 +92,58 @@ func (b *Batch) corrupt(what string, args ...any) error {
 	return &CorruptError{Base: b.Base, Last: b.Last, What: fmt.Sprintf(what, args...)}
 }
 
-// parse reads the header of a batch of format 2.
+// Head returns the first batch of raw and the bytes that it takes, without its records, which need not be there: a
+// *CorruptError where that is not possible. It knows format 2 only. The checksum is not checked, since it is that of the
+// whole batch.
+func Head(raw []byte) (b Batch, size int64, err error) {
+	b = Batch{Base: -1, Last: -1, LeaderEpoch: -1, ProducerID: -1}
+	if len(raw) < headerSize {
+		return b, 0, b.corrupt("%d bytes are too few for its header", len(raw))
+	}
+	b.Magic = int8(raw[magicAt])
+	b.Base = int64(binary.BigEndian.Uint64(raw))
+	b.Last = b.Base
+	size = 12 + int64(int32(binary.BigEndian.Uint32(raw[lengthAt:])))
+	if b.Magic != 2 {
+		return b, size, b.corrupt("of format %d it is not known which offsets it holds before it is read", b.Magic)
+	}
+	lastDelta := b.header(raw)
+	if err = b.check(lastDelta); err == nil && (size < headerSize || int64(b.Records) > int64(lastDelta)+1) {
+		err = b.corrupt("it has %d records at %d offsets in %d bytes", b.Records, int64(lastDelta)+1, size)
+	}
+	return b, size, err
+}
+
+// Excess is the record that stands for a batch of which no record is given out, because it is over a limit.
+func (b *Batch) Excess(limit string, size, most int64) Record {
+	return b.standIn(b.Base, &Excess{Limit: limit, Size: size, Max: most, Last: b.Last, Records: max(1, b.Records)})
+}
+
+// standIn is the record that stands for what is left of a batch from an offset on.
+func (b *Batch) standIn(from int64, x *Excess) Record {
+	rec := Record{Offset: min(from, x.Last), Timestamp: -1, Excess: x}
+	if b.Magic == 2 && b.appendTime {
+		rec.Timestamp = b.stamp
+	}
+	return rec
+}
+
+// parse reads a batch of format 2.
 func (b *Batch) parse(raw []byte) error {
-	b.LeaderEpoch = int32(binary.BigEndian.Uint32(raw[12:]))
+	lastDelta := b.header(raw)
+	b.body = raw[headerSize:]
 	sum := binary.BigEndian.Uint32(raw[17:])
+	if got := crc32.Checksum(raw[21:], castagnoli); got != sum {
+		return b.corrupt("its checksum is %08x, its bytes have %08x", sum, got)
+	}
+	return b.check(lastDelta)
+}
+
+// header reads the header of a batch of format 2, and returns how many offsets lie between its first and its last.
+func (b *Batch) header(raw []byte) (lastDelta int32) {
+	b.LeaderEpoch = int32(binary.BigEndian.Uint32(raw[12:]))
 	attributes := binary.BigEndian.Uint16(raw[21:])
-	lastDelta := int32(binary.BigEndian.Uint32(raw[23:]))
+	lastDelta = int32(binary.BigEndian.Uint32(raw[23:]))
 	b.Last = b.Base + int64(lastDelta)
 	b.stamp = int64(binary.BigEndian.Uint64(raw[27:]))
 	b.ProducerID = int64(binary.BigEndian.Uint64(raw[43:]))
@@ -107,10 +153,10 @@ func (b *Batch) parse(raw []byte) error {
 		b.stamp = int64(binary.BigEndian.Uint64(raw[35:]))
 	}
 	b.Transactional, b.Control = attributes&16 != 0, attributes&32 != 0
-	b.body = raw[headerSize:]
-	if got := crc32.Checksum(raw[21:], castagnoli); got != sum {
-		return b.corrupt("its checksum is %08x, its bytes have %08x", sum, got)
-	}
+	return lastDelta
+}
+
+func (b *Batch) check(lastDelta int32) error {
 	switch {
 	case b.Base < 0 || lastDelta < 0 || b.Last < b.Base:
 		return b.corrupt("it ends %d offsets after its first, %d", lastDelta, b.Base)

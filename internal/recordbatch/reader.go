@@ -160,10 +160,7 @@ func (r *Reader) Next(rec *Record) error {
 			return r.err
 		}
 	}
-	*rec = Record{Offset: min(r.next, r.over.Last), Timestamp: -1, Excess: r.over}
-	if r.batch.Magic == 2 && r.batch.appendTime {
-		rec.Timestamp = r.batch.stamp
-	}
+	*rec = r.batch.standIn(r.next, r.over)
 	r.over = nil
 	r.Close()
 	r.err = io.EOF

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -467,4 +468,40 @@ func mend(raw []byte) []byte {
 		at = at[12+size:]
 	}
 	return raw
+}
+
+// TestHeadSaysWhatTheWholeBatchDoes, also where there is nothing but its header, and refuses what makes no sense.
+//
+// Mutations tried: Head checks no lengths; it takes other formats; the number of records is not compared.
+func TestHeadSaysWhatTheWholeBatchDoes(t *testing.T) {
+	for _, codec := range []int8{codecNone, codecGzip, codecZstd} {
+		raw := batchOf(codec, 98, item{key: []byte("k"), value: []byte("a")}, item{value: []byte("b"), delta: 1})
+		whole, _, err := Next(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole.body = nil
+		for _, cut := range []int{headerSize, headerSize + 1, len(raw)} {
+			if b, size, err := Head(raw[:cut]); err != nil || size != int64(len(raw)) || !reflect.DeepEqual(b, whole) {
+				t.Errorf("codec %d, %d bytes: %+v of %d bytes, %v, want %+v", codec, cut, b, size, err, whole)
+			}
+		}
+		if _, _, err := Head(raw[:headerSize-1]); err == nil {
+			t.Error("half a header is read")
+		}
+	}
+	for name, spoil := range map[string]func(b []byte){
+		"format 1":                 func(b []byte) { b[magicAt] = 1 },
+		"shorter than its header":  func(b []byte) { binary.BigEndian.PutUint32(b[lengthAt:], 48) },
+		"ends before it begins":    func(b []byte) { binary.BigEndian.PutUint32(b[23:], 1<<31) },
+		"more records than places": func(b []byte) { binary.BigEndian.PutUint32(b[57:], 3) },
+		"before the beginning":     func(b []byte) { b[0] = 0x80 },
+	} {
+		raw := batchOf(codecNone, 98, item{value: []byte("a")}, item{value: []byte("b"), delta: 1})
+		spoil(raw)
+		var corrupt *CorruptError
+		if b, _, err := Head(raw); !errors.As(err, &corrupt) {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
+	}
 }

@@ -117,6 +117,8 @@ var (
 		Help: "most bytes of a batch after decompression, which is done piece by piece; the records after them become one dead letter"})
 	MaxBlockBytes = limitSize("max.compression.block.bytes", "128MiB",
 		"most bytes that decompression may need at once: a block of snappy, a window of zstd")
+	MaxAnswerBytes = define[int64](Setting{Name: "max.answer.bytes", Group: groupLimits, Kafka: true, kind: sizeKind(1<<20, 1<<31-1), Default: "256MiB",
+		Help: "largest answer of a broker that is read, at least twice fetch.max.bytes; a batch that is sent whole and makes an answer larger becomes one dead letter"})
 )
 
 func limitSize(name, value, help string) Key[int64] {
