@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -61,7 +62,7 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		return o, err
 	}
 	if len(t.graph.stores) == 0 {
-		return o, i.beginnings(ctx, t, committed, o)
+		return o, i.begin(ctx, t, committed, o)
 	}
 	var logs []kafka.TopicPartition
 	var names []string
@@ -107,7 +108,17 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		}
 		tb.end = max(from, ends[logs[n]])
 	}
-	return o, i.beginnings(ctx, t, committed, o)
+	return o, i.begin(ctx, t, committed, o)
+}
+
+// begin looks where the inputs go on. Where that needs the recorded resets and their topic would forget them, it is a refusal.
+func (i *Instance) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
+	err := i.beginnings(ctx, t, committed, o)
+	if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
+		return i.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
+			t.id, unfit.Problem(i.brokers()))})
+	}
+	return err
 }
 
 // restoreBatch is how many bytes of changelog go into one write to LevelDB.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -39,12 +40,16 @@ type offsetsFlags struct {
 
 func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
-	cmd := overOffsets(topologies, &f, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
+	cmd := overOffsets(topologies, &f, nil, func(cmd *cobra.Command, _ *offsets.Tool, rows []offsets.Row) error {
+		var mends []offsets.Mend
+		for _, r := range rows {
+			mends = append(mends, r.Mend)
+		}
 		if f.output == OutputJSON {
 			if err := writeJSON(cmd.OutOrStdout(), rows); err != nil {
 				return err
 			}
-			return disagreement(program, rows)
+			return disagreement(program, mends, len(rows))
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tSTART\tEND\tLAG\tAGREES\t")
@@ -54,7 +59,7 @@ func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		return disagreement(program, rows)
+		return disagreement(program, mends, len(rows))
 	})
 	cmd.Use, cmd.Short = "show", "Show committed offsets, how far the state has read, and whether the two agree"
 	cmd.Long = cmd.Short + fmt.Sprintf(".\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
@@ -62,29 +67,39 @@ func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command
 	return cmd
 }
 
-// disagreement is an error where a start would be refused.
-func disagreement(program string, rows []offsets.Row) error {
-	n := 0
-	for _, r := range rows {
-		if !r.Agrees {
-			n++
+// ways say what is wrong and what to do, by what helps: in how many partitions, of how many, and the program's name.
+var ways = map[offsets.Mend]string{
+	offsets.MendOffsets: "committed offsets and state disagree in %[1]d of %[2]d partitions: a start would be refused; " +
+		"%[3]s offsets reset --help tells how to set the offsets, %[3]s offsets accept --help how to go on with them as they are",
+	offsets.MendState: "changelogs do not hold the state of %[1]d of %[2]d partitions: a start would be refused, and no offset mends that; " +
+		"restore the topic, rebuild the state, or go on without it with %[3]s run --accept-empty-state: docs/offsets.md tells the steps",
+	offsets.MendPartitions: "changelogs have another number of partitions than their input, which concerns %[1]d of %[2]d partitions: " +
+		"a start would be refused, and no offset mends that; docs/adding-partitions.md tells the ways on",
+}
+
+// disagreement is an error where a start would be refused: a line for each way out.
+func disagreement(program string, mends []offsets.Mend, all int) error {
+	n := map[offsets.Mend]int{}
+	for _, m := range mends {
+		n[m]++
+	}
+	var lines []error
+	for _, m := range []offsets.Mend{offsets.MendOffsets, offsets.MendState, offsets.MendPartitions} {
+		if n[m] > 0 {
+			lines = append(lines, fmt.Errorf(ways[m], n[m], all, program))
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	return withCode(exitDisagrees, fmt.Errorf("committed offsets and state disagree in %d of %d partitions: a start would be refused; "+
-		"%s offsets reset --help and %s offsets accept --help tell the ways out", n, len(rows), program, program))
+	return withCode(exitDisagrees, errors.Join(lines...))
 }
 
 func offsetsAccept(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
-	cmd := overOffsets(topologies, &f, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
+	cmd := overOffsets(topologies, &f, f.reason, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
 		changes, kept, err := t.Accept(rows, f.which)
 		if err != nil {
 			return withCode(exitUsage, err)
 		}
-		return f.change(cmd, t, changes, kept, false)
+		return f.change(cmd, program, t, changes, kept, false)
 	})
 	cmd.Use, cmd.Short = "accept", "Record that committed offsets and state disagree as they do, so that instances start with them"
 	cmd.Example = example(program, `offsets accept --brokers localhost:9092 --why "replay wanted by finance" --execute`)
@@ -94,15 +109,23 @@ func offsetsAccept(program string, topologies []*topology.Topology) *cobra.Comma
 
 func offsetsReset(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
-	cmd := overOffsets(topologies, &f, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
-		if f.to == "" {
-			return withCode(exitUsage, errors.New("where to? give --to earliest, latest, state, an offset, or a time such as 2026-01-31T08:00:00Z"))
+	var where offsets.Where
+	check := func() (err error) {
+		where, err = offsets.ParseWhere(f.to)
+		switch {
+		case f.to == "":
+			err = errors.New("where to? give --to earliest, latest, state, an offset, or a time such as 2026-01-31T08:00:00Z")
+		case err != nil:
+			err = fmt.Errorf("--to: %w", err)
 		}
-		changes, kept, err := t.Plan(cmd.Context(), rows, f.which, f.to)
+		return errors.Join(err, f.reason())
+	}
+	cmd := overOffsets(topologies, &f, check, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
+		changes, kept, err := t.Plan(cmd.Context(), rows, f.which, where)
 		if err != nil {
 			return withCode(exitUsage, err)
 		}
-		return f.change(cmd, t, changes, kept, true)
+		return f.change(cmd, program, t, changes, kept, true)
 	})
 	cmd.Use, cmd.Short = "reset", "Record a reset and set the offsets of a stopped topology"
 	cmd.Long = "Records a reset and sets the committed offsets of a topology whose instances are stopped. The state stays as it is:\n" +
@@ -125,19 +148,37 @@ func (f *offsetsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
 }
 
-// change shows changes, and does them when told to.
-func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []offsets.Change, kept []offsets.Kept, commit bool) error {
-	if f.why == "" {
-		return withCode(exitUsage, errors.New("why? give the reason with --why TEXT: it is recorded"))
+// reason refuses a change without one.
+func (f *offsetsFlags) reason() error {
+	if strings.TrimSpace(f.why) == "" {
+		return errors.New("why? give the reason with --why TEXT: it is recorded")
 	}
+	return nil
+}
+
+// change shows changes, and does them when told to. It fails where a partition that was meant disagrees and is not changed.
+func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Tool, changes []offsets.Change, kept []offsets.Kept, commit bool) error {
 	if f.execute && len(changes) > 0 {
 		if err := t.Record(cmd.Context(), changes, f.why, commit); err != nil {
 			return err
 		}
 	}
+	var mends []offsets.Mend
+	for _, k := range kept {
+		mends = append(mends, k.Mend)
+	}
+	emptied := 0 // changes that go with a state that is gone, as when it is rebuilt
+	for _, c := range changes {
+		if c.Mend == offsets.MendPartitions {
+			mends = append(mends, c.Mend)
+		} else if c.Mend == offsets.MendState {
+			emptied++
+		}
+	}
+	left := disagreement(program, mends, len(changes)+len(kept))
 	out, messages := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.output == OutputJSON {
-		return writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept)})
+		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept)}), left)
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tNEW")
@@ -150,15 +191,31 @@ func (f *offsetsFlags) change(cmd *cobra.Command, t *offsets.Tool, changes []off
 	for _, k := range kept {
 		fmt.Fprintf(messages, "%s/%d is kept as it is: %s\n", k.Topic, k.Partition, k.Why)
 	}
+	if emptied > 0 {
+		fmt.Fprintf(messages, "changelogs do not hold the state of %s: rebuild it as docs/offsets.md tells, and start once with --accept-empty-state\n",
+			partitionCount(emptied))
+	}
 	switch {
+	case len(changes) == 0 && left != nil: // the error says it
 	case len(changes) == 0 && len(kept) == 0:
 		fmt.Fprintln(messages, "nothing to do: committed offsets and state agree")
 	case len(changes) == 0:
 		fmt.Fprintln(messages, "nothing to do")
 	case !f.execute:
 		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+	case commit:
+		fmt.Fprintf(messages, "done: recorded and set in %s\n", partitionCount(len(changes)))
+	default:
+		fmt.Fprintf(messages, "done: recorded for %s, no offset was changed\n", partitionCount(len(changes)))
 	}
-	return nil
+	return left
+}
+
+func partitionCount(n int) string {
+	if n == 1 {
+		return "1 partition"
+	}
+	return fmt.Sprintf("%d partitions", n)
 }
 
 // list is a list that JSON shows as one where it is empty.
@@ -171,8 +228,8 @@ func orNone(n *int64) string {
 	return fmt.Sprint(*n)
 }
 
-// overOffsets is a command that looks at the offsets of one topology first.
-func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
+// overOffsets is a command that looks at the offsets of one topology first. check refuses wrong use before anything is connected to.
+func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() error, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -188,16 +245,9 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobr
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			conf, err := kafkaConfig(v)
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			client, err := kafka.Dial(cmd.Context(), conf, zap.NewNop())
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, client.Close()) }()
-			tool := &offsets.Tool{Client: client, Topology: plan.Topology, Who: who()}
+			conf, err1 := kafkaConfig(v)
+			log, err2 := NewLog(cmd.ErrOrStderr(), v)
+			tool := &offsets.Tool{Topology: plan.Topology, Who: who()}
 			for _, g := range plan.Subgraphs {
 				var part offsets.Graph
 				for _, s := range g.Stores {
@@ -208,11 +258,26 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, do func(*cobr
 				}
 				tool.Graphs = append(tool.Graphs, part)
 			}
-			rows, err := tool.Show(cmd.Context())
+			err3 := f.which.Among(tool.Graphs)
+			if check != nil {
+				err3 = errors.Join(err3, check())
+			}
+			if err := errors.Join(err1, err2, err3); err != nil {
+				return withCode(exitUsage, err)
+			}
+			tool.Client, err = kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
 			if err != nil {
 				return err
 			}
-			return do(cmd, tool, rows)
+			defer func() { err = errors.Join(err, tool.Client.Close()) }()
+			rows, err := tool.Show(cmd.Context())
+			if err == nil {
+				err = do(cmd, tool, rows)
+			}
+			if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
+				return withCode(exitRefused, errors.New(unfit.Problem(strings.Join(conf.Brokers, ","))))
+			}
+			return err
 		},
 	}
 	f.which.Partition = -1

@@ -154,6 +154,9 @@ func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 	d.tool(0, "reset", "--to", "10", "--partition", "0", "--why", "less of it", "--execute")
 	d.tool(0, "reset", "--to", "state", "--why", "a mistake", "--execute")
 	d.has(map[int32]int64{0: 70, 1: 50, 2: 0, 3: 0})
+	if out := d.tool(0, "show"); strings.Contains(out, "accepted by") {
+		t.Errorf("something is still accepted: %s", out)
+	}
 
 	var said struct {
 		Executed bool
@@ -178,25 +181,26 @@ func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 // A topology that has processed nothing yet needs none.
 //
 // Mutations seen to fail it: lost without used, without the case of a missing changelog, or without that of its partitions; Accept that
-// takes what is lost.
+// takes what is lost; missing with the other way out; change that ends well, or that leaves what is changed aside.
 func TestAMissingChangelogIsTold(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(d *desk)
 		why  string
+		way  string // of show
 	}{
-		{"there", func(d *desk) { d.commit(0, 50, true) }, ""},
-		{"missing", func(d *desk) { d.commit(0, 50, true); d.drop() }, deskLog + " does not exist"},
-		{"missing, nothing processed", func(d *desk) { d.drop() }, ""},
+		{"there", func(d *desk) { d.commit(0, 50, true) }, "", ""},
+		{"missing", func(d *desk) { d.commit(0, 50, true); d.drop() }, deskLog + " does not exist", "restore the topic, rebuild the state, or go on without it with shop run --accept-empty-state"},
+		{"missing, nothing processed", func(d *desk) { d.drop() }, "", ""},
 		{"recreated", func(d *desk) {
 			d.commitAs(0, 50, offsets.Mark{Logs: map[string]offsets.Log{"visits": {TopicID: "another", End: 1}}})
-		}, "it was deleted and created again"},
+		}, "it was deleted and created again", "--accept-empty-state"},
 		{"with more partitions", func(d *desk) {
 			d.commit(0, 50, true)
 			d.drop()
 			_, err := d.admin.CreateTopics(d.t.Context(), 3, 1, nil, deskLog)
 			d.must(err)
-		}, deskLog + " has 3 partitions, and its input 2"},
+		}, deskLog + " has 3 partitions, and its input 2", "docs/adding-partitions.md tells"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesk(t, 50, -1)
@@ -211,7 +215,17 @@ func TestAMissingChangelogIsTold(t *testing.T) {
 			if len(rows) != 2 || rows[0].Agrees || !strings.Contains(rows[0].Why, c.why) || rows[1].Agrees != (c.name == "recreated") {
 				t.Errorf("%+v", rows)
 			}
-			if out := d.tool(0, "accept", "--why", "t", "--execute"); !strings.Contains(out, "does not help") || !strings.Contains(out, "nothing to do\n") {
+			for _, args := range [][]string{{"accept", "--why", "t", "--execute"}, {"reset", "--to", "state", "--why", "t", "--execute"}} {
+				if out := d.tool(exitDisagrees, args...); !strings.Contains(out, c.way) || strings.Contains(out, "nothing to do") || strings.Contains(out, "--help") {
+					t.Error(out)
+				}
+			}
+			// An offset that is set for a state that is to be rebuilt is no failure; one beside a changelog that does not fit is.
+			want, note := 0, "start once with --accept-empty-state\n"
+			if strings.Contains(c.why, "has 3 partitions") {
+				want, note = exitDisagrees, c.way
+			}
+			if out := d.tool(want, "reset", "--to", "earliest", "--why", "t", "--execute"); !strings.Contains(out, note) || !strings.Contains(out, "done: recorded and set in 2 partitions\n") {
 				t.Error(out)
 			}
 		})
@@ -222,4 +236,38 @@ func (d *desk) drop() {
 	d.t.Helper()
 	_, err := d.admin.DeleteTopics(d.t.Context(), deskLog)
 	d.must(err)
+}
+
+// A topic of recorded resets that forgets them is refused by whoever needs to know, with the line that mends it.
+//
+// Mutations seen to fail it: UnfitError left as it is, in show or in reset.
+func TestATopicOfResetsThatForgetsIsRefused(t *testing.T) {
+	d := newDesk(t, 50)
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, map[string]*string{"cleanup.policy": new("delete")}, offsets.JobsTopic)
+	d.must(err)
+	for _, args := range [][]string{{"show"}, {"accept", "--why", "t"}, {"reset", "--to", "state", "--why", "t"}} {
+		if out := d.tool(exitRefused, args...); !strings.Contains(out, "kafka-configs.sh --bootstrap-server "+d.addr+" --alter --entity-type topics --entity-name _weir.jobs --add-config cleanup.policy=compact") {
+			t.Error(out)
+		}
+	}
+}
+
+// What is waited for is said at once.
+//
+// Mutation seen to fail it: a log that is given errors only.
+func TestOffsetsSayWhatTheyWaitFor(t *testing.T) {
+	out, code := execute(strings.Fields("offsets show --brokers 127.0.0.1:1 --startup-timeout 300ms"), sound)
+	if code != exitFailure || !strings.Contains(out, "no broker answers yet, trying again") || !strings.Contains(out, "127.0.0.1:1") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// Mutation seen to fail it: reason without TrimSpace.
+func TestABlankReasonIsNone(t *testing.T) {
+	for _, verb := range []string{"accept", "reset --to state"} {
+		args := append(strings.Fields("offsets "+verb+" --brokers 127.0.0.1:1 --why"), " \t")
+		if out, code := execute(args, sound); code != exitUsage || !strings.Contains(out, "why?") {
+			t.Errorf("%s: exit %d, %s", verb, code, out)
+		}
+	}
 }

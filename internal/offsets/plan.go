@@ -3,10 +3,8 @@ package offsets
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"time"
-
-	"github.com/weirstream/weir/kafka"
+	"slices"
+	"strings"
 )
 
 // Change is what is done, or would be, to the offset of a partition.
@@ -16,6 +14,7 @@ type Change struct {
 	Committed *int64 `json:"committed"`
 	State     *int64 `json:"state"`
 	New       *int64 `json:"new"`
+	Mend      Mend   `json:"mend,omitempty"` // what a start needs besides
 
 	mark Set
 }
@@ -23,7 +22,24 @@ type Change struct {
 func (r *Row) to(next *int64) Change {
 	m := r.mark
 	m.TopicID, m.State = r.TopicID, 0
-	return Change{r.Topic, r.Partition, r.Committed, r.State, next, Set{Mark: m, Read: r.read}}
+	c := Change{Topic: r.Topic, Partition: r.Partition, Committed: r.Committed, State: r.State, New: next, mark: Set{Mark: m, Read: r.read}}
+	if r.lost() {
+		c.Mend = r.Mend
+	}
+	return c
+}
+
+// metadata is what the offset is committed with. One that Weir itself had committed last, with the state as it is now, is Weir's
+// own again: nothing disagrees in it.
+func (c *Change) metadata(who, why string) string {
+	if *c.New == c.mark.Read && (c.State == nil || *c.State <= *c.New) {
+		own := c.mark.Mark
+		own.Set = false
+		return own.String()
+	}
+	set := c.mark
+	set.Who, set.Why = who, why
+	return set.String()
 }
 
 // Kept is a partition that is left as it is, and why.
@@ -31,9 +47,10 @@ type Kept struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Why       string `json:"why"`
+	Mend      Mend   `json:"mend,omitempty"` // what else helps, where something disagrees in it
 }
 
-func (r *Row) keep(why string) Kept { return Kept{r.Topic, r.Partition, why} }
+func (r *Row) keep(why string) Kept { return Kept{r.Topic, r.Partition, why, r.Mend} }
 
 // Selection says which input partitions are meant: an empty topic and a negative partition mean all.
 type Selection struct {
@@ -45,16 +62,32 @@ func (s Selection) has(r *Row) bool {
 	return (s.Topic == "" || s.Topic == r.Topic) && (s.Partition < 0 || s.Partition == r.Partition)
 }
 
+// Among refuses what can mean no input partition of the topology.
+func (s Selection) Among(graphs []Graph) error {
+	if s.Partition < -1 {
+		return fmt.Errorf("--partition: %d is not allowed: give the number of a partition", s.Partition)
+	}
+	if s.Topic == "" {
+		return nil
+	}
+	var known []string
+	for _, g := range graphs {
+		known = append(known, g.Inputs...)
+	}
+	if slices.Contains(known, s.Topic) {
+		return nil
+	}
+	return fmt.Errorf("--topic: %q is no input of the topology; there is %s", s.Topic, strings.Join(known, ", "))
+}
+
 func (s Selection) check(rows []Row) error {
-	for i := range rows {
-		if s.has(&rows[i]) {
-			return nil
-		}
+	if slices.ContainsFunc(rows, func(r Row) bool { return s.has(&r) }) {
+		return nil
 	}
 	if s.Topic == "" {
 		return fmt.Errorf("no input of the topology has partition %d", s.Partition)
 	}
-	return fmt.Errorf("the topology has no input %s, or not that partition", s.Topic)
+	return fmt.Errorf("%s has no partition %d", s.Topic, s.Partition)
 }
 
 // Accept lists the disagreements, which Record then accepts as they are.
@@ -62,8 +95,8 @@ func (t *Tool) Accept(rows []Row, which Selection) (changes []Change, kept []Kep
 	for _, r := range rows {
 		switch {
 		case !which.has(&r) || r.Agrees:
-		case r.lost:
-			kept = append(kept, r.keep(r.Why+": accepting offsets does not help, see the refusal of a start"))
+		case r.lost():
+			kept = append(kept, r.keep(r.Why+": accepting offsets does not help"))
 		default:
 			changes = append(changes, r.to(r.Committed))
 		}
@@ -71,19 +104,22 @@ func (t *Tool) Accept(rows []Row, which Selection) (changes []Change, kept []Kep
 	return changes, kept, which.check(rows)
 }
 
+// lost says that a changelog does not hold the state: no offset helps.
+func (r *Row) lost() bool { return r.Mend == MendState || r.Mend == MendPartitions }
+
 // settled says that Weir itself has read the input to where its state stands, or further: a record that changes no state
 // moves the offset only.
 func (r *Row) settled() bool {
 	return r.Agrees && r.Committed != nil && *r.Committed == r.read && (r.State == nil || r.read >= *r.State)
 }
 
-// Plan lists the offsets that a reset sets: to is earliest, latest, state, an offset, or a time as in RFC 3339.
+// Plan lists the offsets that a reset sets.
 //
 // With state it is the offset to which the state has read, or the one that Weir itself had committed last where that is known and
 // further: the records between the two have changed no state, but their outputs and dead letters are written. Partitions that are
 // there already, or whose state does not say, are kept as they are. A state that does not say is an error where its partition
 // was asked for by its number.
-func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to string) (changes []Change, kept []Kept, err error) {
+func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to Where) (changes []Change, kept []Kept, err error) {
 	if err := which.check(rows); err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +127,7 @@ func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to string)
 		if !which.has(&r) {
 			continue
 		}
-		if to == "state" {
+		if to.word == "state" {
 			switch why := r.unset(); {
 			case why == "":
 				changes = append(changes, r.to(new(max(*r.State, r.read))))
@@ -114,8 +150,8 @@ func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to string)
 // unset says why a reset to the state leaves a partition as it is, "" where it does not.
 func (r *Row) unset() string {
 	switch {
-	case r.lost:
-		return r.Why
+	case r.lost():
+		return r.Why + ": no offset helps"
 	case r.State == nil && r.Agrees:
 		return "the state does not say how far it has read this input, and nothing disagrees with that"
 	case r.settled() && *r.State < r.read:
@@ -126,33 +162,4 @@ func (r *Row) unset() string {
 		return "the state does not say how far it has read this input: give an offset, accept the offsets, or rebuild the state"
 	}
 	return ""
-}
-
-// place is the offset that a word, a number or a time means in a partition.
-func (t *Tool) place(ctx context.Context, r *Row, to string) (int64, error) {
-	switch to {
-	case "earliest":
-		return r.Start, nil
-	case "latest":
-		return r.End, nil
-	}
-	if number, err := strconv.ParseInt(to, 10, 64); err == nil {
-		if number < r.Start || number > r.End {
-			return 0, fmt.Errorf("%s/%d holds offsets %d to %d, not %d", r.Topic, r.Partition, r.Start, r.End, number)
-		}
-		return number, nil
-	}
-	at, err := time.Parse(time.RFC3339, to)
-	if err != nil {
-		return 0, fmt.Errorf("--to %q: give earliest, latest, state, an offset, or a time such as 2026-01-31T08:00:00Z", to)
-	}
-	tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-	found, err := t.Client.OffsetsFor(ctx, []kafka.TopicPartition{tp}, at)
-	if err != nil {
-		return 0, err
-	}
-	if found[tp] < 0 {
-		return r.End, nil
-	}
-	return found[tp], nil
 }

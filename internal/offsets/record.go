@@ -36,9 +36,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			return err
 		}
 		if c.New != nil {
-			mark := c.mark
-			mark.Who, mark.Why = t.Who, why
-			set[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = kafka.CommittedOffset{Offset: *c.New, LeaderEpoch: -1, Metadata: mark.String()}
+			set[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = kafka.CommittedOffset{Offset: *c.New, LeaderEpoch: -1, Metadata: c.metadata(t.Who, why)}
 		}
 	}
 	if err := sink.Flush(ctx); err != nil {

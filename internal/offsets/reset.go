@@ -84,11 +84,22 @@ func Spec() kafka.TopicSpec {
 	}}
 }
 
-// Check says why the topic cannot be used as it is.
+// Check refuses a topic that forgets what is recorded, with an UnfitError.
 func Check(info kafka.TopicInfo) error {
 	if policy := info.Config["cleanup.policy"]; policy != "" && policy != "compact" {
-		return fmt.Errorf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; "+
-			"set it with kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", JobsTopic, policy, JobsTopic)
+		return &UnfitError{Policy: policy}
 	}
 	return nil
+}
+
+// UnfitError says that the topic has a cleanup policy with which records in it are deleted. Whoever needs to know what was recorded
+// cannot go on.
+type UnfitError struct{ Policy string }
+
+func (e *UnfitError) Error() string { return e.Problem("BROKERS") }
+
+// Problem is the error with the line of Kafka's own tools that mends it, for a cluster with these brokers.
+func (e *UnfitError) Problem(brokers string) string {
+	return fmt.Sprintf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it with kafka-configs.sh --bootstrap-server %s "+
+		"--alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", JobsTopic, e.Policy, brokers, JobsTopic)
 }

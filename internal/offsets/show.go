@@ -1,7 +1,6 @@
 package offsets
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +21,9 @@ type Row struct {
 	End       int64  `json:"end"`
 	Lag       int64  `json:"lag"`
 	Agrees    bool   `json:"agrees"`
-	Why       string `json:"why,omitempty"` // what is wrong, or by which record it is accepted
+	Why       string `json:"why,omitempty"`  // what is wrong, or by which record it is accepted
+	Mend      Mend   `json:"mend,omitempty"` // what helps, where it does not agree
 
-	lost bool  // the state is gone: no reset helps
 	mark Mark  // of the committed offset, as far as it speaks of the topic that there is now
 	read int64 // how far Weir itself has read the input, -1 when that is not known
 }
@@ -46,12 +45,15 @@ func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 	}
 	var rows []Row
 	for _, g := range t.Graphs {
-		lost := f.missing(g)
+		lost, mend := f.missing(g)
 		for _, topic := range g.Inputs {
 			for _, tp := range partitions(f.infos, topic) {
 				r := newRow(f.question(t.Topology, g, tp), f.starts[tp], f.ends[tp])
-				if why := cmp.Or(lost, f.lost(g, tp.Partition)); why != "" {
-					r.Agrees, r.lost, r.Why = false, true, why
+				switch emptied := f.lost(g, tp.Partition); {
+				case lost != "":
+					r.Agrees, r.Mend, r.Why = false, mend, lost
+				case emptied != "":
+					r.Agrees, r.Mend, r.Why = false, MendState, emptied
 				}
 				rows = append(rows, r)
 			}
@@ -106,8 +108,9 @@ func (t *Tool) find(ctx context.Context) (*found, error) {
 	return f, err
 }
 
-// missing says why a start would be refused for the changelogs of a sub-graph that has processed records, "" where it would not.
-func (f *found) missing(g Graph) string {
+// missing says why a start would be refused for the changelogs of a sub-graph that has processed records, "" where it would not, and
+// what helps.
+func (f *found) missing(g Graph) (why string, mend Mend) {
 	used := false
 	for _, topic := range g.Inputs {
 		for _, tp := range partitions(f.infos, topic) {
@@ -123,12 +126,12 @@ func (f *found) missing(g Graph) string {
 	for _, s := range g.Stores {
 		switch info, ok := f.infos[s.Changelog]; {
 		case !ok && used:
-			return fmt.Sprintf("changelog %s does not exist, and records were processed before: the state is gone", s.Changelog)
+			return fmt.Sprintf("changelog %s does not exist, and records were processed before: the state is gone", s.Changelog), MendState
 		case ok && info.Partitions != want:
-			return fmt.Sprintf("changelog %s has %d partitions, and its input %d", s.Changelog, info.Partitions, want)
+			return fmt.Sprintf("changelog %s has %d partitions, and its input %d", s.Changelog, info.Partitions, want), MendPartitions
 		}
 	}
-	return ""
+	return "", MendNothing
 }
 
 // lost says why an instance without a store of its own would be refused for a changelog that does not hold the whole state.
@@ -200,6 +203,8 @@ func newRow(q Question, start, end int64) Row {
 	}
 	r.mark, r.read = q.last()
 	switch {
+	case a.Kind == Refused:
+		r.Mend = MendOffsets
 	case a.Accepted:
 		r.Why = fmt.Sprintf("accepted by %s at %s: %s", q.Reset.Who, q.Reset.At.Format(time.RFC3339), q.Reset.Why)
 	case a.Kind == Recreated:
