@@ -1,6 +1,6 @@
 // Package cli is the command line around a program's topologies: run, topology, version, and what a program adds.
 //
-// Settings come from internal/settings. An error is one line on standard error that says what to do; its exit code says
+// Settings come from internal/settings. A mistake is one line on standard error that says what to do; the exit code says
 // of which kind it is (docs/exit-codes.md). Commands end when their context is cancelled; Main ties that to SIGTERM,
 // SIGHUP and Ctrl-C.
 package cli
@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/termtext"
@@ -31,6 +32,8 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 		Use:   program,
 		Short: "Run and inspect the topologies of " + program,
 		Long: "Runs and inspects the topologies of " + program + ": " + strings.Join(names(topologies), ", ") + ".\n\n" +
+			"Every setting has a flag and a variable, such as --brokers and WEIR_BROKERS, or a line in the file that --config names; secrets,\n" +
+			"such as WEIR_SASL_PASSWORD, have no flag. The help of a command lists its settings.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node,\n" +
 			"5 offsets and state disagree; 129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
 		Args:          cobra.ArbitraryArgs,
@@ -41,8 +44,17 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), offsetsCommand(program, topologies), versionCommand(program))
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return settings.FlagError(cmd.Flags(), err) })
+	root.SetFlagErrorFunc(flagError)
 	return root
+}
+
+// flagError is what is said of a flag that is wrong. Who asks for a version as other programs have it is told where it is.
+func flagError(cmd *cobra.Command, err error) error {
+	var absent *pflag.NotExistError
+	if errors.As(err, &absent) && !cmd.HasParent() && slices.Contains([]string{"version", "v", "V"}, absent.GetSpecifiedName()) {
+		return fmt.Errorf("there is no flag for the version: did you mean %q?", cmd.Name()+" version")
+	}
+	return settings.FlagError(cmd.Flags(), err)
 }
 
 // listedOnce refuses two topologies of one name: it is the name of the consumer group and of the state folder, and commands

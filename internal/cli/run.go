@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit and exit 0 within 5 seconds; a second one exits at once. A member with a\n" +
 			"group.instance.id stays in the group for session.timeout.ms, so that a restart finds its partitions; others leave it.\n\n" +
 			"A setting comes from its flag, else from its variable (WEIR_COMMIT_INTERVAL for --commit-interval), else from\n" +
-			"the YAML file that --config names, else it has its default.",
+			"the YAML file that --config names, else it has its default. Secrets, such as WEIR_SASL_PASSWORD, have no flag.",
 		Example: example(program,
 			"run --brokers localhost:9092 --create-topics --partitions 4",
 			"run --config weir.yaml --http :9090",
@@ -41,24 +42,20 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
+			r, err := prepare(topologies, v, cmd.ErrOrStderr())
+			err = withCode(exitUsage, err)
 			switch {
 			case printConfig && output == OutputJSON:
-				return v.PrintJSON(cmd.OutOrStdout())
+				return errors.Join(v.PrintJSON(cmd.OutOrStdout()), err)
 			case printConfig:
-				return v.Print(cmd.OutOrStdout())
-			}
-			t, err := pick(topologies, settings.Topology.Of(v))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			log, err := NewLog(cmd.ErrOrStderr(), v)
-			if err != nil {
-				return withCode(exitUsage, err)
+				return errors.Join(v.Print(cmd.OutOrStdout()), err)
+			case err != nil:
+				return err
 			}
 			for _, warning := range v.Warnings() {
-				log.Warn(warning)
+				r.log.Warn(warning)
 			}
-			return run(cmd.Context(), t, deadLetters(topologies), v, log)
+			return r.run(cmd.Context())
 		},
 	}
 	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
@@ -76,19 +73,44 @@ func completeSettings(cmd *cobra.Command, topologies []*topology.Topology) {
 	settings.Complete(cmd)
 }
 
-// run is one instance from its settings to its end.
-func run(ctx context.Context, t *topology.Topology, letters []string, v *settings.Values, log *zap.Logger) (err error) {
-	plan, err := t.Plan()
+// runner is what a run needs, checked before anything is connected to.
+type runner struct {
+	topology *topology.Topology
+	values   *settings.Values
+	client   kafka.Config
+	opts     processors.Options
+	log      *zap.Logger
+}
+
+// prepare makes a runner of the settings. Its error joins all mistakes in them.
+func prepare(topologies []*topology.Topology, v *settings.Values, messages io.Writer) (*runner, error) {
+	r := &runner{values: v}
+	var errs [6]error
+	r.topology, errs[0] = pick(topologies, settings.Topology.Of(v))
+	r.log, errs[1] = NewLog(messages, v)
+	r.client, errs[2] = kafkaConfig(v)
+	r.opts, errs[3] = options(v)
+	errs[4] = commitsInTime(v)
+	if settings.HTTP.Of(v) != "" {
+		_, _, errs[5] = httpToken(v)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	r.opts.DeadLetters, r.opts.Log = deadLetters(topologies), r.log
+	r.opts.Target = strings.TrimSpace(v.ClientFlags() + " --" + settings.Topology.Name + " " + r.topology.Name())
+	return r, nil
+}
+
+// run is one instance from its start to its end.
+func (r *runner) run(ctx context.Context) (err error) {
+	plan, err := r.topology.Plan()
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	conf, err1 := kafkaConfig(v)
-	opts, err2 := options(v)
-	if err := errors.Join(err1, err2, commitsInTime(v)); err != nil {
-		return withCode(exitUsage, err)
-	}
+	v, log := r.values, r.log
 	metrics := NewMetrics()
-	answers := &probes{began: time.Now(), brokers: conf.Brokers}
+	answers := &probes{began: time.Now(), brokers: r.client.Brokers}
 	if settings.HTTP.Of(v) != "" {
 		server, err := Serve(v, metrics, answers, log)
 		if err != nil {
@@ -96,7 +118,7 @@ func run(ctx context.Context, t *topology.Topology, letters []string, v *setting
 		}
 		defer func() { err = errors.Join(err, server.Close()) }()
 	}
-	client, err := kafka.Dial(ctx, conf, log)
+	client, err := kafka.Dial(ctx, r.client, log)
 	if ctx.Err() != nil && err != nil {
 		return nil // asked to stop before anything had begun
 	}
@@ -105,39 +127,30 @@ func run(ctx context.Context, t *topology.Topology, letters []string, v *setting
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	opts.DeadLetters = letters
-	opts.Target = strings.TrimSpace(v.ClientFlags() + " --" + settings.Topology.Name + " " + t.Name())
-	opts.Wire, opts.Log, opts.Metrics = processors.Kafka(client), log, metrics
-	instance, err := processors.New(plan, opts)
+	r.opts.Wire, r.opts.Metrics = processors.Kafka(client), metrics
+	instance, err := processors.New(plan, r.opts)
 	if err != nil {
 		return withCode(exitUsage, err)
 	}
 	answers.instance.Store(instance)
 	err = instance.Run(ctx)
-	s := instance.Stats()
-	log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),
-		zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
+	if s := instance.Stats(); err == nil || s.Phase == processors.Stopped { // else it never ran, and the error says why
+		log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),
+			zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
+	}
 	return classified(err)
 }
 
 // Serve starts the HTTP server that the settings describe.
 func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.Instance, log *zap.Logger) (*httpserver.Server, error) {
-	o := httpserver.Options{Address: settings.HTTP.Of(v), Metrics: metrics, Instance: instance, Log: log}
-	if path := settings.HTTPTokenFile.Of(v); path != "" {
-		data, warning, err := secretfile.Read(path)
-		if err == nil {
-			o.Token = strings.TrimSpace(string(data))
-		}
-		switch {
-		case err == nil && o.Token == "":
-			err = fmt.Errorf("%s is empty", path)
-		case warning != "":
-			log.Warn(warning)
-		}
-		if err != nil {
-			return nil, withCode(exitUsage, fmt.Errorf("%s: %w", settings.HTTPTokenFile.Name, err))
-		}
+	token, warning, err := httpToken(v)
+	if err != nil {
+		return nil, withCode(exitUsage, err)
 	}
+	if warning != "" {
+		log.Warn(warning)
+	}
+	o := httpserver.Options{Address: settings.HTTP.Of(v), Token: token, Metrics: metrics, Instance: instance, Log: log}
 	server, err := httpserver.Start(o)
 	if err != nil {
 		return nil, err
@@ -145,6 +158,22 @@ func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.
 	log.Info("serving metrics, health and readiness", zap.String("address", server.Address()),
 		zap.Bool("loopback_only", server.OnLoopback()))
 	return server, nil
+}
+
+// httpToken is the bearer token, "" for none.
+func httpToken(v *settings.Values) (token, warning string, err error) {
+	path := settings.HTTPTokenFile.Of(v)
+	if path == "" {
+		return "", "", nil
+	}
+	data, warning, err := secretfile.Read(path)
+	if token = strings.TrimSpace(string(data)); err == nil && token == "" {
+		err = fmt.Errorf("%s is empty", path)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", settings.HTTPTokenFile.Name, err)
+	}
+	return token, warning, nil
 }
 
 // deadLetters lists the dead-letter topics of all topologies of the program. A topology with mistakes has none.

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/settings"
@@ -236,7 +236,7 @@ func TestSettingsActOnTheWire(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, copying, nil, v, zap.NewNop()) }()
+	go func() { done <- runAlone(ctx, copying, v) }()
 	for fact, value := range map[string]string{
 		"partitions": "3", "replication-factor": "1", "session.timeout.ms": "7001", "max.poll.interval.ms": "17002", "group.instance.id": "named",
 		"transaction.timeout.ms": "8007", "fetch.min.bytes": "3", "fetch.max.wait.ms": "123", "fetch.max.bytes": "2097154", "max.partition.fetch.bytes": "100005",
@@ -356,7 +356,7 @@ func TestAtLeastOnceOpensNoTransaction(t *testing.T) {
 		visited.Emit(ctx, key, value)
 		return nil
 	}), topology.Emits(visited)))
-	go func() { done <- run(ctx, echo, nil, v, zap.NewNop()) }()
+	go func() { done <- runAlone(ctx, echo, v) }()
 	seen.has(t, "fetch.min.bytes", "1")
 	seen.has(t, "acks", "-1")
 	until(t, "the output is written", func() bool { seen.mu.Lock(); defer seen.mu.Unlock(); return seen.largest > 0 })
@@ -394,7 +394,7 @@ func TestTheClientIDIsWhatBrokersSee(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), sound, nil, v, zap.NewNop()); err == nil {
+	if err := runAlone(t.Context(), sound, v); err == nil {
 		t.Error("it runs without a broker")
 	}
 	if first := <-heard; !strings.Contains(first, "seen-by-brokers") {
@@ -475,7 +475,7 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, small, nil, v, zap.NewNop()) }()
+	go func() { done <- runAlone(ctx, small, v) }()
 	reader, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics(clicked.Name()+".dlq"), kgo.UnknownTopicRetries(-1),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
@@ -506,4 +506,13 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// runAlone runs a topology as the only one of its program, silently.
+func runAlone(ctx context.Context, t *topology.Topology, v *settings.Values) error {
+	r, err := prepare([]*topology.Topology{t}, v, io.Discard)
+	if err != nil {
+		return err
+	}
+	return r.run(ctx)
 }
