@@ -49,3 +49,30 @@ func TestWhoSetAnOffsetIsReported(t *testing.T) {
 		})
 	}
 }
+
+// An offset that another program has set where no state says anything of the input cannot be refused, since there is nothing to compare it
+// with: the start warns of it. Weir's own does not.
+//
+// Mutation seen to fail it: reportOrigin without the case.
+func TestAStrangersOffsetWithoutStateIsWarnedOf(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		const warning = "no state says how far the input was read"
+		g.stateless()
+		g.send(0, "a 1", "a 2", "a 3")
+		g.start()
+		g.stop()
+		g.committed(at(jobIn, 0), 3)
+		g.start()
+		g.stop()
+		if n := g.logged(zapcore.WarnLevel, warning); n != 0 {
+			t.Errorf("%d warnings of Weir's own offsets", n)
+		}
+		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1)
+		g.start()
+		g.send(0, "a 4")
+		g.stop()
+		if n := g.logged(zapcore.WarnLevel, warning); n != 1 {
+			t.Errorf("%d warnings", n)
+		}
+	})
+}
