@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -269,5 +271,23 @@ func TestABlankReasonIsNone(t *testing.T) {
 		if out, code := execute(args, sound); code != exitUsage || !strings.Contains(out, "why?") {
 			t.Errorf("%s: exit %d, %s", verb, code, out)
 		}
+	}
+}
+
+// A refused start prints commands that find the cluster as the start did.
+//
+// Mutation seen to fail it: prepare without Target.
+func TestARefusalCallsCommandsAsTheStartWasCalled(t *testing.T) {
+	d := newDesk(t, 50)
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, visited.Name(), clicked.Name()+".dlq")
+	d.must(err)
+	_, err = d.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: new("compact")}}, deskLog)
+	d.must(err)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	d.must(os.WriteFile(file, []byte("brokers: "+d.addr+"\nstate-dir: "+t.TempDir()+"\n"), 0o600))
+	out, code := execute([]string{"run", "--config", file, "--session.timeout.ms", "6s"}, sound)
+	want := "offsets reset --config " + file + " --topology visit-counts --to state"
+	if code != exitRefused || !strings.Contains(out, want) || strings.Contains(out, "--brokers") {
+		t.Errorf("exit %d, want %q: %s", code, want, out)
 	}
 }
