@@ -43,13 +43,14 @@ type Fetcher struct {
 	// goroutines that deliver, so a Start that waits for a delivery to return cannot block another delivery.
 	control sync.Mutex
 
-	mu      sync.Mutex
-	closed  bool
-	cursors map[TopicPartition]*cursor
-	readers map[string]*reader // by the broker's address
-	leading map[*cursor]bool   // cursors without a leader
-	held    int64              // bytes that are unreleased, and of answers that wait to be decoded
-	large   *cursor            // the one with a large record although there was no room
+	mu       sync.Mutex
+	closed   bool
+	cursors  map[TopicPartition]*cursor
+	readers  map[string]*reader // by the broker's address
+	leading  map[*cursor]bool   // cursors without a leader
+	held     int64              // bytes that are unreleased, and of answers that wait to be decoded
+	cleanups map[string]cleanup // by topic
+	large    *cursor            // the one with a large record although there was no room
 }
 
 // cursor is one partition from a Start to the next Start or Stop.
@@ -70,6 +71,7 @@ type cursor struct {
 
 	// Of the goroutine that has the cursor, which a cursor changes under Fetcher.mu.
 	position    int64
+	edge        int64    // the offset after the last batch that was read to its end
 	epoch       int32    // of the last record before position, -1 when it is not known
 	answer      *fetched // what waits to be decoded
 	topicID     [16]byte // zero when it is not known
@@ -100,6 +102,7 @@ func (c *Client) NewFetcher(readAhead int) *Fetcher {
 		cursors:   map[TopicPartition]*cursor{},
 		readers:   map[string]*reader{},
 		leading:   map[*cursor]bool{},
+		cleanups:  map[string]cleanup{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	f.tasks.Go(f.lead)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"unsafe"
@@ -34,12 +35,13 @@ type fetched struct {
 	batch  recordbatch.Batch // that the reader is in
 	begun  bool              // whether it is in one
 	cut    bool              // the answer ended within a batch
+	end    int64             // the offset after the batch before, -1 when it is not known
 }
 
 func newFetched(p *kmsg.FetchResponseTopicPartition, limits recordbatch.Limits) *fetched {
 	return &fetched{
 		raw: p.RecordBatches, size: len(p.RecordBatches), aborted: abortedOf(p.AbortedTransactions), high: p.HighWatermark, stable: p.LastStableOffset,
-		reader: recordbatch.NewReader(limits),
+		reader: recordbatch.NewReader(limits), end: -1,
 	}
 }
 
@@ -110,19 +112,25 @@ func (a *fetched) expect(room int) int {
 func (a *fetched) begin(b *Batch) (ok bool, err error) {
 	for {
 		batch, rest, err := recordbatch.Next(a.raw)
+		misplaced := ""
+		if err == nil {
+			misplaced = a.misplaced(&batch, rest, b.Position)
+		}
 		switch {
 		case errors.Is(err, recordbatch.ErrCut):
 			a.cut = true
 			return false, io.EOF
 		case err != nil:
 			return false, err
+		case misplaced != "":
+			return false, &recordbatch.CorruptError{Base: batch.Base, Last: batch.Last, What: misplaced}
 		case len(b.Records) > 0 && batch.LeaderEpoch != b.LeaderEpoch:
 			return false, nil
 		}
-		a.raw = rest
+		a.raw, a.end = rest, batch.Last+1
 		skip := a.aborted.skip(&batch, a.reader) || batch.Control
 		if batch.Last < b.Position {
-			continue // batches are stored and sent whole
+			continue // in old formats, whose batches do not say where they end
 		}
 		b.LeaderEpoch = batch.LeaderEpoch
 		if skip {
@@ -133,6 +141,29 @@ func (a *fetched) begin(b *Batch) (ok bool, err error) {
 		a.reader.Reset(batch)
 		return true, nil
 	}
+}
+
+// misplaced says why a batch cannot be where it is, "" where it can. Its checksum does not cover its base offset. A log's batches
+// follow one another, a broker begins with the one that holds the position, and ends below the high watermark.
+func (a *fetched) misplaced(batch *recordbatch.Batch, rest []byte, position int64) string {
+	if batch.Magic < 2 {
+		return ""
+	}
+	switch {
+	case batch.Base < a.end:
+		return fmt.Sprintf("it begins at %d, inside the batch before it, which ends at %d", batch.Base, a.end)
+	case batch.Last < position:
+		return fmt.Sprintf("it ends at %d, before the position %d", batch.Last, position)
+	case batch.Last >= a.high:
+		return fmt.Sprintf("it ends at %d, beyond the end of the log at %d", batch.Last, a.high)
+	}
+	const magicAt = 16
+	if len(rest) > magicAt && rest[magicAt] == 2 {
+		if next := int64(binary.BigEndian.Uint64(rest)); next <= batch.Last {
+			return fmt.Sprintf("it ends at %d, inside the batch after it, which begins at %d", batch.Last, next)
+		}
+	}
+	return ""
 }
 
 // append adds a record, unless it lies before the position, and moves that past it. headers is a slab of which a record's

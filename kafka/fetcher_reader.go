@@ -288,6 +288,9 @@ func (f *Fetcher) drop(c *cursor) {
 // accept takes an answer over and decodes it as far as there is room.
 func (r *reader) accept(c *cursor, p *kmsg.FetchResponseTopicPartition, single bool) {
 	a := newFetched(p, r.fetcher.limits)
+	if c.edge == c.position {
+		a.end = c.edge
+	}
 	before := c.position
 	c.answer = a
 	r.fetcher.mu.Lock()
@@ -312,10 +315,11 @@ func (r *reader) accept(c *cursor, p *kmsg.FetchResponseTopicPartition, single b
 	case a.cut:
 		// Alone, the first batch always comes whole, so its size is what is damaged.
 		r.damaged(c, recordbatch.ErrCut, c.position+1, nil)
+	case !r.mayLack(c, a.stable):
 	default:
 		// Alone and not cut, and still nothing: compaction has left no batch up to the end. The position is in the gap, so
 		// the next offset is no record either.
-		r.deliver(c, Batch{TopicPartition: c.TopicPartition, Position: c.position + 1, LeaderEpoch: c.epoch, TopicID: c.topic,
+		r.deliver(c, Batch{Vanished: true, TopicPartition: c.TopicPartition, Position: c.position + 1, LeaderEpoch: c.epoch, TopicID: c.topic,
 			HighWatermark: a.high, LastStableOffset: a.stable})
 	}
 }
@@ -331,6 +335,9 @@ func (r *reader) decode(c *cursor) {
 		}
 		b := Batch{TopicPartition: c.TopicPartition, Position: c.position, LeaderEpoch: c.epoch, TopicID: c.topic}
 		done, err := a.next(&b, room, func(size int64) bool { return f.fits(c, size) })
+		if !a.begun && a.end >= 0 {
+			c.edge = a.end
+		}
 		if err != nil {
 			a.reader.Close()
 			a.reader = nil

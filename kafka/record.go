@@ -93,6 +93,7 @@ type Batch struct {
 	HighWatermark    int64  // the end of the partition, transactions that are still open included
 	LastStableOffset int64  // the end for a read-committed reader
 	Bytes            int    // what the batch counts against the partition's read-ahead until it is released
+	Vanished         bool   // the broker has no batch from the position before on: compaction may have removed the last ones
 	// Err ends the partition's delivery: an *OffsetOutOfRangeError, a *TopicRecreatedError, a *TruncatedError, a
 	// *CorruptBatchError, a *BlockedError where access is denied, or a fatal answer. Nothing more comes for the partition until it is
 	// started again.

@@ -92,7 +92,7 @@ func (i *Instance) onTop(ctx context.Context, tb *table, info kafka.TopicInfo, l
 // lost its end. base says whether the store of this instance is to be restored on.
 func (i *Instance) judgeLog(ctx context.Context, tb *table, log offsets.Changelog) (base bool, err error) {
 	a := offsets.JudgeLog(log)
-	tb.whole, tb.marked = a.Whole, a.Marked
+	tb.whole, tb.marked, tb.behind = a.Whole, a.Marked, a.Behind.End
 	if a.Why != "" {
 		if !i.accepts.Load() {
 			return false, i.refuse([]string{i.lostState(log.TopicPartition, tb.decl.Name, a.Why)})

@@ -178,6 +178,12 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 			if b.Err != nil {
 				return b.Err
 			}
+			if at := b.Position - 1; b.Vanished && at < tb.behind {
+				i.log.Error("a changelog lost records: it has none any more from an offset on, though the committed offsets know of later ones. "+
+					"Where the last changes were deletions, compaction may have removed them; otherwise its log is damaged, and the store misses what was there",
+					zap.Stringer("changelog", tb.changelog), zap.Int64("from", at), zap.Int64("written", tb.behind))
+				tb.behind = at // once
+			}
 			for k := range b.Records {
 				rec := &b.Records[k]
 				if x := rec.Excess; x != nil { // state must not be restored from what was cut

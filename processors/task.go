@@ -70,6 +70,7 @@ type table struct {
 	decl      *topology.StoreDecl
 	changelog kafka.TopicPartition
 	topicID   string // of the changelog
+	behind    int64  // up to where the committed offsets say that it was written
 	whole     int64  // from which offset on the changelog holds the whole state
 	marked    bool   // the committed offsets know the changelog as it is
 	dir       string
