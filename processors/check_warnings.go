@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
@@ -28,11 +29,28 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 		}
 	}
 	for _, g := range i.graph.subgraphs {
+		i.warnOfManyStores(g)
 		if err := i.warnOfOldInput(ctx, g, infos); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// warnOfManyStores names a sub-graph with so many stores that its committed offsets may not tell all their changelogs.
+func (i *Instance) warnOfManyStores(g *subgraph) {
+	names := func(yield func(string) bool) {
+		for _, s := range g.stores {
+			if !yield(s.Name) {
+				return
+			}
+		}
+	}
+	if !offsets.Roomy(names) {
+		i.log.Warn("committed offsets have no room to tell the changelogs of so many stores that are updated together: where one of the last by name is deleted "+
+			"and created again, an instance that has no copy of the store begins with an empty one, and says nothing",
+			zap.String("input", g.sources[0].Stream.Name), zap.Int("stores", len(g.stores)))
+	}
 }
 
 // warnOfOldInput compares the age of what a sub-graph has still to read with the retention of what it writes. An output

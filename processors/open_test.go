@@ -231,32 +231,6 @@ func TestAChangelogThatIsRecreatedUnderAnIdleInstanceIsRefused(t *testing.T) {
 //
 // Mutation seen to fail it: JudgeLog without Stranger.
 func TestAStoreThatMissedRecordsIsRefused(t *testing.T) {
-	define := func(g *rig, stores ...string) {
-		g.job.define = func() *topology.Topology {
-			in, out := topology.Stream(jobIn, codecs.String()), topology.Stream(jobOut, codecs.String())
-			var handles []*topology.StoreOf[string]
-			parts := []topology.Part{topology.Emits(out)}
-			for _, name := range stores {
-				s := topology.Store(name, codecs.String())
-				handles = append(handles, s)
-				parts = append(parts, topology.Uses(s))
-			}
-			parts = append(parts, topology.On(in, func(ctx topology.Context, key, value string) error {
-				held := ""
-				for _, s := range handles {
-					old, err := s.Get(ctx, key)
-					if err != nil {
-						return err
-					}
-					s.Set(ctx, key, old+value)
-					held += s.Name() + "=" + old + value + " "
-				}
-				out.Emit(ctx, key, held)
-				return nil
-			}))
-			return topology.Define(jobGroup, topology.Node("node", parts...))
-		}
-	}
 	last := func(g *rig) string {
 		out := g.cluster.Committed(at(jobOut, 0))
 		return string(out[len(out)-1].Value)
@@ -278,7 +252,7 @@ func TestAStoreThatMissedRecordsIsRefused(t *testing.T) {
 					g.topic("job-other-changelog", 1, map[string]string{"cleanup.policy": "compact"})
 					refusals := 0
 					for i, stores := range [][]string{c.first, c.second, c.third} {
-						define(g, stores...)
+						g.withStores(stores...)
 						if fresh {
 							g.dir = tempDir(t)
 						}
@@ -342,4 +316,67 @@ func TestAChangelogThatIsHollowIsReported(t *testing.T) {
 		}
 		g.stop()
 	})
+}
+
+// withStores has the job's one node add what it reads to each of these stores, and emit what they hold then.
+func (g *rig) withStores(stores ...string) {
+	g.job.define = func() *topology.Topology {
+		in, out := topology.Stream(jobIn, codecs.String()), topology.Stream(jobOut, codecs.String())
+		var handles []*topology.StoreOf[string]
+		parts := []topology.Part{topology.Emits(out)}
+		for _, name := range stores {
+			s := topology.Store(name, codecs.String())
+			handles = append(handles, s)
+			parts = append(parts, topology.Uses(s))
+		}
+		parts = append(parts, topology.On(in, func(ctx topology.Context, key, value string) error {
+			held := ""
+			for _, s := range handles {
+				old, err := s.Get(ctx, key)
+				if err != nil {
+					return err
+				}
+				s.Set(ctx, key, old+value)
+				held += s.Name() + "=" + old + value + " "
+			}
+			out.Emit(ctx, key, held)
+			return nil
+		}))
+		return topology.Define(jobGroup, topology.Node("node", parts...))
+	}
+}
+
+// However many stores a node has, and however long their names, the changelog of the last one is known by the committed offsets, or it is
+// said at start that it may not be.
+//
+// Mutations seen to fail it: String that never shortens; no warning at start.
+func TestTheChangelogsOfManyStoresAreKnown(t *testing.T) {
+	for _, count := range []int{3, 70, 80} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				var stores []string
+				logs := func(n int) string { return topology.ChangelogName(jobGroup, stores[n]) }
+				for n := range count {
+					stores = append(stores, fmt.Sprintf("a-store-with-a-name-of-35-bytes-%03d", n))
+					g.topic(logs(n), 1, map[string]string{"cleanup.policy": "compact"})
+				}
+				g.withStores(stores...)
+				g.start()
+				g.send(0, "a 1")
+				time.Sleep(time.Second)
+				g.stop()
+				warned := 0
+				if count > 72 {
+					warned = 1
+				}
+				if n := g.logged(zapcore.WarnLevel, "no room to tell the changelogs"); n != warned {
+					t.Errorf("%d warnings, want %d", n, warned)
+				}
+				g.cluster.DeleteTopic(logs(count - 1))
+				g.topic(logs(count-1), 1, map[string]string{"cleanup.policy": "compact"})
+				g.dir = tempDir(t)
+				g.refusedFor(g.run(), "it was deleted and created again")
+			})
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/weirstream/weir/kafka"
 )
@@ -43,7 +44,7 @@ func MarksOf(committed iter.Seq[kafka.CommittedOffset]) (marks Marks) {
 // Of is what they say of the changelog of a store.
 func (marks Marks) Of(store string) (k Known) {
 	for _, m := range marks {
-		if log, ok := m.Logs[store]; ok {
+		if log, ok := m.of(store); ok {
 			k.Logs = append(k.Logs, log)
 		}
 		k.Stranger = k.Stranger || len(m.Logs) > 0
@@ -76,7 +77,7 @@ func JudgeLog(c Changelog) (a LogAnswer) {
 	a.Behind = Log{Epoch: -1}
 	was := ""
 	for _, log := range c.Known.Logs {
-		if log.TopicID != "" && c.TopicID != "" && log.TopicID != c.TopicID {
+		if !log.is(c.TopicID) {
 			was = log.TopicID
 			continue
 		}
@@ -93,6 +94,8 @@ func JudgeLog(c Changelog) (a LogAnswer) {
 		a.Why = "the committed offsets belong to a state without this store: it was taken out of the topology, or had another name, for a while, and misses what was processed since"
 	case c.Known.Stranger:
 		a.Why = "the committed offsets belong to a state without this store: it would begin empty, and miss what was processed so far"
+	case !a.Marked && strings.HasPrefix(was, shortPrefix):
+		a.Why = fmt.Sprintf("the committed offsets belong to the state in another topic of this name than the one with id %s that there is now: it was deleted and created again", c.TopicID)
 	case !a.Marked && was != "":
 		a.Why = fmt.Sprintf("the committed offsets belong to the state in a topic of this name with id %s, and its id is %s now: it was deleted and created again", was, c.TopicID)
 	case a.Base && c.Start > a.Whole:

@@ -2,6 +2,7 @@ package offsets
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/weirstream/weir/kafka"
@@ -11,7 +12,8 @@ import (
 // words: a store must not miss state unseen.
 //
 // Mutations seen to fail it: each case of JudgeLog left out; base without Fit, without Start, or without End; Whole or Behind that takes
-// the last mark and not the furthest; marks of another topic that count.
+// the last mark and not the furthest; marks of another topic that count; an id that is not compared in its short
+// form, or said as it is.
 func TestJudgeLog(t *testing.T) {
 	const now, gone = "now", "gone"
 	for _, known := range [][]Log{
@@ -22,6 +24,8 @@ func TestJudgeLog(t *testing.T) {
 		{{TopicID: "", End: 50, Epoch: 3}},
 		{{TopicID: now, End: 50, Epoch: 3}, {TopicID: gone, Start: 40, End: 90}},
 		{{TopicID: gone, End: 50, Epoch: 3}},
+		{{TopicID: short(now), End: 50, Epoch: 3}, {TopicID: short(gone), Start: 40, End: 90}},
+		{{TopicID: short(gone), End: 50, Epoch: 3}},
 	} {
 		for _, start := range []int64{0, 20, 50} {
 			for _, end := range []int64{0, 20, 50, 60} {
@@ -36,7 +40,7 @@ func TestJudgeLog(t *testing.T) {
 						// The rule. From which offset on the log must hold everything, and up to where it did:
 						whole, upTo, other := int64(0), int64(0), false
 						for _, log := range known {
-							if log.TopicID == gone {
+							if log.TopicID == gone || log.TopicID == short(gone) {
 								other = true
 								continue
 							}
@@ -57,6 +61,9 @@ func TestJudgeLog(t *testing.T) {
 						}
 						if got.Marked != marked || got.Base != usable || got.Whole != whole || got.Behind.End != upTo {
 							t.Errorf("%s: %+v", name, got)
+						}
+						if strings.Contains(got.Why, shortPrefix) || replaced && !strings.Contains(got.Why, "created again") {
+							t.Errorf("%s: refused with %q", name, got.Why)
 						}
 						if upTo > 0 && got.Behind.Epoch != 3 {
 							t.Errorf("%s: the epoch is %d", name, got.Behind.Epoch)

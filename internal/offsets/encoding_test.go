@@ -46,17 +46,71 @@ func TestAMarkIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// Mutation seen to fail it: String without its bound.
-func TestAMarkFitsTheMetadataOfAnOffset(t *testing.T) {
-	m := Mark{TopicID: strings.Repeat("i", 22), State: 1 << 60, Partitions: 1 << 30, Logs: map[string]Log{}}
-	for i := range 500 {
-		m.Logs[fmt.Sprintf("store-%03d", i)] = Log{TopicID: strings.Repeat("i", 22), End: 1 << 60}
+// However many stores there are and however long their names: a mark fits, it is read as it was written, and every changelog is
+// found by the name of its store, as long as it does not say that it had no room. Of those that it tells none is another's.
+//
+// Mutations seen to fail it: String that never shortens, or shortens what is short; Of or JudgeLog without the short form; a short form of no id, or
+// of one byte; String without its bound, or without saying that it left some out; Roomy that is always true.
+func TestAMarkTellsTheChangelogsThatItHasRoomFor(t *testing.T) {
+	forms := map[string]int{}
+	for _, stores := range []int{1, 20, 30, 60, 70, 72, 80, 120, 500} {
+		for _, length := range []int{5, 35, 200} {
+			for _, end := range []int64{100, 1e13 - 1, 1 << 60} {
+				m := Mark{TopicID: strings.Repeat("i", 22), Partitions: 1e6, State: 1e13, Logs: map[string]Log{}}
+				name := func(n int) string { return fmt.Sprintf("%s%05d", strings.Repeat("s", length-5), n) }
+				id := func(n int) string { return fmt.Sprintf("%022d", n) }
+				if stores == 72 {
+					id = func(int) string { return "" } // of a cluster without ids
+				}
+				for n := range stores {
+					m.Logs[name(n)] = Log{TopicID: id(n), End: end - int64(n), Epoch: 1e5 - 1}
+				}
+				text := m.String()
+				got, ok := ParseMark(text)
+				what := fmt.Sprintf("%d stores with names of %d bytes, ends near %d", stores, length, end)
+				if !ok || len(text) > maxMark+len(":m") || got.Cut && Roomy(maps.Keys(m.Logs)) && end < 1e13 {
+					t.Errorf("%s: %d bytes, %v, %.80s", what, len(text), ok, text)
+				}
+				if again, ok := ParseMark(got.String()); !ok || !reflect.DeepEqual(again, got) { // as the tool writes it
+					t.Errorf("%s: %+v is read as %+v", what, got, again)
+				}
+				longer := got
+				longer.TopicID += strings.Repeat("x", 100)
+				less, _ := ParseMark(longer.String()) // what there is no room for now is left out, and the rest is as it was
+				for store, log := range less.Logs {
+					if was := got.Logs[store]; got.Cut && was != log {
+						t.Errorf("%s: of %s it says %+v, read and written again %+v", what, store, was, log)
+					}
+				}
+				if got.Cut {
+					forms["cut"]++
+				} else if reflect.DeepEqual(got, m) {
+					forms["long"]++
+				} else {
+					forms["short"]++
+				}
+				found := 0
+				for n := range stores {
+					k := Marks{got}.Of(name(n))
+					if len(k.Logs) == 0 && got.Cut && !k.Stranger {
+						continue
+					}
+					found++
+					if len(k.Logs) != 1 || k.Logs[0].End != end-int64(n) || k.Logs[0].Epoch != 1e5-1 || !k.Logs[0].is(id(n)) || k.Logs[0].is("x"+id(n)) != (id(n) == "") {
+						t.Errorf("%s: of store %d it says %+v", what, n, k)
+					}
+				}
+				if found != len(got.Logs) || found < min(stores, 20) {
+					t.Errorf("%s: %d are found of %d", what, found, len(got.Logs))
+				}
+				if k := (Marks{got}).Of("another"); k.Stranger == got.Cut || k.Logs != nil {
+					t.Errorf("%s: of another store it says %+v", what, k)
+				}
+			}
+		}
 	}
-	if n := len(m.String()); n > 4096 {
-		t.Errorf("a mark has %d bytes", n)
-	}
-	if got, ok := ParseMark(m.String()); !ok || len(got.Logs) < 20 || !got.Cut || got.Logs["store-000"] != m.Logs["store-000"] {
-		t.Errorf("it is read as %+v, %v", got, ok)
+	if len(forms) != 3 {
+		t.Errorf("not every form was met: %v", forms)
 	}
 }
 

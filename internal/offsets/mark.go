@@ -1,8 +1,11 @@
 package offsets
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -18,8 +21,8 @@ type Mark struct {
 	// Partitions is how many partitions the topic had when this one was begun, 0 where that is not known. A partition with a
 	// higher number was added later.
 	Partitions int32
-	// Logs are the changelogs of the state that the offset belongs to, by the name of the store, nil where it says nothing of
-	// them. Cut says that it had no room for all of them.
+	// Logs are the changelogs of the state that the offset belongs to, by the name of the store or its short form, nil where it
+	// says nothing of them. Cut says that it had no room for all of them.
 	Logs map[string]Log
 	Cut  bool
 	// Set says that an operator has set the offset with Weir's own tool: the state need not belong to it.
@@ -28,10 +31,10 @@ type Mark struct {
 
 // Log is how a partition of a changelog was when an offset was committed.
 type Log struct {
-	TopicID string
-	Start   int64 // from which on it holds the whole state: above 0 only where a loss was accepted
-	End     int64 // the offset behind what the state had written
-	Epoch   int32 // leader epoch of the record before End, -1 when it is not known
+	TopicID string // or its short form
+	Start   int64  // from which on it holds the whole state: above 0 only where a loss was accepted
+	End     int64  // the offset behind what the state had written
+	Epoch   int32  // leader epoch of the record before End, -1 when it is not known
 }
 
 const (
@@ -39,12 +42,33 @@ const (
 	setPrefix  = "weir1-set:"
 )
 
-// maxMark bounds the metadata in bytes: brokers take 4096 (offset.metadata.max.bytes). Changelogs beyond it are left out.
+// maxMark bounds the metadata in bytes: brokers take 4096 (offset.metadata.max.bytes). Where the changelogs would not fit, their
+// names and topic ids are shortened, and those for which there is still no room are left out.
 const maxMark = 3 << 10
 
 // String is the metadata: "weir1:<topic id>", then, where there are such, ":<state>", ":p<partitions>" and
 // ":l<store>=<topic id>,<start>,<end>,<epoch>;...", with ":m" where there are more.
 func (m Mark) String() string {
+	text, whole := m.text(long)
+	if !whole {
+		text, _ = m.text(short)
+	}
+	return text
+}
+
+// Roomy says whether a mark can tell all changelogs of these stores, however long their names, as long as none of them was
+// written to ten trillion times.
+func Roomy(stores iter.Seq[string]) bool {
+	m := Mark{TopicID: strings.Repeat("i", 22), State: 1e13, Partitions: 1e6, Logs: map[string]Log{}}
+	for store := range stores {
+		m.Logs[store] = Log{TopicID: "id", End: 1e13 - 1, Epoch: 1e5 - 1}
+	}
+	_, whole := m.text(short)
+	return whole
+}
+
+// text is the metadata with names and topic ids of changelogs as say says them. whole says that there is room for all.
+func (m Mark) text(say func(string) string) (text string, whole bool) {
 	prefix := markPrefix
 	if m.Set {
 		prefix = setPrefix
@@ -59,19 +83,45 @@ func (m Mark) String() string {
 	separator := ":l"
 	for _, store := range slices.Sorted(maps.Keys(m.Logs)) {
 		log, before := m.Logs[store], len(b)
-		b = append(append(append(append(b, separator...), store...), '='), log.TopicID...)
+		b = append(append(append(append(b, separator...), say(store)...), '='), say(log.TopicID)...)
 		b = strconv.AppendInt(append(b, ','), log.Start, 10)
 		b = strconv.AppendInt(append(b, ','), log.End, 10)
 		b = strconv.AppendInt(append(b, ','), int64(log.Epoch), 10)
 		if len(b) > maxMark {
-			return string(b[:before]) + ":m"
+			return string(b[:before]) + ":m", false
 		}
 		separator = ";"
 	}
 	if m.Cut {
 		b = append(b, ":m"...)
 	}
-	return string(b)
+	return string(b), true
+}
+
+const shortPrefix = "#" // no name and no id begins with it
+
+func long(text string) string { return text }
+
+// short is the short form of a store's name or of a topic id, which may be one already. No id stays none.
+func short(text string) string {
+	if text == "" || strings.HasPrefix(text, shortPrefix) {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return shortPrefix + base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// of is what the mark says of the changelog of a store.
+func (m *Mark) of(store string) (log Log, ok bool) {
+	if log, ok = m.Logs[store]; !ok {
+		log, ok = m.Logs[short(store)]
+	}
+	return log, ok
+}
+
+// is says whether the changelog may be the topic with this id: one without an id may be any.
+func (l *Log) is(id string) bool {
+	return l.TopicID == "" || id == "" || l.TopicID == id || l.TopicID == short(id)
 }
 
 // ParseMark reads the metadata of a committed offset. ok is false for what Weir has not written. Fields of a kind that is
