@@ -167,3 +167,84 @@ func TestCloseDoesNotWaitForABrokerThatIsSilent(t *testing.T) {
 	}
 	promptly(t, began)
 }
+
+// Who is delivered a batch may release in that very call: that batch, what others are still owed, or the same in pieces. It is
+// all given back, so reading goes on, and what the fetcher holds is always what its partitions hold.
+//
+// Mutations: deliver counts a batch after it is handed over; it hands it over with the fetcher locked; Release gives nothing back.
+func TestWhatIsReleasedInItsDeliveryIsGivenBack(t *testing.T) {
+	for name, release := range map[string]func(f *Fetcher, b Batch, owed map[TopicPartition][]int){
+		"itself": func(f *Fetcher, b Batch, owed map[TopicPartition][]int) {
+			f.Release(b.TopicPartition, b.Bytes)
+			owed[b.TopicPartition] = nil
+		},
+		"in pieces": func(f *Fetcher, b Batch, owed map[TopicPartition][]int) {
+			f.Release(b.TopicPartition, b.Bytes/3)
+			f.Release(b.TopicPartition, b.Bytes-b.Bytes/3)
+			owed[b.TopicPartition] = nil
+		},
+		"everything, every second time": func(f *Fetcher, b Batch, owed map[TopicPartition][]int) {
+			if n := len(owed[b.TopicPartition]); n%2 == 1 && b.Position < 30 {
+				return
+			}
+			for tp, sizes := range owed {
+				for _, size := range sizes {
+					f.Release(tp, size)
+				}
+				owed[tp] = nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := fake(t)
+			topic(t, cluster, "in", 2)
+			p := producer(t, cluster.ListenAddrs(), "")
+			const each = 30
+			for range each {
+				writeTo(t, p, "in", 0, strings.Repeat("x", 10_000))
+				writeTo(t, p, "in", 1, strings.Repeat("y", 10_000))
+			}
+			c := dial(t, Config{Brokers: cluster.ListenAddrs(), Fetch: FetchTuning{MaxWait: 50 * time.Millisecond, MaxPartitionBytes: 1000}})
+			f := c.NewFetcher(25_000) // two and a half of them
+			defer func() { _ = f.Close() }()
+			// One broker, one goroutine that delivers.
+			owed := map[TopicPartition][]int{}
+			holds := func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				var sum int64
+				for tp, c := range f.cursors {
+					unreleased := 0
+					for _, size := range owed[tp] {
+						unreleased += size
+					}
+					if c.unreleased != unreleased {
+						t.Errorf("%d bytes of %s are unreleased, want %d", c.unreleased, tp, unreleased)
+					}
+					sum += int64(c.unreleased) + c.kept
+				}
+				if f.held != sum {
+					t.Errorf("%d bytes are held, of the partitions %d", f.held, sum)
+				}
+			}
+			var rs []*reading
+			for i := range int32(2) {
+				r := newReading(t, "in", i)
+				r.hook = func(b Batch) {
+					owed[b.TopicPartition] = append(owed[b.TopicPartition], b.Bytes)
+					holds()
+					release(f, b, owed)
+					holds()
+				}
+				rs = append(rs, r)
+				f.Start(r.tp, At(0), r.deliver)
+			}
+			for _, r := range rs {
+				r.position(each)
+				if n := len(r.values()); n != each {
+					t.Errorf("%d records of %s, want %d", n, r.tp, each)
+				}
+			}
+		})
+	}
+}
