@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -129,7 +130,7 @@ func TestTheOrderOfRequestsInATransaction(t *testing.T) {
 	test.traced(trace, "AddPartitionsToTxn partitions=1 epoch=0", "Produce", "EndTxn commit=false epoch=0")
 }
 
-// Mutation: Abort keeps what waits; Abort commits.
+// Mutations: Abort keeps what waits; Abort commits.
 func TestWhatIsAbortedIsNeverSeen(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out", "in"))
 	s := test.sink("tx")
@@ -147,7 +148,7 @@ func TestWhatIsAbortedIsNeverSeen(t *testing.T) {
 	}
 }
 
-// Mutation: NewSink does not initialise the producer; fenced is taken for abortable.
+// Mutations: NewSink does not initialise the producer; the codes of fencing are all taken for abortable.
 func TestASecondSinkFencesTheFirstAndEndsItsTransaction(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
 	for name, use := range map[string]func(s *Sink) error{
@@ -331,10 +332,13 @@ func TestAbortEndsATransactionWhoseBeginningWasLost(t *testing.T) {
 	test.visible("out", 0, "yes")
 }
 
-// Mutation: ErrStaleGeneration makes the sink fail.
+// staleCodes say that the group has a newer generation.
+var staleCodes = []*kerr.Error{kerr.IllegalGeneration, kerr.RebalanceInProgress, kerr.StaleMemberEpoch}
+
+// Mutations: ErrStaleGeneration makes the sink fail; a row of coordinatorAnswers that is stale left out.
 func TestAStaleGenerationLeavesTheTransactionUnharmed(t *testing.T) {
 	for _, id := range []string{"tx", ""} {
-		for _, code := range []*kerr.Error{kerr.IllegalGeneration, kerr.RebalanceInProgress} {
+		for _, code := range staleCodes {
 			t.Run(id+code.Message, func(t *testing.T) {
 				test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out", "in"))
 				s := test.sink(id)
@@ -356,8 +360,15 @@ func TestAStaleGenerationLeavesTheTransactionUnharmed(t *testing.T) {
 	}
 }
 
-// Mutations: verdict gives Abortable, or Fatal, for codes that it does not know; a row of coordinatorAnswers left out.
+// Mutations, each fails: verdict gives Abortable, or Fatal, for codes that it does not know; a row of coordinatorAnswers left out,
+// but for those whose remedy commitOffsets words itself.
 func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
+	tried := map[sarama.KError]bool{
+		sarama.ErrUnknownTopicOrPartition: true, // is waited for; its remedy is that of commitOffsets
+	}
+	for _, code := range staleCodes {
+		tried[sarama.KError(code.Code)] = true
+	}
 	for _, c := range []struct {
 		key  kmsg.Key
 		err  *kerr.Error
@@ -384,7 +395,19 @@ func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
 		{kmsg.EndTxn, kerr.InvalidTxnState, Abortable},
 		{kmsg.EndTxn, kerr.UnknownServerError, Indefinite},
 		{kmsg.EndTxn, kerr.TransactionalIDAuthorizationFailed, Blocked},
+		{kmsg.EndTxn, &kerr.Error{Code: 1234, Message: "NOBODY_KNOWS"}, Blocked},
+		{kmsg.TxnOffsetCommit, &kerr.Error{Code: 1234, Message: "NOBODY_KNOWS"}, Blocked},
+		{kmsg.AddOffsetsToTxn, kerr.UnknownProducerID, Abortable},
+		{kmsg.AddOffsetsToTxn, kerr.UnknownServerError, Abortable},
+		{kmsg.AddOffsetsToTxn, kerr.TransactionAbortable, Abortable},
+		{kmsg.TxnOffsetCommit, kerr.FencedMemberEpoch, Fenced},
+		{kmsg.AddOffsetsToTxn, kerr.InvalidTransactionTimeout, Fatal},
+		{kmsg.AddOffsetsToTxn, kerr.UnsupportedVersion, Fatal},
+		{kmsg.AddOffsetsToTxn, kerr.InvalidGroupID, Fatal},
+		{kmsg.TxnOffsetCommit, kerr.OffsetMetadataTooLarge, Fatal},
+		{kmsg.AddOffsetsToTxn, kerr.ClusterAuthorizationFailed, Blocked},
 	} {
+		tried[sarama.KError(c.err.Code)] = true
 		t.Run(c.key.Name()+" "+c.err.Message, func(t *testing.T) {
 			test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out", "in"))
 			s := test.sink("tx")
@@ -398,6 +421,9 @@ func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
 			if err == nil || ClassOf(err) != c.want || !errors.Is(err, error(sinkCode(c.err))) {
 				t.Fatalf("got %v (%v), want %v", err, ClassOf(err), c.want)
 			}
+			if b, ok := errors.AsType[*BlockedError](err); ok && strings.HasPrefix(b.Remedy, "see the log") != (c.err.Code == 1234) {
+				t.Errorf("the remedy is to %s", b.Remedy)
+			}
 			if c.want != Fenced || c.key == kmsg.TxnOffsetCommit {
 				test.ok(s.Abort(test.within(10 * time.Second)))
 				test.append(s, "out", 0, "b")
@@ -405,6 +431,11 @@ func TestAnswersToTransactionalRequestsHaveTheirClass(t *testing.T) {
 				test.visible("out", 0, "b")
 			}
 		})
+	}
+	for code := range coordinatorAnswers {
+		if !tried[code] {
+			t.Errorf("%v is not tried", code)
+		}
 	}
 }
 
