@@ -63,7 +63,7 @@ func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
 		w.inst.fail(fmt.Errorf("%w: start with auto.offset.reset=earliest to continue there, or with latest to continue at the end", e))
 		return
 	}
-	to := e.End
+	to, epoch := e.End, e.EndEpoch
 	ends := w.inst.opts.Wire.Ends
 	switch {
 	case w.inst.opts.OffsetReset == ResetLatest:
@@ -78,13 +78,13 @@ func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
 			w.failTask(in.task, err) // opened again after a while, it finds the same
 			return
 		}
-		to = found[in.tp]
+		to, epoch = found[in.tp], -1
 	}
 	w.inst.metrics.truncated(in.tp)
 	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
 		"reading continues as auto.offset.reset says, the state keeps what came of the lost ones", zap.Stringer("input", in.tp),
 		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.inst.opts.OffsetReset)), zap.Error(e))
-	w.moveTo(in, to)
+	w.moveTo(in, to, epoch)
 }
 
 // gap continues after records that are gone.
@@ -100,14 +100,15 @@ func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
 	w.inst.metrics.gap(in.tp, to-gone.Offset)
 	w.log.Error("the next records of an input are gone, going on behind the gap",
 		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
-	w.moveTo(in, to)
+	w.moveTo(in, to, -1)
 }
 
-// moveTo continues an input elsewhere. That is where a transaction that is done again begins, too.
-func (w *worker) moveTo(in *input, to int64) {
+// moveTo continues an input elsewhere. That is where a transaction that is done again begins, too. epoch is the leader epoch of
+// the record before that place, -1 where it is not known: with it, an end that is lost before another record was read is noticed.
+func (w *worker) moveTo(in *input, to int64, epoch int32) {
 	in.ahead = max(in.ahead, in.position)
 	in.unmarked = true
-	in.position, in.leader = to, -1
+	in.position, in.leader = to, epoch
 	in.committed, in.settled = in.position, in.leader
-	w.fetch(in, kafka.Position{Offset: to, LeaderEpoch: -1, TopicID: in.topicID})
+	w.fetch(in, kafka.Position{Offset: to, LeaderEpoch: epoch, TopicID: in.topicID})
 }
