@@ -165,12 +165,9 @@ func (i *Instance) reportOrigin(q *offsets.Question, foreign bool) {
 	case ok:
 		i.log.Info("an offset was set by weir offsets reset", zap.Stringer("input", q.TopicPartition),
 			zap.Int64("offset", q.Committed.Offset), zap.String("who", set.Who), zap.String("why", set.Why))
-	case foreign && q.Top() < 0:
+	case foreign:
 		i.log.Warn("an offset was committed by another program than this version of Weir, and no state says how far the input was read: "+
 			"if somebody set it back, outputs and dead letters are written again; if forward, records are left out", zap.Stringer("input", q.TopicPartition),
-			zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
-	case foreign:
-		i.log.Info("an offset was committed by another program than this version of Weir", zap.Stringer("input", q.TopicPartition),
 			zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
 	}
 }

@@ -40,7 +40,7 @@ func (g *rig) begun() {
 // recorded and says just that is accepted, once.
 //
 // Mutations tried: covers that does not look for names in the state; positions without them; the positions left out of the changelog, and out of the note; Judge without the case of a missing
-// offset, of a stranger's offset, of a copy that is behind; covers without old, or without new.
+// offset, of a stranger's offset, also where it is the state's, of a copy that is behind; covers without old, or without new.
 func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 	marked := func(g *rig, offset int64) kafka.CommittedOffset {
 		o := g.cluster.OffsetOf(jobGroup, at(jobIn, 0))
@@ -56,6 +56,7 @@ func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 	}{
 		{"expired", func(g *rig) { g.cluster.ExpireOffsets(jobGroup) }, -1, "has no committed offset", []string{"a 1231", "a 12312", "a 123123"}},
 		{"set back", func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1) }, 1, "not one of Weir's", []string{"a 1232", "a 12323"}},
+		{"set to where the state is", func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 3) }, 3, "may be written again", nil},
 		{"a copy that is behind", func(g *rig) { g.cluster.CommitOffset(jobGroup, at(jobIn, 0), marked(g, 2)) }, 2, "went back", []string{"a 1233"}},
 		{"set forward", func(g *rig) { g.send(0, "a 4", "a 5"); g.cluster.SetOffset(jobGroup, at(jobIn, 0), 4) }, 4, "leave records out", []string{"a 1235"}},
 	} {

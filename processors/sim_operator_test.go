@@ -163,9 +163,6 @@ func (w *simWorld) disagree(o simOperator) bool {
 			}
 		}
 		set := least + w.rng.Int64N(most-least+1)
-		if set == w.stated(tp) {
-			set-- // what the state says itself is no disagreement
-		}
 		w.cluster.SetOffset(simGroup, tp, set)
 	}
 	if !w.mustRefuse(fmt.Sprintf("operator %d on %v", o, chosen), chosen) {

@@ -40,8 +40,8 @@ type Answer struct {
 	State int64
 	// Marked says that the committed offset carries the right mark; else one must be committed before the first record.
 	Marked bool
-	// Foreign says that the offset was committed by somebody else, an older Weir or one of Kafka's tools, and that nothing
-	// disagrees in it.
+	// Foreign says that the offset was committed by somebody else, an older Weir or one of Kafka's tools, and that no state says
+	// how far the input was read.
 	Foreign bool
 	// Accepted says that a recorded reset is why there is no disagreement. The state must take up its name, in the transaction
 	// that commits the first offset: it is used up then.
@@ -97,14 +97,18 @@ func Judge(q Question) Answer {
 			a.State = top
 		}
 		return a
-	case top >= 0 && top != c:
+	case top >= 0 && (top != c || !known):
+		// With the positions of the state Weir has committed a mark: what has none was committed by somebody since.
 		by := "not one of Weir's: somebody set it (kafka-consumer-groups --reset-offsets?)"
 		if mark.Set {
 			by = "one that an operator has set, with another state in mind,"
 		}
 		what := "reading on would leave records out"
-		if c < top {
+		switch {
+		case c < top:
 			what = "reading on would count records twice"
+		case c == top:
+			what = "outputs and dead letters of records after the last change of the state may be written again"
 		}
 		return q.unless(fmt.Sprintf("the committed offset is %d, and %s while the state has read this input up to offset %d; %s", c, by, top, what))
 	}
