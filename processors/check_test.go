@@ -214,3 +214,19 @@ func TestAnInputThatIsOlderThanItsOutputIsKeptIsWarnedOf(t *testing.T) {
 		})
 	}
 }
+
+// A compacted dead-letter topic keeps one letter a key. That is warned of, with the line that changes it.
+//
+// Mutation seen to fail it: warnings without the case.
+func TestACompactedDeadLetterTopicIsWarnedOf(t *testing.T) {
+	for policy, want := range map[string]int{"compact": 1, "compact,delete": 1, "delete": 0} {
+		bubble(t, 1, simkafka.Config{}, func(g *rig) {
+			g.cluster.DeleteTopic(jobDead)
+			g.topic(jobDead, 1, map[string]string{"cleanup.policy": policy})
+			g.start()
+			if n := g.logged(zapcore.WarnLevel, "this topic is compacted"); n != want {
+				t.Errorf("%s: %d warnings, want %d", policy, n, want)
+			}
+		})
+	}
+}

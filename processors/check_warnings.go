@@ -27,6 +27,10 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 				"set "+timestampType+" to "+logAppendTime,
 				zap.String("topic", t.Name), zap.String("has", kind), zap.String("run", i.alter(t.Name, timestampType, logAppendTime)))
 		}
+		if policy := info.Config["cleanup.policy"]; t.Role == topology.DeadLetterTopic && strings.Contains(policy, "compact") {
+			i.log.Warn("dead letters vanish, because this topic is compacted: of each key the last one stays; set cleanup.policy to delete",
+				zap.String("topic", t.Name), zap.String("has", policy), zap.String("run", i.alter(t.Name, "cleanup.policy", "delete")))
+		}
 	}
 	for _, g := range i.graph.subgraphs {
 		i.warnOfManyStores(g)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -302,17 +303,23 @@ func (f hollowFetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliv
 	}()
 }
 
-// A changelog whose last records are gone without a trace is reported, once.
+// A changelog whose last records are gone without a trace keeps its task from starting, until accept-empty-state is given.
 //
 // Mutation seen to fail it: catchUp that does not look at Vanished.
-func TestAChangelogThatIsHollowIsReported(t *testing.T) {
+func TestAChangelogThatIsHollowIsNotRestored(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.begun()
 		g.dir = tempDir(t)
 		g.wrap = func(w Wire) Wire { return hollowWire{w} }
 		g.start()
-		if n := g.logged(zapcore.ErrorLevel, "a changelog lost records"); n != 1 {
-			t.Errorf("reported %d times", n)
+		if h := strings.Join(healthOf(g.inst), "\n"); !strings.Contains(h, "have no batch of it from offset 0 on") {
+			t.Errorf("health says %q", h)
+		}
+		g.stop()
+		g.opts.AcceptEmptyState = true
+		g.start()
+		if n := g.logged(zapcore.WarnLevel, "as accept-empty-state allows"); n != 1 || len(healthOf(g.inst)) > 0 {
+			t.Errorf("accepted %d times, and health says %q", n, healthOf(g.inst))
 		}
 		g.stop()
 	})

@@ -179,10 +179,13 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 				return b.Err
 			}
 			if at := b.Position - 1; b.Vanished && at < tb.behind {
-				i.log.Error("a changelog lost records: it has none any more from an offset on, though the committed offsets know of later ones. "+
-					"Where the last changes were deletions, compaction may have removed them; otherwise its log is damaged, and the store misses what was there",
-					zap.Stringer("changelog", tb.changelog), zap.Int64("from", at), zap.Int64("written", tb.behind))
-				tb.behind = at // once
+				why := fmt.Sprintf("the brokers have no batch of it from offset %d on, and it held state up to offset %d: its log is damaged there, or was cut", at, tb.behind)
+				if !i.accepts.Load() {
+					return fmt.Errorf("changelog %s: %s; repair its log on the brokers, or go on with what it holds: start once with --accept-empty-state", tb.changelog, why)
+				}
+				i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
+					zap.Stringer("changelog", tb.changelog), zap.String("why", why))
+				tb.behind = at // said once
 			}
 			for k := range b.Records {
 				rec := &b.Records[k]

@@ -70,8 +70,7 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 		},
 	}
 	if len(c.Brokers) == 0 {
-		return c, fmt.Errorf("no brokers: give --%s HOST:PORT, %s, or %s in the config file",
-			settings.Brokers.Name, settings.Brokers.Env(), settings.Brokers.Name)
+		return c, errNoBrokers
 	}
 	return c, located(c.Check(), v)
 }
@@ -145,4 +144,27 @@ func options(v *settings.Values) (processors.Options, error) {
 		o.InstanceID, o.Static = id, true
 	}
 	return o, nil
+}
+
+// unsetError says that something must be given which has no default.
+type unsetError struct{ what string }
+
+func (e *unsetError) Error() string { return e.what }
+
+var errNoBrokers = &unsetError{fmt.Sprintf("no brokers: give --%s HOST:PORT, %s, or %s in the config file",
+	settings.Brokers.Name, settings.Brokers.Env(), settings.Brokers.Name)}
+
+// wrong are the mistakes in settings, without those that are merely not given yet.
+func wrong(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var left []error
+	for _, e := range joined.Unwrap() {
+		if _, unset := errors.AsType[*unsetError](e); !unset {
+			left = append(left, e)
+		}
+	}
+	return errors.Join(left...)
 }

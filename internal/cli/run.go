@@ -43,6 +43,9 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 				return withCode(exitUsage, err)
 			}
 			r, err := prepare(topologies, v, cmd.ErrOrStderr())
+			if printConfig {
+				err = wrong(err) // whoever asks for the defaults has nothing yet
+			}
 			err = withCode(exitUsage, err)
 			switch {
 			case printConfig && output == OutputJSON:
@@ -226,7 +229,7 @@ func pick(topologies []*topology.Topology, name string) (*topology.Topology, err
 	case len(topologies) == 0:
 		return nil, errors.New("this program has no topology")
 	case name == "":
-		return nil, fmt.Errorf("which topology? give --%s with one of %s", settings.Topology.Name, strings.Join(names(topologies), ", "))
+		return nil, &unsetError{fmt.Sprintf("which topology? give --%s with one of %s", settings.Topology.Name, strings.Join(names(topologies), ", "))}
 	}
 	return nil, fmt.Errorf("no topology %q: there is %s", name, strings.Join(names(topologies), ", "))
 }
