@@ -66,7 +66,7 @@ var answers = [...]answer{
 	{0, "NONE", acknowledged, ""},
 	{1, "OFFSET_OUT_OF_RANGE", blocked, ""},
 	{2, "CORRUPT_MESSAGE", resend, "the batch was damaged on the way, again and again: look for a faulty network card or disk"},
-	{3, "UNKNOWN_TOPIC_OR_PARTITION", resendUnknown, "make topic {topic} again, with at least as many partitions as before, or allow this principal to DESCRIBE it"},
+	{3, "UNKNOWN_TOPIC_OR_PARTITION", resendUnknown, "make topic {topic} again, with at least as many partitions as before (fewer are taken after a restart), or allow this principal to DESCRIBE it"},
 	{4, "INVALID_FETCH_SIZE", blocked, ""},
 	{5, "LEADER_NOT_AVAILABLE", resendMoved, "bring a broker back that has a replica of {partition}"},
 	{6, "NOT_LEADER_OR_FOLLOWER", resendMoved, "the brokers do not agree on who leads {partition}: see their logs"},

@@ -23,6 +23,7 @@ type patrol struct {
 	heard   time.Time // when the cluster last answered all questions
 	silence error     // what came instead since then
 	missing map[string]int
+	shrunk  []kafka.TopicPartition                         // inputs of tasks here that their topics do not have any more
 	open    map[kafka.TopicPartition]kafka.OpenTransaction // what readers of a partition wait for
 }
 
@@ -34,7 +35,7 @@ const (
 )
 
 const (
-	silentAfter  = 90 * time.Second // a broker that restarts is away for less
+	silentAfter  = 45 * time.Second // a broker that restarts is away for less
 	missingTimes = 2                // a broker that has just started knows of no topics for a moment
 )
 
@@ -95,7 +96,7 @@ func (p *patrol) round(ctx context.Context) {
 }
 
 // topics looks whether the inputs are still there, and returns those that are.
-func (p *patrol) topics(ctx context.Context) (map[string]bool, error) {
+func (p *patrol) topics(ctx context.Context) (map[string]int32, error) {
 	var names []string
 	for _, g := range p.inst.graph.subgraphs {
 		for _, s := range g.sources {
@@ -106,17 +107,25 @@ func (p *patrol) topics(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	here := map[string]bool{}
+	here := map[string]int32{}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range names {
-		if _, ok := infos[name]; ok {
-			here[name] = true
+		if info, ok := infos[name]; ok {
+			here[name] = info.Partitions
 			delete(p.missing, name)
 			continue
 		}
 		if p.missing[name]++; p.missing[name] == missingTimes {
 			p.inst.log.Error("an input topic does not exist any more", zap.String("topic", name), zap.String("remedy", gone))
+		}
+	}
+	p.shrunk = p.shrunk[:0]
+	for _, pl := range p.inst.placements() {
+		for _, in := range pl.task.inputs {
+			if n, ok := here[in.tp.Topic]; ok && in.tp.Partition >= n {
+				p.shrunk = append(p.shrunk, in.tp)
+			}
 		}
 	}
 	return here, nil
@@ -126,13 +135,13 @@ const gone = "create it again, or take it out of the topology; offsets and state
 
 // lags asks for the ends of all inputs: of those that run, because what is read ahead of one that stands still is bounded,
 // and its lag would seem to have stopped growing; and of those that do not, together with what is committed.
-func (p *patrol) lags(ctx context.Context, here map[string]bool) error {
+func (p *patrol) lags(ctx context.Context, here map[string]int32) error {
 	wire, group := p.inst.opts.Wire, p.inst.graph.plan.Topology
 	var all, idle []kafka.TopicPartition // in the order of the tasks
 	inputs := map[kafka.TopicPartition]*input{}
 	for _, pl := range p.inst.placements() {
 		for _, in := range pl.task.inputs {
-			if !here[in.tp.Topic] {
+			if in.tp.Partition >= here[in.tp.Topic] {
 				continue
 			}
 			inputs[in.tp] = in
@@ -272,6 +281,7 @@ func (p *patrol) problems(now time.Time) (all []Problem) {
 			missing = append(missing, name)
 		}
 	}
+	shrunk := slices.Clone(p.shrunk)
 	p.mu.Unlock()
 	if silence != nil && now.Sub(heard) > silentAfter {
 		all = append(all, Problem{
@@ -285,6 +295,13 @@ func (p *patrol) problems(now time.Time) (all []Problem) {
 			Kind:   ProblemTopic,
 			Cause:  "input topics do not exist any more: " + strings.Join(slices.Sorted(slices.Values(missing)), ", "),
 			Remedy: gone,
+		})
+	}
+	if len(shrunk) > 0 {
+		all = append(all, Problem{
+			Kind:   ProblemTopic,
+			Cause:  fmt.Sprintf("input partitions do not exist any more: %v: the topic was created again with fewer", shrunk),
+			Remedy: "create it again with as many as before; where there is state, or another input of the same tasks, the next start is refused otherwise (docs/adding-partitions.md)",
 		})
 	}
 	return append(all, p.restores(now)...)

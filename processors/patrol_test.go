@@ -255,3 +255,21 @@ func TestGroupsAreFoundWhereBrokersKeepThem(t *testing.T) {
 		}
 	}
 }
+
+// An input that is created again with fewer partitions leaves tasks without an input: health names them, and no lag is told of them.
+//
+// Mutations seen to fail it: topics without shrunk; lags that asks for all.
+func TestPartitionsThatAreGoneAreNamed(t *testing.T) {
+	bubble(t, 3, simkafka.Config{}, func(g *rig) {
+		g.start()
+		g.send(2, "a 1")
+		time.Sleep(time.Second)
+		g.cluster.DeleteTopic(jobIn)
+		g.topic(jobIn, 1, nil)
+		time.Sleep(2 * time.Minute)
+		h := strings.Join(healthOf(g.inst), "\n")
+		if !strings.Contains(h, "do not exist any more: [event.in.v1/1 event.in.v1/2]") || strings.Contains(h, "has not answered") {
+			t.Errorf("health is %q", h)
+		}
+	})
+}

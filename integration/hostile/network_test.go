@@ -150,7 +150,7 @@ var networkKinds = []Kind{
 	{
 		Name: "a broker that stands still", Who: Broker,
 		Done: "the broker's process is stopped with SIGSTOP for 30 s: connections stay open, nothing is answered",
-		Must: "/livez stays well, and it goes on afterwards; /healthz speaks of a silent broker after 90 s",
+		Must: "/livez stays well, and it goes on afterwards; /healthz speaks of a silent broker after 45 s",
 		Try: func(t *testing.T, w *world) {
 			w.away(t, func(n *kafkatest.Node) error {
 				if err := n.Pause(); err != nil {
