@@ -23,6 +23,8 @@ type patrol struct {
 	heard   time.Time // when the cluster last answered all questions
 	silence error     // what came instead since then
 	missing map[string]int
+	begins  map[kafka.TopicPartition]int64                 // where changelogs of tasks here began when they were looked at first
+	cut     []kafka.TopicPartition                         // those that begin later now
 	shrunk  []kafka.TopicPartition                         // inputs of tasks here that their topics do not have any more
 	open    map[kafka.TopicPartition]kafka.OpenTransaction // what readers of a partition wait for
 }
@@ -45,7 +47,7 @@ type inspector interface {
 }
 
 func newPatrol(i *Instance) *patrol {
-	return &patrol{inst: i, heard: time.Now(), missing: map[string]int{}}
+	return &patrol{inst: i, heard: time.Now(), missing: map[string]int{}, begins: map[kafka.TopicPartition]int64{}}
 }
 
 // run goes round until ctx ends.
@@ -91,6 +93,7 @@ func (p *patrol) round(ctx context.Context) {
 	p.mu.Unlock()
 	if err == nil {
 		p.transactions(ctx)
+		p.changelogs(ctx)
 	}
 	p.inst.fences.settle(ctx)
 }
@@ -183,6 +186,42 @@ func (p *patrol) lags(ctx context.Context, here map[string]int32) error {
 		inputs[tp].away.Store(max(0, ends[tp]-next))
 	}
 	return nil
+}
+
+// changelogs looks whether something was deleted from the beginning of a changelog since the task here began: its store has that,
+// and no other instance could restore it.
+func (p *patrol) changelogs(ctx context.Context) {
+	var logs []kafka.TopicPartition
+	for _, pl := range p.inst.placements() {
+		for _, s := range pl.task.graph.stores {
+			if pl.task.is(taskRunning) {
+				logs = append(logs, kafka.TopicPartition{Topic: p.inst.graph.changelogTopic(s), Partition: pl.task.id.partition})
+			}
+		}
+	}
+	if len(logs) == 0 {
+		return
+	}
+	starts, err := p.inst.opts.Wire.Starts(ctx, logs)
+	if err != nil { // one may be gone: what is written to it says so
+		p.inst.log.Debug("could not ask where changelogs begin", zap.Error(err))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	begins := map[kafka.TopicPartition]int64{}
+	p.cut = p.cut[:0]
+	for _, tp := range logs {
+		first, known := p.begins[tp]
+		if !known {
+			first = starts[tp]
+		}
+		begins[tp] = first
+		if starts[tp] > first {
+			p.cut = append(p.cut, tp)
+		}
+	}
+	p.begins = begins
 }
 
 // transactions looks for what keeps readers waiting where something stands still.
@@ -281,7 +320,7 @@ func (p *patrol) problems(now time.Time) (all []Problem) {
 			missing = append(missing, name)
 		}
 	}
-	shrunk := slices.Clone(p.shrunk)
+	shrunk, cut := slices.Clone(p.shrunk), slices.Clone(p.cut)
 	p.mu.Unlock()
 	if silence != nil && now.Sub(heard) > silentAfter {
 		all = append(all, Problem{
@@ -302,6 +341,14 @@ func (p *patrol) problems(now time.Time) (all []Problem) {
 			Kind:   ProblemTopic,
 			Cause:  fmt.Sprintf("input partitions do not exist any more: %v: the topic was created again with fewer", shrunk),
 			Remedy: "create it again with as many as before; where there is state, or another input of the same tasks, the next start is refused otherwise (docs/adding-partitions.md)",
+		})
+	}
+	if len(cut) > 0 {
+		all = append(all, Problem{
+			Kind:  ProblemTopic,
+			Cause: fmt.Sprintf("changelogs lost records at their beginning while the instance ran: %v: the stores here have them, another instance could not restore them", cut),
+			Remedy: "find out who deletes from them (kafka-delete-records, or a cleanup.policy other than compact); keep the state folder of this instance, " +
+				"and rebuild the state when it suits (docs/offsets.md)",
 		})
 	}
 	return append(all, p.restores(now)...)

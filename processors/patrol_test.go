@@ -273,3 +273,25 @@ func TestPartitionsThatAreGoneAreNamed(t *testing.T) {
 		}
 	})
 }
+
+// What is deleted from the beginning of a changelog under a running instance is named, once it is known where it began; what was gone
+// before is the restore's to judge.
+//
+// Mutation seen to fail it: changelogs that takes each look for the first.
+func TestAChangelogThatIsCutUnderTheInstanceIsNamed(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.start()
+		g.send(0, "a 1", "b 2", "c 3")
+		g.send(1, "d 1")
+		time.Sleep(time.Minute)
+		if h := healthOf(g.inst); len(h) > 0 {
+			t.Errorf("health is %q", h)
+		}
+		g.cluster.DeleteRecords(at(jobLog, 0), 2)
+		time.Sleep(time.Minute)
+		h := strings.Join(healthOf(g.inst), "\n")
+		if !strings.Contains(h, "lost records at their beginning while the instance ran: [job-seen-changelog/0]") {
+			t.Errorf("health is %q", h)
+		}
+	})
+}
