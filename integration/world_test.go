@@ -301,11 +301,11 @@ func TestTheWorldRefuses(t *testing.T) {
 		{"reading the input is denied",
 			func() { r.acl(true, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
 			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
-			[]string{worldIn, "allow this principal to READ " + worldIn}},
+			[]string{worldIn, "allow this principal to READ"}},
 		{"describing the input is denied",
 			func() { r.acl(true, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead, kadm.OpDescribe)) },
 			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead, kadm.OpDescribe)) },
-			[]string{worldIn, "allow this principal to READ " + worldIn}},
+			[]string{worldIn, "allow this principal to READ"}},
 		{"reading the input is denied at a start",
 			func() {
 				r.must(r.inst.stop())
@@ -313,7 +313,7 @@ func TestTheWorldRefuses(t *testing.T) {
 				r.inst.launch(t)
 			},
 			func() { r.acl(false, kadm.NewACLs().Topics(worldIn).Operations(kadm.OpRead)) },
-			[]string{worldIn, "allow this principal to READ " + worldIn}},
+			[]string{worldIn, "allow this principal to READ"}},
 		{"reading the changelog is denied at a start",
 			func() {
 				r.must(r.inst.stop())
@@ -322,7 +322,7 @@ func TestTheWorldRefuses(t *testing.T) {
 				r.inst.launch(t)
 			},
 			func() { r.acl(false, kadm.NewACLs().Topics(worldLog).Operations(kadm.OpRead)) },
-			[]string{worldLog, "allow this principal to READ " + worldLog}},
+			[]string{worldLog, "allow this principal to READ"}},
 		{"the group is denied",
 			func() { r.acl(true, kadm.NewACLs().Groups(worldGroup).Operations(kadm.OpRead)) },
 			func() { r.acl(false, kadm.NewACLs().Groups(worldGroup).Operations(kadm.OpRead)) },

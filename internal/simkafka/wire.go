@@ -22,6 +22,9 @@ func (p *Process) retry(ctx context.Context, op Op, what string, effect func() e
 			if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
 				return denied
 			}
+			if op == OpList && errors.Is(err, errUnknownTopic) { // somebody may make it again
+				return &kafka.BlockedError{TopicPartition: kafka.TopicPartition{Partition: -1}, Op: fmt.Sprintf("%s of %s", op, what), Err: err, Remedy: "make the topic"}
+			}
 			class := kafka.Retriable
 			if errors.Is(err, errUnknownTopic) || errors.Is(err, errTopicDiffers) {
 				class = kafka.Fatal
