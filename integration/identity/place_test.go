@@ -75,14 +75,20 @@ func newPlace(t *testing.T) *place {
 func placeOn(t *testing.T, c *kafkatest.Cluster) *place {
 	t.Helper()
 	c.NeedNodes(t) // for Kafka's tools, and brokers that are configured for it
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs()...), kgo.MetadataMinAge(50*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxBufferedRecords(20_000))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
 	name := strings.Trim(unfitForNames.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")
-	return &place{t: t, cluster: c, client: client, admin: kadm.NewClient(client), name: name, store: "counts", dir: t.TempDir(), parts: 2}
+	p := &place{t: t, cluster: c, name: name, store: "counts", dir: t.TempDir(), parts: 2}
+	p.dial()
+	return p
+}
+
+// dial makes the place's own client, the first one or a new one: what an old one knows of brokers that are away, it may keep.
+func (p *place) dial() {
+	p.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.cluster.Addrs()...), kgo.MetadataMinAge(50*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxBufferedRecords(20_000))
+	p.must(err)
+	p.t.Cleanup(client.Close)
+	p.client, p.admin = client, kadm.NewClient(client)
 }
 
 func (p *place) in() string  { return p.name + ".in.v1" }
@@ -282,14 +288,17 @@ func (p *place) ends(topic string) []int64 {
 func (p *place) asked(question func(ctx context.Context) error) {
 	p.t.Helper()
 	for ctx := p.context(); ; {
-		err := question(ctx)
+		once, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := question(once)
+		cancel()
 		if err == nil {
 			return
 		}
 		select {
 		case <-ctx.Done():
 			p.t.Fatal(err)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(time.Second):
+			p.dial()
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -55,6 +56,18 @@ func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
 	policy := func(p *place, policy string) {
 		res, err := p.admin.AlterTopicConfigs(p.context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, p.log())
 		p.must(err, res[0].Err)
+		p.until("the broker knows the policy "+policy, func() (bool, string) {
+			configs, err := p.admin.DescribeTopicConfigs(p.context(), p.log())
+			if err != nil || len(configs) != 1 {
+				return false, fmt.Sprint(err)
+			}
+			for _, c := range configs[0].Configs {
+				if c.Key == "cleanup.policy" {
+					return c.MaybeValue() == policy, c.MaybeValue()
+				}
+			}
+			return false, ""
+		})
 	}
 	cut := func(p *place, to func(end int64) int64) {
 		policy(p, "delete")
