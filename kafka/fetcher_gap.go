@@ -29,20 +29,13 @@ func (r *reader) mayLack(c *cursor, end int64) bool {
 	known, ok := f.cleanups[c.Topic]
 	f.mu.Unlock()
 	switch {
-	case ok && time.Now().Before(known.until) && known.compacts:
-		return true
-	case ok && time.Now().Before(known.until):
-		r.damaged(c, errNoBatch, end, nil)
+	case !ok || !time.Now().Before(known.until):
+		r.leave(c, f.lookUpCleanup)
 		return false
+	case !known.compacts:
+		r.damaged(c, errNoBatch, end, nil)
 	}
-	f.mu.Lock()
-	if c.reader == r {
-		delete(r.cursors, c)
-		c.reader = nil
-		f.tasks.Go(func() { f.lookUpCleanup(c) })
-	}
-	f.mu.Unlock()
-	return false
+	return known.compacts
 }
 
 // lookUpCleanup asks for the policy of a cursor's topic, and has the cursor read on.
@@ -50,25 +43,19 @@ func (f *Fetcher) lookUpCleanup(c *cursor) {
 	ctx, cancel := context.WithTimeout(f.ctx, f.client.cfg.RequestTimeout)
 	defer cancel()
 	infos, err := f.client.Topics(ctx, []string{c.Topic})
-	if err == nil {
-		// A policy that is hidden from us is taken for that of compaction: nothing is stopped for what cannot be known.
-		policy, told := infos[c.Topic].Config["cleanup.policy"]
-		known := cleanup{compacts: !told || strings.Contains(policy, "compact"), until: time.Now().Add(cleanupKept)}
-		f.mu.Lock()
-		f.cleanups[c.Topic] = known
-		f.mu.Unlock()
-		if known.compacts {
-			f.log.Warn("a partition has no batch up to its end, reading continues there: compaction leaves such a gap, and so does damage",
-				zap.Stringer("partition", c.TopicPartition), zap.Int64("position", c.position))
-		}
-	}
 	if err != nil {
 		f.retry(c, err)
 		return
 	}
+	// A policy that is hidden from us is taken for that of compaction: nothing is stopped for what cannot be known.
+	policy, told := infos[c.Topic].Config["cleanup.policy"]
+	known := cleanup{compacts: !told || strings.Contains(policy, "compact"), until: time.Now().Add(cleanupKept)}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.cursors[c.TopicPartition] == c {
-		f.leaderless(c)
+	f.cleanups[c.Topic] = known
+	f.mu.Unlock()
+	if known.compacts {
+		f.log.Warn("a partition has no batch up to its end, reading continues there: compaction leaves such a gap, and so does damage",
+			zap.Stringer("partition", c.TopicPartition), zap.Int64("position", c.position))
 	}
+	f.resume(c)
 }

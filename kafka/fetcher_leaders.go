@@ -44,10 +44,27 @@ func (f *Fetcher) retry(c *cursor, err error) {
 		f.log.Log(level, "cannot read, trying again", zap.Stringer("partition", c.TopicPartition),
 			zap.Int64("position", c.position), zap.Int("tries", n), zap.Error(err))
 	}
+	f.resume(c)
+}
+
+// resume has a cursor's leader looked for, unless the cursor has ended.
+func (f *Fetcher) resume(c *cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cursors[c.TopicPartition] == c {
 		f.leaderless(c)
+	}
+}
+
+// leave takes a cursor from its reader for a question to the cluster, which has the cursor until it is answered.
+func (r *reader) leave(c *cursor, question func(*cursor)) {
+	f := r.fetcher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.reader == r {
+		delete(r.cursors, c)
+		c.reader = nil
+		f.tasks.Go(func() { question(c) })
 	}
 }
 

@@ -65,8 +65,10 @@ func (r *reader) outsizedBatch(c *cursor, t *kmsg.FetchResponseTopic, a *fetched
 		err = fmt.Errorf("a batch of %d bytes is in %d bytes of batches", whole, size)
 	case e.size-whole > e.most:
 		err = fmt.Errorf("its first batch has %d bytes, and the rest is too large too", whole)
-	case batch.Last < c.position || batch.Last >= a.high:
-		err = fmt.Errorf("its first batch ends at offset %d, asked for was %d, and the partition ends before %d", batch.Last, c.position, a.high)
+	default:
+		if why := a.misplaced(&batch, nil, c.position); why != "" {
+			err = fmt.Errorf("its first batch cannot be where it is: %s", why)
+		}
 	}
 	return batch, err
 }

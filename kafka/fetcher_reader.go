@@ -244,13 +244,7 @@ func (r *reader) take(c *cursor, p *kmsg.FetchResponseTopicPartition, err error,
 	case err == sarama.ErrOffsetOutOfRange && c.elsewhere:
 		f.retry(c, err) // a replica may be behind
 	case err == sarama.ErrOffsetOutOfRange:
-		f.mu.Lock()
-		if c.reader == r {
-			delete(r.cursors, c)
-			c.reader = nil
-			f.tasks.Go(func() { f.outOfRange(c) })
-		}
-		f.mu.Unlock()
+		r.leave(c, f.outOfRange)
 	case err == sarama.ErrTopicAuthorizationFailed, connectClass(err) == Fatal, errors.Is(err, sarama.ErrUnsupportedVersion):
 		f.fail(c, final("read "+c.String(), ofPartition(c.TopicPartition, err)))
 	default:

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -125,10 +126,7 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 		}
 		at := beginning{
 			Position: kafka.Position{Offset: q.Committed.Offset, LeaderEpoch: q.Committed.LeaderEpoch, TopicID: q.TopicID},
-			ahead:    a.State, among: infos[q.Topic].Partitions, unmarked: !a.Marked || !marked, reset: q.Used(),
-		}
-		if mark, _ := offsets.ParseMark(q.Committed.Metadata); a.Marked && mark.Partitions > 0 {
-			at.among = mark.Partitions
+			ahead:    a.State, among: cmp.Or(a.Partitions, infos[q.Topic].Partitions), unmarked: !a.Marked || !marked, reset: q.Used(),
 		}
 		if a.Accepted {
 			at.reset, o.touch = q.Reset.Name(), true

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,14 +44,11 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 
 // warnOfManyStores names a sub-graph with so many stores that its committed offsets may not tell all their changelogs.
 func (i *Instance) warnOfManyStores(g *subgraph) {
-	names := func(yield func(string) bool) {
-		for _, s := range g.stores {
-			if !yield(s.Name) {
-				return
-			}
-		}
+	var names []string
+	for _, s := range g.stores {
+		names = append(names, s.Name)
 	}
-	if !offsets.Roomy(names) {
+	if !offsets.Roomy(slices.Values(names)) {
 		i.log.Warn("committed offsets have no room to tell the changelogs of so many stores that are updated together: where one of the last by name is deleted "+
 			"and created again, an instance that has no copy of the store begins with an empty one, and says nothing",
 			zap.String("input", g.sources[0].Stream.Name), zap.Int("stores", len(g.stores)))
@@ -65,7 +63,7 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 	for _, s := range g.sources {
 		inputs = append(inputs, partitionsOf(infos[s.Stream.Name])...)
 	}
-	var next map[kafka.TopicPartition]int64
+	var next, ends map[kafka.TopicPartition]int64
 	told := map[string]bool{}
 	for _, n := range g.plan.Nodes {
 		for _, o := range n.Outputs {
@@ -83,10 +81,9 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 				if next, err = i.unread(ctx, inputs); err != nil {
 					return err
 				}
-			}
-			ends, err := i.opts.Wire.Ends(ctx, inputs) // first: what comes later is not old
-			if err != nil {
-				return err
+				if ends, err = i.opts.Wire.Ends(ctx, inputs); err != nil { // first: what comes later is not old
+					return err
+				}
 			}
 			young, err := i.opts.Wire.OffsetsFor(ctx, inputs, time.Now().Add(-retention))
 			if err != nil {

@@ -133,14 +133,14 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 		if !t.is(taskRunning) {
 			continue
 		}
-		logs := t.logs(w.sink)
 		for _, in := range t.inputs {
 			if in.dirty() && !w.outOfReach(in) {
-				offsets[in.tp] = in.place(logs)
-				moved = append(moved, in)
+				place := in.place(t.logs(w.sink))
 				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
-					offsets[in.tp] = kafka.CommittedOffset{Offset: in.batches[n-1].Position, LeaderEpoch: -1, Metadata: in.place(logs).Metadata}
+					place.Offset, place.LeaderEpoch = in.batches[n-1].Position, -1
 				}
+				offsets[in.tp] = place
+				moved = append(moved, in)
 			}
 		}
 	}

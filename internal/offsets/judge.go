@@ -40,6 +40,8 @@ type Answer struct {
 	State int64
 	// Marked says that the committed offset carries the right mark; else one must be committed before the first record.
 	Marked bool
+	// Partitions is how many partitions the topic had when the input was begun, of Marked; 0 where that is not known.
+	Partitions int32
 	// Foreign says that the offset was committed by somebody else, an older Weir or one of Kafka's tools, and that no state says
 	// how far the input was read.
 	Foreign bool
@@ -92,7 +94,7 @@ func Judge(q Question) Answer {
 					"the group's offsets went back, as a restored or mirrored copy of them does; reading on would count records twice", c, s.Offset))
 			}
 		}
-		a := Answer{Kind: Continue, Marked: true}
+		a := Answer{Kind: Continue, Marked: true, Partitions: mark.Partitions}
 		if top > c {
 			a.State = top
 		}

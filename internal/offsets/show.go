@@ -136,13 +136,11 @@ func (f *found) missing(g Graph) (why string, mend Mend) {
 
 // lost says why an instance without a store of its own would be refused for a changelog that does not hold the whole state.
 func (f *found) lost(g Graph, partition int32) string {
-	marks := MarksOf(func(yield func(kafka.CommittedOffset) bool) {
-		for _, topic := range g.Inputs {
-			if !yield(f.offset(kafka.TopicPartition{Topic: topic, Partition: partition})) {
-				return
-			}
-		}
-	})
+	var committed []kafka.CommittedOffset
+	for _, topic := range g.Inputs {
+		committed = append(committed, f.offset(kafka.TopicPartition{Topic: topic, Partition: partition}))
+	}
+	marks := MarksOf(slices.Values(committed))
 	for _, s := range g.Stores {
 		tp := kafka.TopicPartition{Topic: s.Changelog, Partition: partition}
 		info, ok := f.infos[s.Changelog]
