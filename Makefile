@@ -18,7 +18,7 @@ build: ## bin/weir
 	$(GO) build -o bin/weir ./cmd/weir
 
 test: ## all tests that need Go only, with the race detector; and that the engine's simulation finds each rule broken
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 10m -bench . -benchtime 1x ./...
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some

@@ -14,6 +14,7 @@ func BenchmarkDecode(b *testing.B) {
 		values[i] = strings.Repeat("x", 215)
 	}
 	answer := block(plain(0, values...))
+	answer.HighWatermark = int64(len(values))
 	b.ReportAllocs()
 	for b.Loop() {
 		a := newFetched(answer, recordbatch.DefaultLimits())

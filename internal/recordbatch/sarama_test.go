@@ -76,8 +76,8 @@ func (p *peer) serve(conn net.Conn) {
 	}
 }
 
-// read is what sarama reads, put together as its consumer does.
-func (p *peer) read(raw []byte) (records []string, err error) {
+// fetch has sarama decode batches.
+func (p *peer) fetch(raw []byte) (*sarama.FetchResponseBlock, error) {
 	p.raw = append([]byte{}, raw...) // none is not null
 	req := &sarama.FetchRequest{Version: fetchVersion}
 	req.AddBlock("t", 0, 0, 1<<30, -1)
@@ -85,9 +85,17 @@ func (p *peer) read(raw []byte) (records []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	block := res.GetBlock("t", 0)
-	if block == nil {
-		return nil, errors.New("no partition in the answer")
+	if block := res.GetBlock("t", 0); block != nil {
+		return block, nil
+	}
+	return nil, errors.New("no partition in the answer")
+}
+
+// read is what sarama reads, put together as its consumer does.
+func (p *peer) read(raw []byte) (records []string, err error) {
+	block, err := p.fetch(raw)
+	if err != nil {
+		return nil, err
 	}
 	for _, set := range block.RecordsSet {
 		if set.MsgSet != nil {
