@@ -289,7 +289,8 @@ func (f *Fetcher) fail(c *cursor, err error) {
 
 // outOfRange finds out what the partition holds instead, and ends the cursor with that. The offset may have come into
 // range meanwhile: a leader that has just been elected can be behind for a moment (KIP-207). A leader answers so, too, when
-// its log does not know the epoch of what was read last.
+// its log does not know the epoch of what was read last. A log that lost its end and has grown again, but less far than was
+// read, has new records before its end: the epoch says from where on, so it is asked first.
 func (f *Fetcher) outOfRange(c *cursor) {
 	ctx, cancel := context.WithTimeout(f.ctx, f.client.cfg.RequestTimeout)
 	defer cancel()
@@ -305,20 +306,22 @@ func (f *Fetcher) outOfRange(c *cursor) {
 		return
 	}
 	start, end := starts[c.TopicPartition], ends[c.TopicPartition]
-	if c.position < start || c.position > end {
-		f.fail(c, &OffsetOutOfRangeError{TopicPartition: c.TopicPartition, Offset: c.position, Start: start, End: end})
-		return
-	}
-	if c.epoch >= 0 {
+	if c.epoch >= 0 && c.position >= start {
 		epochs, err := f.client.EpochEnds(ctx, map[TopicPartition]int32{c.TopicPartition: c.epoch})
 		if err != nil {
 			f.retry(c, err)
 			return
 		}
-		if e := epochs[c.TopicPartition]; e.LeaderEpoch < c.epoch || e.Offset < c.position {
+		e := epochs[c.TopicPartition]
+		known := e.Offset >= 0 || c.position <= end // else the end is all that the log can tell
+		if known && (e.LeaderEpoch < c.epoch || e.Offset < c.position) {
 			f.fail(c, &TruncatedError{TopicPartition: c.TopicPartition, Offset: c.position, LeaderEpoch: c.epoch, End: e.Offset, EndEpoch: e.LeaderEpoch})
 			return
 		}
+	}
+	if c.position < start || c.position > end {
+		f.fail(c, &OffsetOutOfRangeError{TopicPartition: c.TopicPartition, Offset: c.position, Start: start, End: end})
+		return
 	}
 	f.retry(c, sarama.ErrOffsetOutOfRange)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +91,48 @@ func TestAnEpochThatTheLogDoesNotKnowEndsTheDelivery(t *testing.T) {
 	var truncated *TruncatedError
 	if !errors.As(last.Err, &truncated) || *truncated != (TruncatedError{r.tp, 1, 1000, -1, -1}) {
 		t.Errorf("got %v", last.Err)
+	}
+}
+
+// A log that was cut at 50 and has grown to 80 again does not hold offset 100 either. It is not that its end was lost and all of the
+// rest was read: the records from 50 on are others. Where the log does not know the epoch, its end is all that it can tell.
+//
+// Mutations: outOfRange looks at the range before the epoch; what it does not know counts as a place.
+func TestALogThatWasCutAndIsShorterTellsWhereItDiverges(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  kmsg.OffsetForLeaderEpochResponseTopicPartition
+		want error
+	}{
+		{"diverges", kmsg.OffsetForLeaderEpochResponseTopicPartition{LeaderEpoch: 3, EndOffset: 50}, &TruncatedError{Offset: 100, LeaderEpoch: 4, End: 50, EndEpoch: 3}},
+		{"not known", kmsg.OffsetForLeaderEpochResponseTopicPartition{LeaderEpoch: -1, EndOffset: -1}, &OffsetOutOfRangeError{Offset: 100, Start: 0, End: 80}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := fake(t)
+			topic(t, cluster, "in", 1)
+			writeTo(t, producer(t, cluster.ListenAddrs(), ""), "in", 0, make([]string, 80)...)
+			cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				res := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+				rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+				rt.Topic, rt.Partitions = "in", append(rt.Partitions, c.end)
+				res.Topics = append(res.Topics, rt)
+				return res, nil, true
+			})
+			f := fetcher(t, cluster.ListenAddrs(), 1<<20)
+			r := newReading(t, "in", 0)
+			f.Start(r.tp, Position{Offset: 100, LeaderEpoch: 4}, r.deliver)
+			last := r.until("an error", func(last Batch, _ []Record) bool { return last.Err != nil })
+			switch want := c.want.(type) {
+			case *TruncatedError:
+				want.TopicPartition = r.tp
+			case *OffsetOutOfRangeError:
+				want.TopicPartition = r.tp
+			}
+			if !reflect.DeepEqual(last.Err, c.want) {
+				t.Errorf("got %v, want %v", last.Err, c.want)
+			}
+		})
 	}
 }
 
