@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/integration/oracle"
 	"github.com/weirstream/weir/kafka"
 )
@@ -266,7 +267,7 @@ func TestARestoreLeapsOverWhatCompactionHasEmptied(t *testing.T) {
 func (r *rig) beginsEmptied(client *kgo.Client, topic string) bool {
 	r.t.Helper()
 	ctx := r.context(10 * time.Second)
-	topics, err := r.admin.ListTopics(ctx, topic)
+	topics, err := r.admin.ListTopics(kafkatest.Uncached(ctx), topic)
 	if err != nil {
 		r.t.Fatal(err)
 	}

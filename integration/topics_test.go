@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weirstream/weir/integration/kafkatest"
 )
 
 // wipe deletes what an earlier scenario left, and waits until it is gone.
@@ -31,7 +33,7 @@ func (r *rig) wipe() {
 		var left []string
 		if err == nil {
 			var listed kadm.TopicDetails
-			if listed, err = r.admin.ListTopics(ctx); err == nil {
+			if listed, err = r.admin.ListTopics(kafkatest.Uncached(ctx)); err == nil {
 				for _, topic := range topics {
 					if listed.Has(topic) {
 						left = append(left, topic)

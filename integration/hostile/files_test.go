@@ -20,6 +20,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/integration/proxy"
 	"github.com/weirstream/weir/state"
 )
@@ -195,7 +196,7 @@ var fileKinds = []Kind{
 			if code := w.inst.codeOf(t, settleBound); code == 0 || !strings.Contains(w.inst.lifeLog(), "eplication") {
 				t.Errorf("exit code %d:\n%s", code, w.inst.tail(4))
 			}
-			if listed, err := w.admin.ListTopics(t.Context()); err != nil || listed.Has(names.DeadLetter) {
+			if listed, err := w.admin.ListTopics(kafkatest.Uncached(t.Context())); err != nil || listed.Has(names.DeadLetter) {
 				t.Errorf("%s is there (%v)", names.DeadLetter, err)
 			}
 			w.inst.launch(t, "create-topics", "true")

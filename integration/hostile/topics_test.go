@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/integration/kafkatest"
 )
 
 // topicKinds change topics and permissions under the instance. What refuses a whole topic is no property of a record.
@@ -252,7 +254,7 @@ func (w *world) remake(t *testing.T, topic string, config map[string]*string, be
 		t.Fatal(err)
 	}
 	eventually(t, settleBound, topic+" to be gone", func(ctx context.Context) (bool, string) {
-		listed, err := w.admin.ListTopics(ctx)
+		listed, err := w.admin.ListTopics(kafkatest.Uncached(ctx))
 		return err == nil && !listed.Has(topic), fmt.Sprint(err)
 	})
 	between()

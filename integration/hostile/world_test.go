@@ -169,7 +169,7 @@ func (w *world) allow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		listed, err := kadm.NewClient(as).ListTopics(ctx, names.Input)
+		listed, err := kadm.NewClient(as).ListTopics(kafkatest.Uncached(ctx), names.Input)
 		if err == nil && !errors.Is(listed[names.Input].Err, kerr.TopicAuthorizationFailed) {
 			return nil
 		}
@@ -212,7 +212,7 @@ func (w *world) awaitTopics(ctx context.Context, topics ...string) error {
 		if w.feed == nil && w.inst.cmd != nil && !w.inst.running() { // it should make them
 			return fmt.Errorf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
 		}
-		listed, err := w.admin.ListTopics(ctx, topics...)
+		listed, err := w.admin.ListTopics(kafkatest.Uncached(ctx), topics...)
 		ready := 0
 		for _, topic := range topics {
 			led := func(p kadm.PartitionDetail) bool { return p.Err == nil && p.Leader >= 0 }

@@ -317,7 +317,7 @@ func (p *place) begun(n int, args ...string) {
 	p.t.Helper()
 	l := p.start(append([]string{"--create-topics"}, args...)...)
 	p.until("the input is there", func() (bool, string) {
-		listed, err := p.admin.ListTopics(p.context(), p.in())
+		listed, err := p.admin.ListTopics(kafkatest.Uncached(p.context()), p.in())
 		return err == nil && listed.Has(p.in()), fmt.Sprint(err)
 	})
 	p.send(n)
@@ -387,7 +387,7 @@ func (p *place) deleteTopic(topic string) {
 	res, err := p.admin.DeleteTopic(p.context(), topic)
 	p.must(err, res.Err)
 	p.until(topic+" is gone", func() (bool, string) {
-		listed, err := p.admin.ListTopics(p.context())
+		listed, err := p.admin.ListTopics(kafkatest.Uncached(p.context()))
 		return err == nil && !listed.Has(topic), fmt.Sprint(err)
 	})
 }
@@ -401,7 +401,7 @@ func (p *place) create(topic string, config map[string]string) {
 	res, err := p.admin.CreateTopic(p.context(), p.parts, -1, pointers, topic)
 	p.must(err, res.Err)
 	p.until(topic+" is there", func() (bool, string) {
-		listed, err := p.admin.ListTopics(p.context(), topic)
+		listed, err := p.admin.ListTopics(kafkatest.Uncached(p.context()), topic)
 		return err == nil && listed.Has(topic) && len(listed[topic].Partitions) == int(p.parts), fmt.Sprint(err)
 	})
 }
@@ -413,7 +413,7 @@ func (p *place) add(partitions int32) {
 	p.must(err, res.Error())
 	p.parts = partitions
 	p.until("the partitions are there", func() (bool, string) {
-		listed, err := p.admin.ListTopics(p.context(), p.in())
+		listed, err := p.admin.ListTopics(kafkatest.Uncached(p.context()), p.in())
 		return err == nil && len(listed[p.in()].Partitions) == int(partitions), fmt.Sprint(err)
 	})
 }
@@ -421,7 +421,7 @@ func (p *place) add(partitions int32) {
 // topics are the topology's topics that exist, and that of recorded resets.
 func (p *place) topics() (names []string) {
 	p.t.Helper()
-	listed, err := p.admin.ListTopics(p.context())
+	listed, err := p.admin.ListTopics(kafkatest.Uncached(p.context()))
 	p.must(err)
 	for _, name := range listed.Names() {
 		if listed.Has(name) && (strings.HasPrefix(name, p.name+".") || strings.HasPrefix(name, p.name+"-"+p.store)) {

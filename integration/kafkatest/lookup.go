@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -57,6 +58,10 @@ func (c *Cluster) poll(ctx context.Context, what string, try func(context.Contex
 		}
 	}
 }
+
+// Uncached makes kadm ask a broker each time it lists topics. Without it the list is the client's own, in which an answer from
+// before a topic was made or deleted can overtake a later one.
+func Uncached(ctx context.Context) context.Context { return kadm.WithAuthorizedOps(ctx) }
 
 // awaitNode waits until a broker answers and every running broker counts it in, or a controller has a vote again.
 func (c *Cluster) awaitNode(ctx context.Context, n *Node) error {
