@@ -277,8 +277,9 @@ func (w *worker) aborted(ctx context.Context, err error) {
 	}
 	class := kafka.ClassOf(err)
 	if class == kafka.Retriable {
-		w.pace.failed(w.size())
-		w.notePace(w.sink.Throttled() - w.throttled)
+		throttled := w.sink.Throttled() - w.throttled
+		w.pace.failed(w.size(), throttled)
+		w.notePace(throttled)
 	}
 	if class == kafka.Fenced {
 		w.inst.fences.note(time.Now())

@@ -9,7 +9,8 @@ import (
 // pace is how large a transaction may become. As a rule that is commit-bytes. A cluster that takes less in a transaction's time
 // than that, because of a quota or because it is slow, would refuse the same transaction again and again: it is given up when a
 // batch is not acknowledged in time, and done again at the same size. So a transaction that failed is followed by smaller
-// ones, and those that brokers throttle are kept to what they take in paceTarget. It grows again when nothing holds it up.
+// ones, by the smallest when a quota was the cause, and those that brokers throttle are kept to what they take in paceTarget.
+// It grows again when nothing holds it up.
 type pace struct {
 	most, limit int
 }
@@ -30,8 +31,16 @@ func (p *pace) committed(size int, took, throttled time.Duration) {
 	}
 }
 
-// failed takes the size of a transaction that could not be delivered in time.
-func (p *pace) failed(size int) { p.set(min(size, p.limit) / 4) }
+// failed takes the size of a transaction that could not be delivered in time, and how long brokers made it wait because of a
+// quota. What a quota lets through may be any part of a transaction, so the next one begins at the least: each failure
+// costs all of delivery.timeout.ms, and growing again costs little.
+func (p *pace) failed(size int, throttled time.Duration) {
+	if throttled > 0 {
+		p.set(paceLeast)
+		return
+	}
+	p.set(min(size, p.limit) / 4)
+}
 
 func (p *pace) set(limit int) { p.limit = min(p.most, max(limit, paceLeast)) }
 
