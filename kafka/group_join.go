@@ -73,7 +73,7 @@ func (g *Group) join() groupEvent {
 		// The coordinator leads the group itself: a KIP-848 consumer has come between the survey and the join.
 		s := g.stranger(ctx, k.addr)
 		if s == nil {
-			s = &StrangerError{Group: g.cfg.Group, Kind: "consumer"}
+			s = &StrangerError{Group: g.cfg.Group, Kind: "consumer", at: g.client.Config()}
 		}
 		return g.fail("join", s)
 	}

@@ -29,6 +29,7 @@ type StrangerError struct {
 	Kind   string   // consumer, share, streams or classic, empty where it is not known
 	Others []string // its members that are not Weir's, as far as they are known
 	why    string   // how it was noticed
+	at     Config   // how the cluster is reached
 }
 
 func (e *StrangerError) Error() string {
@@ -54,11 +55,11 @@ func (e *StrangerError) Error() string {
 	b.WriteString("; stop them or give them another group.id")
 	switch {
 	case e.Kind == "share":
-		fmt.Fprintf(&b, ", then delete the share group: kafka-share-groups.sh --delete --group %s", e.Group)
+		fmt.Fprintf(&b, ", then delete the share group: %s --delete --group %s", e.at.Tool("kafka-share-groups.sh"), e.Group)
 	case e.Kind == "streams":
-		fmt.Fprintf(&b, ", then delete the Streams group: kafka-streams-groups.sh --delete --group %s", e.Group)
+		fmt.Fprintf(&b, ", then delete the Streams group: %s --delete --group %s", e.at.Tool("kafka-streams-groups.sh"), e.Group)
 	case e.Kind == "consumer":
-		fmt.Fprintf(&b, "; they may have committed offsets: see kafka-consumer-groups.sh --describe --group %s before the next start", e.Group)
+		fmt.Fprintf(&b, "; they may have committed offsets: see %s --describe --group %s before the next start", e.at.Tool("kafka-consumer-groups.sh"), e.Group)
 	}
 	return b.String()
 }
@@ -121,7 +122,7 @@ func (g *Group) stranger(ctx context.Context, addr string) *StrangerError {
 	if kind == "" || kind == "classic" {
 		return nil
 	}
-	s := &StrangerError{Group: g.cfg.Group, Kind: kind}
+	s := &StrangerError{Group: g.cfg.Group, Kind: kind, at: g.client.Config()}
 	s.Others, _ = g.strangersOf(ctx, addr, kind)
 	return s
 }

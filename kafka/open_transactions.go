@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -30,10 +29,9 @@ type OpenTransaction struct {
 	Hanging bool
 }
 
-// AbortCommand is the line with which an operator ends the transaction.
-func (t OpenTransaction) AbortCommand(brokers []string) string {
-	return fmt.Sprintf("kafka-transactions.sh --bootstrap-server %s abort --topic %s --partition %d --start-offset %d",
-		strings.Join(brokers, ","), t.Topic, t.Partition, t.StartOffset)
+// AbortCommand is the line with which an operator ends the transaction, on a cluster that is reached by the config.
+func (t OpenTransaction) AbortCommand(c Config) string {
+	return fmt.Sprintf("%s abort --topic %s --partition %d --start-offset %d", c.Tool("kafka-transactions.sh"), t.Topic, t.Partition, t.StartOffset)
 }
 
 func (t OpenTransaction) String() string {

@@ -92,7 +92,7 @@ func TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	t.Log(got)
-	line := got.AbortCommand(cluster.Addrs())
+	line := got.AbortCommand(c.Config())
 	if !strings.HasSuffix(line, " abort --topic "+name+" --partition 0 --start-offset 0") {
 		t.Error(line)
 	}

@@ -256,14 +256,16 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 
 // alter is the line of Kafka's own tools that changes a setting of a topic.
 func (i *Instance) alter(topic, setting, value string) string {
-	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s",
-		i.brokers(), topic, setting, value)
+	return fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s=%s", i.cluster().Tool("kafka-configs.sh"), topic, setting, value)
 }
 
-// brokers is what the client was given to start from, for the lines of commands in messages.
-func (i *Instance) brokers() string {
+// cluster is how the cluster is reached, for the lines of commands in messages.
+func (i *Instance) cluster() kafka.Config {
 	if w, ok := i.opts.Wire.(interface{ Config() kafka.Config }); ok {
-		return strings.Join(w.Config().Brokers, ",")
+		return w.Config()
 	}
-	return "BROKERS"
+	return kafka.Config{Brokers: []string{"BROKERS"}}
 }
+
+// brokers is what the client was given to start from.
+func (i *Instance) brokers() string { return strings.Join(i.cluster().Brokers, ",") }

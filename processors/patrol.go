@@ -299,13 +299,9 @@ func (p *patrol) waitsFor(tp kafka.TopicPartition) (cause, remedy string, ok boo
 	if !ok {
 		return "", "", false
 	}
-	brokers := []string{"BROKERS"}
-	if w, ok := p.inst.opts.Wire.(interface{ Config() kafka.Config }); ok {
-		brokers = w.Config().Brokers
-	}
-	remedy = "end its producer, or abort it: " + t.AbortCommand(brokers)
+	remedy = "end its producer, or abort it: " + t.AbortCommand(p.inst.cluster())
 	if t.Hanging {
-		remedy = "abort it: " + t.AbortCommand(brokers)
+		remedy = "abort it: " + t.AbortCommand(p.inst.cluster())
 	}
 	return "readers wait for " + t.String(), remedy, true
 }
@@ -367,7 +363,7 @@ func (p *patrol) restores(now time.Time) (all []Problem) {
 				Kind: ProblemRestore,
 				Cause: fmt.Sprintf("task %s waits since %s for the committed offsets of its inputs (lag %s): an open transaction touches them",
 					t.id, now.Sub(*since).Round(time.Second), lagOf(t)),
-				Remedy: "find and end the transaction: kafka-transactions.sh list, and find-hanging",
+				Remedy: fmt.Sprintf("find and end the transaction: %[1]s list, and %[1]s find-hanging --broker-id ID", p.inst.cluster().Tool("kafka-transactions.sh")),
 			}
 			for tp := range p.offsetsOpen() {
 				if cause, remedy, ok := p.waitsFor(tp); ok {

@@ -116,7 +116,7 @@ func (i *Instance) begin(ctx context.Context, t *task, committed map[kafka.Topic
 	err := i.beginnings(ctx, t, committed, o)
 	if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
 		return i.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
-			t.id, unfit.Problem(i.brokers()))})
+			t.id, unfit.Problem(i.cluster()))})
 	}
 	return err
 }

@@ -275,7 +275,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 				err = do(cmd, tool, rows)
 			}
 			if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
-				return withCode(exitRefused, errors.New(unfit.Problem(strings.Join(conf.Brokers, ","))))
+				return withCode(exitRefused, errors.New(unfit.Problem(conf)))
 			}
 			return err
 		},

@@ -96,10 +96,10 @@ func Check(info kafka.TopicInfo) error {
 // cannot go on.
 type UnfitError struct{ Policy string }
 
-func (e *UnfitError) Error() string { return e.Problem("BROKERS") }
+func (e *UnfitError) Error() string { return e.Problem(kafka.Config{}) }
 
-// Problem is the error with the line of Kafka's own tools that mends it, for a cluster with these brokers.
-func (e *UnfitError) Problem(brokers string) string {
-	return fmt.Sprintf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it with kafka-configs.sh --bootstrap-server %s "+
-		"--alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", JobsTopic, e.Policy, brokers, JobsTopic)
+// Problem is the error with the line of Kafka's own tools that mends it, on a cluster that is reached by the config.
+func (e *UnfitError) Problem(c kafka.Config) string {
+	return fmt.Sprintf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it with %s "+
+		"--alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", JobsTopic, e.Policy, c.Tool("kafka-configs.sh"), JobsTopic)
 }
