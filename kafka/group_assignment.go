@@ -69,7 +69,7 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 			g.assigned = append(g.assigned, TopicPartition{topic, p})
 		}
 	}
-	slices.SortFunc(g.assigned, compareTP)
+	slices.SortFunc(g.assigned, TopicPartition.Compare)
 	g.assigned = g.existing(ctx, g.assigned)
 	return nil
 }

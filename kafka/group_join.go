@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -201,10 +200,6 @@ func (g *Group) sync() groupEvent {
 	g.fresh = true
 	g.failures = 0
 	return synced
-}
-
-func compareTP(a, b TopicPartition) int {
-	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }
 
 // resync makes a failed sync a new join: whether the generation still waits for it cannot be known.

@@ -179,7 +179,7 @@ func (s *Sink) send(ctx context.Context) error {
 	for _, r := range s.waiting {
 		byPartition[r.TopicPartition] = append(byPartition[r.TopicPartition], r)
 	}
-	tps := slices.SortedFunc(maps.Keys(byPartition), compareTPs)
+	tps := slices.SortedFunc(maps.Keys(byPartition), kafka.TopicPartition.Compare)
 	if err := s.addPartitions(ctx, tps); err != nil {
 		return s.fail(err)
 	}

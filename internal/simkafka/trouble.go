@@ -108,7 +108,7 @@ func (c *Cluster) troubleOfOffsets(offsets map[kafka.TopicPartition]kafka.Commit
 		c.blocked++
 		return &kafka.BlockedError{TopicPartition: kafka.TopicPartition{Partition: -1}, Op: "commit offsets", Err: errNoGroup, Remedy: "mend it"}
 	}
-	for _, tp := range slices.SortedFunc(maps.Keys(offsets), compareTPs) {
+	for _, tp := range slices.SortedFunc(maps.Keys(offsets), kafka.TopicPartition.Compare) {
 		if err := c.trouble(OpOffsets, tp); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weirstream/weir/kafka"
@@ -115,7 +114,7 @@ func (p *producer) decide(c *Cluster, commit bool) {
 	p.timeout.Stop()
 	p.state, p.commit = txnPreparing, commit
 	p.left = len(p.partitions) + len(p.groups)
-	tps := slices.SortedFunc(maps.Keys(p.partitions), compareTPs)
+	tps := slices.SortedFunc(maps.Keys(p.partitions), kafka.TopicPartition.Compare)
 	for _, tp := range tps {
 		p.marker(c, func() {
 			if log := c.partition(tp); log != nil {
@@ -201,9 +200,3 @@ func (c *Cluster) OpenTransactions() []string {
 	return open
 }
 
-func compareTPs(a, b kafka.TopicPartition) int {
-	if n := strings.Compare(a.Topic, b.Topic); n != 0 {
-		return n
-	}
-	return int(a.Partition - b.Partition)
-}
