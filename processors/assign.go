@@ -99,9 +99,12 @@ func (w *worker) opened(t *task, r *restorer) {
 		return
 	}
 	t.tables, t.touch = o.tables, o.touch
+	whole := wholeFrom{}
 	for _, tb := range t.tables {
 		w.sink.Expect(tb.changelog.Topic, tb.topicID)
+		whole[tb.changelog] = tb.whole
 	}
+	t.whole.Store(&whole)
 	if err := t.to(taskRunning); err != nil {
 		w.inst.fail(err)
 		return

@@ -3,6 +3,7 @@ package processors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,6 @@ type patrol struct {
 	heard   time.Time // when the cluster last answered all questions
 	silence error     // what came instead since then
 	missing map[string]int
-	begins  map[kafka.TopicPartition]int64                 // where changelogs of tasks here began when they were looked at first
 	cut     []kafka.TopicPartition                         // those that begin later now
 	shrunk  []kafka.TopicPartition                         // inputs of tasks here that their topics do not have any more
 	open    map[kafka.TopicPartition]kafka.OpenTransaction // what readers of a partition wait for
@@ -47,7 +47,7 @@ type inspector interface {
 }
 
 func newPatrol(i *Instance) *patrol {
-	return &patrol{inst: i, heard: time.Now(), missing: map[string]int{}, begins: map[kafka.TopicPartition]int64{}}
+	return &patrol{inst: i, heard: time.Now(), missing: map[string]int{}}
 }
 
 // run goes round until ctx ends.
@@ -188,40 +188,32 @@ func (p *patrol) lags(ctx context.Context, here map[string]int32) error {
 	return nil
 }
 
-// changelogs looks whether something was deleted from the beginning of a changelog since the task here began: its store has that,
-// and no other instance could restore it.
+// changelogs looks whether something was deleted from the beginning of a changelog, before or after the task here began: its store
+// has that, and no other instance could restore it.
 func (p *patrol) changelogs(ctx context.Context) {
-	var logs []kafka.TopicPartition
+	logs := wholeFrom{}
 	for _, pl := range p.inst.placements() {
-		for _, s := range pl.task.graph.stores {
-			if pl.task.is(taskRunning) {
-				logs = append(logs, kafka.TopicPartition{Topic: p.inst.graph.changelogTopic(s), Partition: pl.task.id.partition})
-			}
+		if whole := pl.task.whole.Load(); whole != nil && pl.task.is(taskRunning) {
+			maps.Copy(logs, *whole)
 		}
 	}
 	if len(logs) == 0 {
 		return
 	}
-	starts, err := p.inst.opts.Wire.Starts(ctx, logs)
+	starts, err := p.inst.opts.Wire.Starts(ctx, slices.Collect(maps.Keys(logs)))
 	if err != nil { // one may be gone: what is written to it says so
 		p.inst.log.Debug("could not ask where changelogs begin", zap.Error(err))
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	begins := map[kafka.TopicPartition]int64{}
 	p.cut = p.cut[:0]
-	for _, tp := range logs {
-		first, known := p.begins[tp]
-		if !known {
-			first = starts[tp]
-		}
-		begins[tp] = first
-		if starts[tp] > first {
+	for tp, whole := range logs {
+		if starts[tp] > whole {
 			p.cut = append(p.cut, tp)
 		}
 	}
-	p.begins = begins
+	slices.SortFunc(p.cut, kafka.TopicPartition.Compare)
 }
 
 // transactions looks for what keeps readers waiting where something stands still.
@@ -342,7 +334,7 @@ func (p *patrol) problems(now time.Time) (all []Problem) {
 	if len(cut) > 0 {
 		all = append(all, Problem{
 			Kind:  ProblemTopic,
-			Cause: fmt.Sprintf("changelogs lost records at their beginning while the instance ran: %v: the stores here have them, another instance could not restore them", cut),
+			Cause: fmt.Sprintf("changelogs lost records at their beginning: %v: the stores here have them, another instance could not restore them", cut),
 			Remedy: "find out who deletes from them (kafka-delete-records, or a cleanup.policy other than compact); keep the state folder of this instance, " +
 				"and rebuild the state when it suits (docs/offsets.md)",
 		})

@@ -55,6 +55,7 @@ type task struct {
 	restored atomic.Pointer[RestoreStats] // how far a restore is, nil outside one
 	asking   atomic.Pointer[time.Time]    // since when its restorer waits for the committed offsets, nil when it does not
 	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
+	whole    atomic.Pointer[wholeFrom]    // of the changelogs of its stores, nil until restored
 	reopens  int                          // times in a row that it failed
 	touch    bool                         // the state takes up the name of a recorded reset with the next commit
 }
@@ -63,6 +64,9 @@ type failure struct {
 	err   error
 	until time.Time
 }
+
+// wholeFrom says from which offset on each changelog holds the whole state of its store.
+type wholeFrom map[kafka.TopicPartition]int64
 
 // table is a store of a task with its changelog.
 type table struct {
