@@ -124,7 +124,7 @@ func TestAGroupOfAnotherKindIsNotJoined(t *testing.T) {
 	b := newBoard(t)
 	p := b.join("one", quickGroup(cluster.ListenAddrs()), single)
 	b.until("it failed", func(map[TopicPartition]string) bool { return p.failed != nil })
-	for _, want := range []string{"KIP-848", `member "a-stranger-of-the-new-protocol"`, "give them another group.id", "kafka-consumer-groups.sh --describe --group single"} {
+	for _, want := range []string{"KIP-848", `member "a-stranger-of-the-new-protocol"`, "give them another group.id", "kafka-consumer-groups.sh --bootstrap-server ", "--describe --group single"} {
 		if !strings.Contains(p.failed.Error(), want) {
 			t.Errorf("%q is missing in %v", want, p.failed)
 		}
