@@ -199,4 +199,3 @@ func (c *Cluster) OpenTransactions() []string {
 	slices.Sort(open)
 	return open
 }
-
