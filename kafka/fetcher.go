@@ -14,9 +14,9 @@ import (
 // Fetcher reads partitions, committed records only, and delivers them in batches. Its methods are safe for concurrent
 // use, and none waits for a broker.
 //
-// It is not built on sarama's PartitionConsumer, which spends a channel operation on every record, drops control
-// records together with the position behind them, and keeps reading what was asked to pause. Here a goroutine for each
-// broker long-polls for all partitions that the broker leads and turns each partition's answer into one Batch.
+// It is not built on sarama's PartitionConsumer, which spends a channel operation on every record, and drops
+// control records together with the position after them. Here a goroutine for each broker long-polls for all partitions
+// that the broker leads and turns each partition's answer into one Batch.
 //
 // A partition survives whatever may pass: moved leaders, lost connections, brokers and topics that are not there yet.
 // All of it is retried for ever, and logged while it lasts. What does not pass by itself ends the partition's delivery with
@@ -64,7 +64,6 @@ type cursor struct {
 
 	// Under Fetcher.mu.
 	reader     *reader // nil while the cursor has no leader
-	paused     bool
 	unreleased int
 	waiting    bool  // an answer waits to be decoded
 	kept       int64 // the memory of that
@@ -113,8 +112,8 @@ func (c *Client) NewFetcher(readAhead int) *Fetcher {
 // partition, in order. It must not block, and must not call Start, Stop or Close. The first answer of the broker is
 // always delivered, later ones when they carry records or when an offset in them has changed.
 //
-// Starting a started partition is a seek: nothing of the old position is delivered after Start returned. A started
-// partition is not paused, and nothing of it counts as read ahead, so that batches from before a seek need no Release.
+// Starting a started partition is a seek: nothing of the old position is delivered after Start returned. Nothing of
+// a started partition counts as read ahead, so that batches from before a seek need no Release.
 func (f *Fetcher) Start(tp TopicPartition, from Position, deliver func(Batch)) {
 	f.control.Lock()
 	defer f.control.Unlock()
@@ -182,21 +181,6 @@ func (f *Fetcher) give(c *cursor, bytes int64) {
 
 // Release gives back read-ahead: Bytes of a delivered batch, once.
 func (f *Fetcher) Release(tp TopicPartition, bytes int) {
-	f.change(tp, func(c *cursor) {
-		bytes = min(bytes, c.unreleased)
-		c.unreleased -= bytes
-		f.give(c, int64(bytes))
-	})
-}
-
-// Pause stops reading a partition and keeps its position. What is under way still arrives.
-func (f *Fetcher) Pause(tp TopicPartition) { f.change(tp, func(c *cursor) { c.paused = true }) }
-
-// Resume continues after Pause.
-func (f *Fetcher) Resume(tp TopicPartition) { f.change(tp, func(c *cursor) { c.paused = false }) }
-
-// change changes what makes a cursor readable, and wakes its reader when it has become so.
-func (f *Fetcher) change(tp TopicPartition, change func(*cursor)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.cursors[tp]
@@ -204,7 +188,9 @@ func (f *Fetcher) change(tp TopicPartition, change func(*cursor)) {
 		return
 	}
 	was := f.readable(c)
-	change(c)
+	bytes = min(bytes, c.unreleased)
+	c.unreleased -= bytes
+	f.give(c, int64(bytes))
 	if !was && f.readable(c) && c.reader != nil {
 		c.reader.arrived()
 	}
@@ -213,7 +199,7 @@ func (f *Fetcher) change(tp TopicPartition, change func(*cursor)) {
 // readable says whether something may be done for a partition: ask for it, or decode what waits. One with nothing
 // unreleased always may: what is larger than all of the read-ahead must come through too.
 func (f *Fetcher) readable(c *cursor) bool {
-	return !c.paused && (c.unreleased == 0 || c.unreleased < f.readAhead && f.held-c.kept < f.budget)
+	return c.unreleased == 0 || c.unreleased < f.readAhead && f.held-c.kept < f.budget
 }
 
 // smallPiece is what a partition may have when there is no room at all.

@@ -160,11 +160,11 @@ func TestAThrottledAnswerIsWaitedOut(t *testing.T) {
 	})
 	writeTo(t, producer(t, cluster.ListenAddrs(), ""), "in", 0, "a")
 	c := dial(t, Config{Brokers: cluster.ListenAddrs(), Fetch: FetchTuning{MaxWait: 400 * time.Millisecond}})
-	f := c.NewFetcher(1 << 20)
+	f := c.NewFetcher(1) // nothing is asked for after the record, which nobody releases
 	defer f.Close()
 	metadata := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Observe: true, Count: -1})
 	r := newReading(t, "in", 0)
-	f.Start(r.tp, At(0), func(b Batch) { r.deliver(b); f.Pause(r.tp) })
+	f.Start(r.tp, At(0), r.deliver)
 	r.position(1)
 	if n := metadata.Hits(); n != 1 {
 		t.Errorf("the leader was looked for %d times", n)

@@ -110,33 +110,6 @@ func TestAPartitionWithTooMuchUnreleasedIsNotRead(t *testing.T) {
 	}
 }
 
-// Mutation: readable ignores paused.
-func TestAPausedPartitionIsNotReadAndLosesNothing(t *testing.T) {
-	cluster := fake(t)
-	topic(t, cluster, "in", 2)
-	p := producer(t, cluster.ListenAddrs(), "")
-	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
-	r, other := newReading(t, "in", 0), newReading(t, "in", 1)
-	f.Start(r.tp, At(0), r.deliver)
-	f.Start(other.tp, At(0), other.deliver)
-	r.position(0)
-	other.position(0)
-	f.Pause(r.tp)
-	// What was under way when it was paused may still arrive, so let a poll pass first.
-	writeTo(t, p, "in", 1, "a")
-	other.position(1)
-	writeTo(t, p, "in", 0, "b")
-	for i := range 3 {
-		writeTo(t, p, "in", 1, "a")
-		other.position(int64(i + 2))
-	}
-	if got := r.values(); len(got) > 0 {
-		t.Errorf("read while paused: %v", got)
-	}
-	f.Resume(r.tp)
-	r.position(1)
-}
-
 // Mutation: calmAfter is 0 (the second start waits for 20s).
 func TestAPartitionThatIsStartedBesideAnIdleOneIsReadSoon(t *testing.T) {
 	cluster := fake(t)

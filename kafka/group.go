@@ -144,9 +144,6 @@ func (g *Group) Changed() <-chan struct{} {
 	return g.changed
 }
 
-// Rejoin gives the membership up as lost and joins anew: Lost is called with everything held.
-func (g *Group) Rejoin(reason string) { g.lose(reason, false) }
-
 // Leave hands everything back through Revoked, leaves the group and ends the handler's goroutine. A static member does
 // not tell the coordinator: it stays listed, and finds its partitions again when it is back within session.timeout.ms
 // (KIP-345). When ctx ends first, a handler call that is still running is not waited for, and the coordinator is not

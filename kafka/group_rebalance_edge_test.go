@@ -107,7 +107,7 @@ func TestAMemberThatHandsOverTooLongIsLostAndComesBack(t *testing.T) {
 			two := other.join("two", cfg, single)
 			<-entered
 			joins := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "single", Observe: true, Count: -1})
-			two.group.Rejoin("to rebalance again")
+			two.group.lose("to rebalance again", false)
 			if err := joins.Wait(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}

@@ -220,7 +220,7 @@ func churn(b *board, cfg Config, group GroupConfig, steps int) {
 		case n == 0 || n < 5 && random.IntN(2) == 0:
 			players = append(players, b.joinOn(c, fmt.Sprintf("p%d", i), group))
 		case random.IntN(3) == 0:
-			players[random.IntN(n)].group.Rejoin("churn")
+			players[random.IntN(n)].group.lose("churn", false)
 		default:
 			gone := random.IntN(n)
 			players[gone].leave()

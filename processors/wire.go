@@ -16,7 +16,6 @@ type Wire interface {
 	Join(group kafka.GroupConfig, handler kafka.GroupHandler) (Group, error)
 	// NewFetcher makes a reader of partitions. Everything it delivers is read-committed.
 	NewFetcher() (Fetcher, error)
-	// Offsets of the topics and groups.
 	// Committed returns the group's committed offsets, kafka.NoOffset where there is none. It waits until no transaction that
 	// touches them is open (KIP-447, require stable).
 	Committed(ctx context.Context, group string, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error)
@@ -75,8 +74,6 @@ type Group interface {
 	Member() (m kafka.Member, ok bool)
 	// Changed is closed when Member changes next.
 	Changed() <-chan struct{}
-	// Rejoin gives the membership up as lost and joins anew: Lost is called with everything held.
-	Rejoin(reason string)
 	// Denied is why the cluster does not let a former member into its group at the moment, or nil. It is waited for.
 	Denied() *kafka.BlockedError
 	// Leave hands everything back through Revoked, leaves the group (a static member stays listed, KIP-345) and ends
@@ -94,8 +91,5 @@ type Fetcher interface {
 	Stop(tp kafka.TopicPartition)
 	// Release gives back read-ahead: Bytes of a delivered batch, once. A partition with too much unreleased is not read.
 	Release(tp kafka.TopicPartition, bytes int)
-	// Pause and Resume stop and continue reading without forgetting the position. What is under way still arrives.
-	Pause(tp kafka.TopicPartition)
-	Resume(tp kafka.TopicPartition)
 	Close() error
 }

@@ -33,7 +33,6 @@ type cursor struct {
 	ended bool
 
 	mu         sync.Mutex
-	paused     bool
 	unreleased int
 }
 
@@ -76,16 +75,6 @@ func (c *cursor) end() {
 
 // Release implements processors.Fetcher.
 func (f *Fetcher) Release(tp kafka.TopicPartition, bytes int) {
-	f.change(tp, func(c *cursor) { c.unreleased = max(0, c.unreleased-bytes) })
-}
-
-// Pause implements processors.Fetcher.
-func (f *Fetcher) Pause(tp kafka.TopicPartition) { f.change(tp, func(c *cursor) { c.paused = true }) }
-
-// Resume implements processors.Fetcher.
-func (f *Fetcher) Resume(tp kafka.TopicPartition) { f.change(tp, func(c *cursor) { c.paused = false }) }
-
-func (f *Fetcher) change(tp kafka.TopicPartition, change func(*cursor)) {
 	f.mu.Lock()
 	c := f.cursors[tp]
 	f.mu.Unlock()
@@ -93,7 +82,7 @@ func (f *Fetcher) change(tp kafka.TopicPartition, change func(*cursor)) {
 		return
 	}
 	c.mu.Lock()
-	change(c)
+	c.unreleased = max(0, c.unreleased-bytes)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
@@ -131,7 +120,7 @@ func (f *Fetcher) Close() error {
 func (c *cursor) readable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.paused && c.unreleased < c.f.p.c.cfg.ReadAhead
+	return c.unreleased < c.f.p.c.cfg.ReadAhead
 }
 
 // run reads and delivers until the cursor ends. The first answer is always delivered, later ones when they carry

@@ -92,15 +92,6 @@ func (g *Group) announce(m kafka.Member, ok bool) {
 	g.changed = make(chan struct{})
 }
 
-// Rejoin implements processors.Group.
-func (g *Group) Rejoin(reason string) {
-	g.publish(kafka.Member{}, false)
-	select {
-	case g.lost <- errors.New(reason):
-	default:
-	}
-}
-
 // Leave implements processors.Group.
 func (g *Group) Leave(ctx context.Context) error {
 	g.mu.Lock()

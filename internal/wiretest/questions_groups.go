@@ -82,17 +82,6 @@ var groups = []question{
 		one.events("the first")
 		two.events("the second")
 	}},
-	{name: "a member that joins anew by itself", ask: func(a *asker) {
-		in := a.topic(2)
-		one := a.join(a.process(), "", in)
-		one.has(2)
-		before := one.now()
-		one.Rejoin("asked to")
-		one.newer(before)
-		one.has(2)
-		a.say("the same member: %v", one.now().ID == before.ID)
-		one.events("it")
-	}},
 	{name: "a member whose heartbeats are lost", ask: func(a *asker) {
 		in := a.topic(2)
 		one := a.join(a.process(), "", in)
