@@ -17,6 +17,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/filelock"
 	"github.com/weirstream/weir/internal/private"
 )
 
@@ -65,17 +67,12 @@ type User struct{ Mechanism, Name, Password string }
 type Broker struct {
 	opts Options
 	host string
-	lock *os.File
+	lock io.Closer
 
 	mu      sync.Mutex
 	cluster *kfake.Cluster // nil when closed
 	ports   []int
 }
-
-// A process that was killed may be gone a moment before its lock is. So a lock is tried for 3s.
-const lockTries = 60
-
-var betweenLockTries = func() { time.Sleep(50 * time.Millisecond) }
 
 // Start starts the brokers and returns when they accept connections.
 func Start(opts Options) (*Broker, error) {
@@ -96,7 +93,10 @@ func Start(opts Options) (*Broker, error) {
 		if err := os.MkdirAll(opts.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("embedded broker: %w", err)
 		}
-		lock, err := lockFile(filepath.Join(opts.DataDir, "lock"))
+		lock, err := filelock.Take(filepath.Join(opts.DataDir, "lock"))
+		if _, held := errors.AsType[*filelock.HeldError](err); held {
+			err = errors.New("another process, or another broker of this one, uses it")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("embedded broker: data folder %s: %w", opts.DataDir, err)
 		}
@@ -254,7 +254,7 @@ func (b *Broker) data() string { return filepath.Join(b.opts.DataDir, "data") }
 
 func (b *Broker) unlock() {
 	if b.lock != nil {
-		_ = b.lock.Close() // releases the lock; the file stays, so that nobody locks one that is being removed
+		_ = b.lock.Close()
 		b.lock = nil
 	}
 }

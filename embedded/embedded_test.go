@@ -18,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirstream/weir/internal/filelock"
 )
 
 func TestMain(m *testing.M) {
@@ -195,11 +197,11 @@ func TestAcknowledgedDataOutlivesKillMinus9(t *testing.T) {
 
 // The lock of a process that was killed may outlive it by a moment: whoever meets it waits.
 //
-// Mutations: lockFile does not lock; it tries once only.
+// Mutations: filelock does not lock; it tries once only.
 func TestDataFolderIsLockedAgainstASecondBroker(t *testing.T) {
-	pause := betweenLockTries
-	defer func() { betweenLockTries = pause }()
-	betweenLockTries = func() { time.Sleep(time.Millisecond) }
+	pause := filelock.BetweenTries
+	defer func() { filelock.BetweenTries = pause }()
+	filelock.BetweenTries = func() { time.Sleep(time.Millisecond) }
 	dir := t.TempDir()
 	b := start(t, Options{DataDir: dir})
 	if _, err := Start(Options{DataDir: dir}); err == nil || !strings.Contains(err.Error(), "another process") || !strings.Contains(err.Error(), dir) {
@@ -215,7 +217,7 @@ func TestDataFolderIsLockedAgainstASecondBroker(t *testing.T) {
 		t.Errorf("in another process: %v", err)
 	}
 	waits := 0
-	betweenLockTries = func() {
+	filelock.BetweenTries = func() {
 		if waits++; waits == 2 {
 			_ = other.Process.Kill()
 			_ = other.Wait()

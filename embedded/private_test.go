@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Mutations seen to fail this test: private.Folder and private.Tighten left out of Start; lockFile that follows links.
+// Mutations seen to fail this test: private.Folder and private.Tighten left out of Start; a lock that follows links.
 func TestDataIsForThisUserAloneAndNoLinkIsFollowed(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	dir := filepath.Join(t.TempDir(), "data")

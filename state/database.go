@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/util"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/filelock"
 	"github.com/weirstream/weir/internal/private"
 )
 
@@ -67,7 +66,7 @@ func (d *database) open(opts Options) error {
 			return d.lockedOr("open", err)
 		}
 	}
-	disk, err := awaitLock(isHeldDatabase, func() (storage.Storage, error) { return open(d.dir) })
+	disk, err := filelock.Await(isHeldDatabase, func() (storage.Storage, error) { return open(d.dir) })
 	if err != nil {
 		return d.lockedOr("open", err)
 	}
@@ -78,7 +77,7 @@ func (d *database) open(opts Options) error {
 			return d.lockedOr("open", err)
 		}
 		d.lock = filepath.Join(d.dir, "LOCK")
-		writePID(d.lock)
+		filelock.WritePID(d.lock)
 	}
 	if d.db, err = leveldb.Open(d.files, levelOptions(opts)); err != nil {
 		return d.classify("open", err)
@@ -239,30 +238,11 @@ func (d *database) classify(op string, err error) error {
 
 func (d *database) lockedOr(op string, err error) error {
 	if isHeldDatabase(err) {
-		return &LockedError{d.dir, readPID(filepath.Join(d.dir, "LOCK"))}
+		return &LockedError{d.dir, filelock.ReadPID(filepath.Join(d.dir, "LOCK"))}
 	}
 	return fmt.Errorf("%s the database in %s: %w%s", op, d.dir, err, remedy(err))
 }
 
 func isHeldDatabase(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked)
-}
-
-// writePID leaves the process id in a lock file, for the text of somebody else's LockedError. Nothing depends on it.
-func writePID(file string) {
-	f, err := private.Open(file, os.O_WRONLY|os.O_TRUNC)
-	if err != nil {
-		return
-	}
-	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
-	_ = f.Close()
-}
-
-func readPID(file string) int {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return 0
-	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(data)))
-	return pid
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/filelock"
 )
 
 // Info says what a database is.
@@ -57,7 +59,7 @@ func (d *database) openReadOnly() error {
 	if _, err := os.Stat(d.dir); err != nil {
 		return fmt.Errorf("open a database: %w%s", err, remedy(err))
 	}
-	disk, err := awaitLock(isHeldDatabase, func() (storage.Storage, error) { return storage.OpenFile(d.dir, true) })
+	disk, err := filelock.Await(isHeldDatabase, func() (storage.Storage, error) { return storage.OpenFile(d.dir, true) })
 	if err != nil {
 		return d.lockedOr("open", err)
 	}

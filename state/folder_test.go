@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weirstream/weir/internal/filelock"
 )
 
 // TestHelperHolds is no test: it is the other process of the tests below.
@@ -99,8 +101,8 @@ func holder(t *testing.T, dir string) (*exec.Cmd, io.Closer) {
 //
 // Mutation: one try only.
 func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
-	pause := betweenLockTries
-	defer func() { betweenLockTries = pause }()
+	pause := filelock.BetweenTries
+	defer func() { filelock.BetweenTries = pause }()
 	for what, take := range map[string]func(dir, table string) (io.Closer, error){
 		"lock": func(dir, _ string) (io.Closer, error) { return LockDir(dir) },
 		"open": func(_, table string) (io.Closer, error) { return Open(Options{Dir: table}, stringCodec{}) },
@@ -114,7 +116,7 @@ func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
 			other, in := holder(t, dir)
 			defer in.Close()
 			waits := 0
-			betweenLockTries = func() {
+			filelock.BetweenTries = func() {
 				if waits++; waits == 2 {
 					other.Process.Kill()
 					other.Wait()

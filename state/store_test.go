@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/filelock"
 	"go.uber.org/goleak"
 )
 
@@ -21,7 +22,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	betweenLockTries = func() { time.Sleep(time.Millisecond) }
+	filelock.BetweenTries = func() { time.Sleep(time.Millisecond) }
 	// LevelDB's pool lingers up to a second after Close, by itself.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
