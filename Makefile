@@ -1,12 +1,14 @@
 # Everything is plain go; these are the words for what is run often. `make help` lists them.
 
 GO ?= go
-# Which integration tests, and how long they may take.
-RUN ?= .
-TIMEOUT ?= 20m
+# Tests behind the build tag integration: their files, packages and names. The others in these packages are those of make test.
+INTEGRATION_FILES = $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' .)
+INTEGRATION = $(sort $(dir $(INTEGRATION_FILES)))
+INTEGRATION_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(INTEGRATION_FILES) | cut -c6- | sort -u | paste -sd'|')
 
-# Packages that have tests behind the build tag integration.
-INTEGRATION = $(sort $(dir $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' .)))
+# Which of them to run, and how long each package may take.
+RUN ?= ^($(INTEGRATION_TESTS))$$
+TIMEOUT ?= 20m
 
 .DEFAULT_GOAL := help
 .PHONY: help build test integration kafka vet lint cross licences vulnerabilities fmt
