@@ -14,6 +14,7 @@
 package embedded
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -76,15 +77,9 @@ type Broker struct {
 
 // Start starts the brokers and returns when they accept connections.
 func Start(opts Options) (*Broker, error) {
-	if opts.Addr == "" {
-		opts.Addr = "127.0.0.1:0"
-	}
-	if opts.Brokers == 0 {
-		opts.Brokers = 1
-	}
-	if opts.Partitions == 0 {
-		opts.Partitions = 4
-	}
+	opts.Addr = cmp.Or(opts.Addr, "127.0.0.1:0")
+	opts.Brokers = cmp.Or(opts.Brokers, 1)
+	opts.Partitions = cmp.Or(opts.Partitions, 4)
 	b := &Broker{opts: opts}
 	if err := b.address(); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)

@@ -25,7 +25,7 @@ func Dial(ctx context.Context, cfg Config, log *zap.Logger) (*Client, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	creds, err := cfg.load()
 	if err != nil {
 		return nil, &Error{Fatal, "read the settings of Kafka", err}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -125,57 +126,51 @@ type GroupTuning struct {
 	RebalanceTimeout time.Duration
 }
 
-// withDefaults returns c with every zero field set to its default.
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with every zero field set to its default, as Dial does. It is where the defaults stand; the
+// table of settings takes them from here.
+func (c Config) WithDefaults() Config {
 	c.Brokers = slices.Clone(c.Brokers)
-	orDefault(&c.ClientID, "weir")
-	orDefault(&c.StartupTimeout, time.Minute)
-	orDefault(&c.ConnectTimeout, 10*time.Second)
-	orDefault(&c.RequestTimeout, 30*time.Second)
-	orDefault(&c.APITimeout, time.Minute)
-	orDefault(&c.RetryBackoff, 100*time.Millisecond)
-	orDefault(&c.RetryBackoffMax, max(time.Second, c.RetryBackoff))
-	orDefault(&c.MetadataMaxAge, 5*time.Minute)
-	orDefault(&c.Sink.BatchSize, 512<<10)
-	orDefault(&c.Sink.MaxRequestSize, 16<<20)
-	orDefault(&c.Sink.BufferMemory, 32<<20)
-	orDefault(&c.Sink.Compression, "none")
-	orDefault(&c.Sink.MaxInFlight, 5)
-	orDefault(&c.Sink.DeliveryTimeout, 2*time.Minute)
-	orDefault(&c.Sink.TransactionTimeout, 10*time.Second)
-	orDefault(&c.Fetch.MinBytes, 1)
-	orDefault(&c.Fetch.MaxWait, 500*time.Millisecond)
-	orDefault(&c.Fetch.MaxBytes, 50<<20)
-	orDefault(&c.Fetch.MaxPartitionBytes, 1<<20)
-	orDefault(&c.Fetch.BufferMemory, 64<<20)
-	orDefault(&c.Fetch.MaxAnswer, 256<<20)
+	c.ClientID = cmp.Or(c.ClientID, "weir")
+	c.StartupTimeout = cmp.Or(c.StartupTimeout, time.Minute)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 10*time.Second)
+	c.RequestTimeout = cmp.Or(c.RequestTimeout, 30*time.Second)
+	c.APITimeout = cmp.Or(c.APITimeout, time.Minute)
+	c.RetryBackoff = cmp.Or(c.RetryBackoff, 100*time.Millisecond)
+	c.RetryBackoffMax = cmp.Or(c.RetryBackoffMax, max(time.Second, c.RetryBackoff))
+	c.MetadataMaxAge = cmp.Or(c.MetadataMaxAge, 5*time.Minute)
+	c.Sink.BatchSize = cmp.Or(c.Sink.BatchSize, 512<<10)
+	c.Sink.MaxRequestSize = cmp.Or(c.Sink.MaxRequestSize, 16<<20)
+	c.Sink.BufferMemory = cmp.Or(c.Sink.BufferMemory, 32<<20)
+	c.Sink.Compression = cmp.Or(c.Sink.Compression, "none")
+	c.Sink.MaxInFlight = cmp.Or(c.Sink.MaxInFlight, 5)
+	c.Sink.DeliveryTimeout = cmp.Or(c.Sink.DeliveryTimeout, 2*time.Minute)
+	c.Sink.TransactionTimeout = cmp.Or(c.Sink.TransactionTimeout, 10*time.Second)
+	c.Fetch.MinBytes = cmp.Or(c.Fetch.MinBytes, 1)
+	c.Fetch.MaxWait = cmp.Or(c.Fetch.MaxWait, 500*time.Millisecond)
+	c.Fetch.MaxBytes = cmp.Or(c.Fetch.MaxBytes, 50<<20)
+	c.Fetch.MaxPartitionBytes = cmp.Or(c.Fetch.MaxPartitionBytes, 1<<20)
+	c.Fetch.BufferMemory = cmp.Or(c.Fetch.BufferMemory, 64<<20)
+	c.Fetch.MaxAnswer = cmp.Or(c.Fetch.MaxAnswer, 256<<20)
 	limits := Limits(recordbatch.DefaultLimits())
-	orDefault(&c.Limits.Batch, limits.Batch)
-	orDefault(&c.Limits.Records, limits.Records)
-	orDefault(&c.Limits.Block, limits.Block)
-	orDefault(&c.Limits.Record, limits.Record)
-	orDefault(&c.Limits.Key, limits.Key)
-	orDefault(&c.Limits.Value, limits.Value)
-	orDefault(&c.Limits.Headers, limits.Headers)
-	orDefault(&c.Limits.HeaderBytes, limits.HeaderBytes)
-	orDefault(&c.Group.SessionTimeout, 10*time.Second)
-	orDefault(&c.Group.HeartbeatInterval, min(time.Second, c.Group.SessionTimeout/3))
-	orDefault(&c.Group.RebalanceTimeout, time.Minute)
-	orDefault(&c.Security.Protocol, "PLAINTEXT")
+	c.Limits.Batch = cmp.Or(c.Limits.Batch, limits.Batch)
+	c.Limits.Records = cmp.Or(c.Limits.Records, limits.Records)
+	c.Limits.Block = cmp.Or(c.Limits.Block, limits.Block)
+	c.Limits.Record = cmp.Or(c.Limits.Record, limits.Record)
+	c.Limits.Key = cmp.Or(c.Limits.Key, limits.Key)
+	c.Limits.Value = cmp.Or(c.Limits.Value, limits.Value)
+	c.Limits.Headers = cmp.Or(c.Limits.Headers, limits.Headers)
+	c.Limits.HeaderBytes = cmp.Or(c.Limits.HeaderBytes, limits.HeaderBytes)
+	c.Group.SessionTimeout = cmp.Or(c.Group.SessionTimeout, 10*time.Second)
+	c.Group.HeartbeatInterval = cmp.Or(c.Group.HeartbeatInterval, min(time.Second, c.Group.SessionTimeout/3))
+	c.Group.RebalanceTimeout = cmp.Or(c.Group.RebalanceTimeout, time.Minute)
+	c.Security.Protocol = cmp.Or(c.Security.Protocol, "PLAINTEXT")
 	return c
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Check reports everything that is wrong with the settings at once, each by Kafka's name for it. It reads the files
 // that Security names, and connects to nothing.
 func (c Config) Check() error {
-	_, err := c.withDefaults().load()
+	_, err := c.WithDefaults().load()
 	return err
 }
 

@@ -11,13 +11,13 @@ func TestZeroSettingsAreTheDefaults(t *testing.T) {
 	if err := cfg.Check(); err != nil {
 		t.Error(err)
 	}
-	c := cfg.withDefaults()
+	c := cfg.WithDefaults()
 	if c.ClientID != "weir" || c.Sink.TransactionTimeout != 10*time.Second || c.Sink.MaxInFlight != 5 ||
 		c.Group.SessionTimeout != 10*time.Second || c.Group.HeartbeatInterval != time.Second || c.Security.Protocol != "PLAINTEXT" {
 		t.Errorf("got %+v", c)
 	}
 	if cfg.ClientID != "" {
-		t.Error("withDefaults changed its receiver")
+		t.Error("WithDefaults changed its receiver")
 	}
 }
 

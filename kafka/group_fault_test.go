@@ -473,7 +473,7 @@ func TestAHandoverThatDoesNotComeIsAskedForAgain(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		g := &Group{
-			client: &Client{cfg: Config{}.withDefaults()}, tuning: GroupTuning{SessionTimeout: 10 * time.Second},
+			client: &Client{cfg: Config{}.WithDefaults()}, tuning: GroupTuning{SessionTimeout: 10 * time.Second},
 			ctx: t.Context(), wake: make(chan struct{}, 1), incomplete: true,
 		}
 		began := time.Now()

@@ -55,7 +55,7 @@ func TestAMemberLastsAsLongAsItsAnswersAllow(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				g := &Group{
-					client: &Client{cfg: Config{}.withDefaults()}, tuning: GroupTuning{SessionTimeout: session}, log: zap.NewNop(),
+					client: &Client{cfg: Config{}.WithDefaults()}, tuning: GroupTuning{SessionTimeout: session}, log: zap.NewNop(),
 					ctx: t.Context(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 					member: Member{Group: "g", ID: "m", Generation: 5}, valid: true, beating: true, expires: began.Add(session),
 				}

@@ -36,7 +36,7 @@ func TestAMemberThatRejoinsLastsAsLongAsTheRebalanceMay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				was := Member{Group: "g", ID: "m", Generation: 5}
 				g := &Group{
-					client: &Client{cfg: Config{}.withDefaults()}, cfg: GroupConfig{Group: "g"}, log: zap.NewNop(),
+					client: &Client{cfg: Config{}.WithDefaults()}, cfg: GroupConfig{Group: "g"}, log: zap.NewNop(),
 					tuning: GroupTuning{SessionTimeout: session, RebalanceTimeout: rebalance},
 					ctx:    t.Context(), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 					member: was, valid: true, beating: true, expires: time.Now().Add(session),

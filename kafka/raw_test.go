@@ -199,7 +199,7 @@ func TestARawRequestIsSentInTheHighestVersionThatAllSpeak(t *testing.T) {
 // pipe makes a raw connection that is not read yet, and its other end.
 func pipe(t *testing.T) (*rawConn, *links, net.Conn) {
 	here, there := net.Pipe()
-	c := &Client{cfg: Config{}.withDefaults()}
+	c := &Client{cfg: Config{}.WithDefaults()}
 	l := &links{reach: newReach(nil), client: c, ctx: t.Context(), raws: map[string]*link{}, open: map[string]*link{}, closed: true}
 	k := newLink(t.Context(), c, "b:1")
 	k.links = l

@@ -162,12 +162,7 @@ func partitionsOf(info kafka.TopicInfo) (tps []kafka.TopicPartition) {
 // What Weir alone writes takes the time at which it is appended: its retention must not depend on the age of the records
 // that it stems from. A dead letter keeps its record's time in a header.
 func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
-	if create.Partitions <= 0 {
-		create.Partitions = 1
-	}
-	if create.ReplicationFactor == 0 {
-		create.ReplicationFactor = -1
-	}
+	create.Partitions = max(create.Partitions, 1)
 	for _, t := range missing {
 		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: map[string]string{}}
 		for _, name := range i.boundTo(t) {

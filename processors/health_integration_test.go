@@ -3,6 +3,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,9 +67,9 @@ func (g *realRig) start(opts Options) (inst *Instance, ended chan error, stop fu
 		g.t.Fatal(err)
 	}
 	opts.Wire, opts.Workers = Kafka(client), 1
-	fill(&opts.StallAfter, 5*time.Second)
-	fill(&opts.Create, &Creation{Partitions: 1, ReplicationFactor: 1})
-	fill(&opts.StateDir, g.t.TempDir())
+	opts.StallAfter = cmp.Or(opts.StallAfter, 5*time.Second)
+	opts.Create = cmp.Or(opts.Create, &Creation{Partitions: 1, ReplicationFactor: 1})
+	opts.StateDir = cmp.Or(opts.StateDir, g.t.TempDir())
 	if testing.Verbose() {
 		if opts.Log, err = zap.NewDevelopment(zap.IncreaseLevel(zap.InfoLevel)); err != nil {
 			g.t.Fatal(err)

@@ -74,7 +74,8 @@ const (
 
 // New makes an instance of a plan. It talks to nobody yet.
 func New(plan *topology.Plan, opts Options) (*Instance, error) {
-	if err := opts.complete(); err != nil {
+	opts = opts.WithDefaults()
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	i := &Instance{

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -76,24 +77,34 @@ const (
 
 // Creation says how missing topics are made.
 type Creation struct {
-	Partitions        int32 // of inputs and what is free to choose; changelogs follow their inputs
-	ReplicationFactor int16 // -1: the broker's default
+	Partitions        int32 // of inputs and what is free to choose, default 4; changelogs follow their inputs
+	ReplicationFactor int16 // default -1: the broker's default
 }
 
-// complete fills in the defaults and refuses what makes no sense.
-func (o *Options) complete() error {
-	fill(&o.Guarantee, ExactlyOnce)
-	fill(&o.CommitInterval, 100*time.Millisecond)
-	fill(&o.CommitBytes, 16<<20)
-	fill(&o.Workers, runtime.GOMAXPROCS(0))
-	fill(&o.CacheBytes, 128<<20)
-	fill(&o.StallAfter, time.Minute)
-	fill(&o.Partitioner, "murmur2")
-	fill(&o.OffsetReset, ResetEarliest)
-	fill(&o.CorruptBatch, CorruptStop)
-	if o.Log == nil {
-		o.Log = zap.NewNop()
+// WithDefaults returns o with every zero field set to its default, as New does. It is where the defaults stand; the table of
+// settings takes them from here.
+func (o Options) WithDefaults() Options {
+	o.Guarantee = cmp.Or(o.Guarantee, ExactlyOnce)
+	o.CommitInterval = cmp.Or(o.CommitInterval, 100*time.Millisecond)
+	o.CommitBytes = cmp.Or(o.CommitBytes, 16<<20)
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
+	o.StallAfter = cmp.Or(o.StallAfter, time.Minute)
+	o.Partitioner = cmp.Or(o.Partitioner, "murmur2")
+	o.OffsetReset = cmp.Or(o.OffsetReset, ResetEarliest)
+	o.CorruptBatch = cmp.Or(o.CorruptBatch, CorruptStop)
+	o.Log = cmp.Or(o.Log, zap.NewNop())
+	if o.Create != nil {
+		o.Create = &Creation{
+			Partitions:        cmp.Or(o.Create.Partitions, 4),
+			ReplicationFactor: cmp.Or(o.Create.ReplicationFactor, -1),
+		}
 	}
+	return o
+}
+
+// check refuses what makes no sense.
+func (o *Options) check() error {
 	switch {
 	case o.Wire == nil:
 		return errors.New("no wire")
@@ -109,13 +120,6 @@ func (o *Options) complete() error {
 		return errors.New("static membership needs an instance id, or a state folder that keeps one")
 	}
 	return nil
-}
-
-func fill[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
-	}
 }
 
 // Phase of an instance.

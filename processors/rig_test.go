@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -148,8 +149,8 @@ func (g *rig) new() {
 		opts.Wire = g.wrap(opts.Wire)
 	}
 	opts.StateDir = g.dir
-	fill(&opts.InstanceID, "m")
-	fill(&opts.Workers, 1)
+	opts.InstanceID = cmp.Or(opts.InstanceID, "m")
+	opts.Workers = cmp.Or(opts.Workers, 1)
 	core, logs := observer.New(zapcore.DebugLevel)
 	opts.Log, g.logs = zap.New(core), logs
 	g.registry = prometheus.NewRegistry()

@@ -245,7 +245,8 @@ func resolved(t *testing.T, env ...string) resolvedSettings {
 
 func same(a, b resolvedSettings) bool { return reflect.DeepEqual(a, b) }
 
-// Mutation seen to fail this test: the default of session.timeout.ms in the table changed to 45000.
+// Mutations seen to fail this test: the default of session.timeout.ms in the table changed to 45s, that of partitions to 5;
+// WithDefaults without stall-after.
 func TestDefaultsAreThoseOfTheEngine(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -258,8 +259,24 @@ func TestDefaultsAreThoseOfTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if got, want := resolved(t, "WEIR_BROKERS="+addr).kafka, client.Config(); !reflect.DeepEqual(got, want) {
-		t.Errorf("settings: %+v\n  engine: %+v", got, want)
+	got := resolved(t, "WEIR_BROKERS="+addr, "WEIR_CREATE_TOPICS=true")
+	if want := client.Config(); !reflect.DeepEqual(got.kafka, want) {
+		t.Errorf("settings: %+v\n  engine: %+v", got.kafka, want)
+	}
+	given := processors.Options{StateDir: settings.StateDir.Default, Create: &processors.Creation{}}
+	want := given.WithDefaults()
+	want.Log = nil // of the command
+	if *got.options.Create != *want.Create {
+		t.Errorf("settings: %+v\n  engine: %+v", *got.options.Create, *want.Create)
+	}
+	if got.options.Create = want.Create; !reflect.DeepEqual(got.options, want) {
+		t.Errorf("settings: %+v\n  engine: %+v", got.options, want)
+	}
+	zero := reflect.ValueOf(want)
+	for _, name := range []string{"Guarantee", "CommitInterval", "CommitBytes", "Workers", "CacheBytes", "StallAfter", "Partitioner", "OffsetReset", "CorruptBatch"} {
+		if zero.FieldByName(name).IsZero() {
+			t.Errorf("%s has no default", name)
+		}
 	}
 }
 

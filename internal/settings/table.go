@@ -2,9 +2,16 @@ package settings
 
 import (
 	"math"
-	"runtime"
-	"strconv"
 	"time"
+
+	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/processors"
+)
+
+// The defaults are the engine's own. What only a command line has, has its default in the table.
+var (
+	client   = kafka.Config{}.WithDefaults()
+	instance = processors.Options{Create: &processors.Creation{}}.WithDefaults()
 )
 
 // The groups, in the order of the docs.
@@ -25,40 +32,40 @@ var (
 		Help: "brokers to start from, several with commas between them; required"})
 	Topology = define[string](Setting{Name: "topology", Group: groupRun, kind: textKind("NAME"),
 		Help: "which topology to run; needed only where the program has several"})
-	Guarantee = define[string](Setting{Name: "guarantee", Group: groupRun, kind: choiceKind("exactly_once", "at_least_once"), Default: "exactly_once",
-		Help: "what a failure may do to a record: nothing at all with exactly_once, which makes its outputs, state and offset visible together; at_least_once may do it again"})
-	CommitInterval = define[time.Duration](Setting{Name: "commit-interval", Group: groupRun, kind: durationKind("commit-interval", time.Millisecond), Default: "100ms",
-		Help: "the longest time that a record's effects wait for their commit; with exactly_once under 4/5 of transaction.timeout.ms"})
-	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32), Default: "16MiB",
-		Help: "commit earlier than the interval when so many bytes of inputs and changes wait"})
-	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), Default: strconv.Itoa(runtime.GOMAXPROCS(0)), DefaultText: "number of CPUs",
-		Help: "goroutines that run tasks, each with its own transactions"})
-	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"), Default: "murmur2",
-		Help: "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka"})
+	Guarantee = define[string](Setting{Name: "guarantee", Group: groupRun, kind: choiceKind("exactly_once", "at_least_once"),
+		Help: "what a failure may do to a record: nothing at all with exactly_once, which makes its outputs, state and offset visible together; at_least_once may do it again"}, string(instance.Guarantee))
+	CommitInterval = define[time.Duration](Setting{Name: "commit-interval", Group: groupRun, kind: durationKind("commit-interval", time.Millisecond),
+		Help: "the longest time that a record's effects wait for their commit; with exactly_once under 4/5 of transaction.timeout.ms"}, instance.CommitInterval)
+	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32),
+		Help: "commit earlier than the interval when so many bytes of inputs and changes wait"}, int64(instance.CommitBytes))
+	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), DefaultText: "number of CPUs",
+		Help: "goroutines that run tasks, each with its own transactions"}, instance.Workers)
+	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"),
+		Help: "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka"}, instance.Partitioner)
 	Config = define[string](Setting{Name: "config", Group: groupRun, kind: textKind("FILE"), NoFile: true,
 		Help: "YAML file with settings"})
 )
 
 // State.
 var (
-	StateDir = define[string](Setting{Name: "state-dir", Group: groupState, kind: textKind("DIR"), Default: "weir-state",
-		Help: "folder of the stores' databases; one process at a time may use it"})
-	CacheBytes = define[int64](Setting{Name: "cache-bytes", Group: groupState, kind: sizeKind(0, math.MaxInt64), Default: "128MiB",
-		Help: "memory for decoded values, for all stores together"})
+	StateDir = define[string](Setting{Name: "state-dir", Group: groupState, kind: textKind("DIR"),
+		Help: "folder of the stores' databases; one process at a time may use it"}, "weir-state")
+	CacheBytes = define[int64](Setting{Name: "cache-bytes", Group: groupState, kind: sizeKind(0, math.MaxInt64),
+		Help: "memory for decoded values, for all stores together"}, instance.CacheBytes)
 	InstanceID = define[string](Setting{Name: "instance-id", Group: groupState, kind: textKind("ID"),
 		Help: "name of this instance in transactional ids; made once and kept in state-dir when not set"})
 )
 
 // Topics that are made at start.
 var (
-	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(), Default: "false",
-		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"})
-	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), Default: "false", NoFile: true,
-		Help: "let a store begin empty although the group has processed records before, because its changelog is missing or was recreated; for one start"})
-	Partitions = define[int](Setting{Name: "partitions", Group: groupTopics, kind: intKind(1, math.MaxInt32), Default: "4",
-		Help: "partitions of the input topics that create-topics makes, and of the outputs; changelogs follow their input"})
-	ReplicationFactor = define[int](Setting{Name: "replication-factor", Group: groupTopics, kind: replicasKind(), Default: "-1",
-		Help: "copies of each partition that create-topics makes; -1 is the broker's default; from 3 on min.insync.replicas becomes 2"})
+	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(),
+		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"}, false)
+	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), NoFile: true,
+		Help: "let a store begin empty although the group has processed records before, because its changelog is missing or was recreated; for one start"}, false)
+	Partitions = define[int](Setting{Name: "partitions", Group: groupTopics, kind: intKind(1, math.MaxInt32),
+		Help: "partitions of the input topics that create-topics makes, and of the outputs; changelogs follow their input"}, int(instance.Create.Partitions))
+	ReplicationFactor = define[int](Setting{Name: "replication-factor", Group: groupTopics, kind: replicasKind(),
+		Help: "copies of each partition that create-topics makes; -1 is the broker's default; from 3 on min.insync.replicas becomes 2"}, int(instance.Create.ReplicationFactor))
 )
 
 // Watching.
@@ -67,18 +74,21 @@ var (
 		Help: "serve /metrics, /livez, /readyz and /healthz at this address; :9090 is reached from this machine only, 0.0.0.0:9090 or [::]:9090 from everywhere"})
 	HTTPTokenFile = define[string](Setting{Name: "http-token-file", Group: groupWatch, kind: textKind("FILE"),
 		Help: "file with a bearer token; beyond this machine /healthz says what is wrong to those only who send it, and else only that something is"})
-	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second), Default: "1m",
-		Help: "report a partition that has lag and made no progress for so long"})
-	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"), Default: "info",
-		Help: "log what is at least so important"})
-	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"), Default: "auto",
-		Help: "auto is console on a terminal and json elsewhere"})
+	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second),
+		Help: "report a partition that has lag and made no progress for so long"}, instance.StallAfter)
+	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"),
+		Help: "log what is at least so important"}, "info")
+	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"),
+		Help: "auto is console on a terminal and json elsewhere"}, "auto")
 )
 
 var table []*Setting
 
-// define adds a setting to the table.
-func define[T any](s Setting) Key[T] {
+// define adds a setting to the table, with its default where it has one.
+func define[T any](s Setting, value ...T) Key[T] {
+	if len(value) > 0 {
+		s.Default = s.kind.format(value[0])
+	}
 	table = append(table, &s)
 	return Key[T]{&s}
 }

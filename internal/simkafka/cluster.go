@@ -1,6 +1,7 @@
 package simkafka
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,27 +79,20 @@ type topic struct {
 
 // New makes a cluster without topics.
 func New(cfg Config) *Cluster {
-	fill(&cfg.ID, "simulated")
-	fill(&cfg.TransactionTimeout, 10*time.Second)
-	fill(&cfg.SessionTimeout, 10*time.Second)
-	fill(&cfg.RebalanceTimeout, 30*time.Second)
-	fill(&cfg.Heartbeat, time.Second)
-	fill(&cfg.Latency, time.Millisecond)
-	fill(&cfg.Markers, 20*time.Millisecond)
-	fill(&cfg.CallTimeout, 20*time.Second)
-	fill(&cfg.FetchRecords, 500)
-	fill(&cfg.ReadAhead, 4<<20)
-	fill(&cfg.Brokers, 3)
+	cfg.ID = cmp.Or(cfg.ID, "simulated")
+	cfg.TransactionTimeout = cmp.Or(cfg.TransactionTimeout, 10*time.Second)
+	cfg.SessionTimeout = cmp.Or(cfg.SessionTimeout, 10*time.Second)
+	cfg.RebalanceTimeout = cmp.Or(cfg.RebalanceTimeout, 30*time.Second)
+	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, time.Second)
+	cfg.Latency = cmp.Or(cfg.Latency, time.Millisecond)
+	cfg.Markers = cmp.Or(cfg.Markers, 20*time.Millisecond)
+	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, 20*time.Second)
+	cfg.FetchRecords = cmp.Or(cfg.FetchRecords, 500)
+	cfg.ReadAhead = cmp.Or(cfg.ReadAhead, 4<<20)
+	cfg.Brokers = cmp.Or(cfg.Brokers, 3)
 	return &Cluster{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), epoch: time.Now(),
 		topics: map[string]*topic{}, producers: map[string]*producer{}, groups: map[string]*group{},
-	}
-}
-
-func fill[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
 	}
 }
 

@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"os"
@@ -123,10 +124,10 @@ type question struct {
 func (q question) put(t *testing.T, play Play) (said []string) {
 	t.Helper()
 	s := q.settings
-	orDefault(&s.TransactionTimeout, 10*time.Second)
-	orDefault(&s.SessionTimeout, 2*time.Second)
-	orDefault(&s.HeartbeatInterval, 200*time.Millisecond)
-	orDefault(&s.CallTimeout, time.Second)
+	s.TransactionTimeout = cmp.Or(s.TransactionTimeout, 10*time.Second)
+	s.SessionTimeout = cmp.Or(s.SessionTimeout, 2*time.Second)
+	s.HeartbeatInterval = cmp.Or(s.HeartbeatInterval, 200*time.Millisecond)
+	s.CallTimeout = cmp.Or(s.CallTimeout, time.Second)
 	play(t, s, func(t *testing.T, c Cluster) {
 		a := &asker{t: t, c: c, settings: s, prefix: fmt.Sprintf("answers-%x", time.Now().UnixNano())}
 		a.wire, _ = c.Wire(t)
@@ -134,10 +135,4 @@ func (q question) put(t *testing.T, play Play) (said []string) {
 		said = a.said
 	})
 	return said
-}
-
-func orDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
 }
