@@ -3,13 +3,13 @@ package kafka
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"math"
 	"net"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/recordbatch"
 )
 
@@ -167,8 +167,11 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Check reports everything that is wrong with the settings at once, each by Kafka's name for it. It reads the files
-// that Security names, and connects to nothing.
+// SettingError says what is wrong with settings, and which ones they are.
+type SettingError = mistake.Error
+
+// Check reports everything that is wrong with the settings at once, each by Kafka's name for it: its error joins a
+// *SettingError for each mistake. It reads the files that Security names, and connects to nothing.
 func (c Config) Check() error {
 	_, err := c.WithDefaults().load()
 	return err
@@ -182,7 +185,7 @@ func (c Config) load() (credentials, error) {
 
 func (c Config) checkAddresses() error {
 	if len(c.Brokers) == 0 {
-		return errors.New("bootstrap.servers: no address given")
+		return mistake.In("bootstrap.servers").Errorf("bootstrap.servers: no address given")
 	}
 	var errs []error
 	for _, addr := range c.Brokers {
@@ -191,7 +194,7 @@ func (c Config) checkAddresses() error {
 			err = errors.New("want HOST:PORT")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("bootstrap.servers: %q: %v", addr, strings.TrimPrefix(err.Error(), "address "+addr+": ")))
+			errs = append(errs, mistake.In("bootstrap.servers").Errorf("bootstrap.servers: %q: %v", addr, strings.TrimPrefix(err.Error(), "address "+addr+": ")))
 		}
 	}
 	return errors.Join(errs...)
@@ -199,9 +202,9 @@ func (c Config) checkAddresses() error {
 
 func (c Config) checkNumbers() error {
 	var errs []error
-	bad := func(wrong bool, format string, args ...any) {
+	bad := func(wrong bool, in mistake.Settings, format string, args ...any) {
 		if wrong {
-			errs = append(errs, fmt.Errorf(format, args...))
+			errs = append(errs, in.Errorf(format, args...))
 		}
 	}
 	for _, d := range []struct {
@@ -222,7 +225,7 @@ func (c Config) checkNumbers() error {
 		{"heartbeat.interval.ms", c.Group.HeartbeatInterval},
 		{"max.poll.interval.ms", c.Group.RebalanceTimeout},
 	} {
-		bad(d.value < time.Millisecond, "%s: %v is under a millisecond", d.name, d.value)
+		bad(d.value < time.Millisecond, mistake.In(d.name), "%s: %v is under a millisecond", d.name, d.value)
 	}
 	for _, n := range []struct {
 		name  string
@@ -236,20 +239,28 @@ func (c Config) checkNumbers() error {
 		{"max.partition.fetch.bytes", c.Fetch.MaxPartitionBytes},
 	} {
 		// Kafka's protocol carries sizes as int32; sarama refuses requests over 100 MiB.
-		bad(n.value < 1 || n.value > 100<<20, "%s: %d is not within 1 and %d", n.name, n.value, 100<<20)
+		bad(n.value < 1 || n.value > 100<<20, mistake.In(n.name), "%s: %d is not within 1 and %d", n.name, n.value, 100<<20)
 	}
-	bad(c.RetryBackoffMax < c.RetryBackoff, "retry.backoff.max.ms: %v is under retry.backoff.ms, %v", c.RetryBackoffMax, c.RetryBackoff)
+	bad(c.RetryBackoffMax < c.RetryBackoff, mistake.In("retry.backoff.max.ms", "retry.backoff.ms"),
+		"retry.backoff.max.ms: %v is under retry.backoff.ms, %v", c.RetryBackoffMax, c.RetryBackoff)
 	// The broker remembers five batches a producer and partition: with more in flight it could not tell a repetition
 	// from a gap.
-	bad(c.Sink.MaxInFlight < 1 || c.Sink.MaxInFlight > 5, "max.in.flight.requests.per.connection: %d is not within 1 and 5", c.Sink.MaxInFlight)
-	bad(!slices.Contains(compressions, c.Sink.Compression), "compression.type: %q is none of %s", c.Sink.Compression, strings.Join(compressions, ", "))
+	bad(c.Sink.MaxInFlight < 1 || c.Sink.MaxInFlight > 5, mistake.In("max.in.flight.requests.per.connection"),
+		"max.in.flight.requests.per.connection: %d is not within 1 and 5", c.Sink.MaxInFlight)
+	bad(!slices.Contains(compressions, c.Sink.Compression), mistake.In("compression.type"),
+		"compression.type: %q is none of %s", c.Sink.Compression, strings.Join(compressions, ", "))
 	highest := map[string]int{"gzip": 9, "zstd": 22}[c.Sink.Compression]
-	bad(c.Sink.CompressionLevel < 0 || c.Sink.CompressionLevel > highest, "compression.%s.level: %d is not within 0 and %d", c.Sink.Compression, c.Sink.CompressionLevel, highest)
-	bad(c.Sink.DeliveryTimeout < c.RequestTimeout, "delivery.timeout.ms: %v is under request.timeout.ms, %v", c.Sink.DeliveryTimeout, c.RequestTimeout)
+	bad(c.Sink.CompressionLevel < 0 || c.Sink.CompressionLevel > highest, mistake.In("compression."+c.Sink.Compression+".level", "compression.type"),
+		"compression.%s.level: %d is not within 0 and %d", c.Sink.Compression, c.Sink.CompressionLevel, highest)
+	bad(c.Sink.DeliveryTimeout < c.RequestTimeout, mistake.In("delivery.timeout.ms", "request.timeout.ms"),
+		"delivery.timeout.ms: %v is under request.timeout.ms, %v", c.Sink.DeliveryTimeout, c.RequestTimeout)
 	// Only a batch that is larger than what was asked for can then make an answer too large.
-	bad(c.Fetch.MaxAnswer/2 < c.Fetch.MaxBytes || c.Fetch.MaxAnswer > math.MaxInt32, "max.answer.bytes: %d is not within twice fetch.max.bytes, %d, and %d", c.Fetch.MaxAnswer, c.Fetch.MaxBytes, math.MaxInt32)
-	bad(c.Fetch.MaxWait >= c.RequestTimeout, "fetch.max.wait.ms: %v is not under request.timeout.ms, %v", c.Fetch.MaxWait, c.RequestTimeout)
-	bad(c.Group.HeartbeatInterval >= c.Group.SessionTimeout, "heartbeat.interval.ms: %v is not under session.timeout.ms, %v", c.Group.HeartbeatInterval, c.Group.SessionTimeout)
+	bad(c.Fetch.MaxAnswer/2 < c.Fetch.MaxBytes || c.Fetch.MaxAnswer > math.MaxInt32, mistake.In("max.answer.bytes", "fetch.max.bytes"),
+		"max.answer.bytes: %d is not within twice fetch.max.bytes, %d, and %d", c.Fetch.MaxAnswer, c.Fetch.MaxBytes, math.MaxInt32)
+	bad(c.Fetch.MaxWait >= c.RequestTimeout, mistake.In("fetch.max.wait.ms", "request.timeout.ms"),
+		"fetch.max.wait.ms: %v is not under request.timeout.ms, %v", c.Fetch.MaxWait, c.RequestTimeout)
+	bad(c.Group.HeartbeatInterval >= c.Group.SessionTimeout, mistake.In("heartbeat.interval.ms", "session.timeout.ms"),
+		"heartbeat.interval.ms: %v is not under session.timeout.ms, %v", c.Group.HeartbeatInterval, c.Group.SessionTimeout)
 	return errors.Join(errs...)
 }
 

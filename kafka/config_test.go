@@ -1,6 +1,9 @@
 package kafka
 
 import (
+	"errors"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +65,29 @@ func TestSettingsThatCannotWorkAreAllNamedAtOnce(t *testing.T) {
 	if n := strings.Count(err.Error(), "\n") + 1; n != 16 {
 		t.Errorf("%d errors:\n%v", n, err)
 	}
+	saysAsData(t, err)
 	if err := (Config{}).Check(); err == nil || err.Error() != "bootstrap.servers: no address given" {
 		t.Errorf("without an address: %v", err)
+	}
+}
+
+var settingNames = regexp.MustCompile(`\b(?:[a-z]+\.){1,}[a-z]+\b|startup-timeout`)
+
+// saysAsData demands that every mistake says which settings it concerns, as its text does.
+//
+// Mutations seen to fail it: Errorf without the settings; heartbeat.interval.ms without session.timeout.ms; a mistake of
+// ssl.key.location that says ssl.certificate.location.
+func saysAsData(t *testing.T, err error) {
+	t.Helper()
+	for _, e := range flatten(err) {
+		wrong, ok := errors.AsType[*SettingError](e)
+		if !ok {
+			t.Errorf("%v is no *SettingError", e)
+			continue
+		}
+		text, _, _ := strings.Cut(wrong.Error(), "/") // what follows is a path
+		if named := settingNames.FindAllString(text, -1); !slices.Equal(slices.Compact(named), wrong.Settings[:min(len(named), len(wrong.Settings))]) {
+			t.Errorf("%v says as data %q", e, wrong.Settings)
+		}
 	}
 }

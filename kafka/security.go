@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weirstream/weir/internal/mistake"
 )
 
 // Security says how connections are encrypted and authenticated. Files are read when a Client is dialled, but for
@@ -65,7 +67,7 @@ func (s Security) authenticated() bool { return strings.HasPrefix(s.Protocol, "S
 // load checks the combination of settings, reads the files, and reports all that is wrong.
 func (s Security) load() (credentials, error) {
 	if !slices.Contains(protocols, s.Protocol) {
-		return credentials{}, fmt.Errorf("security.protocol: %q is none of %s", s.Protocol, strings.Join(protocols, ", "))
+		return credentials{}, mistake.In("security.protocol").Errorf("security.protocol: %q is none of %s", s.Protocol, strings.Join(protocols, ", "))
 	}
 	var c credentials
 	var errs []error
@@ -82,7 +84,7 @@ func (s Security) load() (credentials, error) {
 			{"ssl.server.name", s.ServerName},
 		} {
 			if f.value != "" {
-				errs = append(errs, fmt.Errorf("%s is set, but security.protocol %s does not encrypt", f.name, s.Protocol))
+				errs = append(errs, mistake.In(f.name, "security.protocol").Errorf("%s is set, but security.protocol %s does not encrypt", f.name, s.Protocol))
 			}
 		}
 	}
@@ -110,7 +112,7 @@ func (s Security) load() (credentials, error) {
 			{"sasl.oauthbearer.token.file", s.TokenFile != ""},
 		} {
 			if f.set {
-				errs = append(errs, fmt.Errorf("%s is set, but security.protocol %s does not authenticate", f.name, s.Protocol))
+				errs = append(errs, mistake.In(f.name, "security.protocol").Errorf("%s is set, but security.protocol %s does not authenticate", f.name, s.Protocol))
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/xdg-go/scram"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/secretfile"
 )
 
@@ -20,31 +21,31 @@ import (
 func (s Security) loadSASL() (password Secret, warning string, err error) {
 	switch {
 	case s.Mechanism == "":
-		return Secret{}, "", fmt.Errorf("security.protocol %s needs sasl.mechanism: one of %s", s.Protocol, strings.Join(mechanisms, ", "))
+		return Secret{}, "", mistake.In("security.protocol", "sasl.mechanism").Errorf("security.protocol %s needs sasl.mechanism: one of %s", s.Protocol, strings.Join(mechanisms, ", "))
 	case !slices.Contains(mechanisms, s.Mechanism):
-		return Secret{}, "", fmt.Errorf("sasl.mechanism: %q is none of %s", s.Mechanism, strings.Join(mechanisms, ", "))
+		return Secret{}, "", mistake.In("sasl.mechanism").Errorf("sasl.mechanism: %q is none of %s", s.Mechanism, strings.Join(mechanisms, ", "))
 	case s.Mechanism == "OAUTHBEARER":
 		warning, err := s.checkToken()
 		return Secret{}, warning, err
 	}
 	var errs []error
 	if s.Username == "" {
-		errs = append(errs, fmt.Errorf("sasl.mechanism %s needs sasl.username", s.Mechanism))
+		errs = append(errs, mistake.In("sasl.mechanism", "sasl.username").Errorf("sasl.mechanism %s needs sasl.username", s.Mechanism))
 	}
 	if s.Token.IsSet() || s.TokenFile != "" {
-		errs = append(errs, fmt.Errorf("sasl.mechanism %s uses no token", s.Mechanism))
+		errs = append(errs, mistake.In("sasl.mechanism").Errorf("sasl.mechanism %s uses no token", s.Mechanism))
 	}
 	password = s.Password
 	switch {
 	case s.Password.IsSet() && s.PasswordFile != "":
-		errs = append(errs, errors.New("sasl.password and sasl.password.file are both set"))
+		errs = append(errs, mistake.In("sasl.password", "sasl.password.file").Errorf("sasl.password and sasl.password.file are both set"))
 	case s.PasswordFile != "":
 		var err error
 		if password, warning, err = readSecret(s.PasswordFile); err != nil {
-			errs = append(errs, fmt.Errorf("sasl.password.file: %w", err))
+			errs = append(errs, mistake.In("sasl.password.file").Errorf("sasl.password.file: %w", err))
 		}
 	case !s.Password.IsSet():
-		errs = append(errs, fmt.Errorf("sasl.mechanism %s needs sasl.password.file, or the password from the environment", s.Mechanism))
+		errs = append(errs, mistake.In("sasl.mechanism", "sasl.password.file").Errorf("sasl.mechanism %s needs sasl.password.file, or the password from the environment", s.Mechanism))
 	}
 	return password, warning, errors.Join(errs...)
 }
@@ -52,19 +53,24 @@ func (s Security) loadSASL() (password Secret, warning string, err error) {
 func (s Security) checkToken() (warning string, err error) {
 	var errs []error
 	if s.Username != "" || s.Password.IsSet() || s.PasswordFile != "" {
-		errs = append(errs, errors.New("sasl.mechanism OAUTHBEARER uses no user name and no password"))
+		errs = append(errs, mistake.In("sasl.mechanism").Errorf("sasl.mechanism OAUTHBEARER uses no user name and no password"))
 	}
 	switch {
 	case s.Token.IsSet() && s.TokenFile != "":
-		errs = append(errs, errors.New("sasl.oauthbearer.token and sasl.oauthbearer.token.file are both set"))
+		errs = append(errs, mistake.In("sasl.oauthbearer.token", "sasl.oauthbearer.token.file").Errorf("sasl.oauthbearer.token and sasl.oauthbearer.token.file are both set"))
 	case !s.Token.IsSet() && s.TokenFile == "":
-		errs = append(errs, errors.New("sasl.mechanism OAUTHBEARER needs sasl.oauthbearer.token.file, or the token from the environment"))
+		errs = append(errs, mistake.In("sasl.mechanism", "sasl.oauthbearer.token.file").Errorf("sasl.mechanism OAUTHBEARER needs sasl.oauthbearer.token.file, or the token from the environment"))
 	default:
+		in := mistake.In("sasl.oauthbearer.token")
+		if s.TokenFile != "" {
+			in = mistake.In("sasl.oauthbearer.token.file")
+		}
 		_, err := bearer{s.Token, s.TokenFile}.Token()
-		errs = append(errs, err)
 		if s.TokenFile != "" && err == nil {
 			warning, err = secretfile.Check(s.TokenFile)
-			errs = append(errs, err)
+		}
+		if err != nil {
+			errs = append(errs, in.Errorf("%w", err))
 		}
 	}
 	return warning, errors.Join(errs...)

@@ -135,6 +135,9 @@ func TestSecuritySettingsThatDoNotFitAreNamed(t *testing.T) {
 		{Security{Protocol: "SASL_PLAINTEXT", Mechanism: "OAUTHBEARER", Token: NewSecret("t"), TokenFile: junk, Username: "u"}, []string{"are both set", "uses no user name"}},
 	} {
 		err := Config{Brokers: []string{"a:1"}, Security: tc.security}.Check()
+		if err != nil {
+			saysAsData(t, err)
+		}
 		if len(tc.want) == 0 && err != nil {
 			t.Errorf("%+v: %v", tc.security, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/secretfile"
 )
 
@@ -18,15 +19,15 @@ func (s Security) loadTLS() (conf *tls.Config, warning string, err error) {
 	if s.CALocation != "" {
 		pool, err := loadAuthorities(s.CALocation)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("ssl.ca.location: %w", err))
+			errs = append(errs, mistake.In("ssl.ca.location").Errorf("ssl.ca.location: %w", err))
 		}
 		conf.RootCAs = pool
 	}
 	switch {
 	case s.CertificateLocation != "" && s.KeyLocation == "":
-		errs = append(errs, errors.New("ssl.certificate.location needs ssl.key.location"))
+		errs = append(errs, mistake.In("ssl.certificate.location", "ssl.key.location").Errorf("ssl.certificate.location needs ssl.key.location"))
 	case s.CertificateLocation == "" && s.KeyLocation != "":
-		errs = append(errs, errors.New("ssl.key.location needs ssl.certificate.location"))
+		errs = append(errs, mistake.In("ssl.key.location", "ssl.certificate.location").Errorf("ssl.key.location needs ssl.certificate.location"))
 	case s.CertificateLocation != "":
 		var cert tls.Certificate
 		if cert, warning, err = loadCertificate(s.CertificateLocation, s.KeyLocation); err != nil {
@@ -74,25 +75,25 @@ func loadAuthorities(path string) (*x509.CertPool, error) {
 func loadCertificate(certPath, keyPath string) (cert tls.Certificate, warning string, err error) {
 	certData, err := os.ReadFile(certPath)
 	if err != nil {
-		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %w", err)
+		return tls.Certificate{}, "", mistake.In("ssl.certificate.location").Errorf("ssl.certificate.location: %w", err)
 	}
 	keyData, warning, err := secretfile.Read(keyPath)
 	if err != nil {
-		return tls.Certificate{}, "", fmt.Errorf("ssl.key.location: %w", err)
+		return tls.Certificate{}, "", mistake.In("ssl.key.location").Errorf("ssl.key.location: %w", err)
 	}
 	for block, rest := pem.Decode(keyData); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-			return tls.Certificate{}, "", fmt.Errorf("ssl.key.location: %s is encrypted with a passphrase, which is not supported", keyPath)
+			return tls.Certificate{}, "", mistake.In("ssl.key.location").Errorf("ssl.key.location: %s is encrypted with a passphrase, which is not supported", keyPath)
 		}
 	}
 	cert, err = tls.X509KeyPair(certData, keyData)
 	if err != nil {
-		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location %s with ssl.key.location %s: %w", certPath, keyPath, err)
+		return tls.Certificate{}, "", mistake.In("ssl.certificate.location", "ssl.key.location").Errorf("ssl.certificate.location %s with ssl.key.location %s: %w", certPath, keyPath, err)
 	}
 	if now := time.Now(); now.After(cert.Leaf.NotAfter) {
-		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %s expired on %s", certPath, cert.Leaf.NotAfter.Format(time.DateOnly))
+		return tls.Certificate{}, "", mistake.In("ssl.certificate.location").Errorf("ssl.certificate.location: %s expired on %s", certPath, cert.Leaf.NotAfter.Format(time.DateOnly))
 	} else if now.Before(cert.Leaf.NotBefore) {
-		return tls.Certificate{}, "", fmt.Errorf("ssl.certificate.location: %s is not valid before %s", certPath, cert.Leaf.NotBefore.Format(time.DateTime))
+		return tls.Certificate{}, "", mistake.In("ssl.certificate.location").Errorf("ssl.certificate.location: %s is not valid before %s", certPath, cert.Leaf.NotBefore.Format(time.DateTime))
 	}
 	return cert, warning, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -72,7 +73,8 @@ const (
 	stopWithin  = leaveWithin + 500*time.Millisecond
 )
 
-// New makes an instance of a plan. It talks to nobody yet.
+// New makes an instance of a plan. It talks to nobody yet. Options that make no sense are refused with an error that joins a
+// *SettingError for each mistake.
 func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	opts = opts.WithDefaults()
 	if err := opts.check(); err != nil {
@@ -93,10 +95,10 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	i.accepts.Store(opts.AcceptEmptyState)
 	var err error
 	if i.partitioner, err = kafka.ParsePartitioner(opts.Partitioner); err != nil {
-		return nil, err
+		return nil, mistake.In("partitioner").Errorf("%w", err)
 	}
 	if i.hasStores() && opts.StateDir == "" {
-		return nil, errors.New("the topology has stores: a state folder is needed (state-dir)")
+		return nil, mistake.In("state-dir").Errorf("the topology has stores: a state folder is needed (state-dir)")
 	}
 	i.metrics, i.patrol = newMetrics(i), newPatrol(i)
 	i.fences = &fences{inst: i, started: time.Now()}
@@ -253,7 +255,7 @@ func (i *Instance) claim() (io.Closer, error) {
 	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology)
 	lock, err := state.LockDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, mistake.In("state-dir").Errorf("%w", err)
 	}
 	if i.id == "" {
 		if i.id, err = state.InstanceID(dir); err != nil {

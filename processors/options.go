@@ -3,13 +3,13 @@ package processors
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -103,23 +103,34 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
-// check refuses what makes no sense.
+// SettingError says what is wrong with options, and which settings of a command they are.
+type SettingError = mistake.Error
+
+// check reports everything that makes no sense.
 func (o *Options) check() error {
-	switch {
-	case o.Wire == nil:
-		return errors.New("no wire")
-	case o.Guarantee != ExactlyOnce && o.Guarantee != AtLeastOnce:
-		return fmt.Errorf("guarantee %q: it is %s or %s", o.Guarantee, ExactlyOnce, AtLeastOnce)
-	case o.OffsetReset != ResetEarliest && o.OffsetReset != ResetLatest && o.OffsetReset != ResetNone:
-		return fmt.Errorf("auto.offset.reset %q: it is earliest, latest or none", o.OffsetReset)
-	case o.CorruptBatch != CorruptStop && o.CorruptBatch != CorruptSkip:
-		return fmt.Errorf("on.corrupt.batch %q: it is stop or skip", o.CorruptBatch)
-	case o.CommitInterval < 0 || o.CommitBytes < 0 || o.Workers < 0 || o.CacheBytes < 0 || o.StallAfter < 0:
-		return errors.New("commit interval, commit bytes, workers, cache bytes and stall time cannot be negative")
-	case o.Static && o.StateDir == "" && o.InstanceID == "":
-		return errors.New("static membership needs an instance id, or a state folder that keeps one")
+	var errs []error
+	bad := func(wrong bool, in mistake.Settings, format string, args ...any) {
+		if wrong {
+			errs = append(errs, in.Errorf(format, args...))
+		}
 	}
-	return nil
+	if o.Wire == nil {
+		errs = append(errs, errors.New("no wire"))
+	}
+	bad(o.Guarantee != ExactlyOnce && o.Guarantee != AtLeastOnce, mistake.In("guarantee"),
+		"guarantee %q: it is %s or %s", o.Guarantee, ExactlyOnce, AtLeastOnce)
+	bad(o.OffsetReset != ResetEarliest && o.OffsetReset != ResetLatest && o.OffsetReset != ResetNone, mistake.In("auto.offset.reset"),
+		"auto.offset.reset %q: it is earliest, latest or none", o.OffsetReset)
+	bad(o.CorruptBatch != CorruptStop && o.CorruptBatch != CorruptSkip, mistake.In("on.corrupt.batch"),
+		"on.corrupt.batch %q: it is stop or skip", o.CorruptBatch)
+	bad(o.CommitInterval < 0, mistake.In("commit-interval"), "commit-interval: %v is negative", o.CommitInterval)
+	bad(o.CommitBytes < 0, mistake.In("commit-bytes"), "commit-bytes: %d is negative", o.CommitBytes)
+	bad(o.Workers < 0, mistake.In("workers"), "workers: %d is negative", o.Workers)
+	bad(o.CacheBytes < 0, mistake.In("cache-bytes"), "cache-bytes: %d is negative", o.CacheBytes)
+	bad(o.StallAfter < 0, mistake.In("stall-after"), "stall-after: %v is negative", o.StallAfter)
+	bad(o.Static && o.StateDir == "" && o.InstanceID == "", mistake.In("group.instance.id", "instance-id", "state-dir"),
+		"group.instance.id: static membership needs an instance id, or a state folder that keeps one")
+	return errors.Join(errs...)
 }
 
 // Phase of an instance.

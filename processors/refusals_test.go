@@ -153,7 +153,7 @@ func TestReplicasWithoutEnoughInSyncAreWarnedOf(t *testing.T) {
 
 // TestOptionsThatMakeNoSenseAreRefused, each by its name, before anybody is talked to.
 //
-// Mutations: a case of complete left out; <= for <, which refuses a default.
+// Mutations: a case of check left out; <= for <, which refuses a default; Errorf without the settings.
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	wire := simWire{simkafka.New(simkafka.Config{}).Process("p")}
 	for says, change := range map[string]func(*Options){
@@ -161,14 +161,14 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		"no wire":           func(o *Options) { o.Wire = nil },
 		"guarantee":         func(o *Options) { o.Guarantee = "at_most_once" },
 		"auto.offset.reset": func(o *Options) { o.OffsetReset = "none at all" },
-		"commit interval":   func(o *Options) { o.CommitInterval = -time.Second },
-		"commit bytes":      func(o *Options) { o.CommitBytes = -1 },
+		"commit-interval":   func(o *Options) { o.CommitInterval = -time.Second },
+		"commit-bytes":      func(o *Options) { o.CommitBytes = -1 },
 		"workers":           func(o *Options) { o.Workers = -1 },
-		"cache bytes":       func(o *Options) { o.CacheBytes = -1 },
-		"stall time":        func(o *Options) { o.StallAfter = -1 },
-		"partition":         func(o *Options) { o.Partitioner = "random" },
-		"state folder":      func(o *Options) { o.StateDir = "" },
-		"static":            func(o *Options) { o.Static, o.StateDir = true, "" },
+		"cache-bytes":       func(o *Options) { o.CacheBytes = -1 },
+		"stall-after":       func(o *Options) { o.StallAfter = -1 },
+		"partitioner":       func(o *Options) { o.Partitioner = "random" },
+		"state-dir":         func(o *Options) { o.StateDir = "" },
+		"group.instance.id": func(o *Options) { o.Static, o.StateDir = true, "" },
 	} {
 		o := Options{Wire: wire, StateDir: t.TempDir()}
 		change(&o)
@@ -176,6 +176,10 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		var refused *RefusedTopologyError
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || errors.As(err, &refused)) {
 			t.Errorf("%q: %v", says, err)
+		}
+		wrong, named := errors.AsType[*SettingError](err)
+		if says != "" && says != "no wire" && (!named || len(wrong.Settings) == 0 || !strings.Contains(wrong.Settings[0], strings.Fields(says)[0])) {
+			t.Errorf("%q: as data %+v", says, wrong)
 		}
 		if inst != nil && says != "" {
 			t.Errorf("%q: an instance all the same", says)

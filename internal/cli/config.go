@@ -3,9 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
@@ -72,13 +72,13 @@ func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 	if len(c.Brokers) == 0 {
 		return c, errNoBrokers
 	}
-	return c, located(c.Check(), v)
+	return c, v.Locate(c.Check())
 }
 
 // transactionTimeout is twice the commit interval where that is more than the default, unless somebody has set it.
 func transactionTimeout(v *settings.Values) time.Duration {
 	timeout := settings.TransactionTimeout.Of(v)
-	if v.Place(settings.TransactionTimeout.Name) == "" {
+	if !v.Given(settings.TransactionTimeout.Setting) {
 		timeout = max(timeout, 2*settings.CommitInterval.Of(v))
 	}
 	return timeout
@@ -91,26 +91,9 @@ func commitsInTime(v *settings.Values) error {
 	if processors.Guarantee(settings.Guarantee.Of(v)) != processors.ExactlyOnce || interval < timeout/5*4 {
 		return nil
 	}
-	return located(fmt.Errorf("%s: %v is not under 4/5 of %s, %v: a transaction would be aborted before its commit",
-		settings.CommitInterval.Name, interval, settings.TransactionTimeout.Name, timeout), v)
-}
-
-// located puts in front of each mistake the place where somebody gave the first setting that it names.
-func located(err error, v *settings.Values) error {
-	if err == nil {
-		return nil
-	}
-	var mistakes []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		for word := range strings.FieldsSeq(line) {
-			if place := v.Place(strings.Trim(word, ":,;")); place != "" {
-				line = place + ": " + line
-				break
-			}
-		}
-		mistakes = append(mistakes, errors.New(line))
-	}
-	return errors.Join(mistakes...)
+	return v.Locate(mistake.In(settings.CommitInterval.Name, settings.TransactionTimeout.Name).Errorf(
+		"%s: %v is not under 4/5 of %s, %v: a transaction would be aborted before its commit",
+		settings.CommitInterval.Name, interval, settings.TransactionTimeout.Name, timeout))
 }
 
 // options is what the settings say about the instance.
@@ -137,9 +120,9 @@ func options(v *settings.Values) (processors.Options, error) {
 	}
 	if id := settings.GroupInstanceID.Of(v); id != "" {
 		if o.InstanceID != "" && o.InstanceID != id {
-			return o, fmt.Errorf("%s: %s is %q, but %s is %q (%s): an instance has one id, give one of them",
-				settings.GroupInstanceID.Origin(v), settings.GroupInstanceID.Name, id,
-				settings.InstanceID.Name, o.InstanceID, settings.InstanceID.Origin(v))
+			return o, v.Locate(mistake.In(settings.GroupInstanceID.Name, settings.InstanceID.Name).Errorf(
+				"%s is %q, but %s is %q (%s): an instance has one id, give one of them",
+				settings.GroupInstanceID.Name, id, settings.InstanceID.Name, o.InstanceID, settings.InstanceID.Origin(v)))
 		}
 		o.InstanceID, o.Static = id, true
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/kafka"
@@ -133,7 +134,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.opts.Wire, r.opts.Metrics = processors.Kafka(client), metrics
 	instance, err := processors.New(plan, r.opts)
 	if err != nil {
-		return withCode(exitUsage, err)
+		return withCode(exitUsage, v.Locate(err))
 	}
 	answers.instance.Store(instance)
 	err = instance.Run(ctx)
@@ -141,7 +142,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),
 			zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
 	}
-	return classified(err)
+	return classified(v.Locate(err))
 }
 
 // Serve starts the HTTP server that the settings describe.
@@ -174,7 +175,7 @@ func httpToken(v *settings.Values) (token, warning string, err error) {
 		err = fmt.Errorf("%s is empty", path)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", settings.HTTPTokenFile.Name, err)
+		return "", "", v.Locate(mistake.In(settings.HTTPTokenFile.Name).Errorf("%s: %w", settings.HTTPTokenFile.Name, err))
 	}
 	return token, warning, nil
 }

@@ -58,21 +58,21 @@ func checkCommand(program string, topologies []*topology.Topology) *cobra.Comman
 type check struct {
 	Topology string    `json:"topology"`
 	Sound    bool      `json:"sound"`
-	Mistakes []mistake `json:"mistakes"`
+	Mistakes []finding `json:"mistakes"`
 }
 
-type mistake struct {
+type finding struct {
 	Node string `json:"node,omitempty"`
 	What string `json:"what"`
 	Do   string `json:"do"`
 }
 
 func newCheck(t *topology.Topology, err error) check {
-	c := check{Topology: t.Name(), Sound: err == nil, Mistakes: []mistake{}}
+	c := check{Topology: t.Name(), Sound: err == nil, Mistakes: []finding{}}
 	var found *topology.CheckError
 	if errors.As(err, &found) {
 		for _, m := range found.Mistakes {
-			c.Mistakes = append(c.Mistakes, mistake(m))
+			c.Mistakes = append(c.Mistakes, finding(m))
 		}
 	}
 	return c

@@ -40,7 +40,7 @@ func fromEnv(environ []string) []given {
 		case forTests(name):
 		case serviceLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(text, "://"):
 		default:
-			found = append(found, given{err: unknown("environment", "variable", name, known)})
+			found = append(found, given{err: Origin{Source: Environment, Name: "environment"}.unknown("variable", name, known)})
 		}
 	}
 	return found

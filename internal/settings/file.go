@@ -48,7 +48,7 @@ func fromFile(path string, data []byte) []given {
 		}
 		found = append(found, g)
 		if mistakes == maxMistakes {
-			return append(found, given{err: fmt.Errorf("%s: too many mistakes: the rest of the file was not looked at", path)})
+			return append(found, given{err: f.at(0, 0).errorf("", "too many mistakes: the rest of the file was not looked at")})
 		}
 	}
 	return found
@@ -56,16 +56,19 @@ func fromFile(path string, data []byte) []given {
 
 type configFile struct{ path string }
 
-func (f *configFile) place(n *yaml.Node) string {
-	return Origin{Source: File, Name: f.path, Line: n.Line, Column: n.Column}.place()
+// at is a place in the file: line and column are 0 where they are not known.
+func (f *configFile) at(line, column int) Origin {
+	return Origin{Source: File, Name: f.path, Line: line, Column: column}
 }
+
+func (f *configFile) of(n *yaml.Node) Origin { return f.at(n.Line, n.Column) }
 
 func (f *configFile) bounded(data []byte) error {
 	switch {
 	case len(data) > maxFileSize:
-		return fmt.Errorf("%s: has more than %d KiB: a config file of settings is far smaller, is it the right file?", f.path, maxFileSize>>10)
+		return f.at(0, 0).errorf("", "has more than %d KiB: a config file of settings is far smaller, is it the right file?", maxFileSize>>10)
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
-		return fmt.Errorf("%s: is UTF-16: save it as UTF-8", f.path)
+		return f.at(0, 0).errorf("", "is UTF-16: save it as UTF-8")
 	}
 	line, open := 1, 0
 	for _, c := range data {
@@ -78,7 +81,7 @@ func (f *configFile) bounded(data []byte) error {
 			open = max(open-1, 0)
 		}
 		if open > maxBrackets {
-			return fmt.Errorf("%s:%d: more than %d brackets are open: a value is plain, or one list of plain values", f.path, line, maxBrackets)
+			return f.at(line, 0).errorf("", "more than %d brackets are open: a value is plain, or one list of plain values", maxBrackets)
 		}
 	}
 	return nil
@@ -96,19 +99,19 @@ func (f *configFile) parse(data []byte) (*yaml.Node, error) {
 	var second yaml.Node
 	switch err := docs.Decode(&second); {
 	case err == nil:
-		return nil, fmt.Errorf("%s: a second document: a config file has one", f.place(&second))
+		return nil, f.of(&second).errorf("", "a second document: a config file has one")
 	case !errors.Is(err, io.EOF):
 		return nil, f.notYAML(err, data)
 	}
 	root := doc.Content[0]
 	if err := plainNode(root); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.place(root), err)
+		return nil, f.of(root).errorf("", "%w", err)
 	}
 	switch {
 	case root.Kind == yaml.ScalarNode && isNull(root):
 		return nil, nil
 	case root.Kind != yaml.MappingNode:
-		return nil, fmt.Errorf("%s: not a mapping: write one \"name: value\" on each line", f.place(root))
+		return nil, f.of(root).errorf("", "not a mapping: write one \"name: value\" on each line")
 	}
 	return root, nil
 }
@@ -124,16 +127,13 @@ func (f *configFile) notYAML(err error, data []byte) error {
 	}
 	for i, l := range bytes.Split(data, []byte("\n")) {
 		if indent := l[:len(l)-len(bytes.TrimLeft(l, " \t"))]; len(indent) < len(l) && bytes.ContainsRune(indent, '\t') {
-			return fmt.Errorf("%s:%d:%d: not valid YAML: a tab cannot indent a line: use spaces", f.path, i+1, bytes.IndexByte(indent, '\t')+1)
+			return f.at(i+1, bytes.IndexByte(indent, '\t')+1).errorf("", "not valid YAML: a tab cannot indent a line: use spaces")
 		}
 	}
 	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
 		return f.unknownAlias(m[1], data)
 	}
-	if line == 0 {
-		return fmt.Errorf("%s: not valid YAML: %s", f.path, text)
-	}
-	return fmt.Errorf("%s:%d: not valid YAML: %s", f.path, line, text)
+	return f.at(line, 0).errorf("", "not valid YAML: %s", text)
 }
 
 var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
@@ -151,46 +151,45 @@ func (f *configFile) unknownAlias(name string, data []byte) error {
 		if ok && s.Secret {
 			alias = ""
 		}
-		place := fmt.Sprintf("%s:%d:%d", f.path, i+1, at+1)
 		if ok {
-			place += ": " + s.Name
+			return f.at(i+1, at+1).errorf(s.Name, "%s: the alias%s is not supported%s", s.Name, alias, notPlain)
 		}
-		return fmt.Errorf("%s: the alias%s is not supported%s", place, alias, notPlain)
+		return f.at(i+1, at+1).errorf("", "the alias%s is not supported%s", alias, notPlain)
 	}
-	return fmt.Errorf("%s: an alias is not supported%s", f.path, notPlain)
+	return f.at(0, 0).errorf("", "an alias is not supported%s", notPlain)
 }
 
 // pair is one setting of the file.
 func (f *configFile) pair(key, value *yaml.Node, first map[string]*yaml.Node, known []string) (given, error) {
 	switch {
 	case key.Tag == "!!merge" && key.Style&yaml.TaggedStyle == 0:
-		return given{}, fmt.Errorf("%s: a merge key (<<) is not supported: write the settings themselves", f.place(key))
+		return given{}, f.of(key).errorf("", "a merge key (<<) is not supported: write the settings themselves")
 	case key.Kind == yaml.MappingNode || key.Kind == yaml.SequenceNode:
-		return given{}, fmt.Errorf("%s: a setting's name is plain text, and this is a %s", f.place(key), kindName(key))
+		return given{}, f.of(key).errorf("", "a setting's name is plain text, and this is a %s", kindName(key))
 	}
 	if err := plainNode(key); err != nil {
-		return given{}, fmt.Errorf("%s: %w", f.place(key), err)
+		return given{}, f.of(key).errorf("", "%w", err)
 	}
 	name := key.Value
 	if other, twice := first[name]; twice {
-		return given{}, fmt.Errorf("%s: %s was set at %s already: remove one", f.place(key), quoteName(name), f.place(other))
+		return given{}, f.of(key).errorf("", "%s was set at %s already: remove one", quoteName(name), f.of(other).place())
 	}
 	first[name] = key
 	s, ok := Lookup(name)
 	switch {
 	case !ok:
-		return given{}, unknownKey(f.place(key), name, value, known)
+		return given{}, f.unknownKey(key, value, known)
 	case s.NoFile:
-		return given{}, fmt.Errorf("%s: %s cannot be set in the file: use --%s or %s", f.place(key), s.Name, s.Name, s.Env())
+		return given{}, f.of(key).errorf(s.Name, "%s cannot be set in the file: use --%s or %s", s.Name, s.Name, s.Env())
 	}
 	text, err := valueText(s, value)
 	if err != nil && s.Secret {
 		err = errors.New("is no plain value: put it in quotes") // the reason would show a part of it
 	}
 	if err != nil {
-		return given{}, fmt.Errorf("%s: %s: %w", f.place(value), s.Name, err)
+		return given{}, f.of(value).errorf(s.Name, "%s: %w", s.Name, err)
 	}
-	return given{setting: s, text: text, origin: Origin{Source: File, Name: f.path, Line: value.Line, Column: value.Column}}, nil
+	return given{setting: s, text: text, origin: f.of(value)}, nil
 }
 
 func quoteName(name string) string {
@@ -211,16 +210,16 @@ func fileNames() []string {
 }
 
 // unknownKey also sees the habit of other programs to split a name at its dots.
-func unknownKey(place, key string, value *yaml.Node, known []string) error {
+func (f *configFile) unknownKey(key, value *yaml.Node, known []string) error {
 	if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
 		inner := value.Content[0].Value
 		for _, name := range known {
-			if inner != "" && strings.HasPrefix(name, key+"."+inner) {
-				return fmt.Errorf("%s: unknown setting %q: names are not split at their dots, write %q", place, key, name+": ...")
+			if inner != "" && strings.HasPrefix(name, key.Value+"."+inner) {
+				return f.of(key).errorf("", "unknown setting %q: names are not split at their dots, write %q", key.Value, name+": ...")
 			}
 		}
 	}
-	return unknown(place, "setting", key, known)
+	return f.of(key).unknown("setting", key.Value, known)
 }
 
 // valueText is the text form of a plain value, or of a list of them.

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/pflag"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/secretfile"
 )
 
@@ -42,10 +44,53 @@ func (o Origin) String() string {
 
 // place is how an error names the origin.
 func (o Origin) place() string {
-	if o.Source == File {
-		return fmt.Sprintf("%s:%d:%d", o.Name, o.Line, o.Column)
+	place := o.Name
+	for _, n := range []int{o.Line, o.Column} {
+		if n > 0 {
+			place += ":" + strconv.Itoa(n)
+		}
 	}
-	return o.Name
+	return place
+}
+
+// Error is a mistake in what a user has written: where it stands, and in which setting.
+type Error struct {
+	Setting string // its name, "" where no setting has the name that is written, or where the file as a whole is wrong
+	Origin  Origin
+	Err     error // its text names the setting, unless the place does
+}
+
+func (e *Error) Error() string { return e.Origin.place() + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// errorf makes an *Error of a setting, or of none.
+func (o Origin) errorf(setting, format string, args ...any) error {
+	return &Error{setting, o, fmt.Errorf(format, args...)}
+}
+
+// Locate adds to each mistake that is joined in err the place where a user gave one of the settings that it concerns, the
+// first one that was given: the mistake becomes an *Error.
+func (v *Values) Locate(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all := slices.Clone(joined.Unwrap())
+		if errors.Join(all...).Error() != err.Error() {
+			return err // a text with several causes
+		}
+		for i, e := range all {
+			all[i] = v.Locate(e)
+		}
+		return errors.Join(all...)
+	}
+	wrong, ok := errors.AsType[*mistake.Error](err)
+	if !ok {
+		return err
+	}
+	for _, name := range wrong.Settings {
+		if s, known := Lookup(name); known && v.Given(s) {
+			return &Error{s.Name, v.entry(s).origin, err}
+		}
+	}
+	return err
 }
 
 // Sources are what Resolve reads.
@@ -167,8 +212,8 @@ func layer(found []given) (map[string]entry, error) {
 			continue
 		}
 		if other, twice := values[g.setting.Name]; twice {
-			mistakes = append(mistakes, fmt.Errorf("%s: %s and %s are two names of one setting, which %s gives too: remove one",
-				g.origin.place(), g.setting.Name, g.setting.Alias, other.origin.place()))
+			mistakes = append(mistakes, g.origin.errorf(g.setting.Name, "%s and %s are two names of one setting, which %s gives too: remove one",
+				g.setting.Name, g.setting.Alias, other.origin.place()))
 			continue
 		}
 		e, err := g.setting.entry(g.text, g.origin)
@@ -188,27 +233,26 @@ func (s *Setting) entry(text string, origin Origin) (entry, error) {
 	}
 	value, err := s.kind.parse(text)
 	if err != nil {
-		place := origin.place()
+		if !s.Secret {
+			err = fmt.Errorf("%q is not allowed: %w", text, err)
+		}
 		if origin.Source == File {
-			place += ": " + s.Name
+			err = fmt.Errorf("%s: %w", s.Name, err)
 		}
-		if s.Secret {
-			return e, fmt.Errorf("%s: %w", place, err)
-		}
-		return e, fmt.Errorf("%s: %q is not allowed: %w", place, text, err)
+		return e, &Error{s.Name, origin, err}
 	}
 	e.value = value
 	return e, nil
 }
 
 // unknown is the error for a name that no setting has.
-func unknown(place, what, name string, known []string) error {
+func (o Origin) unknown(what, name string, known []string) error {
 	if len(name) > 100 {
 		name = name[:100] + "..."
 	} else if near := Nearest(name, known); near != "" {
-		return fmt.Errorf("%s: unknown %s %q: did you mean %q?", place, what, name, near)
+		return o.errorf("", "unknown %s %q: did you mean %q?", what, name, near)
 	}
-	return fmt.Errorf("%s: unknown %s %q: run --print-config lists all settings", place, what, name)
+	return o.errorf("", "unknown %s %q: run --print-config lists all settings", what, name)
 }
 
 // Lookup finds a setting by its name or alias.

@@ -82,11 +82,5 @@ func (k Key[T]) Of(v *Values) T {
 // Origin is where the value comes from.
 func (k Key[T]) Origin(v *Values) Origin { return v.entry(k.Setting).origin }
 
-// Place is where a setting was given, for an error; empty for a default and for a name that no setting has.
-func (v *Values) Place(name string) string {
-	s, ok := Lookup(name)
-	if !ok {
-		return ""
-	}
-	return v.entry(s).origin.place()
-}
+// Given says whether a user has given the setting; else it has its default.
+func (v *Values) Given(s *Setting) bool { return v.entry(s).origin.Source != Default }

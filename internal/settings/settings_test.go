@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/weirstream/weir/internal/mistake"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -281,6 +284,81 @@ func TestOneSlipOfTheFingerFindsTheName(t *testing.T) {
 			t.Fatalf("%q: nearest is %q, not %q", typed, got, name)
 		}
 	})
+}
+
+// What is wrong is data, wherever it is found: the setting, and the place where it stands.
+//
+// Mutations seen to fail it: entry without the setting's name; of with the column for the line; an environment variable
+// that is taken for a flag.
+func TestMistakesAreData(t *testing.T) {
+	file := "workers: 0\nbatch.size: 1\nlinger: 5\n"
+	_, err := resolve(t, []string{"--config", "weir.yaml", "--commit-interval", "soon"}, []string{"WEIR_HTTP=x", "WEIR_WORKER=1"}, file)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatal(err)
+	}
+	var got []string
+	var collect func(error)
+	collect = func(err error) {
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range many.Unwrap() {
+				collect(e)
+			}
+			return
+		}
+		wrong, ok := errors.AsType[*Error](err)
+		if !ok {
+			t.Fatalf("%v is no *Error", err)
+		}
+		got = append(got, fmt.Sprintf("%s %s", wrong.Setting, wrong.Origin))
+	}
+	for _, e := range joined.Unwrap() {
+		collect(e)
+	}
+	want := []string{"commit-interval flag --commit-interval", "http env WEIR_HTTP", " env environment", "workers weir.yaml:1:10", " weir.yaml:3:1"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A mistake is located by the settings that it names as data, not by its text, and keeps its class.
+//
+// Mutations seen to fail it: the last setting that was given; a text with two causes taken apart.
+func TestAMistakeIsLocatedWhereItsSettingWasGiven(t *testing.T) {
+	v, err := resolve(t, nil, []string{"WEIR_WORKERS=2", "WEIR_SESSION_TIMEOUT_MS=3s", "WEIR_BROKERS=a:1"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("workers is a fine name for a file")
+	for _, c := range []struct {
+		err     error
+		setting string
+		want    string
+	}{
+		{mistake.In("heartbeat.interval.ms", "session.timeout.ms").Errorf("late: %w", cause), "session.timeout.ms", "WEIR_SESSION_TIMEOUT_MS: late: " + cause.Error()},
+		{mistake.In("bootstrap.servers", "workers").Errorf("none: %w", cause), "brokers", "WEIR_BROKERS: none: " + cause.Error()},
+		{fmt.Errorf("open: %w", mistake.In("workers").Errorf("%w", cause)), "workers", "WEIR_WORKERS: open: " + cause.Error()},
+		{mistake.In("state-dir").Errorf("default: %w", cause), "", "default: " + cause.Error()},
+		{errors.Join(cause, mistake.In("workers").Errorf("few")), "workers", cause.Error() + "\nWEIR_WORKERS: few"},
+		{fmt.Errorf("%w, and %w", cause, mistake.In("workers").Errorf("few")), "", cause.Error() + ", and few"},
+		{cause, "", cause.Error()},
+	} {
+		got := v.Locate(c.err)
+		if got.Error() != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+		if wrong, ok := errors.AsType[*Error](got); ok != (c.setting != "") || ok && wrong.Setting != c.setting {
+			t.Errorf("%q is located at %+v", got, wrong)
+		}
+		if !errors.Is(got, cause) {
+			t.Errorf("%q has lost its cause", got)
+		}
+	}
+	if v.Locate(nil) != nil {
+		t.Error("an error of nothing")
+	}
 }
 
 func TestDistanceIsSymmetricAndZeroForTheSameOnly(t *testing.T) {
