@@ -2,7 +2,7 @@
 //
 // A [Codec] belongs to one Go type. [JSON], [String], [Int64] and [Bytes] make the ones that come with Weir. Each is a
 // goka.Codec as well, byte for byte compatible with goka's own String, Int64 and Bytes; [FromGoka] takes any other
-// goka.Codec over.
+// goka.Codec over. [Name] tells a codec's name.
 //
 // A codec is not asked about tombstones. That a record has no value, or that a key has none, is said beside the value
 // (see topology's Tombstone and Delete), so nil and empty are the same to Parse: "" for String, no bytes for Bytes, an

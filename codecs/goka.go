@@ -18,10 +18,11 @@ func FromGoka[T any](c interface {
 	if own, ok := c.(Codec[T]); ok {
 		return own
 	}
-	return fromGoka[T]{c.Encode, c.Decode}
+	return fromGoka[T]{fmt.Sprintf("goka %T", c), c.Encode, c.Decode}
 }
 
 type fromGoka[T any] struct {
+	name   string
 	encode func(any) ([]byte, error)
 	decode func([]byte) (any, error)
 }
