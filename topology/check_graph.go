@@ -98,7 +98,13 @@ func (c *checker) handles() {
 			c.mistake(union(c.Topology.nodes, other, h), doOnce,
 				"%s %s is declared twice, with values of type %s and %s", h.kind, h.name, other.typ, h.typ)
 		default:
-			c.mistake(union(c.Topology.nodes, other, h), doOnce, "%s %s is declared twice", h.kind, h.name)
+			differ := ""
+			if a, ok := other.decl.(*StreamDecl); ok {
+				if b := h.decl.(*StreamDecl); a.options() != b.options() {
+					differ = fmt.Sprintf(", with %s and with %s", a.options(), b.options())
+				}
+			}
+			c.mistake(union(c.Topology.nodes, other, h), doOnce, "%s %s is declared twice%s", h.kind, h.name, differ)
 		}
 	}
 }
@@ -111,8 +117,30 @@ func (c *checker) stream(users []string, d *StreamDecl) {
 	if d.noCodec {
 		c.mistake(users, "give Stream a codec", "stream %s has no codec", d.Name)
 	}
-	if d.Retention > 0 && d.Retention < time.Millisecond {
-		c.mistake(users, "keep records for a millisecond or more", "stream %s has a Retention of %v", d.Name, d.Retention)
+	for _, m := range d.mistakes {
+		c.mistake(users, m.Do, "%s", m.What)
+	}
+	switch {
+	case d.Tiered && d.Compacted:
+		c.mistake(users, "leave one of them out: Kafka has no remote storage for compacted topics", "stream %s is Tiered and Compacted", d.Name)
+	case d.LocalRetention != 0 && !d.Tiered:
+		c.mistake(users, "add Tiered, or leave LocalRetention out", "stream %s has a LocalRetention and is not Tiered", d.Name)
+	case d.LocalRetention > d.Retention && d.Retention >= time.Millisecond:
+		c.mistake(users, "make the Retention the longer one, which counts for local and remote records alike",
+			"stream %s has a LocalRetention of %v, above its Retention of %v", d.Name, d.LocalRetention, d.Retention)
+	}
+}
+
+// counts checks that inputs of one sub-graph, of which partition p is one task, state no different counts.
+func (c *checker) counts(p *Plan) {
+	for _, g := range p.Subgraphs {
+		counted := g.counted()
+		for _, in := range g.Inputs {
+			if in.Partitions > 0 && in.Partitions != counted.Partitions {
+				c.mistake(p.touching(counted.Name, in.Name), "state the same number, or leave Partitions out of one",
+					"streams %s and %s are processed together, and state %d and %d Partitions", counted.Name, in.Name, counted.Partitions, in.Partitions)
+			}
+		}
 	}
 }
 
@@ -179,6 +207,7 @@ func (c *checker) loops() {
 // topics checks the topics that result: dead letters and changelogs have names that nobody has written down.
 func (c *checker) topics() {
 	p := c.plan()
+	c.counts(p)
 	role := map[string]Role{}
 	looks := map[string]string{}
 	for _, t := range p.Topics {

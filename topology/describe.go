@@ -1,8 +1,10 @@
 package topology
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,22 +37,47 @@ func (p *Plan) Describe() string {
 			fmt.Fprintf(&b, "  store %s (%s), used by %s\n", s.Name, s.Type, strings.Join(s.Nodes, ", "))
 		}
 	}
-	b.WriteString("\ntopics\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "  NAME\tROLE\tPARTITIONS\tCLEANUP\tRETENTION\n")
-	for _, t := range p.Topics {
-		partitions := "any number"
-		if t.PartitionsOf != "" {
-			partitions = "as " + t.PartitionsOf
-		}
-		role := t.Role.String()
-		if t.Role == Input && t.Written {
-			role += ", written here too"
-		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", t.Name, role, partitions, t.Cleanup, retention(t.Retention))
+	d.listStreams(&b)
+	d.listTopics(&b)
+	return b.String()
+}
+
+func (d *description) listStreams(b *strings.Builder) {
+	b.WriteString("\nstreams\n")
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "  NAME\tVALUES\tKEYS\tSUBJECT\tOWNER\n")
+	for _, s := range d.Streams {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", s.Name, s.Codec, s.KeyCodec, s.Subject, cmp.Or(s.Owner, "none"))
 	}
 	w.Flush()
-	return b.String()
+}
+
+func (d *description) listTopics(b *strings.Builder) {
+	b.WriteString("\ntopics\n")
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "  NAME\tROLE\tPARTITIONS\tCLEANUP\tRETENTION\n")
+	for _, t := range d.Topics {
+		partitions := "any number"
+		switch {
+		case t.PartitionsOf != "":
+			partitions = "as " + t.PartitionsOf
+		case t.Partitions > 0:
+			partitions = strconv.Itoa(int(t.Partitions))
+		}
+		role := t.Role
+		if role == Input.String() && t.Written {
+			role += ", written here too"
+		}
+		kept := retention(t.Retention)
+		if t.Tiered {
+			kept += ", tiered"
+			if t.LocalRetention > 0 {
+				kept += ", locally " + retention(&t.LocalRetention)
+			}
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", t.Name, role, partitions, t.Cleanup, kept)
+	}
+	w.Flush()
 }
 
 // JSON is the plan for programs, indented.
@@ -64,9 +91,21 @@ func (p *Plan) JSON() ([]byte, error) {
 
 // description is a plan in plain words. Its fields are what JSON promises: names are added and never change.
 type description struct {
-	Topology  string             `json:"topology"`
-	Subgraphs []subgraphIn       `json:"subgraphs"`
-	Topics    []topicDescription `json:"topics"`
+	Topology  string              `json:"topology"`
+	Subgraphs []subgraphIn        `json:"subgraphs"`
+	Streams   []streamDescription `json:"streams"`
+	Topics    []topicDescription  `json:"topics"`
+}
+
+// streamDescription is what a stream says of its records; what it says of its topic is with the topics.
+type streamDescription struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Codec    string `json:"codec"`
+	KeyCodec string `json:"key_codec"`
+	Subject  string `json:"subject"`
+	Owner    string `json:"owner,omitempty"`
+	Foreign  bool   `json:"foreign,omitempty"`
 }
 
 type subgraphIn struct {
@@ -116,17 +155,20 @@ type storeDescription struct {
 }
 
 type topicDescription struct {
-	Name         string `json:"name"`
-	Role         string `json:"role"`
-	Store        string `json:"store,omitempty"`
-	PartitionsOf string `json:"partitions_of,omitempty"`
-	Written      bool   `json:"written"`
-	Cleanup      string `json:"cleanup"`
-	Retention    *int64 `json:"retention_ms"` // as in Kafka, -1 for ever; null for the broker's default
+	Name           string `json:"name"`
+	Role           string `json:"role"`
+	Store          string `json:"store,omitempty"`
+	PartitionsOf   string `json:"partitions_of,omitempty"`
+	Partitions     int32  `json:"partitions,omitempty"` // that are stated, also by the stream of partitions_of
+	Written        bool   `json:"written"`
+	Cleanup        string `json:"cleanup"`
+	Retention      *int64 `json:"retention_ms"` // as in Kafka, -1 for ever; null for the broker's default
+	Tiered         bool   `json:"tiered,omitempty"`
+	LocalRetention int64  `json:"local_retention_ms,omitempty"`
 }
 
 func (p *Plan) description() description {
-	d := description{Topology: p.Topology, Subgraphs: []subgraphIn{}, Topics: []topicDescription{}}
+	d := description{Topology: p.Topology, Subgraphs: []subgraphIn{}, Streams: []streamDescription{}, Topics: []topicDescription{}}
 	for _, g := range p.Subgraphs {
 		s := subgraphIn{Index: g.Index, Stores: []storeDescription{}}
 		for _, in := range g.Inputs {
@@ -146,8 +188,11 @@ func (p *Plan) description() description {
 	}
 	for _, t := range p.Topics {
 		td := topicDescription{
-			Name: t.Name, Role: t.Role.String(), Store: t.Store, PartitionsOf: t.PartitionsOf, Written: t.Written,
-			Cleanup: t.Cleanup,
+			Name: t.Name, Role: t.Role.String(), Store: t.Store, PartitionsOf: t.PartitionsOf, Partitions: t.Partitions,
+			Written: t.Written, Cleanup: t.Cleanup, Tiered: t.Tiered, LocalRetention: t.LocalRetention.Milliseconds(),
+		}
+		if s := t.Stream; s != nil {
+			d.Streams = append(d.Streams, streamDescription{s.Name, s.Type, s.Codec, s.KeyCodec, s.Subject, s.Owner, s.Foreign})
 		}
 		switch {
 		case t.Retention < 0:
@@ -195,15 +240,20 @@ func names(values []valueDescription) string {
 	return strings.Join(names, ", ")
 }
 
-func retention(d time.Duration) string {
+// retention is a time in milliseconds for people.
+func retention(ms *int64) string {
 	const day = 24 * time.Hour
-	switch {
-	case d == 0:
+	if ms == nil {
 		return "broker's default"
+	}
+	switch d := time.Duration(*ms) * time.Millisecond; {
 	case d < 0:
 		return "for ever"
+	case d == day:
+		return "1 day"
 	case d%day == 0:
 		return fmt.Sprintf("%d days", d/day)
+	default:
+		return d.String()
 	}
-	return d.String()
 }

@@ -1,7 +1,8 @@
 // Package topology declares a graph of streams, stores and nodes, and checks it before anything runs.
 //
 // What a program works with is declared once, as handles that carry their type: [Stream], [Edge] and [Store]. A handle is
-// also the way to use the thing from within a node. A [Node] is a function with what it reads and writes: what a node
+// also the way to use the thing from within a node. What a stream's topic is like it says by options ([Partitions],
+// [Retention], [Compacted], ...). A [Node] is a function with what it reads and writes: what a node
 // reads is [On] or [Uses], what it writes is [Emits] or [Uses]. [Define] puts nodes together; it never fails, so that
 // topologies can be package variables. [Topology.Check] reports every mistake at once, and [Topology.Plan], which every
 // engine starts from, checks first. A Plan prints itself as text, JSON, Mermaid and DOT, in a stable order.

@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/topology"
@@ -12,8 +13,8 @@ type Reading struct {
 }
 
 var (
-	readings = topology.Stream("sensor.read.v1", codecs.JSON[Reading]())
-	alarms   = topology.Stream("sensor.alarmed.v1", codecs.String())
+	readings = topology.Stream("sensor.read.v1", codecs.JSON[Reading](), topology.Partitions(12), topology.Retention(7*24*time.Hour))
+	alarms   = topology.Stream("sensor.alarmed.v1", codecs.String(), topology.Retention(topology.Forever), topology.Owner("team heat"))
 	highest  = topology.Store("highest", codecs.JSON[float64]())
 )
 
@@ -58,10 +59,15 @@ func ExampleDefine() {
 	//     tries 3 times, 100ms to 10s apart, then dead letter to sensor.read.v1.dlq
 	//   store highest (float64), used by alarm
 	//
+	// streams
+	//   NAME               VALUES  KEYS    SUBJECT                  OWNER
+	//   sensor.read.v1     json    string  sensor.read.v1-value     none
+	//   sensor.alarmed.v1  string  string  sensor.alarmed.v1-value  team heat
+	//
 	// topics
 	//   NAME                    ROLE         PARTITIONS         CLEANUP  RETENTION
-	//   sensor.read.v1          input        any number         delete   broker's default
-	//   sensor.alarmed.v1       output       any number         delete   broker's default
+	//   sensor.read.v1          input        12                 delete   7 days
+	//   sensor.alarmed.v1       output       any number         delete   for ever
 	//   sensor.read.v1.dlq      dead letter  any number         delete   30 days
 	//   heat-highest-changelog  changelog    as sensor.read.v1  compact  for ever
 }

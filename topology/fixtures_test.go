@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ var good = map[string]func() *topology.Topology{
 	// the records of one input never reach.
 	"branch-merge": func() *topology.Topology {
 		placed, cancelled := text("order.placed.v1"), text("order.cancelled.v1")
-		out := text("order.settled.v1", topology.Retention(-1))
+		out := text("order.settled.v1", topology.Retention(topology.Forever))
 		large, small, settled := topology.Edge[string]("large"), topology.Edge[string]("small"), topology.Edge[[]byte]("settled")
 		seen, sums := count("seen"), count("sums")
 		return topology.Define("settlement",
@@ -65,7 +66,26 @@ var good = map[string]func() *topology.Topology{
 			topology.Node("end", topology.On(visited, pass[string]), topology.Uses(visits)),
 			topology.Node("sessions", topology.On(clicked, pass[string]), topology.Emits(visited)))
 	},
+	// Everything that streams can say of their topics: the second input states the count of the first one, too.
+	"streams-that-say-more": func() *topology.Topology {
+		placed := topology.Stream("order.placed.v1", codecs.JSON[order](), topology.Retention(30*24*time.Hour), topology.Tiered(),
+			topology.LocalRetention(24*time.Hour), topology.Owner("team orders <orders@example.com>"))
+		legacy := topology.Stream("Legacy_Orders", codecs.FromGoka[int64](int64Codec{}), topology.Foreign(), topology.Partitions(12),
+			topology.KeyCodec(codecs.Int64()), topology.Subject("com.example.LegacyOrder"), topology.Tiered())
+		latest := topology.Stream("customer.latest.v1", codecs.JSON[total](), topology.Compacted(), topology.Partitions(6))
+		recent := topology.Stream("customer.recent.v1", codecs.JSON[total](), topology.Compacted(), topology.Retention(36*time.Hour))
+		kept := topology.Stream("customer.kept.v1", codecs.JSON[total](), topology.Compacted(), topology.Retention(topology.Forever))
+		return topology.Define("says-more",
+			topology.Node("n", topology.On(placed, pass[order]), topology.On(legacy, pass[int64]), topology.Uses(count("seen")),
+				topology.Emits(latest, recent, kept)))
+	},
 }
+
+// int64Codec is a codec that comes from goka.
+type int64Codec struct{}
+
+func (int64Codec) Encode(any) ([]byte, error) { return nil, nil }
+func (int64Codec) Decode([]byte) (any, error) { return nil, nil }
 
 // bad are the topologies that Check refuses; the golden has the whole error of each.
 var bad = map[string]func() *topology.Topology{
@@ -195,7 +215,42 @@ var bad = map[string]func() *topology.Topology{
 	"empty dead letter": func() *topology.Topology {
 		return topology.Define("t", topology.Node("n", topology.On(text("a.b.v1"), pass[string]), topology.DeadLetter("")))
 	},
-	"retention": func() *topology.Topology {
-		return topology.Define("t", topology.Node("n", topology.On(text("a.b.v1", topology.Retention(time.Microsecond)), pass[string])))
+	"stream options": func() *topology.Topology {
+		var codec *codecs.JSONCodec[string]
+		var parts []topology.Part
+		for i, options := range [][]topology.StreamOption{
+			{topology.Retention(time.Microsecond)}, {topology.Retention(0)}, {topology.Retention(-time.Hour)},
+			{topology.Partitions(0)}, {topology.Partitions(-3)},
+			{topology.Tiered(), topology.Compacted()},
+			{topology.LocalRetention(time.Hour)},
+			{topology.Tiered(), topology.LocalRetention(0)}, {topology.Tiered(), topology.LocalRetention(topology.Forever)},
+			{topology.Tiered(), topology.Retention(time.Hour), topology.LocalRetention(61 * time.Minute)},
+			{topology.KeyCodec[string](nil)}, {topology.KeyCodec[string](codec)},
+			{topology.Subject("")}, {topology.Subject("a\nb")}, {topology.Owner(" ")}, {topology.Owner("\x1b[31mred")},
+			{topology.Tiered(), topology.Retention(topology.Forever), topology.LocalRetention(time.Hour)},                        // right
+			{topology.Tiered(), topology.Retention(time.Hour), topology.LocalRetention(time.Hour), topology.Owner("Größe & Co")}, // right
+			{topology.Retention(time.Hour), topology.Retention(topology.Forever), topology.Compacted()},                          // right
+		} {
+			parts = append(parts, topology.Node(fmt.Sprint("n", i), topology.On(text(fmt.Sprintf("a.n%d.v1", i), options...), pass[string])))
+		}
+		return topology.Define("t", parts...)
+	},
+	"streams that say different things": func() *topology.Topology {
+		return topology.Define("t",
+			topology.Node("a", topology.On(text("a.b.v1", topology.Retention(time.Hour)), pass[string])),
+			topology.Node("b", topology.On(text("a.b.v1", topology.Compacted(), topology.Partitions(2), topology.Retention(topology.Forever),
+				topology.KeyCodec(codecs.Int64()), topology.Subject("b"), topology.Owner("me"), topology.Foreign()), pass[string])),
+			topology.Node("c", topology.On(text("a.b.v1", topology.Retention(time.Hour)), pass[string]),
+				topology.Emits(text("a.c.v1"), text("a.c.v1", topology.Tiered(), topology.LocalRetention(time.Minute)))))
+	},
+	"counts that differ": func() *topology.Topology {
+		four, five, free := text("a.four.v1", topology.Partitions(4)), text("a.five.v1", topology.Partitions(5)), text("a.free.v1")
+		six, e := text("a.six.v1", topology.Partitions(6)), topology.Edge[string]("e")
+		return topology.Define("t",
+			topology.Node("reads", topology.On(free, pass[string]), topology.On(four, pass[string]), topology.Emits(six)),
+			topology.Node("behind", topology.On(e, pass[string])),
+			topology.Node("before", topology.On(five, pass[string]), topology.Emits(e)),
+			topology.Node("joins", topology.On(free, pass[string]), topology.Emits(e)),
+			topology.Node("alone", topology.On(six, pass[string])))
 	},
 }

@@ -144,6 +144,45 @@ func TestNullIsATombstonesTwin(t *testing.T) {
 	}
 }
 
+// TestKeysAreParsedWhereAStreamSaysWhatTheyAre reads and emits records with keys that are numbers, and that are none. A stream that
+// says nothing takes any key.
+//
+// Mutations: handler without the check, or with that of values only; Tombstone without admit; admit without the check; DecodeError without Key.
+func TestKeysAreParsedWhereAStreamSaysWhatTheyAre(t *testing.T) {
+	in, free := text("a.in.v1", topology.KeyCodec(codecs.Int64())), text("a.free.v1")
+	out := text("a.out.v1", topology.KeyCodec(codecs.Int64()))
+	emit := func(ctx topology.Context, _, v string) error { out.Emit(ctx, v, v); return nil }
+	gone := func(ctx topology.Context, key string) error { out.Tombstone(ctx, key); return nil }
+	d := topologytest.New(t, topology.Define("t", topology.Node("n", topology.Emits(out),
+		topology.On(in, emit, topology.Tombstone(gone)), topology.On(free, emit, topology.Tombstone(gone)))))
+	for _, c := range []struct {
+		topic, key string
+		value      []byte
+		decode     bool   // it is the key of the input that is wrong
+		err        string // part of the error
+	}{
+		{"a.in.v1", "12", []byte("-7"), false, ""},
+		{"a.in.v1", "12", nil, false, ""},
+		{"a.in.v1", "x", []byte("7"), true, "decode key of a.in.v1: "},
+		{"a.in.v1", "x", nil, true, "decode key of a.in.v1: "},
+		{"a.in.v1", "", []byte("7"), true, "decode key of a.in.v1: "},
+		{"a.in.v1", "12", []byte("y"), false, `emit to stream a.out.v1 with key "y": `},
+		{"a.free.v1", "x", []byte("7"), false, ""},
+		{"a.free.v1", "x", nil, false, `emit to stream a.out.v1 with key "x": `},
+	} {
+		r := d.Send(c.topic, c.key, c.value)
+		undecodable, decode := errors.AsType[*topology.DecodeError](r.Err)
+		switch {
+		case c.err == "" && (r.Err != nil || len(r.Emitted) != 1):
+			t.Errorf("%s %s=%q: %v", c.topic, c.key, c.value, r)
+		case c.err != "" && (r.Err == nil || !strings.Contains(r.Err.Error(), c.err) || len(r.Emitted) > 0):
+			t.Errorf("%s %s=%q: %v, want %q", c.topic, c.key, c.value, r, c.err)
+		case decode != c.decode || decode && !undecodable.Key:
+			t.Errorf("%s %s=%q: %#v", c.topic, c.key, c.value, r.Err)
+		}
+	}
+}
+
 // TestEdgesCarryValuesAsTheyAre sends along edges what interfaces make of values: nil among them.
 // Seen to fail: handler that takes a nil interface for a value of another type.
 func TestEdgesCarryValuesAsTheyAre(t *testing.T) {

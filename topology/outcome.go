@@ -27,13 +27,19 @@ func (r DropReason) String() string {
 // ErrTombstone is why a tombstone, or a null that stands for one, is a dead letter when the node that reads it has no [Tombstone] function.
 var ErrTombstone = errors.New("the record is a tombstone, and On has no Tombstone function for it")
 
-// DecodeError says that an input record is not a value of its stream. Like a rejected record it is never tried again.
+// DecodeError says that an input record is not one of its stream. Like a rejected record it is never tried again.
 type DecodeError struct {
 	Stream string
+	Key    bool // the record's key is not one of the stream's KeyCodec; else its value is not one of the stream's
 	Err    error
 }
 
-func (e *DecodeError) Error() string { return fmt.Sprintf("decode value of %s: %v", e.Stream, e.Err) }
+func (e *DecodeError) Error() string {
+	if e.Key {
+		return fmt.Sprintf("decode key of %s: %v", e.Stream, e.Err)
+	}
+	return fmt.Sprintf("decode value of %s: %v", e.Stream, e.Err)
+}
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // Reject says that the record is at fault, and will be however often it is tried: it goes to the dead letter topic at

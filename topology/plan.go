@@ -87,11 +87,22 @@ func OutputName(o Output) string {
 
 // StreamDecl is a [StreamOf] without its type.
 type StreamDecl struct {
-	Name      string
-	Foreign   bool          // outside the entity.event_type.vN rule
-	Type      string        // of the values, in Go's words
-	Retention time.Duration // 0: the broker's default, -1: for ever
-	noCodec   bool
+	Name           string
+	Foreign        bool          // outside the entity.event_type.vN rule
+	Type           string        // of the values, in Go's words
+	Codec          string        // name of the values' codec
+	KeyCodec       string        // name of the keys' codec
+	Subject        string        // of the values in a schema registry
+	Owner          string        // empty: none is named
+	Partitions     int32         // 0: not stated
+	Retention      time.Duration // 0: not stated
+	Compacted      bool
+	Tiered         bool
+	LocalRetention time.Duration // 0: not stated
+
+	checkKey func(string) error // nil: any string is a key
+	mistakes []Mistake          // of its options
+	noCodec  bool
 }
 
 // EdgeDecl is an [EdgeOf] without its type.
@@ -149,13 +160,18 @@ type Topic struct {
 	Name  string
 	Role  Role
 	Store string // of a changelog
-	// Partitions is what the topic must have: the name of the input stream whose count it takes over, or empty when it
-	// is free (outputs, dead letters).
+	// Stream is what an input or an output was declared as, which says what of the rest is stated and what is a default.
+	Stream *StreamDecl
+	// PartitionsOf is the name of the input whose partition count the topic takes over, or empty when the count is its own.
 	PartitionsOf string
-	Written      bool          // by this topology: outputs and what it owns, and an input that a node also emits to
-	Cleanup      string        // "delete" or "compact"
-	Retention    time.Duration // 0: the broker's default, -1: for ever
-	MaxMessage   int           // max.message.bytes to make it with; 0: the broker's default
+	// Partitions is the count that is stated, by the topic's stream or by the input of PartitionsOf; 0 when none is.
+	Partitions     int32
+	Written        bool          // by this topology: outputs and what it owns, and an input that a node also emits to
+	Cleanup        string        // "delete", "compact" or "compact,delete"
+	Retention      time.Duration // 0: the broker's default, Forever: records are not deleted for their age
+	Tiered         bool          // older records go to remote storage
+	LocalRetention time.Duration // of a tiered topic; 0: the broker's default
+	MaxMessage     int           // max.message.bytes to make it with; 0: the broker's default
 }
 
 // Role says what a topology does with a topic.

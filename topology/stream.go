@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/weirstream/weir/codecs"
 )
@@ -15,11 +14,17 @@ type StreamOf[T any] struct {
 	codec codecs.Codec[T]
 }
 
+// defaultSubject is what the name of a topic's subject has after that of the topic.
+const defaultSubject = "-value"
+
 // Stream declares a topic of events and the codec of its values. The name is entity.event_type.vN, and the topic is
-// partitioned by the entity's key. A handle is declared once and may be used in several topologies.
+// partitioned by the entity's key. Options say more of the topic. A handle is declared once and may be used in several topologies.
 func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *StreamOf[T] {
 	s := &StreamOf[T]{
-		decl:  StreamDecl{Name: name, Type: reflect.TypeFor[T]().String(), noCodec: isNil(codec)},
+		decl: StreamDecl{
+			Name: name, Type: reflect.TypeFor[T]().String(), Codec: codecs.Name(codec), KeyCodec: codecs.String().Name(),
+			Subject: name + defaultSubject, noCodec: isNil(codec),
+		},
 		codec: codec,
 	}
 	if s.decl.noCodec {
@@ -33,32 +38,12 @@ func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *St
 	return s
 }
 
-// StreamOption changes what [Stream] declares.
-type StreamOption struct{ apply func(*StreamDecl) }
-
-// Foreign admits a name outside entity.event_type.vN: a topic that others have named.
-func Foreign() StreamOption { return StreamOption{func(d *StreamDecl) { d.Foreign = true }} }
-
-// Retention is how long the topic keeps its records, for when Weir creates it: at least a millisecond, or less than 0
-// for ever. Default: what the broker says.
-func Retention(keep time.Duration) StreamOption {
-	return StreamOption{func(d *StreamDecl) { d.Retention = max(keep, -1) }}
-}
-
 // Emit writes a record to the stream, with the timestamp of the input record, on the partition to which the key belongs, and with the
-// input's headers that the node passes on (PassHeaders); options change that. A value that cannot be encoded, and a stream that the
-// node does not list in Emits, fail the record.
+// input's headers that the node passes on (PassHeaders); options change that. A value that cannot be encoded, a key that is not one of the
+// stream's KeyCodec, and a stream that the node does not list in Emits fail the record.
 func (s *StreamOf[T]) Emit(ctx Context, key string, v T, opts ...EmitOption) {
 	run := ctx.runtime()
-	if s == nil {
-		run.Fail(errNilStream)
-		return
-	}
-	if err := run.Output(&s.decl); err != nil {
-		run.Fail(err)
-		return
-	}
-	as, err := emission(opts)
+	as, err := s.admit(run, key, opts)
 	if err != nil {
 		run.Fail(err)
 		return
@@ -74,20 +59,28 @@ func (s *StreamOf[T]) Emit(ctx Context, key string, v T, opts ...EmitOption) {
 // Tombstone writes a record without a value, which deletes the key in a compacted topic. It fails as Emit does.
 func (s *StreamOf[T]) Tombstone(ctx Context, key string, opts ...EmitOption) {
 	run := ctx.runtime()
-	if s == nil {
-		run.Fail(errNilStream)
-		return
-	}
-	if err := run.Output(&s.decl); err != nil {
-		run.Fail(err)
-		return
-	}
-	as, err := emission(opts)
+	as, err := s.admit(run, key, opts)
 	if err != nil {
 		run.Fail(err)
 		return
 	}
 	run.Emit(&s.decl, key, nil, true, as)
+}
+
+// admit says with what a record of the key may be emitted in this call.
+func (s *StreamOf[T]) admit(run Runtime, key string, opts []EmitOption) (*Emission, error) {
+	if s == nil {
+		return nil, errNilStream
+	}
+	if err := run.Output(&s.decl); err != nil {
+		return nil, err
+	}
+	if s.decl.checkKey != nil {
+		if err := s.decl.checkKey(key); err != nil {
+			return nil, fmt.Errorf("emit to stream %s with key %q: %w", s.decl.Name, key, err)
+		}
+	}
+	return emission(opts)
 }
 
 // Name is the topic.
@@ -103,6 +96,11 @@ func (s *StreamOf[T]) handler(fn func(Context, string, T) error, tombstone func(
 		return Handler{}
 	}
 	return Handler{Stream: &s.decl, Record: func(ctx Context, key string, value []byte) error {
+		if s.decl.checkKey != nil {
+			if err := s.decl.checkKey(key); err != nil {
+				return &DecodeError{Stream: s.decl.Name, Key: true, Err: err}
+			}
+		}
 		if value == nil {
 			if tombstone == nil {
 				return &DecodeError{Stream: s.decl.Name, Err: ErrTombstone}

@@ -42,10 +42,10 @@ func (p *Plan) topics() []Topic {
 		topics = append(topics, t)
 	}
 	for _, g := range p.Subgraphs {
-		for i, in := range g.Inputs {
-			t := Topic{Name: in.Name, Role: Input, Cleanup: "delete", Retention: in.Retention}
-			if i > 0 {
-				t.PartitionsOf = g.Inputs[0].Name
+		for _, in := range g.Inputs {
+			t := streamTopic(in, Input)
+			if counted := g.counted(); in != counted {
+				t.PartitionsOf, t.Partitions = counted.Name, counted.Partitions
 			}
 			add(t)
 		}
@@ -54,7 +54,7 @@ func (p *Plan) topics() []Topic {
 		for _, n := range g.Nodes {
 			for _, o := range n.Outputs {
 				if s, ok := o.(*StreamDecl); ok {
-					add(Topic{Name: s.Name, Role: OutputTopic, Written: true, Cleanup: "delete", Retention: s.Retention})
+					add(streamTopic(s, OutputTopic))
 				}
 			}
 		}
@@ -70,14 +70,40 @@ func (p *Plan) topics() []Topic {
 	for _, g := range p.Subgraphs {
 		for _, s := range g.Stores {
 			t := Topic{Name: ChangelogName(p.Topology, s.Name), Role: Changelog, Store: s.Name, Written: true,
-				Cleanup: "compact", Retention: -1}
-			if len(g.Inputs) > 0 {
-				t.PartitionsOf = g.Inputs[0].Name
+				Cleanup: "compact", Retention: Forever}
+			if counted := g.counted(); counted != nil {
+				t.PartitionsOf, t.Partitions = counted.Name, counted.Partitions
 			}
 			add(t)
 		}
 	}
 	return topics
+}
+
+// streamTopic is the topic of a stream as the stream wants it.
+func streamTopic(s *StreamDecl, role Role) Topic {
+	t := Topic{
+		Name: s.Name, Role: role, Stream: s, Partitions: s.Partitions, Written: role == OutputTopic,
+		Cleanup: s.cleanup(), Retention: s.Retention, Tiered: s.Tiered, LocalRetention: s.LocalRetention,
+	}
+	if s.Compacted && s.Retention == 0 {
+		t.Retention = Forever
+	}
+	return t
+}
+
+// counted is the input whose partition count holds for the whole sub-graph: the first that states one, else the first; nil when there
+// is no input.
+func (g *Subgraph) counted() *StreamDecl {
+	for _, in := range g.Inputs {
+		if in.Partitions > 0 {
+			return in
+		}
+	}
+	if len(g.Inputs) > 0 {
+		return g.Inputs[0]
+	}
+	return nil
 }
 
 // reached lists the nodes in which a record of the input may fail: those that read it, and those behind their edges.

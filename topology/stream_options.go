@@ -1,0 +1,149 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/weirstream/weir/codecs"
+)
+
+// StreamOption is something that a stream says of its topic: [Partitions], [Retention], [Compacted], [Tiered], [LocalRetention],
+// [KeyCodec], [Subject], [Owner] or [Foreign]. What makes no sense comes out of Check. Of two options of one kind the last one holds.
+//
+// Where Weir creates the topic it does as the stream says. Where the topic exists, a start is refused when the number of partitions is
+// another one, and warns of each setting that differs, with the command that changes it. What a stream does not say is left to the
+// flags and to the broker.
+type StreamOption struct{ apply func(*StreamDecl) }
+
+// Foreign admits a name outside entity.event_type.vN: a topic that others have named.
+func Foreign() StreamOption { return StreamOption{func(d *StreamDecl) { d.Foreign = true }} }
+
+// Partitions is the number of partitions that the topic has; which partition a key belongs to depends on it. Inputs that are processed
+// together have the same number, so it holds for those of them that state none. Default: what the topic has, or --partitions where it
+// is created.
+func Partitions(n int32) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if n <= 0 {
+			d.mistake("state 1 or more, or leave Partitions out", "has %d Partitions", n)
+		}
+		d.Partitions = n
+	}}
+}
+
+// Forever is the [Retention] of records that are never deleted for their age.
+const Forever time.Duration = -1
+
+// Retention is how long the topic keeps its records (retention.ms), in milliseconds: one at least, or [Forever]. Default: what the
+// broker says, and Forever for a [Compacted] topic.
+func Retention(keep time.Duration) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if keep != Forever && keep < time.Millisecond {
+			d.mistake("keep records for a millisecond or more, or Forever", "has a Retention of %v", keep)
+		}
+		d.Retention = keep
+	}}
+}
+
+// Compacted has the topic keep the last record of each key (cleanup.policy is compact). With a [Retention] other than [Forever] records
+// that are older are deleted as well (compact,delete). Default: records are deleted by age only.
+func Compacted() StreamOption { return StreamOption{func(d *StreamDecl) { d.Compacted = true }} }
+
+// Tiered has the topic's older records kept in remote storage (remote.storage.enable), which the brokers must be set up for. Kafka
+// has it for topics that are not compacted. Default: what an existing topic has, and not where it is created.
+func Tiered() StreamOption { return StreamOption{func(d *StreamDecl) { d.Tiered = true }} }
+
+// LocalRetention is how long the brokers of a [Tiered] topic keep records on their own disks as well (local.retention.ms), in
+// milliseconds: one at least, and no longer than the Retention. Default: what the broker says.
+func LocalRetention(keep time.Duration) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if keep < time.Millisecond {
+			d.mistake("keep records for a millisecond or more, or leave LocalRetention out", "has a LocalRetention of %v", keep)
+		}
+		d.LocalRetention = keep
+	}}
+}
+
+// KeyCodec says what the bytes of the topic's keys are. Nodes get and give keys as those bytes in a string, with or without it; with it
+// each key is parsed as well, for what it is worth: a record that is read with a key that cannot be parsed, or without one where the
+// codec takes no empty key, is a dead letter, and one that is emitted fails its input record. Default: any string.
+func KeyCodec[K any](codec codecs.Codec[K]) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if isNil(codec) {
+			d.mistake("give KeyCodec a codec or leave it out", "has a nil KeyCodec")
+			return
+		}
+		d.KeyCodec = codecs.Name(codec)
+		d.checkKey = func(key string) error {
+			_, err := codec.Parse([]byte(key))
+			return err
+		}
+	}}
+}
+
+// Subject is the name under which a schema registry has the schemas of the topic's values. Default: the topic's name and "-value", as
+// most registries' clients have it.
+func Subject(name string) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if !printable(name) {
+			d.mistake("give it printable text, or leave Subject out for <topic>-value", "has the Subject %q", name)
+		}
+		d.Subject = name
+	}}
+}
+
+// Owner says who answers for the stream: a team, an address. It is for people, in what describe prints.
+func Owner(who string) StreamOption {
+	return StreamOption{func(d *StreamDecl) {
+		if !printable(who) {
+			d.mistake("give it printable text on one line, or leave Owner out", "has the Owner %q", who)
+		}
+		d.Owner = who
+	}}
+}
+
+// printable says whether text is there and can be shown on a line.
+func printable(text string) bool {
+	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// mistake notes what is wrong with an option.
+func (d *StreamDecl) mistake(do, what string, args ...any) {
+	d.mistakes = append(d.mistakes, Mistake{What: fmt.Sprintf("stream %s ", d.Name) + fmt.Sprintf(what, args...), Do: do})
+}
+
+// cleanup is the cleanup.policy of the topic.
+func (d *StreamDecl) cleanup() string {
+	switch {
+	case !d.Compacted:
+		return "delete"
+	case d.Retention > 0:
+		return "compact,delete"
+	}
+	return "compact"
+}
+
+// options are what the stream says of its topic, as in its declaration.
+func (d *StreamDecl) options() string {
+	var said []string
+	add := func(there bool, format string, args ...any) {
+		if there {
+			said = append(said, fmt.Sprintf(format, args...))
+		}
+	}
+	add(d.Partitions != 0, "Partitions(%d)", d.Partitions)
+	add(d.Retention == Forever, "Retention(Forever)")
+	add(d.Retention != 0 && d.Retention != Forever, "Retention(%v)", d.Retention)
+	add(d.Compacted, "Compacted()")
+	add(d.Tiered, "Tiered()")
+	add(d.LocalRetention != 0, "LocalRetention(%v)", d.LocalRetention)
+	add(d.checkKey != nil, "KeyCodec(%s)", d.KeyCodec)
+	add(d.Subject != d.Name+defaultSubject, "Subject(%q)", d.Subject)
+	add(d.Owner != "", "Owner(%q)", d.Owner)
+	add(d.Foreign, "Foreign()")
+	if len(said) == 0 {
+		return "no options"
+	}
+	return strings.Join(said, ", ")
+}
