@@ -14,7 +14,8 @@ import (
 )
 
 // describedConfigs are the settings of a topic that TopicInfo carries.
-var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas", "retention.ms"}
+var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "local.retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas",
+	"remote.storage.enable", "retention.ms"}
 
 // ClusterID is the id that a cluster has been given when it was formatted. Brokers of one cluster answer the same.
 func (c *Client) ClusterID(ctx context.Context) (id string, err error) {
@@ -298,7 +299,7 @@ func (c *Client) compatible(want TopicSpec, have TopicInfo) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(want.Config)) {
 		value, known := have.Config[key]
-		if !known || sameSetting(value, want.Config[key]) {
+		if !known || SameSetting(value, want.Config[key]) {
 			continue
 		}
 		if key == "cleanup.policy" {
@@ -310,8 +311,8 @@ func (c *Client) compatible(want TopicSpec, have TopicInfo) error {
 	return nil
 }
 
-// sameSetting compares lists such as "compact,delete" without their order.
-func sameSetting(a, b string) bool {
+// SameSetting says whether two values of a topic's setting mean the same: lists such as "compact,delete" have no order.
+func SameSetting(a, b string) bool {
 	split := func(s string) []string {
 		parts := strings.Split(s, ",")
 		for i := range parts {

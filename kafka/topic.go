@@ -6,7 +6,9 @@ type TopicInfo struct {
 	ID                string // the cluster's topic id (KIP-516); a topic that is deleted and made again has another
 	Partitions        int32
 	ReplicationFactor int16
-	Config            map[string]string // cleanup.policy, delete.retention.ms, max.message.bytes, message.timestamp.type, min.insync.replicas, retention.ms
+	// Config has cleanup.policy, delete.retention.ms, local.retention.ms, max.message.bytes, message.timestamp.type, min.insync.replicas,
+	// remote.storage.enable and retention.ms. It is empty where this client may not read them.
+	Config map[string]string
 }
 
 // TopicSpec says how a topic is to be made.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -156,35 +155,22 @@ func partitionsOf(info kafka.TopicInfo) (tps []kafka.TopicPartition) {
 	return tps
 }
 
-// specs says how missing topics are to be made. A changelog, or an input that is processed together with others, takes
-// over the count of the inputs that exist.
-//
-// What Weir alone writes takes the time at which it is appended: its retention must not depend on the age of the records
-// that it stems from. A dead letter keeps its record's time in a header.
+// specs says how missing topics are to be made. Inputs and outputs have the count that is stated; a changelog, and an input that is
+// processed together with others, takes over the count of the inputs that exist.
 func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
 	create.Partitions = max(create.Partitions, 1)
 	for _, t := range missing {
-		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: map[string]string{}}
-		for _, name := range i.boundTo(t) {
-			if info, ok := infos[name]; ok {
-				spec.Partitions = info.Partitions
-				break
+		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: topicSettings(t)}
+		if t.Partitions > 0 {
+			spec.Partitions = t.Partitions
+		}
+		if t.Partitions == 0 || t.Role == topology.Changelog {
+			for _, name := range i.boundTo(t) {
+				if info, ok := infos[name]; ok {
+					spec.Partitions = info.Partitions
+					break
+				}
 			}
-		}
-		if t.Cleanup != "" {
-			spec.Config["cleanup.policy"] = t.Cleanup
-		}
-		switch {
-		case t.Retention < 0:
-			spec.Config["retention.ms"] = "-1"
-		case t.Retention > 0:
-			spec.Config["retention.ms"] = strconv.FormatInt(t.Retention.Milliseconds(), 10)
-		}
-		if t.MaxMessage > 0 {
-			spec.Config["max.message.bytes"] = strconv.Itoa(t.MaxMessage)
-		}
-		if t.Role == topology.DeadLetterTopic || t.Role == topology.Changelog {
-			spec.Config[timestampType] = logAppendTime
 		}
 		if create.ReplicationFactor >= 3 {
 			spec.Config["min.insync.replicas"] = "2"
@@ -193,11 +179,6 @@ func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[st
 	}
 	return specs
 }
-
-const (
-	timestampType = "message.timestamp.type"
-	logAppendTime = "LogAppendTime"
-)
 
 // boundTo lists the topics whose partition count a topic must share: the inputs of its sub-graph.
 func (i *Instance) boundTo(t topology.Topic) (names []string) {
@@ -216,12 +197,17 @@ func (i *Instance) boundTo(t topology.Topic) (names []string) {
 // mismatches lists what is wrong between topics that exist, or that are fresh: planned and not created yet. Topics that
 // are neither are left out.
 func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
+	problems = i.otherCounts(infos)
 	for _, g := range i.graph.subgraphs {
 		first, known := infos[g.sources[0].Stream.Name]
 		if !known {
 			continue
 		}
-		for _, s := range g.sources[1:] {
+		stated, others := i.statedCount(first.Name) > 0, g.sources[1:]
+		if stated {
+			others = nil // otherCounts compares each input with what is stated
+		}
+		for _, s := range others {
 			if info, ok := infos[s.Stream.Name]; ok && info.Partitions != first.Partitions {
 				problems = append(problems, fmt.Sprintf("%s has %d partitions and %s has %d: inputs that are processed together "+
 					"need the same number; recreate one of them with the other's count", first.Name, first.Partitions, info.Name, info.Partitions))
@@ -234,6 +220,9 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 			}
 			switch {
 			case log.Partitions == first.Partitions:
+			case fresh[first.Name] && stated:
+				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s would be created with the %d that its stream states: the state of store %s "+
+					"lies by the old count and would be orphaned; state Partitions(%d)", log.Name, log.Partitions, first.Name, first.Partitions, store.Name, log.Partitions))
 			case fresh[first.Name]:
 				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s would be created with %d: the state of store %s lies by the old count "+
 					"and would be orphaned; give --partitions %d", log.Name, log.Partitions, first.Name, first.Partitions, store.Name, log.Partitions))
@@ -241,17 +230,12 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 				problems = append(problems, fmt.Sprintf("changelog %s has %d partitions, but %s has %d: the state of store %s lies by the old count "+
 					"and would be orphaned; see docs/adding-partitions.md for the ways on", log.Name, log.Partitions, first.Name, first.Partitions, store.Name))
 			}
-			if policy := log.Config["cleanup.policy"]; policy != "" && policy != "compact" {
+			if policy := log.Config[cleanupPolicy]; policy != "" && policy != "compact" {
 				problems = append(problems, fmt.Sprintf("changelog %s has cleanup.policy=%s: state would be deleted with time; set it to compact", log.Name, policy))
 			}
 		}
 	}
 	return problems
-}
-
-// alter is the line of Kafka's own tools that changes a setting of a topic.
-func (i *Instance) alter(topic, setting, value string) string {
-	return fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s=%s", i.cluster().Tool("kafka-configs.sh"), topic, setting, value)
 }
 
 // cluster is how the cluster is reached, for the lines of commands in messages.

@@ -18,6 +18,7 @@ import (
 func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInfo) error {
 	for _, t := range i.graph.plan.Topics {
 		info := infos[t.Name]
+		i.warnOfOtherSettings(t, info)
 		if isr, err := strconv.Atoi(info.Config["min.insync.replicas"]); err == nil && isr < 2 && info.ReplicationFactor >= 3 &&
 			!strings.HasPrefix(t.Name, "__") && t.Role != topology.Input {
 			i.log.Warn("an acknowledged record of this topic can be lost with one broker: set min.insync.replicas to 2",
@@ -26,11 +27,11 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 		if kind := info.Config[timestampType]; t.Role == topology.DeadLetterTopic && kind != "" && kind != logAppendTime {
 			i.log.Warn("dead letters of old records vanish early, because the retention of this topic counts from the time of the original record: "+
 				"set "+timestampType+" to "+logAppendTime,
-				zap.String("topic", t.Name), zap.String("has", kind), zap.String("run", i.alter(t.Name, timestampType, logAppendTime)))
+				zap.String("topic", t.Name), zap.String("has", kind), zap.String("run", i.alter(t.Name, timestampType+"="+logAppendTime)))
 		}
-		if policy := info.Config["cleanup.policy"]; t.Role == topology.DeadLetterTopic && strings.Contains(policy, "compact") {
+		if policy := info.Config[cleanupPolicy]; t.Role == topology.DeadLetterTopic && strings.Contains(policy, "compact") {
 			i.log.Warn("dead letters vanish, because this topic is compacted: of each key the last one stays; set cleanup.policy to delete",
-				zap.String("topic", t.Name), zap.String("has", policy), zap.String("run", i.alter(t.Name, "cleanup.policy", "delete")))
+				zap.String("topic", t.Name), zap.String("has", policy), zap.String("run", i.alter(t.Name, cleanupPolicy+"=delete")))
 		}
 	}
 	for _, g := range i.graph.subgraphs {
@@ -98,7 +99,7 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 					i.log.Warn("the input still holds records that are older than the output's retention: what comes of them is deleted soon after "+
 						"it was written, because an output has the time of its input record; raise the output's retention for as long as the backlog lasts",
 						zap.Stringer("input", tp), zap.Int64("old_records", old), zap.String("output", stream.Name), zap.Duration("retention", retention),
-						zap.String("run", i.alter(stream.Name, "retention.ms", "-1")))
+						zap.String("run", i.alter(stream.Name, retentionTime+"=-1")))
 					break // one line for an output
 				}
 			}
@@ -109,8 +110,8 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 
 // keeps is how long a topic keeps a record, by the record's own time; counts is false where age deletes nothing.
 func keeps(info kafka.TopicInfo) (retention time.Duration, counts bool) {
-	ms, err := strconv.ParseInt(info.Config["retention.ms"], 10, 64)
-	if err != nil || ms < 0 || info.Config[timestampType] == logAppendTime || !strings.Contains(info.Config["cleanup.policy"], "delete") ||
+	ms, err := strconv.ParseInt(info.Config[retentionTime], 10, 64)
+	if err != nil || ms < 0 || info.Config[timestampType] == logAppendTime || !strings.Contains(info.Config[cleanupPolicy], "delete") ||
 		ms > (100*365*24*time.Hour).Milliseconds() {
 		return 0, false
 	}

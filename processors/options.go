@@ -77,7 +77,7 @@ const (
 
 // Creation says how missing topics are made.
 type Creation struct {
-	Partitions        int32 // of inputs and what is free to choose, default 4; changelogs follow their inputs
+	Partitions        int32 // of inputs and outputs whose streams state none, and of dead letters, default 4; changelogs follow their inputs
 	ReplicationFactor int16 // default -1: the broker's default
 }
 

@@ -63,7 +63,7 @@ var (
 	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), NoFile: true,
 		Help: "let a store begin empty although the group has processed records before, because its changelog is missing or was recreated; for one start"}, false)
 	Partitions = define[int](Setting{Name: "partitions", Group: groupTopics, kind: intKind(1, math.MaxInt32),
-		Help: "partitions of the input topics that create-topics makes, and of the outputs; changelogs follow their input"}, int(instance.Create.Partitions))
+		Help: "partitions of the inputs and outputs that create-topics makes, where their streams state no number; changelogs follow their input"}, int(instance.Create.Partitions))
 	ReplicationFactor = define[int](Setting{Name: "replication-factor", Group: groupTopics, kind: replicasKind(),
 		Help: "copies of each partition that create-topics makes; -1 is the broker's default; from 3 on min.insync.replicas becomes 2"}, int(instance.Create.ReplicationFactor))
 )
