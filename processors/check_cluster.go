@@ -12,7 +12,10 @@ import (
 //
 // A folder is noted when the checks have passed. One that a refused start had noted would keep the start on the right cluster
 // from it. State from before there were notes takes the cluster of its first start.
-func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context) error) error {
+func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context) error) (err error) {
+	if i.clusterID, err = i.opts.Wire.ClusterID(ctx); err != nil {
+		return err
+	}
 	if i.opts.StateDir == "" || !i.hasStores() {
 		return check(ctx)
 	}
@@ -21,10 +24,7 @@ func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context)
 	if err != nil {
 		return err
 	}
-	id, err := i.opts.Wire.ClusterID(ctx)
-	if err != nil {
-		return err
-	}
+	id := i.clusterID
 	if noted != "" && id != "" && noted != id {
 		return i.refuse([]string{fmt.Sprintf("the state in %s belongs to the Kafka cluster with id %s, and the brokers %s are of the cluster with id %s: "+
 			"give the brokers of its own cluster, or a state-dir of its own for this one; "+

@@ -19,6 +19,7 @@ type Problem struct {
 	Kind   string // a short name that stays the same, for alerts and metrics: Problem...
 	Cause  string // what is wrong, with the names and numbers that are known
 	Remedy string // what to do about it
+	inCall bool   // a call of a node does not return
 }
 
 func (p Problem) String() string {
@@ -176,6 +177,11 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 			Remedy: w.remedy + "; it is tried again by itself",
 		}, true
 	}
+	if p.worker.at.Load() == in {
+		if problem, ok := p.worker.overdue(now); ok {
+			return problem, true
+		}
+	}
 	since := in.since(now)
 	if in.lag() == 0 || !p.task.is(taskRunning) || since < i.opts.StallAfter+i.opts.CommitInterval {
 		return Problem{}, false
@@ -189,7 +195,8 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 	}
 	if at := p.worker.processing.Load(); at > 0 && now.Sub(time.Unix(0, at)) > i.opts.StallAfter {
 		problem.Cause = fmt.Sprintf("%s: its worker %d has been in one call for %s", what, p.worker.id, now.Sub(time.Unix(0, at)).Round(time.Second))
-		problem.Remedy = "the node waits for something: look at what it calls, and give that call a timeout"
+		problem.inCall = true
+		problem.Remedy = "the node waits for something: its stack in the log shows what that is; give that the node's Context, and the node a Timeout"
 		if slow := p.worker.at.Load(); slow != nil && slow.task != p.task {
 			problem.Cause += fmt.Sprintf(", with a record of %s after offset %d; all partitions of a worker wait for it", slow.tp, slow.next.Load()-1)
 			problem.Remedy += "; with as many workers as partitions (workers) the others go on"

@@ -33,6 +33,9 @@ type Instance struct {
 
 	ctx        context.Context // ends the workers and restorers
 	cancel     context.CancelFunc
+	calls      context.Context         // ends the calls of nodes, before ctx
+	endCalls   context.CancelCauseFunc // ends calls
+	clusterID  string
 	failed     chan error // the first error that ends the instance
 	phase      atomic.Value
 	workers    []*worker
@@ -139,6 +142,8 @@ func (i *Instance) run(ctx context.Context) error {
 
 	i.ctx, i.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer i.cancel()
+	i.calls, i.endCalls = context.WithCancelCause(i.ctx)
+	defer i.endCalls(errStopping)
 	if i.inputs, err = i.opts.Wire.NewFetcher(); err != nil {
 		return err
 	}
@@ -189,6 +194,7 @@ func (i *Instance) run(ctx context.Context) error {
 		i.log.Error("stopping", zap.Error(failure))
 	}
 	i.ending.Store(true)
+	i.endCalls(errStopping)
 	i.stopping.Store(new(time.Now()))
 	i.phase.Store(Stopping)
 	overdue, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
@@ -364,7 +370,7 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 				best = w
 			}
 		}
-		t := newTask(id, i.graph.subgraphs[id.subgraph])
+		t := newTask(i.calls, id, i.graph.subgraphs[id.subgraph])
 		i.placed[id] = &placement{t, best}
 		best.inbox.put(func() { best.add(t) })
 	}
@@ -418,6 +424,7 @@ func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 				perWorker[p.worker] = map[taskID]bool{}
 			}
 			perWorker[p.worker][id] = true
+			p.task.leave(errGivenUp)
 			delete(i.placed, id)
 		}
 	}

@@ -54,7 +54,11 @@ func TestInputsOfATaskAreMergedByTime(t *testing.T) {
 						}
 						mu.Lock()
 						defer mu.Unlock()
-						got = append(got, fmt.Sprint(ctx.Record().Topic, " ", ctx.Record().Offset, " at ", ctx.Record().Timestamp))
+						at := int64(noTimestamp)
+						if r := ctx.Record(); !r.Time.IsZero() {
+							at = r.Time.UnixMilli()
+						}
+						got = append(got, fmt.Sprint(ctx.Record().Topic, " ", ctx.Record().Offset, " at ", at))
 						return nil
 					}))
 				}

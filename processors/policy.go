@@ -16,6 +16,9 @@ func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f
 		w.failTask(in.task, err)
 		return false
 	}
+	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout) {
+		return false // its Context ended: whoever has the task next processes the record
+	}
 	w.inst.metrics.nodeFailed(f.Name)
 	switch f.Reason {
 	case nodes.Fatal:

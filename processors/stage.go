@@ -22,7 +22,7 @@ func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
 		w.out.Value = []byte{}
 	}
 	switch {
-	case e.Key != w.call.Key():
+	case e.Key != w.call.RecordKey():
 		w.out.Key = w.call.Bytes(e.Key)
 	default:
 		w.out.Key = r.Key // nil stays nil

@@ -89,7 +89,11 @@ func (i *Instance) watch(ctx context.Context) {
 				seen[in] = true
 				if this := (standstill{in, problem.Remedy}); !reported[this] {
 					reported[this] = true
-					i.log.Error("an input partition stands still", zap.Stringer("input", in.tp), zap.String("why", problem.Cause), zap.String("remedy", problem.Remedy))
+					stack := zap.Skip()
+					if problem.inCall {
+						stack = zap.String("stack", p.worker.stack())
+					}
+					i.log.Error("an input partition stands still", zap.Stringer("input", in.tp), zap.String("why", problem.Cause), zap.String("remedy", problem.Remedy), stack)
 				}
 			}
 		}

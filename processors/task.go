@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,8 @@ type task struct {
 	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
 	whole    atomic.Pointer[wholeFrom]    // of the changelogs of its stores, nil until restored
 	reopens  int                          // times in a row that it failed
+	ctx      context.Context              // of its nodes' calls, ended when it is given up
+	leave    context.CancelCauseFunc      // ends ctx
 	touch    bool                         // the state takes up the name of a recorded reset with the next commit
 }
 
@@ -83,8 +86,10 @@ type table struct {
 	end       int64  // the checkpoint to write next: the changelog offset behind everything committed
 }
 
-func newTask(id taskID, g *subgraph) *task {
+// newTask makes a task whose nodes' calls end with ctx.
+func newTask(ctx context.Context, id taskID, g *subgraph) *task {
 	t := &task{id: id, graph: g}
+	t.ctx, t.leave = context.WithCancelCause(ctx)
 	for _, s := range g.sources {
 		in := &input{
 			task:   t,
@@ -96,6 +101,15 @@ func newTask(id taskID, g *subgraph) *task {
 	}
 	return t
 }
+
+// leaving says whether the task is given up, or the instance stops: none of its records is begun any more.
+func (t *task) leaving() bool { return t.ctx.Err() != nil }
+
+// Why a call of a node is to end, for context.Cause.
+var (
+	errGivenUp  = errors.New("the task is given up: its partitions go to another instance")
+	errStopping = errors.New("the instance stops")
+)
 
 // lag is the lag of all inputs. known is false when the cluster has not been asked about one of them yet.
 func (t *task) lag() (sum int64, known bool) {

@@ -90,12 +90,16 @@ type worker struct {
 	processing atomic.Int64 // UnixNano since when the worker has been in one node's function, 0 outside
 	at         atomic.Pointer[input]
 	turned     atomic.Pointer[time.Time] // when the loop last went round
+	goroutine  atomic.Int64              // that the loop runs on
 }
 
 func newWorker(inst *Instance, id int) *worker {
 	w := &worker{id: id, pace: pace{inst.opts.CommitBytes, inst.opts.CommitBytes}, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
-	w.call = nodes.NewCall(inst.graph.nodes, func(err *topology.LateError) {
-		w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
+	w.call = nodes.NewCall(inst.graph.nodes, nodes.Env{
+		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log,
+		Late: func(err *topology.LateError) {
+			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
+		},
 	})
 	return w
 }
@@ -128,6 +132,7 @@ func (w *worker) resume(ctx context.Context, failure *nodes.Failure) {
 }
 
 func (w *worker) loop(ctx context.Context) {
+	w.goroutine.Store(goroutineID())
 	for ctx.Err() == nil {
 		w.inbox.drain()
 		now := time.Now()
@@ -186,7 +191,7 @@ func (w *worker) next(now time.Time) *input {
 	}
 	for i := range w.tasks {
 		t := w.tasks[(w.turn+i)%len(w.tasks)]
-		if !t.is(taskRunning) || t.unmarked() {
+		if !t.is(taskRunning) || t.leaving() || t.unmarked() {
 			continue
 		}
 		best := w.oldest(t, now)
@@ -334,6 +339,7 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	if in.letter != nil {
 		return w.deadLetter(ctx, in, r, in.letter)
 	}
+	w.call.Within(in.task.ctx)
 	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
@@ -372,9 +378,15 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	return true
 }
 
+// noTimestamp is the timestamp of a record that has none.
+const noTimestamp = -1
+
 // describe is what nodes may know of a record.
 func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
-	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Attempt: in.attempt + 1}
+	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Attempt: in.attempt + 1}
+	if r.Timestamp != noTimestamp {
+		d.Time = time.UnixMilli(r.Timestamp)
+	}
 	if len(r.Headers) > 0 {
 		w.headers = w.headers[:0]
 		for _, h := range r.Headers {

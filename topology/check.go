@@ -147,6 +147,14 @@ func (c *checker) policy(at []string, n *node) {
 	for _, b := range n.retries {
 		c.backoff(at, b)
 	}
+	if len(n.timeouts) > 1 {
+		c.mistake(at, "keep one", "has %d Timeout parts", len(n.timeouts))
+	}
+	for _, d := range n.timeouts {
+		if d < time.Millisecond {
+			c.mistake(at, "use a millisecond or more, or leave Timeout out for any time", "has a Timeout of %v", d)
+		}
+	}
 	if len(n.dead) > 1 {
 		c.mistake(at, "keep one", "has %d DeadLetter parts", len(n.dead))
 	}

@@ -31,6 +31,9 @@ func (p *Plan) Describe() string {
 			if len(n.PassHeaders) > 0 {
 				fmt.Fprintf(&b, "    passes headers %s on\n", strings.Join(n.PassHeaders, ", "))
 			}
+			if n.Timeout > 0 {
+				fmt.Fprintf(&b, "    may take %v a call\n", time.Duration(n.Timeout)*time.Millisecond)
+			}
 			fmt.Fprintf(&b, "    tries %s, then dead letter to %s\n", n.Retry, strings.Join(n.DeadLetters, ", "))
 		}
 		for _, s := range g.Stores {
@@ -121,6 +124,7 @@ type nodeDescription struct {
 	Uses        []string           `json:"uses"`
 	Emits       []valueDescription `json:"emits"`
 	Retry       retryDescription   `json:"retry"`
+	Timeout     int64              `json:"timeout_ms,omitempty"`
 	DeadLetters []string           `json:"dead_letters"`
 	PassHeaders []string           `json:"pass_headers,omitempty"`
 }
@@ -208,7 +212,8 @@ func (p *Plan) description() description {
 func (g *Subgraph) describeNode(n *NodeDecl) nodeDescription {
 	d := nodeDescription{
 		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: g.deadLetters(n), PassHeaders: n.PassHeaders,
-		Retry: retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
+		Retry:   retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
+		Timeout: n.Timeout.Milliseconds(),
 	}
 	for _, h := range n.Reads {
 		d.Reads = append(d.Reads, describeOutput(h.input()))

@@ -11,6 +11,8 @@
 // no repetition will help, [Fatal] when the program must not go on; any other error is tried again. Effects of a record
 // (Emit, Set, Delete) are staged, and become real together with its offset, or not at all.
 //
+// A [Context] is a context.Context for whatever a node waits for: it ends with the instance, the task and the node's [Timeout].
+//
 // Handles and contexts belong to one call of one node at a time. No call of this package panics or blocks, and the
 // package knows no Kafka client.
 package topology

@@ -7,6 +7,9 @@ package topology_test
 import (
 	"errors"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/state"
@@ -21,6 +24,10 @@ type engine struct {
 }
 
 func (e *engine) Record() *topology.Record                       { return nil }
+func (e *engine) Key() string                                    { return "" }
+func (e *engine) Now() time.Time                                 { return time.Time{} }
+func (e *engine) Log() *zap.Logger                               { return nil }
+func (e *engine) IdempotencyKey() string                         { return "" }
 func (e *engine) Table(*topology.StoreDecl) (state.Table, error) { return e.table, nil }
 func (e *engine) Output(topology.Output) error                   { return nil }
 func (e *engine) Buffer() []byte                                 { return e.buffer[:0] }

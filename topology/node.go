@@ -1,14 +1,17 @@
 package topology
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // NodeSpec is a node for [Define]. [Node] makes it.
 type NodeSpec = Part
 
-// Part is one part of a node: [On], [Uses], [Emits], [Retry], [DeadLetter] or [PassHeaders].
+// Part is one part of a node: [On], [Uses], [Emits], [Retry], [Timeout], [DeadLetter] or [PassHeaders].
 //
-// A node is a part of a topology, and so is a [Retry], [DeadLetter] or [PassHeaders] that stands beside the nodes: it holds for every
-// node that says nothing of its kind.
+// A node is a part of a topology, and so is a [Retry], [Timeout], [DeadLetter] or [PassHeaders] that stands beside the nodes: it holds
+// for every node that says nothing of its kind.
 type Part struct {
 	add        func(*node)
 	node       *node // of a node
@@ -24,6 +27,7 @@ type node struct {
 	stores   []*StoreDecl
 	outputs  []Output
 	retries  []Backoff
+	timeouts []time.Duration
 	dead     []string
 	passes   []string  // headers of the input
 	mistakes []Mistake // those that only the parts know of
@@ -42,7 +46,7 @@ func Node(name string, parts ...Part) NodeSpec {
 			continue
 		}
 		if p.add == nil {
-			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry, DeadLetter and PassHeaders")
+			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry, Timeout, DeadLetter and PassHeaders")
 			continue
 		}
 		p.add(n)
@@ -144,6 +148,13 @@ func Emits(targets ...Target) Part {
 // nor fatal. Only the record's partition waits. Default: the zero Backoff.
 func Retry(b Backoff) Part {
 	return Part{add: func(n *node) { n.retries = append(n.retries, b) }, everywhere: true}
+}
+
+// Timeout is how long one call of the node may take, by the real clock. Then its Context ends, and the record fails as with any error,
+// whatever the call returns but that the record is rejected or the program wrong: [Retry] says what follows. The call is waited for: one
+// that does not heed its Context holds up its worker's partitions, and is reported with its stack. Default: any time.
+func Timeout(d time.Duration) Part {
+	return Part{add: func(n *node) { n.timeouts = append(n.timeouts, d) }, everywhere: true}
 }
 
 // DeadLetter is the topic to which records go that failed in this node. Default: the input stream's name and ".dlq".

@@ -29,9 +29,10 @@ type NodeDecl struct {
 	Name       string
 	Reads      []Handler
 	Stores     []*StoreDecl
-	Outputs    []Output // streams and edges, in order
-	Retry      Backoff  // with defaults filled in
-	DeadLetter string   // the topic for failed records; empty means <input stream>.dlq
+	Outputs    []Output      // streams and edges, in order
+	Retry      Backoff       // with defaults filled in
+	Timeout    time.Duration // of a call; 0 for any time
+	DeadLetter string        // the topic for failed records; empty means <input stream>.dlq
 	// PassHeaders are the headers of input records that go along with what the node emits, see Passes.
 	PassHeaders []string
 }

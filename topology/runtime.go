@@ -2,10 +2,10 @@ package topology
 
 import (
 	"errors"
-	"fmt"
-	"sync/atomic"
+	"time"
 
-	"github.com/weirstream/weir/internal/fault"
+	"go.uber.org/zap"
+
 	"github.com/weirstream/weir/state"
 )
 
@@ -14,7 +14,7 @@ type Record struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	Timestamp int64 // milliseconds since the epoch
+	Time      time.Time // its timestamp, to the millisecond; zero where it has none
 	Headers   []Header
 	Attempt   int  // 1 for the first try
 	Keyless   bool // the record has no key, which is not the empty key: to the node both are ""
@@ -32,6 +32,14 @@ type Header struct {
 type Runtime interface {
 	// Record is the input record in work.
 	Record() *Record
+	// Key is the key that the node was called with.
+	Key() string
+	// Now is the time.
+	Now() time.Time
+	// Log is for what the node has to say of the record in work.
+	Log() *zap.Logger
+	// IdempotencyKey names what the node does for the record in work.
+	IdempotencyKey() string
 	// Table returns the store's table at the task's partition.
 	Table(store *StoreDecl) (state.Table, error)
 	// Output checks that the node declared the stream or edge.
@@ -46,76 +54,6 @@ type Runtime interface {
 	// Fail makes the record fail when the node returns, whatever the node returns. The first error counts.
 	Fail(err error)
 }
-
-// Context is what a node's function gets besides its record. It is valid until the function returns, and on the
-// goroutine that called it only: so is a loop over a store, and what Record returns. A Context that is used later does
-// nothing, and fails the record that is in work then, or the next one, with a [LateError]. The zero Context belongs to no
-// record: through it reads are errors and writes are lost.
-type Context struct {
-	scope *Scope
-	call  uint64
-}
-
-// Scope is where the functions of one node are called: it makes the Context of each call, and tells it from those of
-// calls that have returned. It is for engines. Context and End are for the goroutine that calls the node.
-type Scope struct {
-	run  Runtime
-	node string
-	late func(*LateError)
-	now  atomic.Uint64 // the call in work, or the next one
-}
-
-// NewScope makes the Scope of a node. late is told of each use of a Context whose call has returned, on the goroutine
-// that does so; nil: nobody is told.
-func NewScope(run Runtime, node string, late func(*LateError)) *Scope {
-	return &Scope{run: run, node: node, late: late}
-}
-
-// Context is that of the call which begins. It is valid until End.
-func (s *Scope) Context() Context { return Context{s, s.now.Load()} }
-
-// End ends the call.
-func (s *Scope) End() { s.now.Store(s.now.Load() + 1) }
-
-// NewContext makes a Context of a Runtime that is valid for ever. It is for tests.
-func NewContext(run Runtime) Context { return NewScope(run, "", nil).Context() }
-
-// LateError says that a node let its Context out, and somebody used it after the node had returned: in a goroutine that
-// the node did not wait for, or from a variable. What was asked for was not done. The record that fails with it need not
-// be the one that the Context belonged to.
-type LateError struct{ Node string }
-
-func (e *LateError) Error() string {
-	return fmt.Sprintf("node %s used its Context after it returned: a Context, and a loop over a store, ends when the node returns; "+
-		"wait for goroutines before, and keep values in their place", e.Node)
-}
-
-// Record is the input record that led to this call. Behind an edge it is the record of the first node. It is valid until
-// the node returns.
-func (c Context) Record() *Record { return c.runtime().Record() }
-
-// Drop leaves the record out, and says why: return what it returns. What this call of the node has emitted and changed
-// is taken back, and the record counts as dropped unless another node made something of it.
-func (c Context) Drop(reason DropReason) error {
-	if reason < 0 || int(reason) >= len(droppedFor) {
-		return fmt.Errorf("dropped for an unknown reason: %d", reason)
-	}
-	return droppedFor[reason]
-}
-
-// runtime is never nil.
-func (c Context) runtime() Runtime {
-	switch {
-	case c.scope == nil:
-		return outside{}
-	case c.ended() && !fault.Broken(fault.RefuseLateContexts):
-		return late{c.scope}
-	}
-	return c.scope.run
-}
-
-// ended says whether the call that the Context was made for has returned.
-func (c Context) ended() bool { return c.scope != nil && c.scope.now.Load() != c.call }
 
 // late is the Runtime of a Context whose call has returned.
 type late struct{ *Scope }
@@ -132,6 +70,26 @@ func (l late) Record() *Record {
 	_ = l.tell()
 	return &Record{}
 }
+
+func (l late) Key() string {
+	_ = l.tell()
+	return ""
+}
+
+func (l late) IdempotencyKey() string {
+	_ = l.tell()
+	return ""
+}
+
+func (l late) Log() *zap.Logger {
+	_ = l.tell()
+	return zap.NewNop()
+}
+
+func (l late) Now() time.Time {
+	_ = l.tell()
+	return time.Time{}
+}
 func (l late) Table(*StoreDecl) (state.Table, error)             { return nil, l.tell() }
 func (l late) Output(Output) error                               { return l.tell() }
 func (l late) Buffer() []byte                                    { return nil }
@@ -145,6 +103,10 @@ var errOutside = errors.New("used outside of a node's call")
 type outside struct{}
 
 func (outside) Record() *Record                                   { return &Record{} }
+func (outside) Key() string                                       { return "" }
+func (outside) Now() time.Time                                    { return time.Now() }
+func (outside) Log() *zap.Logger                                  { return zap.NewNop() }
+func (outside) IdempotencyKey() string                            { return "" }
 func (outside) Table(*StoreDecl) (state.Table, error)             { return nil, errOutside }
 func (outside) Output(Output) error                               { return errOutside }
 func (outside) Buffer() []byte                                    { return nil }

@@ -13,7 +13,7 @@ type Topology struct {
 // Define puts nodes together under a name, which is also the name of the consumer group. It never fails: mistakes come
 // out of Check, and of everything that runs a topology.
 //
-// A [Retry], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
+// A [Retry], [Timeout], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
 func Define(name string, parts ...Part) *Topology {
 	t := &Topology{name: name}
 	for _, p := range parts {
@@ -83,6 +83,9 @@ func (g *Subgraph) add(n, defaults *node) {
 		d.Retry = retries[0]
 	}
 	d.Retry = d.Retry.withDefaults()
+	if timeouts := said(n.timeouts, defaults.timeouts); len(timeouts) > 0 {
+		d.Timeout = timeouts[0]
+	}
 	if dead := said(n.dead, defaults.dead); len(dead) > 0 {
 		d.DeadLetter = dead[0]
 	}

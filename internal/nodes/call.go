@@ -1,10 +1,14 @@
 package nodes
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/arena"
 	"github.com/weirstream/weir/internal/fault"
@@ -14,8 +18,10 @@ import (
 
 // Call runs records, one after the other, on one goroutine at a time. It is the topology.Runtime of its nodes.
 type Call struct {
-	scopes []*topology.Scope // by Node.id
-	late   func(*topology.LateError)
+	env    Env
+	graph  *Graph
+	scopes []*topology.Scope                  // by Node.id
+	within context.Context                    // of the scopes
 	leaked atomic.Pointer[topology.LateError] // a use of a Context that no record has failed for yet
 
 	arena   arena.Arena
@@ -33,6 +39,7 @@ type Call struct {
 
 	// The node in work.
 	node    *Node
+	at      string // the key that it was called with
 	scope   *topology.Scope
 	failed  error // its first Fail
 	misuse  error // its first Fail that is fatal
@@ -77,14 +84,40 @@ const (
 	Outcomes
 )
 
-// NewCall makes a Call for the nodes of a graph. late, if not nil, is told when a Context is used after its node returned,
-// on the goroutine that does so; it is not told again until a record has failed for it.
-func NewCall(g *Graph, late func(*topology.LateError)) *Call {
-	c := &Call{late: late}
+// Env is what nodes run in. The zero Env will do.
+type Env struct {
+	Topology, Cluster string           // names in idempotency keys
+	Log               *zap.Logger      // nil: nothing is logged
+	Now               func() time.Time // nil: time.Now
+	// Late, if not nil, is told when a Context is used after its node returned, on the goroutine that does so; it is not told again
+	// until a record has failed for it.
+	Late func(*topology.LateError)
+}
+
+// NewCall makes a Call for the nodes of a graph.
+func NewCall(g *Graph, env Env) *Call {
+	if env.Log == nil {
+		env.Log = zap.NewNop()
+	}
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	c := &Call{env: env, graph: g}
 	for _, n := range g.nodes {
-		c.scopes = append(c.scopes, topology.NewScope(c, n.Decl.Name, c.leak))
+		c.scopes = append(c.scopes, topology.NewScope(c, n.Decl.Name, n.Decl.Timeout, c.leak))
 	}
 	return c
+}
+
+// Within says what ends the Contexts of the records to come. Default: nothing.
+func (c *Call) Within(ctx context.Context) {
+	if c.within == ctx {
+		return
+	}
+	c.within = ctx
+	for _, s := range c.scopes {
+		s.Within(ctx)
+	}
 }
 
 // Run processes one record. Without a failure its effects are staged; with one there are none. It does not return when a
@@ -181,7 +214,7 @@ func (c *Call) run(value []byte) (Outcome, *Failure) {
 // invoke calls one node. What a node did that then dropped the record is taken back: of a call that left the record
 // out, nothing remains.
 func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
-	c.node, c.failed, c.misuse, c.scope = h.node, nil, nil, c.scopes[h.node.id]
+	c.node, c.at, c.failed, c.misuse, c.scope = h.node, key, nil, nil, c.scopes[h.node.id]
 	emits, forwards, level := len(c.effects), len(c.forward), len(c.marks)
 	c.marks = c.state.Mark(c.marks)
 	var err error
@@ -190,10 +223,20 @@ func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 	} else {
 		err = h.Value(c.scope.Context(), key, v)
 	}
+	var overdue time.Duration
+	if h.node.Decl.Timeout > 0 {
+		overdue = c.scope.Overdue(time.Now())
+	}
 	c.scope.End()
 	c.scope = nil
 	if c.failed != nil {
 		err = c.failed
+	}
+	if overdue > 0 && !topology.IsRejected(err) && !topology.IsFatal(err) {
+		if _, dropped := topology.Dropped(err); dropped {
+			err = nil
+		}
+		err = &TimeoutError{Node: h.node.Decl.Name, Timeout: h.node.Decl.Timeout, Took: overdue, Err: err}
 	}
 	if c.misuse != nil {
 		err = c.misuse
@@ -222,9 +265,22 @@ func (c *Call) changed() bool {
 
 // leak notes that a Context was used after its node returned. It may be called from any goroutine.
 func (c *Call) leak(err *topology.LateError) {
-	if c.leaked.CompareAndSwap(nil, err) && c.late != nil {
-		c.late(err)
+	if c.leaked.CompareAndSwap(nil, err) && c.env.Late != nil {
+		c.env.Late(err)
 	}
+}
+
+// Overdue is the node whose call takes longer than its timeout at the moment, and how long it has taken; nil where none does. It may
+// be called from any goroutine.
+func (c *Call) Overdue(now time.Time) (*Node, time.Duration) {
+	for _, n := range c.graph.nodes {
+		if n.Decl.Timeout > 0 {
+			if took := c.scopes[n.id].Overdue(now); took > 0 {
+				return n, took
+			}
+		}
+	}
+	return nil, 0
 }
 
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
@@ -233,8 +289,8 @@ func (c *Call) Effects() []Effect { return c.effects }
 // Marks are the savepoints of the tables from before the record.
 func (c *Call) Marks() []int { return c.marks[:c.base] }
 
-// Key is the record's key.
-func (c *Call) Key() string { return c.key }
+// RecordKey is the key of the record in work.
+func (c *Call) RecordKey() string { return c.key }
 
 // Bytes is a key as bytes, in the memory that effects have.
 func (c *Call) Bytes(key string) []byte { return c.arena.Copy(key) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -66,7 +67,7 @@ func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source,
 		t.Cleanup(func() { table.Close() })
 		tbs = append(tbs, table)
 	}
-	return nodes.NewCall(g, nil), g.Subgraphs[0].Sources[0], tbs
+	return nodes.NewCall(g, nodes.Env{}), g.Subgraphs[0].Sources[0], tbs
 }
 
 // TestAContextThatIsUsedLaterIsNoRace uses Contexts of calls that have returned from many goroutines, while records go on:
@@ -190,9 +191,53 @@ func BenchmarkCall(b *testing.B) {
 	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, failure := call.Run(source, st, topology.Record{Timestamp: 1}, key, value); failure != nil {
+		if _, failure := call.Run(source, st, topology.Record{Time: time.UnixMilli(1)}, key, value); failure != nil {
 			b.Fatal(failure)
 		}
 		call.Undo()
+	}
+}
+
+// An idempotency key is of the cluster, the topology, the node and the record, and of nothing else: not of the try, and not of the names'
+// lengths alone.
+//
+// Mutations, each seen to fail it: each part left out; names without their lengths.
+func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
+	key := func(cluster, name, node string, r topology.Record) (key string) {
+		in := topology.Stream("a.b.v1", codecs.String())
+		plan, err := topology.Define(name, topology.Node(node, topology.On(in, func(ctx topology.Context, _, _ string) error {
+			key = ctx.IdempotencyKey()
+			return nil
+		}))).Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := nodes.NewGraph(plan)
+		if _, failure := nodes.NewCall(g, nodes.Env{Cluster: cluster, Topology: name}).Run(g.Subgraphs[0].Sources[0], tables{}, r, []byte("k"), []byte("v")); failure != nil {
+			t.Fatal(failure)
+		}
+		return key
+	}
+	r := topology.Record{Topic: "a.b.v1", Partition: 1, Offset: 2, Attempt: 1}
+	with := func(change func(r *topology.Record)) topology.Record { o := r; change(&o); return o }
+	first := key("c", "t", "n", r)
+	seen := map[string]string{first: "the record"}
+	for name, other := range map[string]string{
+		"cluster":   key("d", "t", "n", r),
+		"topology":  key("c", "u", "n", r),
+		"node":      key("c", "t", "m", r),
+		"lengths":   key("ct", "n", "n", r),
+		"lengths 2": key("c", "tn", "n", r),
+		"topic":     key("c", "t", "n", with(func(r *topology.Record) { r.Topic = "a.c.v1" })),
+		"partition": key("c", "t", "n", with(func(r *topology.Record) { r.Partition = 3 })),
+		"offset":    key("c", "t", "n", with(func(r *topology.Record) { r.Offset = 3 })),
+	} {
+		if was, twice := seen[other]; twice {
+			t.Errorf("%s and %s have one key", was, name)
+		}
+		seen[other] = name
+	}
+	if again := key("c", "t", "n", with(func(r *topology.Record) { r.Attempt, r.Time = 2, time.UnixMilli(1) })); again != first {
+		t.Error("another try has another key")
 	}
 }

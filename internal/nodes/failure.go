@@ -3,6 +3,7 @@ package nodes
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/weirstream/weir/state"
@@ -18,9 +19,10 @@ const (
 	Rejected    Reason = "rejected"    // topology.Reject
 	Undecodable Reason = "undecodable" // the record is no value of its stream
 	Panic       Reason = "panic"
-	Exit        Reason = "exit"  // runtime.Goexit
-	Late        Reason = "late"  // a Context was used after its node returned
-	Fatal       Reason = "fatal" // topology.Fatal, a handle that was not declared, a store that cannot be read
+	Exit        Reason = "exit"    // runtime.Goexit
+	Late        Reason = "late"    // a Context was used after its node returned
+	Timeout     Reason = "timeout" // the node took longer than its topology.Timeout
+	Fatal       Reason = "fatal"   // topology.Fatal, a handle that was not declared, a store that cannot be read
 
 	// These two the engine finds out for itself.
 	Refused Reason = "refused" // a broker does not take an output
@@ -37,6 +39,23 @@ type Failure struct {
 	Text   string // of Err, whose method may be anybody's, asked once
 	Stack  []byte // of a panic or an exit
 }
+
+// TimeoutError says that a call of a node took longer than its topology.Timeout. Err is what it returned.
+type TimeoutError struct {
+	Node          string
+	Timeout, Took time.Duration
+	Err           error
+}
+
+func (e *TimeoutError) Error() string {
+	text := fmt.Sprintf("took %v, and its Timeout is %v", e.Took.Round(time.Millisecond), e.Timeout)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *TimeoutError) Unwrap() error { return e.Err }
 
 // maxText bounds the text of an error in messages: what failed may be a megabyte, and may be quoted whole.
 const maxText = 512
@@ -61,6 +80,7 @@ func (c *Call) fail(n *Node, err error) *Failure {
 	f := &Failure{Node: n, Name: n.Decl.Name, Reason: Error, Err: err, Text: err.Error()}
 	var late *topology.LateError
 	var undecodable *topology.DecodeError
+	var slow *TimeoutError
 	var foreign *state.UndecodableError
 	switch {
 	case topology.IsFatal(err), errors.As(err, &foreign):
@@ -70,6 +90,8 @@ func (c *Call) fail(n *Node, err error) *Failure {
 		f.Reason, f.Name = Late, late.Node
 	case errors.As(err, &undecodable):
 		f.Reason = Undecodable
+	case errors.As(err, &slow):
+		f.Reason = Timeout
 	case topology.IsRejected(err):
 		f.Reason = Rejected
 	}

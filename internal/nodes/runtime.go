@@ -1,8 +1,13 @@
 package nodes
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -10,6 +15,29 @@ import (
 
 // Record implements topology.Runtime.
 func (c *Call) Record() *topology.Record { return &c.record }
+
+// Key implements topology.Runtime.
+func (c *Call) Key() string { return c.at }
+
+// Now implements topology.Runtime.
+func (c *Call) Now() time.Time { return c.env.Now() }
+
+// Log implements topology.Runtime.
+func (c *Call) Log() *zap.Logger {
+	r := &c.record
+	return c.env.Log.With(zap.String("node", c.node.Decl.Name), zap.String("input", fmt.Sprintf("%s/%d", r.Topic, r.Partition)), zap.Int64("offset", r.Offset))
+}
+
+// IdempotencyKey implements topology.Runtime.
+func (c *Call) IdempotencyKey() string {
+	r := &c.record
+	h := sha256.New()
+	for _, s := range [...]string{c.env.Cluster, c.env.Topology, c.node.Decl.Name, r.Topic} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	fmt.Fprintf(h, "%d:%d", r.Partition, r.Offset)
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
 
 // Table implements topology.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
 // it, and drain into the dead letters.

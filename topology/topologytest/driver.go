@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest"
+
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -37,7 +39,7 @@ func New(t testing.TB, graph *topology.Topology) *Driver {
 		t.Fatal(err)
 	}
 	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), tables: map[*topology.StoreDecl]state.Table{}, now: time.Now()}
-	d.call = nodes.NewCall(d.graph, nil)
+	d.call = nodes.NewCall(d.graph, nodes.Env{Topology: plan.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now }})
 	for _, g := range plan.Subgraphs {
 		for _, s := range g.Stores {
 			table, err := s.Open(state.Options{Dir: t.TempDir()})
@@ -55,7 +57,8 @@ func New(t testing.TB, graph *topology.Topology) *Driver {
 	return d
 }
 
-// At sets the timestamp of the records to come. Default: when the Driver was made.
+// At sets the clock: the timestamp of the records to come, and what ctx.Now says. It stands still in between. Default: when the
+// Driver was made.
 func (d *Driver) At(now time.Time) { d.now = now }
 
 // Result is what became of a record.
@@ -88,7 +91,7 @@ func (d *Driver) Send(topic, key string, value []byte, headers ...topology.Heade
 	for i, g := range d.plan.Subgraphs {
 		for j, in := range g.Inputs {
 			if in.Name == topic {
-				r := topology.Record{Topic: topic, Offset: d.offset, Timestamp: d.now.UnixMilli(), Headers: headers, Attempt: 1}
+				r := topology.Record{Topic: topic, Offset: d.offset, Time: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
 				d.offset++
 				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}

@@ -50,7 +50,7 @@ func alarm(ctx topology.Context, key string, n int64) error {
 	if n > 1000 {
 		return fmt.Errorf("%d is too much", n)
 	}
-	alarms.Set(ctx, key, ctx.Record().Timestamp)
+	alarms.Set(ctx, key, ctx.Time().UnixMilli())
 	return nil
 }
 
