@@ -34,6 +34,9 @@ func (w *worker) add(t *task) {
 	}
 }
 
+// errLost is why a transaction is given up with partitions that were lost.
+var errLost = errors.New("its partitions were lost to the group")
+
 // give hands tasks back. With clean, what was done on them is committed first, together with the worker's other tasks;
 // without, it is aborted, because somebody else may have the partitions already.
 func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (committed bool) {
@@ -45,6 +48,7 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (com
 		if clean {
 			clean = w.commit(ctx)
 		} else {
+			w.tellAborted(AbortLost, errLost)
 			w.redo(ctx)
 		}
 	}
@@ -193,6 +197,7 @@ func (w *worker) release(t *task) {
 // is lost from memory, so the transaction is aborted.
 func (w *worker) failTask(t *task, err error) {
 	if t.is(taskRunning) && w.open && w.state.Load() != int32(workerCommitting) {
+		w.tellAborted(AbortTask, err)
 		if !w.redo(w.inst.ctx) {
 			return
 		}

@@ -38,6 +38,7 @@ func (w *worker) commit(ctx context.Context) bool {
 		w.aborted(ctx, err)
 		return false
 	}
+	records := w.ended()
 	w.paced(size, time.Since(w.since))
 	w.writeStores()
 	w.forget(time.Now())
@@ -45,7 +46,9 @@ func (w *worker) commit(ctx context.Context) bool {
 	w.failures = 0
 	w.tries.Store(0)
 	w.cautious = max(0, w.cautious-1)
-	w.inst.metrics.committed(time.Since(start))
+	took := time.Since(start)
+	w.inst.metrics.committed(took)
+	w.tellCommitted(records, size, took)
 	w.to(workerIdle)
 	return true
 }
@@ -236,6 +239,7 @@ func (w *worker) forget(now time.Time) {
 	w.inst.metrics.count(&w.counts, w.retries)
 	w.inst.metrics.overLimit(w.letters.counts)
 	w.inst.told.tell(&w.letters)
+	w.report.tell()
 	w.clear()
 }
 
@@ -251,6 +255,15 @@ func (w *worker) clear() {
 	w.open, w.bytes, w.retries = false, 0, 0
 	clear(w.counts[:])
 	w.letters.clear()
+	w.report.clear()
+}
+
+// ended is how many records have ended in the open transaction.
+func (w *worker) ended() (records int64) {
+	for _, n := range w.counts {
+		records += n
+	}
+	return records
 }
 
 // aborted deals with a transaction that failed with err: it is done again from memory where nothing of it can become
@@ -261,6 +274,7 @@ func (w *worker) aborted(ctx context.Context, err error) {
 	}
 	w.inst.metrics.aborts.Add(1)
 	w.note(err)
+	w.tellAborted(w.abortReason(err), err)
 	if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
 		w.blocked(ctx, err, refusal)
 		return
@@ -324,10 +338,7 @@ func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedE
 // unstored deals with a state change that its changelog does not take. The changes of a key are merged, so it is not known
 // whose it is: the records are done again one by one, until one stands alone. That one waits, and who comes after it.
 func (w *worker) unstored(ctx context.Context, err error, refusal *kafka.RefusedError) {
-	records := 0
-	for _, n := range w.counts {
-		records += int(n)
-	}
+	records := int(w.ended())
 	if records <= 1 {
 		w.blocked(ctx, err, unstored(refusal))
 		return

@@ -59,7 +59,11 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 		if err == nil {
 			w.counts[deadLettered] += records(r)
 			w.bytes += recordOverhead + len(l.key) + len(l.value)
-			w.letters.add(w.told(in, r, f, l))
+			note := w.told(in, r, f, l)
+			w.letters.add(note)
+			if w.report != nil {
+				w.report.end(in, r, deadLettered, &note)
+			}
 			in.waiting.Store(nil)
 			in.advance()
 			return true

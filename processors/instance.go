@@ -27,6 +27,7 @@ type Instance struct {
 	graph       *graph
 	log         *zap.Logger
 	metrics     *metrics
+	hooks       *hooks
 	id          string
 	partitioner kafka.Partitioner
 	cacheBytes  int64 // of each store
@@ -103,6 +104,9 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	if i.hasStores() && opts.StateDir == "" {
 		return nil, mistake.In("state-dir").Errorf("the topology has stores: a state folder is needed (state-dir)")
 	}
+	if i.hooks, err = newHooks(opts.Hooks, plan.Topology, i.log); err != nil {
+		return nil, err
+	}
 	i.metrics, i.patrol = newMetrics(i), newPatrol(i)
 	i.fences = &fences{inst: i, started: time.Now()}
 	return i, nil
@@ -144,6 +148,7 @@ func (i *Instance) run(ctx context.Context) error {
 	defer i.cancel()
 	i.calls, i.endCalls = context.WithCancelCause(i.ctx)
 	defer i.endCalls(errStopping)
+	i.hooks.ending = i.ctx.Done()
 	if i.inputs, err = i.opts.Wire.NewFetcher(); err != nil {
 		return err
 	}
@@ -176,6 +181,12 @@ func (i *Instance) run(ctx context.Context) error {
 			i.patrol.run(i.ctx)
 		}()
 		defer func() { <-patrolled }()
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			i.tellWaiting(i.ctx)
+		}()
+		defer func() { <-told }()
 		i.watch(i.ctx)
 	}()
 	spoken := make(chan struct{})
@@ -354,6 +365,13 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 			}
 		}
 	}
+	i.hooks.tellRebalanced(added, nil, false)
+	i.place(ids)
+	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
+}
+
+// place gives tasks to the workers that have the fewest.
+func (i *Instance) place(ids []taskID) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, id := range ids {
@@ -374,7 +392,6 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 		i.placed[id] = &placement{t, best}
 		best.inbox.put(func() { best.add(t) })
 	}
-	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
 }
 
 // grow takes notice of partitions that were added to the inputs of a sub-graph: to one of them, or to several.
@@ -452,6 +469,7 @@ func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	}
 	waits.Wait()
 	i.metrics.rebalances.Add(1)
+	i.hooks.tellRebalanced(nil, tps, !clean)
 	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", !uncommitted.Load()))
 }
 

@@ -21,6 +21,7 @@ type metrics struct {
 	rebalances atomic.Int64
 	stalled    atomic.Int64
 
+	snapshot   *snapshot
 	duration   prometheus.Histogram
 	failures   *prometheus.CounterVec
 	gaps       *prometheus.CounterVec
@@ -30,12 +31,12 @@ type metrics struct {
 	truncating *prometheus.CounterVec
 }
 
-var outcomeNames = [outcomes]string{"processed", "filtered", "deduplicated", "dead_lettered"}
+var outcomeNames = [outcomes]Outcome{OutcomeProcessed, OutcomeFiltered, OutcomeDeduplicated, OutcomeDeadLettered}
 
 func newMetrics(i *Instance) *metrics {
 	labels := prometheus.Labels{"topology": i.graph.plan.Topology}
 	return &metrics{
-		inst: i,
+		inst: i, snapshot: newSnapshot(i),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_commit_duration_seconds", Help: "Time from the start of a commit until its stores are written.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
@@ -83,7 +84,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, m.recreating, m.truncating, snapshot{m.inst}}
+	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, m.recreating, m.truncating, m.snapshot}
 }
 
 func (m *metrics) count(counts *[outcomes]int64, retries int64) {
@@ -119,55 +120,67 @@ func (m *metrics) gap(tp kafka.TopicPartition, n int64) {
 	m.gaps.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Add(float64(max(n, 0)))
 }
 
-// snapshot collects what Stats knows.
-type snapshot struct{ inst *Instance }
+// snapshot collects what Stats knows. The topology is a constant label, so that one registry takes instances of several
+// topologies.
+type snapshot struct {
+	inst *Instance
 
-var (
-	descRecords = prometheus.NewDesc("weir_records_total", "Committed input records by what became of them.", []string{"topology", "outcome"}, nil)
-	descCommits = prometheus.NewDesc("weir_commits_total", "Committed transactions.", []string{"topology"}, nil)
-	descAborts  = prometheus.NewDesc("weir_aborts_total", "Transactions that were aborted or given up.", []string{"topology"}, nil)
-	descRetries = prometheus.NewDesc("weir_retries_total", "Failed tries of records that were repeated.", []string{"topology"}, nil)
-	descRebal   = prometheus.NewDesc("weir_rebalances_total", "Changes of the tasks held.", []string{"topology"}, nil)
-	descCall    = prometheus.NewDesc("weir_longest_call_seconds", "Time that the slowest worker has been with its present record; all its partitions wait for it.", []string{"topology"}, nil)
-	descStalled = prometheus.NewDesc("weir_stalled_partitions", "Input partitions with lag and no progress.", []string{"topology"}, nil)
-	descProblem = prometheus.NewDesc("weir_problems", "What /healthz reports, by kind.", []string{"topology", "kind"}, nil)
-	descLag     = prometheus.NewDesc("weir_lag", "Offsets between what is committed and the high watermark.", []string{"topology", "topic", "partition"}, nil)
-	descOffset  = prometheus.NewDesc("weir_committed_offset", "Committed input offset.", []string{"topology", "topic", "partition"}, nil)
-	descTasks   = prometheus.NewDesc("weir_tasks", "Tasks held, by state.", []string{"topology", "state"}, nil)
-	descRestore = prometheus.NewDesc("weir_restore_remaining_offsets", "Changelog offsets that restores still have to read.", []string{"topology"}, nil)
-)
+	records, commits, aborts, retries, rebalances, call, stalled, problems *prometheus.Desc
+	lag, offset, tasks, restores                                           *prometheus.Desc
+}
+
+func newSnapshot(i *Instance) *snapshot {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, prometheus.Labels{"topology": i.graph.plan.Topology})
+	}
+	return &snapshot{
+		inst:       i,
+		records:    desc("weir_records_total", "Committed input records by what became of them.", "outcome"),
+		commits:    desc("weir_commits_total", "Committed transactions."),
+		aborts:     desc("weir_aborts_total", "Transactions that were aborted or given up."),
+		retries:    desc("weir_retries_total", "Failed tries of records that were repeated."),
+		rebalances: desc("weir_rebalances_total", "Changes of the tasks held."),
+		call:       desc("weir_longest_call_seconds", "Time that the slowest worker has been with its present record; all its partitions wait for it."),
+		stalled:    desc("weir_stalled_partitions", "Input partitions with lag and no progress."),
+		problems:   desc("weir_problems", "What /healthz reports, by kind.", "kind"),
+		lag:        desc("weir_lag", "Offsets between what is committed and the high watermark.", "topic", "partition"),
+		offset:     desc("weir_committed_offset", "Committed input offset.", "topic", "partition"),
+		tasks:      desc("weir_tasks", "Tasks held, by state.", "state"),
+		restores:   desc("weir_restore_remaining_offsets", "Changelog offsets that restores still have to read."),
+	}
+}
 
 // Describe implements prometheus.Collector.
-func (s snapshot) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRecords, descCommits, descAborts, descRetries, descRebal, descCall, descStalled, descProblem, descLag, descOffset, descTasks, descRestore} {
+func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (s snapshot) Collect(ch chan<- prometheus.Metric) {
-	m, name := s.inst.metrics, s.inst.graph.plan.Topology
+func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
+	m := s.inst.metrics
 	counter := func(d *prometheus.Desc, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{name}, labels...)...)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{name}, labels...)...)
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for o := range m.records {
-		counter(descRecords, m.records[o].Load(), outcomeNames[o])
+		counter(s.records, m.records[o].Load(), string(outcomeNames[o]))
 	}
-	counter(descCommits, m.commits.Load())
-	counter(descAborts, m.aborts.Load())
-	counter(descRetries, m.retries.Load())
-	counter(descRebal, m.rebalances.Load())
-	gauge(descStalled, float64(m.stalled.Load()))
-	gauge(descCall, s.inst.longestCall(time.Now()).Seconds())
+	counter(s.commits, m.commits.Load())
+	counter(s.aborts, m.aborts.Load())
+	counter(s.retries, m.retries.Load())
+	counter(s.rebalances, m.rebalances.Load())
+	gauge(s.stalled, float64(m.stalled.Load()))
+	gauge(s.call, s.inst.longestCall(time.Now()).Seconds())
 	problems := map[string]int{}
 	for _, p := range s.inst.Health() {
 		problems[p.Kind]++
 	}
 	for kind, n := range problems {
-		gauge(descProblem, float64(n), kind)
+		gauge(s.problems, float64(n), kind)
 	}
 	states := [len(taskStateNames)]int{}
 	remaining := int64(0)
@@ -179,13 +192,13 @@ func (s snapshot) Collect(ch chan<- prometheus.Metric) {
 		for _, in := range p.task.inputs {
 			partition := fmt.Sprint(in.tp.Partition)
 			if lag, known := in.lagNow(); known {
-				gauge(descLag, float64(lag), in.tp.Topic, partition)
+				gauge(s.lag, float64(lag), in.tp.Topic, partition)
 			}
-			gauge(descOffset, float64(in.next.Load()), in.tp.Topic, partition)
+			gauge(s.offset, float64(in.next.Load()), in.tp.Topic, partition)
 		}
 	}
 	for st, n := range states {
-		gauge(descTasks, float64(n), taskStateNames[st])
+		gauge(s.tasks, float64(n), taskStateNames[st])
 	}
-	gauge(descRestore, float64(remaining))
+	gauge(s.restores, float64(remaining))
 }

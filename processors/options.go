@@ -50,6 +50,8 @@ type Options struct {
 	Target  string
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// Hooks are called when something happens, for metrics and alarms of the program's own: see Hook.
+	Hooks []Hook
 }
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not

@@ -40,6 +40,7 @@ func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f
 	in.retryAt = time.Now().Add(delay)
 	in.waiting.Store(&waiting{attempt: in.attempt, offset: r.Offset, until: in.retryAt, err: f})
 	w.retries++
+	w.report.retried(in, r, f, delay)
 	w.log.Debug("record failed, trying again",
 		zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset), zap.Int("attempt", in.attempt),
 		zap.Duration("in", delay), zap.Error(f))

@@ -139,6 +139,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from, changelog: tb.changelog, moved: began}
 	t.restored.Store(stats)
 	defer t.restored.Store(nil)
+	i.hooks.tellRestore(tb, from, from, end, began, false)
 	report := time.NewTicker(restoreReport)
 	defer report.Stop()
 
@@ -170,6 +171,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 			i.log.Info(what, zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
 				zap.Int64("position", stats.Position), zap.Int64("end", end),
 				zap.Float64("records_per_second", stats.PerSecond), zap.Duration("eta", stats.ETA))
+			i.hooks.tellRestore(tb, from, stats.Position, end, began, false)
 			continue
 		case <-deliveries.wake:
 			deliveries.drain()
@@ -225,6 +227,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		stats = next
 		t.restored.Store(stats)
 	}
+	i.hooks.tellRestore(tb, from, position, end, began, true)
 	i.log.Info("restored", zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
 		zap.Int64("from", from), zap.Int64("to", position), zap.Duration("took", time.Since(began)))
 	return nil

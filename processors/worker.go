@@ -67,6 +67,7 @@ type worker struct {
 	counts  [outcomes]int64
 	letters letterNotes
 	retries int64
+	report  *report // for hooks, nil without them
 
 	// What the cluster refuses: see block. Empty as a rule.
 	blocks map[kafka.TopicPartition]*block
@@ -95,6 +96,7 @@ type worker struct {
 
 func newWorker(inst *Instance, id int) *worker {
 	w := &worker{id: id, pace: pace{inst.opts.CommitBytes, inst.opts.CommitBytes}, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
+	w.report = newReport(inst.hooks)
 	w.call = nodes.NewCall(inst.graph.nodes, nodes.Env{
 		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log,
 		Late: func(err *topology.LateError) {
@@ -327,6 +329,7 @@ const (
 // record processes one record to one of its ends, or leaves it for later: it returns false when the input has to wait
 // or the transaction is gone.
 func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
+	w.report.begin()
 	if r.Excess != nil {
 		return w.deadLetter(ctx, in, r, excessive(in, r))
 	}
@@ -370,6 +373,9 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	}
 	in.task.keep()
 	w.counts[o]++
+	if w.report != nil {
+		w.report.end(in, r, o, nil)
+	}
 	w.bytes += recordOverhead + len(r.Key) + len(r.Value)
 	if in.attempt > 0 || len(w.blocks) > 0 && w.probe != in {
 		in.waiting.Store(nil)
