@@ -44,7 +44,7 @@ func TestALargeBadRecordStopsNobody(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
-			go func() { ended <- weir.Run(ctx, cl.runArgs(t.TempDir()), orders.Totals) }()
+			go func() { ended <- weir.Execute(ctx, cl.runArgs(t.TempDir()), orders.Totals) }()
 			cl.awaitTopics()
 			cl.sendCompressed(values...)
 			cl.feed(10, 1)

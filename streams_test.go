@@ -24,7 +24,7 @@ func TestTopicsAreMadeAsTheirStreamsSay(t *testing.T) {
 	c := clusterOn(t, embedded.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- weir.Run(ctx, c.runArgs(t.TempDir()), latest) }()
+	go func() { ended <- weir.Execute(ctx, c.runArgs(t.TempDir()), latest) }()
 	c.until("the topics are there", func() bool {
 		infos, err := c.wire.Topics(ctx, []string{in.Name(), out.Name(), in.Name() + ".dlq"})
 		if err != nil {

@@ -140,7 +140,7 @@ func TestRunProcessesUntilItsContextEndsAndGoesOnTheNextTime(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var done sync.WaitGroup
 		var err error
-		done.Go(func() { err = weir.Run(ctx, c.runArgs(dir), orders.Totals) })
+		done.Go(func() { err = weir.Execute(ctx, c.runArgs(dir), orders.Totals) })
 		c.awaitTopics()
 		c.feed(100, round)
 		outputs := c.read("customer.total.v1", 100*round)
@@ -180,7 +180,7 @@ func (c *cluster) awaitTopics() {
 // Mutation seen to fail this test: missingProblems lists every missing topic.
 func TestMissingTopicsAreNamedWithTheWayOut(t *testing.T) {
 	c := newCluster(t)
-	err := weir.Run(t.Context(), []string{"run", "--brokers", c.addr, "--state-dir", t.TempDir()}, orders.Totals)
+	err := weir.Execute(t.Context(), []string{"run", "--brokers", c.addr, "--state-dir", t.TempDir()}, orders.Totals)
 	if weir.ExitCode(err) != 3 {
 		t.Fatalf("exit code %d: %v", weir.ExitCode(err), err)
 	}
@@ -204,7 +204,7 @@ func TestAFatalErrorOfANodeIsExitCode4(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.feed(1, 1)
-	err := weir.Run(t.Context(), c.runArgs(t.TempDir()), stopping)
+	err := weir.Execute(t.Context(), c.runArgs(t.TempDir()), stopping)
 	if weir.ExitCode(err) != 4 || !strings.Contains(err.Error(), "the licence has run out") {
 		t.Errorf("exit code %d: %v", weir.ExitCode(err), err)
 	}
@@ -217,7 +217,7 @@ func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 		"http":      append(c.runArgs(t.TempDir()), "--http", c.addr),
 		"state":     c.runArgs(filepath.Join("/dev/null", "state")),
 	} {
-		err := weir.Run(t.Context(), args, orders.Totals)
+		err := weir.Execute(t.Context(), args, orders.Totals)
 		if weir.ExitCode(err) != 1 || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: exit code %d: %v", name, weir.ExitCode(err), err)
 		}

@@ -265,7 +265,9 @@ func (i *Instance) claim() (io.Closer, error) {
 			if err != nil {
 				return nil, fmt.Errorf("no instance id: %w", err)
 			}
-			i.id = fmt.Sprintf("%s-%d", host, os.Getpid())
+			var held heldID
+			i.id, held = holdID(fmt.Sprintf("%s-%d", host, os.Getpid()))
+			return held, nil
 		}
 		return io.NopCloser(nil), nil
 	}

@@ -23,11 +23,25 @@ import (
 
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/termtext"
+	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )
 
+// Program is what a command line is made around.
+type Program struct {
+	Name       string
+	Topologies []*topology.Topology
+	Hooks      []processors.Hook // of the instance that run starts
+}
+
 // New is the command line of a program around its topologies.
 func New(program string, topologies ...*topology.Topology) *cobra.Command {
+	return Program{Name: program, Topologies: topologies}.Command()
+}
+
+// Command is the command line of a program.
+func (p Program) Command() *cobra.Command {
+	program, topologies := p.Name, p.Topologies
 	root := &cobra.Command{
 		Use:   program,
 		Short: "Run and inspect the topologies of " + program,
@@ -43,7 +57,7 @@ func New(program string, topologies ...*topology.Topology) *cobra.Command {
 	}
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(runCommand(program, topologies), topologyCommand(program, topologies), offsetsCommand(program, topologies), versionCommand(program))
+	root.AddCommand(runCommand(p), topologyCommand(program, topologies), offsetsCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -22,7 +21,8 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-func runCommand(program string, topologies []*topology.Topology) *cobra.Command {
+func runCommand(p Program) *cobra.Command {
+	program, topologies := p.Name, p.Topologies
 	var printConfig bool
 	var output string
 	cmd := &cobra.Command{
@@ -43,7 +43,11 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
-			r, err := prepare(topologies, v, cmd.ErrOrStderr())
+			log, err := NewLog(cmd.ErrOrStderr(), v)
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			r, err := prepare(topologies, v, log)
 			if printConfig {
 				err = wrong(err) // whoever asks for the defaults has nothing yet
 			}
@@ -59,6 +63,10 @@ func runCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			for _, warning := range v.Warnings() {
 				r.log.Warn(warning)
 			}
+			r.opts.Target = strings.TrimSpace(v.ClientFlags() + " --" + settings.Topology.Name + " " + r.topology.Name())
+			r.opts.Hooks = p.Hooks
+			metrics := NewMetrics()
+			r.opts.Metrics, r.gatherer = metrics, metrics
 			return r.run(cmd.Context())
 		},
 	}
@@ -83,26 +91,25 @@ type runner struct {
 	values   *settings.Values
 	client   kafka.Config
 	opts     processors.Options
+	gatherer prometheus.Gatherer // what the HTTP server serves, where there is one
 	log      *zap.Logger
 }
 
 // prepare makes a runner of the settings. Its error joins all mistakes in them.
-func prepare(topologies []*topology.Topology, v *settings.Values, messages io.Writer) (*runner, error) {
-	r := &runner{values: v}
-	var errs [6]error
+func prepare(topologies []*topology.Topology, v *settings.Values, log *zap.Logger) (*runner, error) {
+	r := &runner{values: v, log: log}
+	var errs [5]error
 	r.topology, errs[0] = pick(topologies, settings.Topology.Of(v))
-	r.log, errs[1] = NewLog(messages, v)
-	r.client, errs[2] = kafkaConfig(v)
-	r.opts, errs[3] = options(v)
-	errs[4] = commitsInTime(v)
+	r.client, errs[1] = kafkaConfig(v)
+	r.opts, errs[2] = options(v)
+	errs[3] = commitsInTime(v)
 	if settings.HTTP.Of(v) != "" {
-		_, _, errs[5] = httpToken(v)
+		_, _, errs[4] = httpToken(v)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	r.opts.DeadLetters, r.opts.Log = deadLetters(topologies), r.log
-	r.opts.Target = strings.TrimSpace(v.ClientFlags() + " --" + settings.Topology.Name + " " + r.topology.Name())
 	return r, nil
 }
 
@@ -113,10 +120,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return withCode(exitRefused, err)
 	}
 	v, log := r.values, r.log
-	metrics := NewMetrics()
 	answers := &probes{began: time.Now(), brokers: r.client.Brokers}
 	if settings.HTTP.Of(v) != "" {
-		server, err := Serve(v, metrics, answers, log)
+		server, err := Serve(v, r.gatherer, answers, log)
 		if err != nil {
 			return err
 		}
@@ -131,7 +137,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	r.opts.Wire, r.opts.Metrics = processors.Kafka(client), metrics
+	r.opts.Wire = processors.Kafka(client)
 	instance, err := processors.New(plan, r.opts)
 	if err != nil {
 		return withCode(exitUsage, v.Locate(err))

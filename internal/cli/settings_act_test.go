@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/settings"
@@ -510,7 +510,7 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 
 // runAlone runs a topology as the only one of its program, silently.
 func runAlone(ctx context.Context, t *topology.Topology, v *settings.Values) error {
-	r, err := prepare([]*topology.Topology{t}, v, io.Discard)
+	r, err := prepare([]*topology.Topology{t}, v, zap.NewNop())
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ A setting has one name everywhere. Take ` + "`session.timeout.ms`" + `:
 | flag | ` + "`--session.timeout.ms 10s`" + ` |
 | environment | ` + "`WEIR_SESSION_TIMEOUT_MS=10s`" + ` |
 | YAML file, named by ` + "`--config FILE` or `WEIR_CONFIG`" + ` | ` + "`session.timeout.ms: 10s`" + ` |
+| ` + "`weir.Run`" + ` | ` + "`Options.Settings[\"session.timeout.ms\"]: \"10s\"`" + `, or a field of ` + "`Options`" + `; the other places are not read |
 
 A flag is stronger than the environment, the environment than the file, the file than the default. An empty variable is
 one that is not set. ` + "`run --print-config`" + ` shows every value and where it comes from.

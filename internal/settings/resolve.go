@@ -23,18 +23,19 @@ const (
 	File        Source = "file"
 	Environment Source = "env"
 	Flag        Source = "flag"
+	Program     Source = "program"
 )
 
 // Origin is the place where a value stands.
 type Origin struct {
 	Source       Source
-	Name         string // of the flag, the variable or the file
+	Name         string // of the flag, the variable, the file, or what the program calls it
 	Line, Column int    // in a file
 }
 
 func (o Origin) String() string {
 	switch o.Source {
-	case Flag, Environment:
+	case Flag, Environment, Program:
 		return string(o.Source) + " " + o.Name
 	case File:
 		return o.place()
@@ -102,6 +103,8 @@ type Sources struct {
 	CheckSecrets func(name string) (warning string, err error)
 	// Defaults are text forms that stand for the table's defaults, by name.
 	Defaults map[string]string
+	// Program are settings that the program itself gives. They are stronger than all others.
+	Program []Given
 }
 
 // FromSystem are the flags of a command, the process's environment and its files.
@@ -149,11 +152,12 @@ type given struct {
 	err     error
 }
 
-// Resolve finds the value of every setting. Its error joins all mistakes, in the order flags, environment, file.
+// Resolve finds the value of every setting. Its error joins all mistakes, in the order flags, environment, program, file.
 func Resolve(src Sources) (*Values, error) {
 	flagLayer, err1 := layer(fromFlags(src.Flags))
 	envLayer, err2 := layer(fromEnv(src.Env))
-	mistakes := []error{err1, err2}
+	programLayer, err3 := layer(fromProgram(src.Program))
+	mistakes := []error{err1, err2, err3}
 
 	values := map[string]entry{}
 	for name, text := range src.Defaults {
@@ -179,6 +183,7 @@ func Resolve(src Sources) (*Values, error) {
 	}
 	maps.Copy(values, envLayer)
 	maps.Copy(values, flagLayer)
+	maps.Copy(values, programLayer)
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err
 	}
@@ -211,7 +216,12 @@ func layer(found []given) (map[string]entry, error) {
 			mistakes = append(mistakes, g.err)
 			continue
 		}
-		if other, twice := values[g.setting.Name]; twice {
+		other, twice := values[g.setting.Name]
+		switch {
+		case twice && g.origin.Source == Program:
+			mistakes = append(mistakes, g.origin.errorf(g.setting.Name, "%s gives it too: remove one", other.origin.place()))
+			continue
+		case twice:
 			mistakes = append(mistakes, g.origin.errorf(g.setting.Name, "%s and %s are two names of one setting, which %s gives too: remove one",
 				g.setting.Name, g.setting.Alias, other.origin.place()))
 			continue
@@ -247,12 +257,16 @@ func (s *Setting) entry(text string, origin Origin) (entry, error) {
 
 // unknown is the error for a name that no setting has.
 func (o Origin) unknown(what, name string, known []string) error {
+	list := "run --print-config"
+	if o.Source == Program {
+		list = "docs/configuration.md"
+	}
 	if len(name) > 100 {
 		name = name[:100] + "..."
 	} else if near := Nearest(name, known); near != "" {
 		return o.errorf("", "unknown %s %q: did you mean %q?", what, name, near)
 	}
-	return o.errorf("", "unknown %s %q: run --print-config lists all settings", what, name)
+	return o.errorf("", "unknown %s %q: %s lists all settings", what, name, list)
 }
 
 // Lookup finds a setting by its name or alias.
