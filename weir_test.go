@@ -16,6 +16,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/examples/totals/orders"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
@@ -70,7 +71,7 @@ func (c *cluster) feed(n int, seq int) {
 		}
 		for _, value := range values {
 			err = errors.Join(err, sink.Append(&kafka.Outgoing{
-				TopicPartition: kafka.TopicPartition{Topic: "order.placed.v1", Partition: kafka.Murmur2.Partition(key, 4)},
+				TopicPartition: kafka.TopicPartition{Topic: "order.placed.v1", Partition: partitioner.Murmur2.Partition(key, 4)},
 				Timestamp:      time.Now().UnixMilli(), Key: key, Value: value,
 			}))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 )
@@ -103,7 +104,7 @@ func (s *commitScript) run(t *testing.T, d *datadriven.TestData) string {
 
 func (s *commitScript) partition(key string) int32 {
 	p := s.cluster.Partitions(simPlaced)
-	return kafka.Murmur2.Partition([]byte(key), p)
+	return partitioner.Murmur2.Partition([]byte(key), p)
 }
 
 func (s *commitScript) start(d *datadriven.TestData) {

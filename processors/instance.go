@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/mistake"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -29,7 +30,7 @@ type Instance struct {
 	metrics     *metrics
 	hooks       *hooks
 	id          string
-	partitioner kafka.Partitioner
+	partitioner partitioner.Partitioner
 	cacheBytes  int64 // of each store
 
 	ctx        context.Context // ends the workers and restorers
@@ -98,7 +99,7 @@ func New(plan *topology.Plan, opts Options) (*Instance, error) {
 	i.phase.Store(Starting)
 	i.accepts.Store(opts.AcceptEmptyState)
 	var err error
-	if i.partitioner, err = kafka.ParsePartitioner(opts.Partitioner); err != nil {
+	if i.partitioner, err = partitioner.Parse(opts.Partitioner); err != nil {
 		return nil, mistake.In("partitioner").Errorf("%w", err)
 	}
 	if i.hasStores() && opts.StateDir == "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
@@ -93,7 +94,7 @@ func TestKeysAndTimestampsGoThroughTheEngineAsTheyAre(t *testing.T) {
 						if key == nil {
 							return p % count
 						}
-						return kafka.Murmur2.Partition(key, count)
+						return partitioner.Murmur2.Partition(key, count)
 					}
 					if value == "bad" {
 						want(jobDead, to(key, inputs), key, data, timestamp)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/kafka"
 )
 
@@ -119,7 +120,7 @@ func (w *simWorld) loseEnds(topic string) {
 func (w *simWorld) recordsOf(tp kafka.TopicPartition, prefix string, n int) (some []kafka.Record) {
 	for _, r := range simInput(w.rng, n, 8, w.guarantee == AtLeastOnce) {
 		r.Key = append([]byte(prefix+"-"), r.Key...)
-		if kafka.Murmur2.Partition(r.Key, w.partitions) == tp.Partition {
+		if partitioner.Murmur2.Partition(r.Key, w.partitions) == tp.Partition {
 			some = append(some, r)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/kafka"
 )
@@ -170,7 +171,7 @@ func (w *simWorld) comes(topic string, records []kafka.Record) {
 		if topic == simPhoned {
 			r.Key = append([]byte("phoned-"), r.Key...)
 		}
-		tp := kafka.TopicPartition{Topic: topic, Partition: kafka.Murmur2.Partition(r.Key, w.partitions)}
+		tp := kafka.TopicPartition{Topic: topic, Partition: partitioner.Murmur2.Partition(r.Key, w.partitions)}
 		w.records[tp] = append(w.records[tp], r)
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -413,8 +413,8 @@ func keyThatDiffers(n int32) (string, int32) {
 	}
 }
 
-func mustPartitioner(name string) kafka.Partitioner {
-	p, err := kafka.ParsePartitioner(name)
+func mustPartitioner(name string) partitioner.Partitioner {
+	p, err := partitioner.Parse(name)
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 )
@@ -50,7 +51,7 @@ func (f *feeder) write(count int) error {
 	for range count {
 		m := f.orders.message()
 		err := f.sink.Append(&kafka.Outgoing{
-			TopicPartition: kafka.TopicPartition{Topic: inputTopic, Partition: kafka.Murmur2.Partition(m.key, f.partitions)},
+			TopicPartition: kafka.TopicPartition{Topic: inputTopic, Partition: partitioner.Murmur2.Partition(m.key, f.partitions)},
 			Timestamp:      time.Now().UnixMilli(),
 			Key:            m.key,
 			Value:          m.value,

@@ -4,18 +4,20 @@
 // The rules are the engine's, and so is the code that runs the nodes: what a node did that then dropped or failed the
 // record is taken back, edges are followed after the node has returned, a handle that the node did not declare is a fatal
 // error, and a panic is a failure of the record. So is t.FailNow in a node, which runs on a goroutine of its own: the test
-// has failed then, and goes on. There is one partition, no repetition after an error, and what is emitted to a stream is
-// handed to the test, not to its readers.
+// has failed then, and goes on. There is no repetition after an error, and what is emitted to a stream is handed to the test, not to its
+// readers. Topics have one partition, or as many as [Partitions] says; each has stores of its own, as a task has.
 package topologytest
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
 	"go.uber.org/zap/zaptest"
 
 	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -26,40 +28,69 @@ type Driver struct {
 	plan   *topology.Plan
 	graph  *nodes.Graph
 	call   *nodes.Call
-	tables map[*topology.StoreDecl]state.Table
-	offset int64
+	parts  int32
+	tables map[place]state.Table
+	next   map[string]int64 // the next offset, by input and partition
 	now    time.Time
 }
 
+// place is a store at a partition.
+type place struct {
+	store     *topology.StoreDecl
+	partition int32
+}
+
+// Option changes what a [Driver] is like.
+type Option func(*Driver)
+
+// Partitions is how many partitions every topic has. Default: 1.
+func Partitions(n int32) Option { return func(d *Driver) { d.parts = n } }
+
 // New checks the topology and opens its stores, which live as long as the test.
-func New(t testing.TB, graph *topology.Topology) *Driver {
+func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
 	plan, err := graph.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), tables: map[*topology.StoreDecl]state.Table{}, now: time.Now()}
+	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), parts: 1, tables: map[place]state.Table{}, next: map[string]int64{}, now: time.Now()}
+	for _, o := range opts {
+		o(d)
+	}
+	if d.parts < 1 {
+		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
+	}
 	d.call = nodes.NewCall(d.graph, nodes.Env{Topology: plan.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now }})
 	for _, g := range plan.Subgraphs {
 		for _, s := range g.Stores {
-			table, err := s.Open(state.Options{Dir: t.TempDir()})
-			if err != nil {
-				t.Fatalf("open store %s: %v", s.Name, err)
+			for p := range d.parts {
+				d.open(place{s, p})
 			}
-			t.Cleanup(func() {
-				if err := table.Close(); err != nil {
-					t.Errorf("close store %s: %v", s.Name, err)
-				}
-			})
-			d.tables[s] = table
 		}
 	}
 	return d
 }
 
+func (d *Driver) open(at place) {
+	d.t.Helper()
+	table, err := at.store.Open(state.Options{Dir: d.t.TempDir()})
+	if err != nil {
+		d.t.Fatalf("open store %s: %v", at.store.Name, err)
+	}
+	d.t.Cleanup(func() {
+		if err := table.Close(); err != nil {
+			d.t.Errorf("close store %s: %v", at.store.Name, err)
+		}
+	})
+	d.tables[at] = table
+}
+
 // At sets the clock: the timestamp of the records to come, and what ctx.Now says. It stands still in between. Default: when the
 // Driver was made.
 func (d *Driver) At(now time.Time) { d.now = now }
+
+// Advance moves the clock on.
+func (d *Driver) Advance(by time.Duration) { d.now = d.now.Add(by) }
 
 // Result is what became of a record.
 type Result struct {
@@ -85,14 +116,25 @@ func (e Emitted) String() string {
 	return fmt.Sprintf("%s %s: %s", e.Topic, e.Key, e.Value)
 }
 
-// Send processes a record of an input stream. A nil value is a tombstone.
+// Send processes a record of an input stream, on the partition that its key belongs to (murmur2, as Weir and Java's producer have it by
+// default). A nil value is a tombstone.
 func (d *Driver) Send(topic, key string, value []byte, headers ...topology.Header) Result {
 	d.t.Helper()
+	return d.SendTo(partitioner.Murmur2.Partition([]byte(key), d.parts), topic, key, value, headers...)
+}
+
+// SendTo is Send to a partition of your choice.
+func (d *Driver) SendTo(partition int32, topic, key string, value []byte, headers ...topology.Header) Result {
+	d.t.Helper()
+	if partition < 0 || partition >= d.parts {
+		d.t.Fatalf("%s has no partition %d of %d", topic, partition, d.parts)
+	}
 	for i, g := range d.plan.Subgraphs {
 		for j, in := range g.Inputs {
 			if in.Name == topic {
-				r := topology.Record{Topic: topic, Offset: d.offset, Time: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
-				d.offset++
+				at := fmt.Sprintf("%s/%d", topic, partition)
+				r := topology.Record{Topic: topic, Partition: partition, Offset: d.next[at], Time: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
+				d.next[at]++
 				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}
 		}
@@ -101,11 +143,21 @@ func (d *Driver) Send(topic, key string, value []byte, headers ...topology.Heade
 	return Result{}
 }
 
-// Store returns what a store holds, as its codec encodes it.
+// Store returns what a store holds on all partitions, as its codec encodes it.
 func (d *Driver) Store(name string) map[string]string {
 	d.t.Helper()
-	for s, table := range d.tables {
-		if s.Name != name {
+	content := map[string]string{}
+	for p := range d.parts {
+		maps.Copy(content, d.StoreAt(name, p))
+	}
+	return content
+}
+
+// StoreAt returns what a store holds at one partition, as its codec encodes it.
+func (d *Driver) StoreAt(name string, partition int32) map[string]string {
+	d.t.Helper()
+	for at, table := range d.tables {
+		if at.store.Name != name || at.partition != partition {
 			continue
 		}
 		content := map[string]string{}
@@ -117,20 +169,20 @@ func (d *Driver) Store(name string) map[string]string {
 		}
 		return content
 	}
-	d.t.Fatalf("topology %s has no store %s", d.plan.Topology, name)
+	d.t.Fatalf("topology %s has no store %s at partition %d", d.plan.Topology, name, partition)
 	return nil
 }
 
-// commit makes the record's changes permanent, as if its transaction had ended.
-func (d *Driver) commit(g *topology.Subgraph) {
+// commit makes a record's changes permanent, as if its transaction had ended.
+func (d *Driver) commit(g *topology.Subgraph, r topology.Record) {
 	d.t.Helper()
 	for _, s := range g.Stores {
-		table := d.tables[s]
+		table := d.tables[place{s, r.Partition}]
 		table.Keep()
 		if err := table.Drain(func(_, _ []byte) error { return nil }); err != nil {
 			d.t.Fatalf("drain store %s: %v", s.Name, err)
 		}
-		if err := table.Commit(d.offset); err != nil {
+		if err := table.Commit(r.Offset + 1); err != nil {
 			d.t.Fatalf("commit store %s: %v", s.Name, err)
 		}
 	}

@@ -14,7 +14,7 @@ func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		outcome, failure = d.call.Run(in, tables{d, g}, r, key, value)
+		outcome, failure = d.call.Run(in, tables{d, g, r.Partition}, r, key, value)
 	}()
 	<-done
 	if exit := d.call.Exited(); exit != nil {
@@ -47,14 +47,15 @@ func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, 
 			result.Emitted = append(result.Emitted, emitted)
 		}
 	}
-	d.commit(g)
+	d.commit(g, r)
 	return result
 }
 
-// tables are the stores of a sub-graph.
+// tables are the stores of a sub-graph at a partition.
 type tables struct {
 	*Driver
-	graph *topology.Subgraph
+	graph     *topology.Subgraph
+	partition int32
 }
 
 func (t tables) Mark(into []int) []int {
@@ -70,4 +71,4 @@ func (t tables) Undo(marks []int) {
 	}
 }
 
-func (t tables) Table(i int) state.Table { return t.tables[t.graph.Stores[i]] }
+func (t tables) Table(i int) state.Table { return t.tables[place{t.graph.Stores[i], t.partition}] }

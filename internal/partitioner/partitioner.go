@@ -1,4 +1,5 @@
-package kafka
+// Package partitioner says which partition of a topic a key belongs to.
+package partitioner
 
 import (
 	"encoding/binary"
@@ -23,8 +24,8 @@ var (
 	FNV1a = Partitioner{"fnv1a", fnv1aPartition}
 )
 
-// ParsePartitioner returns the partitioner of that name. The empty name is Murmur2's.
-func ParsePartitioner(name string) (Partitioner, error) {
+// Parse returns the partitioner of that name. The empty name is Murmur2's.
+func Parse(name string) (Partitioner, error) {
 	switch name {
 	case "", Murmur2.name:
 		return Murmur2, nil

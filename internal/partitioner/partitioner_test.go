@@ -1,4 +1,4 @@
-package kafka
+package partitioner
 
 import (
 	"testing"
@@ -60,11 +60,11 @@ func TestFNV1aIsThatOfGoka(t *testing.T) {
 
 func TestPartitionersAreFoundByName(t *testing.T) {
 	for name, want := range map[string]Partitioner{"": Murmur2, "murmur2": Murmur2, "fnv1a": FNV1a} {
-		if got, err := ParsePartitioner(name); err != nil || got.String() != want.String() {
+		if got, err := Parse(name); err != nil || got.String() != want.String() {
 			t.Errorf("%q: %v, %v", name, got, err)
 		}
 	}
-	if _, err := ParsePartitioner("crc32"); err == nil {
+	if _, err := Parse("crc32"); err == nil {
 		t.Error("crc32 is taken")
 	}
 }
