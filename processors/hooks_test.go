@@ -94,7 +94,7 @@ func refused(op simkafka.Op) simkafka.Config {
 // TestHooksReportEachRecordOnceAsItEnded, whatever is aborted before.
 //
 // Mutations tried: records told before their commit; clear that keeps what was aborted; deadLetter without its report; attempts counted
-// from 0; a Took that begins with the transaction.
+// from 0; a Took that begins with the first record.
 func TestHooksReportEachRecordOnceAsItEnded(t *testing.T) {
 	for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
 		fault := refused(simkafka.OpCommit)
@@ -244,8 +244,8 @@ func wildRide(g *rig) {
 
 // TestHooksReportWhatHappensToPartitions: they come, their stores are restored, they wait with the remedy, go on, and go.
 //
-// Mutations tried: no look for waits; a look that forgets what was told; OnRebalanced for lost partitions as for revoked
-// ones; a restore reported as done at its beginning.
+// Mutations tried: no look for waits; a look that forgets what was told; a restore reported as done at its
+// beginning.
 func TestHooksReportWhatHappensToPartitions(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		h := &everyHook{}
