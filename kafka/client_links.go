@@ -43,7 +43,7 @@ func (c *Client) newLinks() *links {
 func (l *links) close() {
 	l.mu.Lock()
 	l.closed = true
-	open := slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
+	open := l.all()
 	l.open, l.raws = map[string]*link{}, map[string]*link{}
 	l.mu.Unlock()
 	l.stop()
@@ -139,6 +139,21 @@ func (l *links) drop(k *link) {
 	if !l.closed {
 		l.tasks.Go(k.shut)
 	}
+}
+
+// dropAll drops every connection. Later calls connect again.
+func (l *links) dropAll() {
+	l.mu.Lock()
+	open := l.all()
+	l.mu.Unlock()
+	for _, k := range open {
+		l.drop(k)
+	}
+}
+
+// all lists every connection, also those that are being opened. l.mu is held.
+func (l *links) all() []*link {
+	return slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
 }
 
 // cluster asks any broker for all brokers.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -59,12 +58,7 @@ var errNoAnswer = errors.New("no answer")
 // pause waits before repetition n, the first is 0. Waits are spread, so that instances that failed together do not
 // come back together.
 func (c *Client) pause(ctx context.Context, n int) {
-	wait := c.cfg.RetryBackoffMax
-	if n < 16 {
-		wait = min(wait, c.cfg.RetryBackoff<<n)
-	}
-	wait = wait/2 + rand.N(wait/2+1)
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(c.cfg.backoff().Spread(n))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/recordbatch"
 )
@@ -165,6 +166,11 @@ func (c Config) WithDefaults() Config {
 	c.Group.RebalanceTimeout = cmp.Or(c.Group.RebalanceTimeout, time.Minute)
 	c.Security.Protocol = cmp.Or(c.Security.Protocol, "PLAINTEXT")
 	return c
+}
+
+// backoff is the wait between the repetitions of a request.
+func (c Config) backoff() backoff.Backoff {
+	return backoff.Backoff{First: c.RetryBackoff, Max: c.RetryBackoffMax}
 }
 
 // SettingError says what is wrong with settings, and which ones they are.

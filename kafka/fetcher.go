@@ -311,10 +311,3 @@ func (f *Fetcher) outOfRange(c *cursor) {
 	}
 	f.retry(c, sarama.ErrOffsetOutOfRange)
 }
-
-func wake(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}

@@ -26,13 +26,10 @@ func (f *Fetcher) leaderless(c *cursor) {
 func (f *Fetcher) retry(c *cursor, err error) {
 	c.failures++
 	n := c.failures
-	cfg := f.client.cfg
-	wait := cfg.RetryBackoffMax
 	// The first retry comes sooner: most often a leader has moved, and metadata says already where to.
-	if n < 16 {
-		wait = min(wait, cfg.RetryBackoff<<n/4)
-	}
-	c.retryAt = time.Now().Add(wait)
+	wait := f.client.cfg.backoff()
+	wait.First /= 2
+	c.retryAt = time.Now().Add(wait.Wait(n - 1))
 	if f.ctx.Err() != nil {
 		return
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/backoff"
 )
 
 // Sink writes records in batches, idempotently with acks=all, and in transactions when it has a transactional id. It is
@@ -67,7 +69,7 @@ type limits struct {
 
 	delivery time.Duration // from a batch's last record to its acknowledgement
 	bound    string        // the setting that delivery comes from
-	retry    backoff
+	retry    backoff.Backoff
 	grace    time.Duration // for topics that are said not to exist
 }
 
@@ -101,7 +103,7 @@ func (c *Client) NewSink(ctx context.Context, transactionalID string) (*Sink, er
 			inFlight: tune.MaxInFlight,
 			delivery: tune.DeliveryTimeout,
 			bound:    "delivery.timeout.ms",
-			retry:    backoff{c.cfg.RetryBackoff, c.cfg.RetryBackoffMax},
+			retry:    c.cfg.backoff(),
 			grace:    unknownTopicGrace,
 		},
 	}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -321,15 +320,5 @@ func (s *Sink) lost(op string, err error) {
 		s.fail(&Error{Retriable, op, errSinkClosed})
 	case giveUp(err):
 		s.fail(s.coord.verdict(op, sarama.ErrNoError, err))
-	}
-}
-
-// dropAll cuts every connection. Calls under way fail; later ones connect again.
-func (l *links) dropAll() {
-	l.mu.Lock()
-	open := slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
-	l.mu.Unlock()
-	for _, k := range open {
-		l.drop(k)
 	}
 }

@@ -255,7 +255,7 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 	for _, name := range topics {
 		t := s.topics[name]
 		if f.errSize != nil {
-			t.until = time.Now().Add(s.limits.retry.wait(t.tries))
+			t.until = time.Now().Add(s.limits.retry.Spread(t.tries))
 			t.tries++
 			continue
 		}

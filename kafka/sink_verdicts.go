@@ -125,7 +125,7 @@ func (s *Sink) again(b *outBatch, err error, moved bool) {
 
 // postpone waits longer with every failure.
 func (s *Sink) postpone(p *outPartition, err error) {
-	wait := s.limits.retry.wait(p.tries)
+	wait := s.limits.retry.Spread(p.tries)
 	p.tries++
 	p.cause = err
 	p.until = time.Now().Add(wait)

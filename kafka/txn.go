@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/weirstream/weir/internal/backoff"
 )
 
 // producerID is what brokers know a producer by.
@@ -18,17 +19,6 @@ type producerID struct {
 }
 
 var noProducer = producerID{-1, -1}
-
-// backoff is the wait before repetition n, counted from 0: doubled each time up to max, half of it random.
-type backoff struct{ first, max time.Duration }
-
-func (b backoff) wait(n int) time.Duration {
-	d := b.max
-	if n < 16 {
-		d = min(b.max, b.first<<n)
-	}
-	return d/2 + rand.N(d/2+1)
-}
 
 // soon is the wait while a coordinator still writes the markers of the transaction before, which takes milliseconds.
 func soon(n int) time.Duration {
@@ -41,7 +31,7 @@ type coordinators struct {
 	links   *links
 	id      string // transactional.id, empty without
 	timeout time.Duration
-	retry   backoff
+	retry   backoff.Backoff
 	grace   time.Duration    // for topics that are said not to exist
 	at      map[string]*link // coordinators by group and transactional id
 	// lost says that a request was sent whose answer never came or did not tell whether it took effect. It may still
@@ -73,7 +63,7 @@ func request[R any](ctx context.Context, c *coordinators, kind sarama.Coordinato
 	since := time.Now()
 	for try, quick := 0, 0; ; {
 		k, err := c.find(ctx, kind, key)
-		wait := c.retry.wait(try)
+		wait := c.retry.Spread(try)
 		if err == nil {
 			var res codedAnswer[R]
 			res, err = ask(ctx, c.links, k, send)
@@ -230,7 +220,7 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 		select {
 		case <-ctx.Done():
 			return nil, absent, &Error{Retriable, op, outOfTime(ctx, sarama.ErrUnknownTopicOrPartition)}
-		case <-time.After(c.retry.wait(try)):
+		case <-time.After(c.retry.Spread(try)):
 		}
 	}
 }

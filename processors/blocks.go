@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/kafka"
 )
@@ -23,15 +24,11 @@ type block struct {
 	err   *kafka.BlockedError
 	since time.Time
 	until time.Time // the next try
-	wait  time.Duration
 	tries int
 }
 
-// How long a block is left alone: doubled with each try that fails.
-const (
-	firstBlockWait = time.Second
-	mostBlockWait  = 30 * time.Second
-)
+// blockWait is how long a block is left alone.
+var blockWait = backoff.Backoff{First: time.Second, Max: 30 * time.Second}
 
 // everything is where a block stands that concerns all that a worker does.
 var everything = kafka.TopicPartition{Partition: -1}
@@ -81,8 +78,7 @@ func (w *worker) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
 	}
 	b.err = err
 	b.tries++
-	b.wait = min(max(firstBlockWait, 2*b.wait), mostBlockWait)
-	b.until = now.Add(b.wait)
+	b.until = now.Add(blockWait.Wait(b.tries - 1))
 	if b.tries == 1 {
 		w.log.Error("the cluster refuses what is no record's fault: the input partitions concerned wait, and go on when it is mended",
 			zap.Stringer("at", blockName(at)), zap.Error(err), zap.String("remedy", err.Remedy))

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
 )
@@ -28,15 +29,12 @@ func (w *worker) failedRecord(ctx context.Context, in *input, r *kafka.Record, f
 	case nodes.Rejected, nodes.Undecodable, nodes.Late:
 		return w.deadLetter(ctx, in, r, f)
 	}
-	backoff := f.Node.Decl.Retry
-	if in.attempt+1 >= backoff.Attempts {
+	retry := f.Node.Decl.Retry
+	if in.attempt+1 >= retry.Attempts {
 		return w.deadLetter(ctx, in, r, f)
 	}
 	in.attempt++
-	delay := backoff.First << min(in.attempt-1, 30)
-	if delay > backoff.Max || delay <= 0 {
-		delay = backoff.Max
-	}
+	delay := backoff.Backoff{First: retry.First, Max: retry.Max}.Wait(in.attempt - 1)
 	in.retryAt = time.Now().Add(delay)
 	in.waiting.Store(&waiting{attempt: in.attempt, offset: r.Offset, until: in.retryAt, err: f})
 	w.retries++

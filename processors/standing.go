@@ -49,7 +49,7 @@ func (w *worker) unreadable(in *input, err *kafka.BlockedError) {
 	if before := in.waiting.Load(); in.stands == atDenial && before != nil {
 		attempt = before.attempt + 1
 	}
-	wait := min(firstBlockWait<<min(attempt-1, 5), mostBlockWait)
+	wait := blockWait.Wait(attempt - 1)
 	if w.stand(in, atDenial, &waiting{attempt: attempt, offset: in.position, err: err, remedy: err.Remedy}, wait) {
 		w.log.Error("the cluster does not let an input be read: its partition waits, and goes on when it is mended",
 			zap.Stringer("input", in.tp), zap.Int64("offset", in.position), zap.Error(err), zap.String("remedy", err.Remedy))
