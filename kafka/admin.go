@@ -20,7 +20,7 @@ var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "local.
 // ClusterID is the id that a cluster has been given when it was formatted. Brokers of one cluster answer the same.
 func (c *Client) ClusterID(ctx context.Context) (id string, err error) {
 	err = c.retry(ctx, "ask for the id of the cluster", func(ctx context.Context) error {
-		k, err := c.admin.any(ctx)
+		k, err := c.admin.toAny(ctx)
 		if err != nil {
 			return err
 		}
@@ -98,11 +98,11 @@ func (c *Client) describeConfigs(ctx context.Context, infos map[string]TopicInfo
 	for _, name := range slices.Sorted(maps.Keys(infos)) {
 		req.Resources = append(req.Resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: name, ConfigNames: describedConfigs})
 	}
-	k, err := c.admin.any(ctx)
+	k, err := c.admin.toAny(ctx)
 	if err != nil {
 		return err
 	}
-	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, error) { return b.DescribeConfigs(req) })
+	res, err := roundTrip(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, error) { return b.DescribeConfigs(req) })
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (c *Client) createOnce(ctx context.Context, left map[string]TopicSpec, vali
 		return nil, err
 	}
 	req := sarama.NewCreateTopicsRequest(k.conf.Version, details, c.cfg.RequestTimeout/2, validate)
-	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.CreateTopicsResponse, error) { return b.CreateTopics(req) })
+	res, err := roundTrip(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.CreateTopicsResponse, error) { return b.CreateTopics(req) })
 	if err != nil {
 		return nil, err
 	}
@@ -331,11 +331,11 @@ func (c *Client) await(ctx context.Context, names []string) error {
 		return nil
 	}
 	return c.retry(ctx, "wait for leaders of topics "+list(names), func(ctx context.Context) error {
-		if err := c.admin.cluster(ctx); err != nil {
+		if err := c.admin.refreshBrokers(ctx); err != nil {
 			return err
 		}
 		for _, id := range c.admin.ids() {
-			k, err := c.admin.to(ctx, id)
+			k, err := c.admin.toBroker(ctx, id)
 			if err != nil {
 				if ctx.Err() != nil {
 					return err

@@ -49,7 +49,7 @@ func (c *Client) epochEndsFrom(ctx context.Context, id int32, tps []TopicPartiti
 		p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = tp.Partition, -1, epochs[tp]
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
-	answer, err := c.admin.doTo(ctx, id, req, 4)
+	answer, err := c.admin.requestBroker(ctx, id, req, 4)
 	if err != nil {
 		return nil, fmt.Errorf("broker %d: %w", id, err)
 	}

@@ -138,7 +138,7 @@ func (c *Client) leaders(ctx context.Context, left map[TopicPartition]bool) (map
 }
 
 func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition, at int64) (map[TopicPartition]int64, error) {
-	k, err := c.admin.to(ctx, id)
+	k, err := c.admin.toBroker(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (c *Client) offsetsFrom(ctx context.Context, id int32, tps []TopicPartition
 	for _, tp := range tps {
 		req.AddBlock(tp.Topic, tp.Partition, at, 1)
 	}
-	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetResponse, error) { return b.GetAvailableOffsets(req) })
+	res, err := roundTrip(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetResponse, error) { return b.GetAvailableOffsets(req) })
 	if err != nil {
 		return nil, fmt.Errorf("broker %d: %w", id, err)
 	}
@@ -207,7 +207,7 @@ func (c *Client) committedOnce(ctx context.Context, group string, partitions []T
 	}
 	req := sarama.NewOffsetFetchRequest(k.conf.Version, group, byTopic)
 	req.RequireStable = stable
-	res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetFetchResponse, error) { return b.FetchOffset(req) })
+	res, err := roundTrip(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.OffsetFetchResponse, error) { return b.FetchOffset(req) })
 	if err != nil {
 		return err
 	}
@@ -302,7 +302,7 @@ func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
 			return ofGroup(group, err)
 		}
 		req := &sarama.DescribeGroupsRequest{Version: 4, Groups: []string{group}}
-		res, err := ask(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeGroupsResponse, error) { return b.DescribeGroups(req) })
+		res, err := roundTrip(ctx, c.admin, k, func(b *sarama.Broker) (*sarama.DescribeGroupsResponse, error) { return b.DescribeGroups(req) })
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ type outBatch struct {
 	latest   int64   // largest timestamp
 	size     int     // on the wire, uncompressed
 	seq      int32   // of the first record, -1 until first sent
-	again    bool    // has been sent before
+	resent   bool    // it has been sent before
 	deadline time.Time
 	wire     []byte // encoded and compressed, empty until first sent; kept for the next batch
 }

@@ -60,17 +60,17 @@ func (k *link) connect() {
 	}
 	ok, err := k.Connected()
 	conn := k.conn.Load()
-	if ok && conn.heard.Load() {
+	if ok && conn.answered.Load() {
 		if k.links != nil {
 			err = k.takeOver()
 		}
 		if err == nil {
-			conn.said.Store(nil)
+			conn.trace.Store(nil)
 			conn.limit.Store(nil)
 			return
 		}
 		k.stage.Store(int32(stageRequest))
-	} else if conn != nil && conn.heard.Load() && k.conf.Net.SASL.Enable {
+	} else if conn != nil && conn.answered.Load() && k.conf.Net.SASL.Enable {
 		k.stage.Store(int32(stageLogin)) // sarama goes on to it by itself
 	}
 	// sarama takes a broker that never answered ApiVersions for one that is too old to know it.
@@ -140,7 +140,7 @@ func (d dialer) Dial(network, addr string) (net.Conn, error) {
 	k.stage.Store(int32(stageHandshake))
 	cc := &cutConn{Conn: conn}
 	cc.limit.Store(&deadline)
-	cc.said.Store(&saslTrace{})
+	cc.trace.Store(&saslTrace{})
 	k.conn.Store(cc)
 	if k.ctx.Err() != nil { // cut came before the connection was there to be cut
 		_ = cc.Close()
@@ -151,26 +151,26 @@ func (d dialer) Dial(network, addr string) (net.Conn, error) {
 // cutConn is a connection that may be closed twice, and whose deadlines have a limit while the handshakes last.
 type cutConn struct {
 	net.Conn
-	limit atomic.Pointer[time.Time]
-	said  atomic.Pointer[saslTrace] // nil after the handshakes
-	heard atomic.Bool
-	once  sync.Once
+	limit    atomic.Pointer[time.Time]
+	trace    atomic.Pointer[saslTrace] // nil after the handshakes
+	answered atomic.Bool
+	once     sync.Once
 }
 
 func (c *cutConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
+	if n > 0 && !c.answered.Load() {
+		c.answered.Store(true)
 	}
-	if said := c.said.Load(); said != nil {
-		said.read(p[:n])
+	if trace := c.trace.Load(); trace != nil {
+		trace.read(p[:n])
 	}
 	return n, err
 }
 
 func (c *cutConn) Write(p []byte) (int, error) {
-	if said := c.said.Load(); said != nil {
-		said.wrote(p)
+	if trace := c.trace.Load(); trace != nil {
+		trace.wrote(p)
 	}
 	return c.Conn.Write(p)
 }

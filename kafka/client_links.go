@@ -56,8 +56,8 @@ func (l *links) close() {
 	}
 }
 
-// at returns the connection to an address.
-func (l *links) at(ctx context.Context, addr string) (*link, error) {
+// toAddress returns the connection to an address.
+func (l *links) toAddress(ctx context.Context, addr string) (*link, error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -86,9 +86,9 @@ func (l *links) connect(k *link) {
 	k.connect()
 	switch {
 	case k.err == nil:
-		l.answered(k.addr)
+		l.markReachable(k.addr)
 	case !errors.Is(k.err, errClosed):
-		l.missed(k.addr)
+		l.markUnreachable(k.addr)
 	}
 	l.mu.Lock()
 	if k.err != nil {
@@ -107,20 +107,20 @@ func (l *links) forget(k *link) {
 	}
 }
 
-// to returns the connection to a broker.
-func (l *links) to(ctx context.Context, id int32) (*link, error) {
+// toBroker returns the connection to a broker.
+func (l *links) toBroker(ctx context.Context, id int32) (*link, error) {
 	addr, err := l.address(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return l.at(ctx, addr)
+	return l.toAddress(ctx, addr)
 }
 
 // address is where a broker is, as last seen, or as seen now when it is not known.
 func (l *links) address(ctx context.Context, id int32) (string, error) {
 	addr, ok := l.addr(id)
 	if !ok {
-		if err := l.cluster(ctx); err != nil {
+		if err := l.refreshBrokers(ctx); err != nil {
 			return "", err
 		}
 		if addr, ok = l.addr(id); !ok {
@@ -156,28 +156,28 @@ func (l *links) all() []*link {
 	return slices.AppendSeq(slices.Collect(maps.Values(l.open)), maps.Values(l.raws))
 }
 
-// cluster asks any broker for all brokers.
-func (l *links) cluster(ctx context.Context) error {
-	k, err := l.any(ctx)
+// refreshBrokers asks any broker for all brokers.
+func (l *links) refreshBrokers(ctx context.Context) error {
+	k, err := l.toAny(ctx)
 	if err != nil {
 		return err
 	}
-	return l.clusterFrom(ctx, k.addr)
+	return l.refreshBrokersFrom(ctx, k.addr)
 }
 
-func (l *links) clusterFrom(ctx context.Context, addr string) error {
+func (l *links) refreshBrokersFrom(ctx context.Context, addr string) error {
 	_, err := l.describeCluster(ctx, addr)
 	return err
 }
 
 func (l *links) describeCluster(ctx context.Context, addr string) (*sarama.DescribeClusterResponse, error) {
-	k, err := l.at(ctx, addr)
+	k, err := l.toAddress(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	req := sarama.NewDescribeClusterRequest(k.conf.Version)
 	req.IncludeFencedBrokers = false
-	res, err := ask(ctx, l, k, func(b *sarama.Broker) (*sarama.DescribeClusterResponse, error) { return b.DescribeCluster(req) })
+	res, err := roundTrip(ctx, l, k, func(b *sarama.Broker) (*sarama.DescribeClusterResponse, error) { return b.DescribeCluster(req) })
 	if err == nil && res.Err != sarama.ErrNoError {
 		err = res.Err
 	}
@@ -188,13 +188,13 @@ func (l *links) describeCluster(ctx context.Context, addr string) (*sarama.Descr
 	for _, b := range res.Brokers {
 		addrs[b.BrokerID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 	}
-	l.learn(addrs, res.ControllerID)
+	l.setBrokers(addrs, res.ControllerID)
 	return res, nil
 }
 
 // metadata asks any broker for topics, at least one. The answer for a topic may be an error.
 func (l *links) metadata(ctx context.Context, topics ...string) (*sarama.MetadataResponse, error) {
-	k, err := l.any(ctx)
+	k, err := l.toAny(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (l *links) metadataFrom(ctx context.Context, k *link, topics []string) (*sa
 		return nil, errors.New("metadata of no topics asked for") // would mean all topics
 	}
 	req := sarama.NewMetadataRequest(k.conf.Version, topics)
-	res, err := ask(ctx, l, k, func(b *sarama.Broker) (*sarama.MetadataResponse, error) { return b.GetMetadata(req) })
+	res, err := roundTrip(ctx, l, k, func(b *sarama.Broker) (*sarama.MetadataResponse, error) { return b.GetMetadata(req) })
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (l *links) metadataFrom(ctx context.Context, k *link, topics []string) (*sa
 	for _, b := range res.Brokers {
 		addrs[b.ID()] = b.Addr()
 	}
-	l.learn(addrs, res.ControllerID)
+	l.setBrokers(addrs, res.ControllerID)
 	return res, nil
 }
 
@@ -222,15 +222,15 @@ func (l *links) metadataFrom(ctx context.Context, k *link, topics []string) (*sa
 func (l *links) controller(ctx context.Context) (*link, error) {
 	id := l.controllerID()
 	if id < 0 {
-		if err := l.cluster(ctx); err != nil {
+		if err := l.refreshBrokers(ctx); err != nil {
 			return nil, err
 		}
 		id = l.controllerID()
 	}
 	if id < 0 {
-		return l.any(ctx)
+		return l.toAny(ctx)
 	}
-	k, err := l.to(ctx, id)
+	k, err := l.toBroker(ctx, id)
 	if err != nil {
 		l.forgetController()
 	}
@@ -239,24 +239,24 @@ func (l *links) controller(ctx context.Context) (*link, error) {
 
 // coordinator finds the broker that looks after a group or a transactional id.
 func (l *links) coordinator(ctx context.Context, kind sarama.CoordinatorType, key string) (*link, error) {
-	k, err := l.any(ctx)
+	k, err := l.toAny(ctx)
 	if err != nil {
 		return nil, err
 	}
 	req := &sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: key, CoordinatorType: kind}
-	res, err := ask(ctx, l, k, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) { return b.FindCoordinator(req) })
+	res, err := roundTrip(ctx, l, k, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) { return b.FindCoordinator(req) })
 	if err != nil {
 		return nil, err
 	}
 	if res.Err != sarama.ErrNoError {
 		return nil, res.Err
 	}
-	return l.at(ctx, res.Coordinator.Addr())
+	return l.toAddress(ctx, res.Coordinator.Addr())
 }
 
-// ask makes one synchronous call on a connection. The connection is dropped when it failed, and also when ctx ends
+// roundTrip makes one synchronous call on a connection. The connection is dropped when it failed, and also when ctx ends
 // before the answer is there: the late answer would hold up every later call.
-func ask[R any](ctx context.Context, l *links, k *link, call func(*sarama.Broker) (R, error)) (R, error) {
+func roundTrip[R any](ctx context.Context, l *links, k *link, call func(*sarama.Broker) (R, error)) (R, error) {
 	type answer struct {
 		value R
 		err   error
@@ -282,13 +282,13 @@ func ask[R any](ctx context.Context, l *links, k *link, call func(*sarama.Broker
 			if l.ctx.Err() != nil {
 				return none, errClosed
 			}
-			l.missed(k.addr)
+			l.markUnreachable(k.addr)
 		}
 		return a.value, a.err
 	case <-ctx.Done():
 		l.drop(k)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			l.missed(k.addr)
+			l.markUnreachable(k.addr)
 		}
 		return none, context.Cause(ctx)
 	}

@@ -27,8 +27,8 @@ func newReach(seeds []string) *reach {
 	return &reach{seeds: seeds, ctrl: -1, addrs: map[int32]string{}, failed: map[string]time.Time{}}
 }
 
-// learn takes over what an answer says about the cluster's brokers.
-func (r *reach) learn(addrs map[int32]string, controller int32) {
+// setBrokers takes over what an answer says about the cluster's brokers.
+func (r *reach) setBrokers(addrs map[int32]string, controller int32) {
 	if len(addrs) == 0 {
 		return // a broker that is still starting knows of none
 	}
@@ -63,13 +63,13 @@ func (r *reach) forgetController() {
 	r.ctrl = -1
 }
 
-func (r *reach) answered(addr string) {
+func (r *reach) markReachable(addr string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.failed, addr)
 }
 
-func (r *reach) missed(addr string) {
+func (r *reach) markUnreachable(addr string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[addr] = time.Now()
@@ -112,9 +112,9 @@ func (r *reach) order(open map[string]bool) []string {
 // milliseconds, one around the world under 250.
 const headStart = 250 * time.Millisecond
 
-// any returns a connection to some broker. It tries the best address first, and each next one beside it when that takes
+// toAny returns a connection to some broker. It tries the best address first, and each next one beside it when that takes
 // long; the first that connects is taken. An address that was too slow is tried last from then on, until it answers.
-func (l *links) any(ctx context.Context) (*link, error) {
+func (l *links) toAny(ctx context.Context) (*link, error) {
 	order := l.order(l.connected())
 	type outcome struct {
 		link *link
@@ -130,7 +130,7 @@ func (l *links) any(ctx context.Context) (*link, error) {
 		order = order[1:]
 		pending = append(pending, addr)
 		if !l.spawn(func() {
-			k, err := l.at(ctx, addr)
+			k, err := l.toAddress(ctx, addr)
 			outcomes <- outcome{k, addr, err}
 		}) {
 			outcomes <- outcome{nil, addr, errClosed}
@@ -154,7 +154,7 @@ func (l *links) any(ctx context.Context) (*link, error) {
 			switch {
 			case o.err == nil:
 				for _, addr := range pending {
-					l.missed(addr)
+					l.markUnreachable(addr)
 				}
 				return o.link, nil
 			case ctx.Err() != nil || errors.Is(o.err, errClosed):

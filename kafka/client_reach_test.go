@@ -22,7 +22,7 @@ func TestADeadAddressIsFoundOutOnceForAllConnections(t *testing.T) {
 	for range 20 {
 		l := c.newLinks()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		k, err := l.any(ctx)
+		k, err := l.toAny(ctx)
 		cancel()
 		if err != nil || k.addr == dead {
 			t.Errorf("got %v, %v", k, err)
@@ -45,7 +45,7 @@ func TestAddressesAreTriedSideBySide(t *testing.T) {
 		c.reach = newReach([]string{dead, cluster.ListenAddrs()[0]}) // nothing is known
 		l := c.newLinks()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		if k, err := l.any(ctx); err != nil || k.addr == dead {
+		if k, err := l.toAny(ctx); err != nil || k.addr == dead {
 			t.Errorf("got %v, %v", k, err)
 		}
 		cancel()
@@ -62,7 +62,7 @@ func TestAddressesAreTriedSideBySide(t *testing.T) {
 // Mutations: a case of rank left out; failed addresses in the order of the last failure first.
 func TestTheBestAddressComesFirst(t *testing.T) {
 	r := newReach([]string{"seed", "failed-seed", "failed-before", "one"})
-	r.learn(map[int32]string{1: "one", 2: "two", 3: "three"}, 1)
+	r.setBrokers(map[int32]string{1: "one", 2: "two", 3: "three"}, 1)
 	now := time.Now()
 	r.failed = map[string]time.Time{"failed-seed": now, "failed-before": now.Add(-time.Second), "two": now.Add(-time.Hour)}
 	for range 20 {
@@ -71,7 +71,7 @@ func TestTheBestAddressComesFirst(t *testing.T) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
 	}
-	r.answered("two")
+	r.markReachable("two")
 	if got := r.order(nil); slices.Index(got, "two") > 2 {
 		t.Errorf("a broker that answers again is at %v", got)
 	}

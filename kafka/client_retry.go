@@ -20,7 +20,7 @@ func (c *Client) retry(ctx context.Context, op string, try func(context.Context)
 		defer cancel()
 	}
 	began := time.Now()
-	var told time.Time
+	var reported time.Time
 	var last error
 	for n := 0; ; n++ {
 		err := try(ctx)
@@ -34,8 +34,8 @@ func (c *Client) retry(ctx context.Context, op string, try func(context.Context)
 			return final(op, err)
 		}
 		if ctx.Err() == nil {
-			if since := time.Since(began); since > 5*time.Second && time.Since(told) > 10*time.Second {
-				told = time.Now()
+			if since := time.Since(began); since > 5*time.Second && time.Since(reported) > 10*time.Second {
+				reported = time.Now()
 				c.log.Warn("still trying", zap.String("op", op), zap.Duration("since", since), zap.Error(err))
 			}
 			c.pause(ctx, n)

@@ -18,7 +18,7 @@ import (
 // pass ends the start early: refused credentials, and certificates that do not fit.
 func (c *Client) start(ctx context.Context) error {
 	began := time.Now()
-	var told time.Time
+	var reported time.Time
 	var last error
 	for n := 0; ; n++ {
 		err := c.admin.bootstrap(ctx)
@@ -41,8 +41,8 @@ func (c *Client) start(ctx context.Context) error {
 		if left <= 0 {
 			return fmt.Errorf("no broker answered within %v (startup-timeout); the last try: %w", c.cfg.StartupTimeout, err)
 		}
-		if told.IsZero() || time.Since(told) >= startReport {
-			told = time.Now()
+		if reported.IsZero() || time.Since(reported) >= startReport {
+			reported = time.Now()
 			c.log.Warn("no broker answers yet, trying again", zap.Strings("brokers", c.cfg.Brokers),
 				zap.Duration("waited", waited.Round(time.Second)), zap.Duration("left", left.Round(time.Second)), zap.Error(err))
 		}
@@ -66,7 +66,7 @@ func (l *links) bootstrap(ctx context.Context) error {
 	}
 	outcomes := make(chan outcome, len(l.seeds))
 	for n, addr := range l.seeds {
-		if !l.spawn(func() { outcomes <- outcome{n, l.clusterFrom(asked, addr)} }) {
+		if !l.spawn(func() { outcomes <- outcome{n, l.refreshBrokersFrom(asked, addr)} }) {
 			outcomes <- outcome{n, errClosed}
 		}
 	}
@@ -83,7 +83,7 @@ func (l *links) bootstrap(ctx context.Context) error {
 		}
 		stop()
 		for addr := range silent {
-			l.missed(addr)
+			l.markUnreachable(addr)
 		}
 		if !l.spawn(func() {
 			defer cancel()

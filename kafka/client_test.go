@@ -163,7 +163,7 @@ func TestOneBrokerThatAnswersIsEnough(t *testing.T) {
 	promptly(t, began)
 }
 
-// Mutation: ask does not drop the connection when its context ends.
+// Mutation: roundTrip does not drop the connection when its context ends.
 func TestAnAnswerThatDoesNotComeHoldsUpNobodyElse(t *testing.T) {
 	cluster := fake(t, kfake.SeedTopics(1, "a"))
 	c := dial(t, Config{Brokers: cluster.ListenAddrs()})

@@ -78,7 +78,7 @@ type cursor struct {
 	leaderEpoch int32    // of the leader, -1 when it is not known
 	replicas    []int32
 	elsewhere   bool  // another replica than the leader was asked, because the leader's batch is damaged
-	told        Batch // what was delivered last, without its records
+	delivered   Batch // what was delivered last, without its records
 	fresh       bool  // nothing was answered since Start
 	alone       bool  // to be asked for in a request of its own
 	bad         int   // answers in a row that could not be decoded
@@ -120,7 +120,7 @@ func (f *Fetcher) Start(tp TopicPartition, from Position, deliver func(Batch)) {
 	f.end(tp)
 	c := &cursor{TopicPartition: tp, deliver: deliver, position: from.Offset, epoch: from.LeaderEpoch, leaderEpoch: -1, topic: from.TopicID, fresh: true}
 	c.topicID = topicIDOf(from.TopicID)
-	c.told = Batch{TopicPartition: tp, LeaderEpoch: from.LeaderEpoch, TopicID: from.TopicID}
+	c.delivered = Batch{TopicPartition: tp, LeaderEpoch: from.LeaderEpoch, TopicID: from.TopicID}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -265,7 +265,7 @@ func (c *cursor) hand(b Batch) {
 // fail ends a cursor with an error. It is forgotten only after that was delivered: until then, Stop must find it to
 // wait for it.
 func (f *Fetcher) fail(c *cursor, err error) {
-	b := c.told
+	b := c.delivered
 	b.Position, b.Err = c.position, err
 	c.hand(b)
 	f.mu.Lock()

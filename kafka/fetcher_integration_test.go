@@ -120,7 +120,7 @@ func produceRaw(t *testing.T, c *Client, tp TopicPartition, raw []byte) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
-		res, err := c.admin.do(ctx, c.cfg.Brokers[0], req, 12)
+		res, err := c.admin.request(ctx, c.cfg.Brokers[0], req, 12)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +284,7 @@ func TestARecreatedTopicEndsTheDelivery(t *testing.T) {
 	dt := kmsg.NewDeleteTopicsRequestTopic()
 	dt.Topic = kmsg.StringPtr("again")
 	admin.Topics, admin.TopicNames, admin.TimeoutMillis = append(admin.Topics, dt), []string{"again"}, 30_000
-	if _, err := c.admin.do(t.Context(), cluster.Addrs()[0], admin, 6); err != nil {
+	if _, err := c.admin.request(t.Context(), cluster.Addrs()[0], admin, 6); err != nil {
 		t.Fatal(err)
 	}
 	for {

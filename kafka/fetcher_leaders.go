@@ -132,7 +132,7 @@ func (f *Fetcher) assign(due map[TopicPartition]bool) {
 			continue
 		}
 		c.leaderEpoch, c.replicas = at.epoch, at.replicas
-		addr, ok := f.client.admin.addr(f.ask(c, at))
+		addr, ok := f.client.admin.addr(f.source(c, at))
 		if !ok {
 			f.retry(c, sarama.ErrLeaderNotAvailable)
 			continue
@@ -158,7 +158,7 @@ func (f *Fetcher) knows(c *cursor, at leader) bool {
 	is := sarama.Uuid(at.topicID).String()
 	if c.topicID == [16]byte{} {
 		c.topicID, c.topic = at.topicID, is
-		c.told.TopicID = is
+		c.delivered.TopicID = is
 		return true
 	}
 	err := &TopicRecreatedError{TopicPartition: c.TopicPartition, Offset: c.position, Was: c.topic, Is: is}
@@ -170,9 +170,9 @@ func (f *Fetcher) knows(c *cursor, at leader) bool {
 	return false
 }
 
-// ask chooses the broker to ask: the leader, or replicas in turn while what the leader sends is damaged. Any replica
+// source chooses the broker to read from: the leader, or replicas in turn while what the leader sends is damaged. Any replica
 // answers consumers (KIP-392), and damage on a disk is on one of them.
-func (f *Fetcher) ask(c *cursor, at leader) int32 {
+func (f *Fetcher) source(c *cursor, at leader) int32 {
 	c.elsewhere = false
 	if c.bad == 0 || len(at.replicas) == 0 {
 		return at.id

@@ -397,13 +397,13 @@ func (r *reader) deliver(c *cursor, b Batch) {
 		c.bad = 0
 	}
 	c.position, c.epoch = b.Position, b.LeaderEpoch
-	if len(b.Records) == 0 && !c.fresh && b.Position == c.told.Position &&
-		b.HighWatermark == c.told.HighWatermark && b.LastStableOffset == c.told.LastStableOffset {
+	if len(b.Records) == 0 && !c.fresh && b.Position == c.delivered.Position &&
+		b.HighWatermark == c.delivered.HighWatermark && b.LastStableOffset == c.delivered.LastStableOffset {
 		return
 	}
 	c.fresh = false
-	c.told = b
-	c.told.Records, c.told.Bytes = nil, 0
+	c.delivered = b
+	c.delivered.Records, c.delivered.Bytes = nil, 0
 	if b.Bytes > 0 {
 		f.mu.Lock()
 		if f.cursors[c.TopicPartition] == c {

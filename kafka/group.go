@@ -149,7 +149,7 @@ func (g *Group) Changed() <-chan struct{} {
 // (KIP-345). When ctx ends first, a handler call that is still running is not waited for, and the coordinator is not
 // told; no other call follows. Leave must not be called by the handler.
 func (g *Group) Leave(ctx context.Context) error {
-	g.tell(func(n *groupNews) { n.leave = true }, true)
+	g.notify(func(n *groupNews) { n.leave = true }, true)
 	select {
 	case <-g.done:
 		return nil
@@ -164,8 +164,8 @@ func (g *Group) Leave(ctx context.Context) error {
 	return fmt.Errorf("leave group %s: %w", g.cfg.Group, context.Cause(ctx))
 }
 
-// tell leaves news for run, and ends the request that it waits for if they change what it should do.
-func (g *Group) tell(write func(*groupNews), urgent bool) {
+// notify leaves news for run, and ends the request that it waits for if they change what it should do.
+func (g *Group) notify(write func(*groupNews), urgent bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	write(&g.news)
@@ -180,7 +180,7 @@ func (g *Group) lose(reason string, gone bool) {
 	g.mu.Lock()
 	g.invalidate()
 	g.mu.Unlock()
-	g.tell(func(n *groupNews) { n.lost, n.gone = reason, gone }, true)
+	g.notify(func(n *groupNews) { n.lost, n.gone = reason, gone }, true)
 }
 
 // invalidate ends the member. g.mu is held.

@@ -22,7 +22,7 @@ func (b *board) hasLost(p *player, n int) {
 	b.until("something is lost", func(map[TopicPartition]string) bool { return p.lost == n })
 }
 
-// Mutations: heard ignores ErrUnknownMemberId (the test waits in vain); lose tells before it invalidates (Lost finds a
+// Mutations: heartbeatAnswered ignores ErrUnknownMemberId (the test waits in vain); lose tells before it invalidates (Lost finds a
 // member that is still valid).
 func TestAMemberThatTheGroupForgotLosesEverythingAndJoinsAnew(t *testing.T) {
 	for _, kind := range []*kerr.Error{kerr.UnknownMemberID, kerr.IllegalGeneration} {
@@ -486,7 +486,7 @@ func TestAHandoverThatDoesNotComeIsAskedForAgain(t *testing.T) {
 // A group that is denied to one that was its member is waited for: it is lost after its session, and comes back when it is
 // allowed again.
 //
-// Mutations: verdict or heard without deny (it fails for good); a heartbeat that is denied is taken for one that was heard.
+// Mutations: verdict or heartbeatAnswered without deny (it fails for good); a heartbeat that is denied is taken for one that was heard.
 func TestADeniedGroupIsWaitedFor(t *testing.T) {
 	cluster := groupCluster(t)
 	topic(t, cluster, "a", 3)

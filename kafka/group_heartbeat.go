@@ -25,7 +25,7 @@ func (g *Group) beat() {
 		g.mu.Unlock()
 		if beating {
 			sent := time.Now()
-			g.heard(member, sent, g.heartbeat(member))
+			g.heartbeatAnswered(member, sent, g.heartbeat(member))
 		}
 	}
 }
@@ -39,16 +39,16 @@ func (g *Group) heartbeat(m Member) error {
 		return err
 	}
 	req := &sarama.HeartbeatRequest{Version: 4, GroupId: m.Group, GenerationId: m.Generation, MemberId: m.ID, GroupInstanceId: g.instance()}
-	res, err := ask(ctx, g.beats, k, func(b *sarama.Broker) (*sarama.HeartbeatResponse, error) { return b.Heartbeat(req) })
+	res, err := roundTrip(ctx, g.beats, k, func(b *sarama.Broker) (*sarama.HeartbeatResponse, error) { return b.Heartbeat(req) })
 	if err == nil && res.Err != sarama.ErrNoError {
 		err = res.Err
 	}
 	return err
 }
 
-// heard deals with the answer to a heartbeat, unless the member has moved on since: an old generation's refusal says
+// heartbeatAnswered deals with the answer to a heartbeat, unless the member has moved on since: an old generation's refusal says
 // nothing about the new one.
-func (g *Group) heard(m Member, sent time.Time, err error) {
+func (g *Group) heartbeatAnswered(m Member, sent time.Time, err error) {
 	var code sarama.KError
 	if err != nil && !errors.As(err, &code) {
 		code = sarama.ErrNetworkException
@@ -71,7 +71,7 @@ func (g *Group) heard(m Member, sent time.Time, err error) {
 	reason := g.refusal(code)
 	switch {
 	case code == sarama.ErrRebalanceInProgress:
-		g.tell(func(n *groupNews) { n.rebalance = "the group rebalances" }, false)
+		g.notify(func(n *groupNews) { n.rebalance = "the group rebalances" }, false)
 	case code == sarama.ErrUnknownMemberId, code == sarama.ErrIllegalGeneration:
 		g.lose(code.Error(), code == sarama.ErrUnknownMemberId)
 	case code == sarama.ErrGroupAuthorizationFailed: // the membership lasts until its session is over
@@ -80,7 +80,7 @@ func (g *Group) heard(m Member, sent time.Time, err error) {
 		g.mu.Lock()
 		g.invalidate()
 		g.mu.Unlock()
-		g.tell(func(n *groupNews) {
+		g.notify(func(n *groupNews) {
 			n.failed = &Error{Fatal, "be a member of " + g.cfg.Group, fmt.Errorf("%w: %s", code, reason)}
 		}, true)
 	}

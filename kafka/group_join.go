@@ -47,9 +47,9 @@ func (g *Group) join() groupEvent {
 		}
 	}
 	g.quiet()
-	silent := g.tellOfWait()
+	silent := g.logWait()
 	res, event, err := await(g, func(ctx context.Context) (*sarama.JoinGroupResponse, error) {
-		res, err := ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.JoinGroupResponse, error) { return b.JoinGroup(req) })
+		res, err := roundTrip(ctx, g.links, k, func(b *sarama.Broker) (*sarama.JoinGroupResponse, error) { return b.JoinGroup(req) })
 		if err == nil {
 			g.entered(res)
 		}
@@ -171,7 +171,7 @@ func (g *Group) sync() groupEvent {
 		if err != nil {
 			return nil, err
 		}
-		return ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.SyncGroupResponse, error) { return b.SyncGroup(req) })
+		return roundTrip(ctx, g.links, k, func(b *sarama.Broker) (*sarama.SyncGroupResponse, error) { return b.SyncGroup(req) })
 	})
 	if event != none {
 		return event
@@ -216,7 +216,7 @@ func (g *Group) toCoordinator(ctx context.Context, l *links) (*link, error) {
 	addr := g.coordinator
 	g.mu.Unlock()
 	if addr != "" {
-		return l.at(ctx, addr)
+		return l.toAddress(ctx, addr)
 	}
 	k, err := l.coordinator(ctx, sarama.CoordinatorGroup, g.cfg.Group)
 	if err != nil {

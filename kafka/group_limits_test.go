@@ -18,7 +18,7 @@ import (
 // last, and not a moment longer, because the coordinator counts from when it came. Each answer is given just before and just
 // after it would be too late.
 //
-// Mutations: heard counts from when the answer came; extends on any answer, or on none; extend shortens; Member without the
+// Mutations: heartbeatAnswered counts from when the answer came; extends on any answer, or on none; extend shortens; Member without the
 // clock; an answer for an earlier member heeded; an unknown member or an old generation only noted.
 func TestAMemberLastsAsLongAsItsAnswersAllow(t *testing.T) {
 	const session = 10 * time.Second
@@ -68,7 +68,7 @@ func TestAMemberLastsAsLongAsItsAnswersAllow(t *testing.T) {
 						if a.other {
 							m = earlier
 						}
-						g.heard(m, began.Add(a.sent), a.code)
+						g.heartbeatAnswered(m, began.Add(a.sent), a.code)
 					})
 				}
 				changed := g.Changed()

@@ -223,7 +223,7 @@ func (g *Group) goodbye(ctx context.Context, m Member, why string) {
 			continue
 		}
 		var res *sarama.LeaveGroupResponse
-		res, err = ask(ctx, g.links, k, func(b *sarama.Broker) (*sarama.LeaveGroupResponse, error) { return b.LeaveGroup(req) })
+		res, err = roundTrip(ctx, g.links, k, func(b *sarama.Broker) (*sarama.LeaveGroupResponse, error) { return b.LeaveGroup(req) })
 		if err == nil && res.Err != sarama.ErrNoError {
 			err = res.Err
 			break

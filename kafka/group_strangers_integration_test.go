@@ -103,7 +103,7 @@ func (s *stranger) beatStreams(ctx context.Context, epoch int32) error {
 		req.Topology = &topology
 		req.ActiveTasks, req.StandbyTasks, req.WarmupTasks = []kmsg.TaskIDs{}, []kmsg.TaskIDs{}, []kmsg.TaskIDs{}
 	}
-	answer, err := s.links.do(ctx, s.links.order(nil)[0], req, 0) // kgo does not send it
+	answer, err := s.links.request(ctx, s.links.order(nil)[0], req, 0) // kgo does not send it
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func TestAGroupOfAnotherKindIsNotJoined(t *testing.T) {
 		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 		req.Group, req.MemberID, req.MemberEpoch, req.RebalanceTimeoutMillis = "single", "a-stranger-of-the-new-protocol", epoch, 60_000
 		req.SubscribedTopicNames, req.Topics = []string{"a"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-		res, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], req, 1)
+		res, err := c.admin.request(t.Context(), cluster.ListenAddrs()[0], req, 1)
 		if err == nil {
 			err = codeError(res.(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode)
 		}
@@ -133,7 +133,7 @@ func TestAGroupOfAnotherKindIsNotJoined(t *testing.T) {
 
 // A member that was killed is waited for by the coordinator, and the log says so.
 //
-// Mutations: tellOfWait is not called; the subscription does not carry the instance.
+// Mutations: logWait is not called; the subscription does not carry the instance.
 func TestAJoinSaysWhatItWaitsFor(t *testing.T) {
 	for name, tc := range map[string]struct{ instance, want string }{
 		"its former self": {"i", "waiting for the former member of this instance, which did not leave the group: its session ends within"},

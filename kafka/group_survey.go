@@ -87,8 +87,8 @@ func (g *Group) survey(ctx context.Context, addr string) error {
 	return nil
 }
 
-// tellOfWait has the log say what a join waits for while it is not answered. silent ends that, and waits for it.
-func (g *Group) tellOfWait() (silent func()) {
+// logWait has the log say what a join waits for while it is not answered. silent ends that, and waits for it.
+func (g *Group) logWait() (silent func()) {
 	began, over, ended := time.Now(), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -153,7 +153,7 @@ func (g *Group) unlikeUs(ctx context.Context, addr string) *StrangerError {
 func (g *Group) kind(ctx context.Context, addr string) string {
 	req := kmsg.NewPtrListGroupsRequest()
 	req.TypesFilter = []string{"consumer", "share", "streams"} // of the many groups of a cluster most are classic
-	answer, err := g.links.do(ctx, addr, req, 5)
+	answer, err := g.links.request(ctx, addr, req, 5)
 	if err != nil || req.Version < 5 {
 		return ""
 	}
@@ -172,7 +172,7 @@ func (g *Group) strangersOf(ctx context.Context, addr, kind string) (names []str
 	case "consumer":
 		req := kmsg.NewPtrConsumerGroupDescribeRequest()
 		req.Groups = []string{g.cfg.Group}
-		answer, err := g.links.do(ctx, addr, req, 1)
+		answer, err := g.links.request(ctx, addr, req, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +187,7 @@ func (g *Group) strangersOf(ctx context.Context, addr, kind string) (names []str
 	case "share":
 		req := kmsg.NewPtrShareGroupDescribeRequest()
 		req.GroupIDs = []string{g.cfg.Group}
-		answer, err := g.links.do(ctx, addr, req, 1)
+		answer, err := g.links.request(ctx, addr, req, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -199,7 +199,7 @@ func (g *Group) strangersOf(ctx context.Context, addr, kind string) (names []str
 	case "streams":
 		req := kmsg.NewPtrStreamsGroupDescribeRequest()
 		req.Groups = []string{g.cfg.Group}
-		answer, err := g.links.do(ctx, addr, req, 1)
+		answer, err := g.links.request(ctx, addr, req, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +222,7 @@ func memberName(id, client, host string) string {
 func (g *Group) describe(ctx context.Context, addr string) (*kmsg.DescribeGroupsResponseGroup, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{g.cfg.Group}
-	answer, err := g.links.do(ctx, addr, req, 5)
+	answer, err := g.links.request(ctx, addr, req, 5)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (c *Client) oldestTransactions(ctx context.Context, id int32, tps []TopicPa
 		}
 		req.Topics[n].Partitions = append(req.Topics[n].Partitions, tp.Partition)
 	}
-	answer, err := c.admin.doTo(ctx, id, req, 0)
+	answer, err := c.admin.requestBroker(ctx, id, req, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (c *Client) explain(ctx context.Context, t OpenTransaction) OpenTransaction
 	list.ProducerIDFilters = []int64{t.ProducerID}
 	complete := true
 	for _, id := range c.admin.ids() {
-		answer, err := c.admin.doTo(ctx, id, list, 1)
+		answer, err := c.admin.requestBroker(ctx, id, list, 1)
 		if err != nil || answer.(*kmsg.ListTransactionsResponse).ErrorCode != 0 {
 			complete = false
 			continue
@@ -123,7 +123,7 @@ func (c *Client) explain(ctx context.Context, t OpenTransaction) OpenTransaction
 			}
 			describe := kmsg.NewPtrDescribeTransactionsRequest()
 			describe.TransactionalIDs = []string{s.TransactionalID}
-			answer, err := c.admin.doTo(ctx, id, describe, 0)
+			answer, err := c.admin.requestBroker(ctx, id, describe, 0)
 			if err != nil {
 				complete = false
 				continue

@@ -59,7 +59,7 @@ func TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka(t *testing.T) {
 	init.TransactionalID, init.TransactionTimeoutMillis = &name, 60_000
 	var res *kmsg.InitProducerIDResponse
 	for res == nil || res.ErrorCode != 0 { // the coordinator may be loading
-		answer, err := c.admin.do(t.Context(), addr, init, 4)
+		answer, err := c.admin.request(t.Context(), addr, init, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka(t *testing.T) {
 	topic.Partitions = append(topic.Partitions, partition)
 	produce.Topics = append(produce.Topics, topic)
 	for {
-		answer, err := c.admin.do(t.Context(), addr, produce, 9)
+		answer, err := c.admin.request(t.Context(), addr, produce, 9)
 		if err != nil {
 			t.Fatal(err)
 		}

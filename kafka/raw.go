@@ -54,8 +54,8 @@ func (l *links) raw(ctx context.Context, addr string) (*rawConn, error) {
 	}
 }
 
-// do sends a request in the highest version that the broker and kmsg both speak, most at most, and waits for its answer.
-func (l *links) do(ctx context.Context, addr string, req kmsg.Request, most int16) (kmsg.Response, error) {
+// request sends a request in the highest version that the broker and kmsg both speak, most at most, and waits for its answer.
+func (l *links) request(ctx context.Context, addr string, req kmsg.Request, most int16) (kmsg.Response, error) {
 	for {
 		c, err := l.raw(ctx, addr)
 		if err != nil {
@@ -70,19 +70,19 @@ func (l *links) do(ctx context.Context, addr string, req kmsg.Request, most int1
 	}
 }
 
-// doTo does the same at a broker.
-func (l *links) doTo(ctx context.Context, id int32, req kmsg.Request, most int16) (kmsg.Response, error) {
+// requestBroker does the same at a broker.
+func (l *links) requestBroker(ctx context.Context, id int32, req kmsg.Request, most int16) (kmsg.Response, error) {
 	addr, err := l.address(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return l.do(ctx, addr, req, most)
+	return l.request(ctx, addr, req, most)
 }
 
 // takeOver makes a link whose handshakes are over a raw connection.
 func (k *link) takeOver() error {
 	conn := k.conn.Load()
-	lifetime, err := conn.said.Swap(nil).sessionLifetime()
+	lifetime, err := conn.trace.Swap(nil).sessionLifetime()
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func TestRawConnectionsAreReplacedBeforeTheirSessionEnds(t *testing.T) {
 			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
 			for began := time.Now(); time.Since(began) < 7*time.Second; <-tick.C {
-				if _, err := c.admin.do(t.Context(), addr, kmsg.NewPtrMetadataRequest(), 12); err != nil {
+				if _, err := c.admin.request(t.Context(), addr, kmsg.NewPtrMetadataRequest(), 12); err != nil {
 					t.Fatalf("after %v: %v", time.Since(began), err)
 				}
 				r, err := c.admin.raw(t.Context(), addr)

@@ -33,7 +33,7 @@ func TestRawRequestsAreAnsweredOnOneConnectionBesideSaramas(t *testing.T) {
 	c := dial(t, Config{Brokers: cluster.ListenAddrs()})
 	addr := cluster.ListenAddrs()[0]
 	for range 3 {
-		res, err := c.admin.do(t.Context(), addr, askMetadata("a"), 12)
+		res, err := c.admin.request(t.Context(), addr, askMetadata("a"), 12)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestARawRequestWithoutAnAnswerCostsTheConnectionOnly(t *testing.T) {
 	if err := r.send(askMetadata("a"), time.Now().Add(time.Second), nil); err == nil {
 		t.Error("a connection that failed takes requests")
 	}
-	if _, err := c.admin.do(t.Context(), addr, askMetadata("a"), 12); err != nil {
+	if _, err := c.admin.request(t.Context(), addr, askMetadata("a"), 12); err != nil {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -125,7 +125,7 @@ func TestARawRequestWithoutAnAnswerCostsTheConnectionOnly(t *testing.T) {
 		<-held
 		cancel(why)
 	}()
-	if _, err := c.admin.do(ctx, addr, askMetadata("a"), 12); !errors.Is(err, why) {
+	if _, err := c.admin.request(ctx, addr, askMetadata("a"), 12); !errors.Is(err, why) {
 		t.Errorf("got %v", err)
 	}
 	release()
@@ -141,12 +141,12 @@ func TestARawConnectionThatBreaksWhileItIsMadeIsTriedAgain(t *testing.T) {
 	c := dial(t, Config{Brokers: cluster.ListenAddrs()})
 	for _, answers := range []int32{1, 2, 3} { // of the handshake, of the versions, of the request
 		left.Store(answers)
-		_, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12)
+		_, err := c.admin.request(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12)
 		if err == nil || errors.Is(err, errClosed) {
 			t.Errorf("cut at answer %d: got %v", answers, err)
 		}
 		left.Store(0)
-		if _, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12); err != nil {
+		if _, err := c.admin.request(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12); err != nil {
 			t.Errorf("after a cut at answer %d: %v", answers, err)
 		}
 		r, err := c.admin.raw(t.Context(), cluster.ListenAddrs()[0])
@@ -167,7 +167,7 @@ func TestCloseEndsRawRequestsThatAreUnderWay(t *testing.T) {
 	held, _ := hold(cluster)
 	done := make(chan error)
 	go func() {
-		_, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12)
+		_, err := c.admin.request(t.Context(), cluster.ListenAddrs()[0], askMetadata("a"), 12)
 		done <- err
 	}()
 	<-held
@@ -346,7 +346,7 @@ func TestARawConnectionIsReplacedAfterItsLastAnswer(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
-	if _, err := c.admin.do(t.Context(), addr, askMetadata("a"), 12); err != nil {
+	if _, err := c.admin.request(t.Context(), addr, askMetadata("a"), 12); err != nil {
 		t.Error(err)
 	}
 	second, err := c.admin.raw(t.Context(), addr)
@@ -363,7 +363,7 @@ func TestEpochEndsSaysWhereEachEpochEnds(t *testing.T) {
 	c := dial(t, Config{Brokers: cluster.ListenAddrs()})
 	p := producer(t, cluster.ListenAddrs(), "")
 	writeTo(t, p, "in", 0, "a", "b")
-	res, err := c.admin.do(t.Context(), cluster.ListenAddrs()[0], askMetadata("in"), 12)
+	res, err := c.admin.request(t.Context(), cluster.ListenAddrs()[0], askMetadata("in"), 12)
 	if err != nil {
 		t.Fatal(err)
 	}

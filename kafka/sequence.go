@@ -37,7 +37,7 @@ func (q *sequence) idle() bool { return len(q.queue) == 0 && len(q.flight) == 0 
 
 // head is the batch to be sent next, or nil when there is none or the partition waits for answers first.
 func (q *sequence) head() *outBatch {
-	if q.failed || len(q.queue) == 0 || len(q.flight) > 0 && (!q.known || q.flight[0].again) {
+	if q.failed || len(q.queue) == 0 || len(q.flight) > 0 && (!q.known || q.flight[0].resent) {
 		return nil
 	}
 	return q.queue[0]
@@ -106,7 +106,7 @@ func (q *sequence) rewind() {
 		return
 	}
 	for _, b := range q.flight {
-		b.again = true
+		b.resent = true
 	}
 	q.queue = append(q.flight, q.queue...)
 	q.flight, q.failed = nil, false

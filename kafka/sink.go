@@ -41,21 +41,21 @@ type Sink struct {
 
 	// What follows belongs to the goroutine that uses the sink.
 
-	encoding encoding
-	limits   limits
-	parts    map[TopicPartition]*outPartition
-	recent   [16]*outPartition // parts, found without hashing
-	active   []*outPartition   // those with batches that are not acknowledged
-	topics   map[string]*outTopic
-	brokers  map[int32]*outBroker
-	spare    []*outBatch   // to be used again
-	buffered int           // bytes of batches that are not acknowledged
-	flying   int           // requests without an answer
-	throttle time.Duration // that brokers have asked for so far
-	turn     int           // where in active the next request begins
-	asking   bool          // a metadata request is under way
-	curious  bool          // the limits of a topic are to be asked for
-	due      time.Time     // when something has to be done unprompted, zero for never
+	encoding   encoding
+	limits     limits
+	parts      map[TopicPartition]*outPartition
+	recent     [16]*outPartition // parts, found without hashing
+	active     []*outPartition   // those with batches that are not acknowledged
+	topics     map[string]*outTopic
+	brokers    map[int32]*outBroker
+	spare      []*outBatch   // to be used again
+	buffered   int           // bytes of batches that are not acknowledged
+	flying     int           // requests without an answer
+	throttle   time.Duration // that brokers have asked for so far
+	turn       int           // where in active the next request begins
+	refreshing bool          // a metadata request is under way
+	curious    bool          // the limits of a topic are to be asked for
+	due        time.Time     // when something has to be done unprompted, zero for never
 
 	coord *coordinators
 	as    producerID
@@ -130,7 +130,7 @@ func (c *Client) NewSink(ctx context.Context, transactionalID string) (*Sink, er
 		_ = s.Close()
 		return nil, err
 	}
-	s.as, s.coord.lost = as, false
+	s.as, s.coord.indefinite = as, false
 	return s, nil
 }
 
@@ -213,7 +213,7 @@ func (s *Sink) refuseTooLarge(p *outPartition, r *Outgoing) error {
 		return nil
 	}
 	if size <= min(s.limits.record, s.limits.memory) {
-		if err := s.relearn(p.topic); err != nil {
+		if err := s.refreshLimits(p.topic); err != nil {
 			return err
 		}
 		if size <= p.topic.record {

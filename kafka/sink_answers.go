@@ -210,8 +210,8 @@ func answerFor(code sarama.KError) answer {
 	return answer{code: int16(code), verdict: blocked}
 }
 
-// judge says what an answer to a produce request means.
-func judge(code sarama.KError) verdict { return answerFor(code).verdict }
+// verdictOf says what an answer to a produce request means.
+func verdictOf(code sarama.KError) verdict { return answerFor(code).verdict }
 
 // remedyFor says what a person can do about a code for a partition.
 func remedyFor(code sarama.KError, tp TopicPartition) string {

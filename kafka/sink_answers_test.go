@@ -42,7 +42,7 @@ func TestEveryCodeOfTheProtocolHasARow(t *testing.T) {
 		t.Errorf("the table ends at %d", last)
 	}
 	for _, code := range []sarama.KError{lastCode + 1, 1000, -2, -1000} {
-		if v := judge(code); v != blocked {
+		if v := verdictOf(code); v != blocked {
 			t.Errorf("the unknown code %d has verdict %d: an unknown code is the world's", code, v)
 		}
 	}

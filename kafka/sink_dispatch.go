@@ -68,7 +68,7 @@ func (s *Sink) dispatch() {
 		}
 		s.dueAt(b.deadline)
 	}
-	s.ask(now)
+	s.refreshMetadata(now)
 	if s.join() {
 		return
 	}
@@ -107,7 +107,7 @@ func (s *Sink) round(now time.Time) (sent bool) {
 	for i := range n {
 		p := s.active[(s.turn+i)%n]
 		b := p.order.head()
-		if b == nil || p.leader < 0 || !s.may(p) {
+		if b == nil || p.leader < 0 || !s.sendable(p) {
 			continue
 		}
 		if now.Before(p.until) {
@@ -180,7 +180,7 @@ func (s *Sink) deliver(br *outBroker) {
 
 func (s *Sink) deliverOne(req *outRequest) {
 	if err := s.sendOne(req); err != nil {
-		s.post(func() { s.answered(req, nil, err) })
+		s.post(func() { s.requestAnswered(req, nil, err) })
 	}
 }
 
@@ -219,7 +219,7 @@ func (s *Sink) sendOne(req *outRequest) error {
 // gives the answer while the batches are still read.
 func (s *Sink) half(req *outRequest) {
 	if req.halves.Add(1) == 2 {
-		s.post(func() { s.answered(req, req.res, req.err) })
+		s.post(func() { s.requestAnswered(req, req.res, req.err) })
 	}
 }
 
@@ -268,27 +268,27 @@ func blockOf(res *kmsg.ProduceResponse, b *outBatch) *kmsg.ProduceResponseTopicP
 	return nil
 }
 
-// answered takes the answer to a request, or what went wrong with it.
-func (s *Sink) answered(req *outRequest, res *kmsg.ProduceResponse, err error) {
+// requestAnswered acts on the answer to a request, or on what went wrong with it.
+func (s *Sink) requestAnswered(req *outRequest, res *kmsg.ProduceResponse, err error) {
 	req.broker.flying--
 	s.flying--
 	if res != nil && res.ThrottleMillis > 0 {
 		s.throttled(req.broker, time.Duration(res.ThrottleMillis)*time.Millisecond)
 	}
 	if err != nil {
-		s.lost("write to "+req.batches[0].part.TopicPartition.String(), err)
+		s.requestFailed("write to "+req.batches[0].part.TopicPartition.String(), err)
 	}
 	for _, b := range req.batches {
 		if err != nil {
-			s.again(b, err, true)
+			s.requeue(b, err, true)
 			continue
 		}
 		block := blockOf(res, b)
 		if block == nil {
-			s.again(b, sarama.ErrIncompleteResponse, true)
+			s.requeue(b, sarama.ErrIncompleteResponse, true)
 			continue
 		}
-		s.judged(b, block)
+		s.batchAnswered(b, block)
 	}
 }
 
@@ -313,8 +313,8 @@ const calmAfterThrottle = 10 * time.Second
 // Throttled is how long brokers have made this sink wait so far, because of a quota.
 func (s *Sink) Throttled() time.Duration { return s.throttle }
 
-// lost ends the transaction when a request failed in a way that will not pass soon.
-func (s *Sink) lost(op string, err error) {
+// requestFailed ends the transaction when a request failed in a way that will not pass soon.
+func (s *Sink) requestFailed(op string, err error) {
 	switch {
 	case errors.Is(err, errClosed):
 		s.fail(&Error{Retriable, op, errSinkClosed})

@@ -53,7 +53,7 @@ func (c *unreliableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Mutations, each fails: again does not fail the sequence; a batch gets a new number when it is sent again; a lost
+// Mutations, each fails: requeue does not fail the sequence; a batch gets a new number when it is sent again; a lost
 // connection acknowledges.
 func TestRecordsAreWrittenOnceAndInOrderWhateverFails(t *testing.T) {
 	var cuts atomic.Pointer[rapidFates]

@@ -141,7 +141,7 @@ func TestABatchThatBecameTooLargeIsSplit(t *testing.T) {
 // An operator who raises the limit of a topic helps the very next record, without a restart, also when the limit was looked up
 // a moment before, and when it was being looked up meanwhile.
 //
-// Mutations: relearn does nothing; learn believes whatever comes.
+// Mutations: refreshLimits does nothing; setLimits believes whatever comes.
 func TestARaisedLimitOfATopicIsNoticedBeforeARecordIsRefused(t *testing.T) {
 	test := newSinkTest(t, fastConfig())
 	test.ok(test.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": "400"}))
@@ -157,13 +157,13 @@ func TestARaisedLimitOfATopicIsNoticedBeforeARecordIsRefused(t *testing.T) {
 		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: &value}}}}
 	test.request(alter)
 	test.append(s, "out", 0, large)
-	s.learn(s.topics["out"], 400, time.Now().Add(-time.Minute)) // the answer to a question of before is late
+	s.setLimits(s.topics["out"], 400, time.Now().Add(-time.Minute)) // the answer to a question of before is late
 	test.append(s, "out", 0, large)
 	test.ok(s.Commit(test.within(10 * time.Second)))
 	test.visible("out", 0, large, large)
 	wanted := s.topics["out"]
 	wanted.wanted = time.Now()
-	if s.learn(wanted, 400, wanted.wanted.Add(-1)); wanted.known {
+	if s.setLimits(wanted, 400, wanted.wanted.Add(-1)); wanted.known {
 		t.Error("an answer to an earlier question is believed")
 	}
 }
@@ -277,7 +277,7 @@ func absentTopic(t *testing.T, id string) {
 
 // What is blocked is the partition, the topic or everything, as the code says; the rest can be written after Abort.
 //
-// Mutations: block without the -1 of a topic; judged without default.
+// Mutations: block without the -1 of a topic; batchAnswered without default.
 func TestABlockedErrorSaysHowFarItReaches(t *testing.T) {
 	for code, want := range map[*kerr.Error]TopicPartition{
 		kerr.TopicAuthorizationFailed:         {"out", -1},

@@ -59,7 +59,7 @@ func TestAThrottleIsWaitedForAndNotByClose(t *testing.T) {
 	promptly(t, began)
 }
 
-// Mutation: ask without unthrottle: the next request to the coordinator, and Close, wait for an hour.
+// Mutation: roundTrip without unthrottle: the next request to the coordinator, and Close, wait for an hour.
 func TestAThrottledCoordinatorIsNotWaitedForByClose(t *testing.T) {
 	if !throttleFields().ok {
 		t.Fatal("sarama.Broker keeps its throttle elsewhere: see client_throttle.go")
@@ -85,7 +85,7 @@ func TestAThrottledCoordinatorIsNotWaitedForByClose(t *testing.T) {
 // Mutation: unthrottle that only tries the lock.
 func TestWhoeverWaitsOutAThrottleIsLetGo(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
-	k, err := test.client.admin.any(t.Context())
+	k, err := test.client.admin.toAny(t.Context())
 	test.ok(err)
 	f := throttleFields()
 	lock := (*sync.Mutex)(unsafe.Add(unsafe.Pointer(k.Broker), f.lock))

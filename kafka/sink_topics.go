@@ -63,9 +63,9 @@ func (s *Sink) topic(name string) *outTopic {
 	return t
 }
 
-// relearn looks the topic's limits up again, each time before they refuse a record: somebody may have raised
+// refreshLimits looks the topic's limits up again, each time before they refuse a record: somebody may have raised
 // max.message.bytes since, however short that is ago, and a record that the topic takes is not to be refused for what it was.
-func (s *Sink) relearn(t *outTopic) error {
+func (s *Sink) refreshLimits(t *outTopic) error {
 	t.wanted = time.Now()
 	t.known, s.curious = false, true
 	ctx, done := s.bounded(s.ctx, s.limits.delivery)
@@ -73,8 +73,8 @@ func (s *Sink) relearn(t *outTopic) error {
 	return s.wait(ctx, "find the limits of topic "+t.name, func() bool { return !t.learned.Before(t.wanted) })
 }
 
-// learn sets the topic's limits from its max.message.bytes, as an answer says to what was asked at a time.
-func (s *Sink) learn(t *outTopic, maxMessage int, asked time.Time) {
+// setLimits sets the topic's limits from its max.message.bytes, as an answer says to what was asked at a time.
+func (s *Sink) setLimits(t *outTopic, maxMessage int, asked time.Time) {
 	t.known, t.tries, t.learned = !asked.Before(t.wanted), 0, asked
 	t.message = maxMessage
 	if s.encoding.codec != sarama.CompressionNone {
@@ -88,8 +88,8 @@ func (s *Sink) learn(t *outTopic, maxMessage int, asked time.Time) {
 // requests takes the second without a word.
 const identityCheck = 30 * time.Second
 
-// found is what a look at the cluster has brought.
-type found struct {
+// metadata is what the cluster answered about leaders and limits.
+type metadata struct {
 	leaders map[TopicPartition]leader
 	ids     map[string][16]byte // of topics
 	absent  map[TopicPartition]sarama.KError
@@ -99,9 +99,9 @@ type found struct {
 	errSize error          // of largest
 }
 
-// ask looks up leaders and limits that are missing, in the background.
-func (s *Sink) ask(now time.Time) {
-	if s.asking {
+// refreshMetadata looks up leaders and limits that are missing, in the background.
+func (s *Sink) refreshMetadata(now time.Time) {
+	if s.refreshing {
 		return
 	}
 	var partitions []TopicPartition
@@ -130,17 +130,17 @@ func (s *Sink) ask(now time.Time) {
 	if len(partitions) == 0 && len(topics) == 0 {
 		return
 	}
-	s.asking = true
+	s.refreshing = true
 	s.spawn(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, s.client.cfg.RequestTimeout)
 		defer cancel()
-		f := s.find(ctx, partitions, topics)
-		s.post(func() { s.told(partitions, topics, f) })
+		f := s.fetchMetadata(ctx, partitions, topics)
+		s.post(func() { s.applyMetadata(partitions, topics, f) })
 	})
 }
 
-// find asks the cluster. It runs beside the sink's goroutine and touches nothing of it.
-func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []string) (f found) {
+// fetchMetadata asks the cluster. It runs beside the sink's goroutine and touches nothing of it.
+func (s *Sink) fetchMetadata(ctx context.Context, partitions []TopicPartition, topics []string) (f metadata) {
 	f.asked = time.Now()
 	if len(partitions) > 0 {
 		f.err = s.findLeaders(ctx, partitions, &f)
@@ -151,7 +151,7 @@ func (s *Sink) find(ctx context.Context, partitions []TopicPartition, topics []s
 	return f
 }
 
-func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *found) error {
+func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *metadata) error {
 	var names []string
 	seen := map[string]bool{}
 	for _, tp := range partitions {
@@ -195,11 +195,11 @@ func (s *Sink) findLargest(ctx context.Context, topics []string) (map[string]int
 	for _, name := range topics {
 		req.Resources = append(req.Resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: name, ConfigNames: []string{"max.message.bytes"}})
 	}
-	k, err := s.ctl.any(ctx)
+	k, err := s.ctl.toAny(ctx)
 	if err != nil {
 		return nil, err
 	}
-	res, err := ask(ctx, s.ctl, k, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, error) { return b.DescribeConfigs(req) })
+	res, err := roundTrip(ctx, s.ctl, k, func(b *sarama.Broker) (*sarama.DescribeConfigsResponse, error) { return b.DescribeConfigs(req) })
 	if err != nil {
 		return nil, err
 	}
@@ -217,14 +217,14 @@ func (s *Sink) findLargest(ctx context.Context, topics []string) (map[string]int
 	return largest, nil
 }
 
-// told takes what was found.
-func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
-	s.asking = false
+// applyMetadata takes over what the cluster answered about leaders and limits.
+func (s *Sink) applyMetadata(partitions []TopicPartition, topics []string, f metadata) {
+	s.refreshing = false
 	if f.err != nil {
-		s.lost("find leaders", f.err)
+		s.requestFailed("find leaders", f.err)
 	}
 	if f.errSize != nil {
-		s.lost("find the limits of topics", f.errSize)
+		s.requestFailed("find the limits of topics", f.errSize)
 	}
 	if s.err != nil {
 		return
@@ -246,7 +246,7 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 		case code == sarama.ErrUnknownTopicOrPartition:
 			s.postpone(p, code)
 			s.unknownTopic(p)
-		case code == sarama.ErrNoError, judge(code) < recreated:
+		case code == sarama.ErrNoError, verdictOf(code) < recreated:
 			s.postpone(p, sarama.ErrLeaderNotAvailable)
 		default:
 			s.block(p, code, code)
@@ -259,7 +259,7 @@ func (s *Sink) told(partitions []TopicPartition, topics []string, f found) {
 			t.tries++
 			continue
 		}
-		s.learn(t, f.largest[name], f.asked)
+		s.setLimits(t, f.largest[name], f.asked)
 	}
 	s.curious = false
 	for _, t := range s.topics {

@@ -17,8 +17,8 @@ type sinkTxn struct {
 	quit    context.CancelFunc
 }
 
-// may says whether a partition's batches may be sent as far as the transaction is concerned.
-func (s *Sink) may(p *outPartition) bool {
+// sendable says whether the transaction lets a partition's batches be sent: the partition has been added to it.
+func (s *Sink) sendable(p *outPartition) bool {
 	if s.txn.renew {
 		return false
 	}
@@ -92,7 +92,7 @@ func (c *coordinators) renew(ctx context.Context, as producerID) (producerID, er
 	if err != nil {
 		return as, err
 	}
-	c.lost = false
+	c.indefinite = false
 	return renewed, nil
 }
 
@@ -184,11 +184,11 @@ func (s *Sink) Commit(ctx context.Context) error {
 	}
 	ctx, done := s.bounded(ctx, s.client.cfg.APITimeout)
 	defer done()
-	before := s.coord.lost
-	s.coord.lost = false
+	before := s.coord.indefinite
+	s.coord.indefinite = false
 	code, err := s.coord.end(ctx, s.as, true)
-	doubtful := s.coord.lost
-	s.coord.lost = before || doubtful
+	doubtful := s.coord.indefinite
+	s.coord.indefinite = before || doubtful
 	if err := s.committed(code, err, doubtful); err != nil {
 		s.fail(err)
 		return err
@@ -219,7 +219,7 @@ func (s *Sink) committed(code sarama.KError, err error, doubtful bool) error {
 // way: it could take effect on the next one. Not earlier: to initialise a producer is to abort what it has open. A lost
 // commit of offsets without a transaction only makes records be read again.
 func (s *Sink) renewIfLost() {
-	s.txn.renew = s.txn.renew || s.coord.lost && s.encoding.transactional
+	s.txn.renew = s.txn.renew || s.coord.indefinite && s.encoding.transactional
 }
 
 // ended makes the sink ready for the next transaction.

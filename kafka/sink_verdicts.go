@@ -11,30 +11,30 @@ import (
 	"go.uber.org/zap"
 )
 
-// What becomes of a batch that was answered: see answers in sink_answers.go for the meaning of each code.
+// How a batch ends that was answered: see answers in sink_answers.go for the meaning of each code.
 
-// judged takes the answer to a batch.
-func (s *Sink) judged(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
+// batchAnswered acts on the answer to a batch.
+func (s *Sink) batchAnswered(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 	p, code := b.part, sarama.KError(block.ErrorCode)
-	switch judge(code) {
+	switch verdictOf(code) {
 	case acknowledged:
 		s.acknowledged(b, block.BaseOffset)
 		return
 	case resend:
-		s.again(b, code, false)
+		s.requeue(b, code, false)
 		return
 	case resendMoved:
-		s.again(b, code, true)
+		s.requeue(b, code, true)
 		return
 	case resendUnknown:
-		s.again(b, code, true)
+		s.requeue(b, code, true)
 		s.unknownTopic(p)
 		return
 	case outOfOrder:
 		if p.order.first(b) {
 			s.fail(&Error{Abortable, "write to " + p.TopicPartition.String(), code})
 		}
-		s.again(b, code, false)
+		s.requeue(b, code, false)
 		return
 	case tooLarge:
 		p.topic.known, s.curious = false, true
@@ -44,7 +44,7 @@ func (s *Sink) judged(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 		s.refusal(b, block)
 		return
 	case recreated:
-		s.again(b, code, true) // metadata tells the new id
+		s.requeue(b, code, true) // metadata tells the new id
 		return
 	case broken:
 		s.fail(&Error{Abortable, "write to " + p.TopicPartition.String(), withReason(block)})
@@ -53,7 +53,7 @@ func (s *Sink) judged(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 	default:
 		s.block(p, withReason(block), code)
 	}
-	s.again(b, code, false)
+	s.requeue(b, code, false)
 }
 
 func withReason(block *kmsg.ProduceResponseTopicPartition) error {
@@ -82,7 +82,7 @@ func (s *Sink) refusal(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 	}
 	if at >= 0 {
 		s.fail(&RefusedError{p.TopicPartition, b.origins[at], reason, limitOf(code)})
-		s.again(b, code, false)
+		s.requeue(b, code, false)
 		return
 	}
 	parts := b.split()
@@ -110,8 +110,8 @@ func (s *Sink) acknowledged(b *outBatch, offset int64) {
 	s.recycle(b)
 }
 
-// again has a batch sent again after a while.
-func (s *Sink) again(b *outBatch, err error, moved bool) {
+// requeue has a batch sent again after a wait; moved, once the partition's leader has been looked up again.
+func (s *Sink) requeue(b *outBatch, err error, moved bool) {
 	p := b.part
 	first := !p.order.failed
 	p.order.fail()
@@ -161,7 +161,7 @@ func (s *Sink) block(p *outPartition, err error, code sarama.KError) {
 	p.stuck = true
 	s.lookAgain(p.topic)
 	e := &BlockedError{TopicPartition: p.TopicPartition, Op: "write to " + p.TopicPartition.String(), Err: err, Remedy: remedyFor(code, p.TopicPartition)}
-	switch judge(code) {
+	switch verdictOf(code) {
 	case blockedTopic:
 		e.TopicPartition.Partition = -1
 	case blockedAll:

@@ -34,9 +34,9 @@ type coordinators struct {
 	retry   backoff.Backoff
 	grace   time.Duration    // for topics that are said not to exist
 	at      map[string]*link // coordinators by group and transactional id
-	// lost says that a request was sent whose answer never came or did not tell whether it took effect. It may still
+	// indefinite says that a request was sent whose answer never came or did not tell whether it took effect. It may still
 	// be under way, and take effect even on the next transaction of the same epoch.
-	lost bool
+	indefinite bool
 }
 
 // call makes a request of the coordinator of a group or transactional id, and again until the answer is one that asking
@@ -66,7 +66,7 @@ func request[R any](ctx context.Context, c *coordinators, kind sarama.Coordinato
 		wait := c.retry.Spread(try)
 		if err == nil {
 			var res codedAnswer[R]
-			res, err = ask(ctx, c.links, k, send)
+			res, err = roundTrip(ctx, c.links, k, send)
 			if err == nil {
 				switch res.code {
 				case sarama.ErrConcurrentTransactions:
@@ -77,7 +77,7 @@ func request[R any](ctx context.Context, c *coordinators, kind sarama.Coordinato
 				case sarama.ErrNotCoordinatorForConsumer, sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrRequestTimedOut,
 					sarama.ErrBrokerNotAvailable, sarama.ErrNetworkException, sarama.ErrKafkaStorageError:
 					// The coordinator may have begun to write to its log and then have lost it.
-					c.lost = true
+					c.indefinite = true
 					delete(c.at, c.place(kind, key))
 				case sarama.ErrUnknownTopicOrPartition:
 					// A group coordinator may not know of a new topic yet.
@@ -89,7 +89,7 @@ func request[R any](ctx context.Context, c *coordinators, kind sarama.Coordinato
 				}
 				err = res.code
 			} else {
-				c.lost = c.lost || brokenLink(err)
+				c.indefinite = c.indefinite || brokenLink(err)
 				delete(c.at, c.place(kind, key))
 			}
 		}
@@ -126,7 +126,7 @@ func giveUp(err error) bool {
 
 func (c *coordinators) find(ctx context.Context, kind sarama.CoordinatorType, key string) (*link, error) {
 	if key == "" { // any broker will do
-		return c.links.any(ctx)
+		return c.links.toAny(ctx)
 	}
 	if k := c.at[c.place(kind, key)]; k != nil {
 		return k, nil
@@ -194,7 +194,7 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 					default:
 						// A code of the transaction stands at every partition, one of a partition only there.
 						_, ofTransaction := coordinatorAnswers[e.Err]
-						if v := judge(e.Err); v == resendUnknown || v == blockedTopic || v == blocked && !ofTransaction {
+						if v := verdictOf(e.Err); v == resendUnknown || v == blockedTopic || v == blocked && !ofTransaction {
 							answer.value[TopicPartition{topic, e.Partition}] = e.Err
 						} else {
 							answer.code = e.Err
