@@ -31,7 +31,7 @@ var (
 	_ Codec[int]    = JSON[int]()
 )
 
-// appends checks that v is encoded behind what is in the buffer, and that the buffer, changed afterwards, does not change
+// appends checks that v is encoded after what is in the buffer, and that the buffer, changed afterwards, does not change
 // what was parsed.
 func appends[T any](t *rapid.T, c Codec[T], v T) []byte {
 	prefix := rapid.SliceOf(rapid.Byte()).Draw(t, "prefix")
@@ -406,7 +406,7 @@ func TestNilAndEmptyAreTheSameToParse(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOverForTheNextValue parses a value behind one that had too much. Seen to fail: a decoder put back after
+// TestNothingIsLeftOverForTheNextValue parses a value after one that had too much. Seen to fail: a decoder put back after
 // an error, which reads 12.
 func TestNothingIsLeftOverForTheNextValue(t *testing.T) {
 	c := JSON[any]()

@@ -44,7 +44,7 @@ func (c *JSONCodec[T]) Append(dst []byte, v T) (out []byte, err error) {
 	if err != nil {
 		return dst, fmt.Errorf("encode JSON: %w", err)
 	}
-	out = out[:len(out)-1] // without the newline that Encode puts behind a value
+	out = out[:len(out)-1] // without the newline that Encode puts after a value
 	if len(out)-len(dst) == len(null) && string(out[len(dst):]) == null && !c.nullIsAValue() {
 		return dst, fmt.Errorf("encode JSON: %w, so that it would not come back", ErrNull)
 	}

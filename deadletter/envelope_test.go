@@ -35,7 +35,7 @@ func (e DecodeError) Unwrap() error { return e.error }
 
 var original = []kafka.Header{header("trace", "1"), header("", ""), header("trace", "2"), {Key: "nil"}}
 
-// TestEnvelopeIsWhatKIP1034Says has every header, in its order, behind the record's own.
+// TestEnvelopeIsWhatKIP1034Says has every header, in its order, after the record's own.
 // Seen to fail: the envelope before the original; a header left out; numbers in binary.
 func TestEnvelopeIsWhatKIP1034Says(t *testing.T) {
 	got := show(Headers(original, Cause{Letters: true,
@@ -246,7 +246,7 @@ func TestReasonsAreCutAndNamed(t *testing.T) {
 	})
 }
 
-// TestHeadersOfTheRecordAreNotTouched writes into a slice with room behind it. Seen to fail: append to the original.
+// TestHeadersOfTheRecordAreNotTouched writes into a slice with room after its end. Seen to fail: append to the original.
 func TestHeadersOfTheRecordAreNotTouched(t *testing.T) {
 	room := append(make([]kafka.Header, 0, 50), original...)
 	Headers(room, Cause{Letters: true, Topic: "t"})

@@ -28,7 +28,7 @@ const maxRequest = 100 << 20
 type guarded struct {
 	net.Conn
 	head []byte // read but not passed on
-	left int    // of the request, behind head
+	left int    // of the request, after head
 }
 
 func (c *guarded) Read(p []byte) (int, error) {

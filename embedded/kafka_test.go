@@ -186,7 +186,7 @@ func staleMemberIsRefused(t *testing.T, addrs []string) {
 
 func memberMetadataReachesLeader(t *testing.T, addrs []string) {
 	group := "group-" + newTopic(t, addrs, 1, nil)
-	// Two connections: a JoinGroup that waits for the others holds up what comes behind it.
+	// Two connections: a JoinGroup that waits for the others holds up what comes after it.
 	c1, c2 := client(t, addrs), client(t, addrs)
 	leader := join(t, c1, group, "", nil, "one")
 	joined := make(chan member)

@@ -54,7 +54,7 @@ func (c *Client) start(ctx context.Context) error {
 
 const startReport = 5 * time.Second
 
-// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough. What becomes of the
+// bootstrap asks the given addresses, all at once, for the cluster's brokers; the first answer is enough. The result of the
 // other addresses is reported when it is known: one that is dead goes unnoticed until those that answer are away.
 func (l *links) bootstrap(ctx context.Context) error {
 	asked, cancel := context.WithCancel(context.WithoutCancel(ctx))

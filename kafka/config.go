@@ -91,15 +91,15 @@ type SinkTuning struct {
 	// DeliveryTimeout bounds the time from a batch's first try to its acknowledgement (delivery.timeout.ms). Default 2m.
 	DeliveryTimeout time.Duration
 	// TransactionTimeout is when the coordinator aborts a transaction that its owner left open, and so how long readers
-	// may wait behind a killed instance (transaction.timeout.ms). Default 10s; Kafka's is 1m.
+	// may wait after an instance was killed (transaction.timeout.ms). Default 10s; Kafka's is 1m.
 	TransactionTimeout time.Duration
 }
 
 // FetchTuning tunes reading.
 type FetchTuning struct {
-	// MinBytes lets the broker wait until so much can be sent (fetch.min.bytes). Default 1.
+	// MinBytes lets the broker wait until so many bytes can be sent (fetch.min.bytes). Default 1.
 	MinBytes int
-	// MaxWait bounds that wait (fetch.max.wait.ms). Default 500ms.
+	// MaxWait bounds the wait for MinBytes (fetch.max.wait.ms). Default 500ms.
 	MaxWait time.Duration
 	// MaxBytes bounds an answer, MaxPartitionBytes one partition's share of it (fetch.max.bytes,
 	// max.partition.fetch.bytes). The first batch is always sent whole. Default 50 MiB and 1 MiB.
@@ -116,10 +116,10 @@ type FetchTuning struct {
 
 // GroupTuning tunes membership of the consumer group.
 type GroupTuning struct {
-	// SessionTimeout is how long a member may be silent before the group goes on without it (session.timeout.ms). The
+	// SessionTimeout is how long a member may be silent before the group continues without it (session.timeout.ms). The
 	// cluster bounds it (group.min.session.timeout.ms, 6s). Default 10s; Kafka's is 45s.
 	SessionTimeout time.Duration
-	// HeartbeatInterval must be under it, and is best at most a third of it (heartbeat.interval.ms). A member hears of a
+	// HeartbeatInterval must be under SessionTimeout, and is best at most a third of it (heartbeat.interval.ms). A member hears of a
 	// rebalance by its heartbeat, so this is also how long others wait for it. Default 1s; Kafka's is 3s.
 	HeartbeatInterval time.Duration
 	// RebalanceTimeout is how long a rebalance waits for a member to hand over what it must give up

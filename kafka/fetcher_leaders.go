@@ -21,7 +21,7 @@ func (f *Fetcher) leaderless(c *cursor) {
 	wake(f.wake)
 }
 
-// retry looks for a partition's leader anew, after a while. The errors that say that another broker leads are not told
+// retry looks for a partition's leader again, after a while. The errors that say that another broker leads are not told
 // apart from others that pass: a broker that fails is often about to lose its partitions.
 func (f *Fetcher) retry(c *cursor, err error) {
 	c.failures++

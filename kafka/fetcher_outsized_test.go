@@ -203,7 +203,7 @@ func TestABatchThatMakesAnAnswerTooLargeIsOneRecord(t *testing.T) {
 
 // It is no failure: nobody is asked for another leader, and the partitions are soon asked for together again.
 //
-// Mutations tried: outsized looks for a leader anew when several partitions were asked for; accept leaves them alone.
+// Mutations tried: outsized looks for a leader again when several partitions were asked for; accept leaves them alone.
 func TestATooLargeAnswerIsNoFailure(t *testing.T) {
 	cluster := fake(t)
 	topic(t, cluster, "in", 3)

@@ -168,7 +168,7 @@ func (g *Group) abandon() {
 	old := g.member
 	g.member = Member{}
 	g.mu.Unlock()
-	g.log.Warn("lost the membership, joining anew", zap.String("reason", why), zap.Int("partitions", len(g.owned)))
+	g.log.Warn("lost the membership, joining again", zap.String("reason", why), zap.Int("partitions", len(g.owned)))
 	g.give(g.handler.Lost)
 	g.fresh = false
 	g.reason = why

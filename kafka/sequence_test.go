@@ -51,7 +51,7 @@ func (l *modelLog) append(b *outBatch) sarama.KError {
 	return sarama.ErrNoError
 }
 
-// Mutations, each fails: fail does not set q.failed; rewind does not wait for flying; rewind puts what failed behind the
+// Mutations, each fails: fail does not set q.failed; rewind does not wait for flying; rewind puts what failed after the
 // queue; take numbers a batch again; head ignores known; head ignores again; split gives the parts no numbers; restart
 // goes on counting, or keeps known; drop keeps failed, or forgets the queue only.
 func TestWhateverFailsABatchIsWrittenOnceAndInOrder(t *testing.T) {

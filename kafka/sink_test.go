@@ -116,7 +116,7 @@ func readAll(ctx context.Context, addrs []string, topic string, partition int32,
 	}
 	defer reader.Close()
 	var records []*kgo.Record
-	// Control records count for the position, so the end is reached even behind markers; an aborted tail is not
+	// Control records count for the position, so the end is reached even after markers; an aborted tail is not
 	// delivered, so a poll that brings nothing new ends the reading too.
 	for quiet := 0; quiet < 3; {
 		poll, cancel := context.WithTimeout(ctx, 600*time.Millisecond)

@@ -277,7 +277,7 @@ func (s *Sink) abortFailed(err error) error {
 	return err
 }
 
-// settle waits until nothing is under way. What is under way when a transaction ends could otherwise be written behind
+// settle waits until nothing is under way. What is under way when a transaction ends could otherwise be written after
 // its marker, where it would begin another one that nobody ends.
 func (s *Sink) settle(ctx context.Context) error {
 	if s.txn.quit != nil {

@@ -22,7 +22,7 @@ func (s *Store[T]) SetNote(note []byte) { s.note = note }
 func (s *Store[T]) Written() time.Time { return s.db.written }
 
 // Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in the
-// order of their first change. When emit returns an error, that change and those behind it are handed out again.
+// order of their first change. When emit returns an error, that change and those after it are handed out again.
 func (s *Store[T]) Drain(emit func(key, value []byte) error) error {
 	if s.err != nil {
 		return s.err
@@ -30,7 +30,7 @@ func (s *Store[T]) Drain(emit func(key, value []byte) error) error {
 	return s.drain(emit)
 }
 
-// Commit makes the transaction's changes the committed state, with the checkpoint behind them. All of them must have
+// Commit makes the transaction's changes the committed state, with the checkpoint after them. All of them must have
 // been drained: the database may be behind the changelog, and never ahead of it.
 //
 // They are written with those of other Commits in one batch, soon and in the background; Close writes what is left. A
@@ -65,7 +65,7 @@ func (s *Store[T]) Reset() {
 	s.changes.Reset()
 }
 
-// Restore writes entries of the changelog, and the checkpoint behind them, in one batch, past the cache. The batch is
+// Restore writes entries of the changelog, and the checkpoint after them, in one batch, past the cache. The batch is
 // held in memory: a few megabytes at a time is fastest.
 func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
 	switch {

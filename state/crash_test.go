@@ -249,7 +249,7 @@ func TestTornJournalResumesFromAnEarlierCommit(t *testing.T) {
 	}
 }
 
-// Whatever byte of the journal changes, values and checkpoint still agree, and nothing behind the damage counts. Seen to
+// Whatever byte of the journal changes, values and checkpoint still agree, and nothing after the damage counts. Seen to
 // fail with: LevelDB's default reading of journals, which skips the damaged batch and takes the next one.
 func TestDamagedJournalNeverMixesCommits(t *testing.T) {
 	// The journal is several blocks long: LevelDB skips the rest of a damaged block, and goes on with the next.

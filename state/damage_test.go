@@ -220,7 +220,7 @@ func TestDamageFoundLaterEndsTheTable(t *testing.T) {
 			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 				t.Fatal(err)
 			}
-			// Nothing of what is read is to be in memory already, and no merge is to write it anew.
+			// Nothing of what is read is to be in memory already, and no merge is to rewrite it.
 			s := mustOpen(t, Options{Dir: copied, TopicID: "topic", tune: func(o *opt.Options) {
 				o.DisableBlockCache, o.DisableSeeksCompaction = true, true
 				o.CompactionL0Trigger, o.CompactionTotalSize = 1000, 1<<30

@@ -93,7 +93,7 @@ func isCorrupt(err error) bool {
 	return errors.As(err, &inDatabase) || errors.As(err, &inStorage) || errors.Is(err, fs.ErrNotExist)
 }
 
-// remedy is what an operator can do about an error of the file system, to be put behind its text.
+// remedy is what an operator can do about an error of the file system, to be appended to its text.
 func remedy(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -20,9 +20,9 @@ import (
 // files stands between LevelDB and its files, and is stricter with what it reads at opening.
 //
 // A crash may leave the end of the journal or of the manifest torn, for neither is synced before every step. LevelDB
-// either refuses such an end, or skips what is damaged and goes on behind it, which would leave out the values of one
+// either refuses such an end, or skips what is damaged and continues after it, which would leave out the values of one
 // commit and take the checkpoint of the next. Here the history ends at the first damage: every batch in front of it
-// counts, whole, and none behind it. That is what an earlier commit left.
+// counts, whole, and none after it. That is what an earlier commit left.
 type files struct {
 	storage.Storage
 	log *zap.Logger
@@ -109,7 +109,7 @@ func (f *files) readJournals(first int64) error {
 	sortFiles(fds)
 	f.journals, f.damaged = map[int64][][]byte{}, map[int64]struct{}{}
 	var next uint64 // the number that the next batch must have
-	var end error   // why nothing behind it counts
+	var end error   // why nothing after it counts
 	for _, fd := range fds {
 		if fd.Num < first {
 			continue
@@ -121,7 +121,7 @@ func (f *files) readJournals(first int64) error {
 		good := 0
 		for ; good < len(batches) && end == nil; good++ {
 			sequence, count, ok := batchHeader(batches[good])
-			// LevelDB numbers from the manifest's number or from the one behind it.
+			// LevelDB numbers from the manifest's number or from the one after it.
 			atStart := next == 0 && (sequence == f.sequence || sequence == f.sequence+1)
 			if fd.Num == first && next == 0 && ok && !atStart {
 				// A journal in between is gone, or the manifest lost a change that LevelDB had gone on from.
@@ -157,7 +157,7 @@ func batchHeader(batch []byte) (sequence, count uint64, ok bool) {
 	return binary.LittleEndian.Uint64(batch), uint64(binary.LittleEndian.Uint32(batch[8:])), true
 }
 
-// readLog reads a file of journal format up to the first damage; more says whether there are good records behind it.
+// readLog reads a file of journal format up to the first damage; more says whether there are good records after it.
 func (f *files) readLog(fd storage.FileDesc) (records [][]byte, damage error, more bool, err error) {
 	r, err := f.Storage.Open(fd)
 	if err != nil {

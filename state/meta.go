@@ -15,7 +15,7 @@ const (
 var (
 	stampKey      = []byte{metaPrefix, 's'} // format and topic id, written when the database is made
 	checkpointKey = []byte{metaPrefix, 'c'} // rewritten with every batch
-	noteKey       = []byte{metaPrefix, 'n'} // the caller's, behind the checkpoint that it belongs to
+	noteKey       = []byte{metaPrefix, 'n'} // the caller's, written with the checkpoint that it belongs to
 	writtenKey    = []byte{metaPrefix, 't'} // when that was
 )
 

@@ -10,7 +10,7 @@ import (
 
 // Store is a table of values of one type. Its methods are called from one goroutine.
 //
-// After an error of the database every further call returns it, and Err does, until the database is opened anew.
+// After an error of the database every further call returns it, and Err does, until the database is reopened.
 type Store[T any] struct {
 	db     *database
 	behind *behind

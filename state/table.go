@@ -64,13 +64,13 @@ type Table interface {
 	Undrained() int
 	Pending() int
 	// Commit makes the transaction's changes, which must all have been drained, the committed state, with the checkpoint
-	// behind them. They reach the database in one batch with those of other Commits, within about a second and in the
+	// after them. They reach the database in one batch with those of other Commits, within about a second and in the
 	// background. An error, which may be that of an earlier Commit's write, is final for the table; the database then
 	// holds what an earlier Commit left, whole.
 	Commit(checkpoint int64) error
 	// Reset forgets everything uncommitted.
 	Reset()
-	// Restore writes entries of the changelog, and the checkpoint behind them, in one batch, past the cache.
+	// Restore writes entries of the changelog, and the checkpoint after them, in one batch, past the cache.
 	Restore(entries []Entry, checkpoint int64) error
 	// Dump calls yield with every committed key and encoded value, in key order, until it returns false.
 	Dump(yield func(key, value []byte) bool) error

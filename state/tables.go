@@ -12,7 +12,7 @@ import (
 const (
 	footerSize  = 48
 	tableMagic  = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-	blockExtra  = 5 // type and checksum behind each block
+	blockExtra  = 5 // type and checksum after each block
 	handleField = 2 // each block handle of the footer has an offset and a length
 )
 

@@ -31,7 +31,7 @@ func (a *Arena) Take(data []byte) []byte {
 			return data[:len(data):len(data)]
 		}
 	}
-	// It did not fit and append moved it. append leaves room behind it that would never be used.
+	// It did not fit and append moved it. append leaves room after it that would never be used.
 	return append(make([]byte, 0, len(data)), data...)
 }
 

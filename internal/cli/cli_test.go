@@ -22,7 +22,7 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // LevelDB's pool of buffers goes away up to a second after its database was closed.
 func TestMain(m *testing.M) {

@@ -117,7 +117,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 func group(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // unknownCommand is the answer to a command line that names a command which does not exist. cobra would look at the flags
-// behind it first and call them unknown, or answer with help and success.
+// after it first and call them unknown, or answer with help and success.
 func unknownCommand(root *cobra.Command, args []string) error {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -12,7 +12,7 @@ import (
 // A command that does not exist is named, with the nearest that does and all that there are, wherever it stands and whatever flags
 // stand around it. So is an argument of a command that takes none.
 //
-// Mutations seen to fail it: Execute without unknownCommand (flags behind the word were called unknown, completion answered with help
+// Mutations seen to fail it: Execute without unknownCommand (flags after the word were called unknown, completion answered with help
 // and success); unknownCommand that takes the value of a flag for a command; notFound without the list; help that is cobra's.
 func TestAMistypedCommandIsNamed(t *testing.T) {
 	root := New("shop", sound, small)

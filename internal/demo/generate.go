@@ -27,7 +27,7 @@ type generator struct {
 
 type message struct{ key, value []byte }
 
-// newGenerator goes on behind the orders that exist already.
+// newGenerator continues after the orders that exist already.
 func newGenerator(seed uint64, highest map[string]int64) *generator {
 	g := &generator{random: rand.New(rand.NewPCG(seed, seed)), next: map[string]int64{}}
 	for customer, seq := range highest {

@@ -22,7 +22,7 @@ type model struct {
 	counts   counts                         // of the records that this run has to process
 }
 
-// counts are what becomes of records.
+// counts are how records ended.
 type counts struct {
 	In           int64 `json:"records_in"`
 	Processed    int64 `json:"processed"`

@@ -12,7 +12,7 @@ import (
 	"github.com/weirstream/weir/examples/totals/orders"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var shown = snapshot{
 	Phase: phaseRunning, Elapsed: 3725 * time.Second, Guarantee: "exactly_once", Broker: "127.0.0.1:9092", HTTP: "127.0.0.1:8080",

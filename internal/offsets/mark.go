@@ -33,7 +33,7 @@ type Mark struct {
 type Log struct {
 	TopicID string // or its short form
 	Start   int64  // from which on it holds the whole state: above 0 only where a loss was accepted
-	End     int64  // the offset behind what the state had written
+	End     int64  // the offset after what the state had written
 	Epoch   int32  // leader epoch of the record before End, -1 when it is not known
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/weirstream/weir/integration/kafkatest"
 )
 
-var writeGolden = flag.Bool("golden.write", false, "write testdata/java anew, with what Kafka's Java code writes")
+var writeGolden = flag.Bool("golden.write", false, "rewrite testdata/java with what Kafka's Java code writes")
 
 // Kafka's Java producer writes to a broker, which answers a fetch with its batches, and Java says what they hold: we read the same.
 // With -golden.write the batches are kept.

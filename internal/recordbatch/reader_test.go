@@ -494,7 +494,7 @@ func whole(raw []byte) []byte {
 	}
 }
 
-// mend sets the checksums right, so that the fuzzer comes behind them.
+// mend sets the checksums right, so that the fuzzer gets past them.
 func mend(raw []byte) []byte {
 	raw = bytes.Clone(raw)
 	for at := raw; len(at) >= prefixSize; {

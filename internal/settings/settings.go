@@ -35,7 +35,7 @@ type Setting struct {
 // kind is what values of a type look like.
 type kind struct {
 	name    string   // in docs: "duration"
-	flag    string   // in help, behind the flag: "DURATION"
+	flag    string   // in help, after the flag: "DURATION"
 	choices []string // all there are, where they can be listed
 	// parse turns the text form into a value. Its error says what is allowed.
 	parse  func(text string) (any, error)

@@ -19,7 +19,7 @@ import (
 	"github.com/weirstream/weir/internal/mistake"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

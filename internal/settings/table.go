@@ -33,11 +33,11 @@ var (
 	Topology = define[string](Setting{Name: "topology", Group: groupRun, kind: textKind("NAME"),
 		Help: "which topology to run; needed only where the program has several"})
 	Guarantee = define[string](Setting{Name: "guarantee", Group: groupRun, kind: choiceKind("exactly_once", "at_least_once"),
-		Help: "what a failure may do to a record: nothing at all with exactly_once, which makes its outputs, state and offset visible together; at_least_once may do it again"}, string(instance.Guarantee))
+		Help: "with exactly_once the outputs, state and offset of a record become visible together; at_least_once may process a record again after a failure"}, string(instance.Guarantee))
 	CommitInterval = define[time.Duration](Setting{Name: "commit-interval", Group: groupRun, kind: durationKind("commit-interval", time.Millisecond),
 		Help: "the longest time that a record's effects wait for their commit; with exactly_once under 4/5 of transaction.timeout.ms"}, instance.CommitInterval)
 	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32),
-		Help: "commit earlier than the interval when so many bytes of inputs and changes wait"}, int64(instance.CommitBytes))
+		Help: "bytes of inputs and changes with which a transaction is committed before commit-interval is over"}, int64(instance.CommitBytes))
 	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), DefaultText: "number of CPUs",
 		Help: "goroutines that run tasks, each with its own transactions"}, instance.Workers)
 	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"),
@@ -73,13 +73,13 @@ var (
 	HTTP = define[string](Setting{Name: "http", Group: groupWatch, kind: addressKind(),
 		Help: "serve /metrics, /livez, /readyz and /healthz at this address; :9090 is reached from this machine only, 0.0.0.0:9090 or [::]:9090 from everywhere"})
 	HTTPTokenFile = define[string](Setting{Name: "http-token-file", Group: groupWatch, kind: textKind("FILE"),
-		Help: "file with a bearer token; beyond this machine /healthz says what is wrong to those only who send it, and else only that something is"})
+		Help: "file with a bearer token; beyond this machine /healthz gives the reasons only to requests that carry it"})
 	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second),
-		Help: "report a partition that has lag and made no progress for so long"}, instance.StallAfter)
+		Help: "how long a partition may have lag and make no progress before it is reported"}, instance.StallAfter)
 	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"),
-		Help: "log what is at least so important"}, "info")
+		Help: "lowest level of the log lines that are written"}, "info")
 	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"),
-		Help: "auto is console on a terminal and json elsewhere"}, "auto")
+		Help: "format of the log; auto is console on a terminal and json elsewhere"}, "auto")
 )
 
 var table []*Setting

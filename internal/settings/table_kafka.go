@@ -30,7 +30,7 @@ func kafkaSize(group, name string, value int, help string) Key[int64] {
 // Connection.
 var (
 	StartupTimeout = define[time.Duration](Setting{Name: "startup-timeout", Group: groupConnect, kind: durationKind("startup-timeout", time.Millisecond),
-		Help: "how long a start goes on trying while no broker answers; wrong credentials end it at once"}, client.StartupTimeout)
+		Help: "how long a start keeps trying while no broker answers; wrong credentials end it at once"}, client.StartupTimeout)
 	ClientID = defineKafka[string](groupConnect, "client.id", textKind("ID"),
 		"name of this program in brokers' logs and quotas", client.ClientID)
 	ConnectTimeout = kafkaMillis(groupConnect, "socket.connection.setup.timeout.ms", client.ConnectTimeout,
@@ -44,7 +44,7 @@ var (
 	RetryBackoffMax = kafkaMillis(groupConnect, "retry.backoff.max.ms", client.RetryBackoffMax,
 		"longest wait before a failed request is repeated; retry.backoff.ms is the first")
 	MetadataMaxAge = kafkaMillis(groupConnect, "metadata.max.age.ms", client.MetadataMaxAge,
-		"how old what is known of partition leaders may be before the cluster is asked again")
+		"age at which what is known of partition leaders is refreshed")
 )
 
 // Security.
@@ -78,9 +78,9 @@ var (
 	GroupInstanceID = defineKafka[string](groupConsumer, "group.instance.id", textKind("ID"),
 		"name under which this instance is a static member: a restart within session.timeout.ms moves no partition. Stands for instance-id too")
 	SessionTimeout = kafkaMillis(groupConsumer, "session.timeout.ms", client.Group.SessionTimeout,
-		"how long a member may be silent before the group goes on without it")
+		"how long a member may be silent before the group continues without it")
 	HeartbeatInterval = kafkaMillis(groupConsumer, "heartbeat.interval.ms", client.Group.HeartbeatInterval,
-		"how often a member tells the group that it lives; must be under session.timeout.ms, best at most a third")
+		"how often a member sends a heartbeat to the group; must be under session.timeout.ms, best at most a third")
 	MaxPollInterval = kafkaMillis(groupConsumer, "max.poll.interval.ms", client.Group.RebalanceTimeout,
 		"how long a rebalance waits for a member to hand over what it must give up")
 	AutoOffsetReset = defineKafka[string](groupConsumer, "auto.offset.reset", choiceKind("earliest", "latest", "none"),
@@ -114,7 +114,7 @@ var (
 	MaxBatchRecords = define[int](Setting{Name: "max.batch.records", Group: groupLimits, Kafka: true, kind: intKind(1, 1<<31-1),
 		Help: "most records of a batch; the records of a batch that declares more become one dead letter"}, client.Limits.Records)
 	MaxBatchBytes = define[int64](Setting{Name: "max.batch.bytes", Group: groupLimits, Kafka: true, kind: sizeKind(1<<10, 1<<50),
-		Help: "most bytes of a batch after decompression, which is done piece by piece; the records after them become one dead letter"}, client.Limits.Batch)
+		Help: "most bytes of a batch after decompression, which is done piece by piece; the records beyond that become one dead letter"}, client.Limits.Batch)
 	MaxBlockBytes = limitSize("max.compression.block.bytes", client.Limits.Block,
 		"most bytes that decompression may need at once: a block of snappy, a window of zstd")
 	MaxAnswerBytes = define[int64](Setting{Name: "max.answer.bytes", Group: groupLimits, Kafka: true, kind: sizeKind(1<<20, 1<<31-1),
@@ -140,6 +140,6 @@ var (
 	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", client.Sink.DeliveryTimeout,
 		"longest time from a batch's first try to its acknowledgement")
 	TransactionTimeout = defineKafka[time.Duration](groupProducer, "transaction.timeout.ms", durationKind("transaction.timeout.ms", time.Second),
-		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait behind a killed instance; "+
+		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait after an instance was killed; "+
 			"where it is not set, at least twice the commit interval", client.Sink.TransactionTimeout)
 )

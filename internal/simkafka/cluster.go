@@ -32,7 +32,7 @@ type Config struct {
 	Faults func(Call, *rand.Rand) Fault
 	// Refuse says whether the cluster takes a record. Default: every one.
 	Refuse func(r *kafka.Outgoing) Refusal
-	// Trace is told of every call and what came of it. It runs under the cluster's lock.
+	// Trace is called with every call and its result. It runs under the cluster's lock.
 	Trace func(line string)
 }
 

@@ -180,7 +180,7 @@ func (c *cursor) await(changed <-chan struct{}) bool {
 	return true
 }
 
-// fetch asks for what is behind a position. changed is closed when the log has changed since.
+// fetch asks for what follows a position. changed is closed when the log has changed since.
 func (c *cursor) fetch(from kafka.Position) (b kafka.Batch, changed <-chan struct{}, err error) {
 	p, position := c.f.p, from.Offset
 	n := 1 + p.c.seeded(p.name, c.String(), "size", position).IntN(p.c.cfg.FetchRecords)

@@ -121,7 +121,7 @@ func (p *partition) epochEnd(asked int32) kafka.EpochEnd {
 	return found
 }
 
-// read returns committed records of one leader epoch from an offset on, at most n offsets of them, the position behind
+// read returns committed records of one leader epoch from an offset on, at most n offsets of them, the position after
 // and the epoch of the entry before it; known is the epoch before from.
 func (p *partition) read(from int64, n int, known int32) (records []kafka.Record, position int64, leader int32) {
 	stable := p.stable()

@@ -161,7 +161,7 @@ func (g *Group) run() {
 	}
 }
 
-// lose gives everything up that the member held. It has no identity until it has joined anew.
+// lose gives everything up that the member held. It has no identity until it has joined again.
 func (g *Group) lose() {
 	g.publish(kafka.Member{}, false)
 	g.mu.Lock()

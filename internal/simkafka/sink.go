@@ -86,7 +86,7 @@ func (s *Sink) repeat(ctx context.Context, op Op, what string, effect func() err
 	}
 }
 
-// transportOr says that an error leaves open what became of the request.
+// transportOr says that an error leaves the result of the request open.
 func transportOr(ctx context.Context, err error) bool {
 	return err != nil && (transport(err) || ctx.Err() != nil)
 }

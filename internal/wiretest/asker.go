@@ -31,7 +31,7 @@ func (a *asker) say(format string, args ...any) {
 	a.said = append(a.said, fmt.Sprintf(format, args...))
 }
 
-// result says what came of a call, by what it means to the caller.
+// result reports the result of a call, by what it means to the caller.
 func (a *asker) result(call string, err error) { a.say("%s: %s", call, verdict(err)) }
 
 func verdict(err error) string {

@@ -107,7 +107,7 @@ var groups = []question{
 	}},
 }
 
-// mayCommit says what becomes of offsets of members in several states of a group.
+// mayCommit asks how commits of offsets end for members in several states of a group.
 func (a *asker) mayCommit(id string) {
 	in := at(a.topic(2), 0)
 	try := func(what string, m kafka.Member, n int64) {
@@ -142,7 +142,7 @@ func (a *asker) mayCommit(id string) {
 	try("a member", one.now(), 9)
 }
 
-// whilePreparing says what becomes of a member's commits while the group waits for another that is dead.
+// whilePreparing asks how a member's commits end while the group waits for another that is dead.
 func (a *asker) whilePreparing(id string) {
 	in := a.topic(2)
 	one := a.join(a.process(), "", in)
@@ -168,7 +168,7 @@ func (a *asker) whilePreparing(id string) {
 	one.events("the one that stays")
 }
 
-// whileCompleting says what becomes of a member's commits between the generation and its assignment.
+// whileCompleting asks how a member's commits end between the generation and its assignment.
 func (a *asker) whileCompleting(id string) {
 	in := a.topic(2)
 	one := a.join(a.process(), "", in)

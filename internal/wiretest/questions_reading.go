@@ -26,7 +26,7 @@ var reading = []question{
 		tp := at(a.topic(1), 0)
 		s := a.sink(a.wire, "")
 		a.ok(write(s, tp, "a", "b", "c", "d"), s.Flush(a.context()))
-		a.settled("behind the end", tp, 5)
+		a.settled("after the end", tp, 5)
 		a.settled("at the end", tp, 4)
 		a.c.DeleteRecords(a.t, tp, 3)
 		a.bounds(tp)
