@@ -24,7 +24,7 @@ type Config struct {
 	// Security says how connections are encrypted and authenticated. The zero value is PLAINTEXT.
 	Security Security
 
-	// StartupTimeout is how long Dial goes on trying when no broker answers. Kafka's clients have no such setting. Default
+	// StartupTimeout is how long Dial keeps trying when no broker answers. Kafka's clients have no such setting. Default
 	// 1m.
 	StartupTimeout time.Duration
 	// ConnectTimeout bounds TCP connect and TLS handshake together (socket.connection.setup.timeout.ms). Default 10s.

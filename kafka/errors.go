@@ -92,7 +92,7 @@ type BlockedError struct {
 func (e *BlockedError) Error() string { return e.Op + ": " + e.Err.Error() }
 func (e *BlockedError) Unwrap() error { return e.Err }
 
-// Missing says whether the topic is not there, as far as this client is told.
+// Missing says whether the topic is not there, as far as this client can know.
 func (e *BlockedError) Missing() bool { return errors.Is(e.Err, sarama.ErrUnknownTopicOrPartition) }
 
 // OutputRecreatedError says that a topic was deleted and made again while a sink wrote to it. The next transaction goes to

@@ -48,8 +48,8 @@ func (f *Fetcher) lookUpCleanup(c *cursor) {
 		return
 	}
 	// A policy that is hidden from us is taken for that of compaction: nothing is stopped for what cannot be known.
-	policy, told := infos[c.Topic].Config["cleanup.policy"]
-	known := cleanup{compacts: !told || strings.Contains(policy, "compact"), until: time.Now().Add(cleanupKept)}
+	policy, stated := infos[c.Topic].Config["cleanup.policy"]
+	known := cleanup{compacts: !stated || strings.Contains(policy, "compact"), until: time.Now().Add(cleanupKept)}
 	f.mu.Lock()
 	f.cleanups[c.Topic] = known
 	f.mu.Unlock()

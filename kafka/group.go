@@ -20,7 +20,7 @@ import (
 // it then. What is used of sarama are the requests and their encoding.
 //
 // Member is true only as far as this process can know: it ends when session.timeout.ms have passed without an answer
-// to a heartbeat, by the monotonic clock, so that a process that was stopped or cut off does not go on in the belief
+// to a heartbeat, by the monotonic clock, so that a process that was stopped or cut off does not continue in the belief
 // that it still owns something. Whoever acts on behalf of the group must still be fenced by the generation (KIP-447).
 type Group struct {
 	client  *Client
@@ -76,7 +76,7 @@ type groupNews struct {
 	rebalance string // why
 }
 
-// Join enters a consumer group. It returns at once; the handler is told what happens, until Failed or until Leave has
+// Join enters a consumer group. It returns at once; the handler is called with what happens, until Failed or until Leave has
 // returned. Close the Client after that.
 func (c *Client) Join(cfg GroupConfig, handler GroupHandler) (*Group, error) {
 	topics, err := cfg.check()
@@ -175,7 +175,7 @@ func (g *Group) notify(write func(*groupNews), urgent bool) {
 	wake(g.wake)
 }
 
-// lose ends the validity of Member before anybody is told, so that whoever asks afterwards knows.
+// lose ends the validity of Member before anybody is notified, so that whoever asks afterwards knows.
 func (g *Group) lose(reason string, gone bool) {
 	g.mu.Lock()
 	g.invalidate()

@@ -13,7 +13,7 @@ type GroupConfig struct {
 	Copartitioned [][]string
 }
 
-// GroupHandler is told what the group gives and takes. Its calls come from one goroutine, one at a time; heartbeats go
+// GroupHandler is notified of what the group gives and takes. Its calls come from one goroutine, one at a time; heartbeats go
 // on meanwhile. A call may take as long as the rebalance timeout.
 type GroupHandler interface {
 	// Assigned: these partitions are now this member's, in addition to those it has. No offset is implied.

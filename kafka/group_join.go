@@ -109,7 +109,7 @@ func (g *Group) entered(res *sarama.JoinGroupResponse) {
 }
 
 // await makes a request that may be answered late. News end the wait for it, and the request with it, but for one case:
-// when the owner wants to leave, the request goes on while everything is handed back, because the generation that its
+// when the owner wants to leave, the request continues while everything is handed back, because the generation that its
 // answer brings is needed for the last commit as soon as the coordinator is in it.
 func await[R any](g *Group, request func(context.Context) (R, error)) (R, groupEvent, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, g.tuning.RebalanceTimeout+g.client.cfg.RequestTimeout)

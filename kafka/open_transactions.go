@@ -105,7 +105,7 @@ func (c *Client) oldestTransactions(ctx context.Context, id int32, tps []TopicPa
 	return found, errors.Join(errs...)
 }
 
-// explain adds what the transaction's coordinator knows. Which broker that is cannot be told from a producer id, so all
+// explain adds what the transaction's coordinator knows. Which broker that is does not follow from a producer id, so all
 // are asked; while one does not answer, nothing is said about hanging.
 func (c *Client) explain(ctx context.Context, t OpenTransaction) OpenTransaction {
 	list := kmsg.NewPtrListTransactionsRequest()

@@ -96,7 +96,7 @@ func (c *coordinators) renew(ctx context.Context, as producerID) (producerID, er
 	return renewed, nil
 }
 
-// renewed makes the sink go on as a fresh producer.
+// renewed makes the sink continue as a fresh producer.
 func (s *Sink) renewed(as producerID) {
 	if as == s.as {
 		return
@@ -205,7 +205,7 @@ func (s *Sink) committed(code sarama.KError, err error, doubtful bool) error {
 	case final == nil:
 		return nil
 	case doubtful || code == sarama.ErrUnknown:
-		// Whether it was committed before somebody else took over, or before time was up, can no longer be told.
+		// Whether it was committed before somebody else took over, or before time was up, can no longer be known.
 		cause := errors.Unwrap(final)
 		if cause == nil {
 			cause = final

@@ -62,7 +62,7 @@ func (p Program) Command() *cobra.Command {
 	return root
 }
 
-// flagError is what is said of a flag that is wrong. Who asks for a version as other programs have it is told where it is.
+// flagError is what is said of a flag that is wrong. An attempt to ask for the version as in other programs is answered with the right way.
 func flagError(cmd *cobra.Command, err error) error {
 	var absent *pflag.NotExistError
 	if errors.As(err, &absent) && !cmd.HasParent() && slices.Contains([]string{"version", "v", "V"}, absent.GetSpecifiedName()) {
