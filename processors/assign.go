@@ -212,7 +212,7 @@ func (w *worker) failTask(t *task, err error) {
 		return
 	}
 	t.reopens++
-	delay := min(time.Second<<min(t.reopens-1, 5), 30*time.Second)
+	delay := blockWait.Wait(t.reopens - 1)
 	t.failure.Store(&failure{err: err, until: time.Now().Add(delay)})
 	if w.inst.ending.Load() {
 		return // it will not be opened again, and why the instance ends is reported once

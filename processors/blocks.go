@@ -27,7 +27,7 @@ type block struct {
 	tries int
 }
 
-// blockWait is how long a block is left alone.
+// blockWait is how long a block is left alone, and what else an operator has to mend.
 var blockWait = backoff.Backoff{First: time.Second, Max: 30 * time.Second}
 
 // everything is where a block stands that concerns all that a worker does.
