@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,37 +28,37 @@ import (
 func TestANodeThatWaitsEndsWithItsTask(t *testing.T) {
 	for name, c := range map[string]struct {
 		cause error
-		end   func(g *rig, calls *int) (after func())
+		end   func(g *rig, calls func() int) (after func())
 	}{
-		"the instance stops": {errStopping, func(g *rig, calls *int) func() {
-			before := *calls
-			if took := g.stop(); took > time.Second || *calls > before {
-				g.t.Errorf("the stop took %v, with %d calls more", took, *calls-before)
+		"the instance stops": {errStopping, func(g *rig, calls func() int) func() {
+			before := calls()
+			if took := g.stop(); took > time.Second || calls() > before {
+				g.t.Errorf("the stop took %v, with %d calls more", took, calls()-before)
 			}
 			g.start()
 			return func() {}
 		}},
-		"the instance stops, and no broker answers": {errStopping, func(g *rig, calls *int) func() {
-			before := *calls
+		"the instance stops, and no broker answers": {errStopping, func(g *rig, calls func() int) func() {
+			before := calls()
 			g.process.CutOff()
-			if took := g.stop(); took > 5*time.Second || *calls > before {
-				g.t.Errorf("the stop took %v, with %d calls more", took, *calls-before)
+			if took := g.stop(); took > 5*time.Second || calls() > before {
+				g.t.Errorf("the stop took %v, with %d calls more", took, calls()-before)
 			}
 			g.start()
 			return func() {}
 		}},
-		"the stop takes its time": {errStopping, func(g *rig, calls *int) func() {
-			before := *calls
+		"the stop takes its time": {errStopping, func(g *rig, calls func() int) func() {
+			before := calls()
 			g.inst.endCalls(errStopping)
 			time.Sleep(10 * time.Second)
-			if *calls > before {
-				g.t.Errorf("%d calls more", *calls-before)
+			if calls() > before {
+				g.t.Errorf("%d calls more", calls()-before)
 			}
 			g.stop()
 			g.start()
 			return func() {}
 		}},
-		"another instance takes over": {errGivenUp, func(g *rig, _ *int) func() {
+		"another instance takes over": {errGivenUp, func(g *rig, _ func() int) func() {
 			_, stop := g.second()
 			time.Sleep(10 * time.Second)
 			return stop
@@ -65,18 +66,30 @@ func TestANodeThatWaitsEndsWithItsTask(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 2, simkafka.Config{}, func(g *rig) {
-				calls, causes, back := 0, []string{}, make(chan struct{})
+				var mu sync.Mutex
+				called, causes, back := 0, []string{}, make(chan struct{})
+				calls := func() int {
+					mu.Lock()
+					defer mu.Unlock()
+					return called
+				}
 				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 					if err := remember(j, ctx, key, value); err != nil || value != "slow" {
 						return err
 					}
-					if calls++; calls > 100 {
+					mu.Lock()
+					called++
+					often := called > 100
+					mu.Unlock()
+					if often {
 						panic("called again and again")
 					}
 					select {
 					case <-back:
 						return nil
 					case <-ctx.Done():
+						mu.Lock()
+						defer mu.Unlock()
 						causes = append(causes, context.Cause(ctx).Error())
 						return fmt.Errorf("the service: %w", ctx.Err())
 					}
@@ -87,13 +100,16 @@ func TestANodeThatWaitsEndsWithItsTask(t *testing.T) {
 					g.send(p, "a 1", "a slow", "a 2")
 				}
 				time.Sleep(time.Second)
-				if calls == 0 {
+				if calls() == 0 {
 					t.Fatal("no call waits")
 				}
 				inst := g.inst
-				after := c.end(g, &calls)
-				if s := inst.Stats(); s.DeadLettered > 0 || s.Retried > 0 || !slices.Equal(causes, []string{c.cause.Error()}) {
-					t.Errorf("%+v, ended because %q", s, causes)
+				after := c.end(g, calls)
+				mu.Lock()
+				ended := slices.Clone(causes)
+				mu.Unlock()
+				if s := inst.Stats(); s.DeadLettered > 0 || s.Retried > 0 || !slices.Equal(ended, []string{c.cause.Error()}) {
+					t.Errorf("%+v, ended because %q", s, ended)
 				}
 				close(back)
 				time.Sleep(20 * time.Second)
@@ -224,9 +240,12 @@ func sleepsInTheNode() { time.Sleep(30 * time.Second) }
 func TestWhatANodeMayAsk(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		type call struct{ node, key, idem string }
+		var mu sync.Mutex
 		var calls []call
 		var times []time.Duration
 		see := func(ctx topology.Context, node string) {
+			mu.Lock()
+			defer mu.Unlock()
 			calls = append(calls, call{node, ctx.Key(), ctx.IdempotencyKey()})
 			if ctx.Now() != time.Now() {
 				t.Errorf("the clock says %v", ctx.Now())
@@ -255,6 +274,8 @@ func TestWhatANodeMayAsk(t *testing.T) {
 		g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte("a"), Value: []byte("v"), Timestamp: -1})
 		g.cluster.Produce(at(jobIn, 1), kafka.Record{Key: []byte("a"), Value: []byte("v"), Timestamp: time.Now().UnixMilli()})
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		distinct := map[string]bool{}
 		for _, c := range calls {
 			distinct[c.idem] = true
