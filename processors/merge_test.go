@@ -55,8 +55,8 @@ func TestInputsOfATaskAreMergedByTime(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						at := int64(noTimestamp)
-						if r := ctx.Record(); !r.Time.IsZero() {
-							at = r.Time.UnixMilli()
+						if r := ctx.Record(); !r.Timestamp.IsZero() {
+							at = r.Timestamp.UnixMilli()
 						}
 						got = append(got, fmt.Sprint(ctx.Record().Topic, " ", ctx.Record().Offset, " at ", at))
 						return nil

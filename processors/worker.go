@@ -391,7 +391,7 @@ const noTimestamp = -1
 func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
 	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Attempt: in.attempt + 1}
 	if r.Timestamp != noTimestamp {
-		d.Time = time.UnixMilli(r.Timestamp)
+		d.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	if len(r.Headers) > 0 {
 		w.headers = w.headers[:0]

@@ -37,7 +37,7 @@ func (c Context) Key() string { return c.runtime().Key() }
 // Time is the timestamp of the input record, or Now where it has none.
 func (c Context) Time() time.Time {
 	run := c.runtime()
-	if t := run.Record().Time; !t.IsZero() {
+	if t := run.Record().Timestamp; !t.IsZero() {
 		return t
 	}
 	return run.Now()

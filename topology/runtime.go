@@ -14,7 +14,7 @@ type Record struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	Time      time.Time // its timestamp, to the millisecond; zero where it has none
+	Timestamp time.Time // to the millisecond; zero where the record has none
 	Headers   []Header
 	Attempt   int  // 1 for the first try
 	Keyless   bool // the record has no key, which is not the empty key: to the node both are ""

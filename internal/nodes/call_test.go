@@ -191,7 +191,7 @@ func BenchmarkCall(b *testing.B) {
 	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, failure := call.Run(source, st, topology.Record{Time: time.UnixMilli(1)}, key, value); failure != nil {
+		if _, failure := call.Run(source, st, topology.Record{Timestamp: time.UnixMilli(1)}, key, value); failure != nil {
 			b.Fatal(failure)
 		}
 		call.Undo()
@@ -237,7 +237,7 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 		}
 		seen[other] = name
 	}
-	if again := key("c", "t", "n", with(func(r *topology.Record) { r.Attempt, r.Time = 2, time.UnixMilli(1) })); again != first {
+	if again := key("c", "t", "n", with(func(r *topology.Record) { r.Attempt, r.Timestamp = 2, time.UnixMilli(1) })); again != first {
 		t.Error("another try has another key")
 	}
 }

@@ -133,7 +133,7 @@ func (d *Driver) SendTo(partition int32, topic, key string, value []byte, header
 		for j, in := range g.Inputs {
 			if in.Name == topic {
 				at := fmt.Sprintf("%s/%d", topic, partition)
-				r := topology.Record{Topic: topic, Partition: partition, Offset: d.next[at], Time: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
+				r := topology.Record{Topic: topic, Partition: partition, Offset: d.next[at], Timestamp: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
 				d.next[at]++
 				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}

@@ -34,7 +34,7 @@ func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, 
 		result.Err = topology.Context{}.Drop(topology.Duplicate)
 	default:
 		for _, e := range d.call.Effects() {
-			emitted := Emitted{Topic: e.Stream.Name, Key: e.Key, Value: e.Value, Headers: d.call.Headers(nil, &e), Time: r.Time, Partition: -1}
+			emitted := Emitted{Topic: e.Stream.Name, Key: e.Key, Value: e.Value, Headers: d.call.Headers(nil, &e), Time: r.Timestamp, Partition: -1}
 			if e.Tombstone {
 				emitted.Value = nil
 			}
