@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/kafka"
@@ -498,11 +499,14 @@ func (w *worker) connectSink(ctx context.Context, now time.Time) {
 	}
 }
 
-// backoff grows with the failures in a row, from 50ms to 10s.
+// workerWait is how long a worker waits after a failure that may be over at once.
+var workerWait = backoff.Backoff{First: 50 * time.Millisecond, Max: 10 * time.Second}
+
+// backoff grows with the failures in a row.
 func (w *worker) backoff() time.Duration {
 	w.failures++
 	w.tries.Store(int64(w.failures))
-	return min(50*time.Millisecond<<min(w.failures-1, 10), 10*time.Second)
+	return workerWait.Wait(w.failures - 1)
 }
 
 // note keeps an error for health.
