@@ -214,7 +214,7 @@ func TestAFatalErrorOfANodeIsExitCode4(t *testing.T) {
 func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 	c := newCluster(t)
 	for name, args := range map[string][]string{
-		"no broker": {"run", "--brokers", "127.0.0.1:1"},
+		"no broker": {"run", "--brokers", "127.0.0.1:1", "--startup-timeout", "1s"},
 		"http":      append(c.runArgs(t.TempDir()), "--http", c.addr),
 		"state":     c.runArgs(filepath.Join("/dev/null", "state")),
 	} {
