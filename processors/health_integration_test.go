@@ -152,6 +152,7 @@ func (g *realRig) leaveOpen(topic string) (id string, end func()) {
 }
 
 func TestHealthNamesTheTransactionThatARestoreWaitsForOnARealKafka(t *testing.T) {
+	t.Parallel() // mostly it waits
 	g := newRealRig(t)
 	inst, _, stop := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
@@ -184,6 +185,7 @@ func TestHealthNamesTheTransactionThatARestoreWaitsForOnARealKafka(t *testing.T)
 
 // The offsets of a group may be in somebody's transaction, too; then the restore does not even begin.
 func TestHealthNamesTheTransactionThatAnInputWaitsForOnARealKafka(t *testing.T) {
+	t.Parallel() // mostly it waits
 	g := newRealRig(t)
 	inst, _, _ := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
@@ -198,6 +200,7 @@ func TestHealthNamesTheTransactionThatAnInputWaitsForOnARealKafka(t *testing.T) 
 }
 
 func TestHealthNamesAnInputTopicThatWasDeletedOnARealKafka(t *testing.T) {
+	t.Parallel() // mostly it waits
 	g := newRealRig(t)
 	inst, ended, _ := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
@@ -217,6 +220,7 @@ func TestHealthNamesAnInputTopicThatWasDeletedOnARealKafka(t *testing.T) {
 }
 
 func TestTheYoungerOfTwoProcessesWithOneInstanceIDStopsOnARealKafka(t *testing.T) {
+	t.Parallel() // mostly it waits
 	g := newRealRig(t)
 	older, olderEnded, _ := g.start(Options{InstanceID: "twin", Create: &Creation{Partitions: 4, ReplicationFactor: 1}})
 	g.until(older, "it runs", older.Ready)
@@ -260,6 +264,7 @@ func TestTheYoungerOfTwoProcessesWithOneInstanceIDStopsOnARealKafka(t *testing.T
 }
 
 func TestHealthNamesABrokerThatIsSilentOnARealKafka(t *testing.T) {
+	t.Parallel() // mostly it waits
 	g := newRealRig(t)
 	g.cluster.NeedNodes(t)
 	inst, _, _ := g.start(Options{})
