@@ -280,11 +280,3 @@ func byTopic(tps []kafka.TopicPartition) map[string][]int32 {
 	}
 	return topics
 }
-
-// timeOf is a record's timestamp, zero where it has none.
-func timeOf(millis int64) time.Time {
-	if millis == noTimestamp {
-		return time.Time{}
-	}
-	return time.UnixMilli(millis)
-}

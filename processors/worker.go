@@ -278,6 +278,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	if !w.open {
 		w.open, w.since = true, now
 	}
+	w.call.Within(in.task.ctx)
 	w.at.Store(in)
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)
@@ -343,7 +344,6 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 	if in.letter != nil {
 		return w.deadLetter(ctx, in, r, in.letter)
 	}
-	w.call.Within(in.task.ctx)
 	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
 	if failure != nil {
 		return w.failedRecord(ctx, in, r, failure)
@@ -388,12 +388,17 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 // noTimestamp is the timestamp of a record that has none.
 const noTimestamp = -1
 
+// timeOf is a record's timestamp, zero where it has none.
+func timeOf(millis int64) time.Time {
+	if millis == noTimestamp {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
+}
+
 // describe is what nodes may know of a record.
 func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
-	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Attempt: in.attempt + 1}
-	if r.Timestamp != noTimestamp {
-		d.Timestamp = time.UnixMilli(r.Timestamp)
-	}
+	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: timeOf(r.Timestamp), Attempt: in.attempt + 1}
 	if len(r.Headers) > 0 {
 		w.headers = w.headers[:0]
 		for _, h := range r.Headers {
