@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

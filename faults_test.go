@@ -15,7 +15,7 @@ import (
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/integration/oracle"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // trial runs processes of the reference job under load on an embedded broker, and lets the oracle judge what they leave.

@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

@@ -16,8 +16,8 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/examples/totals/orders"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

@@ -12,8 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
-	"github.com/weirstream/weir/kafka"
 )
 
 // The names of the headers.

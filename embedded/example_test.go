@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weirstream/weir/embedded"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 func ExampleStart() {

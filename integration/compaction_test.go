@@ -19,7 +19,7 @@ import (
 
 	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/integration/oracle"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // eager has the log cleaner come within seconds. It leaves the segment alone that is written to, so segments are short.

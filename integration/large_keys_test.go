@@ -12,7 +12,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // TestLargeKeysThatCompressWellStopNobody writes bad records whose keys fit into no dead-letter topic once they are

@@ -13,8 +13,8 @@ import (
 
 	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/wiretest"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

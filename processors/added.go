@@ -5,8 +5,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/kafka"
 )
 
 // A partition that is added to an input is noticed after its first records were written: by an instance that runs when it

@@ -11,7 +11,7 @@ import (
 
 	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/fault"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // block is something that the cluster refuses for a reason that is no record's: a partition, a topic, or everything that

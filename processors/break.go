@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/weirstream/weir/internal/fault"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // sinkUnder is the worker's sink, unless the rule that binds what is to be written to the transaction is broken on

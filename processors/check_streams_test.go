@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/fault"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // changelogOrigin marks appended records that stem from state changes: the changes of a key are merged over the

@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 )
 
 // damagedRetry is how long an input that stopped at a damaged batch waits before it is read again: a broker's disk may have

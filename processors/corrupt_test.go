@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 )
 
 // damagedWire has a batch of one record in the log of an input that nobody can read.

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

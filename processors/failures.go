@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // FatalError ends an instance because a node returned topology.Fatal. The record has had no effect; it is the next one

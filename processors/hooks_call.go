@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 )
 
 // hooks are the hooks of an instance by the event that they are called for, found once at its start.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // waitingLook is how often hooks are told which partitions wait. The state of an input may change in between and back again:

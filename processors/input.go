@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 )
 
 // input is one input partition of a task: what was read and is not committed yet, in order, and how far work on it is.

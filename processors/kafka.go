@@ -3,7 +3,7 @@ package processors
 import (
 	"context"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // readAhead is how many bytes of a partition are read before the first of them is committed.

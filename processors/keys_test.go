@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )

@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
-	"github.com/weirstream/weir/kafka"
 )
 
 // Guarantee is the processing guarantee of an instance.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )

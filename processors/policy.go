@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/backoff"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 )
 
 // failedRecord is the policy for a record whose node failed: retry, dead-letter, or stop.

@@ -4,8 +4,8 @@ import (
 	"bytes"
 
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/kafka"
 )
 
 // place is the input's position as it is committed, with how the changelogs of its state are then.

@@ -6,9 +6,9 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 )
 
 // An offset that Weir's own tool has set to where the state is is no disagreement. It is reported as that, with who and why.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/partitioner"
-	"github.com/weirstream/weir/kafka"
 )
 
 // simOperator does something to topics or offsets behind the back of a topology that is at rest. The model knows what

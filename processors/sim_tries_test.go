@@ -3,7 +3,7 @@ package processors
 import (
 	"sync"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

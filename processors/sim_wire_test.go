@@ -3,8 +3,8 @@ package processors
 import (
 	"context"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/kafka"
 )
 
 // simWire is a process of a simulated cluster as a Wire.

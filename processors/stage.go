@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 )
 
 // stage fills the outgoing record for an effect.

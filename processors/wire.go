@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Wire is what the engine needs of Kafka. Package kafka has the real one; the simulation has one that fails on purpose.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

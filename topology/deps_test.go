@@ -16,7 +16,7 @@ func TestNoKafkaClientBelow(t *testing.T) {
 	for dep := range strings.Lines(string(list)) {
 		dep = strings.TrimSpace(dep)
 		for _, client := range []string{"github.com/IBM/sarama", "github.com/twmb/franz-go", "github.com/lovoo/goka",
-			"github.com/weirstream/weir/kafka", "github.com/weirstream/weir/processors"} {
+			"github.com/weirstream/weir/internal/kafka", "github.com/weirstream/weir/processors"} {
 			if dep == client || strings.HasPrefix(dep, client+"/") {
 				t.Errorf("depends on %s", dep)
 			}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/topology"
 )
 

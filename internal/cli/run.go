@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weirstream/weir/internal/fault"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

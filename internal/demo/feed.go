@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

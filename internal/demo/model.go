@@ -9,7 +9,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/examples/totals/orders"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // model says what the contract of customer-totals makes of an input. It is folded over the input topic itself, so that

@@ -13,7 +13,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/examples/totals/orders"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

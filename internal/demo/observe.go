@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/examples/totals/orders"
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

@@ -16,8 +16,8 @@ import (
 	"github.com/weirstream/weir/examples/totals/orders"
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

@@ -3,7 +3,7 @@ package offsets
 import (
 	"fmt"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Question is what is known of an input partition when a task begins.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Every case of a committed offset, its mark, what the state says, and a reset that was recorded, against the rule in words: committed

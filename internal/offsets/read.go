@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Reader reads partitions, as a fetcher does.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // JobsTopic is where resets are recorded, among what else an operator has done. It is compacted.

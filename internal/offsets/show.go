@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Row is where the group and the state of a topology stand in one input partition. Offsets are null where there is none.

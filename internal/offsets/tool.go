@@ -1,7 +1,7 @@
 package offsets
 
 import (
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Graph is a sub-graph of a topology: inputs that are processed together, and the stores that their records change.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

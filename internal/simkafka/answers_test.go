@@ -9,9 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/internal/wiretest"
-	"github.com/weirstream/weir/kafka"
 	"github.com/weirstream/weir/processors"
 )
 

@@ -3,7 +3,7 @@ package simkafka
 import (
 	"slices"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // unit is what is assigned as one: a partition of every topic of a co-partitioned set.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Config is how a cluster behaves. The zero value of a field means its default.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Fetcher is kafka.Fetcher on the model.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // groupState is the state of a group at its coordinator.

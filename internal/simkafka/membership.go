@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Group is a membership: a goroutine that joins and calls the handler, and one that sends heartbeats.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Sink is kafka.Sink on the model. What it appends is sent at a moment of the seed's choice, at the latest by Flush.

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Trouble is what is wrong with a topic, or with the group, for as long as it lasts. It has nothing to do with records.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // txnState is the state of a transactional id at its coordinator.

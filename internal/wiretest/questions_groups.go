@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 var groups = []question{

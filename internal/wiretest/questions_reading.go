@@ -3,7 +3,7 @@ package wiretest
 import (
 	"time"
 
-	"github.com/weirstream/weir/kafka"
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 var reading = []question{

@@ -50,8 +50,8 @@ func TestEveryCodeOfTheProtocolHasARow(t *testing.T) {
 
 // Mutation: any row of the table with another verdict or remedy; any class of coordinatorAnswers.
 func TestTheGuaranteesShowTheTablesOfAnswers(t *testing.T) {
-	const begin, end = "<!-- answers: made by go test ./kafka -run TestTheGuaranteesShowTheTablesOfAnswers -update -->\n", "<!-- end of answers -->\n"
-	path := filepath.Join("..", "docs", "guarantees.md")
+	const begin, end = "<!-- answers: made by go test ./internal/kafka -run TestTheGuaranteesShowTheTablesOfAnswers -update -->\n", "<!-- end of answers -->\n"
+	path := filepath.Join("..", "..", "docs", "guarantees.md")
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
