@@ -12,7 +12,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
 )
 
@@ -60,8 +59,8 @@ type Cause struct {
 	Attempts  int
 	Reason    string // the kind of the failure, in one word
 	Err       error
-	Stack     []byte        // of a panic, or nil
-	Excess    *kafka.Excess // the limit that the record is over, or nil
+	Stack     []byte  // of a panic, or nil
+	Excess    *Excess // the limit that the record is over, or nil
 	// Letters says that Topic holds dead letters of Weir. Only there are the headers of an envelope facts; anywhere else
 	// they are what a producer wrote, and are kept under Neutral.
 	Letters bool
@@ -73,9 +72,9 @@ const Neutral = "original."
 
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
-func Headers(original []kafka.Header, c Cause) []kafka.Header {
+func Headers(original []Header, c Cause) []Header {
 	out, earlier := c.strip(original, 20)
-	text := func(key, value string) { out = append(out, kafka.Header{Key: key, Value: []byte(value)}) }
+	text := func(key, value string) { out = append(out, Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
 	text(HeaderMessage, cut(message(c.Err), MaxMessage))
 	if len(c.Stack) > 0 {
@@ -93,36 +92,36 @@ func Headers(original []kafka.Header, c Cause) []kafka.Header {
 
 // Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
 // where it stood the first time.
-func Minimal(original []kafka.Header, c Cause) []kafka.Header {
+func Minimal(original []Header, c Cause) []Header {
 	out, earlier := c.strip(original, 13)
 	return again(c.position(out), earlier)
 }
 
 // Bare is Minimal without the headers of the record, for a dead letter that is too large with them.
-func Bare(original []kafka.Header, c Cause) []kafka.Header {
+func Bare(original []Header, c Cause) []Header {
 	_, earlier := c.strip(original, 0)
-	return again(c.position(make([]kafka.Header, 0, 13)), earlier)
+	return again(c.position(make([]Header, 0, 13)), earlier)
 }
 
 // Last is Bare for a dead letter that is too large with its key, too: it tells the key's length and SHA-256, and the kind
 // of the failure. It has some hundred bytes, whatever the record, and fits into every topic.
-func Last(original []kafka.Header, c Cause, key []byte) []kafka.Header {
+func Last(original []Header, c Cause, key []byte) []Header {
 	out := Bare(original, c)
 	if c.Reason != "" {
-		out = append(out, kafka.Header{Key: HeaderReason, Value: []byte(c.Reason)})
+		out = append(out, Header{Key: HeaderReason, Value: []byte(c.Reason)})
 	}
 	if key == nil {
 		return out
 	}
 	sum := sha256.Sum256(key)
 	return append(out,
-		kafka.Header{Key: HeaderKeySize, Value: strconv.AppendInt(nil, int64(len(key)), 10)},
-		kafka.Header{Key: HeaderKeyHash, Value: hex.AppendEncode(nil, sum[:])})
+		Header{Key: HeaderKeySize, Value: strconv.AppendInt(nil, int64(len(key)), 10)},
+		Header{Key: HeaderKeyHash, Value: hex.AppendEncode(nil, sum[:])})
 }
 
 // Cut adds to the headers of a dead letter how many bytes the value of its record has, because the letter has fewer, or
 // lacks the record's headers. What was cut before keeps the size that it had then. The slice is that of headers, or new.
-func Cut(headers []kafka.Header, size int) []kafka.Header {
+func Cut(headers []Header, size int) []Header {
 	for i, h := range headers {
 		if h.Key == HeaderCut {
 			if before, err := strconv.Atoi(string(h.Value)); err != nil || before < size {
@@ -131,32 +130,32 @@ func Cut(headers []kafka.Header, size int) []kafka.Header {
 			return headers
 		}
 	}
-	return append(headers, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, int64(size), 10)})
+	return append(headers, Header{Key: HeaderCut, Value: strconv.AppendInt(nil, int64(size), 10)})
 }
 
 // Timed adds to the headers of a dead letter the time of its record, in milliseconds since the epoch: the dead letter
 // itself has the time at which it was written, so that it is kept as long as its topic keeps records, however old its
 // record is. A record that has failed before keeps the time that it had the first time. The slice is that of headers, or
 // new.
-func Timed(headers []kafka.Header, timestamp int64) []kafka.Header {
+func Timed(headers []Header, timestamp int64) []Header {
 	for _, h := range headers {
 		if h.Key == HeaderTimestamp {
 			return headers
 		}
 	}
-	return append(headers, kafka.Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, timestamp, 10)})
+	return append(headers, Header{Key: HeaderTimestamp, Value: strconv.AppendInt(nil, timestamp, 10)})
 }
 
 // position adds where the record stands, and which limit it is over.
-func (c *Cause) position(out []kafka.Header) []kafka.Header {
+func (c *Cause) position(out []Header) []Header {
 	number := func(key string, n int64) {
-		out = append(out, kafka.Header{Key: key, Value: strconv.AppendInt(nil, n, 10)})
+		out = append(out, Header{Key: key, Value: strconv.AppendInt(nil, n, 10)})
 	}
-	out = append(out, kafka.Header{Key: HeaderTopic, Value: []byte(c.Topic)})
+	out = append(out, Header{Key: HeaderTopic, Value: []byte(c.Topic)})
 	number(HeaderPartition, int64(c.Partition))
 	number(HeaderOffset, c.Offset)
 	if x := c.Excess; x != nil {
-		out = append(out, kafka.Header{Key: HeaderLimit, Value: []byte(x.Limit)})
+		out = append(out, Header{Key: HeaderLimit, Value: []byte(x.Limit)})
 		number(HeaderLimitSize, x.Size)
 		number(HeaderLimitMax, x.Max)
 		if x.Last > c.Offset || x.Records > 1 {
@@ -170,16 +169,16 @@ func (c *Cause) position(out []kafka.Header) []kafka.Header {
 // strip copies the headers that are the record's own, with room for more, and returns the values of the envelope that it
 // has. What only looks like an envelope is the record's own, under another name. It does not grow when a dead letter is
 // replayed with its headers again and again: of each there is one, the latest.
-func (c *Cause) strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[string][]byte) {
+func (c *Cause) strip(headers []Header, room int) (kept []Header, envelope map[string][]byte) {
 	if c.Letters {
 		return strip(headers, room)
 	}
-	kept = make([]kafka.Header, 0, len(headers)+room)
+	kept = make([]Header, 0, len(headers)+room)
 	for _, h := range headers {
 		if provenance.Reserved(h.Key) {
 			h.Key = Neutral + h.Key
 			if ours(h.Key[len(Neutral):]) {
-				kept = slices.DeleteFunc(kept, func(other kafka.Header) bool { return other.Key == h.Key })
+				kept = slices.DeleteFunc(kept, func(other Header) bool { return other.Key == h.Key })
 			}
 		}
 		kept = append(kept, h)
@@ -188,8 +187,8 @@ func (c *Cause) strip(headers []kafka.Header, room int) (kept []kafka.Header, en
 }
 
 // strip copies the headers that are not of the envelope, with room for more, and returns the values of the others.
-func strip(headers []kafka.Header, room int) (kept []kafka.Header, envelope map[string][]byte) {
-	kept = make([]kafka.Header, 0, len(headers)+room)
+func strip(headers []Header, room int) (kept []Header, envelope map[string][]byte) {
+	kept = make([]Header, 0, len(headers)+room)
 	for _, h := range headers {
 		if !ours(h.Key) {
 			kept = append(kept, h)
@@ -216,16 +215,16 @@ func ours(key string) bool {
 
 // again adds what is left of earlier failures: their number, whether the value was cut, and where the record stood at the
 // first. What is not there, or damaged, is left out.
-func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
+func again(out []Header, earlier map[string][]byte) []Header {
 	if earlier == nil {
 		return out
 	}
 	r := reader{envelope: earlier}
 	failures := min(max(1, r.number(HeaderFailures, 32)), math.MaxInt32-1) + 1
-	out = append(out, kafka.Header{Key: HeaderFailures, Value: strconv.AppendInt(nil, failures, 10)})
+	out = append(out, Header{Key: HeaderFailures, Value: strconv.AppendInt(nil, failures, 10)})
 	r.err = nil
 	if size := r.number(HeaderCut, 64); earlier[HeaderCut] != nil && r.err == nil {
-		out = append(out, kafka.Header{Key: HeaderCut, Value: strconv.AppendInt(nil, size, 10)})
+		out = append(out, Header{Key: HeaderCut, Value: strconv.AppendInt(nil, size, 10)})
 	}
 	r.err = nil
 	if at := r.number(HeaderTimestamp, 64); earlier[HeaderTimestamp] != nil && r.err == nil {
@@ -240,7 +239,7 @@ func again(out []kafka.Header, earlier map[string][]byte) []kafka.Header {
 		{HeaderFirstTopic, topic}, {HeaderFirstPartition, partition}, {HeaderFirstOffset, offset},
 	} {
 		if value, ok := earlier[h.from]; ok {
-			out = append(out, kafka.Header{Key: h.to, Value: value})
+			out = append(out, Header{Key: h.to, Value: value})
 		}
 	}
 	return out

@@ -12,14 +12,12 @@ import (
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
-
-	"github.com/weirstream/weir/internal/kafka"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // show is headers as text, one a line.
-func show(headers []kafka.Header) string {
+func show(headers []Header) string {
 	var b strings.Builder
 	for _, h := range headers {
 		fmt.Fprintf(&b, "%s=%s\n", h.Key, h.Value)
@@ -27,13 +25,13 @@ func show(headers []kafka.Header) string {
 	return b.String()
 }
 
-func header(key, value string) kafka.Header { return kafka.Header{Key: key, Value: []byte(value)} }
+func header(key, value string) Header { return Header{Key: key, Value: []byte(value)} }
 
 type DecodeError struct{ error }
 
 func (e DecodeError) Unwrap() error { return e.error }
 
-var original = []kafka.Header{header("trace", "1"), header("", ""), header("trace", "2"), {Key: "nil"}}
+var original = []Header{header("trace", "1"), header("", ""), header("trace", "2"), {Key: "nil"}}
 
 // TestEnvelopeIsWhatKIP1034Says has every header, in its order, after the record's own.
 // Seen to fail: the envelope before the original; a header left out; numbers in binary.
@@ -79,7 +77,7 @@ func TestFailingAgainKeepsTheOrigin(t *testing.T) {
 		Offset: 20, Err: errors.New("two")})
 	third := Minimal(second, Cause{Topic: "a.b.v1.dlq.dlq", Partition: 3, Offset: 30, Letters: true})
 	for i, c := range []struct {
-		headers []kafka.Header
+		headers []Header
 		want    Letter
 	}{
 		{first, Letter{Headers: original, Exception: "*errors.errorString", Message: "one", Stack: "stack", Topology: "a", Node: "n",
@@ -113,7 +111,7 @@ func TestACutIsToldOfForEver(t *testing.T) {
 	third := Cut(Bare(second, Cause{Topic: "a.b.v1.dlq.dlq", Partition: 3, Offset: 30, Letters: true}), 100)
 	larger := Cut(Minimal(third, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true}), 5000)
 	for i, c := range []struct {
-		headers  []kafka.Header
+		headers  []Header
 		size     int64
 		own      int
 		failures int
@@ -132,7 +130,7 @@ func TestACutIsToldOfForEver(t *testing.T) {
 			t.Errorf("%d: %d headers of a cut", i, n)
 		}
 	}
-	for _, whole := range [][]kafka.Header{Minimal(original, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true}), Bare(original, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true})} {
+	for _, whole := range [][]Header{Minimal(original, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true}), Bare(original, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true})} {
 		if l, err := Read(whole); err != nil || l.Cut {
 			t.Errorf("%+v, %v", l, err)
 		}
@@ -143,13 +141,13 @@ func TestACutIsToldOfForEver(t *testing.T) {
 }
 
 func at(topic string, partition int32, offset int64) Position {
-	return Position{kafka.TopicPartition{Topic: topic, Partition: partition}, offset}
+	return Position{TopicPartition{Topic: topic, Partition: partition}, offset}
 }
 
 // TestDeadLettersOfOthersAreRead reads what Kafka Streams writes, which may stand there twice when a record failed twice,
 // and what is no dead letter or a damaged one. Seen to fail: the first of two headers; errors of numbers ignored.
 func TestDeadLettersOfOthersAreRead(t *testing.T) {
-	streams := []kafka.Header{
+	streams := []Header{
 		header("trace", "1"),
 		header(HeaderException, "java.lang.IllegalStateException"), {Key: HeaderMessage}, header(HeaderStack, "at Foo.java"),
 		header(HeaderTopic, "old"), header(HeaderPartition, "0"), header(HeaderOffset, "1"),
@@ -183,16 +181,16 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 // TestAnOriginThatIsNotThereIsNotInvented has headers of a program that names the topic, and not always the place in it.
 // Mutation: all three headers of the origin are written, with 0 for what is missing.
 func TestAnOriginThatIsNotThereIsNotInvented(t *testing.T) {
-	for _, c := range []struct{ given, want []kafka.Header }{
-		{[]kafka.Header{header(HeaderTopic, "a")}, []kafka.Header{header(HeaderFirstTopic, "a")}},
-		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderOffset, "7")},
-			[]kafka.Header{header(HeaderFirstTopic, "a"), header(HeaderFirstOffset, "7")}},
-		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderPartition, "0")},
-			[]kafka.Header{header(HeaderFirstTopic, "a"), header(HeaderFirstPartition, "0")}},
-		{[]kafka.Header{header(HeaderPartition, "3"), header(HeaderOffset, "7")}, nil},
-		{[]kafka.Header{header(HeaderTopic, "a"), header(HeaderPartition, "x")}, nil},
+	for _, c := range []struct{ given, want []Header }{
+		{[]Header{header(HeaderTopic, "a")}, []Header{header(HeaderFirstTopic, "a")}},
+		{[]Header{header(HeaderTopic, "a"), header(HeaderOffset, "7")},
+			[]Header{header(HeaderFirstTopic, "a"), header(HeaderFirstOffset, "7")}},
+		{[]Header{header(HeaderTopic, "a"), header(HeaderPartition, "0")},
+			[]Header{header(HeaderFirstTopic, "a"), header(HeaderFirstPartition, "0")}},
+		{[]Header{header(HeaderPartition, "3"), header(HeaderOffset, "7")}, nil},
+		{[]Header{header(HeaderTopic, "a"), header(HeaderPartition, "x")}, nil},
 	} {
-		want := show(append([]kafka.Header{header(HeaderFailures, "2")}, c.want...))
+		want := show(append([]Header{header(HeaderFailures, "2")}, c.want...))
 		first := Minimal(c.given, Cause{Topic: "b", Partition: 1, Offset: 2, Letters: true})
 		if got := show(first[3:]); got != want {
 			t.Errorf("%s becomes:\n%swant:\n%s", show(c.given), got, want)
@@ -248,10 +246,10 @@ func TestReasonsAreCutAndNamed(t *testing.T) {
 
 // TestHeadersOfTheRecordAreNotTouched writes into a slice with room after its end. Seen to fail: append to the original.
 func TestHeadersOfTheRecordAreNotTouched(t *testing.T) {
-	room := append(make([]kafka.Header, 0, 50), original...)
+	room := append(make([]Header, 0, 50), original...)
 	Headers(room, Cause{Letters: true, Topic: "t"})
 	Minimal(room, Cause{Topic: "t", Partition: 0, Offset: 0, Letters: true})
-	if !reflect.DeepEqual(room[:50][4:6], make([]kafka.Header, 2)) || !reflect.DeepEqual(room, original) {
+	if !reflect.DeepEqual(room[:50][4:6], make([]Header, 2)) || !reflect.DeepEqual(room, original) {
 		t.Error("the record's headers were written to")
 	}
 }
@@ -261,7 +259,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(HeaderTopic, []byte("t"), HeaderOffset, []byte("x"))
 	f.Add(HeaderFailures, []byte("99999999999999999999"), HeaderFirstTopic, []byte{})
 	f.Fuzz(func(t *testing.T, k1 string, v1 []byte, k2 string, v2 []byte) {
-		headers := []kafka.Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}
+		headers := []Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}
 		before, _ := Read(headers)
 		l, err := Read(Headers(headers, Cause{Letters: true, Topic: "a.b.v1", Partition: 1, Offset: 2}))
 		if err != nil || l.Position != at("a.b.v1", 1, 2) || l.Failures <= before.Failures && before.Failures < math.MaxInt32 {
@@ -276,7 +274,7 @@ func FuzzRead(f *testing.F) {
 func TestTheTimeOfTheRecordIsThatOfItsFirstFailure(t *testing.T) {
 	first := Timed(Headers(original, Cause{Letters: true, Topic: "a.b.v1", Offset: 10, Err: errors.New("one")}), 1234)
 	second := Timed(Bare(Timed(Minimal(first, Cause{Topic: "a.b.v1.dlq", Partition: 3, Offset: 30, Letters: true}), 5678), Cause{Topic: "a.b.v1.dlq.dlq", Partition: 3, Offset: 31, Letters: true}), 9012)
-	for _, headers := range [][]kafka.Header{first, second} {
+	for _, headers := range [][]Header{first, second} {
 		l, err := Read(headers)
 		if err != nil || l.Timestamp != 1234 {
 			t.Errorf("got %d, %v from %s", l.Timestamp, err, show(headers))
@@ -300,7 +298,7 @@ func TestTheTimeOfTheRecordIsThatOfItsFirstFailure(t *testing.T) {
 // Mutations tried: strip that does not look at Letters; it drops what is reserved; it keeps each one of several; Neutral for
 // the envelope's headers only.
 func TestWhatAProducerWroteIsNoFact(t *testing.T) {
-	forged := []kafka.Header{header("trace", "1"), header(HeaderFailures, "40"), header(HeaderTopic, "stolen"), header(HeaderFirstTopic, "stolen"),
+	forged := []Header{header("trace", "1"), header(HeaderFailures, "40"), header(HeaderTopic, "stolen"), header(HeaderFirstTopic, "stolen"),
 		header(HeaderOffset, "7"), header(HeaderCut, "99"), header(HeaderTimestamp, "1"), header(HeaderKeyHash, "ab"), header(HeaderLimit, "max"),
 		header("weir.other", "2"), header("weir.other", "3"), header("__streams.errors.custom", "4"), header("weirs", "5")}
 	c := Cause{Topic: "a.b.v1", Offset: 3, Err: errors.New("no")}
@@ -325,7 +323,7 @@ func TestWhatAProducerWroteIsNoFact(t *testing.T) {
 	if len(rounds) > size+20 {
 		t.Errorf("%d headers after some rounds, %d in the first:\n%s", len(rounds), size, show(rounds))
 	}
-	for name, headers := range map[string][]kafka.Header{"minimal": Minimal(forged, c), "bare": Bare(forged, c), "last": Last(forged, c, nil)} {
+	for name, headers := range map[string][]Header{"minimal": Minimal(forged, c), "bare": Bare(forged, c), "last": Last(forged, c, nil)} {
 		if l, err := Read(headers); err != nil || l.Failures != 1 || l.First != at("a.b.v1", 0, 3) || l.Cut {
 			t.Errorf("%s believes: %+v (%v)", name, l, err)
 		}
@@ -339,13 +337,13 @@ func TestWhatAProducerWroteIsNoFact(t *testing.T) {
 func TestTheLastFormAlwaysFits(t *testing.T) {
 	longest := strings.Repeat("t", 249)
 	rapid.Check(t, func(t *rapid.T) {
-		headers := []kafka.Header{header("mine", strings.Repeat("x", rapid.IntRange(0, 1<<20).Draw(t, "header")))}
+		headers := []Header{header("mine", strings.Repeat("x", rapid.IntRange(0, 1<<20).Draw(t, "header")))}
 		long := rapid.SampledFrom([]int{9, 5000}) // a number, or none
 		for _, h := range []string{HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset, HeaderTopic, HeaderFailures, HeaderCut, HeaderMessage} {
 			headers = append(headers, header(h, strings.Repeat("1", rapid.IntRange(0, long.Draw(t, "most")).Draw(t, h))))
 		}
 		c := Cause{Topic: longest, Partition: math.MaxInt32, Offset: math.MaxInt64, Reason: "undecodable", Letters: rapid.Bool().Draw(t, "letters"),
-			Err: errors.New(longest), Excess: &kafka.Excess{Limit: "max.record.bytes", Size: math.MaxInt64, Max: 1, Last: math.MaxInt64, Records: math.MaxInt32}}
+			Err: errors.New(longest), Excess: &Excess{Limit: "max.record.bytes", Size: math.MaxInt64, Max: 1, Last: math.MaxInt64, Records: math.MaxInt32}}
 		key := make([]byte, rapid.IntRange(0, 100_000).Draw(t, "key"))
 		last := Timed(Cut(Last(headers, c, key), math.MaxInt64), math.MaxInt64)
 		n := 0
@@ -367,13 +365,13 @@ func TestTheLastFormAlwaysFits(t *testing.T) {
 //
 // Mutations tried: position without the limit; a range without its end; Read that takes the offset for the end of a range.
 func TestALetterSaysWhichLimitItsRecordIsOver(t *testing.T) {
-	for _, x := range []*kafka.Excess{
+	for _, x := range []*Excess{
 		{Limit: "max.record.bytes", Size: 20, Max: 10, Last: 7, Records: 1},
 		{Limit: "max.batch.bytes", Size: 20, Max: 10, Last: 90, Records: 84},
 		{Limit: "max.batch.bytes", Size: 20, Max: 10, Last: 90, Records: 1}, // compaction left one
 	} {
 		c := Cause{Topic: "t", Offset: 7, Err: errors.New("too much"), Excess: x}
-		for _, headers := range [][]kafka.Header{Headers(nil, c), Minimal(nil, c), Bare(nil, c), Last(nil, c, nil)} {
+		for _, headers := range [][]Header{Headers(nil, c), Minimal(nil, c), Bare(nil, c), Last(nil, c, nil)} {
 			if l, err := Read(headers); err != nil || l.Excess == nil || *l.Excess != *x {
 				t.Errorf("%+v, want %+v (%v)", l.Excess, x, err)
 			}

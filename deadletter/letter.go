@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-
-	"github.com/weirstream/weir/internal/kafka"
 )
 
 // ErrNoEnvelope says that a record has no headers that say where it came from: it is not a dead letter.
@@ -14,7 +12,7 @@ var ErrNoEnvelope = errors.New("the record has no header " + HeaderTopic)
 // Letter is an envelope that was read. What a header is missing for is zero: a dead letter of Kafka Streams names no
 // topology, one that was too large has no reason.
 type Letter struct {
-	Headers   []kafka.Header // those of the record, without the envelope's
+	Headers   []Header // those of the record, without the envelope's
 	Exception string
 	Message   string
 	Stack     string
@@ -22,25 +20,25 @@ type Letter struct {
 	Topology  string
 	Node      string
 	Attempts  int
-	Timestamp int64         // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
-	Reason    string        // the kind of the failure, in one word
-	Cut       bool          // its topic did not take the whole record: the value is not whole, and Headers may be empty
-	ValueSize int64         // of the record, when it was cut
-	KeySize   int64         // of the record, when its topic did not even take the key: the letter has none
-	KeyHash   string        // SHA-256 of that key, in hexadecimal digits
-	Excess    *kafka.Excess // the limit that the record is over, and for which it was not read whole; nil: none
-	Failures  int           // how often it has failed: 1 or more
-	First     Position      // where it stood when it failed first
+	Timestamp int64    // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
+	Reason    string   // the kind of the failure, in one word
+	Cut       bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
+	ValueSize int64    // of the record, when it was cut
+	KeySize   int64    // of the record, when its topic did not even take the key: the letter has none
+	KeyHash   string   // SHA-256 of that key, in hexadecimal digits
+	Excess    *Excess  // the limit that the record is over, and for which it was not read whole; nil: none
+	Failures  int      // how often it has failed: 1 or more
+	First     Position // where it stood when it failed first
 }
 
 // Position is a place in a topic.
 type Position struct {
-	kafka.TopicPartition
+	TopicPartition
 	Offset int64
 }
 
 // Read opens the envelope of a dead letter. Its error is ErrNoEnvelope, or says which header is no number.
-func Read(headers []kafka.Header) (Letter, error) {
+func Read(headers []Header) (Letter, error) {
 	kept, envelope := strip(headers, 0)
 	if _, ok := envelope[HeaderTopic]; !ok {
 		return Letter{}, ErrNoEnvelope
@@ -64,7 +62,7 @@ func Read(headers []kafka.Header) (Letter, error) {
 	l.KeySize = r.number(HeaderKeySize, 64)
 	l.KeyHash = string(envelope[HeaderKeyHash])
 	if limit, ok := envelope[HeaderLimit]; ok {
-		l.Excess = &kafka.Excess{Limit: string(limit), Size: r.number(HeaderLimitSize, 64), Max: r.number(HeaderLimitMax, 64),
+		l.Excess = &Excess{Limit: string(limit), Size: r.number(HeaderLimitSize, 64), Max: r.number(HeaderLimitMax, 64),
 			Last: l.Position.Offset, Records: 1}
 		if _, ok := envelope[HeaderLastOffset]; ok {
 			l.Excess.Last, l.Excess.Records = r.number(HeaderLastOffset, 64), int(r.number(HeaderRecords, 32))
@@ -91,7 +89,7 @@ func (r *reader) origin() (topic, partition, offset string) {
 
 func (r *reader) position(topic, partition, offset string) Position {
 	return Position{
-		TopicPartition: kafka.TopicPartition{
+		TopicPartition: TopicPartition{
 			Topic:     string(r.envelope[topic]),
 			Partition: int32(r.number(partition, 32)),
 		},

@@ -32,24 +32,22 @@ func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
 		w.out.Partition = e.As.Partition
 	}
 	if len(r.Headers) > 0 || e.As != nil {
-		w.out.Headers = w.outHeaders(e)
+		w.out.Headers = w.outHeaders(r, e)
 	}
 }
 
 // outHeaders are the headers of an effect's record. The sink keeps them, so they are cut off one piece of memory after the other.
-func (w *worker) outHeaders(e *nodes.Effect) []kafka.Header {
+func (w *worker) outHeaders(r *kafka.Record, e *nodes.Effect) []kafka.Header {
 	const piece = 256
-	w.passed = w.call.Headers(w.passed[:0], e)
-	if len(w.passed) == 0 {
-		return nil
+	most := len(r.Headers)
+	if e.As != nil {
+		most += len(e.As.Headers)
 	}
-	if cap(w.sent)-len(w.sent) < len(w.passed) {
-		w.sent = make([]kafka.Header, 0, max(piece, len(w.passed)))
+	if cap(w.sent)-len(w.sent) < most {
+		w.sent = make([]kafka.Header, 0, max(piece, most))
 	}
 	from := len(w.sent)
-	for _, h := range w.passed {
-		w.sent = append(w.sent, kafka.Header{Key: h.Key, Value: h.Value})
-	}
+	w.sent = w.call.Headers(w.sent, e)
 	return w.sent[from:len(w.sent):len(w.sent)]
 }
 

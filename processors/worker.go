@@ -52,12 +52,10 @@ type worker struct {
 	state   atomic.Int32
 	sink    Sink
 	call    *nodes.Call
-	headers []topology.Header // of the record in work, reused
-	passed  []topology.Header // of the effect in work, reused
-	sent    []kafka.Header    // what outgoing records have of it
-	unhook  func() bool       // of the sink from the end of the context
-	outside Sink              // see sinkUnder
-	out     kafka.Outgoing    // reused: the sink copies it
+	sent    []kafka.Header // what outgoing records have of it
+	unhook  func() bool    // of the sink from the end of the context
+	outside Sink           // see sinkUnder
+	out     kafka.Outgoing // reused: the sink copies it
 	tasks   []*task
 	turn    int // which task is asked for work first
 
@@ -398,15 +396,7 @@ func timeOf(millis int64) time.Time {
 
 // describe is what nodes may know of a record.
 func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
-	d := topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: timeOf(r.Timestamp), Attempt: in.attempt + 1}
-	if len(r.Headers) > 0 {
-		w.headers = w.headers[:0]
-		for _, h := range r.Headers {
-			w.headers = append(w.headers, topology.Header{Key: h.Key, Value: h.Value})
-		}
-		d.Headers = w.headers
-	}
-	return d
+	return topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: timeOf(r.Timestamp), Attempt: in.attempt + 1, Headers: r.Headers}
 }
 
 // due says whether the transaction is to be committed now.

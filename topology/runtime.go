@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/record"
 	"github.com/weirstream/weir/state"
 )
 
@@ -15,16 +16,13 @@ type Record struct {
 	Partition int32
 	Offset    int64
 	Timestamp time.Time // to the millisecond; zero where the record has none
-	Headers   []Header
-	Attempt   int  // 1 for the first try
-	Keyless   bool // the record has no key, which is not the empty key: to the node both are ""
+	Headers   []Header  // in their order; keys may repeat. They are the engine's: not to be written to
+	Attempt   int       // 1 for the first try
+	Keyless   bool      // the record has no key, which is not the empty key: to the node both are ""
 }
 
-// Header is one header of a record.
-type Header struct {
-	Key   string
-	Value []byte
-}
+// Header is one header of a record: its Key, a string, and its Value, a []byte. It is the same type as deadletter.Header.
+type Header = record.Header
 
 // Runtime is the engine behind a Context. Handles call it; a test may implement it to run a node alone.
 // It answers for the node that is running: a handle that the node did not declare is an error, which the handle passes

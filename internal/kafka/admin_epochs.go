@@ -57,7 +57,7 @@ func (c *Client) epochEndsFrom(ctx context.Context, id int32, tps []TopicPartiti
 	var errs []error
 	for _, t := range answer.(*kmsg.OffsetForLeaderEpochResponse).Topics {
 		for _, p := range t.Partitions {
-			tp := TopicPartition{t.Topic, p.Partition}
+			tp := TopicPartition{Topic: t.Topic, Partition: p.Partition}
 			if err := codeError(p.ErrorCode); err != nil {
 				errs = append(errs, ofPartition(tp, err))
 				continue

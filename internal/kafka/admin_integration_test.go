@@ -102,12 +102,12 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 	})
 
 	t.Run("committed offsets wait for their transaction", func(t *testing.T) {
-		tp := TopicPartition{b, 0}
+		tp := TopicPartition{Topic: b, Partition: 0}
 		group := prefix + "group"
 		if got, err := c.Committed(ctx, group, []TopicPartition{tp}); err != nil || got[tp].Offset != -1 {
 			t.Fatalf("of an unknown group: %v, %v", got, err)
 		}
-		if got, err := c.Committed(ctx, group, []TopicPartition{{prefix + "absent", 0}}); err != nil || got[TopicPartition{prefix + "absent", 0}].Offset != -1 {
+		if got, err := c.Committed(ctx, group, []TopicPartition{{Topic: prefix + "absent", Partition: 0}}); err != nil || got[TopicPartition{Topic: prefix + "absent", Partition: 0}].Offset != -1 {
 			t.Fatalf("of an unknown topic: %v, %v", got, err)
 		}
 		coordinator, err := c.admin.coordinator(ctx, sarama.CoordinatorTransaction, prefix+"tx")
@@ -147,7 +147,7 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 
 	t.Run("calls outlast the loss of any broker", func(t *testing.T) {
 		cluster.NeedNodes(t)
-		tps := []TopicPartition{{a, 0}, {a, 1}, {a, 2}}
+		tps := []TopicPartition{{Topic: a, Partition: 0}, {Topic: a, Partition: 1}, {Topic: a, Partition: 2}}
 		for i, node := range cluster.Brokers() {
 			for _, fault := range []struct{ down, up func() error }{
 				{node.Kill, func() error { return node.Start(ctx) }},

@@ -117,7 +117,7 @@ func (c *Client) leaders(ctx context.Context, left map[TopicPartition]bool) (map
 			continue
 		}
 		for _, p := range t.Partitions {
-			tp := TopicPartition{t.Name, p.ID}
+			tp := TopicPartition{Topic: t.Name, Partition: p.ID}
 			if !left[tp] {
 				continue
 			}
@@ -264,7 +264,7 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string) (map[To
 			return nil, &Error{Fatal, "find the lag of group " + group, fmt.Errorf("topic %s does not exist", name)}
 		}
 		for p := range info.Partitions {
-			tps = append(tps, TopicPartition{name, p})
+			tps = append(tps, TopicPartition{Topic: name, Partition: p})
 		}
 	}
 	// Committed first: read the other way round, a group that is quick would seem to be ahead of the end.

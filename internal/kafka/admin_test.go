@@ -135,7 +135,7 @@ func TestInstancesThatCreateTheSameTopicsAtOnceAllSucceed(t *testing.T) {
 func TestAdminCallsOutlastWhatPasses(t *testing.T) {
 	cluster := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(4, "a"))
 	c := dial(t, Config{Brokers: cluster.ListenAddrs(), RetryBackoff: time.Millisecond})
-	tps := []TopicPartition{{"a", 0}, {"a", 1}, {"a", 2}, {"a", 3}}
+	tps := []TopicPartition{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 1}, {Topic: "a", Partition: 2}, {Topic: "a", Partition: 3}}
 	calls := map[string]func() error{
 		"topics":    func() error { _, err := c.Topics(t.Context(), []string{"a"}); return err },
 		"ends":      func() error { _, err := c.Ends(t.Context(), tps); return err },
@@ -215,7 +215,7 @@ func TestAdminCallsGiveUpInTimeAndSayWhy(t *testing.T) {
 		{kerr.UnknownTopicOrPartition, Blocked, []string{"find the ends of a/0: ", "does not exist"}},
 	} {
 		handle := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: tc.err, Count: -1})
-		_, err := c.Ends(t.Context(), []TopicPartition{{"a", 0}})
+		_, err := c.Ends(t.Context(), []TopicPartition{{Topic: "a", Partition: 0}})
 		handle.Remove()
 		if err == nil || ClassOf(err) != tc.class {
 			t.Fatalf("got %v of class %v", err, ClassOf(err))
@@ -226,7 +226,7 @@ func TestAdminCallsGiveUpInTimeAndSayWhy(t *testing.T) {
 			}
 		}
 	}
-	if _, err := c.Ends(t.Context(), []TopicPartition{{"a", 7}}); err == nil || !strings.Contains(err.Error(), "a/7") {
+	if _, err := c.Ends(t.Context(), []TopicPartition{{Topic: "a", Partition: 7}}); err == nil || !strings.Contains(err.Error(), "a/7") {
 		t.Errorf("a partition that does not exist: %v", err)
 	}
 	if _, err := c.Lag(t.Context(), "g", []string{"a", "absent"}); err == nil || !strings.Contains(err.Error(), "topic absent does not exist") {
@@ -240,13 +240,13 @@ func TestEndsCountOpenTransactionsAndStartsFollowDeletion(t *testing.T) {
 	producer := newTestProducer(t, cluster, "tx")
 	producer.begin("a", 0)
 	producer.produce("a", 0, 5)
-	tps := []TopicPartition{{"a", 0}, {"a", 1}}
+	tps := []TopicPartition{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 1}}
 	// Mutation: IsolationLevel read-committed in offsetsFrom.
 	ends, err := c.Ends(t.Context(), tps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !maps.Equal(ends, map[TopicPartition]int64{{"a", 0}: 5, {"a", 1}: 0}) {
+	if !maps.Equal(ends, map[TopicPartition]int64{{Topic: "a", Partition: 0}: 5, {Topic: "a", Partition: 1}: 0}) {
 		t.Errorf("ends %v", ends)
 	}
 	producer.end(true)
@@ -257,7 +257,7 @@ func TestEndsCountOpenTransactionsAndStartsFollowDeletion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !maps.Equal(starts, map[TopicPartition]int64{{"a", 0}: 3, {"a", 1}: 0}) {
+	if !maps.Equal(starts, map[TopicPartition]int64{{Topic: "a", Partition: 0}: 3, {Topic: "a", Partition: 1}: 0}) {
 		t.Errorf("starts %v", starts)
 	}
 }
@@ -267,7 +267,7 @@ func TestCommittedWaitsForTheTransactionThatMovesIt(t *testing.T) {
 	cluster := fake(t, kfake.SeedTopics(1, "a"))
 	c := dial(t, Config{Brokers: cluster.ListenAddrs(), RetryBackoff: time.Millisecond, APITimeout: 400 * time.Millisecond})
 	patient := dial(t, Config{Brokers: cluster.ListenAddrs()})
-	tp := TopicPartition{"a", 0}
+	tp := TopicPartition{Topic: "a", Partition: 0}
 	read := func(ctx context.Context) (int64, error) {
 		offsets, err := c.Committed(ctx, "g", []TopicPartition{tp})
 		return offsets[tp].Offset, err
@@ -342,7 +342,7 @@ func TestLagReachesZeroBehindATransactionMarker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lag := lags[TopicPartition{"a", 0}]; lag.Lag() != 0 || lag.End != 6 {
+	if lag := lags[TopicPartition{Topic: "a", Partition: 0}]; lag.Lag() != 0 || lag.End != 6 {
 		t.Errorf("got %+v", lag)
 	}
 }

@@ -148,7 +148,7 @@ func newShare(topics []string, members []groupMember, holders map[TopicPartition
 		s.holder[p] = -1
 		for _, from := range []map[TopicPartition]int{holders, previous} {
 			for _, topic := range topics {
-				i, ok := from[TopicPartition{topic, p}]
+				i, ok := from[TopicPartition{Topic: topic, Partition: p}]
 				if ok && s.holder[p] < 0 && s.knows[i] != nil {
 					s.holder[p] = i
 					s.held[i]++
@@ -188,7 +188,7 @@ func (s *share) distribute() []int {
 // free says whether no other living member holds a partition of the unit.
 func (s *share) free(p int32, to int, holders map[TopicPartition]int, counts map[string]int32) bool {
 	for _, topic := range s.topics {
-		if holder, ok := holders[TopicPartition{topic, p}]; ok && holder != to && p < counts[topic] {
+		if holder, ok := holders[TopicPartition{Topic: topic, Partition: p}]; ok && holder != to && p < counts[topic] {
 			return false
 		}
 	}

@@ -35,7 +35,7 @@ func (c *crew) round(t *rapid.T) (again bool) {
 		var owned []TopicPartition
 		for topic, ps := range assigned[id] {
 			for _, p := range ps {
-				owned = append(owned, TopicPartition{topic, p})
+				owned = append(owned, TopicPartition{Topic: topic, Partition: p})
 			}
 		}
 		for _, tp := range m.owned {
@@ -112,11 +112,11 @@ func (c *crew) check(t *rapid.T) {
 	for _, set := range c.sets() {
 		perSet := map[string]int{}
 		for p := range c.counts[set[0]] {
-			a, ok := owner[TopicPartition{set[0], p}]
+			a, ok := owner[TopicPartition{Topic: set[0], Partition: p}]
 			if !ok {
 				t.Fatalf("%s/%d is owned by nobody", set[0], p)
 			}
-			b, ok := owner[TopicPartition{set[1], p}]
+			b, ok := owner[TopicPartition{Topic: set[1], Partition: p}]
 			if ok != (p < c.counts[set[1]]) || ok && a != b {
 				t.Fatalf("partition %d of %v: owned by %q and %q", p, set, a, b)
 			}
@@ -176,7 +176,7 @@ func fewestMoves(c *crew, before map[TopicPartition]string) int {
 	for i, set := range sets {
 		held[i] = map[string]int{}
 		for p := range c.counts[set[0]] {
-			if id := before[TopicPartition{set[0], p}]; c.members[id] != nil {
+			if id := before[TopicPartition{Topic: set[0], Partition: p}]; c.members[id] != nil {
 				held[i][id]++
 			}
 		}
@@ -234,7 +234,7 @@ func lines(assigned map[string]map[string][]int32) string {
 func holds(topic string, ps ...int32) []TopicPartition {
 	var tps []TopicPartition
 	for _, p := range ps {
-		tps = append(tps, TopicPartition{topic, p})
+		tps = append(tps, TopicPartition{Topic: topic, Partition: p})
 	}
 	return tps
 }

@@ -40,7 +40,7 @@ func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 		want := rapid.SliceOfN(outgoing(), 1, 12).Draw(t, "records")
 		newest := int64(-1)
 		for i := range want {
-			want[i].TopicPartition = TopicPartition{"out", 0}
+			want[i].TopicPartition = TopicPartition{Topic: "out", Partition: 0}
 			newest = max(newest, want[i].Timestamp)
 			test.ok(s.Append(&want[i]))
 		}
@@ -62,8 +62,8 @@ func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 			}
 			offset++
 		}
-		if s.End(TopicPartition{"out", 0}) != offset {
-			t.Fatalf("End is %d, want %d", s.End(TopicPartition{"out", 0}), offset)
+		if s.End(TopicPartition{Topic: "out", Partition: 0}) != offset {
+			t.Fatalf("End is %d, want %d", s.End(TopicPartition{Topic: "out", Partition: 0}), offset)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func BenchmarkSinkAppend(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	r := Outgoing{TopicPartition: TopicPartition{"out", 0}, Timestamp: 1700000000000, Key: make([]byte, 10), Value: make([]byte, 190)}
+	r := Outgoing{TopicPartition: TopicPartition{Topic: "out", Partition: 0}, Timestamp: 1700000000000, Key: make([]byte, 10), Value: make([]byte, 190)}
 	b.SetBytes(200)
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -18,7 +18,7 @@ import (
 func TestADeniedQuestionSaysWhatToAllow(t *testing.T) {
 	cluster := fake(t, kfake.SeedTopics(1, "a"))
 	c := dial(t, Config{Brokers: cluster.ListenAddrs(), APITimeout: 5 * time.Second, RetryBackoff: time.Millisecond, RetryBackoffMax: 2 * time.Millisecond})
-	tp := TopicPartition{"a", 0}
+	tp := TopicPartition{Topic: "a", Partition: 0}
 	ends := func(ctx context.Context) error { _, err := c.Ends(ctx, []TopicPartition{tp}); return err }
 	topics := func(ctx context.Context) error { _, err := c.Topics(ctx, []string{"a"}); return err }
 	committed := func(ctx context.Context) error { _, err := c.Committed(ctx, "g", []TopicPartition{tp}); return err }

@@ -169,9 +169,8 @@ func (a *fetched) misplaced(batch *recordbatch.Batch, rest []byte, position int6
 // append adds a record, unless it lies before the position, and moves that past it. headers is a slab of which a record's
 // headers are cut.
 func (b *Batch) append(rec *recordbatch.Record, headers []Header) []Header {
-	out := Record{Offset: rec.Offset, Timestamp: rec.Timestamp, Key: rec.Key, Value: rec.Value}
+	out := Record{Offset: rec.Offset, Timestamp: rec.Timestamp, Key: rec.Key, Value: rec.Value, Excess: rec.Excess}
 	if e := rec.Excess; e != nil {
-		out.Excess = &Excess{Limit: e.Limit, Size: e.Size, Max: e.Max, Last: e.Last, Records: e.Records}
 		out.Offset = min(max(out.Offset, b.Position), e.Last)
 	}
 	if out.Next() <= b.Position {

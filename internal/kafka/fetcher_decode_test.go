@@ -95,7 +95,7 @@ func unpack(t *testing.T, wanted int64, p *kmsg.FetchResponseTopicPartition, roo
 	t.Helper()
 	a := newFetched(p, recordbatch.DefaultLimits())
 	for position := wanted; ; {
-		b := Batch{TopicPartition: TopicPartition{"in", 0}, Position: position}
+		b := Batch{TopicPartition: TopicPartition{Topic: "in", Partition: 0}, Position: position}
 		done, err := a.next(&b, room, func(int64) bool { return true })
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +273,7 @@ func TestEmptiedBatchesArePassedOverOnlyWhenTheAnswerWasForThePartitionAlone(t *
 		cleanups: map[string]cleanup{"in": {compacts: true, until: time.Now().Add(time.Hour)}}}
 	r := &reader{fetcher: f, cursors: map[*cursor]bool{}}
 	var told []string
-	c := &cursor{TopicPartition: TopicPartition{"in", 0}, fresh: true, deliver: func(b Batch) {
+	c := &cursor{TopicPartition: TopicPartition{Topic: "in", Partition: 0}, fresh: true, deliver: func(b Batch) {
 		told = append(told, fmt.Sprintf("%d@%d", len(b.Records), b.Position))
 	}}
 	f.cursors[c.TopicPartition] = c

@@ -211,7 +211,7 @@ func TestAllPartitionsTogetherStayWithinTheBufferMemory(t *testing.T) {
 	const each = 12
 	for p := range int32(partitions) {
 		for range each {
-			if err := s.Append(&Outgoing{TopicPartition: TopicPartition{"in", p}, Timestamp: 1, Value: large}); err != nil {
+			if err := s.Append(&Outgoing{TopicPartition: TopicPartition{Topic: "in", Partition: p}, Timestamp: 1, Value: large}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -223,7 +223,7 @@ func TestAllPartitionsTogetherStayWithinTheBufferMemory(t *testing.T) {
 	defer f.Close()
 	batches := make(chan Batch, partitions*each*2)
 	for p := range int32(partitions) {
-		f.Start(TopicPartition{"in", p}, At(0), func(b Batch) { batches <- b })
+		f.Start(TopicPartition{Topic: "in", Partition: p}, At(0), func(b Batch) { batches <- b })
 	}
 	// What is delivered is kept until nothing more comes, then one batch is released at a time.
 	var kept []Batch

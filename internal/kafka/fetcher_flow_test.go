@@ -16,7 +16,7 @@ func TestNothingOfTheOldPositionIsDeliveredAfterASeek(t *testing.T) {
 	topic(t, cluster, "in", 1)
 	p := producer(t, cluster.ListenAddrs(), "")
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
-	tp := TopicPartition{"in", 0}
+	tp := TopicPartition{Topic: "in", Partition: 0}
 	polls := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1})
 	for i := range int64(20) {
 		var over atomic.Bool
@@ -54,7 +54,7 @@ func TestStopWaitsForTheDeliveryUnderWay(t *testing.T) {
 	cluster := fake(t)
 	topic(t, cluster, "in", 1)
 	f := fetcher(t, cluster.ListenAddrs(), 1<<20)
-	tp := TopicPartition{"in", 0}
+	tp := TopicPartition{Topic: "in", Partition: 0}
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var left atomic.Bool
 	f.Start(tp, At(0), func(Batch) {
@@ -132,7 +132,7 @@ func TestCloseDoesNotWaitForABrokerThatIsSilent(t *testing.T) {
 	topic(t, cluster, "in", 1)
 	asked, _ := silence(t, cluster, kmsg.Fetch)
 	f := dial(t, Config{Brokers: cluster.ListenAddrs(), RequestTimeout: never, Sink: SinkTuning{DeliveryTimeout: 2 * never}}).NewFetcher(1 << 20)
-	f.Start(TopicPartition{"in", 0}, At(0), func(Batch) {})
+	f.Start(TopicPartition{Topic: "in", Partition: 0}, At(0), func(Batch) {})
 	<-asked
 	began := time.Now()
 	if err := f.Close(); err != nil {

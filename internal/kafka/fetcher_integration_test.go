@@ -141,7 +141,7 @@ func TestDecompressionBombsAreReadInBoundedMemory(t *testing.T) {
 	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: "bombs", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{"max.message.bytes": "10485760", "retention.ms": "-1"}}}); err != nil {
 		t.Fatal(err)
 	}
-	tp := TopicPartition{"bombs", 0}
+	tp := TopicPartition{Topic: "bombs", Partition: 0}
 	const gib = 1 << 20 // records of 1 KiB
 	// attributes, timestamp, offset, no key, value, no headers
 	produceRaw(t, c, tp, bomb(t, gib, func(i int) ([]byte, byte, int, []byte) {
@@ -216,7 +216,7 @@ func TestABatchDamagedOnDiskEndsItsPartitionOnly(t *testing.T) {
 	for _, values := range [][]string{{"good", "good"}, {"damage here", "neighbour"}, {"after"}} {
 		b := plain(0, values...)
 		b.PartitionLeaderEpoch, b.ProducerEpoch, b.FirstSequence, b.MaxTimestamp = -1, -1, -1, 1000+int64(len(values)-1)
-		produceRaw(t, c, TopicPartition{"in", 0}, b.wire())
+		produceRaw(t, c, TopicPartition{Topic: "in", Partition: 0}, b.wire())
 	}
 	writeTo(t, p, "in", 1, "other")
 	logs, err := filepath.Glob(filepath.Join(cluster.Dir(), "*", "data", "in-0", "*.log"))

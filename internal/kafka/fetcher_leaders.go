@@ -221,7 +221,7 @@ func (f *Fetcher) leaders(due map[TopicPartition]bool) (leaders map[TopicPartiti
 				p.LeaderEpoch = -1 // not sent before Kafka 2.1
 			}
 			if p.Leader >= 0 {
-				leaders[TopicPartition{t.Name, p.ID}] = leader{id: p.Leader, epoch: p.LeaderEpoch, replicas: p.Isr, topicID: t.Uuid}
+				leaders[TopicPartition{Topic: t.Name, Partition: p.ID}] = leader{id: p.Leader, epoch: p.LeaderEpoch, replicas: p.Isr, topicID: t.Uuid}
 			} else {
 				topics[t.Name] = sarama.ErrLeaderNotAvailable
 			}

@@ -320,7 +320,7 @@ func TestATooLargeAnswerThatMakesNoSenseIsADamagedBatch(t *testing.T) {
 
 // Mutation tried: outsizedBatch does not compare the batch with the answer.
 func TestABatchIsNoLargerThanItsAnswer(t *testing.T) {
-	r, c := &reader{version: fetchByID}, &cursor{TopicPartition: TopicPartition{"in", 0}}
+	r, c := &reader{version: fetchByID}, &cursor{TopicPartition: TopicPartition{Topic: "in", Partition: 0}}
 	st := kmsg.NewFetchResponseTopic()
 	p := block(plain(0, strings.Repeat("x", largestAnswer)))
 	st.Partitions = append(st.Partitions, *p)
@@ -342,7 +342,7 @@ func TestAnAnswerOfNoSizeIsNoDamage(t *testing.T) {
 	r := &reader{fetcher: f, version: 12}
 	for _, err := range []*answerSizeError{{size: -1, most: largestAnswer}, {size: 3, most: largestAnswer}} {
 		for _, single := range []bool{true, false} {
-			c := &cursor{TopicPartition: TopicPartition{"in", 0}}
+			c := &cursor{TopicPartition: TopicPartition{Topic: "in", Partition: 0}}
 			if r.take(c, nil, err, single); c.bad != 0 || c.failures != 1 || c.alone {
 				t.Errorf("%v: damaged %d times, failed %d times, alone %v", err, c.bad, c.failures, c.alone)
 			}

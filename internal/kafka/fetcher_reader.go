@@ -98,7 +98,7 @@ func (r *reader) sort(asked []*cursor, res *kmsg.FetchResponse, err error) (map[
 		}
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
-			parts[TopicPartition{name, p.Partition}] = p
+			parts[TopicPartition{Topic: name, Partition: p.Partition}] = p
 			all += len(p.RecordBatches)
 		}
 	}

@@ -26,7 +26,7 @@ type reading struct {
 }
 
 func newReading(t *testing.T, topic string, partition int32) *reading {
-	return &reading{t: t, tp: TopicPartition{topic, partition}, changed: make(chan struct{}, 1)}
+	return &reading{t: t, tp: TopicPartition{Topic: topic, Partition: partition}, changed: make(chan struct{}, 1)}
 }
 
 func (r *reading) deliver(b Batch) {

@@ -66,7 +66,7 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 	g.assigned, g.incomplete = nil, m.Incomplete || g.outgrown(m.Partitions)
 	for topic, ps := range a.Topics {
 		for _, p := range ps {
-			g.assigned = append(g.assigned, TopicPartition{topic, p})
+			g.assigned = append(g.assigned, TopicPartition{Topic: topic, Partition: p})
 		}
 	}
 	slices.SortFunc(g.assigned, TopicPartition.Compare)

@@ -358,7 +358,7 @@ func TestANewVersionsInputIsReadThoughTheLeaderIsOld(t *testing.T) {
 	b.until("the new one has its share of both", func(owner map[TopicPartition]string) bool {
 		n := 0
 		for tp, who := range owner {
-			if tp.Topic == "b" && who == "new" && owner[TopicPartition{"a", tp.Partition}] == "new" {
+			if tp.Topic == "b" && who == "new" && owner[TopicPartition{Topic: "a", Partition: tp.Partition}] == "new" {
 				n++
 			}
 		}

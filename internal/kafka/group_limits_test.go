@@ -117,7 +117,7 @@ func TestTheClaimOfTheLatestGenerationCounts(t *testing.T) {
 			m := groupMember{id: id, sets: [][]string{{"a"}}, generation: rapid.Int32Range(-1, 4).Draw(t, "generation")}
 			for p := range partitions {
 				if m.generation >= 0 && rapid.Bool().Draw(t, "claims") {
-					m.owned = append(m.owned, TopicPartition{"a", p})
+					m.owned = append(m.owned, TopicPartition{Topic: "a", Partition: p})
 				}
 			}
 			members = append(members, m)
@@ -135,7 +135,7 @@ func TestTheClaimOfTheLatestGenerationCounts(t *testing.T) {
 			}
 			latest, holders := int32(-1), []string(nil)
 			for _, m := range members {
-				if !slices.Contains(m.owned, TopicPartition{"a", p}) {
+				if !slices.Contains(m.owned, TopicPartition{Topic: "a", Partition: p}) {
 					continue
 				}
 				if m.generation > latest {

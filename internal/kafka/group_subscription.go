@@ -82,7 +82,7 @@ func membersOf(group string, res *sarama.JoinGroupResponse) ([]groupMember, erro
 		member.sets, member.counts = sub.Sets, sub.Partitions
 		for _, owned := range meta.OwnedPartitions {
 			for _, p := range owned.Partitions {
-				member.owned = append(member.owned, TopicPartition{owned.Topic, p})
+				member.owned = append(member.owned, TopicPartition{Topic: owned.Topic, Partition: p})
 			}
 		}
 		members = append(members, member)
@@ -113,7 +113,7 @@ func (g *Group) share(req *sarama.SyncGroupRequest) error {
 		if m.instance != "" {
 			for topic, ps := range topics {
 				for _, p := range ps {
-					previous[m.instance] = append(previous[m.instance], TopicPartition{topic, p})
+					previous[m.instance] = append(previous[m.instance], TopicPartition{Topic: topic, Partition: p})
 				}
 			}
 		}

@@ -185,7 +185,7 @@ func TestMembersShareCopartitionedTopics(t *testing.T) {
 	b.join("three", quickGroup(cluster.ListenAddrs()), pair)
 	b.shared(12, 3)
 	for tp, who := range b.owner {
-		if other := b.owner[TopicPartition{"a", tp.Partition}]; other != who {
+		if other := b.owner[TopicPartition{Topic: "a", Partition: tp.Partition}]; other != who {
 			t.Errorf("%s is with %s, a/%d with %s", tp, who, tp.Partition, other)
 		}
 	}

@@ -83,7 +83,7 @@ func (c *Client) oldestTransactions(ctx context.Context, id int32, tps []TopicPa
 	var errs []error
 	for _, topic := range answer.(*kmsg.DescribeProducersResponse).Topics {
 		for _, p := range topic.Partitions {
-			tp := TopicPartition{topic.Topic, p.Partition}
+			tp := TopicPartition{Topic: topic.Topic, Partition: p.Partition}
 			if err := codeError(p.ErrorCode); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", tp, err))
 				continue

@@ -50,7 +50,7 @@ func TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka(t *testing.T) {
 	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	tp := TopicPartition{name, 0}
+	tp := TopicPartition{Topic: name, Partition: 0}
 	if open, err := c.OpenTransactions(t.Context(), []TopicPartition{tp}); err != nil || len(open) > 0 {
 		t.Fatalf("got %v, %v", open, err)
 	}

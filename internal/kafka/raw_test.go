@@ -359,7 +359,7 @@ func TestARawConnectionIsReplacedAfterItsLastAnswer(t *testing.T) {
 // Mutation: EpochEnds asks for the current epoch.
 func TestEpochEndsSaysWhereEachEpochEnds(t *testing.T) {
 	cluster := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(1, "in"))
-	tp := TopicPartition{"in", 0}
+	tp := TopicPartition{Topic: "in", Partition: 0}
 	c := dial(t, Config{Brokers: cluster.ListenAddrs()})
 	p := producer(t, cluster.ListenAddrs(), "")
 	writeTo(t, p, "in", 0, "a", "b")
@@ -383,7 +383,7 @@ func TestEpochEndsSaysWhereEachEpochEnds(t *testing.T) {
 	if err != nil || ends[tp] != (EpochEnd{epoch, 2}) {
 		t.Errorf("%+v, %v", ends, err)
 	}
-	if _, err := c.EpochEnds(t.Context(), map[TopicPartition]int32{{"in", 7}: 0}); err == nil {
+	if _, err := c.EpochEnds(t.Context(), map[TopicPartition]int32{{Topic: "in", Partition: 7}: 0}); err == nil {
 		t.Error("a partition that does not exist has an epoch")
 	}
 }

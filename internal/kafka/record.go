@@ -1,66 +1,17 @@
 package kafka
 
-import (
-	"cmp"
-	"fmt"
-	"time"
+import "github.com/weirstream/weir/internal/record"
+
+// What stands in a topic, as package record has it.
+type (
+	TopicPartition = record.TopicPartition
+	Header         = record.Header
+	Record         = record.Record
+	Excess         = record.Excess
 )
 
-// TopicPartition names one partition of one topic.
-type TopicPartition struct {
-	Topic     string
-	Partition int32
-}
-
-func (tp TopicPartition) String() string { return fmt.Sprintf("%s/%d", tp.Topic, tp.Partition) }
-
-// Compare orders by topic, then by partition.
-func (tp TopicPartition) Compare(other TopicPartition) int {
-	return cmp.Or(cmp.Compare(tp.Topic, other.Topic), cmp.Compare(tp.Partition, other.Partition))
-}
-
-// Header is one header of a record. Keys may repeat; order is kept.
-type Header struct {
-	Key   string
-	Value []byte
-}
-
-// Record is a record as it was read. Its slices belong to the Batch that carries it: they are never written to and
-// live as long as somebody holds them.
-type Record struct {
-	Offset    int64
-	Timestamp int64 // milliseconds since the epoch, -1 when the record has none
-	Key       []byte
-	Value     []byte // nil is a tombstone
-	Headers   []Header
-	// Excess is set when a limit cut the record. Key, Value and Headers are then what was kept of it, maybe nothing.
-	Excess *Excess
-}
-
-// Excess says which limit a record is over, or a whole range of records that could not be taken apart: those at
-// Record.Offset to Last. It is dealt with as one bad record.
-type Excess struct {
-	Limit string // the setting: max.record.bytes, ..., max.answer.bytes, or OnCorruptBatch
-	Size  int64  // what the limit counts, as far as it was read
-	Max   int64  // the limit
-	Last  int64  // the last offset that this stands for
-	// Records is how many records the batch says that the range holds, 1 for a single one.
-	Records int
-}
-
-// OnCorruptBatch is the Limit of a range that is damaged in the log and was passed over, as this setting wants it.
-const OnCorruptBatch = "on.corrupt.batch"
-
-// Next is the offset after the record, or after the range that it stands for.
-func (r *Record) Next() int64 {
-	if r.Excess != nil {
-		return r.Excess.Last + 1
-	}
-	return r.Offset + 1
-}
-
-// Time is the record's timestamp.
-func (r *Record) Time() time.Time { return time.UnixMilli(r.Timestamp) }
+// OnCorruptBatch is the Limit of a range that is damaged in the log and was passed over.
+const OnCorruptBatch = record.OnCorruptBatch
 
 // Position is a place in a partition, and what it is known to be a place in. Make one with At, or by name of all fields:
 // in the zero value the epoch is a known one.

@@ -190,7 +190,7 @@ func outgoing() *rapid.Generator[Outgoing] {
 			Value:     payload.Draw(t, "value"),
 			Origin:    rapid.Int64().Draw(t, "origin"),
 			Headers: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Header {
-				return Header{rapid.StringN(0, 5, -1).Draw(t, "header"), payload.Draw(t, "header value")}
+				return Header{Key: rapid.StringN(0, 5, -1).Draw(t, "header"), Value: payload.Draw(t, "header value")}
 			}), 0, 3).Draw(t, "headers"),
 		}
 	})

@@ -90,7 +90,7 @@ func TestRecordsAreWrittenOnceAndInOrderWhateverFails(t *testing.T) {
 			}
 			if n > p {
 				test.visible(topic, int32(p), want...)
-				if end := s.End(TopicPartition{topic, int32(p)}); end != int64(len(want)) {
+				if end := s.End(TopicPartition{Topic: topic, Partition: int32(p)}); end != int64(len(want)) {
 					r.Fatalf("End is %d, want %d", end, len(want))
 				}
 			}
@@ -161,7 +161,7 @@ func TestLeadersMayMoveUnderLoad(t *testing.T) {
 func TestCoordinatorsMayMove(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.NumBrokers(3), kfake.SeedTopics(1, "out", "in"))
 	s := test.sink("tx")
-	in := TopicPartition{"in", 0}
+	in := TopicPartition{Topic: "in", Partition: 0}
 	for round := range 6 {
 		test.append(s, "out", 0, strconv.Itoa(round))
 		test.ok(s.Flush(test.within(10 * time.Second)))

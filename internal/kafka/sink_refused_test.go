@@ -226,7 +226,7 @@ func TestARefusedRecordIsNamedAmongItsNeighbours(t *testing.T) {
 				}
 				err := s.Flush(test.within(10 * time.Second))
 				var refused *RefusedError
-				if !errors.As(err, &refused) || refused.Origin != 1030 || refused.TopicPartition != (TopicPartition{"out", 0}) || !errors.Is(err, error(refused.Err)) {
+				if !errors.As(err, &refused) || refused.Origin != 1030 || refused.TopicPartition != (TopicPartition{Topic: "out", Partition: 0}) || !errors.Is(err, error(refused.Err)) {
 					t.Fatalf("got %v, want a refusal of 1030", err)
 				}
 				if again := s.Append(text("out", 0, "x")); again != err {
@@ -263,7 +263,7 @@ func absentTopic(t *testing.T, id string) {
 		r.Origin = 7
 		test.ok(s.Append(r))
 		var blocked *BlockedError
-		if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &blocked) || blocked.Origin != 7 || blocked.TopicPartition != (TopicPartition{"nowhere", 0}) || !strings.Contains(blocked.Remedy, "make topic nowhere again") {
+		if err := s.Flush(test.within(10 * time.Second)); !errors.As(err, &blocked) || blocked.Origin != 7 || blocked.TopicPartition != (TopicPartition{Topic: "nowhere", Partition: 0}) || !strings.Contains(blocked.Remedy, "make topic nowhere again") {
 			t.Fatalf("got %v, want one that says that nowhere/0 is blocked", err)
 		}
 		test.ok(s.Abort(test.within(10 * time.Second)))
@@ -280,12 +280,12 @@ func absentTopic(t *testing.T, id string) {
 // Mutations: block without the -1 of a topic; batchAnswered without default.
 func TestABlockedErrorSaysHowFarItReaches(t *testing.T) {
 	for code, want := range map[*kerr.Error]TopicPartition{
-		kerr.TopicAuthorizationFailed:         {"out", -1},
-		kerr.PolicyViolation:                  {"out", -1},
-		kerr.ClusterAuthorizationFailed:       {"", -1},
-		kerr.UnknownServerError:               {"out", 1},
-		kerr.InvalidReplicaAssignment:         {"out", 1}, // no answer to a produce request
-		{Code: 1234, Message: "NOBODY_KNOWS"}: {"out", 1},
+		kerr.TopicAuthorizationFailed:         {Topic: "out", Partition: -1},
+		kerr.PolicyViolation:                  {Topic: "out", Partition: -1},
+		kerr.ClusterAuthorizationFailed:       {Topic: "", Partition: -1},
+		kerr.UnknownServerError:               {Topic: "out", Partition: 1},
+		kerr.InvalidReplicaAssignment:         {Topic: "out", Partition: 1}, // no answer to a produce request
+		{Code: 1234, Message: "NOBODY_KNOWS"}: {Topic: "out", Partition: 1},
 	} {
 		t.Run(code.Message, func(t *testing.T) {
 			test := newSinkTest(t, fastConfig(), kfake.SeedTopics(2, "out"))
@@ -393,14 +393,14 @@ func TestAnOutputThatIsRecreatedIsNoticed(t *testing.T) {
 	test.ok(test.cluster.DeleteTopic("out"))
 	test.append(s, "out", 0, "b")
 	s.sealAll()
-	test.ok(s.wait(test.within(10*time.Second), "hear that it is gone", func() bool { return s.parts[TopicPartition{"out", 0}].cause != nil }))
+	test.ok(s.wait(test.within(10*time.Second), "hear that it is gone", func() bool { return s.parts[TopicPartition{Topic: "out", Partition: 0}].cause != nil }))
 	test.ok(test.cluster.CreateTopic("out", 1, nil))
 	err := s.Flush(test.within(10 * time.Second))
 	recreated, ok := errors.AsType[*OutputRecreatedError](err)
 	if !ok || recreated.Topic != "out" || recreated.Old == recreated.New || ClassOf(err) != Abortable {
 		t.Fatalf("got %v", err)
 	}
-	if end := s.End(TopicPartition{"out", 0}); end != -1 {
+	if end := s.End(TopicPartition{Topic: "out", Partition: 0}); end != -1 {
 		t.Errorf("the new topic is said to end at %d", end)
 	}
 	test.ok(s.Abort(test.within(10 * time.Second)))

@@ -77,7 +77,7 @@ func (t *sinkTest) within(d time.Duration) context.Context {
 // text is a record with that value.
 func text(topic string, partition int32, value string) *Outgoing {
 	return &Outgoing{
-		TopicPartition: TopicPartition{topic, partition},
+		TopicPartition: TopicPartition{Topic: topic, Partition: partition},
 		Timestamp:      1700000000000,
 		Key:            []byte("key"),
 		Value:          []byte(value),

@@ -176,7 +176,7 @@ func (s *Sink) findLeaders(ctx context.Context, partitions []TopicPartition, f *
 			}
 		}
 		for _, p := range t.Partitions {
-			tp := TopicPartition{t.Name, p.ID}
+			tp := TopicPartition{Topic: t.Name, Partition: p.ID}
 			if p.Err == sarama.ErrNoError || p.Err == sarama.ErrReplicaNotAvailable {
 				f.leaders[tp] = leader{id: p.Leader, epoch: p.LeaderEpoch}
 				delete(f.absent, tp)

@@ -91,7 +91,7 @@ func (t *sinkTest) lose(key kmsg.Key, n int64) (lost <-chan kmsg.Request, heal f
 }
 
 var (
-	in     = TopicPartition{"in", 0}
+	in     = TopicPartition{Topic: "in", Partition: 0}
 	member = Member{Group: "g", Generation: -1}
 )
 
@@ -524,12 +524,12 @@ func TestAnOffsetIsCommittedWithItsEpochAndMetadata(t *testing.T) {
 		test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "in"))
 		s := test.sink(id)
 		want := map[TopicPartition]CommittedOffset{
-			{"in", 0}: {Offset: 7, LeaderEpoch: 3, Metadata: "weir1:xyz"},
+			{Topic: "in", Partition: 0}: {Offset: 7, LeaderEpoch: 3, Metadata: "weir1:xyz"},
 		}
 		test.ok(s.Offsets(test.within(10*time.Second), Member{Group: "g", Generation: -1}, want))
 		test.ok(s.Commit(test.within(10 * time.Second)))
 		for _, read := range []func(context.Context, string, []TopicPartition) (map[TopicPartition]CommittedOffset, error){test.client.Committed, test.client.CommittedNow} {
-			got, err := read(test.within(10*time.Second), "g", []TopicPartition{{"in", 0}})
+			got, err := read(test.within(10*time.Second), "g", []TopicPartition{{Topic: "in", Partition: 0}})
 			test.ok(err)
 			if !maps.Equal(got, want) {
 				t.Errorf("transactional id %q: committed %v, want %v", id, got, want)

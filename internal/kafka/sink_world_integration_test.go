@@ -57,7 +57,7 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 		noise[i] = byte(rand.Uint32())
 	}
 	good := func(topic string, origin int64) *Outgoing {
-		return &Outgoing{TopicPartition: TopicPartition{topic, 0}, Timestamp: now, Key: []byte("k"), Value: []byte("v"), Origin: origin}
+		return &Outgoing{TopicPartition: TopicPartition{Topic: topic, Partition: 0}, Timestamp: now, Key: []byte("k"), Value: []byte("v"), Origin: origin}
 	}
 	for _, tc := range []struct {
 		topic string
@@ -130,7 +130,7 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 		admin := kadm.NewClient(cl)
 		must(s.Append(good("missing", 7)))
 		blocked, ok := errors.AsType[*BlockedError](s.Flush(within(time.Minute)))
-		if !ok || blocked.TopicPartition != (TopicPartition{"missing", 0}) || blocked.Origin != 7 {
+		if !ok || blocked.TopicPartition != (TopicPartition{Topic: "missing", Partition: 0}) || blocked.Origin != 7 {
 			t.Fatalf("got %v", blocked)
 		}
 		must(s.Abort(within(time.Minute)))
@@ -171,7 +171,7 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if end := s.End(TopicPartition{"again", 0}); end < 2 || end > 20 { // with aborted tries and their markers
+		if end := s.End(TopicPartition{Topic: "again", Partition: 0}); end < 2 || end > 20 { // with aborted tries and their markers
 			t.Errorf("the new topic ends at %d, the old one did at 52", end)
 		}
 	})

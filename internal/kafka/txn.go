@@ -195,7 +195,7 @@ func (c *coordinators) join(ctx context.Context, as producerID, partitions []Top
 						// A code of the transaction stands at every partition, one of a partition only there.
 						_, ofTransaction := coordinatorAnswers[e.Err]
 						if v := verdictOf(e.Err); v == resendUnknown || v == blockedTopic || v == blocked && !ofTransaction {
-							answer.value[TopicPartition{topic, e.Partition}] = e.Err
+							answer.value[TopicPartition{Topic: topic, Partition: e.Partition}] = e.Err
 						} else {
 							answer.code = e.Err
 						}
@@ -291,7 +291,7 @@ func (c *coordinators) txnOffsets(as producerID, m Member, offsets map[TopicPart
 		for topic, errs := range res.Topics {
 			for _, e := range errs {
 				if e.Err != sarama.ErrNoError {
-					return offsetsAnswer{e.Err, TopicPartition{topic, e.Partition}}, nil
+					return offsetsAnswer{e.Err, TopicPartition{Topic: topic, Partition: e.Partition}}, nil
 				}
 			}
 		}
@@ -318,7 +318,7 @@ func plainOffsets(m Member, offsets map[TopicPartition]CommittedOffset) func(*sa
 		for topic, errs := range res.Errors {
 			for partition, code := range errs {
 				if code != sarama.ErrNoError {
-					return offsetsAnswer{code, TopicPartition{topic, partition}}, nil
+					return offsetsAnswer{code, TopicPartition{Topic: topic, Partition: partition}}, nil
 				}
 			}
 		}

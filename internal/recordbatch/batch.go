@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/weirstream/weir/internal/record"
 )
 
 // Batch is one record batch, or one message of an old message set: a single record, or a wrapper around compressed ones.
@@ -116,11 +118,11 @@ func Head(raw []byte) (b Batch, size int64, err error) {
 
 // Excess is the record that stands for a batch of which no record is given out, because it is over a limit.
 func (b *Batch) Excess(limit string, size, most int64) Record {
-	return b.standIn(b.Base, &Excess{Limit: limit, Size: size, Max: most, Last: b.Last, Records: max(1, b.Records)})
+	return b.standIn(b.Base, &record.Excess{Limit: limit, Size: size, Max: most, Last: b.Last, Records: max(1, b.Records)})
 }
 
 // standIn is the record that stands for what is left of a batch from an offset on.
-func (b *Batch) standIn(from int64, x *Excess) Record {
+func (b *Batch) standIn(from int64, x *record.Excess) Record {
 	rec := Record{Offset: min(from, x.Last), Timestamp: -1, Excess: x}
 	if b.Magic == 2 && b.appendTime {
 		rec.Timestamp = b.stamp

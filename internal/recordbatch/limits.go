@@ -34,12 +34,3 @@ func DefaultLimits() Limits {
 		Record: 32 << 20, Key: 32 << 20, Value: 32 << 20, Headers: 10_000, HeaderBytes: 8 << 20,
 	}
 }
-
-// Excess says which limit a record, or the rest of a batch, is over.
-type Excess struct {
-	Limit   string
-	Size    int64 // what the limit counts, as far as it was read
-	Max     int64 // the limit
-	Last    int64 // the last offset that this stands for
-	Records int   // how many records that are, as the batch declares them; at least 1
-}

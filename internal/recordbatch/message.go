@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/weirstream/weir/internal/record"
 )
 
 // message is one of format 0 or 1: checksum, format, attributes, timestamp (in format 1), key, value.
@@ -202,7 +204,7 @@ func (r *Reader) largeMessage(rec *Record, size int64) error {
 			rec.Timestamp = r.batch.stamp
 		}
 	}
-	rec.Excess = &Excess{Limit: LimitRecord, Size: size + int64(head), Max: r.limits.Record, Last: rec.Offset, Records: 1}
+	rec.Excess = &record.Excess{Limit: LimitRecord, Size: size + int64(head), Max: r.limits.Record, Last: rec.Offset, Records: 1}
 	keySize := int64(int32(binary.BigEndian.Uint32(b[head-4:])))
 	if keySize > size {
 		return errMessage

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/weirstream/weir/internal/record"
 )
 
 // Record is a record as it lies in its batch. Key and Value are never written to.
@@ -16,7 +18,7 @@ type Record struct {
 	// HeaderCount is how many headers Headers gives.
 	HeaderCount int
 	// Excess is set when a limit cut the record, or when it stands for the rest of a batch.
-	Excess *Excess
+	Excess *record.Excess
 
 	headers []byte
 }
@@ -29,7 +31,7 @@ type Reader struct {
 	stream decompressor
 	rest   int   // records that the batch still owes, -1 when it declares none
 	next   int64 // the offset after the last record given out
-	over   *Excess
+	over   *record.Excess
 	err    error
 
 	// Of wrappers of old messages.
@@ -95,7 +97,7 @@ func (r *Reader) open() {
 
 // exceed makes all that is left of the batch one Excess.
 func (r *Reader) exceed(limit string, size, most int64) {
-	r.over = &Excess{Limit: limit, Size: size, Max: most, Last: r.batch.Last, Records: max(1, r.rest)}
+	r.over = &record.Excess{Limit: limit, Size: size, Max: most, Last: r.batch.Last, Records: max(1, r.rest)}
 }
 
 // fail takes an error of decompression for what it is: a limit, or damage.
@@ -263,7 +265,7 @@ func (r *Reader) trim(rec *Record, headerBytes int64) {
 	l := &r.limits
 	excess := func(limit string, size, most int64) {
 		if rec.Excess == nil {
-			rec.Excess = &Excess{Limit: limit, Size: size, Max: most, Last: rec.Offset, Records: 1}
+			rec.Excess = &record.Excess{Limit: limit, Size: size, Max: most, Last: rec.Offset, Records: 1}
 		}
 	}
 	if n := int64(len(rec.Key)); n > l.Key {
@@ -319,7 +321,7 @@ func (r *Reader) large(rec *Record, size int64) error {
 	if rec.Offset < r.next || rec.Offset > r.batch.Last || int64(keySize) > size-used {
 		return errRecord
 	}
-	rec.Excess = &Excess{Limit: LimitRecord, Size: size, Max: r.limits.Record, Last: rec.Offset, Records: 1}
+	rec.Excess = &record.Excess{Limit: LimitRecord, Size: size, Max: r.limits.Record, Last: rec.Offset, Records: 1}
 	if err := r.buf.discard(used); err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"github.com/weirstream/weir/internal/record"
 )
 
 func clean(err error) error {
@@ -223,12 +225,12 @@ func TestOldMessagesAreReadAsJavaDoes(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Record, limits.Value = 2000, 200
 	got := mustRead(t, raw, limits)
-	if len(got) != 3 || *got[0].Excess != (Excess{LimitRecord, 3023, 2000, 98, 1}) || string(got[0].Key) != "k" || got[0].Timestamp != 5 ||
-		*got[1].Excess != (Excess{LimitValue, 300, 200, 99, 1}) || got[2].Excess != nil || got[2].Offset != 100 {
+	if len(got) != 3 || *got[0].Excess != (record.Excess{Limit: LimitRecord, Size: 3023, Max: 2000, Last: 98, Records: 1}) || string(got[0].Key) != "k" || got[0].Timestamp != 5 ||
+		*got[1].Excess != (record.Excess{Limit: LimitValue, Size: 300, Max: 200, Last: 99, Records: 1}) || got[2].Excess != nil || got[2].Offset != 100 {
 		t.Errorf("%+v", got)
 	}
 	limits.Records = 2
-	if got := mustRead(t, raw, limits); len(got) != 1 || got[0].Offset != 98 || *got[0].Excess != (Excess{LimitRecords, 3, 2, 100, 1}) {
+	if got := mustRead(t, raw, limits); len(got) != 1 || got[0].Offset != 98 || *got[0].Excess != (record.Excess{Limit: LimitRecords, Size: 3, Max: 2, Last: 100, Records: 1}) {
 		t.Errorf("%+v %+v", got, got[0].Excess)
 	}
 }
@@ -357,7 +359,7 @@ func TestWhatIsOverALimitIsOneExcess(t *testing.T) {
 	}
 	block := batch{base: 100, last: 9, count: 10, attributes: 2, producer: -1, records: snappy.Encode(nil, make([]byte, 80_001))}.wire()
 	limits.Records = 100
-	if got := mustRead(t, block, limits); len(got) != 1 || *got[0].Excess != (Excess{LimitBlock, 80_001, 80_000, 109, 10}) || got[0].Offset != 100 {
+	if got := mustRead(t, block, limits); len(got) != 1 || *got[0].Excess != (record.Excess{Limit: LimitBlock, Size: 80_001, Max: 80_000, Last: 109, Records: 10}) || got[0].Offset != 100 {
 		t.Errorf("block: %+v", got)
 	}
 }
