@@ -46,7 +46,7 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (com
 	}
 	if running && w.sink != nil && (w.open || w.dirty()) {
 		if clean {
-			clean = w.commit(ctx)
+			clean = w.commit(ctx) == stepDone
 		} else {
 			w.tellAborted(AbortLost, errLost)
 			w.redo(ctx)
@@ -198,7 +198,7 @@ func (w *worker) release(t *task) {
 func (w *worker) failTask(t *task, err error) {
 	if t.is(taskRunning) && w.open && w.state.Load() != int32(workerCommitting) {
 		w.tellAborted(AbortTask, err)
-		if !w.redo(w.inst.ctx) {
+		if w.redo(w.inst.ctx) != stepAborted {
 			return
 		}
 	}

@@ -34,22 +34,21 @@ var blockWait = backoff.Backoff{First: time.Second, Max: 30 * time.Second}
 var everything = kafka.TopicPartition{Partition: -1}
 
 // blocked aborts a transaction that the cluster refuses through no fault of a record, and holds back what led to it.
-func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedError) {
+func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedError) step {
 	if fault.Broken(fault.BlameNoRecord) {
-		if in, offset, emitter, letter := w.findOrigin(refusal.Origin); in != nil && !letter {
-			in.refuseOutput(offset, emitter, err)
-			w.redo(ctx)
-			return
+		if o, ok := w.findOrigin(refusal.Origin); ok && !o.letter {
+			o.in.refuseOutput(o.offset, o.node, err)
+			return w.redo(ctx)
 		}
 	}
 	early := !w.hold(refusal.TopicPartition, refusal)
 	for _, tp := range refusal.Also {
 		w.hold(tp, refusal)
 	}
-	switch {
-	case errors.Is(err, errOutside):
-		w.abandon(err)
-	case w.redo(ctx) && early:
+	var end step
+	if errors.Is(err, errOutside) {
+		end = w.abandon(err)
+	} else if end = w.redo(ctx); end == stepAborted && early {
 		w.sleep(ctx, w.backoff()) // what is held back was tried: do not do so without end
 	}
 	if w.sink == nil && ctx.Err() == nil {
@@ -57,6 +56,7 @@ func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedE
 		// it is, the transactional id is of no use: everything of the worker waits.
 		w.disconnected(refusal, w.blocks[refusal.TopicPartition].since, w.connect)
 	}
+	return end
 }
 
 // hold notes a block, or one more try of it that failed. It returns false when the next try was not due yet.
@@ -132,7 +132,8 @@ func (w *worker) pass(y *way, at kafka.TopicPartition) {
 // given for a record that becomes a dead letter, whose effects are taken back already.
 //
 // It is not called while there are no blocks.
-func (w *worker) held(in *input, r *kafka.Record, letter *kafka.TopicPartition) bool {
+func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
+	in := c.in
 	y := way{met: w.way[:0]}
 	if b := w.blocks[everything]; b != nil {
 		y.met, y.next = append(y.met, b), b.until
@@ -143,7 +144,7 @@ func (w *worker) held(in *input, r *kafka.Record, letter *kafka.TopicPartition) 
 	} else {
 		effects := w.call.Effects()
 		for i := range effects {
-			w.stage(in, r, &effects[i])
+			w.stage(c, &effects[i])
 			w.pass(&y, w.out.TopicPartition)
 		}
 		for i, tb := range in.task.tables {
@@ -172,7 +173,7 @@ func (w *worker) held(in *input, r *kafka.Record, letter *kafka.TopicPartition) 
 		in.retryAt = y.next
 	}
 	b := y.met[0]
-	in.waiting.Store(&waiting{attempt: b.tries, offset: r.Offset, until: y.next, err: b.err, blocked: true, remedy: b.err.Remedy, since: b.since})
+	in.waiting.Store(&waiting{attempt: b.tries, offset: c.record.Offset, until: y.next, err: b.err, blocked: true, remedy: b.err.Remedy, since: b.since})
 	if !w.dirty() {
 		w.open = false
 	}
@@ -213,7 +214,7 @@ func (w *worker) untried() { w.probe, w.trying = nil, w.trying[:0] }
 // mayTry says whether an input is to try a block now, alone.
 func (w *worker) mayTry(now time.Time) bool {
 	in := w.probe
-	if in.task.is(taskRunning) && in.head() != nil && !now.Before(in.retryAt) {
+	if in.task.is(taskRunning) && in.stands != atFatal && in.head() != nil && !now.Before(in.retryAt) {
 		return true
 	}
 	w.untried()

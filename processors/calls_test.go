@@ -23,7 +23,7 @@ import (
 // record counts as not tried: it is no failure and no dead letter, nothing of it is left, and whoever has the task next does it. What
 // was done before it is committed.
 //
-// Mutations, each seen to fail it: no endCalls when the instance stops; no leave in give; failedRecord without its look at leaving;
+// Mutations, each seen to fail it: no endCalls when the instance stops; no leave in give; failed without its look at leaving;
 // next without its look at leaving (the node is called again and again).
 func TestANodeThatWaitsEndsWithItsTask(t *testing.T) {
 	for name, c := range map[string]struct {

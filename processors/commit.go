@@ -23,9 +23,8 @@ var errOutside = errors.New("outputs are written and offsets are not")
 //
 //	changelogs appended -> flush -> offsets into the transaction -> end transaction -> stores written -> inputs forgotten
 //
-// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again: then it
-// returns false.
-func (w *worker) commit(ctx context.Context) bool {
+// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again.
+func (w *worker) commit(ctx context.Context) step {
 	w.to(workerCommitting)
 	start, size := time.Now(), w.size()
 	var err error
@@ -35,8 +34,7 @@ func (w *worker) commit(ctx context.Context) bool {
 		err = w.endAtLeastOnce(ctx)
 	}
 	if err != nil {
-		w.aborted(ctx, err)
-		return false
+		return w.aborted(ctx, err)
 	}
 	records := w.ended()
 	w.paced(size, time.Since(w.since))
@@ -50,7 +48,7 @@ func (w *worker) commit(ctx context.Context) bool {
 	w.inst.metrics.committed(took)
 	w.tellCommitted(records, size, took)
 	w.to(workerIdle)
-	return true
+	return stepDone
 }
 
 func (w *worker) endExactlyOnce(ctx context.Context) error {
@@ -268,26 +266,23 @@ func (w *worker) ended() (records int64) {
 
 // aborted deals with a transaction that failed with err: it is done again from memory where nothing of it can become
 // visible, and from Kafka where that cannot be known.
-func (w *worker) aborted(ctx context.Context, err error) {
+func (w *worker) aborted(ctx context.Context, err error) step {
 	if ctx.Err() != nil {
-		return // the run loop ends and gives everything up
+		return stepStopping // the run loop ends and gives everything up
 	}
 	w.inst.metrics.aborts.Add(1)
 	w.note(err)
 	w.tellAborted(w.abortReason(err), err)
 	if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
-		w.blocked(ctx, err, refusal)
-		return
+		return w.blocked(ctx, err, refusal)
 	}
 	if refusal, ok := errors.AsType[*kafka.RefusedError](err); ok {
-		w.refused(ctx, err, refusal)
-		return
+		return w.refused(ctx, err, refusal)
 	}
 	if recreated, ok := errors.AsType[*kafka.OutputRecreatedError](err); ok && w.isChangelog(recreated.Topic) {
 		// The changelog lost what the stores hold. The restore says what is to be done.
 		w.log.Error("a changelog was deleted and made again, its tasks are opened again", zap.Error(err))
-		w.abandon(err)
-		return
+		return w.abandon(err)
 	}
 	class := kafka.ClassOf(err)
 	if class == kafka.Retriable {
@@ -303,62 +298,60 @@ func (w *worker) aborted(ctx context.Context, err error) {
 	}
 	if errors.Is(err, errOutside) || class == kafka.Fenced || class == kafka.Indefinite || class == kafka.Fatal {
 		w.log.Warn("transaction given up, starting again from what Kafka holds", zap.Stringer("class", class), zap.Error(err))
-		w.abandon(err)
-		return
+		return w.abandon(err)
 	}
 	delay := w.backoff()
 	w.log.Warn("transaction aborted, doing it again", zap.Error(err), zap.Duration("in", delay))
-	if w.redo(ctx) {
+	end := w.redo(ctx)
+	if end == stepAborted {
 		w.sleep(ctx, delay)
 	}
+	return end
 }
 
 // refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
-func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedError) {
-	in, offset, emitter, letter := w.findOrigin(refusal.Origin)
-	if in != nil && fault.Broken(fault.BlameTheEmitter) {
-		emitter = in.source.First()
+func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedError) step {
+	o, ok := w.findOrigin(refusal.Origin)
+	if ok && fault.Broken(fault.BlameTheEmitter) {
+		o.node = o.in.source.First()
 	}
 	switch {
-	case in == nil:
-		w.unstored(ctx, err, refusal)
-		return
-	case letter && !in.refuseLetter(offset, refusal):
-		in.beginLetter(offset)
-		w.blocked(ctx, err, unwritable(in.tp, offset, refusal))
-		return
-	case !letter:
-		in.refuseOutput(offset, emitter, refusal)
+	case !ok:
+		return w.unstored(ctx, err, refusal)
+	case o.letter && !o.in.refuseLetter(o.offset, refusal):
+		o.in.beginLetter(o.offset)
+		return w.blocked(ctx, err, unwritable(o.in.tp, o.offset, refusal))
+	case !o.letter:
+		o.in.refuseOutput(o.offset, o.node, refusal)
 	}
-	w.log.Debug("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", in.tp),
-		zap.Int64("offset", offset), zap.Bool("dead_letter", letter), zap.Error(refusal))
-	w.redo(ctx)
+	w.log.Debug("a broker refuses a record, doing its transaction again without it", zap.Stringer("input", o.in.tp),
+		zap.Int64("offset", o.offset), zap.Bool("dead_letter", o.letter), zap.Error(refusal))
+	return w.redo(ctx)
 }
 
 // unstored deals with a state change that its changelog does not take. The changes of a key are merged, so it is not known
 // whose it is: the records are done again one by one, until one stands alone. That one waits, and who comes after it.
-func (w *worker) unstored(ctx context.Context, err error, refusal *kafka.RefusedError) {
+func (w *worker) unstored(ctx context.Context, err error, refusal *kafka.RefusedError) (end step) {
 	records := int(w.ended())
 	if records <= 1 {
-		w.blocked(ctx, err, unstored(refusal))
-		return
+		return w.blocked(ctx, err, unstored(refusal))
 	}
 	if errors.Is(err, errOutside) {
-		w.abandon(err)
+		end = w.abandon(err)
 	} else {
-		w.redo(ctx)
+		end = w.redo(ctx)
 	}
 	w.cautious = max(w.cautious, records)
+	return end
 }
 
-// redo aborts the transaction and goes back to the last commit, in memory. It says whether that worked: otherwise the
-// worker starts again from Kafka.
-func (w *worker) redo(ctx context.Context) bool {
+// redo aborts the transaction and goes back to the last commit, in memory, or from Kafka where the abort fails.
+func (w *worker) redo(ctx context.Context) step {
 	if err := w.sink.Abort(ctx); err != nil {
-		if ctx.Err() == nil {
-			w.abandon(err)
+		if ctx.Err() != nil {
+			return stepStopping
 		}
-		return false
+		return w.abandon(err)
 	}
 	for _, t := range w.tasks {
 		if !t.is(taskRunning) {
@@ -374,7 +367,7 @@ func (w *worker) redo(ctx context.Context) bool {
 	w.clear()
 	w.untried()
 	w.to(workerIdle)
-	return true
+	return stepAborted
 }
 
 // isChangelog says whether a topic is the changelog of a store here.
@@ -395,7 +388,7 @@ func (w *worker) isChangelog(topic string) bool {
 // The transaction may have been given up because one record took longer than the transaction timeout. Done again in the
 // same way it would be given up again, so the next ones are committed one by one: then nothing is open while a record
 // is worked on.
-func (w *worker) abandon(err error) {
+func (w *worker) abandon(err error) step {
 	w.cautious = cautiousCommits
 	w.unhook()
 	_ = w.sink.Close()
@@ -413,4 +406,5 @@ func (w *worker) abandon(err error) {
 	w.untried()
 	w.to(workerConnecting)
 	w.note(err)
+	return stepAbandoned
 }

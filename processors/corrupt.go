@@ -28,13 +28,13 @@ type spoilt struct {
 }
 
 // damaged is the failure of a batch that is passed over.
-func damaged(in *input, r *kafka.Record) *nodes.Failure {
+func damaged(c *cause) *nodes.Failure {
+	in, r := c.in, c.record
 	text := fmt.Sprintf("a batch of %s is damaged in the log and was passed over, as on.corrupt.batch=skip wants it: offsets %d to %d", in.tp, r.Offset, r.Excess.Last)
 	if s := in.spoilt; s != nil && s.offset == r.Offset {
 		text = fmt.Sprintf("%s: %v; %d bytes came of it, with SHA-256 %x, the value has the first %d", text, s.why, s.size, s.sum, len(r.Value))
 	}
-	n := in.source.First()
-	return &nodes.Failure{Node: n, Name: n.Decl.Name, Reason: nodes.Damaged, Err: &DamagedError{text}, Text: text}
+	return &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Damaged, Err: &DamagedError{text}, Text: text}
 }
 
 // corrupt deals with an input whose next batch is damaged in the log itself. What was read before is processed already.

@@ -40,17 +40,18 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 }
 
 // deadLetter writes a failed record to its dead-letter topic, in the same transaction as everything else, and passes
-// it. It returns false when the transaction is gone or the record has to wait.
-func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *nodes.Failure) bool {
+// it.
+func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) step {
+	in, r := c.in, c.record
 	topic := f.Node.Decl.DeadLetterFor(in.tp.Topic)
-	own := origin(in, r.Offset, f.Node) | originDLQ
+	own := c.origin(f.Node) | originDLQ
 	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
-	if len(w.blocks) > 0 && w.held(in, r, &tp) {
+	if len(w.blocks) > 0 && w.held(c, &tp) {
 		in.letter = f
-		return false
+		return stepWait
 	}
 	for {
-		l := w.letter(in, r, f)
+		l := w.letter(c, f)
 		w.out = kafka.Outgoing{
 			TopicPartition: tp,
 			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
@@ -59,28 +60,27 @@ func (w *worker) deadLetter(ctx context.Context, in *input, r *kafka.Record, f *
 		if err == nil {
 			w.counts[deadLettered] += records(r)
 			w.bytes += recordOverhead + len(l.key) + len(l.value)
-			note := w.told(in, r, f, l)
+			note := w.told(c, f, l)
 			w.letters.add(note)
 			if w.report != nil {
-				w.report.end(in, r, deadLettered, &note)
+				w.report.end(c, deadLettered, &note)
 			}
 			in.waiting.Store(nil)
 			in.advance()
-			return true
+			return stepDone
 		}
 		var refused *kafka.RefusedError
 		if !errors.As(err, &refused) || refused.Origin != own {
-			w.aborted(ctx, err)
-			return false
+			return w.aborted(ctx, err)
 		}
 		if !in.refuseLetter(r.Offset, refused) {
 			// Nothing of the record is in the transaction yet.
 			in.beginLetter(r.Offset)
 			w.hold(tp, unwritable(in.tp, r.Offset, refused))
 			w.untried()
-			w.held(in, r, &tp)
+			w.held(c, &tp)
 			in.letter = f
-			return false
+			return stepWait
 		}
 	}
 }
@@ -102,13 +102,13 @@ type letter struct {
 }
 
 // letter is the dead letter of a record in the form that has not been refused yet.
-func (w *worker) letter(in *input, r *kafka.Record, f *nodes.Failure) letter {
-	known := in.refused[r.Offset]
-	c := deadletter.Cause{
+func (w *worker) letter(c *cause, f *nodes.Failure) letter {
+	in, r, known := c.in, c.record, c.refusal()
+	why := deadletter.Cause{
 		Topology: w.inst.graph.plan.Topology,
 		Node:     f.Name,
 		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
-		Attempts: in.attempt + 1,
+		Attempts: c.attempt,
 		Reason:   string(f.Reason),
 		Err:      f.Err,
 		Stack:    f.Stack,
@@ -123,7 +123,7 @@ func (w *worker) letter(in *input, r *kafka.Record, f *nodes.Failure) letter {
 		l.timestamp = min(r.Timestamp, now)
 	}
 	if l.form == cutShort {
-		l.headers = deadletter.Cut(deadletter.Headers(r.Headers, c), len(r.Value))
+		l.headers = deadletter.Cut(deadletter.Headers(r.Headers, why), len(r.Value))
 		if room := max(0, cutSize-len(r.Key)-sizeOf(l.headers)); room < len(r.Value) {
 			l.value = r.Value[:room]
 		} else { // it is not the value that is too large
@@ -132,13 +132,13 @@ func (w *worker) letter(in *input, r *kafka.Record, f *nodes.Failure) letter {
 	}
 	switch l.form {
 	case whole:
-		l.headers = deadletter.Headers(r.Headers, c)
+		l.headers = deadletter.Headers(r.Headers, why)
 	case unexplained:
-		l.headers = deadletter.Minimal(r.Headers, c)
+		l.headers = deadletter.Minimal(r.Headers, why)
 	case bare:
-		l.value, l.headers = r.Value[:0], deadletter.Cut(deadletter.Bare(r.Headers, c), len(r.Value))
+		l.value, l.headers = r.Value[:0], deadletter.Cut(deadletter.Bare(r.Headers, why), len(r.Value))
 	case last:
-		l.key, l.value, l.headers = nil, r.Value[:0], deadletter.Cut(deadletter.Last(r.Headers, c, r.Key), len(r.Value))
+		l.key, l.value, l.headers = nil, r.Value[:0], deadletter.Cut(deadletter.Last(r.Headers, why, r.Key), len(r.Value))
 	}
 	if r.Timestamp >= 0 {
 		l.headers = deadletter.Timed(l.headers, r.Timestamp)

@@ -109,7 +109,7 @@ func TestADropByOneNodeLeavesTheOthersWork(t *testing.T) {
 	})
 }
 
-// Mutation tried: the case of IsFatal taken out of failedRecord.
+// Mutation tried: the case of IsFatal taken out of failed.
 func TestFatalStopsTheInstanceWithNothingOfTheRecordVisible(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		broken := true

@@ -160,9 +160,10 @@ func (p *report) begin() {
 }
 
 // end notes how a record ended. note is given for a dead letter.
-func (p *report) end(in *input, r *kafka.Record, o outcome, note *letterNote) {
+func (p *report) end(c *cause, o outcome, note *letterNote) {
+	in, r := c.in, c.record
 	if p.hooks.ended.any() {
-		e := endedRecord{in: in, offset: r.Offset, timestamp: r.Timestamp, records: 1, took: time.Since(p.began), attempts: int32(in.attempt + 1), outcome: o}
+		e := endedRecord{in: in, offset: r.Offset, timestamp: r.Timestamp, records: 1, took: time.Since(p.began), attempts: int32(c.attempt), outcome: o}
 		if note != nil {
 			e.node, e.records = note.node, note.records
 		}
@@ -170,9 +171,9 @@ func (p *report) end(in *input, r *kafka.Record, o outcome, note *letterNote) {
 	}
 	if note != nil && p.hooks.letters.any() {
 		p.letters = append(p.letters, DeadLettered{
-			Topology: p.hooks.topology, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Time: timeOf(r.Timestamp),
+			Topology: p.hooks.topology, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Time: c.time(),
 			DeadLetterTopic: note.topic, Node: note.node, Reason: string(note.reason), Limit: note.limit, Err: note.text,
-			Attempts: in.attempt + 1, Records: note.records, Cut: note.form >= cutShort,
+			Attempts: c.attempt, Records: note.records, Cut: note.form >= cutShort,
 		})
 	}
 }
@@ -208,13 +209,13 @@ func (p *report) clear() {
 }
 
 // retried reports a try that failed.
-func (p *report) retried(in *input, r *kafka.Record, f *nodes.Failure, wait time.Duration) {
+func (p *report) retried(c *cause, f *nodes.Failure, wait time.Duration) {
 	if p == nil || !p.hooks.retried.any() {
 		return
 	}
 	e := RecordRetried{
-		Topology: p.hooks.topology, Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
-		Node: f.Name, Reason: string(f.Reason), Err: nodes.Short(f.Text), Attempt: in.attempt, Took: time.Since(p.began), Wait: wait,
+		Topology: p.hooks.topology, Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset,
+		Node: f.Name, Reason: string(f.Reason), Err: nodes.Short(f.Text), Attempt: c.attempt, Took: time.Since(p.began), Wait: wait,
 	}
 	call(p.hooks, &p.hooks.retried, 1, func(hook HookRecordRetried, _ int) { hook.OnRecordRetried(e) })
 }

@@ -317,11 +317,12 @@ func (i *Instance) partitionFor(topic string, key []byte, in *input) int32 {
 
 // checkPartition reports the first record of a topic that is not where its key belongs: its producer uses another
 // partitioner, and the state of a key would be spread over tasks without any error.
-func (i *Instance) checkPartition(in *input, r *kafka.Record) {
+func (i *Instance) checkPartition(c *cause) {
+	in, r := c.in, c.record
 	if r.Key == nil {
 		if !in.keyless && len(in.task.graph.stores) > 0 {
 			in.keyless = true
-			i.warnOfKeyless(in, r)
+			i.warnOfKeyless(c)
 		}
 		return
 	}
@@ -337,18 +338,16 @@ func (i *Instance) checkPartition(in *input, r *kafka.Record) {
 	if _, known := i.misplaced.LoadOrStore(in.tp.Topic, true); !known {
 		i.log.Warn("a record lies on a partition that its key does not hash to: its producer partitions differently "+
 			"(set partitioner, or fix the producer); state of one key may be spread over several tasks",
-			zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset), zap.Int32("expected_partition", want),
-			zap.String("partitioner", i.opts.Partitioner))
+			c.fields(zap.Int32("expected_partition", want), zap.String("partitioner", i.opts.Partitioner))...)
 	}
 }
 
 // warnOfKeyless reports the first record without a key of a topic whose nodes have stores: to nodes its key is "", as that
 // of a record with an empty key, and the state of "" is another one on each partition.
-func (i *Instance) warnOfKeyless(in *input, r *kafka.Record) {
-	if _, known := i.misplaced.LoadOrStore("without a key: "+in.tp.Topic, true); !known {
+func (i *Instance) warnOfKeyless(c *cause) {
+	if _, known := i.misplaced.LoadOrStore("without a key: "+c.in.tp.Topic, true); !known {
 		i.log.Warn("a record has no key, and its nodes keep state: to them its key is \"\", as that of an empty key, and what they store "+
-			"under it differs from partition to partition; ctx.Record().Keyless tells the two apart",
-			zap.Stringer("input", in.tp), zap.Int64("offset", r.Offset))
+			"under it differs from partition to partition; ctx.Record().Keyless tells the two apart", c.fields()...)
 	}
 }
 

@@ -46,11 +46,12 @@ type letterNote struct {
 }
 
 // told is what there is to tell of a dead letter.
-func (w *worker) told(in *input, r *kafka.Record, f *nodes.Failure, l letter) letterNote {
+func (w *worker) told(c *cause, f *nodes.Failure, l letter) letterNote {
+	r := c.record
 	n := letterNote{
 		letterKind: letterKind{topic: w.out.Topic, node: f.Name, reason: f.Reason},
-		input:      in.tp, offset: r.Offset, records: records(r), text: nodes.Short(f.Text),
-		form: l.form, size: len(r.Value), kept: len(l.value), limits: in.refused[r.Offset].limits,
+		input:      c.in.tp, offset: r.Offset, records: records(r), text: nodes.Short(f.Text),
+		form: l.form, size: len(r.Value), kept: len(l.value), limits: c.refusal().limits,
 	}
 	if r.Excess != nil && r.Excess.Limit != kafka.OnCorruptBatch {
 		n.limit = r.Excess.Limit

@@ -84,7 +84,7 @@ func (w wicked) act(v string) {
 // runs: the record fails as after an error, the worker goes on, and nothing of the record is left.
 //
 // Mutations tried: run without its deferred function; Exited without c.end; fail that does not ask for the error's text; resume
-// that does not call failedRecord.
+// that does not call failed.
 func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 	for how, do := range map[string]func(){"exit": runtime.Goexit, "panic": func() { panic("wicked") }} {
 		w := wicked{do}

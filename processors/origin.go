@@ -16,20 +16,28 @@ const (
 	originDLQ     = 1 << (originOffsets + originSlots + originNodes) // what was appended is the record's dead letter
 )
 
+// originated is what an origin names.
+type originated struct {
+	in     *input
+	offset int64
+	node   *nodes.Node // that emitted it, or that the dead letter is of
+	letter bool        // it is the record's dead letter
+}
+
 // findOrigin is the way back. It finds nothing for changelogOrigin.
-func (w *worker) findOrigin(o int64) (in *input, offset int64, node *nodes.Node, letter bool) {
+func (w *worker) findOrigin(o int64) (found originated, ok bool) {
 	if o < 0 {
-		return nil, 0, nil, false
+		return originated{}, false
 	}
-	letter = o&originDLQ != 0
 	slot := int(o >> originOffsets & (1<<originSlots - 1))
 	number := int(o >> (originOffsets + originSlots) & (1<<originNodes - 1))
 	for _, t := range w.tasks {
 		for _, in := range t.inputs {
 			if in.slot == slot {
-				return in, in.committed + (o-in.committed)&(1<<originOffsets-1), t.graph.nodes.Nodes[number], letter
+				offset := in.committed + (o-in.committed)&(1<<originOffsets-1)
+				return originated{in, offset, t.graph.nodes.Nodes[number], o&originDLQ != 0}, true
 			}
 		}
 	}
-	return nil, 0, nil, letter
+	return originated{}, false
 }

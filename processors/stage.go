@@ -9,8 +9,9 @@ import (
 )
 
 // stage fills the outgoing record for an effect.
-func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
-	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: origin(in, r.Offset, e.Node)}
+func (w *worker) stage(c *cause, e *nodes.Effect) {
+	r := c.record
+	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: c.origin(e.Node)}
 	if e.As != nil && !e.As.At.IsZero() {
 		w.out.Timestamp = e.As.At.UnixMilli()
 	} else if r.Timestamp < 0 {
@@ -27,7 +28,7 @@ func (w *worker) stage(in *input, r *kafka.Record, e *nodes.Effect) {
 	default:
 		w.out.Key = r.Key // nil stays nil
 	}
-	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, in)}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, c.in)}
 	if e.As != nil && e.As.Partition >= 0 {
 		w.out.Partition = e.As.Partition
 	}

@@ -8,14 +8,15 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 )
 
-// standing is why an input is not read at the moment. Only that partition stops: the task's other inputs and all other
-// partitions go on. After a while it is read again.
+// standing is why an input is not read at the moment, or nothing of it worked on. Only that partition stops: the task's
+// other inputs and all other partitions go on. After a while it is read again, but for atFatal.
 type standing int8
 
 const (
 	atNothing standing = iota
 	atDamage           // the next batch is damaged: see corrupt
 	atDenial           // the cluster does not let this principal read it
+	atFatal            // a node ended the instance with its next record: nothing more of it is begun
 )
 
 // stand stops an input, or notes one more try of one that stands already. It returns whether it is the first.
@@ -34,7 +35,7 @@ func (w *worker) stand(in *input, at standing, why *waiting, wait time.Duration)
 // standsStill says whether an input stands. When its time has come it is read again.
 func (w *worker) standsStill(in *input, now time.Time) bool {
 	if in.heldUntil.IsZero() {
-		return false
+		return in.stands == atFatal
 	}
 	if !now.Before(in.heldUntil) {
 		in.heldUntil = time.Time{}

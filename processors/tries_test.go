@@ -27,7 +27,7 @@ func triesOf(b topology.Backoff, fails int) (tries int, waits []time.Duration) {
 // TestARecordIsTriedAsOftenAsItsPolicySays: every number of attempts, every number of failures, every kind of failure. The
 // node counts its own calls; what the engine says of the attempt must agree with that.
 //
-// Mutations: > for >= in failedRecord's comparison with Attempts; the delay not doubled, doubled before the first repetition,
+// Mutations: > for >= in failed's comparison with Attempts; the delay not doubled, doubled before the first repetition,
 // or not cut at Max; advance keeps attempt; Attempts of a dead letter, or of a record, without the last try; retries counted
 // although the record was dead-lettered; a rejected record tried again.
 func TestARecordIsTriedAsOftenAsItsPolicySays(t *testing.T) {

@@ -52,6 +52,7 @@ type worker struct {
 	state   atomic.Int32
 	sink    Sink
 	call    *nodes.Call
+	cause   cause          // of the record in work
 	sent    []kafka.Header // what outgoing records have of it
 	unhook  func() bool    // of the sink from the end of the context
 	outside Sink           // see sinkUnder
@@ -105,9 +106,6 @@ func newWorker(inst *Instance, id int) *worker {
 	return w
 }
 
-// recordOverhead is what a record takes in memory besides its key and value.
-const recordOverhead = 100
-
 // slice is how many records are processed before the worker looks at its inbox, its clock and its other tasks.
 const slice = 256
 
@@ -127,8 +125,7 @@ func (w *worker) run(ctx context.Context) {
 
 // resume goes on after a node has ended the worker's goroutine, with the failed record.
 func (w *worker) resume(ctx context.Context, failure *nodes.Failure) {
-	in := w.at.Load()
-	w.failedRecord(ctx, in, in.head(), failure)
+	w.failed(ctx, &w.cause, failure)
 	w.run(ctx)
 }
 
@@ -288,7 +285,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	}
 	for ; left > 0; left-- {
 		r := in.head()
-		if r == nil || !w.record(ctx, in, r) {
+		if r == nil || w.try(ctx, in, r) != stepDone {
 			return
 		}
 		if merge && left > 1 {
@@ -326,37 +323,38 @@ const (
 	slowStride  = 5 * time.Millisecond
 )
 
-// record processes one record to one of its ends, or leaves it for later: it returns false when the input has to wait
-// or the transaction is gone.
-func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
+// try processes one record to one of its ends, or leaves it for later.
+func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	w.report.begin()
+	c := &w.cause
+	c.of(in, r)
 	if r.Excess != nil {
-		return w.deadLetter(ctx, in, r, excessive(in, r))
+		return w.deadLetter(ctx, c, excessive(c))
 	}
-	w.inst.checkPartition(in, r)
+	w.inst.checkPartition(c)
 	if len(in.refused) > 0 {
-		if known := in.refused[r.Offset]; known.output != nil {
-			return w.deadLetter(ctx, in, r, unwanted(known.emitter, known.output))
+		if known := c.refusal(); known.output != nil {
+			return w.deadLetter(ctx, c, unwanted(known.emitter, known.output))
 		}
 	}
 	if in.letter != nil {
-		return w.deadLetter(ctx, in, r, in.letter)
+		return w.deadLetter(ctx, c, in.letter)
 	}
-	o, failure := w.call.Run(in.source, in.task, w.describe(in, r), r.Key, r.Value)
+	o, failure := w.call.Run(in.source, in.task, c.describe(), r.Key, r.Value)
 	if failure != nil {
-		return w.failedRecord(ctx, in, r, failure)
+		return w.failed(ctx, c, failure)
 	}
 	effects := w.call.Effects()
 	if f := w.nowhere(effects); f != nil {
 		w.call.Undo()
-		return w.failedRecord(ctx, in, r, f)
+		return w.failed(ctx, c, f)
 	}
-	if len(w.blocks) > 0 && w.held(in, r, nil) {
-		return false
+	if len(w.blocks) > 0 && w.held(c, nil) {
+		return stepWait
 	}
 	for i := range effects {
 		e := &effects[i]
-		w.stage(in, r, e)
+		w.stage(c, e)
 		if err := w.sinkUnder(fault.OutputsInTransaction).Append(&w.out); err != nil {
 			var refused *kafka.RefusedError
 			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
@@ -364,39 +362,22 @@ func (w *worker) record(ctx context.Context, in *input, r *kafka.Record) bool {
 				// in the background, and the transaction is gone.
 				f := unwanted(e.Node, err)
 				w.call.Undo()
-				return w.deadLetter(ctx, in, r, f)
+				return w.deadLetter(ctx, c, f)
 			}
-			w.aborted(ctx, err)
-			return false
+			return w.aborted(ctx, err)
 		}
 	}
 	in.task.keep()
 	w.counts[o]++
 	if w.report != nil {
-		w.report.end(in, r, o, nil)
+		w.report.end(c, o, nil)
 	}
-	w.bytes += recordOverhead + len(r.Key) + len(r.Value)
-	if in.attempt > 0 || len(w.blocks) > 0 && w.probe != in {
+	w.bytes += c.size()
+	if c.attempt > 1 || len(w.blocks) > 0 && w.probe != in {
 		in.waiting.Store(nil)
 	}
 	in.advance()
-	return true
-}
-
-// noTimestamp is the timestamp of a record that has none.
-const noTimestamp = -1
-
-// timeOf is a record's timestamp, zero where it has none.
-func timeOf(millis int64) time.Time {
-	if millis == noTimestamp {
-		return time.Time{}
-	}
-	return time.UnixMilli(millis)
-}
-
-// describe is what nodes may know of a record.
-func (w *worker) describe(in *input, r *kafka.Record) topology.Record {
-	return topology.Record{Topic: in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset, Timestamp: timeOf(r.Timestamp), Attempt: in.attempt + 1, Headers: r.Headers}
+	return stepDone
 }
 
 // due says whether the transaction is to be committed now.
