@@ -47,6 +47,9 @@ type Options struct {
 	// StateDir is the folder of the stores' databases. It is required where the topology has stores; no other instance may use it
 	// at the same time. Without one nothing is written to disk.
 	StateDir string
+	// TopicPrefix stands before the names of all topics, the group and the transactional ids, such as "staging.": several environments
+	// can share a cluster. Streams that are topology.Unprefixed keep their name. Default: none.
+	TopicPrefix string
 	// CreateTopics has missing topics of the topology created. Default: only those that are Weir's own, at the first start.
 	CreateTopics bool
 	// HTTP is the address, HOST:PORT, at which metrics and health are served; without a host it is for this machine only.
@@ -112,6 +115,7 @@ func (o *Options) given() (list []settings.Given) {
 	add("CommitInterval", unlessZero(o.CommitInterval, time.Duration.String), settings.CommitInterval.Setting)
 	add("Workers", unlessZero(o.Workers, strconv.Itoa), settings.Workers.Setting)
 	add("StateDir", o.StateDir, settings.StateDir.Setting)
+	add("TopicPrefix", o.TopicPrefix, settings.TopicPrefix.Setting)
 	add("CreateTopics", unlessZero(o.CreateTopics, strconv.FormatBool), settings.CreateTopics.Setting)
 	add("HTTP", o.HTTP, settings.HTTP.Setting)
 	for _, name := range slices.Sorted(maps.Keys(o.Settings)) {

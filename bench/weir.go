@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )
@@ -31,7 +32,7 @@ func runWeir(ctx context.Context, cfg config, guarantee, suffix, state string) e
 			return nil
 		}),
 		topology.Uses(store), topology.Emits(totals), topology.DeadLetter(inputTopic(suffix)+".dlq")))
-	plan, err := job.Plan()
+	p, err := job.Plan(plan.Names{})
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func runWeir(ctx context.Context, cfg config, guarantee, suffix, state string) e
 		return err
 	}
 	defer client.Close()
-	inst, err := processors.New(plan, processors.Options{
+	inst, err := processors.New(p, processors.Options{
 		Wire: processors.Kafka(client), Guarantee: processors.Guarantee(guarantee), CommitInterval: cfg.interval,
 		Workers: cfg.workers, StateDir: state, Log: log,
 	})

@@ -39,7 +39,7 @@ func (i *Instance) added(ctx context.Context, tps []kafka.TopicPartition, infos 
 	for _, tp := range tps {
 		siblings = append(siblings, partitionsOf(infos[tp.Topic])...)
 	}
-	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Topology, siblings)
+	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Group(), siblings)
 	if err != nil {
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition
 		if a.Kind == offsets.Recreated {
 			return i.refuse([]string{recreatedProblem(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: begins[tp].Offset, Was: a.Was, Is: begins[tp].TopicID})})
 		}
-		return i.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp)})
+		return i.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Group(), tp)})
 	}
 	where := i.opts.Wire.Starts
 	if i.opts.OffsetReset == ResetLatest {
@@ -232,7 +232,7 @@ const resetsWithin = 30 * time.Second
 // stopped, or a task could not be given up while another one reads.
 func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, resetsWithin, fmt.Errorf("topic %s was not read to its end within %s: "+
-		"a transaction may be open there, or its leader is away", offsets.JobsTopic, resetsWithin))
+		"a transaction may be open there, or its leader is away", i.jobs(), resetsWithin))
 	defer cancel()
 	select {
 	case i.readingJobs <- struct{}{}:
@@ -240,8 +240,11 @@ func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return offsets.Resets(ctx, i.opts.Wire, i.changelogs)
+	return offsets.Resets(ctx, i.opts.Wire, i.changelogs, i.jobs())
 }
+
+// jobs is the topic where resets are recorded.
+func (i *Instance) jobs() string { return i.graph.plan.Names.System(offsets.JobsTopic) }
 
 // disagreement is the refusal, with the ways out as lines to run. The task that is restored first ends the instance, so the lines are
 // for all partitions: an operator should not have to come back for each.

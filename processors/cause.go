@@ -7,7 +7,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // cause is what nodes are called for, and what all that follows from the call is for: effects, a failure, a dead letter.
@@ -44,8 +44,8 @@ const recordOverhead = 100
 func (c *cause) time() time.Time { return timeOf(c.record.Timestamp) }
 
 // describe is what nodes may know of the cause.
-func (c *cause) describe() topology.Record {
-	return topology.Record{
+func (c *cause) describe() plan.Record {
+	return plan.Record{
 		Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset, Timestamp: c.time(), Attempt: c.attempt, Headers: c.record.Headers,
 	}
 }

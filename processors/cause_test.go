@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -19,7 +20,7 @@ func taskOfTwo(t interface {
 }) *task {
 	a, b := topology.Stream("a.x.v1", codecs.String()), topology.Stream("b.x.v1", codecs.String())
 	pass := func(topology.Context, string, string) error { return nil }
-	plan, err := topology.Define("t", topology.Node("one", topology.On(a, pass), topology.On(b, pass)), topology.Node("two", topology.On(b, pass))).Plan()
+	plan, err := topology.Define("t", topology.Node("one", topology.On(a, pass), topology.On(b, pass)), topology.Node("two", topology.On(b, pass))).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // check compares the topics of the plan with those of the cluster, and creates missing ones where that was asked for.
@@ -45,7 +45,7 @@ func (i *Instance) check(ctx context.Context) error {
 	counts := i.keepCounts(infos)
 	stores := int64(0)
 	for _, g := range i.graph.subgraphs {
-		g.partitions = counts[g.sources[0].Stream.Name]
+		g.partitions = counts[g.sources[0].Topic]
 		stores += int64(g.partitions) * int64(len(g.stores))
 	}
 	i.cacheBytes = max(i.opts.CacheBytes/max(stores, 1), 64<<10)
@@ -95,8 +95,8 @@ func (i *Instance) refuse(problems []string) error {
 }
 
 // missing lists the topics of the plan that the cluster does not have.
-func (i *Instance) missing(infos map[string]kafka.TopicInfo) []topology.Topic {
-	return slices.DeleteFunc(slices.Clone(i.graph.plan.Topics), func(t topology.Topic) bool {
+func (i *Instance) missing(infos map[string]kafka.TopicInfo) []plan.Topic {
+	return slices.DeleteFunc(slices.Clone(i.graph.plan.Topics), func(t plan.Topic) bool {
 		_, ok := infos[t.Name]
 		return ok
 	})

@@ -19,7 +19,7 @@ func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context)
 	if i.opts.StateDir == "" || !i.hasStores() {
 		return check(ctx)
 	}
-	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology)
+	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Group())
 	noted, err := state.ClusterID(dir)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 //
 // What Weir alone writes takes the time at which it is appended: its retention must not depend on the age of the records
 // that it stems from. A dead letter keeps its record's time in a header.
-func topicSettings(t topology.Topic) map[string]string {
+func topicSettings(t plan.Topic) map[string]string {
 	config := map[string]string{}
 	if t.Cleanup != "" {
 		config[cleanupPolicy] = t.Cleanup
@@ -45,14 +45,14 @@ func topicSettings(t topology.Topic) map[string]string {
 	if t.MaxMessage > 0 {
 		config["max.message.bytes"] = strconv.Itoa(t.MaxMessage)
 	}
-	if t.Role == topology.DeadLetterTopic || t.Role == topology.Changelog {
+	if t.Role == plan.DeadLetterTopic || t.Role == plan.ChangelogTopic {
 		config[timestampType] = logAppendTime
 	}
 	return config
 }
 
 // statedSettings are those of a topic that its stream states: what is left to defaults is not held against a topic that exists.
-func statedSettings(t topology.Topic) map[string]string {
+func statedSettings(t plan.Topic) map[string]string {
 	if t.Stream == nil {
 		return nil
 	}
@@ -67,7 +67,7 @@ func statedSettings(t topology.Topic) map[string]string {
 }
 
 // warnOfOtherSettings names an existing topic whose settings are not what its stream states, with the command that changes them.
-func (i *Instance) warnOfOtherSettings(t topology.Topic, info kafka.TopicInfo) {
+func (i *Instance) warnOfOtherSettings(t plan.Topic, info kafka.TopicInfo) {
 	if len(info.Config) == 0 {
 		return // its settings may not be read
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -43,7 +44,7 @@ func TestKafkaTakesWhatStreamsState(t *testing.T) {
 		from := topology.Stream(in, codecs.String(), topology.Partitions(3), topology.Retention(48*time.Hour))
 		to := topology.Stream(out, codecs.String(), topology.Compacted(), topology.Retention(24*time.Hour))
 		plan, err := topology.Define(name, topology.Node("n", topology.Emits(append(more, to)...),
-			topology.On(from, func(topology.Context, string, string) error { return nil }))).Plan()
+			topology.On(from, func(topology.Context, string, string) error { return nil }))).Plan(plan.Names{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,14 +10,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
-func (i *Instance) missingProblems(missing []topology.Topic) []string {
+func (i *Instance) missingProblems(missing []plan.Topic) []string {
 	var problems []string
 	for _, t := range missing {
 		problem := fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name)
-		if t.Role == topology.Changelog {
+		if t.Role == plan.ChangelogTopic {
 			problem = i.emptyStateProblem(t)
 		}
 		problems = append(problems, problem)
@@ -26,7 +26,7 @@ func (i *Instance) missingProblems(missing []topology.Topic) []string {
 }
 
 // emptyStateProblem is the refusal of a store that would begin empty although its inputs were processed before.
-func (i *Instance) emptyStateProblem(t topology.Topic) string {
+func (i *Instance) emptyStateProblem(t plan.Topic) string {
 	return fmt.Sprintf("changelog topic %s of store %s does not exist, but group %s has processed records of its inputs before: the store would begin empty. "+
 		"If the store was renamed, give it its old name; otherwise stop all instances of the group, and choose: (1) %s; "+
 		"(2) to begin with an empty store, which misses what was processed so far: start each instance once with --accept-empty-state",
@@ -39,27 +39,27 @@ func (i *Instance) emptyStateProblem(t topology.Topic) string {
 // What belongs to the topology alone, its changelogs and dead letters, is created at its first start even where nobody
 // asked for topics. Later a changelog that is missing may have been deleted, or its store was renamed: to begin with
 // empty state takes somebody's word, AcceptEmptyState, whatever else is created.
-func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
+func (i *Instance) planTopics(ctx context.Context, missing []plan.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
 	used, committed, err := i.used(ctx, infos)
 	if err != nil {
 		return nil, err
 	}
 	var problems []string
-	var allowed []topology.Topic
-	own := func(t topology.Topic) bool { return t.Role == topology.Changelog || t.Role == topology.DeadLetterTopic }
-	others := slices.ContainsFunc(missing, func(t topology.Topic) bool { return !own(t) })
+	var allowed []plan.Topic
+	own := func(t plan.Topic) bool { return t.Role == plan.ChangelogTopic || t.Role == plan.DeadLetterTopic }
+	others := slices.ContainsFunc(missing, func(t plan.Topic) bool { return !own(t) })
 	for _, t := range missing {
 		switch {
-		case t.Role == topology.Changelog && used[i.graph.inputs[t.PartitionsOf]]:
+		case t.Role == plan.ChangelogTopic && used[i.graph.inputs[t.PartitionsOf]]:
 			if !i.opts.AcceptEmptyState {
 				problems = append(problems, i.emptyStateProblem(t))
 				continue
 			}
 			i.log.Warn("a store begins empty although records of its inputs were processed before, as accept-empty-state allows",
 				zap.String("store", t.Store), zap.String("changelog", t.Name))
-		case i.opts.Create == nil && own(t) && others && (t.Role == topology.Changelog || len(used) == 0):
+		case i.opts.Create == nil && own(t) && others && (t.Role == plan.ChangelogTopic || len(used) == 0):
 			continue // created by the start itself, once the others are there: nobody is to create it by hand
-		case i.opts.Create == nil && (!own(t) || t.Role == topology.DeadLetterTopic && len(used) > 0):
+		case i.opts.Create == nil && (!own(t) || t.Role == plan.DeadLetterTopic && len(used) > 0):
 			problems = append(problems, fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name))
 			continue
 		}
@@ -91,7 +91,7 @@ func (i *Instance) planTopics(ctx context.Context, missing []topology.Topic, inf
 					continue // it begins at its start
 				}
 				if o, ok := committed[tp]; !ok || o.Offset < 0 {
-					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Topology, tp))
+					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Group(), tp))
 				}
 			}
 		}
@@ -118,8 +118,8 @@ func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (
 	owner := map[string]*subgraph{}
 	for _, g := range i.graph.subgraphs {
 		for _, s := range g.sources {
-			owner[s.Stream.Name] = g
-			inputs = append(inputs, partitionsOf(infos[s.Stream.Name])...)
+			owner[s.Topic] = g
+			inputs = append(inputs, partitionsOf(infos[s.Topic])...)
 		}
 		for _, store := range g.stores {
 			name := i.graph.changelogTopic(store)
@@ -127,7 +127,7 @@ func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (
 			logs = append(logs, partitionsOf(infos[name])...)
 		}
 	}
-	committed, err = i.opts.Wire.CommittedNow(ctx, i.graph.plan.Topology, inputs)
+	committed, err = i.opts.Wire.CommittedNow(ctx, i.graph.plan.Group(), inputs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,14 +157,14 @@ func partitionsOf(info kafka.TopicInfo) (tps []kafka.TopicPartition) {
 
 // specs says how missing topics are to be made. Inputs and outputs have the count that is stated; a changelog, and an input that is
 // processed together with others, takes over the count of the inputs that exist.
-func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
+func (i *Instance) specs(create Creation, missing []plan.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
 	create.Partitions = max(create.Partitions, 1)
 	for _, t := range missing {
 		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: topicSettings(t)}
 		if t.Partitions > 0 {
 			spec.Partitions = t.Partitions
 		}
-		if t.Partitions == 0 || t.Role == topology.Changelog {
+		if t.Partitions == 0 || t.Role == plan.ChangelogTopic {
 			for _, name := range i.boundTo(t) {
 				if info, ok := infos[name]; ok {
 					spec.Partitions = info.Partitions
@@ -181,14 +181,14 @@ func (i *Instance) specs(create Creation, missing []topology.Topic, infos map[st
 }
 
 // boundTo lists the topics whose partition count a topic must share: the inputs of its sub-graph.
-func (i *Instance) boundTo(t topology.Topic) (names []string) {
+func (i *Instance) boundTo(t plan.Topic) (names []string) {
 	input := t.PartitionsOf
-	if t.Role == topology.Input {
+	if t.Role == plan.InputTopic {
 		input = t.Name
 	}
 	if g, ok := i.graph.inputs[input]; ok {
 		for _, s := range g.sources {
-			names = append(names, s.Stream.Name)
+			names = append(names, s.Topic)
 		}
 	}
 	return names
@@ -199,7 +199,7 @@ func (i *Instance) boundTo(t topology.Topic) (names []string) {
 func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
 	problems = i.otherCounts(infos)
 	for _, g := range i.graph.subgraphs {
-		first, known := infos[g.sources[0].Stream.Name]
+		first, known := infos[g.sources[0].Topic]
 		if !known {
 			continue
 		}
@@ -208,7 +208,7 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 			others = nil // otherCounts compares each input with what is stated
 		}
 		for _, s := range others {
-			if info, ok := infos[s.Stream.Name]; ok && info.Partitions != first.Partitions {
+			if info, ok := infos[s.Topic]; ok && info.Partitions != first.Partitions {
 				problems = append(problems, fmt.Sprintf("%s has %d partitions and %s has %d: inputs that are processed together "+
 					"need the same number; recreate one of them with the other's count", first.Name, first.Partitions, info.Name, info.Partitions))
 			}

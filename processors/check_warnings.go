@@ -11,7 +11,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // warnings logs what is not wrong enough to be refused: settings of existing topics under which records can be lost.
@@ -20,16 +20,16 @@ func (i *Instance) warnings(ctx context.Context, infos map[string]kafka.TopicInf
 		info := infos[t.Name]
 		i.warnOfOtherSettings(t, info)
 		if isr, err := strconv.Atoi(info.Config["min.insync.replicas"]); err == nil && isr < 2 && info.ReplicationFactor >= 3 &&
-			!strings.HasPrefix(t.Name, "__") && t.Role != topology.Input {
+			!strings.HasPrefix(t.Name, "__") && t.Role != plan.InputTopic {
 			i.log.Warn("an acknowledged record of this topic can be lost with one broker: set min.insync.replicas to 2",
 				zap.String("topic", t.Name), zap.Int16("replication_factor", info.ReplicationFactor))
 		}
-		if kind := info.Config[timestampType]; t.Role == topology.DeadLetterTopic && kind != "" && kind != logAppendTime {
+		if kind := info.Config[timestampType]; t.Role == plan.DeadLetterTopic && kind != "" && kind != logAppendTime {
 			i.log.Warn("dead letters of old records vanish early, because the retention of this topic counts from the time of the original record: "+
 				"set "+timestampType+" to "+logAppendTime,
 				zap.String("topic", t.Name), zap.String("has", kind), zap.String("run", i.alter(t.Name, timestampType+"="+logAppendTime)))
 		}
-		if policy := info.Config[cleanupPolicy]; t.Role == topology.DeadLetterTopic && strings.Contains(policy, "compact") {
+		if policy := info.Config[cleanupPolicy]; t.Role == plan.DeadLetterTopic && strings.Contains(policy, "compact") {
 			i.log.Warn("dead letters vanish, because this topic is compacted: of each key the last one stays; set cleanup.policy to delete",
 				zap.String("topic", t.Name), zap.String("has", policy), zap.String("run", i.alter(t.Name, cleanupPolicy+"=delete")))
 		}
@@ -52,7 +52,7 @@ func (i *Instance) warnOfManyStores(g *subgraph) {
 	if !offsets.Roomy(slices.Values(names)) {
 		i.log.Warn("committed offsets have no room to tell the changelogs of so many stores that are updated together: where one of the last by name is deleted "+
 			"and created again, an instance that has no copy of the store begins with an empty one, and says nothing",
-			zap.String("input", g.sources[0].Stream.Name), zap.Int("stores", len(g.stores)))
+			zap.String("input", g.sources[0].Topic), zap.Int("stores", len(g.stores)))
 	}
 }
 
@@ -62,18 +62,22 @@ func (i *Instance) warnOfManyStores(g *subgraph) {
 func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[string]kafka.TopicInfo) error {
 	var inputs []kafka.TopicPartition
 	for _, s := range g.sources {
-		inputs = append(inputs, partitionsOf(infos[s.Stream.Name])...)
+		inputs = append(inputs, partitionsOf(infos[s.Topic])...)
 	}
 	var next, ends map[kafka.TopicPartition]int64
 	told := map[string]bool{}
 	for _, n := range g.plan.Nodes {
 		for _, o := range n.Outputs {
-			stream, ok := o.(*topology.StreamDecl)
-			if !ok || told[stream.Name] {
+			stream, ok := o.(*plan.Stream)
+			if !ok {
 				continue
 			}
-			told[stream.Name] = true
-			retention, counts := keeps(infos[stream.Name])
+			topic := i.graph.plan.Topic(stream)
+			if told[topic] {
+				continue
+			}
+			told[topic] = true
+			retention, counts := keeps(infos[topic])
 			if !counts {
 				continue
 			}
@@ -98,8 +102,8 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 				if old > 0 {
 					i.log.Warn("the input still holds records that are older than the output's retention: what comes of them is deleted soon after "+
 						"it was written, because an output has the time of its input record; raise the output's retention for as long as the backlog lasts",
-						zap.Stringer("input", tp), zap.Int64("old_records", old), zap.String("output", stream.Name), zap.Duration("retention", retention),
-						zap.String("run", i.alter(stream.Name, retentionTime+"=-1")))
+						zap.Stringer("input", tp), zap.Int64("old_records", old), zap.String("output", topic), zap.Duration("retention", retention),
+						zap.String("run", i.alter(topic, retentionTime+"=-1")))
 					break // one line for an output
 				}
 			}
@@ -124,7 +128,7 @@ func (i *Instance) unread(ctx context.Context, tps []kafka.TopicPartition) (map[
 	if err != nil {
 		return nil, err
 	}
-	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Topology, tps)
+	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Group(), tps)
 	if err != nil {
 		return nil, err
 	}

@@ -148,14 +148,14 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 	if len(offsets) == 0 {
 		return nil
 	}
-	op := "commit offsets of " + w.inst.graph.plan.Topology
+	op := "commit offsets of " + w.inst.graph.plan.Group()
 	deadline := time.NewTimer(staleGenerationWait)
 	defer deadline.Stop()
 	for {
 		changed := w.inst.group.Changed()
 		m, ok := w.inst.group.Member()
 		if fault.Broken(fault.FenceZombies) {
-			m, ok = kafka.Member{Group: w.inst.graph.plan.Topology, Generation: -1}, true
+			m, ok = kafka.Member{Group: w.inst.graph.plan.Group(), Generation: -1}, true
 		}
 		if !ok {
 			return &kafka.Error{Class: kafka.Abortable, Op: op, Err: errors.New("this instance is not in the group at the moment")}

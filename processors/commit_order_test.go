@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
 )
 
@@ -118,7 +119,7 @@ func (s *commitScript) start(d *datadriven.TestData) {
 	}
 	s.cluster = simkafka.New(simkafka.Config{Refuse: simRefuse})
 	createSimTopics(s.t, s.cluster, int32(partitions), int32(partitions))
-	plan, err := simTopology((&simWorld{calls: newSimCalls()}).tries("i"), simPlaced).Plan()
+	plan, err := simTopology((&simWorld{calls: newSimCalls()}).tries("i"), simPlaced).Plan(plan.Names{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 // it.
 func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) step {
 	in, r := c.in, c.record
-	topic := f.Node.Decl.DeadLetterFor(in.tp.Topic)
+	topic := f.Node.DeadLetter(in.source)
 	own := c.origin(f.Node) | originDLQ
 	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
 	if len(w.blocks) > 0 && w.held(c, &tp) {

@@ -2,12 +2,12 @@ package processors
 
 import (
 	"github.com/weirstream/weir/internal/nodes"
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // graph is a plan with what the hot path looks up, resolved once: no map is read for a record.
 type graph struct {
-	plan      *topology.Plan
+	plan      *plan.Plan
 	nodes     *nodes.Graph
 	subgraphs []*subgraph
 	inputs    map[string]*subgraph // by input topic
@@ -15,19 +15,19 @@ type graph struct {
 
 // subgraph is a connected part of the topology.
 type subgraph struct {
-	plan       *topology.Subgraph
+	plan       *plan.Subgraph
 	nodes      *nodes.Subgraph
 	sources    []*nodes.Source
-	stores     []*topology.StoreDecl
+	stores     []*plan.Store
 	partitions int32 // of its inputs; known once the topics have been looked at
 }
 
-func newGraph(plan *topology.Plan) *graph {
-	g := &graph{plan: plan, nodes: nodes.NewGraph(plan), inputs: map[string]*subgraph{}}
-	for i, p := range plan.Subgraphs {
-		s := &subgraph{plan: p, nodes: g.nodes.Subgraphs[i], sources: g.nodes.Subgraphs[i].Sources, stores: p.Stores}
-		for _, stream := range p.Inputs {
-			g.inputs[stream.Name] = s
+func newGraph(p *plan.Plan) *graph {
+	g := &graph{plan: p, nodes: nodes.NewGraph(p), inputs: map[string]*subgraph{}}
+	for i, sub := range p.Subgraphs {
+		s := &subgraph{plan: sub, nodes: g.nodes.Subgraphs[i], sources: g.nodes.Subgraphs[i].Sources, stores: sub.Stores}
+		for _, stream := range sub.Inputs {
+			g.inputs[p.Topic(stream)] = s
 		}
 		g.subgraphs = append(g.subgraphs, s)
 	}
@@ -40,7 +40,7 @@ func (g *graph) copartitioned() [][]string {
 	for _, s := range g.subgraphs {
 		var set []string
 		for _, src := range s.sources {
-			set = append(set, src.Stream.Name)
+			set = append(set, src.Topic)
 		}
 		sets = append(sets, set)
 	}
@@ -48,6 +48,6 @@ func (g *graph) copartitioned() [][]string {
 }
 
 // changelogTopic is the compacted topic behind a store.
-func (g *graph) changelogTopic(store *topology.StoreDecl) string {
-	return topology.ChangelogName(g.plan.Topology, store.Name)
+func (g *graph) changelogTopic(store *plan.Store) string {
+	return g.plan.Changelog(store)
 }

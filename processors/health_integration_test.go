@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -45,14 +46,14 @@ func newRealRig(t *testing.T) *realRig {
 	return g
 }
 
-func (g *realRig) plan() *topology.Plan {
+func (g *realRig) plan() *plan.Plan {
 	in, out := topology.Stream(g.input, codecs.String()), topology.Stream(g.name+".out.v1", codecs.String())
 	seen := topology.Store("seen", codecs.String())
 	plan, err := topology.Define(g.name, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
 		seen.Set(ctx, key, value)
 		out.Emit(ctx, key, value)
 		return nil
-	}), topology.Uses(seen), topology.Emits(out))).Plan()
+	}), topology.Uses(seen), topology.Emits(out))).Plan(plan.Names{})
 	if err != nil {
 		g.t.Fatal(err)
 	}

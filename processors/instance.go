@@ -18,8 +18,8 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // Instance is one process of a topology: one member of its group, with some workers. Make it with New, run it once.
@@ -80,7 +80,7 @@ const (
 
 // New makes an instance of a plan. It talks to nobody yet. Options that make no sense are refused with an error that joins a
 // *SettingError for each mistake.
-func New(plan *topology.Plan, opts Options) (*Instance, error) {
+func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	opts = opts.WithDefaults()
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (i *Instance) run(ctx context.Context) error {
 	for n := range i.opts.Workers {
 		i.workers = append(i.workers, newWorker(i, n))
 	}
-	group := kafka.GroupConfig{Group: i.graph.plan.Topology, Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned()}
+	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned()}
 	if i.opts.Static {
 		group.InstanceID = i.id
 	}
@@ -272,7 +272,7 @@ func (i *Instance) claim() (io.Closer, error) {
 		}
 		return io.NopCloser(nil), nil
 	}
-	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology)
+	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Group())
 	lock, err := state.LockDir(dir)
 	if err != nil {
 		return nil, mistake.In("state-dir").Errorf("%w", err)
@@ -291,7 +291,7 @@ func (i *Instance) transactionalID(worker int) string {
 	if i.opts.Guarantee != ExactlyOnce {
 		return ""
 	}
-	return fmt.Sprintf("%s-%s-%d", i.graph.plan.Topology, i.id, worker)
+	return fmt.Sprintf("%s-%s-%d", i.graph.plan.Group(), i.id, worker)
 }
 
 // fail ends the instance with its first error.
@@ -400,8 +400,8 @@ func (i *Instance) place(ids []taskID) {
 func (i *Instance) grow(g *subgraph, partition int32, assigned []kafka.TopicPartition) error {
 	var grown []string
 	for _, s := range g.sources {
-		if slices.Contains(assigned, kafka.TopicPartition{Topic: s.Stream.Name, Partition: partition}) {
-			grown = append(grown, s.Stream.Name)
+		if slices.Contains(assigned, kafka.TopicPartition{Topic: s.Topic, Partition: partition}) {
+			grown = append(grown, s.Topic)
 		}
 	}
 	name := strings.Join(grown, " and ")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 var update = flag.Bool("update", false, "write docs anew")
@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write docs anew")
 //
 // Mutation seen to fail it: another help of a metric; a metric left out of collectors.
 func TestDocsListEveryMetric(t *testing.T) {
-	i := &Instance{graph: &graph{plan: &topology.Plan{Topology: "t"}}}
+	i := &Instance{graph: &graph{plan: &plan.Plan{Topology: "t"}}}
 	i.metrics = newMetrics(i)
 	described := make(chan *prometheus.Desc, 100)
 	for _, c := range i.metrics.collectors() {

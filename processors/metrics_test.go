@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // TestARegistryTakesInstancesOfSeveralTopologies, and of one topology a single one, unless a label tells them apart.
@@ -14,7 +14,7 @@ import (
 func TestARegistryTakesInstancesOfSeveralTopologies(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	register := func(name string, reg prometheus.Registerer) error {
-		i := &Instance{graph: &graph{plan: &topology.Plan{Topology: name}}, opts: Options{Metrics: reg}}
+		i := &Instance{graph: &graph{plan: &plan.Plan{Topology: name}}, opts: Options{Metrics: reg}}
 		i.metrics = newMetrics(i)
 		return i.metrics.register()
 	}

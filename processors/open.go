@@ -12,13 +12,13 @@ import (
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // openTable opens one store and says from which changelog offset it has to be restored.
-func (i *Instance) openTable(ctx context.Context, store *topology.StoreDecl, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
-	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Topology, store.Name, log.Partition)
+func (i *Instance) openTable(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
+	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Group(), store.Name, log.Partition)
 	if i.suspect.remove(dir) {
 		if _, err := state.SetAside(dir, state.Damaged, i.log); err != nil {
 			return nil, 0, err

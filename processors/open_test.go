@@ -14,6 +14,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -362,7 +363,7 @@ func TestTheChangelogsOfManyStoresAreKnown(t *testing.T) {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {
 				var stores []string
-				logs := func(n int) string { return topology.ChangelogName(jobGroup, stores[n]) }
+				logs := func(n int) string { return plan.Names{}.Changelog(jobGroup, stores[n]) }
 				for n := range count {
 					stores = append(stores, fmt.Sprintf("a-store-with-a-name-of-35-bytes-%03d", n))
 					g.topic(logs(n), 1, map[string]string{"cleanup.policy": "compact"})

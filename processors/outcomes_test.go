@@ -11,6 +11,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/topology"
 )
@@ -86,7 +87,7 @@ func TestEveryCombinationOfWhatNodesDoIsAccountedFor(t *testing.T) {
 		nodes := []string{"first", "second", "third"}
 		outs, logs := map[string]string{}, map[string]string{}
 		for _, n := range nodes {
-			outs[n], logs[n] = "out."+n+".v1", topology.ChangelogName(jobGroup, n)
+			outs[n], logs[n] = "out."+n+".v1", plan.Names{}.Changelog(jobGroup, n)
 			g.topic(outs[n], 1, nil)
 			g.topic(logs[n], 1, map[string]string{"cleanup.policy": "compact"})
 		}

@@ -103,7 +103,7 @@ func (p *patrol) topics(ctx context.Context) (map[string]int32, error) {
 	var names []string
 	for _, g := range p.inst.graph.subgraphs {
 		for _, s := range g.sources {
-			names = append(names, s.Stream.Name)
+			names = append(names, s.Topic)
 		}
 	}
 	infos, err := p.inst.opts.Wire.Topics(ctx, names)
@@ -139,7 +139,7 @@ const gone = "create it again, or take it out of the topology; offsets and state
 // lags asks for the ends of all inputs: of those that run, because what is read ahead of one that stands still is bounded,
 // and its lag would seem to have stopped growing; and of those that do not, together with what is committed.
 func (p *patrol) lags(ctx context.Context, here map[string]int32) error {
-	wire, group := p.inst.opts.Wire, p.inst.graph.plan.Topology
+	wire, group := p.inst.opts.Wire, p.inst.graph.plan.Group()
 	var all, idle []kafka.TopicPartition // in the order of the tasks
 	inputs := map[kafka.TopicPartition]*input{}
 	for _, pl := range p.inst.placements() {
@@ -271,7 +271,7 @@ func (p *patrol) offsetsPartition(ctx context.Context) (kafka.TopicPartition, bo
 	if err != nil || n <= 0 {
 		return kafka.TopicPartition{}, false
 	}
-	return kafka.TopicPartition{Topic: offsetsTopic, Partition: groupPartition(p.inst.graph.plan.Topology, n)}, true
+	return kafka.TopicPartition{Topic: offsetsTopic, Partition: groupPartition(p.inst.graph.plan.Group(), n)}, true
 }
 
 // groupPartition is where brokers keep a group: Java's String.hashCode without its sign, modulo the partitions.

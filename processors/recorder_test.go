@@ -10,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // recorder writes down which calls an instance makes, in their order, and lets a test step in before a call.
@@ -208,7 +208,7 @@ type recordedTable struct {
 	err  error // of a write that a test made fail: the table is of no more use
 }
 
-func recordStores(plan *topology.Plan, r *recorder) {
+func recordStores(plan *plan.Plan, r *recorder) {
 	for _, g := range plan.Subgraphs {
 		for _, d := range g.Stores {
 			open := d.Open

@@ -56,7 +56,7 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		inputs = append(inputs, in.tp)
 	}
 	t.asking.Store(new(time.Now()))
-	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Topology, inputs)
+	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Group(), inputs)
 	t.asking.Store(nil)
 	if err != nil {
 		return o, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/topology"
 )
@@ -52,9 +53,9 @@ func remember(j *job, ctx topology.Context, key, value string) error {
 	return nil
 }
 
-func (j *job) plan(t testing.TB) *topology.Plan {
+func (j *job) plan(t testing.TB) *plan.Plan {
 	if j.define != nil {
-		plan, err := j.define().Plan()
+		plan, err := j.define().Plan(plan.Names{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,7 @@ func (j *job) plan(t testing.TB) *topology.Plan {
 	if j.more != nil {
 		nodes = j.more(j)
 	}
-	plan, err := topology.Define(jobGroup, nodes...).Plan()
+	plan, err := topology.Define(jobGroup, nodes...).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}

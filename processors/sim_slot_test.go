@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
 )
 
@@ -39,7 +40,7 @@ func (s *simSlot) start() {
 	s.lives++
 	name := fmt.Sprintf("i%d.%d", s.n, s.lives)
 	s.process = w.cluster.Process(name)
-	plan, err := simTopology(w.tries(name), w.inputs...).Plan()
+	plan, err := simTopology(w.tries(name), w.inputs...).Plan(plan.Names{})
 	if err != nil {
 		w.problem("plan: %v", err)
 		return

@@ -28,7 +28,7 @@ func (w *worker) stage(c *cause, e *nodes.Effect) {
 	default:
 		w.out.Key = r.Key // nil stays nil
 	}
-	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Stream.Name, Partition: w.inst.partitionFor(e.Stream.Name, w.out.Key, c.in)}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Topic, Partition: w.inst.partitionFor(e.Topic, w.out.Key, c.in)}
 	if e.As != nil && e.As.Partition >= 0 {
 		w.out.Partition = e.As.Partition
 	}
@@ -59,8 +59,8 @@ func (w *worker) nowhere(effects []nodes.Effect) *nodes.Failure {
 		if e.As == nil || e.As.Partition < 0 {
 			continue
 		}
-		if n := (*w.inst.partitions.Load())[e.Stream.Name]; n > 0 && e.As.Partition >= n {
-			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Stream.Name, e.As.Partition, n)
+		if n := (*w.inst.partitions.Load())[e.Topic]; n > 0 && e.As.Partition >= n {
+			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Topic, e.As.Partition, n)
 			return &nodes.Failure{Node: e.Node, Name: e.Node.Decl.Name, Reason: nodes.Error, Err: err, Text: err.Error()}
 		}
 	}

@@ -3,12 +3,12 @@ package processors
 import (
 	"testing"
 
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // Mutation seen to fail it: target without the option.
 func TestCommandsInMessagesAreCalledAsTheProgramSays(t *testing.T) {
-	i := &Instance{graph: &graph{plan: &topology.Plan{Topology: "orders"}}}
+	i := &Instance{graph: &graph{plan: &plan.Plan{Topology: "orders"}}}
 	if got := i.target(); got != "--brokers BROKERS --topology orders" {
 		t.Error(got)
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // taskID names a task: a sub-graph at one partition.
@@ -74,7 +74,7 @@ type wholeFrom map[kafka.TopicPartition]int64
 // table is a store of a task with its changelog.
 type table struct {
 	state.Table
-	decl      *topology.StoreDecl
+	decl      *plan.Store
 	changelog kafka.TopicPartition
 	topicID   string // of the changelog
 	behind    int64  // up to where the committed offsets say that it was written
@@ -94,7 +94,7 @@ func newTask(ctx context.Context, id taskID, g *subgraph) *task {
 		in := &input{
 			task:   t,
 			source: s,
-			tp:     kafka.TopicPartition{Topic: s.Stream.Name, Partition: id.partition},
+			tp:     kafka.TopicPartition{Topic: s.Topic, Partition: id.partition},
 		}
 		in.away.Store(-1)
 		t.inputs = append(t.inputs, in)

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
-	"github.com/weirstream/weir/topology"
 )
 
 // target is what follows a command of this program in a message, so that the command finds the cluster and the topology that
@@ -29,10 +29,10 @@ func (i *Instance) command(verb, flags string) string {
 func (i *Instance) rebuild() string {
 	var logs []string
 	for _, t := range i.graph.plan.Topics {
-		if t.Role == topology.Changelog {
+		if t.Role == plan.ChangelogTopic {
 			logs = append(logs, t.Name)
 		}
 	}
 	return fmt.Sprintf("to rebuild the state from the inputs, as far as they are kept: delete the changelog topics (%s) and on every instance the folder %s, then run %s, then start each instance once with --accept-empty-state",
-		strings.Join(logs, ", "), state.TopologyDir(i.opts.StateDir, i.graph.plan.Topology), i.command("offsets reset", "--to earliest --why TEXT --execute"))
+		strings.Join(logs, ", "), state.TopologyDir(i.opts.StateDir, i.graph.plan.Group()), i.command("offsets reset", "--to earliest --why TEXT --execute"))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/flat"
 )
 
 // Store is a table of values of one type. Its methods are called from one goroutine.
@@ -40,7 +41,7 @@ func Open[T any](opts Options, codec codecs.Codec[T]) (*Store[T], error) {
 		behind:  newBehind(db, int(min(max(limit/4, 256<<10), 8<<20))),
 		codec:   codec,
 		max:     opts.MaxRecordBytes,
-		flat:    flat(reflect.TypeFor[T]()),
+		flat:    flat.Type(reflect.TypeFor[T]()),
 		changes: changes[T]{cache: newCache[T](limit)},
 	}, nil
 }

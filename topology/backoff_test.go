@@ -21,7 +21,7 @@ func TestBackoffDefaultsFitTogether(t *testing.T) {
 		{topology.Backoff{Attempts: 9, First: 1, Max: 2}, topology.Backoff{Attempts: 9, First: 1, Max: 2}},
 	} {
 		plan := mustPlan(t, topology.Define("t", topology.Node("n", topology.On(text("a.b.v1"), pass[string]), topology.Retry(c.given))))
-		if got := plan.Subgraphs[0].Nodes[0].Retry; got != c.want {
+		if got := plan.Subgraphs[0].Nodes[0].Retry; topology.Backoff(got) != c.want {
 			t.Errorf("%+v becomes %+v, want %+v", c.given, got, c.want)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // CheckError lists every mistake of a topology.
@@ -26,7 +28,7 @@ func (e *CheckError) Error() string {
 // Mistake is one thing that is wrong with a topology.
 type Mistake struct {
 	Node string // the node, or several, comma-separated; empty when it is the topology itself
-	What string // what is wrong, as it goes on behind the name
+	What string // what is wrong, as it goes on after the name
 	Do   string // the way out
 }
 
@@ -42,11 +44,14 @@ func (m Mistake) String() string {
 }
 
 // Check returns nil, or a *CheckError with every mistake of the topology.
-func (t *Topology) Check() error {
+func (t *Topology) Check() error { return t.check(plan.Names{}) }
+
+// check is Check where things have these names in the cluster.
+func (t *Topology) check(names plan.Names) error {
 	if t == nil {
 		return &CheckError{Mistakes: []Mistake{{What: "is nil", Do: "make it with Define"}}}
 	}
-	c := &checker{Topology: t, mistakes: slices.Clone(t.mistakes)}
+	c := &checker{Topology: t, names: names, mistakes: slices.Clone(t.mistakes)}
 	c.name()
 	c.nodes()
 	c.handles()
@@ -63,6 +68,7 @@ func (t *Topology) Check() error {
 // checker collects the mistakes of a topology.
 type checker struct {
 	*Topology
+	names    plan.Names
 	mistakes []Mistake
 }
 
@@ -128,13 +134,16 @@ func (c *checker) parts(n *node) {
 		c.mistake(at, "give it an On", "reads nothing")
 	}
 	for _, o := range repeated(inputs(n)) {
-		c.mistake(at, "merge the two functions, or make two nodes", "has two Ons for %s", OutputName(o))
+		c.mistake(at, "merge the two functions, or make two nodes", "has two Ons for %s", plan.NameOf(o))
 	}
 	for _, s := range repeated(n.stores) {
 		c.mistake(at, "list it once", "lists store %s twice", s.Name)
 	}
+	for _, g := range repeated(n.globals) {
+		c.mistake(at, "list it once", "lists global %s twice", g.Name)
+	}
 	for _, o := range repeated(n.outputs) {
-		c.mistake(at, "list it once", "lists %s twice in Emits", OutputName(o))
+		c.mistake(at, "list it once", "lists %s twice in Emits", plan.NameOf(o))
 	}
 	c.policy(at, n)
 }
@@ -204,10 +213,10 @@ func (b Backoff) total() time.Duration {
 }
 
 // inputs lists what a node reads.
-func inputs(n *node) []Output {
-	var in []Output
+func inputs(n *node) []plan.Output {
+	var in []plan.Output
 	for _, h := range n.reads {
-		in = append(in, h.input())
+		in = append(in, h.Input())
 	}
 	return in
 }

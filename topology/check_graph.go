@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirstream/weir/internal/plan"
 )
 
-// handle is a declared stream, edge or store with the nodes that know it.
+// handle is a declared stream, edge, store or global with the nodes that know it.
 type handle struct {
 	kind, name, typ string
-	decl            any // *StreamDecl, *EdgeDecl or *StoreDecl
+	decl            any // *plan.Stream, *plan.Edge, *plan.Store or *plan.Global
 	readers         []string
 	writers         []string
 }
@@ -36,12 +38,14 @@ func (c *checker) collect() []*handle {
 		}
 		h := &handle{decl: decl}
 		switch d := decl.(type) {
-		case *StreamDecl:
+		case *plan.Stream:
 			h.kind, h.name, h.typ = "stream", d.Name, d.Type
-		case *EdgeDecl:
+		case *plan.Edge:
 			h.kind, h.name, h.typ = "edge", d.Name, d.Type
-		case *StoreDecl:
+		case *plan.Store:
 			h.kind, h.name, h.typ = "store", d.Name, d.Type
+		case *plan.Global:
+			h.kind, h.name, h.typ = "global", d.Name, d.Type
 		}
 		at[decl] = h
 		all = append(all, h)
@@ -49,11 +53,15 @@ func (c *checker) collect() []*handle {
 	}
 	for _, n := range c.Topology.nodes {
 		for _, r := range n.reads {
-			h := get(r.input())
+			h := get(r.Input())
 			h.readers = append(h.readers, n.name)
 		}
 		for _, s := range n.stores {
 			h := get(s)
+			h.readers = append(h.readers, n.name)
+		}
+		for _, g := range n.globals {
+			h := get(g)
 			h.readers = append(h.readers, n.name)
 		}
 		for _, o := range n.outputs {
@@ -74,16 +82,18 @@ func (c *checker) handles() {
 			continue
 		}
 		switch d := h.decl.(type) {
-		case *StreamDecl:
-			c.stream(users, d)
-		case *StoreDecl:
-			if d.noCodec {
+		case *plan.Stream:
+			c.stream(users, "stream", d)
+		case *plan.Global:
+			c.stream(users, "global", &d.Stream)
+		case *plan.Store:
+			if d.NoCodec {
 				c.mistake(users, "give Store a codec", "store %s has no codec", h.name)
 			}
 		}
 		// Streams and edges stand in the same places, so they share one space of names.
-		space := "store " + h.name
-		if h.kind != "store" {
+		space := h.kind + " " + h.name
+		if h.kind == "edge" {
 			space = "stream " + h.name
 		}
 		other := seen[space]
@@ -99,45 +109,54 @@ func (c *checker) handles() {
 				"%s %s is declared twice, with values of type %s and %s", h.kind, h.name, other.typ, h.typ)
 		default:
 			differ := ""
-			if a, ok := other.decl.(*StreamDecl); ok {
-				if b := h.decl.(*StreamDecl); a.options() != b.options() {
-					differ = fmt.Sprintf(", with %s and with %s", a.options(), b.options())
-				}
+			if a, b := streamOf(other), streamOf(h); a != nil && options(a) != options(b) {
+				differ = fmt.Sprintf(", with %s and with %s", options(a), options(b))
 			}
 			c.mistake(union(c.Topology.nodes, other, h), doOnce, "%s %s is declared twice%s", h.kind, h.name, differ)
 		}
 	}
 }
 
-func (c *checker) stream(users []string, d *StreamDecl) {
+// streamOf is what a stream or a global says of its topic, nil of other handles.
+func streamOf(h *handle) *plan.Stream {
+	switch d := h.decl.(type) {
+	case *plan.Stream:
+		return d
+	case *plan.Global:
+		return &d.Stream
+	}
+	return nil
+}
+
+func (c *checker) stream(users []string, kind string, d *plan.Stream) {
 	if !d.Foreign && !eventName.MatchString(d.Name) {
-		c.mistake(users, "rename it, or declare the stream with Foreign() when others named the topic",
-			"stream %s is not named entity.event_type.vN", d.Name)
+		c.mistake(users, fmt.Sprintf("rename it, or declare the %s with Foreign() when others named the topic", kind),
+			"%s %s is not named entity.event_type.vN", kind, d.Name)
 	}
-	if d.noCodec {
-		c.mistake(users, "give Stream a codec", "stream %s has no codec", d.Name)
+	if d.NoCodec {
+		c.mistake(users, fmt.Sprintf("give %s a codec", strings.ToUpper(kind[:1])+kind[1:]), "%s %s has no codec", kind, d.Name)
 	}
-	for _, m := range d.mistakes {
+	for _, m := range d.Mistakes {
 		c.mistake(users, m.Do, "%s", m.What)
 	}
 	switch {
 	case d.Tiered && d.Compacted:
-		c.mistake(users, "leave one of them out: Kafka has no remote storage for compacted topics", "stream %s is Tiered and Compacted", d.Name)
+		c.mistake(users, "leave one of them out: Kafka has no remote storage for compacted topics", "%s %s is Tiered and Compacted", kind, d.Name)
 	case d.LocalRetention != 0 && !d.Tiered:
-		c.mistake(users, "add Tiered, or leave LocalRetention out", "stream %s has a LocalRetention and is not Tiered", d.Name)
+		c.mistake(users, "add Tiered, or leave LocalRetention out", "%s %s has a LocalRetention and is not Tiered", kind, d.Name)
 	case d.LocalRetention > d.Retention && d.Retention >= time.Millisecond:
 		c.mistake(users, "make the Retention the longer one, which counts for local and remote records alike",
-			"stream %s has a LocalRetention of %v, above its Retention of %v", d.Name, d.LocalRetention, d.Retention)
+			"%s %s has a LocalRetention of %v, above its Retention of %v", kind, d.Name, d.LocalRetention, d.Retention)
 	}
 }
 
 // counts checks that inputs of one sub-graph, of which partition p is one task, state no different counts.
-func (c *checker) counts(p *Plan) {
+func (c *checker) counts(p *plan.Plan) {
 	for _, g := range p.Subgraphs {
-		counted := g.counted()
+		counted := g.Counted()
 		for _, in := range g.Inputs {
 			if in.Partitions > 0 && in.Partitions != counted.Partitions {
-				c.mistake(p.touching(counted.Name, in.Name), "state the same number, or leave Partitions out of one",
+				c.mistake(touching(p, p.Topic(counted), p.Topic(in)), "state the same number, or leave Partitions out of one",
 					"streams %s and %s are processed together, and state %d and %d Partitions", counted.Name, in.Name, counted.Partitions, in.Partitions)
 			}
 		}
@@ -166,9 +185,9 @@ func (c *checker) edges() {
 
 // stores checks that no store is in two sub-graphs: they are different tasks, on different goroutines or machines.
 func (c *checker) stores() {
-	in := map[*StoreDecl]int{}
-	users := map[*StoreDecl][]string{}
-	var shared []*StoreDecl
+	in := map[*plan.Store]int{}
+	users := map[*plan.Store][]string{}
+	var shared []*plan.Store
 	for i, nodes := range c.components() {
 		for _, n := range nodes {
 			for _, s := range n.stores {
@@ -197,7 +216,7 @@ func (c *checker) loops() {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
-			fmt.Fprintf(&path, "%s -(%s)-> ", shown(name), OutputName(s.via))
+			fmt.Fprintf(&path, "%s -(%s)-> ", shown(name), plan.NameOf(s.via))
 		}
 		path.WriteString(shown(c.Topology.nodes[cycle[0].node].name))
 		c.mistake(names, "break it: a record must not come back to a node that it has passed", "a cycle, %s", path.String())
@@ -206,36 +225,39 @@ func (c *checker) loops() {
 
 // topics checks the topics that result: dead letters and changelogs have names that nobody has written down.
 func (c *checker) topics() {
-	p := c.plan()
+	p := c.plan(c.names)
 	c.counts(p)
-	role := map[string]Role{}
+	role := map[string]plan.Role{}
 	looks := map[string]string{}
 	for _, t := range p.Topics {
 		role[t.Name] = t.Role
-		if illegal(t.Name) != "" {
+		if problem := illegal(t.Name); problem != "" {
+			if c.names.Prefix != "" && illegal(strings.TrimPrefix(t.Name, c.names.Prefix)) == "" {
+				c.mistake(touching(p, t.Name), "use a shorter prefix", "the topic %s %s", t.Name, problem)
+			}
 			continue
 		}
 		if other, ok := looks[metricName(t.Name)]; ok {
-			c.mistake(p.touching(other, t.Name), "rename one",
+			c.mistake(touching(p, other, t.Name), "rename one",
 				"topics %s and %s differ only in '.' and '_', which Kafka refuses", other, t.Name)
 		}
 		looks[metricName(t.Name)] = t.Name
 	}
 	for _, g := range p.Subgraphs {
 		for _, n := range g.Nodes {
-			for _, dlq := range g.deadLetters(n) {
+			for _, dlq := range p.DeadLetters(g, n) {
 				c.deadLetter(n, dlq, role[dlq])
 			}
 		}
 		for _, s := range g.Stores {
-			c.changelog(g, s, role[ChangelogName(p.Topology, s.Name)])
+			c.changelog(p, g, s, role[p.Changelog(s)])
 		}
 	}
 }
 
-func (c *checker) deadLetter(n *NodeDecl, topic string, role Role) {
+func (c *checker) deadLetter(n *plan.Node, topic string, role plan.Role) {
 	at := []string{n.Name}
-	if role != DeadLetterTopic {
+	if role != plan.DeadLetterTopic {
 		c.mistake(at, "name another topic with DeadLetter", "its dead letter topic %s is also in use as %v", topic, role)
 		return
 	}
@@ -245,13 +267,13 @@ func (c *checker) deadLetter(n *NodeDecl, topic string, role Role) {
 	}
 }
 
-func (c *checker) changelog(g *Subgraph, s *StoreDecl, role Role) {
-	name := ChangelogName(c.Topology.name, s.Name)
+func (c *checker) changelog(p *plan.Plan, g *plan.Subgraph, s *plan.Store, role plan.Role) {
+	name := p.Changelog(s)
 	var users []string
 	for _, n := range g.Users(s) {
 		users = append(users, n.Name)
 	}
-	if role != Changelog {
+	if role != plan.ChangelogTopic {
 		c.mistake(users, "give the store another name", "the changelog %s of store %s is also in use as %v", name, s.Name, role)
 		return
 	}
@@ -262,11 +284,11 @@ func (c *checker) changelog(g *Subgraph, s *StoreDecl, role Role) {
 }
 
 // touching lists the nodes that read one of the topics or write to it.
-func (p *Plan) touching(topics ...string) []string {
+func touching(p *plan.Plan, topics ...string) []string {
 	var nodes []string
 	for _, g := range p.Subgraphs {
 		for _, n := range g.Nodes {
-			if slices.ContainsFunc(p.topicsOf(g, n), func(topic string) bool { return slices.Contains(topics, topic) }) {
+			if slices.ContainsFunc(topicsOf(p, g, n), func(topic string) bool { return slices.Contains(topics, topic) }) {
 				nodes = append(nodes, n.Name)
 			}
 		}
@@ -275,20 +297,23 @@ func (p *Plan) touching(topics ...string) []string {
 }
 
 // topicsOf lists the topics that a node reads or writes to.
-func (p *Plan) topicsOf(g *Subgraph, n *NodeDecl) []string {
-	topics := g.deadLetters(n)
+func topicsOf(p *plan.Plan, g *plan.Subgraph, n *plan.Node) []string {
+	topics := p.DeadLetters(g, n)
 	for _, h := range n.Reads {
 		if h.Stream != nil {
-			topics = append(topics, h.Stream.Name)
+			topics = append(topics, p.Topic(h.Stream))
 		}
 	}
 	for _, o := range n.Outputs {
-		if s, ok := o.(*StreamDecl); ok {
-			topics = append(topics, s.Name)
+		if s, ok := o.(*plan.Stream); ok {
+			topics = append(topics, p.Topic(s))
 		}
 	}
 	for _, s := range n.Stores {
-		topics = append(topics, ChangelogName(p.Topology, s.Name))
+		topics = append(topics, p.Changelog(s))
+	}
+	for _, global := range n.Globals {
+		topics = append(topics, p.Topic(&global.Stream))
 	}
 	return topics
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -16,21 +17,21 @@ import (
 func TestWhatHoldsForEveryNode(t *testing.T) {
 	nothing := func(topology.Context, string, string) error { return nil }
 	on := func(name string) topology.Part { return topology.On(topology.Stream(name, codecs.String()), nothing) }
-	plan, err := topology.Define("t",
+	p, err := topology.Define("t",
 		topology.Node("silent", on("a.one.v1")),
 		topology.Retry(topology.Backoff{Attempts: 9}),
 		topology.DeadLetter("a.all.v1"),
 		topology.PassHeaders("x"),
 		topology.Node("speaks", on("a.two.v1"), topology.Retry(topology.Backoff{Attempts: 2, First: time.Second}), topology.DeadLetter("a.mine.v1"), topology.PassHeaders("y", "z")),
 		topology.Node("half", on("a.three.v1"), topology.Retry(topology.Backoff{})),
-	).Plan()
+	).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, g := range plan.Subgraphs {
+	for _, g := range p.Subgraphs {
 		n := g.Nodes[0]
-		got = append(got, fmt.Sprintf("%s tries %d times, then %s, passes %v", n.Name, n.Retry.Attempts, n.DeadLetterFor("in"), n.PassHeaders))
+		got = append(got, fmt.Sprintf("%s tries %d times, then %s, passes %v", n.Name, n.Retry.Attempts, p.DeadLetter(n, &plan.Stream{Name: "in"}), n.PassHeaders))
 	}
 	want := "silent tries 9 times, then a.all.v1, passes [x]; speaks tries 2 times, then a.mine.v1, passes [y z]; half tries 3 times, then a.all.v1, passes [x]"
 	if s := strings.Join(got, "; "); s != want {

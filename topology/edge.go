@@ -3,15 +3,17 @@ package topology
 import (
 	"fmt"
 	"reflect"
+
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // EdgeOf is a handle on a stream in memory between nodes of one sub-graph. [Edge] makes it.
-type EdgeOf[T any] struct{ decl EdgeDecl }
+type EdgeOf[T any] struct{ decl plan.Edge }
 
 // Edge declares a stream in memory between two nodes: no topic, no codec. Its records belong to the input record that
 // they were made from: they fail together.
 func Edge[T any](name string) *EdgeOf[T] {
-	return &EdgeOf[T]{EdgeDecl{Name: name, Type: reflect.TypeFor[T]().String()}}
+	return &EdgeOf[T]{plan.Edge{Name: name, Type: reflect.TypeFor[T]().String()}}
 }
 
 // Emit hands v to the nodes that read the edge; they run after the present one has returned. What v points to is shared
@@ -37,22 +39,27 @@ func (e *EdgeOf[T]) Name() string {
 	return e.decl.Name
 }
 
-func (e *EdgeOf[T]) handler(fn func(Context, string, T) error, _ func(Context, string) error) Handler {
+func (e *EdgeOf[T]) readBy(n *node, fn func(Context, string, T) error, opts onOptions) {
 	if e == nil {
-		return Handler{}
+		n.mistake(readsNil, "declare the stream or edge before the node")
+		return
 	}
-	return Handler{Edge: &e.decl, Value: func(ctx Context, key string, value any) error {
+	if opts.given {
+		n.mistake(fmt.Sprintf("has a Tombstone function for edge %s", e.decl.Name), "leave it out: edges carry values only")
+	}
+	n.read(plan.Handler{Edge: &e.decl, Value: func(call plan.Call, key string, value any) error {
 		v, ok := value.(T)
 		if !ok && value != nil { // a nil T that is an interface loses its type on the way
 			return fmt.Errorf("edge %s carries %s, not %T", e.decl.Name, e.decl.Type, value)
 		}
-		return fn(ctx, key, v)
-	}}
+		return fn(Context{call}, key, v)
+	}}, fn == nil)
 }
 
-func (e *EdgeOf[T]) target() Output {
+func (e *EdgeOf[T]) writtenBy(n *node) {
 	if e == nil {
-		return nil
+		n.mistake(emitsNil, "declare the stream or edge before the node")
+		return
 	}
-	return &e.decl
+	n.outputs = append(n.outputs, &e.decl)
 }

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/provenance"
 )
 
 // EmitOption changes the record that an Emit writes. [WithHeader], [At] and [ToPartition] make one.
-type EmitOption struct{ apply func(*Emission) error }
+type EmitOption struct{ apply func(*plan.Emission) error }
 
 // WithHeader adds a header to the record. It takes the place of headers of that name which the record would have from its
 // input; given several times with one name, the record has them all, in that order. value is copied. Names that begin with
@@ -19,7 +20,7 @@ func WithHeader(key string, value []byte) EmitOption {
 		return unfit(Fatal(fmt.Errorf("the header %q is reserved: names that begin with weir. or __streams.errors. are Weir's own, take another one", key)))
 	}
 	h := Header{Key: key, Value: bytes.Clone(value)}
-	return EmitOption{func(e *Emission) error { e.Headers = append(e.Headers, h); return nil }}
+	return EmitOption{func(e *plan.Emission) error { e.Headers = append(e.Headers, h); return nil }}
 }
 
 // At gives the record a timestamp of its own, in milliseconds to Kafka. Default: that of the input record. A time before 1970 fails
@@ -28,7 +29,7 @@ func At(t time.Time) EmitOption {
 	if t.UnixMilli() < 0 {
 		return unfit(fmt.Errorf("emit at %s: Kafka knows no time before 1970", t.Format(time.RFC3339)))
 	}
-	return EmitOption{func(e *Emission) error { e.At = t; return nil }}
+	return EmitOption{func(e *plan.Emission) error { e.At = t; return nil }}
 }
 
 // ToPartition writes the record to this partition, whatever its key hashes to. A partition that the topic does not have fails
@@ -37,24 +38,17 @@ func ToPartition(n int32) EmitOption {
 	if n < 0 {
 		return unfit(fmt.Errorf("emit to partition %d: partitions count from 0", n))
 	}
-	return EmitOption{func(e *Emission) error { e.Partition = n; return nil }}
+	return EmitOption{func(e *plan.Emission) error { e.Partition = n; return nil }}
 }
 
-func unfit(err error) EmitOption { return EmitOption{func(*Emission) error { return err }} }
-
-// Emission is what the options of an Emit ask for.
-type Emission struct {
-	Headers   []Header
-	At        time.Time // zero: that of the input record
-	Partition int32     // -1: where the key belongs
-}
+func unfit(err error) EmitOption { return EmitOption{func(*plan.Emission) error { return err }} }
 
 // emission gathers options; nil when there are none.
-func emission(opts []EmitOption) (*Emission, error) {
+func emission(opts []EmitOption) (*plan.Emission, error) {
 	if len(opts) == 0 {
 		return nil, nil
 	}
-	e := &Emission{Partition: -1}
+	e := &plan.Emission{Partition: -1}
 	for _, o := range opts {
 		if o.apply == nil {
 			continue
@@ -65,12 +59,6 @@ func emission(opts []EmitOption) (*Emission, error) {
 	}
 	return e, nil
 }
-
-// traceContext are the headers by which a trace goes on (W3C Trace Context), in every record that an input record leads to. What is
-// longer than maxTrace is no trace: it must not make an output too large that nobody asked to have it.
-var traceContext = [...]string{"traceparent", "tracestate"}
-
-const maxTrace = 4 << 10
 
 // PassHeaders has the node give headers of its input records, by name, to the records that it emits to streams; "*" stands for all. The
 // trace context (traceparent, tracestate, up to 4 KiB each) goes along in any case, reserved names never. Default: nothing else.
@@ -84,22 +72,4 @@ func PassHeaders(names ...string) Part {
 			n.passes = append(n.passes, name)
 		}
 	}}
-}
-
-// Passes says whether a header of the input goes along with what the node emits.
-func (n *NodeDecl) Passes(h Header) bool {
-	for _, name := range traceContext {
-		if name == h.Key && len(h.Value) <= maxTrace {
-			return true
-		}
-	}
-	if provenance.Reserved(h.Key) {
-		return false
-	}
-	for _, name := range n.PassHeaders {
-		if name == h.Key || name == "*" {
-			return true
-		}
-	}
-	return false
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -42,7 +43,7 @@ func ExampleDefine() {
 			topology.Uses(highest),
 			topology.Emits(alarms)))
 
-	plan, err := heat.Plan()
+	plan, err := heat.Plan(plan.Names{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -44,7 +45,7 @@ func TestCheckNamesEveryMistakeAtOnce(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s: no mistake found", name)
 		}
-		if _, planErr := graph.Plan(); planErr == nil || planErr.Error() != err.Error() {
+		if _, planErr := graph.Plan(plan.Names{}); planErr == nil || planErr.Error() != err.Error() {
 			t.Fatalf("%s: Plan answers %v", name, planErr)
 		}
 		return err.Error()
@@ -56,9 +57,9 @@ func TestCheckNamesEveryMistakeAtOnce(t *testing.T) {
 	}
 }
 
-func mustPlan(t *testing.T, graph *topology.Topology) *topology.Plan {
+func mustPlan(t *testing.T, graph *topology.Topology) *plan.Plan {
 	t.Helper()
-	plan, err := graph.Plan()
+	plan, err := graph.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}

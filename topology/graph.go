@@ -1,18 +1,20 @@
 package topology
 
+import "github.com/weirstream/weir/internal/plan"
+
 // link leads from a node to one that reads what it writes.
 type link struct {
 	to  int
-	via Output
+	via plan.Output
 }
 
 // links lists, for each node, the nodes that read its outputs, in the order of declaration. Streams lead to nodes of the
 // same topology as edges do, only through Kafka.
 func (t *Topology) links() [][]link {
-	readers := map[Output][]int{}
+	readers := map[plan.Output][]int{}
 	for i, n := range t.nodes {
 		for _, h := range n.reads {
-			readers[h.input()] = append(readers[h.input()], i)
+			readers[h.Input()] = append(readers[h.Input()], i)
 		}
 	}
 	links := make([][]link, len(t.nodes))
@@ -45,8 +47,8 @@ func (t *Topology) components() [][]*node {
 			}
 		}
 	}
-	first := map[Output]int{} // the first node that reads a stream, or that touches an edge
-	touch := func(i int, o Output) {
+	first := map[plan.Output]int{} // the first node that reads a stream, or that touches an edge
+	touch := func(i int, o plan.Output) {
 		if j, ok := first[o]; ok {
 			join(i, j)
 			return
@@ -55,10 +57,10 @@ func (t *Topology) components() [][]*node {
 	}
 	for i, n := range t.nodes {
 		for _, h := range n.reads {
-			touch(i, h.input())
+			touch(i, h.Input())
 		}
 		for _, o := range n.outputs {
-			if _, ok := o.(*EdgeDecl); ok {
+			if _, ok := o.(*plan.Edge); ok {
 				touch(i, o)
 			}
 		}
@@ -119,5 +121,5 @@ func (t *Topology) cycles() [][]step {
 
 type step struct {
 	node int
-	via  Output
+	via  plan.Output
 }

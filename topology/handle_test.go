@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 	"github.com/weirstream/weir/topology/topologytest"
@@ -276,12 +277,12 @@ func inf() float64 { x := 0.0; return 1 / x }
 
 // other is a Runtime whose tables are of another type than the handle.
 type other struct {
-	topology.Runtime
+	plan.Runtime
 	failed error
 }
 
-func (o *other) Table(*topology.StoreDecl) (state.Table, error) { return nil, nil }
-func (o *other) Fail(err error)                                 { o.failed = err }
+func (o *other) Table(*plan.Store) (state.Table, error) { return nil, nil }
+func (o *other) Fail(err error)                         { o.failed = err }
 
 // TestTablesOfAnotherTypeAreErrors gives a handle a table that is not its own. Seen to fail: an unchecked assertion.
 func TestTablesOfAnotherTypeAreErrors(t *testing.T) {
@@ -294,14 +295,14 @@ func TestTablesOfAnotherTypeAreErrors(t *testing.T) {
 // TestValuesOfAnotherTypeOnAnEdgeAreErrors hands a node what its edge cannot carry. Seen to fail: an unchecked assertion.
 func TestValuesOfAnotherTypeOnAnEdgeAreErrors(t *testing.T) {
 	e := topology.Edge[int]("e")
-	plan := mustPlan(t, topology.Define("t",
+	p := mustPlan(t, topology.Define("t",
 		topology.Node("a", topology.On(text("a.b.v1"), pass[string]), topology.Emits(e)),
 		topology.Node("b", topology.On(e, pass[int]))))
-	h := plan.Subgraphs[0].Nodes[1].Reads[0]
-	if err := h.Value(topology.Context{}, "k", "text"); err == nil {
+	h := p.Subgraphs[0].Nodes[1].Reads[0]
+	if err := h.Value(plan.Call{}, "k", "text"); err == nil {
 		t.Error("a string went down an edge of ints")
 	}
-	if err := h.Value(topology.Context{}, "k", 1); err != nil {
+	if err := h.Value(plan.Call{}, "k", 1); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -23,26 +24,27 @@ type engine struct {
 	err    error
 }
 
-func (e *engine) Record() *topology.Record                       { return nil }
-func (e *engine) Key() string                                    { return "" }
-func (e *engine) Now() time.Time                                 { return time.Time{} }
-func (e *engine) Log() *zap.Logger                               { return nil }
-func (e *engine) IdempotencyKey() string                         { return "" }
-func (e *engine) Table(*topology.StoreDecl) (state.Table, error) { return e.table, nil }
-func (e *engine) Output(topology.Output) error                   { return nil }
-func (e *engine) Buffer() []byte                                 { return e.buffer[:0] }
-func (e *engine) Emit(_ *topology.StreamDecl, _ string, b []byte, _ bool, _ *topology.Emission) {
+func (e *engine) Record() *plan.Record                   { return nil }
+func (e *engine) Key() string                            { return "" }
+func (e *engine) Now() time.Time                         { return time.Time{} }
+func (e *engine) Log() *zap.Logger                       { return nil }
+func (e *engine) IdempotencyKey() string                 { return "" }
+func (e *engine) Table(*plan.Store) (state.Table, error) { return e.table, nil }
+func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
+func (e *engine) Output(plan.Output) error               { return nil }
+func (e *engine) Buffer() []byte                         { return e.buffer[:0] }
+func (e *engine) Emit(_ *plan.Stream, _ string, b []byte, _ bool, _ *plan.Emission) {
 	e.buffer = b
 }
-func (e *engine) Forward(*topology.EdgeDecl, string, any) {}
-func (e *engine) Fail(err error)                          { e.err = err }
+func (e *engine) Forward(*plan.Edge, string, any) {}
+func (e *engine) Fail(err error)                  { e.err = err }
 
 // reference is the body of the reference job's node: one record that it accepts, and one that it drops.
 func reference(t testing.TB) (step func(), e *engine) {
 	out := topology.Stream("customer.total.v1", codecs.JSON[total]())
 	store := topology.Store("totals", codecs.JSON[total]())
 	in := topology.Stream("order.placed.v1", codecs.Int64())
-	plan, err := topology.Define("t", topology.Node("n",
+	p, err := topology.Define("t", topology.Node("n",
 		topology.On(in, func(ctx topology.Context, key string, seq int64) error {
 			v, err := store.Get(ctx, key)
 			if err != nil {
@@ -55,24 +57,24 @@ func reference(t testing.TB) (step func(), e *engine) {
 			store.Set(ctx, key, v)
 			out.Emit(ctx, key, v)
 			return nil
-		}), topology.Uses(store), topology.Emits(out))).Plan()
+		}), topology.Uses(store), topology.Emits(out))).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := plan.Subgraphs[0].Stores[0].Open(state.Options{Dir: t.TempDir()})
+	table, err := p.Subgraphs[0].Stores[0].Open(state.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { table.Close() })
 	e = &engine{table: table, buffer: make([]byte, 0, 1024)}
-	ctx := topology.NewContext(e)
-	h := plan.Subgraphs[0].Nodes[0].Reads[0]
+	call := plan.NewScope(e, 0, nil).Begin()
+	h := p.Subgraphs[0].Nodes[0].Reads[0]
 	accepted, duplicate := []byte("1"), []byte("2")
 	return func() {
-		if err := h.Record(ctx, "customer-1", accepted); err != nil {
+		if err := h.Record(call, "customer-1", accepted); err != nil {
 			e.err = err
 		}
-		if _, dropped := topology.Dropped(h.Record(ctx, "customer-1", duplicate)); !dropped {
+		if _, dropped := topology.Dropped(h.Record(call, "customer-1", duplicate)); !dropped {
 			e.err = errors.New("not dropped")
 		}
 		table.Undo(0)

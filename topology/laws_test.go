@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -116,13 +117,13 @@ func TestSubgraphsAreWhatIsConnected(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSketch(t)
 		graph := s.define()
-		plan, err := graph.Plan()
+		p, err := graph.Plan(plan.Names{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		in := map[string]int{}
 		topics := map[string]int{}
-		for i, g := range plan.Subgraphs {
+		for i, g := range p.Subgraphs {
 			if g.Index != i || len(g.Inputs) == 0 {
 				t.Fatalf("sub-graph %d has index %d and inputs %v", i, g.Index, g.Inputs)
 			}
@@ -138,7 +139,7 @@ func TestSubgraphsAreWhatIsConnected(t *testing.T) {
 				}
 			}
 		}
-		for _, topic := range plan.Topics {
+		for _, topic := range p.Topics {
 			topics[topic.Name]++
 			if topics[topic.Name] > 1 {
 				t.Fatalf("topic %s is listed twice", topic.Name)
@@ -147,12 +148,12 @@ func TestSubgraphsAreWhatIsConnected(t *testing.T) {
 		for i, row := range s.together() {
 			for j, want := range row {
 				if got := in[fmt.Sprintf("n%d", i)] == in[fmt.Sprintf("n%d", j)]; got != want {
-					t.Fatalf("n%d and n%d in one sub-graph: %v, want %v\n%s", i, j, got, want, plan.Describe())
+					t.Fatalf("n%d and n%d in one sub-graph: %v, want %v\n%s", i, j, got, want, p.Describe())
 				}
 			}
 		}
-		again, err := graph.Plan()
-		if err != nil || again.Describe() != plan.Describe() || again.DOT() != plan.DOT() {
+		again, err := graph.Plan(plan.Names{})
+		if err != nil || again.Describe() != p.Describe() || again.DOT() != p.DOT() {
 			t.Fatalf("a second plan differs (%v)", err)
 		}
 	})
@@ -202,7 +203,7 @@ func TestDefineTakesAnything(t *testing.T) {
 		streams := []*topology.StreamOf[string]{nil, topology.Stream[string](name.Draw(t, "s"), nil),
 			text(name.Draw(t, "s"), topology.StreamOption{}), text(name.Draw(t, "s"), topology.Foreign()), text("a.b.v1"), text("c.d.v2")}
 		edges := []*topology.EdgeOf[string]{nil, topology.Edge[string](name.Draw(t, "e")), topology.Edge[string]("e")}
-		stores := []topology.Keyed{nil, (*topology.StoreOf[int])(nil), count(name.Draw(t, "st")), count("s"), topology.Store[int]("s", nil)}
+		stores := []topology.Usable{nil, (*topology.StoreOf[int])(nil), count(name.Draw(t, "st")), count("s"), topology.Store[int]("s", nil)}
 		part := rapid.Custom(func(t *rapid.T) topology.Part {
 			stream, edge := rapid.SampledFrom(streams).Draw(t, "stream"), rapid.SampledFrom(edges).Draw(t, "edge")
 			switch rapid.IntRange(0, 9).Draw(t, "kind") {
@@ -235,11 +236,11 @@ func TestDefineTakesAnything(t *testing.T) {
 			nodes = append(nodes, topology.NodeSpec{})
 		}
 		graph := topology.Define(name.Draw(t, "topology"), nodes...)
-		plan, err := graph.Plan()
+		p, err := graph.Plan(plan.Names{})
 		if err != nil {
 			return
 		}
-		if _, err := plan.JSON(); err != nil || plan.Describe() == "" || plan.Mermaid() == "" || plan.DOT() == "" {
+		if _, err := p.JSON(); err != nil || p.Describe() == "" || p.Mermaid() == "" || p.DOT() == "" {
 			t.Fatalf("a plan that does not print (%v)", err)
 		}
 	})

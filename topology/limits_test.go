@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // Each bound of a Backoff is exact: the value on it is taken, the next one is a mistake.
@@ -43,7 +44,7 @@ func TestEveryInputOfASubgraphIsBoundToTheFirst(t *testing.T) {
 	for _, name := range names {
 		parts = append(parts, On(Stream(name, codecs.String()), func(Context, string, string) error { return nil }))
 	}
-	plan, err := Define("t", Node("n", parts...)).Plan()
+	plan, err := Define("t", Node("n", parts...)).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 package topology
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // NodeSpec is a node for [Define]. [Node] makes it.
@@ -18,14 +19,21 @@ type Part struct {
 	everywhere bool  // may stand beside the nodes
 }
 
-const readsNil = "reads a nil handle"
+// What is wrong with a part that was given a nil handle.
+const (
+	readsNil  = "reads a nil handle"
+	emitsNil  = "emits to a nil handle"
+	usesNil   = "uses a nil store"
+	usesNilDo = "declare the store before the node"
+)
 
 // node is a node as it was declared, mistakes included.
 type node struct {
 	name     string
-	reads    []Handler
-	stores   []*StoreDecl
-	outputs  []Output
+	reads    []plan.Handler
+	stores   []*plan.Store
+	globals  []*plan.Global
+	outputs  []plan.Output
 	retries  []Backoff
 	timeouts []time.Duration
 	dead     []string
@@ -54,50 +62,55 @@ func Node(name string, parts ...Part) NodeSpec {
 	return NodeSpec{node: n}
 }
 
+// read notes what the node reads.
+func (n *node) read(h plan.Handler, noFunction bool) {
+	if noFunction {
+		n.mistake("has no function for "+plan.NameOf(h.Input()), "give On a function")
+	}
+	n.reads = append(n.reads, h)
+}
+
 // Source is what [On] reads: a stream or an edge with values of type T.
 type Source[T any] interface {
-	// handler is a Handler without its Node; an empty one when the handle is nil.
-	handler(fn func(Context, string, T) error, tombstone func(Context, string) error) Handler
+	// readBy declares itself, or what is wrong with it, on a node that reads it.
+	readBy(n *node, fn func(Context, string, T) error, opts onOptions)
+	Name() string
 }
 
 // Target is what [Emits] accepts: a stream or an edge.
-type Target interface{ target() Output }
+type Target interface {
+	// writtenBy declares itself, or what is wrong with it, on a node that writes it.
+	writtenBy(n *node)
+}
 
-// Keyed is what [Uses] accepts: a store.
-type Keyed interface{ keyed() *StoreDecl }
+// Usable is what [Uses] accepts: a store or a global.
+type Usable interface {
+	// usedBy declares itself, or what is wrong with it, on a node that uses it.
+	usedBy(n *node)
+}
 
 // On makes the node read a stream or an edge. fn is called for one record at a time; records of one key come in the
 // order of their offsets. What it returns decides what becomes of the record, see the package's documentation; a panic is
 // an error of the record.
 func On[T any](in Source[T], fn func(ctx Context, key string, v T) error, opts ...OnOption) Part {
 	return Part{add: func(n *node) {
-		var tombstone func(Context, string) error
-		for _, o := range opts {
-			if o.tombstone != nil {
-				tombstone = o.tombstone
-			}
-		}
-		var h Handler
-		if in != nil {
-			h = in.handler(fn, tombstone)
-		}
-		switch {
-		case h.Stream == nil && h.Edge == nil:
+		if in == nil {
 			n.mistake(readsNil, "declare the stream or edge before the node")
 			return
-		case h.Edge != nil && len(opts) > 0:
-			n.mistake(fmt.Sprintf("has a Tombstone function for edge %s", h.Edge.Name),
-				"leave it out: edges carry values only")
-		case fn == nil:
-			n.mistake(fmt.Sprintf("has no function for %s", OutputName(h.input())), "give On a function")
 		}
+		given := onOptions{given: len(opts) > 0}
 		for _, o := range opts {
-			if o.tombstone == nil {
-				n.mistake(fmt.Sprintf("has a nil Tombstone function for %s", OutputName(h.input())),
-					"give Tombstone a function or leave it out")
+			if o.tombstone != nil {
+				given.tombstone = o.tombstone
 			}
 		}
-		n.reads = append(n.reads, h)
+		known := len(n.reads)
+		in.readBy(n, fn, given)
+		for _, o := range opts {
+			if o.tombstone == nil && len(n.reads) > known {
+				n.mistake("has a nil Tombstone function for "+in.Name(), "give Tombstone a function or leave it out")
+			}
+		}
 	}}
 }
 
@@ -106,23 +119,25 @@ type OnOption struct {
 	tombstone func(Context, string) error
 }
 
+// onOptions are the options of an On together.
+type onOptions struct {
+	given     bool                        // there are some
+	tombstone func(Context, string) error // nil: a tombstone is a mistake of the record
+}
+
 // Tombstone handles the records of a stream that have no value, or with JSON one of null where null is no value of the
 // type: some producers write that for nil. Without it such a record is a dead letter.
 func Tombstone(fn func(ctx Context, key string) error) OnOption { return OnOption{fn} }
 
-// Uses gives the node stores to read and write.
-func Uses(stores ...Keyed) Part {
+// Uses gives the node stores to read and write, and globals to look up.
+func Uses(things ...Usable) Part {
 	return Part{add: func(n *node) {
-		for _, s := range stores {
-			var d *StoreDecl
-			if s != nil {
-				d = s.keyed()
-			}
-			if d == nil {
-				n.mistake("uses a nil store", "declare the store before the node")
+		for _, thing := range things {
+			if thing == nil {
+				n.mistake(usesNil, usesNilDo)
 				continue
 			}
-			n.stores = append(n.stores, d)
+			thing.usedBy(n)
 		}
 	}}
 }
@@ -130,18 +145,46 @@ func Uses(stores ...Keyed) Part {
 // Emits gives the node streams and edges to write to.
 func Emits(targets ...Target) Part {
 	return Part{add: func(n *node) {
-		for _, t := range targets {
-			var o Output
-			if t != nil {
-				o = t.target()
-			}
-			if o == nil {
-				n.mistake("emits to a nil handle", "declare the stream or edge before the node")
+		for _, target := range targets {
+			if target == nil {
+				n.mistake(emitsNil, "declare the stream or edge before the node")
 				continue
 			}
-			n.outputs = append(n.outputs, o)
+			target.writtenBy(n)
 		}
 	}}
+}
+
+// Backoff says how often and when a failed record is tried again: Attempts tries in all, the first repetition after
+// First, each later one after twice the time before, at most Max.
+type Backoff struct {
+	Attempts int           // default 3, counting the first try
+	First    time.Duration // default 100ms
+	Max      time.Duration // default 10s
+}
+
+const (
+	defaultAttempts = 3
+	defaultFirst    = 100 * time.Millisecond
+	defaultMax      = 10 * time.Second
+)
+
+// withDefaults fills in what is left out. A Max below the default First, or a First above the default Max, pulls the
+// other with it.
+func (b Backoff) withDefaults() Backoff {
+	if b.Attempts == 0 {
+		b.Attempts = defaultAttempts
+	}
+	if b.First == 0 {
+		b.First = defaultFirst
+		if b.Max > 0 {
+			b.First = min(b.First, b.Max)
+		}
+	}
+	if b.Max == 0 {
+		b.Max = max(defaultMax, b.First)
+	}
+	return b
 }
 
 // Retry says how often and when a record is tried again for which the node returned an error that is neither rejected

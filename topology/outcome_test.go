@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -83,7 +84,7 @@ func TestErrorsAreClassifiedThroughWrapping(t *testing.T) {
 // TestWordsNeverPanic prints values that no constant stands for. Seen to fail: an array indexed by the value.
 func TestWordsNeverPanic(t *testing.T) {
 	for i := -3; i < 6; i++ {
-		if topology.DropReason(i).String() == "" || topology.Role(i).String() == "" {
+		if topology.DropReason(i).String() == "" || plan.Role(i).String() == "" {
 			t.Errorf("%d has no word", i)
 		}
 	}

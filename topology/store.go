@@ -6,11 +6,12 @@ import (
 	"reflect"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // StoreOf is a handle on keyed state with values of type T. [Store] makes it.
 type StoreOf[T any] struct {
-	decl  StoreDecl
+	decl  plan.Store
 	codec codecs.Codec[T]
 }
 
@@ -18,21 +19,22 @@ type StoreOf[T any] struct {
 // <topology>-<store>-changelog behind it. Nodes of one sub-graph may share it.
 func Store[T any](name string, codec codecs.Codec[T]) *StoreOf[T] {
 	s := &StoreOf[T]{
-		decl:  StoreDecl{Name: name, Type: reflect.TypeFor[T]().String(), noCodec: isNil(codec)},
+		decl:  plan.Store{Name: name, Type: reflect.TypeFor[T]().String(), NoCodec: isNil(codec)},
 		codec: codec,
 	}
-	if s.decl.noCodec {
+	if s.decl.NoCodec {
 		s.codec = noCodec[T]{}
 	}
 	s.decl.Open = s.open
 	return s
 }
 
-func (s *StoreOf[T]) keyed() *StoreDecl {
+func (s *StoreOf[T]) usedBy(n *node) {
 	if s == nil {
-		return nil
+		n.mistake(usesNil, usesNilDo)
+		return
 	}
-	return &s.decl
+	n.stores = append(n.stores, &s.decl)
 }
 
 // Name is the store's name.

@@ -6,11 +6,12 @@ import (
 	"reflect"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // StreamOf is a handle on a topic of events with values of type T. [Stream] makes it.
 type StreamOf[T any] struct {
-	decl  StreamDecl
+	decl  plan.Stream
 	codec codecs.Codec[T]
 }
 
@@ -20,22 +21,25 @@ const defaultSubject = "-value"
 // Stream declares a topic of events and the codec of its values. The name is entity.event_type.vN, and the topic is
 // partitioned by the entity's key. Options say more of the topic. A handle is declared once and may be used in several topologies.
 func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *StreamOf[T] {
-	s := &StreamOf[T]{
-		decl: StreamDecl{
-			Name: name, Type: reflect.TypeFor[T]().String(), Codec: codecs.Name(codec), KeyCodec: codecs.String().Name(),
-			Subject: name + defaultSubject, noCodec: isNil(codec),
-		},
-		codec: codec,
-	}
-	if s.decl.noCodec {
+	s := &StreamOf[T]{decl: declare(name, codec, opts), codec: codec}
+	if s.decl.NoCodec {
 		s.codec = noCodec[T]{}
+	}
+	return s
+}
+
+// declare is what a stream says of its topic.
+func declare[T any](name string, codec codecs.Codec[T], opts []StreamOption) plan.Stream {
+	d := plan.Stream{
+		Name: name, Type: reflect.TypeFor[T]().String(), Codec: codecs.Name(codec), KeyCodec: codecs.String().Name(),
+		Subject: name + defaultSubject, NoCodec: isNil(codec),
 	}
 	for _, opt := range opts {
 		if opt.apply != nil {
-			opt.apply(&s.decl)
+			opt.apply(&d)
 		}
 	}
-	return s
+	return d
 }
 
 // Emit writes a record to the stream, with the timestamp of the input record, on the partition to which the key belongs, and with the
@@ -68,15 +72,15 @@ func (s *StreamOf[T]) Tombstone(ctx Context, key string, opts ...EmitOption) {
 }
 
 // admit says with what a record of the key may be emitted in this call.
-func (s *StreamOf[T]) admit(run Runtime, key string, opts []EmitOption) (*Emission, error) {
+func (s *StreamOf[T]) admit(run plan.Runtime, key string, opts []EmitOption) (*plan.Emission, error) {
 	if s == nil {
 		return nil, errNilStream
 	}
 	if err := run.Output(&s.decl); err != nil {
 		return nil, err
 	}
-	if s.decl.checkKey != nil {
-		if err := s.decl.checkKey(key); err != nil {
+	if s.decl.CheckKey != nil {
+		if err := s.decl.CheckKey(key); err != nil {
 			return nil, fmt.Errorf("emit to stream %s with key %q: %w", s.decl.Name, key, err)
 		}
 	}
@@ -91,39 +95,42 @@ func (s *StreamOf[T]) Name() string {
 	return s.decl.Name
 }
 
-func (s *StreamOf[T]) handler(fn func(Context, string, T) error, tombstone func(Context, string) error) Handler {
+func (s *StreamOf[T]) readBy(n *node, fn func(Context, string, T) error, opts onOptions) {
 	if s == nil {
-		return Handler{}
+		n.mistake(readsNil, "declare the stream or edge before the node")
+		return
 	}
-	return Handler{Stream: &s.decl, Record: func(ctx Context, key string, value []byte) error {
-		if s.decl.checkKey != nil {
-			if err := s.decl.checkKey(key); err != nil {
+	n.read(plan.Handler{Stream: &s.decl, Record: func(call plan.Call, key string, value []byte) error {
+		ctx := Context{call}
+		if s.decl.CheckKey != nil {
+			if err := s.decl.CheckKey(key); err != nil {
 				return &DecodeError{Stream: s.decl.Name, Key: true, Err: err}
 			}
 		}
 		if value == nil {
-			if tombstone == nil {
+			if opts.tombstone == nil {
 				return &DecodeError{Stream: s.decl.Name, Err: ErrTombstone}
 			}
-			return tombstone(ctx, key)
+			return opts.tombstone(ctx, key)
 		}
 		v, err := s.codec.Parse(value)
 		if err != nil {
 			if errors.Is(err, codecs.ErrNull) {
-				if tombstone != nil {
-					return tombstone(ctx, key)
+				if opts.tombstone != nil {
+					return opts.tombstone(ctx, key)
 				}
 				err = fmt.Errorf("%w: %w", err, ErrTombstone)
 			}
 			return &DecodeError{Stream: s.decl.Name, Err: err}
 		}
 		return fn(ctx, key, v)
-	}}
+	}}, fn == nil)
 }
 
-func (s *StreamOf[T]) target() Output {
+func (s *StreamOf[T]) writtenBy(n *node) {
 	if s == nil {
-		return nil
+		n.mistake(emitsNil, "declare the stream or edge before the node")
+		return
 	}
-	return &s.decl
+	n.outputs = append(n.outputs, &s.decl)
 }

@@ -7,40 +7,45 @@ import (
 	"unicode"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // StreamOption is something that a stream says of its topic: [Partitions], [Retention], [Compacted], [Tiered], [LocalRetention],
-// [KeyCodec], [Subject], [Owner] or [Foreign]. What makes no sense comes out of Check. Of two options of one kind the last one holds.
+// [KeyCodec], [Subject], [Owner], [Foreign] or [Unprefixed]. What makes no sense comes out of Check. Of two options of one kind the last one holds.
 //
 // Where Weir creates the topic it does as the stream says. Where the topic exists, a start is refused when the number of partitions is
 // another one, and warns of each setting that differs, with the command that changes it. What a stream does not say is left to the
 // flags and to the broker.
-type StreamOption struct{ apply func(*StreamDecl) }
+type StreamOption struct{ apply func(*plan.Stream) }
 
 // Foreign admits a name outside entity.event_type.vN: a topic that others have named.
-func Foreign() StreamOption { return StreamOption{func(d *StreamDecl) { d.Foreign = true }} }
+func Foreign() StreamOption { return StreamOption{func(d *plan.Stream) { d.Foreign = true }} }
+
+// Unprefixed has the topic's name in the cluster be the stream's, also where names have a prefix (topic.prefix): a topic that several
+// environments share. What Weir makes of it, such as its dead letters, has the prefix.
+func Unprefixed() StreamOption { return StreamOption{func(d *plan.Stream) { d.Unprefixed = true }} }
 
 // Partitions is the number of partitions that the topic has; which partition a key belongs to depends on it. Inputs that are processed
 // together have the same number, so it holds for those of them that state none. Default: what the topic has, or --partitions where it
 // is created.
 func Partitions(n int32) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if n <= 0 {
-			d.mistake("state 1 or more, or leave Partitions out", "has %d Partitions", n)
+			note(d, "state 1 or more, or leave Partitions out", "has %d Partitions", n)
 		}
 		d.Partitions = n
 	}}
 }
 
 // Forever is the [Retention] of records that are never deleted for their age.
-const Forever time.Duration = -1
+const Forever = plan.Forever
 
 // Retention is how long the topic keeps its records (retention.ms), in milliseconds: one at least, or [Forever]. Default: what the
 // broker says, and Forever for a [Compacted] topic.
 func Retention(keep time.Duration) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if keep != Forever && keep < time.Millisecond {
-			d.mistake("keep records for a millisecond or more, or Forever", "has a Retention of %v", keep)
+			note(d, "keep records for a millisecond or more, or Forever", "has a Retention of %v", keep)
 		}
 		d.Retention = keep
 	}}
@@ -48,18 +53,18 @@ func Retention(keep time.Duration) StreamOption {
 
 // Compacted has the topic keep the last record of each key (cleanup.policy is compact). With a [Retention] other than [Forever] records
 // that are older are deleted as well (compact,delete). Default: records are deleted by age only.
-func Compacted() StreamOption { return StreamOption{func(d *StreamDecl) { d.Compacted = true }} }
+func Compacted() StreamOption { return StreamOption{func(d *plan.Stream) { d.Compacted = true }} }
 
 // Tiered has the topic's older records kept in remote storage (remote.storage.enable), which the brokers must be set up for. Kafka
 // has it for topics that are not compacted. Default: what an existing topic has, and not where it is created.
-func Tiered() StreamOption { return StreamOption{func(d *StreamDecl) { d.Tiered = true }} }
+func Tiered() StreamOption { return StreamOption{func(d *plan.Stream) { d.Tiered = true }} }
 
 // LocalRetention is how long the brokers of a [Tiered] topic keep records on their own disks as well (local.retention.ms), in
 // milliseconds: one at least, and no longer than the Retention. Default: what the broker says.
 func LocalRetention(keep time.Duration) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if keep < time.Millisecond {
-			d.mistake("keep records for a millisecond or more, or leave LocalRetention out", "has a LocalRetention of %v", keep)
+			note(d, "keep records for a millisecond or more, or leave LocalRetention out", "has a LocalRetention of %v", keep)
 		}
 		d.LocalRetention = keep
 	}}
@@ -69,13 +74,13 @@ func LocalRetention(keep time.Duration) StreamOption {
 // each key is parsed as well, for what it is worth: a record that is read with a key that cannot be parsed, or without one where the
 // codec takes no empty key, is a dead letter, and one that is emitted fails its input record. Default: any string.
 func KeyCodec[K any](codec codecs.Codec[K]) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if isNil(codec) {
-			d.mistake("give KeyCodec a codec or leave it out", "has a nil KeyCodec")
+			note(d, "give KeyCodec a codec or leave it out", "has a nil KeyCodec")
 			return
 		}
 		d.KeyCodec = codecs.Name(codec)
-		d.checkKey = func(key string) error {
+		d.CheckKey = func(key string) error {
 			_, err := codec.Parse([]byte(key))
 			return err
 		}
@@ -85,9 +90,9 @@ func KeyCodec[K any](codec codecs.Codec[K]) StreamOption {
 // Subject is the name under which a schema registry has the schemas of the topic's values. Default: the topic's name and "-value", as
 // most registries' clients have it.
 func Subject(name string) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if !printable(name) {
-			d.mistake("give it printable text, or leave Subject out for <topic>-value", "has the Subject %q", name)
+			note(d, "give it printable text, or leave Subject out for <topic>-value", "has the Subject %q", name)
 		}
 		d.Subject = name
 	}}
@@ -95,9 +100,9 @@ func Subject(name string) StreamOption {
 
 // Owner says who answers for the stream: a team, an address. It is for people, in what describe prints.
 func Owner(who string) StreamOption {
-	return StreamOption{func(d *StreamDecl) {
+	return StreamOption{func(d *plan.Stream) {
 		if !printable(who) {
-			d.mistake("give it printable text on one line, or leave Owner out", "has the Owner %q", who)
+			note(d, "give it printable text on one line, or leave Owner out", "has the Owner %q", who)
 		}
 		d.Owner = who
 	}}
@@ -108,24 +113,13 @@ func printable(text string) bool {
 	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// mistake notes what is wrong with an option.
-func (d *StreamDecl) mistake(do, what string, args ...any) {
-	d.mistakes = append(d.mistakes, Mistake{What: fmt.Sprintf("stream %s ", d.Name) + fmt.Sprintf(what, args...), Do: do})
-}
-
-// cleanup is the cleanup.policy of the topic.
-func (d *StreamDecl) cleanup() string {
-	switch {
-	case !d.Compacted:
-		return "delete"
-	case d.Retention > 0:
-		return "compact,delete"
-	}
-	return "compact"
+// note notes what is wrong with an option.
+func note(d *plan.Stream, do, what string, args ...any) {
+	d.Mistakes = append(d.Mistakes, plan.Mistake{What: fmt.Sprintf("stream %s ", d.Name) + fmt.Sprintf(what, args...), Do: do})
 }
 
 // options are what the stream says of its topic, as in its declaration.
-func (d *StreamDecl) options() string {
+func options(d *plan.Stream) string {
 	var said []string
 	add := func(there bool, format string, args ...any) {
 		if there {
@@ -138,10 +132,11 @@ func (d *StreamDecl) options() string {
 	add(d.Compacted, "Compacted()")
 	add(d.Tiered, "Tiered()")
 	add(d.LocalRetention != 0, "LocalRetention(%v)", d.LocalRetention)
-	add(d.checkKey != nil, "KeyCodec(%s)", d.KeyCodec)
+	add(d.CheckKey != nil, "KeyCodec(%s)", d.KeyCodec)
 	add(d.Subject != d.Name+defaultSubject, "Subject(%q)", d.Subject)
 	add(d.Owner != "", "Owner(%q)", d.Owner)
 	add(d.Foreign, "Foreign()")
+	add(d.Unprefixed, "Unprefixed()")
 	if len(said) == 0 {
 		return "no options"
 	}

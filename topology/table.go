@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 )
 
@@ -31,7 +32,7 @@ func (s *StoreOf[T]) table(ctx Context) (*state.Store[T], error) {
 	}
 	own, ok := t.(*state.Store[T])
 	if !ok {
-		// Whoever replaces StoreDecl.Open may put something around the table, to watch the engine or to fail it.
+		// Whoever replaces plan.Store.Open may put something around the table, to watch the engine or to fail it.
 		if around, wraps := t.(interface{ Unwrap() state.Table }); wraps {
 			own, ok = around.Unwrap().(*state.Store[T])
 		}
@@ -72,16 +73,16 @@ func (s *StoreOf[T]) iterationFailed(ctx Context) func(error) {
 // only made in the call. Each step is checked before the store is touched, for the worker uses it meanwhile.
 func within[T any](ctx Context, seq iter.Seq2[string, T]) iter.Seq2[string, T] {
 	return func(yield func(string, T) bool) {
-		if ctx.ended() {
-			ctx.runtime().Fail(errOutside)
+		if ctx.call.Ended() {
+			ctx.runtime().Fail(plan.ErrOutside)
 			return
 		}
 		for k, v := range seq {
 			if !yield(k, v) {
 				return
 			}
-			if ctx.ended() {
-				ctx.runtime().Fail(errOutside)
+			if ctx.call.Ended() {
+				ctx.runtime().Fail(plan.ErrOutside)
 				return
 			}
 		}

@@ -1,6 +1,10 @@
 package topology
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weirstream/weir/internal/plan"
+)
 
 // Topology is a named graph of nodes. It does not change once it is defined, and may be used from several goroutines.
 type Topology struct {
@@ -42,31 +46,40 @@ func (t *Topology) Name() string {
 	return t.name
 }
 
-// Plan checks the topology and brings it into the form in which an engine runs it. The error is that of Check.
-func (t *Topology) Plan() (*Plan, error) {
-	if err := t.Check(); err != nil {
+// Describe checks the topology, and is what it consists of as text for people: sub-graphs, nodes, stores, streams and topics.
+func (t *Topology) Describe() (string, error) {
+	p, err := t.Plan(plan.Names{})
+	if err != nil {
+		return "", err
+	}
+	return p.Describe(), nil
+}
+
+// Plan checks the topology and brings it into the form in which an engine runs it, with the names that things have in its cluster.
+// It is for Weir's own packages. The error is that of Check, for these names.
+func (t *Topology) Plan(names plan.Names) (*plan.Plan, error) {
+	if err := t.check(names); err != nil {
 		return nil, err
 	}
-	return t.plan(), nil
+	return t.plan(names), nil
 }
 
 // plan makes a Plan of what there is, mistakes or not: Check looks at the topics of it.
-func (t *Topology) plan() *Plan {
-	p := &Plan{Topology: t.name}
+func (t *Topology) plan(names plan.Names) *plan.Plan {
+	var subgraphs []*plan.Subgraph
 	for i, nodes := range t.components() {
-		g := &Subgraph{Index: i}
+		g := &plan.Subgraph{Index: i}
 		for _, n := range nodes {
-			g.add(n, &t.defaults)
+			n.joins(g, &t.defaults)
 		}
-		p.Subgraphs = append(p.Subgraphs, g)
+		subgraphs = append(subgraphs, g)
 	}
-	p.Topics = p.topics()
-	return p
+	return plan.New(t.name, names, subgraphs)
 }
 
-// add makes a NodeDecl of n and adds it, with what it reads and uses, to the sub-graph.
-func (g *Subgraph) add(n, defaults *node) {
-	d := &NodeDecl{Name: n.name, Stores: slices.Clone(n.stores), Outputs: slices.Clone(n.outputs)}
+// joins adds the node to a sub-graph, with what it reads and uses.
+func (n *node) joins(g *plan.Subgraph, defaults *node) {
+	d := &plan.Node{Name: n.name, Stores: slices.Clone(n.stores), Globals: slices.Clone(n.globals), Outputs: slices.Clone(n.outputs)}
 	for _, h := range n.reads {
 		h.Node = d
 		d.Reads = append(d.Reads, h)
@@ -79,10 +92,11 @@ func (g *Subgraph) add(n, defaults *node) {
 			g.Stores = append(g.Stores, s)
 		}
 	}
+	var retry Backoff
 	if retries := said(n.retries, defaults.retries); len(retries) > 0 {
-		d.Retry = retries[0]
+		retry = retries[0]
 	}
-	d.Retry = d.Retry.withDefaults()
+	d.Retry = plan.Backoff(retry.withDefaults())
 	if timeouts := said(n.timeouts, defaults.timeouts); len(timeouts) > 0 {
 		d.Timeout = timeouts[0]
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
@@ -90,24 +91,24 @@ func TestCommandLinesAnswerAsWritten(t *testing.T) {
 }
 
 func TestPlansArePrintedInEveryForm(t *testing.T) {
-	plan, err := sound.Plan()
+	p, err := sound.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := small.Plan()
+	other, err := small.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	json, err := plan.JSON()
+	json, err := p.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
-		"topology describe":                            plan.Describe() + "\n" + other.Describe(),
-		"topology describe visit-counts":               plan.Describe(),
+		"topology describe":                            p.Describe() + "\n" + other.Describe(),
+		"topology describe visit-counts":               p.Describe(),
 		"topology describe visit-counts --output json": string(json),
-		"topology draw click-log visit-counts":         other.Mermaid() + "\n" + plan.Mermaid(),
-		"topology draw visit-counts --format=dot":      plan.DOT(),
+		"topology draw click-log visit-counts":         other.Mermaid() + "\n" + p.Mermaid(),
+		"topology draw visit-counts --format=dot":      p.DOT(),
 	} {
 		if got, code := execute(strings.Fields(line), sound, small); got != want || code != 0 {
 			t.Errorf("%s: exit %d\n%s", line, code, got)
@@ -189,7 +190,7 @@ func TestEveryShellHasItsCompletion(t *testing.T) {
 // Mutation seen to fail this test: FetchMaxWait left out of kafkaConfig.
 func TestEverySettingReachesTheEngine(t *testing.T) {
 	elsewhere := map[string]bool{ // used by the command itself
-		"config": true, "topology": true, "http": true, "http-token-file": true, "log-level": true, "log-format": true,
+		"config": true, "topology": true, "http": true, "http-token-file": true, "topic.prefix": true, "log-level": true, "log-format": true,
 	}
 	values := map[string]string{
 		"brokers": "other:9092", "guarantee": "at_least_once", "partitioner": "fnv1a", "auto.offset.reset": "none",

@@ -241,20 +241,20 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
-			plan, err := chosen.Plan()
+			p, err := chosen.Plan(namesOf(v))
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
 			conf, err1 := kafkaConfig(v)
 			log, err2 := NewLog(cmd.ErrOrStderr(), v)
-			tool := &offsets.Tool{Topology: plan.Topology, Who: who()}
-			for _, g := range plan.Subgraphs {
+			tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(offsets.JobsTopic), Who: who()}
+			for _, g := range p.Subgraphs {
 				var part offsets.Graph
 				for _, s := range g.Stores {
-					part.Stores = append(part.Stores, offsets.Store{Name: s.Name, Changelog: topology.ChangelogName(plan.Topology, s.Name)})
+					part.Stores = append(part.Stores, offsets.Store{Name: s.Name, Changelog: p.Changelog(s)})
 				}
 				for _, in := range g.Inputs {
-					part.Inputs = append(part.Inputs, in.Name)
+					part.Inputs = append(part.Inputs, p.Topic(in))
 				}
 				tool.Graphs = append(tool.Graphs, part)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/processors"
@@ -109,13 +110,13 @@ func prepare(topologies []*topology.Topology, v *settings.Values, log *zap.Logge
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	r.opts.DeadLetters, r.opts.Log = deadLetters(topologies), r.log
+	r.opts.DeadLetters, r.opts.Log = deadLetters(topologies, namesOf(v)), r.log
 	return r, nil
 }
 
 // run is one instance from its start to its end.
 func (r *runner) run(ctx context.Context) (err error) {
-	plan, err := r.topology.Plan()
+	p, err := r.topology.Plan(namesOf(r.values))
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
@@ -138,7 +139,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, client.Close()) }()
 
 	r.opts.Wire = processors.Kafka(client)
-	instance, err := processors.New(plan, r.opts)
+	instance, err := processors.New(p, r.opts)
 	if err != nil {
 		return withCode(exitUsage, v.Locate(err))
 	}
@@ -187,20 +188,23 @@ func httpToken(v *settings.Values) (token, warning string, err error) {
 }
 
 // deadLetters lists the dead-letter topics of all topologies of the program. A topology with mistakes has none.
-func deadLetters(topologies []*topology.Topology) (topics []string) {
+func deadLetters(topologies []*topology.Topology, names plan.Names) (topics []string) {
 	for _, t := range topologies {
-		plan, err := t.Plan()
+		p, err := t.Plan(names)
 		if err != nil {
 			continue
 		}
-		for _, topic := range plan.Topics {
-			if topic.Role == topology.DeadLetterTopic {
+		for _, topic := range p.Topics {
+			if topic.Role == plan.DeadLetterTopic {
 				topics = append(topics, topic.Name)
 			}
 		}
 	}
 	return topics
 }
+
+// namesOf is what things are called in the cluster that the settings name.
+func namesOf(v *settings.Values) plan.Names { return plan.Names{Prefix: settings.TopicPrefix.Of(v)} }
 
 // NewMetrics is a registry with what Go and the process say of themselves.
 func NewMetrics() *prometheus.Registry {

@@ -32,30 +32,30 @@ var acts = map[string]string{
 	"config":    "internal/settings: TestTheFileOfTheFlagBeatsThatOfTheEnvironment",
 	"guarantee": wire, "commit-interval": "processors: TestACommitComesWhenItsSettingsSay", "commit-bytes": "processors: TestACommitComesWhenItsSettingsSay",
 	"workers": wire, "partitioner": wire, "state-dir": wire, "cache-bytes": "state: TestCacheStaysBounded", "instance-id": wire,
-	"create-topics": wire, "accept-empty-state": "processors: TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn", "partitions": wire, "replication-factor": wire,
+	"topic.prefix": ".: TestEnvironmentsShareACluster", "create-topics": wire, "accept-empty-state": "processors: TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn", "partitions": wire, "replication-factor": wire,
 	"http": wire, "http-token-file": "internal/httpserver: TestDetailsOfHealthAreForLoopbackAndTheToken", "stall-after": "processors: TestAPartitionThatStandsStillIsReported",
 	"log-level": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal", "log-format": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal",
-	"startup-timeout": "kafka: TestAStartWithoutABrokerEndsWithTheReasons", "socket.connection.setup.timeout.ms": "kafka: TestUnreachableBrokersAreNamedEachWithItsReason",
-	"request.timeout.ms": wire, "default.api.timeout.ms": "kafka: TestAdminCallsGiveUpInTimeAndSayWhy", "retry.backoff.ms": "kafka: TestPausesGrowUpToTheirBound",
-	"retry.backoff.max.ms": "kafka: TestPausesGrowUpToTheirBound", "metadata.max.age.ms": wire,
+	"startup-timeout": "internal/kafka: TestAStartWithoutABrokerEndsWithTheReasons", "socket.connection.setup.timeout.ms": "internal/kafka: TestUnreachableBrokersAreNamedEachWithItsReason",
+	"request.timeout.ms": wire, "default.api.timeout.ms": "internal/kafka: TestAdminCallsGiveUpInTimeAndSayWhy", "retry.backoff.ms": "internal/kafka: TestPausesGrowUpToTheirBound",
+	"retry.backoff.max.ms": "internal/kafka: TestPausesGrowUpToTheirBound", "metadata.max.age.ms": wire,
 	"security.protocol": security, "ssl.ca.location": security, "ssl.certificate.location": security, "ssl.key.location": security, "ssl.server.name": security,
 	"sasl.mechanism": security, "sasl.username": security, "sasl.password": security, "sasl.password.file": security,
-	"sasl.oauthbearer.token": "kafka: TestARenewedTokenIsTakenFromItsFile", "sasl.oauthbearer.token.file": "kafka: TestARenewedTokenIsTakenFromItsFile",
-	"group.instance.id": wire, "session.timeout.ms": wire, "max.poll.interval.ms": wire, "heartbeat.interval.ms": "kafka: TestHeartbeatsGoOnWhileARevocationIsHeldUp",
+	"sasl.oauthbearer.token": "internal/kafka: TestARenewedTokenIsTakenFromItsFile", "sasl.oauthbearer.token.file": "internal/kafka: TestARenewedTokenIsTakenFromItsFile",
+	"group.instance.id": wire, "session.timeout.ms": wire, "max.poll.interval.ms": wire, "heartbeat.interval.ms": "internal/kafka: TestHeartbeatsGoOnWhileARevocationIsHeldUp",
 	"auto.offset.reset": "processors: TestAnInputWithoutACommittedOffsetBeginsWhereThePolicySays",
 	"fetch.min.bytes":   wire, "fetch.max.wait.ms": wire, "fetch.max.bytes": wire, "max.partition.fetch.bytes": wire,
-	"batch.size": wire, "max.request.size": "kafka: TestARecordOverALimitIsRefusedAloneByAppend", "buffer.memory": "kafka: TestMemoryIsBoundedWhileABrokerStalls",
-	"compression.type": wire, "max.in.flight.requests.per.connection": "kafka: TestRecordsAreWrittenOnceAndInOrderWhateverFails",
-	"fetch.buffer.memory": "kafka: TestARecordWithoutRoomWaits", "on.corrupt.batch": "processors: TestADamagedBatchIsPassedOverWhereThatIsWanted",
+	"batch.size": wire, "max.request.size": "internal/kafka: TestARecordOverALimitIsRefusedAloneByAppend", "buffer.memory": "internal/kafka: TestMemoryIsBoundedWhileABrokerStalls",
+	"compression.type": wire, "max.in.flight.requests.per.connection": "internal/kafka: TestRecordsAreWrittenOnceAndInOrderWhateverFails",
+	"fetch.buffer.memory": "internal/kafka: TestARecordWithoutRoomWaits", "on.corrupt.batch": "processors: TestADamagedBatchIsPassedOverWhereThatIsWanted",
 	"max.record.bytes": limits, "max.key.bytes": limits, "max.value.bytes": limits, "max.headers": limits, "max.headers.bytes": limits,
 	"max.batch.records": limits, "max.batch.bytes": limits, "max.answer.bytes": limits, "max.compression.block.bytes": "internal/recordbatch: TestWhatIsOverALimitIsOneExcess",
-	"delivery.timeout.ms": "kafka: TestWhatCannotBeDeliveredInTimeBlocksItsPartitions", "transaction.timeout.ms": wire,
+	"delivery.timeout.ms": "internal/kafka: TestWhatCannotBeDeliveredInTimeBlocksItsPartitions", "transaction.timeout.ms": wire,
 }
 
 const (
 	wire     = "internal/cli: TestSettingsActOnTheWire"
 	limits   = "internal/cli: TestLimitsOfTheSettingsAct"
-	security = "kafka: TestConnectionsAreEncryptedAndAuthenticated"
+	security = "internal/kafka: TestConnectionsAreEncryptedAndAuthenticated"
 )
 
 // TestEverySettingIsShownToAct fails for a new row of the table until it has an entry, and for an entry whose test is gone.

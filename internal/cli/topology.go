@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -80,7 +81,7 @@ func newCheck(t *topology.Topology, err error) check {
 
 func describeCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	var output string
-	cmd := overPlans(topologies, func(plan *topology.Plan) (string, error) {
+	cmd := overPlans(topologies, func(plan *plan.Plan) (string, error) {
 		if output == OutputJSON {
 			data, err := plan.JSON()
 			return string(data), err
@@ -97,7 +98,7 @@ func describeCommand(program string, topologies []*topology.Topology) *cobra.Com
 
 func drawCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	var format string
-	cmd := overPlans(topologies, func(plan *topology.Plan) (string, error) {
+	cmd := overPlans(topologies, func(plan *plan.Plan) (string, error) {
 		if format == "dot" {
 			return plan.DOT(), nil
 		}
@@ -111,11 +112,11 @@ func drawCommand(program string, topologies []*topology.Topology) *cobra.Command
 }
 
 // overPlans is a command that prints a text for each of the topologies named.
-func overPlans(topologies []*topology.Topology, print func(*topology.Plan) (string, error)) *cobra.Command {
+func overPlans(topologies []*topology.Topology, print func(*plan.Plan) (string, error)) *cobra.Command {
 	return overTopologies(topologies, func(w io.Writer, chosen []*topology.Topology) error {
 		var texts []string
 		for _, t := range chosen {
-			plan, err := t.Plan()
+			plan, err := t.Plan(plan.Names{})
 			if err != nil {
 				return withCode(exitRefused, err)
 			}

@@ -66,7 +66,7 @@ func TestHelpOfOffsetsListsWhatMattersToIt(t *testing.T) {
 			t.Fatalf("exit %d: %s", code, out)
 		}
 		for _, s := range settings.Table() {
-			matters := slices.Contains([]string{"brokers", "topology", "config"}, s.Name) || strings.HasPrefix(s.Group, "Connection")
+			matters := slices.Contains([]string{"brokers", "topology", "topic.prefix", "config"}, s.Name) || strings.HasPrefix(s.Group, "Connection")
 			if listed := strings.Contains(out, "  --"+s.Name+"\n") || strings.Contains(out, "  --"+s.Name+" "); listed != (matters && !s.Secret) {
 				t.Errorf("offsets %s: --%s is listed: %v", verb, s.Name, listed)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/processors"
 )
@@ -151,11 +152,11 @@ func of(topic string, partitions int32) []kafka.TopicPartition {
 }
 
 func (d *demo) prepareJob(dir string, metrics prometheus.Registerer) error {
-	plan, err := orders.Totals.Plan()
+	p, err := orders.Totals.Plan(plan.Names{})
 	if err != nil {
 		return err
 	}
-	d.instance, err = processors.New(plan, processors.Options{
+	d.instance, err = processors.New(p, processors.Options{
 		Wire:           damaged(d.wire),
 		CommitInterval: settings.CommitInterval.Of(d.values),
 		Workers:        settings.Workers.Of(d.values),

@@ -12,22 +12,23 @@ import (
 
 	"github.com/weirstream/weir/internal/arena"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
-// Call runs records, one after the other, on one goroutine at a time. It is the topology.Runtime of its nodes.
+// Call runs records, one after the other, on one goroutine at a time. It is the plan.Runtime of its nodes.
 type Call struct {
 	env    Env
 	graph  *Graph
-	scopes []*topology.Scope                  // by Node.id
+	scopes []*plan.Scope                      // by Node.id
 	within context.Context                    // of the scopes
 	leaked atomic.Pointer[topology.LateError] // a use of a Context that no record has failed for yet
 
 	arena   arena.Arena
 	state   State
 	source  *Source
-	record  topology.Record
+	record  plan.Record
 	key     string
 	effects []Effect
 	forward []forwarded
@@ -40,7 +41,7 @@ type Call struct {
 	// The node in work.
 	node    *Node
 	at      string // the key that it was called with
-	scope   *topology.Scope
+	scope   *plan.Scope
 	failed  error // its first Fail
 	misuse  error // its first Fail that is fatal
 	running bool  // in Run: what is still running when its goroutine has ended was ended by a node
@@ -58,16 +59,17 @@ type State interface {
 // Effect is an emit to a stream that waits for the end of its record.
 type Effect struct {
 	Node      *Node
-	Stream    *topology.StreamDecl
+	Stream    *plan.Stream
+	Topic     string // what the stream is called in the cluster
 	Key       string
 	Value     []byte
 	Tombstone bool
-	As        *topology.Emission // what its options ask for, nil where there are none
+	As        *plan.Emission // what its options ask for, nil where there are none
 }
 
 // forwarded is a value on its way along an edge.
 type forwarded struct {
-	edge  *topology.EdgeDecl
+	edge  *plan.Edge
 	key   string
 	value any
 }
@@ -89,6 +91,8 @@ type Env struct {
 	Topology, Cluster string           // names in idempotency keys
 	Log               *zap.Logger      // nil: nothing is logged
 	Now               func() time.Time // nil: time.Now
+	// Global is the copy of a global that nodes look up, nil where the plan has none.
+	Global func(*plan.Global) plan.View
 	// Late, if not nil, is told when a Context is used after its node returned, on the goroutine that does so; it is not told again
 	// until a record has failed for it.
 	Late func(*topology.LateError)
@@ -104,7 +108,7 @@ func NewCall(g *Graph, env Env) *Call {
 	}
 	c := &Call{env: env, graph: g}
 	for _, n := range g.nodes {
-		c.scopes = append(c.scopes, topology.NewScope(c, n.Decl.Name, n.Decl.Timeout, c.leak))
+		c.scopes = append(c.scopes, plan.NewScope(c, n.Decl.Timeout, func() error { return c.leak(&topology.LateError{Node: n.Decl.Name}) }))
 	}
 	return c
 }
@@ -122,7 +126,7 @@ func (c *Call) Within(ctx context.Context) {
 
 // Run processes one record. Without a failure its effects are staged; with one there are none. It does not return when a
 // node ends the goroutine: see Exited.
-func (c *Call) Run(s *Source, st State, r topology.Record, key, value []byte) (o Outcome, failure *Failure) {
+func (c *Call) Run(s *Source, st State, r plan.Record, key, value []byte) (o Outcome, failure *Failure) {
 	c.source, c.state, c.record, c.key = s, st, r, string(key)
 	c.record.Keyless = key == nil
 	c.effects, c.forward, c.drops = c.effects[:0], c.forward[:0], 0
@@ -219,9 +223,9 @@ func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 	c.marks = c.state.Mark(c.marks)
 	var err error
 	if h.Edge == nil {
-		err = h.Record(c.scope.Context(), key, value)
+		err = h.Record(c.scope.Begin(), key, value)
 	} else {
-		err = h.Value(c.scope.Context(), key, v)
+		err = h.Value(c.scope.Begin(), key, v)
 	}
 	var overdue time.Duration
 	if h.node.Decl.Timeout > 0 {
@@ -264,10 +268,11 @@ func (c *Call) changed() bool {
 }
 
 // leak notes that a Context was used after its node returned. It may be called from any goroutine.
-func (c *Call) leak(err *topology.LateError) {
+func (c *Call) leak(err *topology.LateError) error {
 	if c.leaked.CompareAndSwap(nil, err) && c.env.Late != nil {
 		c.env.Late(err)
 	}
+	return err
 }
 
 // Overdue is the node whose call takes longer than its timeout at the moment, and how long it has taken; nil where none does. It may

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -53,7 +54,7 @@ func (t tables) Table(i int) state.Table { return t[i] }
 
 // open resolves a topology of one sub-graph.
 func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source, tables) {
-	plan, err := topology.Define("t", parts...).Plan()
+	plan, err := topology.Define("t", parts...).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 		return nil
 	}), topology.Uses(store), topology.Emits(out)))
 	run := func(v string) *nodes.Failure {
-		_, failure := call.Run(source, tbs, topology.Record{}, []byte("k"), []byte(v))
+		_, failure := call.Run(source, tbs, plan.Record{}, []byte("k"), []byte(v))
 		return failure
 	}
 	if f := run("keep"); f != nil {
@@ -161,7 +162,7 @@ func TestEffectsKnowTheirNode(t *testing.T) {
 			return nil
 		}), topology.Emits(edge)),
 		topology.Node("behind", topology.On(edge, emit), topology.Emits(out)))
-	o, f := call.Run(source, tbs, topology.Record{}, nil, []byte("v"))
+	o, f := call.Run(source, tbs, plan.Record{}, nil, []byte("v"))
 	var names []string
 	for _, e := range call.Effects() {
 		names = append(names, e.Node.Decl.Name)
@@ -191,7 +192,7 @@ func BenchmarkCall(b *testing.B) {
 	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, failure := call.Run(source, st, topology.Record{Timestamp: time.UnixMilli(1)}, key, value); failure != nil {
+		if _, failure := call.Run(source, st, plan.Record{Timestamp: time.UnixMilli(1)}, key, value); failure != nil {
 			b.Fatal(failure)
 		}
 		call.Undo()
@@ -203,12 +204,12 @@ func BenchmarkCall(b *testing.B) {
 //
 // Mutations, each seen to fail it: each part left out; names without their lengths.
 func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
-	key := func(cluster, name, node string, r topology.Record) (key string) {
+	key := func(cluster, name, node string, r plan.Record) (key string) {
 		in := topology.Stream("a.b.v1", codecs.String())
 		plan, err := topology.Define(name, topology.Node(node, topology.On(in, func(ctx topology.Context, _, _ string) error {
 			key = ctx.IdempotencyKey()
 			return nil
-		}))).Plan()
+		}))).Plan(plan.Names{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,8 +219,8 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 		}
 		return key
 	}
-	r := topology.Record{Topic: "a.b.v1", Partition: 1, Offset: 2, Attempt: 1}
-	with := func(change func(r *topology.Record)) topology.Record { o := r; change(&o); return o }
+	r := plan.Record{Topic: "a.b.v1", Partition: 1, Offset: 2, Attempt: 1}
+	with := func(change func(r *plan.Record)) plan.Record { o := r; change(&o); return o }
 	first := key("c", "t", "n", r)
 	seen := map[string]string{first: "the record"}
 	for name, other := range map[string]string{
@@ -228,16 +229,16 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 		"node":      key("c", "t", "m", r),
 		"lengths":   key("ct", "n", "n", r),
 		"lengths 2": key("c", "tn", "n", r),
-		"topic":     key("c", "t", "n", with(func(r *topology.Record) { r.Topic = "a.c.v1" })),
-		"partition": key("c", "t", "n", with(func(r *topology.Record) { r.Partition = 3 })),
-		"offset":    key("c", "t", "n", with(func(r *topology.Record) { r.Offset = 3 })),
+		"topic":     key("c", "t", "n", with(func(r *plan.Record) { r.Topic = "a.c.v1" })),
+		"partition": key("c", "t", "n", with(func(r *plan.Record) { r.Partition = 3 })),
+		"offset":    key("c", "t", "n", with(func(r *plan.Record) { r.Offset = 3 })),
 	} {
 		if was, twice := seen[other]; twice {
 			t.Errorf("%s and %s have one key", was, name)
 		}
 		seen[other] = name
 	}
-	if again := key("c", "t", "n", with(func(r *topology.Record) { r.Attempt, r.Timestamp = 2, time.UnixMilli(1) })); again != first {
+	if again := key("c", "t", "n", with(func(r *plan.Record) { r.Attempt, r.Timestamp = 2, time.UnixMilli(1) })); again != first {
 		t.Error("another try has another key")
 	}
 }

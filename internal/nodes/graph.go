@@ -3,7 +3,7 @@ package nodes
 import (
 	"slices"
 
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // Graph is a plan with what the hot path looks up, resolved once.
@@ -16,12 +16,13 @@ type Graph struct {
 type Subgraph struct {
 	Sources []*Source // as the plan's Inputs
 	Nodes   []*Node   // as the plan's Nodes
-	edges   map[*topology.EdgeDecl][]handler
+	edges   map[*plan.Edge][]handler
 }
 
 // Source is an input stream with the nodes that read it, in the order of declaration.
 type Source struct {
-	Stream   *topology.StreamDecl
+	Stream   *plan.Stream
+	Topic    string // what the stream is called in the cluster
 	graph    *Subgraph
 	handlers []handler
 }
@@ -31,30 +32,45 @@ func (s *Source) First() *Node { return s.handlers[0].node }
 
 // Node is a node with its stores as indices into its sub-graph's.
 type Node struct {
-	Decl   *topology.NodeDecl
+	Decl   *plan.Node
 	Index  int // in its sub-graph
 	id     int // in its graph
 	tables []int
+	topics []string // by output, what it is called in the cluster; "" of an edge
+	dead   []string // by input of its sub-graph, where records go that failed in the node
 }
+
+// DeadLetter is the topic to which records of an input go that failed in the node.
+func (n *Node) DeadLetter(s *Source) string { return n.dead[slices.Index(s.graph.Sources, s)] }
 
 // handler is one On of a node.
 type handler struct {
-	topology.Handler
+	plan.Handler
 	node *Node
 }
 
 // NewGraph resolves a plan.
-func NewGraph(plan *topology.Plan) *Graph {
+func NewGraph(of *plan.Plan) *Graph {
 	g := &Graph{}
-	for _, p := range plan.Subgraphs {
-		s := &Subgraph{edges: map[*topology.EdgeDecl][]handler{}}
+	for _, p := range of.Subgraphs {
+		s := &Subgraph{edges: map[*plan.Edge][]handler{}}
 		for _, stream := range p.Inputs {
-			s.Sources = append(s.Sources, &Source{Stream: stream, graph: s})
+			s.Sources = append(s.Sources, &Source{Stream: stream, Topic: of.Topic(stream), graph: s})
 		}
 		for i, decl := range p.Nodes {
 			n := &Node{Decl: decl, Index: i, id: len(g.nodes)}
 			g.nodes = append(g.nodes, n)
 			s.Nodes = append(s.Nodes, n)
+			for _, o := range decl.Outputs {
+				topic := ""
+				if stream, ok := o.(*plan.Stream); ok {
+					topic = of.Topic(stream)
+				}
+				n.topics = append(n.topics, topic)
+			}
+			for _, input := range p.Inputs {
+				n.dead = append(n.dead, of.DeadLetter(decl, input))
+			}
 			for _, store := range decl.Stores {
 				n.tables = append(n.tables, slices.Index(p.Stores, store))
 			}

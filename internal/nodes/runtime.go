@@ -9,26 +9,28 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/record"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
-// Record implements topology.Runtime.
-func (c *Call) Record() *topology.Record { return &c.record }
+// Record implements plan.Runtime.
+func (c *Call) Record() *plan.Record { return &c.record }
 
-// Key implements topology.Runtime.
+// Key implements plan.Runtime.
 func (c *Call) Key() string { return c.at }
 
-// Now implements topology.Runtime.
+// Now implements plan.Runtime.
 func (c *Call) Now() time.Time { return c.env.Now() }
 
-// Log implements topology.Runtime.
+// Log implements plan.Runtime.
 func (c *Call) Log() *zap.Logger {
 	r := &c.record
 	return c.env.Log.With(zap.String("node", c.node.Decl.Name), zap.String("input", fmt.Sprintf("%s/%d", r.Topic, r.Partition)), zap.Int64("offset", r.Offset))
 }
 
-// IdempotencyKey implements topology.Runtime.
+// IdempotencyKey implements plan.Runtime.
 func (c *Call) IdempotencyKey() string {
 	r := &c.record
 	h := sha256.New()
@@ -39,9 +41,9 @@ func (c *Call) IdempotencyKey() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Table implements topology.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
+// Table implements plan.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
 // it, and drain into the dead letters.
-func (c *Call) Table(store *topology.StoreDecl) (state.Table, error) {
+func (c *Call) Table(store *plan.Store) (state.Table, error) {
 	for i, s := range c.node.Decl.Stores {
 		if s == store {
 			return c.state.Table(c.node.tables[i]), nil
@@ -55,16 +57,31 @@ func (c *Call) Table(store *topology.StoreDecl) (state.Table, error) {
 	return nil, topology.Fatal(fmt.Errorf("node %s uses store %s, which is not in its Uses: add it there", c.node.Decl.Name, store.Name))
 }
 
-// Output implements topology.Runtime.
-func (c *Call) Output(decl topology.Output) error {
+// Global implements plan.Runtime.
+func (c *Call) Global(global *plan.Global) (plan.View, error) {
+	for _, g := range c.node.Decl.Globals {
+		if g == global {
+			return c.env.Global(g), nil
+		}
+	}
+	for _, g := range c.node.Decl.Globals {
+		if g.Name == global.Name {
+			return nil, c.twice("global", g.Name, "Uses")
+		}
+	}
+	return nil, topology.Fatal(fmt.Errorf("node %s uses global %s, which is not in its Uses: add it there", c.node.Decl.Name, global.Name))
+}
+
+// Output implements plan.Runtime.
+func (c *Call) Output(decl plan.Output) error {
 	for _, o := range c.node.Decl.Outputs {
 		if o == decl {
 			return nil
 		}
 	}
-	name := topology.OutputName(decl)
+	name := plan.NameOf(decl)
 	for _, o := range c.node.Decl.Outputs {
-		if topology.OutputName(o) == name {
+		if plan.NameOf(o) == name {
 			return c.twice("stream or edge", name, "Emits")
 		}
 	}
@@ -77,35 +94,41 @@ func (c *Call) twice(kind, name, part string) error {
 		c.node.Decl.Name, kind, name, part))
 }
 
-// Buffer implements topology.Runtime.
+// Buffer implements plan.Runtime.
 func (c *Call) Buffer() []byte { return c.arena.Tail() }
 
-// Emit implements topology.Runtime.
-func (c *Call) Emit(stream *topology.StreamDecl, key string, encoded []byte, tombstone bool, as *topology.Emission) {
-	c.effects = append(c.effects, Effect{c.node, stream, key, c.arena.Take(encoded), tombstone, as})
+// Emit implements plan.Runtime.
+func (c *Call) Emit(stream *plan.Stream, key string, encoded []byte, tombstone bool, as *plan.Emission) {
+	topic := ""
+	for i, o := range c.node.Decl.Outputs {
+		if o == plan.Output(stream) {
+			topic = c.node.topics[i]
+		}
+	}
+	c.effects = append(c.effects, Effect{c.node, stream, topic, key, c.arena.Take(encoded), tombstone, as})
 }
 
 // Headers appends the headers that the record of an effect has to into: those of the input that its node passes on, and then its own,
 // which take the place of others of their name.
-func (c *Call) Headers(into []topology.Header, e *Effect) []topology.Header {
-	var own []topology.Header
+func (c *Call) Headers(into []record.Header, e *Effect) []record.Header {
+	var own []record.Header
 	if e.As != nil {
 		own = e.As.Headers
 	}
 	for _, h := range c.record.Headers {
-		if e.Node.Decl.Passes(h) && !slices.ContainsFunc(own, func(o topology.Header) bool { return o.Key == h.Key }) {
+		if e.Node.Decl.Passes(h) && !slices.ContainsFunc(own, func(o record.Header) bool { return o.Key == h.Key }) {
 			into = append(into, h)
 		}
 	}
 	return append(into, own...)
 }
 
-// Forward implements topology.Runtime.
-func (c *Call) Forward(edge *topology.EdgeDecl, key string, value any) {
+// Forward implements plan.Runtime.
+func (c *Call) Forward(edge *plan.Edge, key string, value any) {
 	c.forward = append(c.forward, forwarded{edge, key, value})
 }
 
-// Fail implements topology.Runtime.
+// Fail implements plan.Runtime.
 func (c *Call) Fail(err error) {
 	if c.failed == nil {
 		c.failed = err

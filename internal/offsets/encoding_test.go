@@ -171,7 +171,7 @@ func TestAResetIsReadAsItWasRecorded(t *testing.T) {
 
 // Mutation: a case of Check left out.
 func TestTheTopicOfJobsIsCheckedBeforeItIsUsed(t *testing.T) {
-	spec := Spec()
+	spec := Spec(JobsTopic)
 	info := func(partitions int32, policy string) kafka.TopicInfo {
 		return kafka.TopicInfo{Name: JobsTopic, Partitions: partitions, Config: map[string]string{"cleanup.policy": policy}}
 	}

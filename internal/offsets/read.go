@@ -61,20 +61,21 @@ func read(ctx context.Context, reader Reader, tp kafka.TopicPartition, from, end
 	return nil
 }
 
-// Resets reads what was recorded, the newest of each partition, by key. Where there is no topic nothing was.
-func Resets(ctx context.Context, cluster Cluster, reader Reader) (map[string]Reset, error) {
+// Resets reads what was recorded in a topic of jobs, the newest of each partition, by key. Where there is no topic nothing was.
+func Resets(ctx context.Context, cluster Cluster, reader Reader, topic string) (map[string]Reset, error) {
 	resets := map[string]Reset{}
-	infos, err := cluster.Topics(ctx, []string{JobsTopic})
+	infos, err := cluster.Topics(ctx, []string{topic})
 	if err != nil {
 		return nil, err
 	}
-	info, ok := infos[JobsTopic]
+	info, ok := infos[topic]
 	if !ok {
 		return resets, nil
 	}
 	if err := Check(info); err != nil {
 		return nil, err
 	}
+	jobs := jobsOf(topic)
 	starts, err := cluster.Starts(ctx, []kafka.TopicPartition{jobs})
 	if err != nil {
 		return nil, err

@@ -11,11 +11,11 @@ import (
 // Record writes changes into the topic of jobs, and then, with commit, commits their offsets. It refuses while the group has
 // members: they would go on as they are, and commit over it.
 func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit bool) error {
-	switch n, err := t.Client.Members(ctx, t.Topology); {
+	switch n, err := t.Client.Members(ctx, t.Group); {
 	case err != nil:
 		return err
 	case n > 0:
-		return fmt.Errorf("group %s has %d members: stop all instances first (a static member stays listed until its session times out)", t.Topology, n)
+		return fmt.Errorf("group %s has %d members: stop all instances first (a static member stays listed until its session times out)", t.Group, n)
 	}
 	if err := t.jobs(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			Version: 1, Topology: t.Topology, Topic: c.Topic, TopicID: c.mark.TopicID, Partition: c.Partition,
 			Committed: c.Committed, Old: c.State, New: c.New, Who: t.Who, Why: why, At: time.Now().UTC(),
 		}
-		err := sink.Append(&kafka.Outgoing{TopicPartition: jobs, Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
+		err := sink.Append(&kafka.Outgoing{TopicPartition: jobsOf(t.Jobs), Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	if !commit {
 		return nil
 	}
-	if err := sink.Offsets(ctx, kafka.Member{Group: t.Topology, Generation: -1}, set); err != nil {
+	if err := sink.Offsets(ctx, kafka.Member{Group: t.Group, Generation: -1}, set); err != nil {
 		return fmt.Errorf("the reset is recorded, but its offsets could not be committed; run the command again: %w", err)
 	}
 	return nil
@@ -53,12 +53,12 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 
 // jobs creates the topic of jobs, or checks the one that exists.
 func (t *Tool) jobs(ctx context.Context) error {
-	infos, err := t.Client.Topics(ctx, []string{JobsTopic})
+	infos, err := t.Client.Topics(ctx, []string{t.Jobs})
 	if err != nil {
 		return err
 	}
-	if info, ok := infos[JobsTopic]; ok {
+	if info, ok := infos[t.Jobs]; ok {
 		return Check(info)
 	}
-	return t.Client.CreateTopics(ctx, []kafka.TopicSpec{Spec()})
+	return t.Client.CreateTopics(ctx, []kafka.TopicSpec{Spec(t.Jobs)})
 }

@@ -87,7 +87,7 @@ func (t *Tool) find(ctx context.Context) (*found, error) {
 			logs = append(logs, partitions(f.infos, s.Changelog)...)
 		}
 	}
-	if f.committed, err = t.Client.Committed(ctx, t.Topology, inputs); err != nil {
+	if f.committed, err = t.Client.Committed(ctx, t.Group, inputs); err != nil {
 		return nil, err
 	}
 	var err1, err2 error
@@ -104,7 +104,7 @@ func (t *Tool) find(ctx context.Context) (*found, error) {
 			return nil, fmt.Errorf("read changelog %s: %w", log, err)
 		}
 	}
-	f.resets, err = Resets(ctx, t.Client, fetcher)
+	f.resets, err = Resets(ctx, t.Client, fetcher, t.Jobs)
 	return f, err
 }
 

@@ -17,6 +17,8 @@ type Store struct{ Name, Changelog string }
 type Tool struct {
 	Client   *kafka.Client
 	Topology string
+	Group    string // of the topology
+	Jobs     string // the topic where resets are recorded: JobsTopic, with the prefix of names
 	Graphs   []Graph
 	Who      string
 }

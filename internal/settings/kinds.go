@@ -30,6 +30,25 @@ func textKind(flag string) kind {
 	}
 }
 
+// prefixKind is for what stands before the names of topics, of which 249 characters are allowed.
+func prefixKind() kind {
+	k := textKind("TEXT")
+	text := k.parse
+	k.name = "letters, digits, '.', '_' and '-'"
+	k.parse = func(s string) (any, error) {
+		if len(s) > 100 {
+			return nil, fmt.Errorf("it has %d characters, 100 are allowed", len(s))
+		}
+		for _, c := range s {
+			if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+				return nil, fmt.Errorf("it has the character %q, which names of topics cannot have: use letters, digits, '.', '_' and '-'", c)
+			}
+		}
+		return text(s)
+	}
+	return k
+}
+
 func boolKind() kind {
 	return kind{
 		name: "true or false",

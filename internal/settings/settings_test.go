@@ -222,7 +222,7 @@ func TestTheTableIsSound(t *testing.T) {
 		if strings.HasSuffix(s.Name, ".ms") != (s.kind.name == "duration" && s.Kafka) {
 			t.Errorf("%s: a Kafka duration ends in .ms and nothing else does", s.Name)
 		}
-		if s.Kafka && strings.Contains(s.Name, "-") || !s.Kafka && strings.Contains(s.Name, ".") {
+		if s.Kafka && strings.Contains(s.Name, "-") || !s.Kafka && strings.Contains(s.Name, ".") && s.Name != "topic.prefix" { // the one word for it in all of Weir
 			t.Errorf("%s: Kafka's names have dots, ours hyphens", s.Name)
 		}
 	}

@@ -58,6 +58,8 @@ var (
 
 // Topics that are made at start.
 var (
+	TopicPrefix = define[string](Setting{Name: "topic.prefix", Group: groupTopics, kind: prefixKind(),
+		Help: "text before the names of all topics, the group and the transactional ids, such as \"staging.\", for several environments on one cluster; streams that are Unprefixed keep their name"})
 	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(),
 		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"}, false)
 	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), NoFile: true,
@@ -99,7 +101,7 @@ func Table() []*Setting { return table }
 // OfClient lists the settings of a command that asks a cluster about a topology and runs nothing.
 func OfClient() (list []*Setting) {
 	for _, s := range table {
-		if s.Group == groupConnect || s == Brokers.Setting || s == Topology.Setting || s == Config.Setting {
+		if s.Group == groupConnect || s == Brokers.Setting || s == Topology.Setting || s == TopicPrefix.Setting || s == Config.Setting {
 			list = append(list, s)
 		}
 	}

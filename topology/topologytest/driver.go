@@ -18,6 +18,7 @@ import (
 
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -25,7 +26,7 @@ import (
 // Driver is a topology under test. It belongs to the test's goroutine.
 type Driver struct {
 	t      testing.TB
-	plan   *topology.Plan
+	plan   *plan.Plan
 	graph  *nodes.Graph
 	call   *nodes.Call
 	parts  int32
@@ -36,7 +37,7 @@ type Driver struct {
 
 // place is a store at a partition.
 type place struct {
-	store     *topology.StoreDecl
+	store     *plan.Store
 	partition int32
 }
 
@@ -49,7 +50,7 @@ func Partitions(n int32) Option { return func(d *Driver) { d.parts = n } }
 // New checks the topology and opens its stores, which live as long as the test.
 func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
-	plan, err := graph.Plan()
+	plan, err := graph.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func (d *Driver) SendTo(partition int32, topic, key string, value []byte, header
 		for j, in := range g.Inputs {
 			if in.Name == topic {
 				at := fmt.Sprintf("%s/%d", topic, partition)
-				r := topology.Record{Topic: topic, Partition: partition, Offset: d.next[at], Timestamp: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
+				r := plan.Record{Topic: topic, Partition: partition, Offset: d.next[at], Timestamp: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
 				d.next[at]++
 				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}
@@ -174,7 +175,7 @@ func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 }
 
 // commit makes a record's changes permanent, as if its transaction had ended.
-func (d *Driver) commit(g *topology.Subgraph, r topology.Record) {
+func (d *Driver) commit(g *plan.Subgraph, r plan.Record) {
 	d.t.Helper()
 	for _, s := range g.Stores {
 		table := d.tables[place{s, r.Partition}]

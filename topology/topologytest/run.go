@@ -2,12 +2,13 @@ package topologytest
 
 import (
 	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
 // run processes a record as the engine does, with a commit after it.
-func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, key, value []byte) Result {
+func (d *Driver) run(g *plan.Subgraph, in *nodes.Source, r plan.Record, key, value []byte) Result {
 	d.t.Helper()
 	var outcome nodes.Outcome
 	var failure *nodes.Failure
@@ -54,7 +55,7 @@ func (d *Driver) run(g *topology.Subgraph, in *nodes.Source, r topology.Record, 
 // tables are the stores of a sub-graph at a partition.
 type tables struct {
 	*Driver
-	graph     *topology.Subgraph
+	graph     *plan.Subgraph
 	partition int32
 }
 

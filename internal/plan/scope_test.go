@@ -1,4 +1,4 @@
-package topology_test
+package plan_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/weirstream/weir/topology"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // A Context ends with what ends its call, and says which; a call that has returned is one of them. Nobody is blamed for looking, and a
@@ -20,25 +20,25 @@ func TestAContextEndsWithItsCall(t *testing.T) {
 	stop := errors.New("the instance stops")
 	for name, c := range map[string]struct {
 		timeout time.Duration
-		end     func(s *topology.Scope, cancel context.CancelCauseFunc)
+		end     func(s *plan.Scope, cancel context.CancelCauseFunc)
 		err     error
 		cause   string
 	}{
-		"the base ends":        {0, func(_ *topology.Scope, cancel context.CancelCauseFunc) { cancel(stop) }, context.Canceled, stop.Error()},
-		"the base ends before": {time.Hour, func(_ *topology.Scope, cancel context.CancelCauseFunc) { cancel(stop) }, context.Canceled, stop.Error()},
-		"it returns":           {0, func(s *topology.Scope, _ context.CancelCauseFunc) { s.End() }, context.Canceled, "canceled"},
-		"its time is over":     {time.Second, func(*topology.Scope, context.CancelCauseFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded, "timeout is over"},
-		"it returns before":    {time.Hour, func(s *topology.Scope, _ context.CancelCauseFunc) { s.End() }, context.Canceled, "canceled"},
+		"the base ends":        {0, func(_ *plan.Scope, cancel context.CancelCauseFunc) { cancel(stop) }, context.Canceled, stop.Error()},
+		"the base ends before": {time.Hour, func(_ *plan.Scope, cancel context.CancelCauseFunc) { cancel(stop) }, context.Canceled, stop.Error()},
+		"it returns":           {0, func(s *plan.Scope, _ context.CancelCauseFunc) { s.End() }, context.Canceled, "canceled"},
+		"its time is over":     {time.Second, func(*plan.Scope, context.CancelCauseFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded, "timeout is over"},
+		"it returns before":    {time.Hour, func(s *plan.Scope, _ context.CancelCauseFunc) { s.End() }, context.Canceled, "canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := topology.NewScope(nil, "n", c.timeout, func(err *topology.LateError) { t.Error(err) })
+				s := plan.NewScope(nil, c.timeout, func() error { t.Error("a late call"); return nil })
 				base, cancel := context.WithCancelCause(context.Background())
 				defer cancel(nil)
 				s.Within(base)
-				before := s.Context()
+				before := s.Begin()
 				s.End()
-				ctx := s.Context()
+				ctx := s.Begin()
 				derived, release := context.WithCancel(ctx)
 				defer release()
 				if deadline, ok := ctx.Deadline(); ok != (c.timeout > 0) || ok && !deadline.Equal(time.Now().Add(c.timeout)) {
@@ -58,14 +58,14 @@ func TestAContextEndsWithItsCall(t *testing.T) {
 				if <-late.Done(); late.Err() == nil || context.Cause(late) == nil {
 					t.Error("it goes on after the call")
 				}
-				if now := s.Context(); now.Err() == nil != (base.Err() == nil) {
+				if now := s.Begin(); now.Err() == nil != (base.Err() == nil) {
 					t.Errorf("the next call begins with %v", now.Err())
 				}
 				s.End()
 			})
 		})
 	}
-	if (topology.Context{}).Err() != nil {
+	if (plan.Call{}).Err() != nil {
 		t.Error("the zero Context has ended")
 	}
 }
@@ -74,10 +74,10 @@ func TestAContextEndsWithItsCall(t *testing.T) {
 //
 // Mutation seen to fail it: open without its second look at whether the call has ended.
 func TestContextsThatAreAskedForAtTheEndOfTheirCallEndToo(t *testing.T) {
-	s := topology.NewScope(nil, "n", 0, nil)
+	s := plan.NewScope(nil, 0, nil)
 	var asking sync.WaitGroup
 	for range 20_000 {
-		ctx := s.Context()
+		ctx := s.Begin()
 		begun := make(chan struct{})
 		asking.Go(func() {
 			close(begun)
@@ -92,9 +92,9 @@ func TestContextsThatAreAskedForAtTheEndOfTheirCallEndToo(t *testing.T) {
 // A call whose Context nobody uses as a context.Context costs nothing for it.
 func TestAContextThatIsNotUsedCostsNothing(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Hour} {
-		s := topology.NewScope(nil, "n", timeout, nil)
+		s := plan.NewScope(nil, timeout, nil)
 		if n := testing.AllocsPerRun(1000, func() {
-			if s.Context() == (topology.Context{}) {
+			if s.Begin() == (plan.Call{}) {
 				t.Error("the zero Context")
 			}
 			s.End()

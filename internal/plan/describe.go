@@ -1,4 +1,4 @@
-package topology
+package plan
 
 import (
 	"cmp"
@@ -68,7 +68,7 @@ func (d *description) listTopics(b *strings.Builder) {
 			partitions = strconv.Itoa(int(t.Partitions))
 		}
 		role := t.Role
-		if role == Input.String() && t.Written {
+		if role == InputTopic.String() && t.Written {
 			role += ", written here too"
 		}
 		kept := retention(t.Retention)
@@ -179,10 +179,10 @@ func (p *Plan) description() description {
 			s.Inputs = append(s.Inputs, describeOutput(in))
 		}
 		for _, n := range g.Nodes {
-			s.Nodes = append(s.Nodes, g.describeNode(n))
+			s.Nodes = append(s.Nodes, p.describeNode(g, n))
 		}
 		for _, store := range g.Stores {
-			sd := storeDescription{Name: store.Name, Type: store.Type, Changelog: ChangelogName(p.Topology, store.Name)}
+			sd := storeDescription{Name: store.Name, Type: store.Type, Changelog: p.Changelog(store)}
 			for _, n := range g.Users(store) {
 				sd.Nodes = append(sd.Nodes, n.Name)
 			}
@@ -209,14 +209,14 @@ func (p *Plan) description() description {
 	return d
 }
 
-func (g *Subgraph) describeNode(n *NodeDecl) nodeDescription {
+func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	d := nodeDescription{
-		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: g.deadLetters(n), PassHeaders: n.PassHeaders,
+		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: p.DeadLetters(g, n), PassHeaders: n.PassHeaders,
 		Retry:   retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
 		Timeout: n.Timeout.Milliseconds(),
 	}
 	for _, h := range n.Reads {
-		d.Reads = append(d.Reads, describeOutput(h.input()))
+		d.Reads = append(d.Reads, describeOutput(h.Input()))
 	}
 	for _, s := range n.Stores {
 		d.Uses = append(d.Uses, s.Name)
@@ -229,9 +229,9 @@ func (g *Subgraph) describeNode(n *NodeDecl) nodeDescription {
 
 func describeOutput(o Output) valueDescription {
 	switch d := o.(type) {
-	case *EdgeDecl:
+	case *Edge:
 		return valueDescription{"edge", d.Name, d.Type}
-	case *StreamDecl:
+	case *Stream:
 		return valueDescription{"stream", d.Name, d.Type}
 	}
 	return valueDescription{}

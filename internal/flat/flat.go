@@ -1,10 +1,11 @@
-package state
+// Package flat says which values can be handed out without a copy of what they refer to.
+package flat
 
 import "reflect"
 
-// flat reports whether copying a value of type t copies everything that it is made of, so that two copies have nothing
+// Type reports whether copying a value of type t copies everything that it is made of, so that two copies have nothing
 // in common that either could change. Strings count: they cannot be changed.
-func flat(t reflect.Type) bool {
+func Type(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Bool, reflect.String,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -12,10 +13,10 @@ func flat(t reflect.Type) bool {
 		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
 		return true
 	case reflect.Array:
-		return flat(t.Elem())
+		return Type(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !flat(t.Field(i).Type) {
+			if !Type(t.Field(i).Type) {
 				return false
 			}
 		}

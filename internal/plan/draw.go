@@ -1,4 +1,4 @@
-package topology
+package plan
 
 import (
 	"fmt"
@@ -140,7 +140,7 @@ func (p *Plan) drawing() drawing {
 	for _, t := range p.Topics {
 		f := figure{id: fmt.Sprintf("t%d", len(d.topics)), label: t.Name}
 		switch t.Role {
-		case Changelog:
+		case ChangelogTopic:
 			continue // the store stands for it
 		case DeadLetterTopic:
 			f.kind = deadLetterFigure
@@ -151,7 +151,7 @@ func (p *Plan) drawing() drawing {
 	nodes, stores := 0, 0
 	for _, g := range p.Subgraphs {
 		var figures []figure
-		node := map[*NodeDecl]string{}
+		node := map[*Node]string{}
 		for _, n := range g.Nodes {
 			node[n] = fmt.Sprintf("n%d", nodes)
 			nodes++
@@ -168,14 +168,14 @@ func (p *Plan) drawing() drawing {
 		for _, n := range g.Nodes {
 			for _, h := range n.Reads {
 				if h.Stream != nil {
-					d.arrows = append(d.arrows, arrow{topics[h.Stream.Name], node[n], "", flowArrow})
+					d.arrows = append(d.arrows, arrow{topics[p.Topic(h.Stream)], node[n], "", flowArrow})
 				}
 			}
 			for _, o := range n.Outputs {
 				switch o := o.(type) {
-				case *StreamDecl:
-					d.arrows = append(d.arrows, arrow{node[n], topics[o.Name], "", flowArrow})
-				case *EdgeDecl:
+				case *Stream:
+					d.arrows = append(d.arrows, arrow{node[n], topics[p.Topic(o)], "", flowArrow})
+				case *Edge:
 					for _, reader := range g.Nodes {
 						if slices.ContainsFunc(reader.Reads, func(h Handler) bool { return h.Edge == o }) {
 							d.arrows = append(d.arrows, arrow{node[n], node[reader], o.Name, flowArrow})
@@ -183,7 +183,7 @@ func (p *Plan) drawing() drawing {
 					}
 				}
 			}
-			for _, topic := range g.deadLetters(n) {
+			for _, topic := range p.DeadLetters(g, n) {
 				d.arrows = append(d.arrows, arrow{node[n], topics[topic], "", failsArrow})
 			}
 		}

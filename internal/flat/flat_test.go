@@ -1,0 +1,27 @@
+package flat
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestTypes(t *testing.T) {
+	type inner struct {
+		A [3]struct{ S string }
+		F float64
+	}
+	for _, c := range []struct {
+		of   any
+		want bool
+	}{
+		{0, true}, {"", true}, {true, true}, {1i, true}, {uintptr(0), true}, {inner{}, true}, {[0]int{}, true}, {time.Second, true},
+		{[]int{}, false}, {[]byte{}, false}, {map[int]int{}, false}, {new(int), false}, {time.Time{}, false},
+		{struct{ E error }{}, false}, {[1][]int{}, false}, {struct{ f func() }{}, false}, {make(chan int), false},
+		{struct{ inner *inner }{}, false},
+	} {
+		if got := Type(reflect.TypeOf(c.of)); got != c.want {
+			t.Errorf("%T: flat is %v", c.of, got)
+		}
+	}
+}

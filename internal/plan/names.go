@@ -1,0 +1,35 @@
+package plan
+
+// Names says what topics and groups are called in a cluster.
+type Names struct {
+	// Prefix stands before every name (topic.prefix), so that several environments can share a cluster. It is part of the name as it is:
+	// a dot between is the prefix's own.
+	Prefix string
+}
+
+// Topic is what the stream's topic is called.
+func (n Names) Topic(s *Stream) string {
+	if s.Unprefixed {
+		return s.Name
+	}
+	return n.Prefix + s.Name
+}
+
+// DeadLetter is the topic to which a record of the input goes that failed in the node. It has the prefix also where its input has none.
+func (n Names) DeadLetter(node *Node, input *Stream) string {
+	if node.DeadLetter != "" {
+		return n.Prefix + node.DeadLetter
+	}
+	return n.Prefix + input.Name + ".dlq"
+}
+
+// Changelog is the compacted topic behind a store of a topology.
+func (n Names) Changelog(topology, store string) string {
+	return n.Prefix + topology + "-" + store + "-changelog"
+}
+
+// Group is the consumer group of a topology.
+func (n Names) Group(topology string) string { return n.Prefix + topology }
+
+// System is one of the topics in which Weir keeps what concerns several topologies, such as _weir.jobs.
+func (n Names) System(topic string) string { return n.Prefix + topic }

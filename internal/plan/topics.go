@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"slices"
+	"time"
+)
+
+// deadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
+const deadLetterRetention = 30 * 24 * time.Hour
+
+// deadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
+// compressed, must fit with the reason for its failure. Clusters for hire refuse to make topics of more than 8 MiB.
+const deadLetterSize = 8 << 20
+
+func (r Role) String() string {
+	switch r {
+	case InputTopic:
+		return "input"
+	case OutputTopic:
+		return "output"
+	case DeadLetterTopic:
+		return "dead letter"
+	case ChangelogTopic:
+		return "changelog"
+	case GlobalTopic:
+		return "global"
+	}
+	return "unknown"
+}
+
+// topics lists every topic of the plan once: inputs, globals, outputs, dead letters, changelogs, each in the order of declaration.
+func (p *Plan) topics() []Topic {
+	var topics []Topic
+	at := map[string]int{}
+	add := func(t Topic) {
+		if i, ok := at[t.Name]; ok {
+			topics[i].Written = topics[i].Written || t.Role == OutputTopic
+			return
+		}
+		at[t.Name] = len(topics)
+		topics = append(topics, t)
+	}
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			t := p.streamTopic(in, InputTopic)
+			if counted := g.Counted(); in != counted {
+				t.PartitionsOf, t.Partitions = p.Topic(counted), counted.Partitions
+			}
+			add(t)
+		}
+	}
+	for _, global := range p.Globals {
+		add(p.streamTopic(&global.Stream, GlobalTopic))
+	}
+	for _, g := range p.Subgraphs {
+		for _, n := range g.Nodes {
+			for _, o := range n.Outputs {
+				if s, ok := o.(*Stream); ok {
+					add(p.streamTopic(s, OutputTopic))
+				}
+			}
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			for _, n := range g.Reached(in) {
+				add(Topic{Name: p.DeadLetter(n, in), Role: DeadLetterTopic, Written: true,
+					Cleanup: "delete", Retention: deadLetterRetention, MaxMessage: deadLetterSize})
+			}
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, s := range g.Stores {
+			t := Topic{Name: p.Changelog(s), Role: ChangelogTopic, Store: s.Name, Written: true,
+				Cleanup: "compact", Retention: Forever}
+			if counted := g.Counted(); counted != nil {
+				t.PartitionsOf, t.Partitions = p.Topic(counted), counted.Partitions
+			}
+			add(t)
+		}
+	}
+	return topics
+}
+
+// streamTopic is the topic of a stream as the stream wants it.
+func (p *Plan) streamTopic(s *Stream, role Role) Topic {
+	t := Topic{
+		Name: p.Topic(s), Role: role, Stream: s, Partitions: s.Partitions, Written: role == OutputTopic,
+		Cleanup: s.Cleanup(), Retention: s.Retention, Tiered: s.Tiered, LocalRetention: s.LocalRetention,
+	}
+	if s.Compacted && s.Retention == 0 {
+		t.Retention = Forever
+	}
+	return t
+}
+
+// Counted is the input whose partition count holds for the whole sub-graph: the first that states one, else the first; nil when there
+// is no input.
+func (g *Subgraph) Counted() *Stream {
+	for _, in := range g.Inputs {
+		if in.Partitions > 0 {
+			return in
+		}
+	}
+	if len(g.Inputs) > 0 {
+		return g.Inputs[0]
+	}
+	return nil
+}
+
+// Reached lists the nodes in which a record of the input may fail: those that read it, and those behind their edges.
+func (g *Subgraph) Reached(in *Stream) []*Node {
+	reached := map[Output]bool{in: true}
+	var nodes []*Node
+	for grown := true; grown; {
+		grown = false
+		for _, n := range g.Nodes {
+			if slices.Contains(nodes, n) || !slices.ContainsFunc(n.Reads, func(h Handler) bool { return reached[h.Input()] }) {
+				continue
+			}
+			grown = true
+			nodes = append(nodes, n)
+			for _, o := range n.Outputs {
+				if _, ok := o.(*Edge); ok {
+					reached[o] = true
+				}
+			}
+		}
+	}
+	return nodes
+}
+
+// DeadLetters lists the topics to which records go that fail in a node of the sub-graph: one, unless the node takes the
+// default and records of several inputs reach it.
+func (p *Plan) DeadLetters(g *Subgraph, n *Node) []string {
+	var topics []string
+	for _, in := range g.Inputs {
+		if topic := p.DeadLetter(n, in); slices.Contains(g.Reached(in), n) && !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
+// Forever is the retention of records that are never deleted for their age.
+const Forever time.Duration = -1
+
+// Cleanup is the cleanup.policy of the stream's topic.
+func (s *Stream) Cleanup() string {
+	switch {
+	case !s.Compacted:
+		return "delete"
+	case s.Retention > 0:
+		return "compact,delete"
+	}
+	return "compact"
+}
