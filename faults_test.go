@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weirstream/weir/embedded"
-	"github.com/weirstream/weir/integration/oracle"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // trial runs processes of the reference job under load on an embedded broker, and lets the oracle judge what they leave.

@@ -10,7 +10,7 @@
 // to disk unsynced, and lives in memory besides; compaction runs hourly or when asked (Cluster().Compact()) and spares
 // the last batch; settings of topics are hardly checked, nor are names; a transaction ends before EndTxn is answered,
 // where Kafka may be asked again (CONCURRENT_TRANSACTIONS). For what happens when brokers fail, take a real cluster
-// (integration/kafkatest).
+// (internal/kafkatest).
 package embedded
 
 import (

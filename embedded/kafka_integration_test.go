@@ -5,7 +5,7 @@ package embedded
 import (
 	"testing"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // What the embedded broker is held to is what Kafka does.

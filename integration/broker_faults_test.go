@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // long is a duration that the short form of the tests takes shorter.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // cluster is the three brokers that all scenarios share, with a proxy in front of each for the instances. Everything

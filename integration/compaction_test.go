@@ -17,9 +17,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/oracle"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // eager has the log cleaner come within seconds. It leaves the segment alone that is written to, so segments are short.

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
-	"github.com/weirstream/weir/integration/oracle"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/oracle"
 	"github.com/weirstream/weir/state"
 )
 

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 	"github.com/weirstream/weir/state"
 )
 

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/deadletter"
-	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // TestLargeKeysThatCompressWellStopNobody writes bad records whose keys fit into no dead-letter topic once they are

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/oracle"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // TestMixedFaults lets faults of all kinds follow each other in an order that the seed decides, and judges at the end

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/oracle"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // An oracle that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, lets the

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
 )
 
 // roughWeather strikes what a commit consists of: requests cut half-way, work done whose answer is lost, answers that

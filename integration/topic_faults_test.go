@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // Exit codes (docs/exit-codes.md).

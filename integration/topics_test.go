@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // wipe deletes what an earlier scenario left, and waits until it is gone.

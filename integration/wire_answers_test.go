@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/wiretest"
 	"github.com/weirstream/weir/processors"
 )

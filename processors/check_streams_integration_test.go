@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weirstream/weir/codecs"
-	"github.com/weirstream/weir/integration/kafkatest"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )

@@ -4,8 +4,7 @@
 // also the way to use the thing from within a node. What a stream's topic is like it says by options ([Partitions],
 // [Retention], [Compacted], ...). A [Node] is a function with what it reads and writes: what a node
 // reads is [On] or [Uses], what it writes is [Emits] or [Uses]. [Define] puts nodes together; it never fails, so that
-// topologies can be package variables. [Topology.Check] reports every mistake at once, and [Topology.Plan], which every
-// engine starts from, checks first. A Plan prints itself as text, JSON, Mermaid and DOT, in a stable order.
+// topologies can be package variables. [Topology.Check] reports every mistake at once.
 //
 // A node ends a record by what it returns: nil when it is processed, [Context.Drop] when it is left out, [Reject] when
 // no repetition will help, [Fatal] when the program must not go on; any other error is tried again. Effects of a record
@@ -15,4 +14,9 @@
 //
 // Handles and contexts belong to one call of one node at a time. No call of this package panics or blocks, and the
 // package knows no Kafka client.
+//
+// # For Weir's own packages
+//
+// [Topology.Plan], which every engine starts from, checks the topology and resolves the names of its topics. It gives a type
+// under internal/, which prints itself as text, JSON, Mermaid and DOT, in a stable order.
 package topology

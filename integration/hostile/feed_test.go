@@ -12,7 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // feed writes good orders at a steady rate, all the time: first ones, redelivered ones and late ones.

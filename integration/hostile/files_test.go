@@ -20,8 +20,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/state"
 )
 

@@ -5,7 +5,7 @@ package hostile
 import (
 	"testing"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // TestHostile tries every kind. Records, brokers and operators have a cluster each, side by side. When a kind has failed the

@@ -13,7 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // fate is how a record of the input must end.

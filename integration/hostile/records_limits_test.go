@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // recordLimitKinds are over limits, or just below. The process never holds more than mostResident.

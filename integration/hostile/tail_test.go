@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weirstream/weir/integration/oracle"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 // tail reads the committed records of a topic in pieces: each call gives what has come since the one before.

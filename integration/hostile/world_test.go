@@ -20,9 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"github.com/weirstream/weir/integration/kafkatest"
-	"github.com/weirstream/weir/integration/oracle"
-	"github.com/weirstream/weir/integration/proxy"
+	"github.com/weirstream/weir/integration/internal/proxy"
+	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/oracle"
 )
 
 var names = oracle.ReferenceJob

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // way is one of those that a refusal names.

@@ -19,7 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // What Kafka's own producer writes is read, also where a record takes under a byte.

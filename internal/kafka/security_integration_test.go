@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // The matrix of TestConnectionsAreEncryptedAndAuthenticated against the real thing, with what the embedded broker lacks:

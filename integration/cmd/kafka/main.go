@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/weirstream/weir/integration/kafkatest"
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 func main() {
