@@ -189,7 +189,7 @@ func TestKillMinus9LosesAndDoublesNothing(t *testing.T) {
 
 // Two instances and more share the partitions of one topology under load, whether they leave or are killed.
 //
-// Mutation seen to fail this test: dedup (weirfault).
+// Mutation seen to fail this test: the job forgets which orders it has seen.
 func TestInstancesComeAndGoUnderLoad(t *testing.T) {
 	tr := newTrial(t)
 	tr.launch("one")

@@ -22,12 +22,13 @@ import (
 	"github.com/weirstream/weir/state"
 )
 
-// programs are the reference job as users build it, and the same with the hooks for faults compiled in. They are built
-// for the first scenario.
+// programs are the reference job as users build it, the same with the hooks for faults compiled in, and one that forgets which
+// orders it has seen. They are built for the first scenario.
 var (
 	programDir string
 	plain      = func() string { return filepath.Join(programDir, "totals") }
 	hooked     = func() string { return filepath.Join(programDir, "totals-weirfault") }
+	forgetful  = func() string { return filepath.Join(programDir, "forgetful") }
 )
 
 var build = sync.OnceValue(func() (err error) {
@@ -37,6 +38,7 @@ var build = sync.OnceValue(func() (err error) {
 	for _, build := range [][]string{
 		{"build", "-o", plain(), "../examples/totals"},
 		{"build", "-tags", "weirfault", "-o", hooked(), "../examples/totals"},
+		{"build", "-o", forgetful(), "./forgetful"},
 	} {
 		if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
 			return fmt.Errorf("go %s: %w\n%s", strings.Join(build, " "), err, out)
@@ -48,6 +50,7 @@ var build = sync.OnceValue(func() (err error) {
 // instance is a process of the reference job, now or formerly running.
 type instance struct {
 	name string
+	job  string // the program, "" for the reference job
 	dir  string // state folder
 	args []string
 	log  string
@@ -62,9 +65,13 @@ type instance struct {
 // launch starts the process. Environment in env turns on hooks, and takes the program that has them.
 func (i *instance) launch(t *testing.T, env ...string) {
 	t.Helper()
-	program := plain()
-	if len(env) > 0 {
+	program := i.job
+	switch {
+	case program != "":
+	case len(env) > 0:
 		program = hooked()
+	default:
+		program = plain()
 	}
 	log, err := os.OpenFile(i.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {

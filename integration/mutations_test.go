@@ -29,7 +29,6 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 		{fault.DeadLettersInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.DuplicatedDeadLetter}},
 		{fault.StoreAfterCommit, rigOptions{static: true}, killInCommit, []oracle.Kind{oracle.LostOutput}},
 		{fault.CheckpointWithData, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.StoreAhead, oracle.StoreDiffers}},
-		{fault.Dedup, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.DuplicatedOutput}},
 		{fault.FenceZombies, rigOptions{args: []string{"--batch.size", "1MiB"}},
 			func(r *rig, broken string) { wakeAZombie(r, broken, unjudged) }, []oracle.Kind{oracle.DuplicatedOutput}},
 		{fault.CommitBelowUnfinished, rigOptions{static: true, atLeastOnce: true, interval: 10 * time.Millisecond, perSecond: 10_000},
@@ -62,6 +61,21 @@ func TestAZombieThatWakesUpInItsCommitIsFenced(t *testing.T) {
 	r := newRig(t, rigOptions{args: []string{"--batch.size", "1MiB"}})
 	wakeAZombie(r, "WEIR_FAULT_BREAK=", "WEIR_FAULT_BREAK=")
 	r.settle()
+}
+
+// A job that forgets which orders it has seen takes those that come again for new ones.
+func TestTheOracleFindsAJobThatForgets(t *testing.T) {
+	r := newRig(t, rigOptions{static: true, job: forgetful})
+	r.start()
+	r.warm()
+	if err := r.feed.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.feed = nil
+	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	if report := r.verdict(); report.Counts[oracle.DuplicatedOutput] == 0 {
+		t.Errorf("outputs written twice were to be found:\n%s", report)
+	}
 }
 
 // A restore that ends at the last record waits for ever: behind the last record there is a marker.

@@ -35,6 +35,7 @@ type rigOptions struct {
 	keys        int           // of the feed
 	partitions  int
 	args        []string          // further flags of every instance
+	job         func() string     // the program of every instance, nil for the reference job
 	static      bool              // instances are static members: one that starts again need not wait for its former self's session
 	changelog   map[string]string // further settings of the changelog
 }
@@ -140,6 +141,9 @@ func (r *rig) startIn(dir, name string, env ...string) *instance {
 		guarantee = "at_least_once"
 	}
 	i := &instance{name: name, dir: dir, log: filepath.Join(r.dir, fmt.Sprint("log-", len(r.instances)))}
+	if r.opts.job != nil {
+		i.job = r.opts.job()
+	}
 	i.args = []string{
 		"--guarantee", guarantee, "--commit-interval", r.opts.interval.String(), "--workers", "2", "--state-dir", dir,
 		"--http", freeAddress(r.t), "--log-format", "console",

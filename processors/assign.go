@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/state"
 )
@@ -156,12 +155,6 @@ func (w *worker) read(in *input, at beginning, now time.Time) {
 func (w *worker) fetch(in *input, from kafka.Position) {
 	in.epoch++
 	epoch := in.epoch
-	if fault.Broken(fault.CheckTopicIDs) {
-		from.TopicID = ""
-	}
-	if fault.Broken(fault.CheckEpochs) {
-		from.LeaderEpoch = -1
-	}
 	w.inst.inputs.Start(in.tp, from, func(b kafka.Batch) {
 		if b.Err == nil {
 			in.observe(b.HighWatermark, time.Now())

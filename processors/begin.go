@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 )
@@ -58,12 +57,6 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 			q.Known = q.Known || tp != in.tp && other.Offset >= 0
 		}
 		q.Known = q.Known || len(state) > 0
-		if fault.Broken(fault.CheckTopicIDs) {
-			q.TopicID, q.Was = "", ""
-		}
-		if fault.Broken(fault.JudgeOffsets) {
-			q.State, q.Known = nil, true
-		}
 		if !q.Known && at.Offset < 0 {
 			if q.Filled, err = filled(o.tables); err != nil {
 				return err

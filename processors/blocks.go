@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/backoff"
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 )
 
@@ -35,12 +34,6 @@ var everything = kafka.TopicPartition{Partition: -1}
 
 // blocked aborts a transaction that the cluster refuses through no fault of a record, and holds back what led to it.
 func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedError) step {
-	if fault.Broken(fault.BlameNoRecord) {
-		if o, ok := w.findOrigin(refusal.Origin); ok && !o.letter {
-			o.in.refuseOutput(o.offset, o.node, err)
-			return w.redo(ctx)
-		}
-	}
 	early := !w.hold(refusal.TopicPartition, refusal)
 	for _, tp := range refusal.Also {
 		w.hold(tp, refusal)

@@ -60,9 +60,6 @@ func (w *worker) endExactlyOnce(ctx context.Context) error {
 		return err
 	}
 	fault.At(fault.BeforeOffsets)
-	if fault.Broken(fault.StoreAfterCommit) {
-		w.writeStores()
-	}
 	if err := w.sendOffsets(ctx); err != nil {
 		return err
 	}
@@ -136,11 +133,7 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 		}
 		for _, in := range t.inputs {
 			if in.dirty() && !w.outOfReach(in) {
-				place := in.place(t.logs(w.sink))
-				if n := len(in.batches); n > 0 && fault.Broken(fault.CommitBelowUnfinished) {
-					place.Offset, place.LeaderEpoch = in.batches[n-1].Position, -1
-				}
-				offsets[in.tp] = place
+				offsets[in.tp] = in.place(t.logs(w.sink))
 				moved = append(moved, in)
 			}
 		}
@@ -154,13 +147,10 @@ func (w *worker) sendOffsets(ctx context.Context) error {
 	for {
 		changed := w.inst.group.Changed()
 		m, ok := w.inst.group.Member()
-		if fault.Broken(fault.FenceZombies) {
-			m, ok = kafka.Member{Group: w.inst.graph.plan.Group(), Generation: -1}, true
-		}
 		if !ok {
 			return &kafka.Error{Class: kafka.Abortable, Op: op, Err: errors.New("this instance is not in the group at the moment")}
 		}
-		err := w.sinkUnder(fault.OffsetsInTransaction).Offsets(ctx, m, offsets)
+		err := w.sink.Offsets(ctx, m, offsets)
 		if err == nil {
 			for _, in := range moved {
 				in.durable = offsets[in.tp].Offset
@@ -205,12 +195,8 @@ func (w *worker) writeStores() {
 			if tb.Pending() == 0 {
 				continue
 			}
-			checkpoint := tb.end
-			if fault.Broken(fault.CheckpointWithData) {
-				checkpoint += 1000
-			}
 			tb.SetNote(tb.note())
-			if err := tb.Commit(checkpoint); err != nil {
+			if err := tb.Commit(tb.end); err != nil {
 				w.failTask(t, fmt.Errorf("write store %s/%d: %w", tb.decl.Name, t.id.partition, err))
 				break
 			}
@@ -312,9 +298,6 @@ func (w *worker) aborted(ctx context.Context, err error) step {
 // refused does the transaction again, and the record whose output or dead letter a broker refuses in another way.
 func (w *worker) refused(ctx context.Context, err error, refusal *kafka.RefusedError) step {
 	o, ok := w.findOrigin(refusal.Origin)
-	if ok && fault.Broken(fault.BlameTheEmitter) {
-		o.node = o.in.source.First()
-	}
 	switch {
 	case !ok:
 		return w.unstored(ctx, err, refusal)

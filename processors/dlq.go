@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 )
@@ -56,7 +55,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 			TopicPartition: tp,
 			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
 		}
-		err := w.sinkUnder(fault.DeadLettersInTransaction).Append(&w.out)
+		err := w.sink.Append(&w.out)
 		if err == nil {
 			w.counts[deadLettered] += records(r)
 			w.bytes += recordOverhead + len(l.key) + len(l.value)
@@ -87,7 +86,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 
 // records is how many records of the input a record stands for.
 func records(r *kafka.Record) int64 {
-	if r.Excess != nil && !fault.Broken(fault.CountWholeRanges) {
+	if r.Excess != nil {
 		return int64(max(1, r.Excess.Records))
 	}
 	return 1

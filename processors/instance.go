@@ -85,6 +85,7 @@ func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
+	opts.Wire = sabotaged(opts.Wire)
 	i := &Instance{
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/plan"
@@ -138,9 +137,6 @@ func (i *Instance) unfit(ctx context.Context, log offsets.Changelog, checkpoint 
 // regrown says whether a changelog that lost its end has grown past an offset again, with other records: "" where it has not.
 // epoch is the leader epoch of the record before the offset.
 func (i *Instance) regrown(ctx context.Context, tp kafka.TopicPartition, offset int64, epoch int32) (string, error) {
-	if fault.Broken(fault.CheckEpochs) {
-		return "", nil
-	}
 	ends, err := i.opts.Wire.EpochEnds(ctx, map[kafka.TopicPartition]int32{tp: epoch})
 	if err != nil {
 		return "", err

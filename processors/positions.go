@@ -3,7 +3,6 @@ package processors
 import (
 	"bytes"
 
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 )
@@ -96,9 +95,7 @@ func (w *worker) drainTable(tb *table, now int64) error {
 		return err
 	}
 	w.out = last
-	if !fault.Broken(fault.PositionsWithState) {
-		w.out.Headers = []kafka.Header{{Key: offsets.Header, Value: tb.positions}}
-	}
+	w.out.Headers = []kafka.Header{{Key: offsets.Header, Value: tb.positions}}
 	return w.sink.Append(&w.out)
 }
 

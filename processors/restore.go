@@ -89,10 +89,7 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 	if err != nil {
 		return o, err
 	}
-	var marks offsets.Marks
-	if !fault.Broken(fault.MarkChangelogs) {
-		marks = offsets.MarksOf(maps.Values(committed))
-	}
+	marks := offsets.MarksOf(maps.Values(committed))
 	for n, store := range t.graph.stores {
 		tb, from, err := i.openTable(ctx, store, infos[names[n]], offsets.Changelog{
 			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: marks.Of(store.Name), Held: -1,
@@ -201,13 +198,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 				}
 				size += len(rec.Key) + len(rec.Value)
 			}
-			if fault.Broken(fault.RestoreToPosition) {
-				for _, rec := range b.Records {
-					position = rec.Offset + 1
-				}
-			} else {
-				position, tb.epoch = b.Position, b.LeaderEpoch
-			}
+			position, tb.epoch = b.Position, b.LeaderEpoch
 			if size >= restoreBatch || position >= end {
 				if err := write(); err != nil {
 					return err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/codecs"
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/topology"
@@ -55,6 +54,16 @@ type simTotal struct {
 	Note    string `json:"note,omitempty"`
 }
 
+// simDefect is what is wrong with the job on purpose: see TestMutations.
+type simDefect int
+
+const (
+	sound      simDefect = iota
+	forgetful            // of the orders that it has seen
+	keepsExit            // what a call has changed that ended its goroutine, as if that were not undone
+	sparesLate           // a Context that is used late, as if that were not refused
+)
+
 // The node counts its calls itself: see simTries.
 func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 	totals := topology.Stream(simTotals, codecs.JSON[simTotal]())
@@ -62,12 +71,16 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 	accepted := topology.Edge[simAccepted]("accepted")
 	store := topology.Store("totals", codecs.JSON[simTotal]())
 	counts := topology.Store("counts", codecs.Int64())
+	defect := tries.w.defect
 	accumulate := func(ctx topology.Context, key string, o simOrder) error {
 		total, err := store.Get(ctx, key)
 		if err != nil {
 			return err
 		}
-		if o.Seq <= total.LastSeq && !fault.Broken(fault.Dedup) {
+		if defect == keepsExit {
+			total = tries.kept(key, total)
+		}
+		if o.Seq <= total.LastSeq && defect != forgetful {
 			return ctx.Drop(topology.Duplicate)
 		}
 		if o.Amount == 0 {
@@ -94,6 +107,9 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 		case o.Panics:
 			panic("told to")
 		case o.Exits:
+			if defect == keepsExit {
+				tries.keep(key, total)
+			}
 			runtime.Goexit()
 		case o.Fails >= simAttempts, call <= o.Fails:
 			return errors.New("not yet")
@@ -122,7 +138,11 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 				}
 				audits.Emit(ctx, key, audit)
 				if o.Late {
-					audits.Emit(o.ctx, key, simTotal{Note: "late"})
+					used := o.ctx
+					if defect == sparesLate {
+						used = ctx
+					}
+					audits.Emit(used, key, simTotal{Note: "late"})
 				}
 				return nil
 			}),

@@ -11,7 +11,8 @@ import (
 // which decides when a record stops failing, and in one life, which is held against the engine's number.
 type simTries struct {
 	all  *simCalls
-	last map[simPlace]int // the attempt that the engine named last in this life
+	last map[simPlace]int    // the attempt that the engine named last in this life
+	exit map[string]simTotal // what a call had made of a customer when it ended its goroutine, with the defect keepsExit
 	w    *simWorld
 	name string
 }
@@ -31,7 +32,7 @@ func newSimCalls() *simCalls { return &simCalls{of: map[simPlace]int{}} }
 
 // tries is the count of a life that begins.
 func (w *simWorld) tries(name string) *simTries {
-	return &simTries{all: w.calls, last: map[simPlace]int{}, w: w, name: name}
+	return &simTries{all: w.calls, last: map[simPlace]int{}, exit: map[string]simTotal{}, w: w, name: name}
 }
 
 // call returns which call of the record this is, over all lives.
@@ -46,4 +47,21 @@ func (s *simTries) call(r *topology.Record) int {
 	}
 	s.last[place] = r.Attempt
 	return s.all.of[place]
+}
+
+// keep has later calls go on with what this one has made of a customer, although it does not return.
+func (s *simTries) keep(key string, t simTotal) {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	s.exit[key] = t
+}
+
+// kept is what is newer: what the store holds, or what was kept.
+func (s *simTries) kept(key string, t simTotal) simTotal {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	if k := s.exit[key]; k.LastSeq > t.LastSeq {
+		return k
+	}
+	return t
 }

@@ -33,6 +33,7 @@ type simWorld struct {
 	bytes      int
 	cache      int64
 	static     bool
+	defect     simDefect // of the job
 	rate       float64
 	troubled   bool                                    // topics and the group have troubles
 	inputs     []string                                // topics

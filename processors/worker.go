@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/backoff"
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/topology"
@@ -49,16 +48,15 @@ type worker struct {
 	inbox *inbox
 	done  chan struct{}
 
-	state   atomic.Int32
-	sink    Sink
-	call    *nodes.Call
-	cause   cause          // of the record in work
-	sent    []kafka.Header // what outgoing records have of it
-	unhook  func() bool    // of the sink from the end of the context
-	outside Sink           // see sinkUnder
-	out     kafka.Outgoing // reused: the sink copies it
-	tasks   []*task
-	turn    int // which task is asked for work first
+	state  atomic.Int32
+	sink   Sink
+	call   *nodes.Call
+	cause  cause          // of the record in work
+	sent   []kafka.Header // what outgoing records have of it
+	unhook func() bool    // of the sink from the end of the context
+	out    kafka.Outgoing // reused: the sink copies it
+	tasks  []*task
+	turn   int // which task is asked for work first
 
 	// The open transaction.
 	open    bool // something was processed since the last commit
@@ -160,9 +158,6 @@ func (w *worker) loop(ctx context.Context) {
 	w.tasks = nil
 	if w.sink != nil {
 		_ = w.sink.Close()
-	}
-	if w.outside != nil {
-		_ = w.outside.Close()
 	}
 	w.inbox.close()
 }
@@ -355,7 +350,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	for i := range effects {
 		e := &effects[i]
 		w.stage(c, e)
-		if err := w.sinkUnder(fault.OutputsInTransaction).Append(&w.out); err != nil {
+		if err := w.sink.Append(&w.out); err != nil {
 			var refused *kafka.RefusedError
 			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
 				// Nothing of the record is in the transaction yet, so it fails alone. A refusal of another origin was met

@@ -157,7 +157,7 @@ func (d *demo) prepareJob(dir string, metrics prometheus.Registerer) error {
 		return err
 	}
 	d.instance, err = processors.New(p, processors.Options{
-		Wire:           damaged(d.wire),
+		Wire:           d.wire,
 		CommitInterval: settings.CommitInterval.Of(d.values),
 		Workers:        settings.Workers.Of(d.values),
 		StateDir:       filepath.Join(dir, "state"),

@@ -1,5 +1,6 @@
-// Package fault lets a test damage the engine on purpose: stop it at a named point of its work, or break one of the
-// rules that its guarantees rest on. Without the build tag weirfault every call is a constant and compiles to nothing.
+// Package fault lets a test damage the engine on purpose: stop it at a named point of its work, or have its wire break one
+// of the rules that its guarantees rest on (sabotage.go of processors does that). Without the build tag weirfault every call
+// is a constant and compiles to nothing.
 //
 // With the tag, WEIR_FAULT_AT=point[:n] kills the process with SIGKILL when the point is passed for the n-th time
 // (default 1), WEIR_FAULT_STOP_AT does so with SIGSTOP, and WEIR_FAULT_BREAK=rule switches a rule off. Break does that
@@ -30,14 +31,11 @@ const (
 	OutputsInTransaction     Rule = "outputs-in-transaction"
 	StoreAfterCommit         Rule = "store-after-commit"
 	CheckpointWithData       Rule = "checkpoint-with-data"
-	Dedup                    Rule = "dedup"
 	FenceZombies             Rule = "fence-zombies"
 	RestoreToPosition        Rule = "restore-to-position"
 	CommitBelowUnfinished    Rule = "commit-below-unfinished"
 	DeadLettersInTransaction Rule = "dead-letters-in-transaction"
 	BlameNoRecord            Rule = "blame-no-record"
-	UndoAfterExit            Rule = "undo-after-exit"
-	RefuseLateContexts       Rule = "refuse-late-contexts"
 	CountWholeRanges         Rule = "count-whole-ranges"
 	BlameTheEmitter          Rule = "blame-the-emitter"
 	PositionsWithState       Rule = "positions-with-state"
@@ -51,8 +49,8 @@ const (
 
 // Rules are all rules.
 var Rules = []Rule{
-	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, Dedup, FenceZombies, RestoreToPosition,
+	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
-	UndoAfterExit, RefuseLateContexts, CountWholeRanges, BlameTheEmitter,
+	CountWholeRanges, BlameTheEmitter,
 	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, EveryOutput, EveryLetter,
 }

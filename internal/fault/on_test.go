@@ -9,7 +9,7 @@ func TestMutationsThatDoNotExistEndTheProgram(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		panic bool
-	}{{"dedup", false}, {"", false}, {"deduplication", true}} {
+	}{{"fence-zombies", false}, {"", false}, {"fence", true}} {
 		func() {
 			defer func() {
 				if got := recover() != nil; got != c.panic {

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/arena"
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -162,10 +161,6 @@ func (c *Call) Exited() *Failure {
 	}
 	failure := c.broken(Exit, errExit, c.stack)
 	c.running = false
-	if fault.Broken(fault.UndoAfterExit) {
-		c.end(nil)
-		return failure
-	}
 	c.end(failure)
 	return failure
 }

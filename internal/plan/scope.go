@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weirstream/weir/internal/fault"
 )
 
 // Call is one call of a node's function: what a topology.Context is made of. The zero Call belongs to no node: through it
@@ -24,7 +23,7 @@ func (c Call) Runtime() Runtime {
 	switch {
 	case c.scope == nil:
 		return outside{}
-	case c.Ended() && !fault.Broken(fault.RefuseLateContexts):
+	case c.Ended():
 		return late{c.scope}
 	}
 	return c.scope.run
