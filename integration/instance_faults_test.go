@@ -112,7 +112,7 @@ func TestScalingUnderLoad(t *testing.T) {
 
 // State folders come and go; what they hold when an instance starts must not matter.
 //
-// Mutation tried: openTable does not compare a checkpoint with the end of the changelog.
+// Mutation tried: openStore does not compare a checkpoint with the end of the changelog.
 func TestStateFoldersLostOldAndTorn(t *testing.T) {
 	r := newRig(t, rigOptions{perSecond: 2000, interval: 300 * time.Millisecond, static: true})
 	i := r.start()
@@ -156,7 +156,7 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 	})
 	r.restoredFrom(i, make([]int64, r.opts.partitions))
 	r.flow(2000, recoveryBound)
-	r.strike("a table of LevelDB is cut and its manifest emptied", func() {
+	r.strike("an SSTable of LevelDB is cut and its manifest emptied", func() {
 		i.kill()
 		if n := r.tear(i, "", func(int64) int64 { return 0 }); n == 0 {
 			t.Error("no manifest was emptied")
@@ -235,7 +235,7 @@ func fill(t *testing.T, file string) {
 // removeState deletes a state folder's databases; the instance's id stays, as it does where an operator sets it.
 func (r *rig) removeState(i *instance) {
 	r.t.Helper()
-	if err := os.RemoveAll(filepath.Dir(state.TableDir(i.dir, r.names.Group, r.names.Store, 0))); err != nil {
+	if err := os.RemoveAll(filepath.Dir(state.StoreDir(i.dir, r.names.Group, r.names.Store, 0))); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -244,7 +244,7 @@ func (r *rig) removeState(i *instance) {
 func (r *rig) advanceCheckpoints(i *instance, by int64) {
 	r.t.Helper()
 	for p := range r.opts.partitions {
-		store, err := state.Open(state.Options{Dir: state.TableDir(i.dir, r.names.Group, r.names.Store, int32(p))}, codecs.Bytes())
+		store, err := state.Open(state.Options{Dir: state.StoreDir(i.dir, r.names.Group, r.names.Store, int32(p))}, codecs.Bytes())
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func (r *rig) advanceCheckpoints(i *instance, by int64) {
 // tear cuts the files of an instance's databases that end in suffix, or the manifests, and says how many.
 func (r *rig) tear(i *instance, suffix string, size func(int64) int64) (torn int) {
 	r.t.Helper()
-	err := filepath.WalkDir(filepath.Dir(state.TableDir(i.dir, r.names.Group, r.names.Store, 0)), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Dir(state.StoreDir(i.dir, r.names.Group, r.names.Store, 0)), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -101,11 +101,11 @@ func (w *worker) opened(t *task, r *restorer) {
 		w.failTask(t, err)
 		return
 	}
-	t.tables, t.touch = o.tables, o.touch
+	t.stores, t.touch = o.stores, o.touch
 	whole := wholeFrom{}
-	for _, tb := range t.tables {
-		w.sink.Expect(tb.changelog.Topic, tb.topicID)
-		whole[tb.changelog] = tb.whole
+	for _, st := range t.stores {
+		w.sink.Expect(st.changelog.Topic, st.topicID)
+		whole[st.changelog] = st.whole
 	}
 	t.whole.Store(&whole)
 	if err := t.to(taskRunning); err != nil {
@@ -181,7 +181,7 @@ func (w *worker) release(t *task) {
 			in.begin(kafka.Position{Offset: in.committed, LeaderEpoch: in.settled, TopicID: in.topicID}, time.Now())
 		}
 	}
-	if err := t.closeTables(); err != nil {
+	if err := t.closeStores(); err != nil {
 		w.log.Warn("a store did not close cleanly", zap.Stringer("task", t.id), zap.Error(err))
 	}
 }

@@ -33,7 +33,7 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 	if err != nil {
 		return err
 	}
-	state, err := positionsOf(o.tables)
+	state, err := positionsOf(o.stores)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 		}
 		q.Known = q.Known || len(state) > 0
 		if !q.Known && at.Offset < 0 {
-			if q.Filled, err = filled(o.tables); err != nil {
+			if q.Filled, err = filled(o.stores); err != nil {
 				return err
 			}
 		}
@@ -68,14 +68,14 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 }
 
 // positionsOf are the positions that the stores say, of each store that says some.
-func positionsOf(tables []*table) (list []offsets.Positions, err error) {
-	for _, tb := range tables {
-		if tb.positions == nil {
+func positionsOf(stores []*taskStore) (list []offsets.Positions, err error) {
+	for _, st := range stores {
+		if st.positions == nil {
 			continue
 		}
-		p, err := offsets.ParsePositions(tb.positions)
+		p, err := offsets.ParsePositions(st.positions)
 		if err != nil {
-			return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s: %v", tb.changelog, err)}}
+			return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s: %v", st.changelog, err)}}
 		}
 		list = append(list, p)
 	}
@@ -83,9 +83,9 @@ func positionsOf(tables []*table) (list []offsets.Positions, err error) {
 }
 
 // filled says whether a store holds anything.
-func filled(tables []*table) (some bool, err error) {
-	for _, tb := range tables {
-		if err := tb.Dump(func(_, _ []byte) bool { some = true; return false }); err != nil {
+func filled(stores []*taskStore) (some bool, err error) {
+	for _, st := range stores {
+		if err := st.Dump(func(_, _ []byte) bool { some = true; return false }); err != nil {
 			return false, err
 		}
 	}
@@ -97,7 +97,7 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 	var resets map[string]offsets.Reset
 	var problems []string
 	o.begins = map[kafka.TopicPartition]beginning{}
-	marked := !slices.ContainsFunc(o.tables, func(tb *table) bool { return !tb.marked })
+	marked := !slices.ContainsFunc(o.stores, func(st *taskStore) bool { return !st.marked })
 	fresh := map[kafka.TopicPartition]offsets.Answer{}
 	for n, q := range questions {
 		a := offsets.Judge(q)

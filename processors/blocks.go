@@ -140,9 +140,9 @@ func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
 			w.stage(c, &effects[i])
 			w.pass(&y, w.out.TopicPartition)
 		}
-		for i, tb := range in.task.tables {
-			if tb.Mark() != w.call.Marks()[i] {
-				w.pass(&y, tb.changelog)
+		for i, st := range in.task.stores {
+			if st.Mark() != w.call.Marks()[i] {
+				w.pass(&y, st.changelog)
 			}
 		}
 	}

@@ -100,19 +100,19 @@ func (w *worker) drain() error {
 			continue
 		}
 		var positions []byte
-		for _, tb := range t.tables {
-			if tb.Undrained() == 0 && !t.touch {
+		for _, st := range t.stores {
+			if st.Undrained() == 0 && !t.touch {
 				continue
 			}
 			if positions == nil {
 				positions = t.positions(w.inst.opts.Guarantee)
 			}
-			tb.positions = positions
-			write := w.drainTable
-			if tb.Undrained() == 0 {
-				write = w.touchTable
+			st.positions = positions
+			write := w.drainStore
+			if st.Undrained() == 0 {
+				write = w.touchStore
 			}
-			if err := write(tb, time.Now().UnixMilli()); err != nil {
+			if err := write(st, time.Now().UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -190,14 +190,14 @@ func (w *worker) writeStores() {
 		if !t.is(taskRunning) {
 			continue
 		}
-		for _, tb := range t.tables {
-			tb.end, tb.epoch = tb.ends(w.sink)
-			if tb.Pending() == 0 {
+		for _, st := range t.stores {
+			st.end, st.epoch = st.ends(w.sink)
+			if st.Pending() == 0 {
 				continue
 			}
-			tb.SetNote(tb.note())
-			if err := tb.Commit(tb.end); err != nil {
-				w.failTask(t, fmt.Errorf("write store %s/%d: %w", tb.decl.Name, t.id.partition, err))
+			st.SetNote(st.note())
+			if err := st.Commit(st.end); err != nil {
+				w.failTask(t, fmt.Errorf("write store %s/%d: %w", st.decl.Name, t.id.partition, err))
 				break
 			}
 		}
@@ -340,8 +340,8 @@ func (w *worker) redo(ctx context.Context) step {
 		if !t.is(taskRunning) {
 			continue
 		}
-		for _, tb := range t.tables {
-			tb.Reset()
+		for _, st := range t.stores {
+			st.Reset()
 		}
 		for _, in := range t.inputs {
 			in.rewind()
@@ -356,8 +356,8 @@ func (w *worker) redo(ctx context.Context) step {
 // isChangelog says whether a topic is the changelog of a store here.
 func (w *worker) isChangelog(topic string) bool {
 	for _, t := range w.tasks {
-		for _, tb := range t.tables {
-			if tb.changelog.Topic == topic {
+		for _, st := range t.stores {
+			if st.changelog.Topic == topic {
 				return true
 			}
 		}

@@ -133,7 +133,7 @@ func TestWhatIsDeniedWhileItRunsIsWaitedFor(t *testing.T) {
 // removeStores has the next restore read the whole changelogs.
 func removeStores(g *rig) {
 	for p := range int32(2) {
-		_ = os.RemoveAll(state.TableDir(g.dir, jobGroup, "seen", p))
+		_ = os.RemoveAll(state.StoreDir(g.dir, jobGroup, "seen", p))
 	}
 }
 

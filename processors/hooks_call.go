@@ -262,12 +262,12 @@ func (h *hooks) tellRebalanced(assigned, revoked []kafka.TopicPartition, lost bo
 }
 
 // tellRestore reports how far a restore is.
-func (h *hooks) tellRestore(tb *table, from, position, to int64, began time.Time, done bool) {
+func (h *hooks) tellRestore(st *taskStore, from, position, to int64, began time.Time, done bool) {
 	if !h.restores.any() {
 		return
 	}
 	e := RestoreProgress{
-		Topology: h.topology, Store: tb.decl.Name, Partition: tb.changelog.Partition, Changelog: tb.changelog.Topic,
+		Topology: h.topology, Store: st.decl.Name, Partition: st.changelog.Partition, Changelog: st.changelog.Topic,
 		From: from, To: to, Position: position, Took: time.Since(began), Done: done,
 	}
 	call(h, &h.restores, 1, func(hook HookRestoreProgress, _ int) { hook.OnRestoreProgress(e) })

@@ -129,7 +129,7 @@ func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 // A reset that was accepted is used up although no record has changed the state since: the state takes up its name with the
 // first commit, whether it holds something, or has become empty.
 //
-// Mutations seen to fail it: no touch in drain; touchTable without an empty store; positions without ahead.
+// Mutations seen to fail it: no touch in drain; touchStore without an empty store; positions without ahead.
 func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 	for _, emptied := range []bool{false, true} {
 		for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {

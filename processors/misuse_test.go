@@ -19,7 +19,7 @@ import (
 
 // TestAHandleThatIsNotDeclaredStopsTheInstance, before anything is dead-lettered: every record would fail of it.
 //
-// Mutations tried: Table and Output in internal/nodes without topology.Fatal; Fail that keeps the first error only; broken
+// Mutations tried: Store and Output in internal/nodes without topology.Fatal; Fail that keeps the first error only; broken
 // that does not ask for misuse.
 func TestAHandleThatIsNotDeclaredStopsTheInstance(t *testing.T) {
 	twin := topology.Stream(jobOut, codecs.String())

@@ -15,9 +15,9 @@ import (
 	"github.com/weirstream/weir/state"
 )
 
-// openTable opens one store and says from which changelog offset it has to be restored.
-func (i *Instance) openTable(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*table, int64, error) {
-	dir := state.TableDir(i.opts.StateDir, i.graph.plan.Group(), store.Name, log.Partition)
+// openStore opens one store and says from which changelog offset it has to be restored.
+func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*taskStore, int64, error) {
+	dir := state.StoreDir(i.opts.StateDir, i.graph.plan.Group(), store.Name, log.Partition)
 	if i.suspect.remove(dir) {
 		if _, err := state.SetAside(dir, state.Damaged, i.log); err != nil {
 			return nil, 0, err
@@ -42,12 +42,12 @@ func (i *Instance) openTable(ctx context.Context, store *plan.Store, info kafka.
 	if err != nil {
 		return nil, 0, err
 	}
-	tb := &table{Table: db, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
-	from, why, err := i.onTop(ctx, tb, info, log)
+	st := &taskStore{Any: db, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
+	from, why, err := i.onTop(ctx, st, info, log)
 	if err == nil && why == "" {
-		return tb, from, nil
+		return st, from, nil
 	}
-	if cerr := tb.Close(); err != nil || cerr != nil {
+	if cerr := st.Close(); err != nil || cerr != nil {
 		return nil, 0, errors.Join(err, cerr)
 	}
 	i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
@@ -56,30 +56,30 @@ func (i *Instance) openTable(ctx context.Context, store *plan.Store, info kafka.
 	if _, err := state.SetAside(dir, state.Unfit, i.log); err != nil {
 		return nil, 0, err
 	}
-	if tb.Table, err = store.Open(options); err != nil {
+	if st.Any, err = store.Open(options); err != nil {
 		return nil, 0, err
 	}
-	return tb, log.Start, nil
+	return st, log.Start, nil
 }
 
 // onTop says from where a store is restored, or why it is no base to restore on. It refuses a changelog that does not hold the
 // state.
-func (i *Instance) onTop(ctx context.Context, tb *table, info kafka.TopicInfo, log offsets.Changelog) (from int64, why string, err error) {
-	from, ok := tb.Checkpoint()
+func (i *Instance) onTop(ctx context.Context, st *taskStore, info kafka.TopicInfo, log offsets.Changelog) (from int64, why string, err error) {
+	from, ok := st.Checkpoint()
 	var note offsets.Note
 	if ok {
-		note = offsets.ParseNote(tb.Note())
-		if why, err = i.unfit(ctx, log, from, note.Epoch, tb.Written(), info); err != nil {
+		note = offsets.ParseNote(st.Note())
+		if why, err = i.unfit(ctx, log, from, note.Epoch, st.Written(), info); err != nil {
 			return 0, "", err
 		}
 		log.Held, log.Fit = from, why == ""
 	}
-	base, err := i.judgeLog(ctx, tb, log)
+	base, err := i.judgeLog(ctx, st, log)
 	switch {
 	case err != nil || !ok:
 		return log.Start, "", err
 	case base:
-		tb.epoch, tb.positions = note.Epoch, note.Positions
+		st.epoch, st.positions = note.Epoch, note.Positions
 		return max(from, log.Start), "", nil
 	case why == "":
 		why = "the changelog begins after the store's checkpoint"
@@ -89,16 +89,16 @@ func (i *Instance) onTop(ctx context.Context, tb *table, info kafka.TopicInfo, l
 
 // judgeLog refuses a changelog that was replaced, emptied or cut, so that the store would miss state, and reports one that
 // lost its end. base says whether the store of this instance is to be restored on.
-func (i *Instance) judgeLog(ctx context.Context, tb *table, log offsets.Changelog) (base bool, err error) {
+func (i *Instance) judgeLog(ctx context.Context, st *taskStore, log offsets.Changelog) (base bool, err error) {
 	a := offsets.JudgeLog(log)
-	tb.whole, tb.marked, tb.behind = a.Whole, a.Marked, a.Behind.End
+	st.whole, st.marked, st.behind = a.Whole, a.Marked, a.Behind.End
 	if a.Why != "" {
 		if !i.accepts.Load() {
-			return false, i.refuse([]string{i.lostState(log.TopicPartition, tb.decl.Name, a.Why)})
+			return false, i.refuse([]string{i.lostState(log.TopicPartition, st.decl.Name, a.Why)})
 		}
 		i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
 			zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Why))
-		tb.whole, tb.marked = log.Start, false
+		st.whole, st.marked = log.Start, false
 		return false, nil
 	}
 	if a.Lost == "" && !a.Base && a.Behind.Epoch >= 0 {

@@ -102,7 +102,7 @@ func TestAChangelogThatDoesNotHoldTheStateIsRefused(t *testing.T) {
 					if why == "" {
 						want = "1234!"
 					}
-					if aside, _ := filepath.Glob(state.TableDir(g.dir, jobGroup, "seen", 0) + ".recreated-*"); (len(aside) > 0) != (why == ours) {
+					if aside, _ := filepath.Glob(state.StoreDir(g.dir, jobGroup, "seen", 0) + ".recreated-*"); (len(aside) > 0) != (why == ours) {
 						t.Errorf("set aside as the store of a topic that was recreated: %q", aside)
 					}
 					out := g.cluster.Committed(at(jobOut, 0))

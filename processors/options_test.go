@@ -162,7 +162,7 @@ func TestTheCacheIsSharedAmongTheStores(t *testing.T) {
 			for _, sub := range g.inst.graph.plan.Subgraphs {
 				for _, store := range sub.Stores {
 					open := store.Open
-					store.Open = func(o state.Options) (state.Table, error) {
+					store.Open = func(o state.Options) (state.Any, error) {
 						mu.Lock()
 						given = append(given, o.CacheBytes)
 						mu.Unlock()

@@ -34,33 +34,33 @@ func (t *task) positions(g Guarantee) []byte {
 
 // logs is how the task's changelogs are with what the sink has had acknowledged.
 func (t *task) logs(s Sink) map[string]offsets.Log {
-	if len(t.tables) == 0 {
+	if len(t.stores) == 0 {
 		return nil
 	}
-	logs := make(map[string]offsets.Log, len(t.tables))
-	for _, tb := range t.tables {
-		end, epoch := tb.ends(s)
-		logs[tb.decl.Name] = offsets.Log{TopicID: tb.topicID, Start: tb.whole, End: end, Epoch: epoch}
+	logs := make(map[string]offsets.Log, len(t.stores))
+	for _, st := range t.stores {
+		end, epoch := st.ends(s)
+		logs[st.decl.Name] = offsets.Log{TopicID: st.topicID, Start: st.whole, End: end, Epoch: epoch}
 	}
 	return logs
 }
 
 // ends is the changelog offset behind everything that the state has written, and the leader epoch of the record before it.
-func (tb *table) ends(s Sink) (int64, int32) {
-	if end := s.End(tb.changelog); end > tb.end {
-		return end, s.LeaderEpoch(tb.changelog)
+func (st *taskStore) ends(s Sink) (int64, int32) {
+	if end := s.End(st.changelog); end > st.end {
+		return end, s.LeaderEpoch(st.changelog)
 	}
-	return tb.end, tb.epoch
+	return st.end, st.epoch
 }
 
-// touchTable has a store take up the positions of the task although it has not changed: a record that it has is written again.
+// touchStore has a store take up the positions of the task although it has not changed: a record that it has is written again.
 // An empty store writes a deletion of a key that it does not have.
-func (w *worker) touchTable(tb *table, now int64) error {
+func (w *worker) touchStore(st *taskStore, now int64) error {
 	w.out = kafka.Outgoing{
-		TopicPartition: tb.changelog, Timestamp: now, Key: []byte{}, Origin: changelogOrigin,
-		Headers: []kafka.Header{{Key: offsets.Header, Value: tb.positions}},
+		TopicPartition: st.changelog, Timestamp: now, Key: []byte{}, Origin: changelogOrigin,
+		Headers: []kafka.Header{{Key: offsets.Header, Value: st.positions}},
 	}
-	err := tb.Dump(func(key, value []byte) bool {
+	err := st.Dump(func(key, value []byte) bool {
 		w.out.Key, w.out.Value = bytes.Clone(key), bytes.Clone(value)
 		return false
 	})
@@ -70,14 +70,14 @@ func (w *worker) touchTable(tb *table, now int64) error {
 	return w.sink.Append(&w.out)
 }
 
-// drainTable appends the changes of one store to its changelog. The last record carries the positions of the task's
+// drainStore appends the changes of one store to its changelog. The last record carries the positions of the task's
 // inputs. It is no deletion where there is another: a changelog forgets deletions after a while, and the positions with
 // them, but it keeps the last value of a key until a later transaction, with positions of its own, has replaced it.
-func (w *worker) drainTable(tb *table, now int64) error {
+func (w *worker) drainStore(st *taskStore, now int64) error {
 	var last kafka.Outgoing
 	held := false
-	err := tb.Drain(func(key, value []byte) error {
-		next := kafka.Outgoing{TopicPartition: tb.changelog, Timestamp: now, Key: key, Value: value, Origin: changelogOrigin}
+	err := st.Drain(func(key, value []byte) error {
+		next := kafka.Outgoing{TopicPartition: st.changelog, Timestamp: now, Key: key, Value: value, Origin: changelogOrigin}
 		if held && last.Value != nil && value == nil {
 			w.out = next
 			return w.sink.Append(&w.out)
@@ -95,11 +95,11 @@ func (w *worker) drainTable(tb *table, now int64) error {
 		return err
 	}
 	w.out = last
-	w.out.Headers = []kafka.Header{{Key: offsets.Header, Value: tb.positions}}
+	w.out.Headers = []kafka.Header{{Key: offsets.Header, Value: st.positions}}
 	return w.sink.Append(&w.out)
 }
 
 // note is what is kept with the checkpoint of a store.
-func (tb *table) note() []byte {
-	return offsets.Note{Epoch: tb.epoch, Positions: tb.positions}.Encode()
+func (st *taskStore) note() []byte {
+	return offsets.Note{Epoch: st.epoch, Positions: st.positions}.Encode()
 }

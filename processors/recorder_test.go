@@ -200,19 +200,19 @@ func (s *recordedSink) Close() error {
 	return s.do("close sink", "", func() error { return s.Sink.Close() })
 }
 
-// recordedTable records what makes a difference to the database.
-type recordedTable struct {
-	state.Table
+// recordedStore records what makes a difference to the database.
+type recordedStore struct {
+	state.Any
 	name string
 	r    *recorder
-	err  error // of a write that a test made fail: the table is of no more use
+	err  error // of a write that a test made fail: the store is of no more use
 }
 
 func recordStores(plan *plan.Plan, r *recorder) {
 	for _, g := range plan.Subgraphs {
 		for _, d := range g.Stores {
 			open := d.Open
-			d.Open = func(o state.Options) (state.Table, error) {
+			d.Open = func(o state.Options) (state.Any, error) {
 				t, err := open(o)
 				if err != nil {
 					return nil, err
@@ -223,15 +223,15 @@ func recordStores(plan *plan.Plan, r *recorder) {
 					checkpoint = fmt.Sprint("at ", at)
 				}
 				r.add(fmt.Sprintf("open store %s: %s", d.Name, checkpoint), nil)
-				return &recordedTable{Table: t, name: d.Name, r: r}, nil
+				return &recordedStore{Any: t, name: d.Name, r: r}, nil
 			}
 		}
 	}
 }
 
-func (t *recordedTable) Unwrap() state.Table { return t.Table }
+func (t *recordedStore) Unwrap() state.Any { return t.Any }
 
-func (t *recordedTable) write(what string, checkpoint int64, call func() error) error {
+func (t *recordedStore) write(what string, checkpoint int64, call func() error) error {
 	err := t.r.ask(what)
 	if err == nil {
 		err = call()
@@ -242,26 +242,26 @@ func (t *recordedTable) write(what string, checkpoint int64, call func() error) 
 	return err
 }
 
-func (t *recordedTable) Commit(checkpoint int64) error {
-	return t.write("write store", checkpoint, func() error { return t.Table.Commit(checkpoint) })
+func (t *recordedStore) Commit(checkpoint int64) error {
+	return t.write("write store", checkpoint, func() error { return t.Any.Commit(checkpoint) })
 }
 
-func (t *recordedTable) Restore(entries []state.Entry, checkpoint int64) error {
-	return t.write(fmt.Sprintf("restore %d entries into store", len(entries)), checkpoint, func() error { return t.Table.Restore(entries, checkpoint) })
+func (t *recordedStore) Restore(entries []state.Entry, checkpoint int64) error {
+	return t.write(fmt.Sprintf("restore %d entries into store", len(entries)), checkpoint, func() error { return t.Any.Restore(entries, checkpoint) })
 }
 
-func (t *recordedTable) Err() error {
+func (t *recordedStore) Err() error {
 	if t.err != nil {
 		return t.err
 	}
 	if err := t.r.ask("look at store"); err != nil {
 		return err
 	}
-	return t.Table.Err()
+	return t.Any.Err()
 }
 
-func (t *recordedTable) Close() error {
-	err := t.Table.Close()
+func (t *recordedStore) Close() error {
+	err := t.Any.Close()
 	t.r.add("close store "+t.name, err)
 	return err
 }

@@ -17,7 +17,7 @@ import (
 
 // opened is what a restorer hands to its worker: stores that hold everything committed, and where the inputs go on.
 type opened struct {
-	tables []*table
+	stores []*taskStore
 	begins map[kafka.TopicPartition]beginning
 	touch  bool // a recorded reset was accepted: the state takes up its name with the first commit
 }
@@ -26,8 +26,8 @@ func (o *opened) close() {
 	if o == nil {
 		return
 	}
-	for _, tb := range o.tables {
-		_ = tb.Close()
+	for _, st := range o.stores {
+		_ = st.Close()
 	}
 }
 
@@ -91,19 +91,19 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 	}
 	marks := offsets.MarksOf(maps.Values(committed))
 	for n, store := range t.graph.stores {
-		tb, from, err := i.openTable(ctx, store, infos[names[n]], offsets.Changelog{
+		st, from, err := i.openStore(ctx, store, infos[names[n]], offsets.Changelog{
 			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: marks.Of(store.Name), Held: -1,
 		})
 		if err != nil {
 			return o, err
 		}
-		o.tables = append(o.tables, tb)
+		o.stores = append(o.stores, st)
 		if from < ends[logs[n]] {
-			if err := i.catchUp(ctx, t, tb, from, ends[logs[n]]); err != nil {
+			if err := i.catchUp(ctx, t, st, from, ends[logs[n]]); err != nil {
 				return o, fmt.Errorf("restore store %s/%d from %d: %w", store.Name, t.id.partition, from, err)
 			}
 		}
-		tb.end = max(from, ends[logs[n]])
+		st.end = max(from, ends[logs[n]])
 	}
 	return o, i.begin(ctx, t, committed, o)
 }
@@ -123,20 +123,20 @@ const restoreBatch = 2 << 20
 
 // catchUp reads a changelog from an offset until its position has reached end. It ends by position: the last offsets
 // may be transaction markers or records of an aborted transaction, which never arrive as records.
-func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end int64) error {
+func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, end int64) error {
 	deliveries := newInbox()
 	defer func() {
-		i.changelogs.Stop(tb.changelog)
+		i.changelogs.Stop(st.changelog)
 		deliveries.close()
 	}()
 	var queue []kafka.Batch
-	i.changelogs.Start(tb.changelog, kafka.Position{Offset: from, LeaderEpoch: tb.epoch, TopicID: tb.topicID}, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
+	i.changelogs.Start(st.changelog, kafka.Position{Offset: from, LeaderEpoch: st.epoch, TopicID: st.topicID}, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
 
 	began := time.Now()
-	stats := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: from, changelog: tb.changelog, moved: began}
+	stats := &RestoreStats{Store: st.decl.Name, From: from, To: end, Position: from, changelog: st.changelog, moved: began}
 	t.restored.Store(stats)
 	defer t.restored.Store(nil)
-	i.hooks.tellRestore(tb, from, from, end, began, false)
+	i.hooks.tellRestore(st, from, from, end, began, false)
 	report := time.NewTicker(restoreReport)
 	defer report.Stop()
 
@@ -147,8 +147,8 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		if len(entries) == 0 && position < end {
 			return nil
 		}
-		tb.SetNote(tb.note())
-		if err := tb.Restore(entries, position); err != nil {
+		st.SetNote(st.note())
+		if err := st.Restore(entries, position); err != nil {
 			return err
 		}
 		fault.At(fault.DuringRestore)
@@ -165,10 +165,10 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 				what = "restoring: waiting, likely for another producer's open transaction to end"
 			}
 			reported = stats.Position
-			i.log.Info(what, zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
+			i.log.Info(what, zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
 				zap.Int64("position", stats.Position), zap.Int64("end", end),
 				zap.Float64("records_per_second", stats.PerSecond), zap.Duration("eta", stats.ETA))
-			i.hooks.tellRestore(tb, from, stats.Position, end, began, false)
+			i.hooks.tellRestore(st, from, stats.Position, end, began, false)
 			continue
 		case <-deliveries.wake:
 			deliveries.drain()
@@ -177,38 +177,38 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 			if b.Err != nil {
 				return b.Err
 			}
-			if at := b.Position - 1; b.Vanished && at < tb.behind {
-				why := fmt.Sprintf("the brokers have no batch of it from offset %d on, and it held state up to offset %d: its log is damaged there, or was cut", at, tb.behind)
+			if at := b.Position - 1; b.Vanished && at < st.behind {
+				why := fmt.Sprintf("the brokers have no batch of it from offset %d on, and it held state up to offset %d: its log is damaged there, or was cut", at, st.behind)
 				if !i.accepts.Load() {
-					return fmt.Errorf("changelog %s: %s; repair its log on the brokers, or go on with what it holds: start once with --accept-empty-state", tb.changelog, why)
+					return fmt.Errorf("changelog %s: %s; repair its log on the brokers, or go on with what it holds: start once with --accept-empty-state", st.changelog, why)
 				}
 				i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
-					zap.Stringer("changelog", tb.changelog), zap.String("why", why))
-				tb.behind = at // said once
+					zap.Stringer("changelog", st.changelog), zap.String("why", why))
+				st.behind = at // said once
 			}
 			for k := range b.Records {
 				rec := &b.Records[k]
 				if x := rec.Excess; x != nil { // state must not be restored from what was cut
 					return fmt.Errorf("changelog %s offset %d is over the limit %s, %d of at most %d: raise it to restore the store",
-						tb.changelog, rec.Offset, x.Limit, x.Size, x.Max)
+						st.changelog, rec.Offset, x.Limit, x.Size, x.Max)
 				}
 				entries = append(entries, state.Entry{Key: rec.Key, Value: rec.Value})
 				if raw := offsets.Raw(rec.Headers); raw != nil {
-					tb.positions = raw
+					st.positions = raw
 				}
 				size += len(rec.Key) + len(rec.Value)
 			}
-			position, tb.epoch = b.Position, b.LeaderEpoch
+			position, st.epoch = b.Position, b.LeaderEpoch
 			if size >= restoreBatch || position >= end {
 				if err := write(); err != nil {
 					return err
 				}
 			}
-			i.changelogs.Release(tb.changelog, b.Bytes)
+			i.changelogs.Release(st.changelog, b.Bytes)
 		}
 		queue = queue[:0]
 		elapsed := time.Since(began).Seconds()
-		next := &RestoreStats{Store: tb.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3), changelog: tb.changelog, moved: stats.moved}
+		next := &RestoreStats{Store: st.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3), changelog: st.changelog, moved: stats.moved}
 		if position != stats.Position {
 			next.moved = time.Now()
 		}
@@ -218,8 +218,8 @@ func (i *Instance) catchUp(ctx context.Context, t *task, tb *table, from, end in
 		stats = next
 		t.restored.Store(stats)
 	}
-	i.hooks.tellRestore(tb, from, position, end, began, true)
-	i.log.Info("restored", zap.String("store", tb.decl.Name), zap.Stringer("changelog", tb.changelog),
+	i.hooks.tellRestore(st, from, position, end, began, true)
+	i.log.Info("restored", zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
 		zap.Int64("from", from), zap.Int64("to", position), zap.Duration("took", time.Since(began)))
 	return nil
 }

@@ -127,7 +127,7 @@ func TestARestoreSeesTheCommitThatItWaitsFor(t *testing.T) {
 	})
 }
 
-// Mutations tried: the checks of from against end and against start, and of the time, in openTable.
+// Mutations tried: the checks of from against end and against start, and of the time, in openStore.
 func TestAStoreThatDoesNotFitItsChangelogIsBuiltAnew(t *testing.T) {
 	for name, change := range map[string]func(c *simkafka.Cluster){
 		"ahead": func(c *simkafka.Cluster) { c.LoseEnd(at(jobLog, 0), 2) },
@@ -156,7 +156,7 @@ func TestAStoreThatDoesNotFitItsChangelogIsBuiltAnew(t *testing.T) {
 				time.Sleep(time.Second)
 				want := map[string]string{"ahead": "b 1", "too old": "b new"}[name]
 				g.sees(at(jobOut, 0), "b 1", "a 2", "a nothing", want)
-				aside, _ := filepath.Glob(state.TableDir(g.dir, jobGroup, "seen", 0) + ".unfit-*")
+				aside, _ := filepath.Glob(state.StoreDir(g.dir, jobGroup, "seen", 0) + ".unfit-*")
 				if len(aside) == 0 {
 					t.Error("the former database was not kept")
 				}
@@ -173,7 +173,7 @@ func TestACorruptStoreIsSetAsideAndRestored(t *testing.T) {
 		g.send(0, "a 1", "b 2")
 		time.Sleep(time.Second)
 		g.stop()
-		dir := state.TableDir(g.dir, jobGroup, "seen", 0)
+		dir := state.StoreDir(g.dir, jobGroup, "seen", 0)
 		manifests, _ := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
 		for _, name := range manifests {
 			if err := os.WriteFile(name, []byte("damaged"), 0o644); err != nil {
@@ -190,12 +190,12 @@ func TestACorruptStoreIsSetAsideAndRestored(t *testing.T) {
 	})
 }
 
-// TestAStoreThatIsFoundDamagedInTheWorkIsSetAside: the table itself says so when it is read.
+// TestAStoreThatIsFoundDamagedInTheWorkIsSetAside: the store itself says so when it is read.
 //
 // Mutation tried: suspect.add left out of failTask.
 func TestAStoreThatIsFoundDamagedInTheWorkIsSetAside(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
-		dir := state.TableDir(g.dir, jobGroup, "seen", 0)
+		dir := state.StoreDir(g.dir, jobGroup, "seen", 0)
 		var damaged atomic.Bool
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 			if value == "3" && damaged.Load() {

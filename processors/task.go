@@ -51,7 +51,7 @@ type task struct {
 	graph    *subgraph
 	state    atomic.Int32
 	inputs   []*input
-	tables   []*table // in the order of graph.plan.Stores; nil tables until restored
+	stores   []*taskStore // in the order of graph.plan.Stores; nil until restored
 	restorer *restorer
 	restored atomic.Pointer[RestoreStats] // how far a restore is, nil outside one
 	asking   atomic.Pointer[time.Time]    // since when its restorer waits for the committed offsets, nil when it does not
@@ -71,9 +71,9 @@ type failure struct {
 // wholeFrom says from which offset on each changelog holds the whole state of its store.
 type wholeFrom map[kafka.TopicPartition]int64
 
-// table is a store of a task with its changelog.
-type table struct {
-	state.Table
+// taskStore is a store of a task with its changelog.
+type taskStore struct {
+	state.Any
 	decl      *plan.Store
 	changelog kafka.TopicPartition
 	topicID   string // of the changelog
@@ -136,58 +136,58 @@ func (t *task) to(next taskState) error {
 	return fmt.Errorf("task %s: no way from %s to %s", t.id, now, next)
 }
 
-// Mark, Undo and Table make the task the nodes.State of its records.
+// Mark, Undo and Store make the task the nodes.State of its records.
 func (t *task) Mark(into []int) []int {
-	for _, tb := range t.tables {
-		into = append(into, tb.Mark())
+	for _, st := range t.stores {
+		into = append(into, st.Mark())
 	}
 	return into
 }
 
 // Undo implements nodes.State.
 func (t *task) Undo(marks []int) {
-	for i, tb := range t.tables {
-		tb.Undo(marks[i])
+	for i, st := range t.stores {
+		st.Undo(marks[i])
 	}
 }
 
-// Table implements nodes.State.
-func (t *task) Table(i int) state.Table { return t.tables[i].Table }
+// Store implements nodes.State.
+func (t *task) Store(i int) state.Any { return t.stores[i].Any }
 
 func (t *task) keep() {
-	for _, tb := range t.tables {
-		tb.Keep()
+	for _, st := range t.stores {
+		st.Keep()
 	}
 }
 
 // pending is the size of the task's uncommitted changes.
 func (t *task) pending() int {
 	n := 0
-	for _, tb := range t.tables {
-		n += tb.Pending()
+	for _, st := range t.stores {
+		n += st.Pending()
 	}
 	return n
 }
 
-// broken is the first error that a table cannot go on after.
+// broken is the first error that a store cannot go on after.
 func (t *task) broken() error {
-	for _, tb := range t.tables {
-		if err := tb.Err(); err != nil {
-			return fmt.Errorf("store %s/%d: %w", tb.decl.Name, t.id.partition, err)
+	for _, st := range t.stores {
+		if err := st.Err(); err != nil {
+			return fmt.Errorf("store %s/%d: %w", st.decl.Name, t.id.partition, err)
 		}
 	}
 	return nil
 }
 
-// closeTables releases the databases; what is not committed is given up.
-func (t *task) closeTables() error {
+// closeStores releases the databases; what is not committed is given up.
+func (t *task) closeStores() error {
 	var first error
-	for _, tb := range t.tables {
-		if err := tb.Close(); err != nil && first == nil {
-			first = fmt.Errorf("close store %s/%d: %w", tb.decl.Name, t.id.partition, err)
+	for _, st := range t.stores {
+		if err := st.Close(); err != nil && first == nil {
+			first = fmt.Errorf("close store %s/%d: %w", st.decl.Name, t.id.partition, err)
 		}
 	}
-	t.tables = nil
+	t.stores = nil
 	return first
 }
 

@@ -20,7 +20,7 @@ const (
 )
 
 // SetAside renames the folder of a database to <dir>.<why>-<time> and returns the new name. It is kept for whoever wants to
-// look at it, and nothing ever reads it again. The table must be closed.
+// look at it, and nothing ever reads it again. The store must be closed.
 func SetAside(dir string, why Aside, log *zap.Logger) (string, error) {
 	dir = filepath.Clean(dir)
 	aside := dir + "." + string(why) + "-" + time.Now().UTC().Format("20060102T150405.000000000Z")

@@ -35,7 +35,7 @@ func (s *Store[T]) Drain(emit func(key, value []byte) error) error {
 //
 // They are written with those of other Commits in one batch, soon and in the background; Close writes what is left. A
 // crash loses what is not written, values and checkpoint alike. When such a write fails, the next Commit or Close says
-// so, the database holds what the last good write left, and the table is of no more use: close it.
+// so, the database holds what the last good write left, and the store is of no more use: close it.
 func (s *Store[T]) Commit(checkpoint int64) error {
 	switch {
 	case s.err != nil:

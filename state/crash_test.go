@@ -37,7 +37,7 @@ func commit(s *Store[string], checkpoint int64, values ...string) error {
 	return s.Commit(checkpoint)
 }
 
-func contents(t *testing.T, s Table) string {
+func contents(t *testing.T, s Any) string {
 	t.Helper()
 	var b strings.Builder
 	checkpoint, ok := s.Checkpoint()
@@ -65,7 +65,7 @@ func full(types storage.FileType, err error) func(string, storage.FileDesc) erro
 }
 
 // Seen to fail with: a write error that is not kept, and one without the remedy.
-func TestFullDiskEndsTheTableAndKeepsTheLastCommit(t *testing.T) {
+func TestFullDiskEndsTheStoreAndKeepsTheLastCommit(t *testing.T) {
 	d := newDisk()
 	s := mustOpen(t, Options{Dir: "db", storage: d.open})
 	if err := commit(s, 1, "a", "1"); err != nil {
@@ -80,7 +80,7 @@ func TestFullDiskEndsTheTableAndKeepsTheLastCommit(t *testing.T) {
 	}
 	_ = s.behind.flush()
 	if err := s.Err(); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the failure in the background is %v to the table", err)
+		t.Fatalf("the failure in the background is %v to the store", err)
 	}
 	err := commit(s, 3, "a", "3")
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free space") || !strings.Contains(err.Error(), "db") {
@@ -136,11 +136,11 @@ func TestFullDiskAtOpeningIsToldApart(t *testing.T) {
 	}
 }
 
-// A background merge of tables that finds no space must stop the table as well: LevelDB tries again for ever. Seen to
+// A background merge of SSTables that finds no space must stop the store as well: LevelDB tries again for ever. Seen to
 // fail with: a behind that does not keep the error.
-func TestFailureInTheBackgroundReachesTheTable(t *testing.T) {
+func TestFailureInTheBackgroundReachesTheStore(t *testing.T) {
 	for name, fault := range map[string]func(string, storage.FileDesc) error{
-		"tables full":       full(storage.TypeTable, syscall.ENOSPC),
+		"sstables full":     full(storage.TypeTable, syscall.ENOSPC),
 		"manifest full":     full(storage.TypeManifest, syscall.ENOSPC),
 		"no new journal":    full(storage.TypeJournal, syscall.ENOSPC),
 		"everything failed": full(storage.TypeAll, syscall.ENOSPC),
@@ -283,11 +283,11 @@ func checkIsCommit(t *testing.T, s *Store[string], checkpoint int64, size int, w
 }
 
 // Two journals after a crash: when the end of the first is lost, the second must not count. Seen to fail with: a
-// readJournals that does not compare the numbers, within journals or with the tables.
+// readJournals that does not compare the numbers, within journals or with the SSTables.
 func TestNothingCountsBehindALostEndOfAnEarlierJournal(t *testing.T) {
 	d := newDisk()
 	s := mustOpen(t, Options{Dir: "db", storage: d.open, tune: func(o *opt.Options) { o.WriteBuffer = 300 }})
-	// Tables cannot be written, so the first journal stays beside the second.
+	// SSTables cannot be written, so the first journal stays beside the second.
 	d.failWith(full(storage.TypeTable, syscall.ENOSPC))
 	var snapshot *disk
 	for i := int64(1); i < 50; i++ {

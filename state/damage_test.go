@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// filled makes a database with several tables and a journal, closed.
+// filled makes a database with several SSTables and a journal, closed.
 func filled(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "db")
@@ -71,7 +71,7 @@ func TestDamagedDatabaseIsSetAsideKeptAndLogged(t *testing.T) {
 		},
 		"the manifest is empty": func(dir string) error { return os.Truncate(filesLike(t, dir, "MANIFEST-*")[0], 0) },
 		"the manifest is gone":  func(dir string) error { return os.Remove(filesLike(t, dir, "MANIFEST-*")[0]) },
-		"a table is gone":       func(dir string) error { return os.Remove(filesLike(t, dir, "*.ldb")[0]) },
+		"an sstable is gone":    func(dir string) error { return os.Remove(filesLike(t, dir, "*.ldb")[0]) },
 		"it is another program's": func(dir string) error {
 			if err := os.RemoveAll(dir); err != nil {
 				return err
@@ -204,7 +204,7 @@ func TestTornEndsAreLoggedWithTheirFolder(t *testing.T) {
 
 // Damage that shows only later is told apart, so that the engine can set the database aside while it runs. Seen to fail
 // with: a fail that remembers nothing.
-func TestDamageFoundLaterEndsTheTable(t *testing.T) {
+func TestDamageFoundLaterEndsTheStore(t *testing.T) {
 	dir := filled(t)
 	for name, use := range map[string]func(s *Store[string]) error{
 		"get": func(s *Store[string]) error { _, _, err := s.Get("key9"); return err },
@@ -237,7 +237,7 @@ func TestDamageFoundLaterEndsTheTable(t *testing.T) {
 			err := use(s)
 			var damage *CorruptError
 			if !errors.As(err, &damage) || damage.Dir != copied || s.Err() == nil || s.Set("a", "1") == nil {
-				t.Fatalf("the use says %v, the table %v", err, s.Err())
+				t.Fatalf("the use says %v, the store %v", err, s.Err())
 			}
 			s.Close()
 			kept, err := SetAside(copied, Damaged, nil)
@@ -252,7 +252,7 @@ func TestDamageFoundLaterEndsTheTable(t *testing.T) {
 	}
 }
 
-// LevelDB allocates what a table's footer says, and nothing protects a footer. Seen to fail with: an openTable without
+// LevelDB allocates what an SSTable's footer says, and nothing protects a footer. Seen to fail with: an openSSTable without
 // checkFooter, where LevelDB panics.
 func TestFooterThatAsksForTooMuchIsDamage(t *testing.T) {
 	d := newDisk()
@@ -265,7 +265,7 @@ func TestFooterThatAsksForTooMuchIsDamage(t *testing.T) {
 			if fd.Type == storage.TypeTable {
 				footer := binary.AppendUvarint(binary.AppendUvarint(nil, handle[0]), handle[1])
 				footer = append(footer, make([]byte, footerSize-len(footer))...)
-				copy(footer[footerSize-len(tableMagic):], tableMagic)
+				copy(footer[footerSize-len(sstableMagic):], sstableMagic)
 				copy(f.data[len(f.data)-footerSize:], footer)
 			}
 		}

@@ -95,8 +95,8 @@ func (o Options) cacheBytes() int64 {
 	return o.CacheBytes
 }
 
-// levelOptions make everything that LevelDB keeps in memory a share of the cache's size: an instance has many tables.
-// Tables and manifest are synced when they are written, in the background, the journal is not.
+// levelOptions make everything that LevelDB keeps in memory a share of the cache's size: an instance has many stores.
+// SSTables and manifest are synced when they are written, in the background, the journal is not.
 func levelOptions(opts Options) *opt.Options {
 	size := opts.cacheBytes()
 	o := &opt.Options{

@@ -1,7 +1,7 @@
 // Package state keeps the keyed state of a topology: one LevelDB database for each store and partition, with a cache of
 // values in front of it.
 //
-// A Store is the typed table that a node reads and writes. To the engine it is a Table, which takes changes from a
+// A Store is what a node reads and writes, with its type. To the engine it is an Any, which takes changes from a
 // record into a transaction and from there into the database: values and changelog offset in one batch, so that they
 // always agree. Batches are written about once a second and not synced, for the changelog is what makes state durable;
 // after a crash the database holds what some earlier Commit left, whole, and says at which offset to go on.

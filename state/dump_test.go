@@ -49,7 +49,7 @@ func TestDumpReadsWhatACrashLeftAndChangesNothing(t *testing.T) {
 	if err := s.behind.flush(); err != nil {
 		t.Fatal(err)
 	}
-	d.failWith(full(storage.TypeTable, errors.New("no tables")))
+	d.failWith(full(storage.TypeTable, errors.New("no sstables")))
 	last := int64(0)
 	for i := int64(2); i < 50; i++ {
 		s.Delete("gone")

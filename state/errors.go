@@ -23,7 +23,7 @@ func (e *TopicChangedError) Error() string {
 		"the topic was deleted and made again", e.Dir, e.Have, e.Want)
 }
 
-// CorruptError says that a database is damaged. Close the table, SetAside its folder, open it again and restore it from
+// CorruptError says that a database is damaged. Close the store, SetAside its folder, open it again and restore it from
 // the changelog.
 type CorruptError struct {
 	Dir string
@@ -79,7 +79,7 @@ func (e *FormatError) Error() string {
 var ErrStaleLoop = errors.New("the loop over the store outlived the transaction that it began in")
 
 var (
-	errClosed     = errors.New("the table is closed")
+	errClosed     = errors.New("the store is closed")
 	errInRecord   = errors.New("the changes of a record are still open: Keep or Undo them first")
 	errUndrained  = errors.New("there are changes that were not drained to the changelog")
 	errUnfinished = errors.New("there are uncommitted changes: Commit or Reset them first")

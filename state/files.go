@@ -28,7 +28,7 @@ type files struct {
 	log *zap.Logger
 	dir string // where LevelDB makes its files, for everybody to read; "" where they are not to be touched
 
-	sequence uint64             // of the newest change in tables, as the manifest says
+	sequence uint64             // of the newest change in SSTables, as the manifest says
 	journals map[int64][][]byte // the good batches of each journal, once they were looked at; nil before
 	damaged  map[int64]struct{} // journals of which only a part is good
 
@@ -65,7 +65,7 @@ func (f *files) Open(fd storage.FileDesc) (storage.Reader, error) {
 	case storage.TypeJournal:
 		return f.openJournal(fd)
 	case storage.TypeTable:
-		return f.openTable(fd)
+		return f.openSSTable(fd)
 	}
 	return f.Storage.Open(fd)
 }
@@ -126,7 +126,7 @@ func (f *files) readJournals(first int64) error {
 			if fd.Num == first && next == 0 && ok && !atStart {
 				// A journal in between is gone, or the manifest lost a change that LevelDB had gone on from.
 				return &storage.ErrCorrupted{Fd: fd, Err: fmt.Errorf(
-					"the journal begins with change %d, and the tables end with %d", sequence, f.sequence)}
+					"the journal begins with change %d, and the SSTables end with %d", sequence, f.sequence)}
 			}
 			if !ok || !atStart && sequence != next {
 				end = fmt.Errorf("batch %d does not follow the one in front of it", good)

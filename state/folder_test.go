@@ -23,7 +23,7 @@ func TestHelperHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Options{Dir: TableDir(dir, "topology", "store", 3)}, stringCodec{})
+	s, err := Open(Options{Dir: StoreDir(dir, "topology", "store", 3)}, stringCodec{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,20 +37,20 @@ func TestHelperHolds(t *testing.T) {
 func TestSecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 	dir := t.TempDir()
 	other, in := holder(t, dir)
-	table := TableDir(dir, "topology", "store", 3)
+	place := StoreDir(dir, "topology", "store", 3)
 	_, lockErr := LockDir(dir)
-	_, openErr := Open(Options{Dir: table}, stringCodec{})
-	_, dumpErr := Dump(table, nil)
+	_, openErr := Open(Options{Dir: place}, stringCodec{})
+	_, dumpErr := Dump(place, nil)
 	for what, c := range map[string]struct {
 		err error
 		dir string
-	}{"lock": {lockErr, dir}, "open": {openErr, table}, "dump": {dumpErr, table}} {
+	}{"lock": {lockErr, dir}, "open": {openErr, place}, "dump": {dumpErr, place}} {
 		var locked *LockedError
 		if !errors.As(c.err, &locked) || locked.Dir != c.dir || locked.PID != other.Process.Pid {
 			t.Errorf("%s: %v, and the holder is %d", what, c.err, other.Process.Pid)
 		}
 	}
-	if names := asides(t, table); len(names) > 0 {
+	if names := asides(t, place); len(names) > 0 {
 		t.Errorf("a database in use was set aside: %v", names)
 	}
 	// Killed, it lets go of everything.
@@ -61,7 +61,7 @@ func TestSecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustOpen(t, Options{Dir: table}).Close()
+	mustOpen(t, Options{Dir: place}).Close()
 	_, err = LockDir(dir)
 	if err == nil || !strings.Contains(err.Error(), "this process") {
 		t.Errorf("the second lock in one process: %v", err)
@@ -103,11 +103,11 @@ func holder(t *testing.T, dir string) (*exec.Cmd, io.Closer) {
 func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
 	pause := filelock.BetweenTries
 	defer func() { filelock.BetweenTries = pause }()
-	for what, take := range map[string]func(dir, table string) (io.Closer, error){
+	for what, take := range map[string]func(dir, place string) (io.Closer, error){
 		"lock": func(dir, _ string) (io.Closer, error) { return LockDir(dir) },
-		"open": func(_, table string) (io.Closer, error) { return Open(Options{Dir: table}, stringCodec{}) },
-		"dump": func(_, table string) (io.Closer, error) {
-			_, err := Dump(table, nil)
+		"open": func(_, place string) (io.Closer, error) { return Open(Options{Dir: place}, stringCodec{}) },
+		"dump": func(_, place string) (io.Closer, error) {
+			_, err := Dump(place, nil)
 			return io.NopCloser(nil), err
 		},
 	} {
@@ -123,7 +123,7 @@ func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
 				}
 				pause()
 			}
-			held, err := take(dir, TableDir(dir, "topology", "store", 3))
+			held, err := take(dir, StoreDir(dir, "topology", "store", 3))
 			if err != nil || waits < 2 {
 				t.Fatalf("after %d waits: %v", waits, err)
 			}
@@ -163,7 +163,7 @@ func TestFoldersThatCannotBeUsed(t *testing.T) {
 func TestNamesBecomeFolders(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range []string{"totals", "Totals", "a/b", "a%2Fb", "..", ".", "", "%", ".lock", ".instance-id", "a b", "ä", "a.b-c_d", `a\b`} {
-		dir := TableDir("state", "topology", name, 7)
+		dir := StoreDir("state", "topology", name, 7)
 		if other, taken := seen[dir]; taken {
 			t.Errorf("%q and %q are both %s", name, other, dir)
 		}

@@ -39,7 +39,7 @@ func TestLoopThatOutlivesItsTransactionEnds(t *testing.T) {
 	}
 }
 
-func TestUndecodableValueFailsTheLoopNotTheTable(t *testing.T) {
+func TestUndecodableValueFailsTheLoopNotTheStore(t *testing.T) {
 	s := mustOpen(t, Options{Dir: "db", storage: newDisk().open})
 	if err := s.Restore([]Entry{{[]byte("a"), []byte("1")}, {[]byte("b"), []byte("undecodable")}}, 1); err != nil {
 		t.Fatal(err)
@@ -50,10 +50,10 @@ func TestUndecodableValueFailsTheLoopNotTheTable(t *testing.T) {
 		keys = append(keys, key)
 	}
 	if len(keys) != 1 || failed == nil || !strings.Contains(failed.Error(), `"b"`) || s.Err() != nil {
-		t.Fatalf("visited %v: %v, the table %v", keys, failed, s.Err())
+		t.Fatalf("visited %v: %v, the store %v", keys, failed, s.Err())
 	}
 	if _, _, err := s.Get("b"); err == nil || s.Err() != nil {
-		t.Fatalf("get says %v, the table %v", err, s.Err())
+		t.Fatalf("get says %v, the store %v", err, s.Err())
 	}
 	if v, ok, err := s.Get("a"); v != "1" || !ok || err != nil {
 		t.Fatalf("another key: %q %v %v", v, ok, err)

@@ -12,8 +12,8 @@ func TopologyDir(stateDir, topology string) string {
 	return filepath.Join(stateDir, element(topology))
 }
 
-// TableDir is the folder of a store's database at one partition: <state folder>/<topology>/<store>/<partition>.
-func TableDir(stateDir, topology, store string, partition int32) string {
+// StoreDir is the folder of a store's database at one partition: <state folder>/<topology>/<store>/<partition>.
+func StoreDir(stateDir, topology, store string, partition int32) string {
 	return filepath.Join(TopologyDir(stateDir, topology), element(store), strconv.Itoa(int(partition)))
 }
 

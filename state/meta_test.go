@@ -66,7 +66,7 @@ func TestAStoreKnowsWhenItWasWritten(t *testing.T) {
 	})
 }
 
-// FuzzFiles gives a database any journal, manifest and table: it may be refused, and never panics or hangs.
+// FuzzFiles gives a database any journal, manifest and SSTable: it may be refused, and never panics or hangs.
 func FuzzFiles(f *testing.F) {
 	d := newDisk()
 	s, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
@@ -94,8 +94,8 @@ func FuzzFiles(f *testing.F) {
 				r.Close()
 			}
 		}
-		table := &diskReader{bytes.NewReader(data), after, storage.FileDesc{}}
-		_ = checkFooter(table)
+		sst := &diskReader{bytes.NewReader(data), after, storage.FileDesc{}}
+		_ = checkFooter(sst)
 		lastSequence([][]byte{data})
 	})
 }

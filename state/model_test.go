@@ -70,7 +70,7 @@ func (h *harness[T]) open() {
 	var err error
 	h.store, err = Open(Options{
 		Dir: "db", TopicID: "topic", CacheBytes: h.cache, storage: h.disk.open,
-		// Journals are full and tables are merged after a few commits.
+		// Journals are full and SSTables are merged after a few commits.
 		tune: func(o *opt.Options) {
 			o.WriteBuffer, o.CompactionTableSize, o.CompactionTotalSize = 600, 500, 2000
 			o.DisableCompactionBackoff = true

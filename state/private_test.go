@@ -14,7 +14,7 @@ import (
 	"github.com/weirstream/weir/internal/private"
 )
 
-// work uses a topology's folder as an instance does, with enough writes for tables, a new manifest and a log.
+// work uses a topology's folder as an instance does, with enough writes for SSTables, a new manifest and a log.
 func work(t *testing.T, state string) {
 	t.Helper()
 	dir := TopologyDir(state, "topology")
@@ -26,7 +26,7 @@ func work(t *testing.T, state string) {
 	if _, err := InstanceID(dir); err != nil {
 		t.Fatal(err)
 	}
-	s := mustOpen(t, Options{Dir: TableDir(state, "topology", "store", 0), CacheBytes: 1})
+	s := mustOpen(t, Options{Dir: StoreDir(state, "topology", "store", 0), CacheBytes: 1})
 	for i := range 24 {
 		if err := commit(s, int64(i+1), strings.Repeat("k", i+1), strings.Repeat("v", 100_000)); err != nil {
 			t.Fatal(err)
@@ -150,7 +150,7 @@ func TestNoLinkIsFollowed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		// Whoever comes to the parts without the lock is told the same.
-		opened, openErr := Open(Options{Dir: TableDir(state, "topology", "store", 0)}, stringCodec{})
+		opened, openErr := Open(Options{Dir: StoreDir(state, "topology", "store", 0)}, stringCodec{})
 		if openErr == nil {
 			opened.Close()
 		}

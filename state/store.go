@@ -9,7 +9,7 @@ import (
 	"github.com/weirstream/weir/internal/flat"
 )
 
-// Store is a table of values of one type. Its methods are called from one goroutine.
+// Store keeps values of one type. Its methods are called from one goroutine.
 //
 // After an error of the database every further call returns it, and Err does, until the database is reopened.
 type Store[T any] struct {
@@ -22,7 +22,7 @@ type Store[T any] struct {
 	key   []byte        // scratch for keys of the database
 	batch leveldb.Batch // of Restore
 	note  []byte        // for the checkpoints that follow
-	err   error         // what ended the use of the table
+	err   error         // what ended the use of the store
 }
 
 // Open opens the database of a store at one partition, and makes it when it is absent.
@@ -155,7 +155,7 @@ func (s *Store[T]) Delete(key string) error {
 	return nil
 }
 
-// fail remembers what ended the use of the table: after an error of the database nothing it says can be trusted.
+// fail remembers what ended the use of the store: after an error of the database nothing it says can be trusted.
 func (s *Store[T]) fail(err error) error {
 	if err != nil {
 		s.err = err
@@ -163,7 +163,7 @@ func (s *Store[T]) fail(err error) error {
 	return err
 }
 
-// Err is the error of the database that ended the use of the table, or nil. It knows of writes in the background too.
+// Err is the error of the database that ended the use of the store, or nil. It knows of writes in the background too.
 func (s *Store[T]) Err() error {
 	if s.err == nil {
 		s.err = s.behind.failed()

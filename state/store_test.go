@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	_ Table                = (*Store[int])(nil)
+	_ Any                  = (*Store[int])(nil)
 	_ codecs.Codec[string] = stringCodec{}
 )
 
@@ -272,8 +272,8 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	}
 }
 
-// Seen to fail with: a closed table whose Commit reaches the database.
-func TestClosedTableSaysSo(t *testing.T) {
+// Seen to fail with: a closed store whose Commit reaches the database.
+func TestClosedStoreSaysSo(t *testing.T) {
 	s := mustOpen(t, Options{Dir: "db", storage: newDisk().open})
 	s.Set("a", "1")
 	for range 2 {

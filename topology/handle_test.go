@@ -275,17 +275,17 @@ func TestMisuseFailsTheRecordAndNothingElse(t *testing.T) {
 
 func inf() float64 { x := 0.0; return 1 / x }
 
-// other is a Runtime whose tables are of another type than the handle.
+// other is a Runtime whose stores are of another type than the handle.
 type other struct {
 	plan.Runtime
 	failed error
 }
 
-func (o *other) Table(*plan.Store) (state.Table, error) { return nil, nil }
-func (o *other) Fail(err error)                         { o.failed = err }
+func (o *other) Store(*plan.Store) (state.Any, error) { return nil, nil }
+func (o *other) Fail(err error)                       { o.failed = err }
 
-// TestTablesOfAnotherTypeAreErrors gives a handle a table that is not its own. Seen to fail: an unchecked assertion.
-func TestTablesOfAnotherTypeAreErrors(t *testing.T) {
+// TestStoresOfAnotherTypeAreErrors gives a handle a store that is not its own. Seen to fail: an unchecked assertion.
+func TestStoresOfAnotherTypeAreErrors(t *testing.T) {
 	o := &other{}
 	if _, err := count("s").Get(topology.NewContext(o), "k"); err == nil || o.failed == nil {
 		t.Errorf("%v, %v", err, o.failed)

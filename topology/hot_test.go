@@ -19,7 +19,7 @@ import (
 
 // engine is a Runtime that does as little as one can.
 type engine struct {
-	table  state.Table
+	opened state.Any
 	buffer []byte
 	err    error
 }
@@ -29,7 +29,7 @@ func (e *engine) Key() string                            { return "" }
 func (e *engine) Now() time.Time                         { return time.Time{} }
 func (e *engine) Log() *zap.Logger                       { return nil }
 func (e *engine) IdempotencyKey() string                 { return "" }
-func (e *engine) Table(*plan.Store) (state.Table, error) { return e.table, nil }
+func (e *engine) Store(*plan.Store) (state.Any, error)   { return e.opened, nil }
 func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
 func (e *engine) Output(plan.Output) error               { return nil }
 func (e *engine) Buffer() []byte                         { return e.buffer[:0] }
@@ -61,12 +61,12 @@ func reference(t testing.TB) (step func(), e *engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := p.Subgraphs[0].Stores[0].Open(state.Options{Dir: t.TempDir()})
+	opened, err := p.Subgraphs[0].Stores[0].Open(state.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { table.Close() })
-	e = &engine{table: table, buffer: make([]byte, 0, 1024)}
+	t.Cleanup(func() { opened.Close() })
+	e = &engine{opened: opened, buffer: make([]byte, 0, 1024)}
 	call := plan.NewScope(e, 0, nil).Begin()
 	h := p.Subgraphs[0].Nodes[0].Reads[0]
 	accepted, duplicate := []byte("1"), []byte("2")
@@ -77,7 +77,7 @@ func reference(t testing.TB) (step func(), e *engine) {
 		if _, dropped := topology.Dropped(h.Record(call, "customer-1", duplicate)); !dropped {
 			e.err = errors.New("not dropped")
 		}
-		table.Undo(0)
+		opened.Undo(0)
 	}, e
 }
 

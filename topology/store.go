@@ -48,7 +48,7 @@ func (s *StoreOf[T]) Name() string {
 // Lookup returns the value of a key, and whether there is one. The value is the caller's own: changing what it points to
 // does not change the store. An error fails the record even when the node goes on.
 func (s *StoreOf[T]) Lookup(ctx Context, key string) (T, bool, error) {
-	t, err := s.table(ctx)
+	t, err := s.at(ctx)
 	if err != nil {
 		return *new(T), false, err
 	}
@@ -68,7 +68,7 @@ func (s *StoreOf[T]) Get(ctx Context, key string) (T, error) {
 // Set puts a value. It is encoded at once: what v points to stays the caller's. A value that cannot be encoded, a store
 // that the node does not list in Uses and a failure of the store fail the record.
 func (s *StoreOf[T]) Set(ctx Context, key string, v T) {
-	t, err := s.table(ctx)
+	t, err := s.at(ctx)
 	if err != nil {
 		return
 	}
@@ -79,7 +79,7 @@ func (s *StoreOf[T]) Set(ctx Context, key string, v T) {
 
 // Delete removes a key, whether it is there or not. It fails as Set does.
 func (s *StoreOf[T]) Delete(ctx Context, key string) {
-	t, err := s.table(ctx)
+	t, err := s.at(ctx)
 	if err != nil {
 		return
 	}

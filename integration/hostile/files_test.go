@@ -236,8 +236,8 @@ var fileKinds = []Kind{
 				t.Fatal(err)
 			}
 			w.ledger.emptyState()
-			for p := range w.table {
-				clear(w.table[p])
+			for p := range w.held {
+				clear(w.held[p])
 			}
 			w.changelog.close()
 			var err error
@@ -467,8 +467,8 @@ func (w *world) readOnly(t *testing.T) {
 	w.inst.launch(t)
 	w.ready(t, w.inst)
 	var folders []string
-	tables := filepath.Dir(state.TableDir(w.inst.dir, names.Group, names.Store, 0))
-	_ = filepath.WalkDir(tables, func(path string, d os.DirEntry, err error) error {
+	stores := filepath.Dir(state.StoreDir(w.inst.dir, names.Group, names.Store, 0))
+	_ = filepath.WalkDir(stores, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			folders = append(folders, path)
 		}

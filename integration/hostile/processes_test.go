@@ -50,7 +50,7 @@ var processKinds = []Kind{
 		Must: "state is restored from the changelog",
 		Try: func(t *testing.T, w *world) {
 			w.inst.stop(t)
-			if err := os.RemoveAll(filepath.Dir(state.TableDir(w.inst.dir, names.Group, names.Store, 0))); err != nil {
+			if err := os.RemoveAll(filepath.Dir(state.StoreDir(w.inst.dir, names.Group, names.Store, 0))); err != nil {
 				t.Fatal(err)
 			}
 			w.inst.launch(t)

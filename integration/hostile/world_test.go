@@ -48,7 +48,7 @@ type world struct {
 	outputs   *tail
 	letters   *tail
 	changelog *tail
-	table     []map[string]oracle.Total // the changelog, by partition
+	held      []map[string]oracle.Total // the changelog, by partition
 
 	watch func(letter *kgo.Record) string // what is wrong with a dead letter of this kind, or ""
 
@@ -63,7 +63,7 @@ type world struct {
 func newWorld(t *testing.T) (*world, error) {
 	w := &world{ledger: newLedger(partitions)}
 	for range partitions {
-		w.table = append(w.table, map[string]oracle.Total{})
+		w.held = append(w.held, map[string]oracle.Total{})
 	}
 	lives := false
 	defer func() { // also when the test ends here
@@ -394,24 +394,24 @@ func (w *world) account(t *testing.T) {
 	w.watch = nil
 	for _, r := range changes {
 		if r.Value == nil {
-			delete(w.table[r.Partition], string(r.Key))
+			delete(w.held[r.Partition], string(r.Key))
 			continue
 		}
 		total, err := decodeTotal(r.Value)
 		if err != nil {
 			found.add("changelog %s of key %.40q holds %.60q: %v", at(r), r.Key, r.Value, err)
 		}
-		w.table[r.Partition][string(r.Key)] = total
+		w.held[r.Partition][string(r.Key)] = total
 	}
-	for p, table := range w.table {
+	for p, held := range w.held {
 		want := w.ledger.state(p)
 		for key, total := range want {
-			if table[key] != total {
-				found.add("changelog partition %d has %+v for key %.40q, wanted %+v", p, table[key], key, total)
+			if held[key] != total {
+				found.add("changelog partition %d has %+v for key %.40q, wanted %+v", p, held[key], key, total)
 			}
 		}
-		if len(table) > len(want) {
-			found.add("changelog partition %d has %d keys, wanted %d", p, len(table), len(want))
+		if len(held) > len(want) {
+			found.add("changelog partition %d has %d keys, wanted %d", p, len(held), len(want))
 		}
 	}
 	if list := found.list(); len(list) > 0 {

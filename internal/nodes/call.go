@@ -31,7 +31,7 @@ type Call struct {
 	key     string
 	effects []Effect
 	forward []forwarded
-	marks   []int // savepoints of the tables: a run of one a table for each level
+	marks   []int // savepoints of the stores: a run of one a store for each level
 	base    int   // length of the first run
 	scratch []int
 	dropped topology.DropReason
@@ -47,12 +47,12 @@ type Call struct {
 	stack   []byte
 }
 
-// State is what the tables of a task can do together, in the order of the plan's stores: take savepoints, one a table,
+// State is what the stores of a task can do together, in the order of the plan's stores: take savepoints, one a store,
 // and go back to them.
 type State interface {
 	Mark(into []int) []int
 	Undo(marks []int)
-	Table(i int) state.Table
+	Store(i int) state.Any
 }
 
 // Effect is an emit to a stream that waits for the end of its record.
@@ -256,7 +256,7 @@ func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 	return nil
 }
 
-// changed says whether a table was changed by the record.
+// changed says whether a store was changed by the record.
 func (c *Call) changed() bool {
 	c.scratch = c.state.Mark(c.scratch[:0])
 	return !slices.Equal(c.scratch, c.marks)
@@ -286,7 +286,7 @@ func (c *Call) Overdue(now time.Time) (*Node, time.Duration) {
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
 func (c *Call) Effects() []Effect { return c.effects }
 
-// Marks are the savepoints of the tables from before the record.
+// Marks are the savepoints of the stores from before the record.
 func (c *Call) Marks() []int { return c.marks[:c.base] }
 
 // RecordKey is the key of the record in work.

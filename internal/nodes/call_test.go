@@ -34,41 +34,41 @@ type total struct {
 	Note    string `json:"note,omitempty"`
 }
 
-// tables is the State of a test.
-type tables []state.Table
+// stores is the State of a test.
+type stores []state.Any
 
-func (t tables) Mark(into []int) []int {
-	for _, tb := range t {
-		into = append(into, tb.Mark())
+func (t stores) Mark(into []int) []int {
+	for _, st := range t {
+		into = append(into, st.Mark())
 	}
 	return into
 }
 
-func (t tables) Undo(marks []int) {
-	for i, tb := range t {
-		tb.Undo(marks[i])
+func (t stores) Undo(marks []int) {
+	for i, st := range t {
+		st.Undo(marks[i])
 	}
 }
 
-func (t tables) Table(i int) state.Table { return t[i] }
+func (t stores) Store(i int) state.Any { return t[i] }
 
 // open resolves a topology of one sub-graph.
-func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source, tables) {
+func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source, stores) {
 	plan, err := topology.Define("t", parts...).Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := nodes.NewGraph(plan)
-	var tbs tables
+	var all stores
 	for _, s := range plan.Subgraphs[0].Stores {
-		table, err := s.Open(state.Options{Dir: t.TempDir()})
+		store, err := s.Open(state.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { table.Close() })
-		tbs = append(tbs, table)
+		t.Cleanup(func() { store.Close() })
+		all = append(all, store)
 	}
-	return nodes.NewCall(g, nodes.Env{}), g.Subgraphs[0].Sources[0], tbs
+	return nodes.NewCall(g, nodes.Env{}), g.Subgraphs[0].Sources[0], all
 }
 
 // TestAContextThatIsUsedLaterIsNoRace uses Contexts of calls that have returned from many goroutines, while records go on:
@@ -79,7 +79,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 	in, out := topology.Stream("a.b.v1", codecs.String()), topology.Stream("a.c.v1", codecs.String())
 	store := topology.Store("s", codecs.String())
 	var kept topology.Context
-	call, source, tbs := open(t, topology.Node("n", topology.On(in, func(ctx topology.Context, key, v string) error {
+	call, source, all := open(t, topology.Node("n", topology.On(in, func(ctx topology.Context, key, v string) error {
 		if v == "keep" {
 			kept = ctx
 		}
@@ -88,7 +88,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 		return nil
 	}), topology.Uses(store), topology.Emits(out)))
 	run := func(v string) *nodes.Failure {
-		_, failure := call.Run(source, tbs, plan.Record{}, []byte("k"), []byte(v))
+		_, failure := call.Run(source, all, plan.Record{}, []byte("k"), []byte(v))
 		return failure
 	}
 	if f := run("keep"); f != nil {
@@ -139,7 +139,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 			t.Error("no record failed")
 		}
 	}
-	if _, ok, err := tbs[0].(*state.Store[string]).Get("late"); ok || err != nil {
+	if _, ok, err := all[0].(*state.Store[string]).Get("late"); ok || err != nil {
 		t.Errorf("a late Set was done: %v", err)
 	}
 }
@@ -150,7 +150,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 func TestEffectsKnowTheirNode(t *testing.T) {
 	in, out, edge := topology.Stream("a.b.v1", codecs.String()), topology.Stream("a.c.v1", codecs.String()), topology.Edge[string]("e")
 	emit := func(ctx topology.Context, key, v string) error { out.Emit(ctx, key, v); return nil }
-	call, source, tbs := open(t,
+	call, source, all := open(t,
 		topology.Node("first", topology.On(in, emit), topology.Emits(out)),
 		topology.Node("dropper", topology.On(in, func(ctx topology.Context, key, v string) error {
 			out.Emit(ctx, key, v)
@@ -162,7 +162,7 @@ func TestEffectsKnowTheirNode(t *testing.T) {
 			return nil
 		}), topology.Emits(edge)),
 		topology.Node("behind", topology.On(edge, emit), topology.Emits(out)))
-	o, f := call.Run(source, tbs, plan.Record{}, nil, []byte("v"))
+	o, f := call.Run(source, all, plan.Record{}, nil, []byte("v"))
 	var names []string
 	for _, e := range call.Effects() {
 		names = append(names, e.Node.Decl.Name)
@@ -177,7 +177,7 @@ func TestEffectsKnowTheirNode(t *testing.T) {
 func BenchmarkCall(b *testing.B) {
 	placed, totals := topology.Stream("order.placed.v1", codecs.JSON[order]()), topology.Stream("customer.total.v1", codecs.JSON[total]())
 	store := topology.Store("totals", codecs.JSON[total]())
-	call, source, tbs := open(b, topology.Node("accumulate",
+	call, source, all := open(b, topology.Node("accumulate",
 		topology.On(placed, func(ctx topology.Context, key string, o order) error {
 			t, err := store.Get(ctx, key)
 			if err != nil {
@@ -188,7 +188,7 @@ func BenchmarkCall(b *testing.B) {
 			totals.Emit(ctx, key, t)
 			return nil
 		}), topology.Uses(store), topology.Emits(totals)))
-	var st nodes.State = tbs
+	var st nodes.State = all
 	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -214,7 +214,7 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := nodes.NewGraph(plan)
-		if _, failure := nodes.NewCall(g, nodes.Env{Cluster: cluster, Topology: name}).Run(g.Subgraphs[0].Sources[0], tables{}, r, []byte("k"), []byte("v")); failure != nil {
+		if _, failure := nodes.NewCall(g, nodes.Env{Cluster: cluster, Topology: name}).Run(g.Subgraphs[0].Sources[0], stores{}, r, []byte("k"), []byte("v")); failure != nil {
 			t.Fatal(failure)
 		}
 		return key

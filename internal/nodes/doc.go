@@ -1,7 +1,7 @@
 // Package nodes runs the nodes of a sub-graph on one record and stages what they do. The engine and topologytest share
 // it, so that a record that fails in a test fails in the same way in production.
 //
-// A [Call] takes one record after the other. What its nodes emit waits in a list, what they change in the tables' undo
+// A [Call] takes one record after the other. What its nodes emit waits in a list, what they change in the stores' undo
 // logs: nothing of it is part of a transaction until the caller takes it over, and a failure leaves nothing behind. A
 // drop takes back what the call of that node did. Edges are followed after the node that wrote to them has returned.
 //

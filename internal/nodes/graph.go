@@ -35,7 +35,7 @@ type Node struct {
 	Decl   *plan.Node
 	Index  int // in its sub-graph
 	id     int // in its graph
-	tables []int
+	stores []int
 	topics []string // by output, what it is called in the cluster; "" of an edge
 	dead   []string // by input of its sub-graph, where records go that failed in the node
 }
@@ -72,7 +72,7 @@ func NewGraph(of *plan.Plan) *Graph {
 				n.dead = append(n.dead, of.DeadLetter(decl, input))
 			}
 			for _, store := range decl.Stores {
-				n.tables = append(n.tables, slices.Index(p.Stores, store))
+				n.stores = append(n.stores, slices.Index(p.Stores, store))
 			}
 			for _, h := range decl.Reads {
 				if h.Edge != nil {

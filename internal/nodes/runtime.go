@@ -41,12 +41,12 @@ func (c *Call) IdempotencyKey() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Table implements plan.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
+// Store implements plan.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
 // it, and drain into the dead letters.
-func (c *Call) Table(store *plan.Store) (state.Table, error) {
+func (c *Call) Store(store *plan.Store) (state.Any, error) {
 	for i, s := range c.node.Decl.Stores {
 		if s == store {
-			return c.state.Table(c.node.tables[i]), nil
+			return c.state.Store(c.node.stores[i]), nil
 		}
 	}
 	for _, s := range c.node.Decl.Stores {

@@ -223,12 +223,12 @@ func TestARunThatShowsNothingIsVoid(t *testing.T) {
 // Mutation: open the database itself instead of a copy: it is locked by its owner.
 func TestStoresAreReadFromCopies(t *testing.T) {
 	dir := t.TempDir()
-	table, err := state.Open(state.Options{Dir: state.TableDir(dir, ReferenceJob.Group, ReferenceJob.Store, 3)}, codecs.Bytes())
+	store, err := state.Open(state.Options{Dir: state.StoreDir(dir, ReferenceJob.Group, ReferenceJob.Store, 3)}, codecs.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer table.Close()
-	if err := table.Restore([]state.Entry{{Key: []byte("c-1"), Value: []byte("x")}}, 17); err != nil {
+	defer store.Close()
+	if err := store.Restore([]state.Entry{{Key: []byte("c-1"), Value: []byte("x")}}, 17); err != nil {
 		t.Fatal(err)
 	}
 	dumps, err := ReadStores("i", dir, ReferenceJob)

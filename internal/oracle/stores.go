@@ -18,7 +18,7 @@ func ReadStores(instance, stateDir string, names Names) ([]StoreDump, error) {
 	fail := func(err error) ([]StoreDump, error) {
 		return nil, fmt.Errorf("read the stores of %s: %w", instance, err)
 	}
-	dir := filepath.Dir(state.TableDir(stateDir, names.Group, names.Store, 0))
+	dir := filepath.Dir(state.StoreDir(stateDir, names.Group, names.Store, 0))
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
@@ -50,13 +50,13 @@ func readStore(dir string) (StoreDump, error) {
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 		return dump, err
 	}
-	table, err := state.Open(state.Options{Dir: copied}, codecs.Bytes())
+	store, err := state.Open(state.Options{Dir: copied}, codecs.Bytes())
 	if err != nil {
 		return dump, err
 	}
-	defer table.Close()
-	dump.Checkpoint, dump.HasCheckpoint = table.Checkpoint()
-	err = table.Dump(func(key, value []byte) bool {
+	defer store.Close()
+	dump.Checkpoint, dump.HasCheckpoint = store.Checkpoint()
+	err = store.Dump(func(key, value []byte) bool {
 		dump.Entries[string(key)] = string(value)
 		return true
 	})

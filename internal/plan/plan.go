@@ -149,7 +149,7 @@ type Store struct {
 	Name string
 	Type string // of the values, in Go's words
 	// Open opens the store's database with the handle's codec.
-	Open    func(state.Options) (state.Table, error)
+	Open    func(state.Options) (state.Any, error)
 	NoCodec bool // it was declared without one
 }
 

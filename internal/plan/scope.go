@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
 )
 
 // Call is one call of a node's function: what a topology.Context is made of. The zero Call belongs to no node: through it

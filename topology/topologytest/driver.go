@@ -30,7 +30,7 @@ type Driver struct {
 	graph  *nodes.Graph
 	call   *nodes.Call
 	parts  int32
-	tables map[place]state.Table
+	stores map[place]state.Any
 	next   map[string]int64 // the next offset, by input and partition
 	now    time.Time
 }
@@ -54,7 +54,7 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), parts: 1, tables: map[place]state.Table{}, next: map[string]int64{}, now: time.Now()}
+	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), parts: 1, stores: map[place]state.Any{}, next: map[string]int64{}, now: time.Now()}
 	for _, o := range opts {
 		o(d)
 	}
@@ -74,16 +74,16 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 
 func (d *Driver) open(at place) {
 	d.t.Helper()
-	table, err := at.store.Open(state.Options{Dir: d.t.TempDir()})
+	store, err := at.store.Open(state.Options{Dir: d.t.TempDir()})
 	if err != nil {
 		d.t.Fatalf("open store %s: %v", at.store.Name, err)
 	}
 	d.t.Cleanup(func() {
-		if err := table.Close(); err != nil {
+		if err := store.Close(); err != nil {
 			d.t.Errorf("close store %s: %v", at.store.Name, err)
 		}
 	})
-	d.tables[at] = table
+	d.stores[at] = store
 }
 
 // At sets the clock: the timestamp of the records to come, and what ctx.Now says. It stands still in between. Default: when the
@@ -157,12 +157,12 @@ func (d *Driver) Store(name string) map[string]string {
 // StoreAt returns what a store holds at one partition, as its codec encodes it.
 func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 	d.t.Helper()
-	for at, table := range d.tables {
+	for at, store := range d.stores {
 		if at.store.Name != name || at.partition != partition {
 			continue
 		}
 		content := map[string]string{}
-		if err := table.Dump(func(key, value []byte) bool {
+		if err := store.Dump(func(key, value []byte) bool {
 			content[string(key)] = string(value)
 			return true
 		}); err != nil {
@@ -178,12 +178,12 @@ func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 func (d *Driver) commit(g *plan.Subgraph, r plan.Record) {
 	d.t.Helper()
 	for _, s := range g.Stores {
-		table := d.tables[place{s, r.Partition}]
-		table.Keep()
-		if err := table.Drain(func(_, _ []byte) error { return nil }); err != nil {
+		store := d.stores[place{s, r.Partition}]
+		store.Keep()
+		if err := store.Drain(func(_, _ []byte) error { return nil }); err != nil {
 			d.t.Fatalf("drain store %s: %v", s.Name, err)
 		}
-		if err := table.Commit(r.Offset + 1); err != nil {
+		if err := store.Commit(r.Offset + 1); err != nil {
 			d.t.Fatalf("commit store %s: %v", s.Name, err)
 		}
 	}

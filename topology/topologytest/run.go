@@ -15,7 +15,7 @@ func (d *Driver) run(g *plan.Subgraph, in *nodes.Source, r plan.Record, key, val
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		outcome, failure = d.call.Run(in, tables{d, g, r.Partition}, r, key, value)
+		outcome, failure = d.call.Run(in, stores{d, g, r.Partition}, r, key, value)
 	}()
 	<-done
 	if exit := d.call.Exited(); exit != nil {
@@ -52,24 +52,24 @@ func (d *Driver) run(g *plan.Subgraph, in *nodes.Source, r plan.Record, key, val
 	return result
 }
 
-// tables are the stores of a sub-graph at a partition.
-type tables struct {
+// stores are the stores of a sub-graph at a partition.
+type stores struct {
 	*Driver
 	graph     *plan.Subgraph
 	partition int32
 }
 
-func (t tables) Mark(into []int) []int {
+func (t stores) Mark(into []int) []int {
 	for i := range t.graph.Stores {
-		into = append(into, t.Table(i).Mark())
+		into = append(into, t.Store(i).Mark())
 	}
 	return into
 }
 
-func (t tables) Undo(marks []int) {
+func (t stores) Undo(marks []int) {
 	for i := range t.graph.Stores {
-		t.Table(i).Undo(marks[i])
+		t.Store(i).Undo(marks[i])
 	}
 }
 
-func (t tables) Table(i int) state.Table { return t.tables[place{t.graph.Stores[i], t.partition}] }
+func (t stores) Store(i int) state.Any { return t.stores[place{t.graph.Stores[i], t.partition}] }

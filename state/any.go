@@ -16,8 +16,8 @@ type Options struct {
 	// carries another id is refused with a *TopicChangedError. Empty: not checked.
 	TopicID string
 	// CacheBytes bounds the decoded values kept in memory, committed ones only: uncommitted changes stay until Commit
-	// or Reset, and Pending tells the caller when it is time. What else the table needs (committed changes that are not
-	// written yet, LevelDB's buffers) is sized by it too, and is about as much again when the table is busy.
+	// or Reset, and Pending tells the caller when it is time. What else the store needs (committed changes that are not
+	// written yet, LevelDB's buffers) is sized by it too, and is about as much again when the store is busy.
 	// Default 16 MiB.
 	CacheBytes int64
 	// MaxRecordBytes bounds the key and encoded value of one Set together, so that the change is sure to fit into the
@@ -34,12 +34,12 @@ type Options struct {
 // Entry is a key with its encoded value as they stand in a changelog. A nil Value deletes the key.
 type Entry struct{ Key, Value []byte }
 
-// Table is a store as the engine sees it, without its type. All calls come from one goroutine.
+// Any is a store as the engine sees it, whatever the type of its values. All calls come from one goroutine.
 //
 // A change is first part of a record (until Keep; Undo takes it back), then of a transaction (until Commit; Reset
 // takes it back), then in the database. The database never holds a change that was not committed.
-type Table interface {
-	// Checkpoint is the changelog offset up to which the table holds committed data; ok is false for a new one. After a
+type Any interface {
+	// Checkpoint is the changelog offset up to which the store holds committed data; ok is false for a new one. After a
 	// crash it is one that an earlier Commit gave, and the database holds what was committed up to there.
 	Checkpoint() (offset int64, ok bool)
 	// Note is what SetNote has put beside the checkpoint found at opening: nil when there is none, or when the checkpoint
@@ -65,7 +65,7 @@ type Table interface {
 	Pending() int
 	// Commit makes the transaction's changes, which must all have been drained, the committed state, with the checkpoint
 	// after them. They reach the database in one batch with those of other Commits, within about a second and in the
-	// background. An error, which may be that of an earlier Commit's write, is final for the table; the database then
+	// background. An error, which may be that of an earlier Commit's write, is final for the store; the database then
 	// holds what an earlier Commit left, whole.
 	Commit(checkpoint int64) error
 	// Reset forgets everything uncommitted.
@@ -74,7 +74,7 @@ type Table interface {
 	Restore(entries []Entry, checkpoint int64) error
 	// Dump calls yield with every committed key and encoded value, in key order, until it returns false.
 	Dump(yield func(key, value []byte) bool) error
-	// Err is the error of the database that ended the use of the table, or nil. It tells a failure of the store from one
+	// Err is the error of the database that ended the use of the store, or nil. It tells a failure of the store from one
 	// of a record, such as a value that cannot be encoded.
 	Err() error
 	// Close gives up what is not committed, writes what is, and releases the database and its lock.

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	footerSize  = 48
-	tableMagic  = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-	blockExtra  = 5 // type and checksum after each block
-	handleField = 2 // each block handle of the footer has an offset and a length
+	footerSize   = 48
+	sstableMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+	blockExtra   = 5 // type and checksum after each block
+	handleField  = 2 // each block handle of the footer has an offset and a length
 )
 
-// openTable checks a table's footer, the one part of a table without a checksum: LevelDB allocates what it says.
-func (f *files) openTable(fd storage.FileDesc) (storage.Reader, error) {
+// openSSTable checks an SSTable's footer, the one part of it without a checksum: LevelDB allocates what it says.
+func (f *files) openSSTable(fd storage.FileDesc) (storage.Reader, error) {
 	r, err := f.Storage.Open(fd)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (f *files) openTable(fd storage.FileDesc) (storage.Reader, error) {
 
 type badFooter struct{ what string }
 
-func (e *badFooter) Error() string { return "the table's footer is damaged: " + e.what }
+func (e *badFooter) Error() string { return "the SSTable's footer is damaged: " + e.what }
 
 func checkFooter(r storage.Reader) error {
 	size, err := r.Seek(0, io.SeekEnd)
@@ -49,10 +49,10 @@ func checkFooter(r storage.Reader) error {
 	if _, err := r.ReadAt(footer[:], size-footerSize); err != nil && err != io.EOF {
 		return err
 	}
-	if string(footer[footerSize-len(tableMagic):]) != tableMagic {
+	if string(footer[footerSize-len(sstableMagic):]) != sstableMagic {
 		return &badFooter{"it is none"}
 	}
-	rest := footer[:footerSize-len(tableMagic)]
+	rest := footer[:footerSize-len(sstableMagic)]
 	for range 2 { // the handles of the index of filters and of the index
 		var field [handleField]uint64
 		for i := range field {
@@ -73,7 +73,7 @@ func sortFiles(fds []storage.FileDesc) {
 	slices.SortFunc(fds, func(a, b storage.FileDesc) int { return int(a.Num - b.Num) })
 }
 
-// lastSequence reads the number of the newest change in tables out of a manifest. A record that it does not understand
+// lastSequence reads the number of the newest change in SSTables out of a manifest. A record that it does not understand
 // ends the search: LevelDB will say what is wrong with it.
 func lastSequence(records [][]byte) (sequence uint64) {
 	for _, r := range records {
@@ -91,10 +91,10 @@ func lastSequence(records [][]byte) (sequence uint64) {
 			case 5: // where the next compaction of a level begins
 				fields.uvarint()
 				fields.bytes()
-			case 6: // a table gone: level, number
+			case 6: // an SSTable gone: level, number
 				fields.uvarint()
 				fields.uvarint()
-			case 7: // a table more: level, number, size, first and last key
+			case 7: // an SSTable more: level, number, size, first and last key
 				fields.uvarint()
 				fields.uvarint()
 				fields.uvarint()

@@ -9,7 +9,7 @@ import (
 )
 
 // open opens the store's database at one partition.
-func (s *StoreOf[T]) open(o state.Options) (state.Table, error) {
+func (s *StoreOf[T]) open(o state.Options) (state.Any, error) {
 	t, err := state.Open[T](o, s.codec)
 	if err != nil {
 		return nil, err
@@ -17,23 +17,23 @@ func (s *StoreOf[T]) open(o state.Options) (state.Table, error) {
 	return t, nil
 }
 
-// table is the store at the task's partition, with its type, so that values are not boxed. An error has failed the
+// at is the store at the task's partition, with its type, so that values are not boxed. An error has failed the
 // record already.
-func (s *StoreOf[T]) table(ctx Context) (*state.Store[T], error) {
+func (s *StoreOf[T]) at(ctx Context) (*state.Store[T], error) {
 	run := ctx.runtime()
 	if s == nil {
 		run.Fail(errNilStore)
 		return nil, errNilStore
 	}
-	t, err := run.Table(&s.decl)
+	t, err := run.Store(&s.decl)
 	if err != nil {
 		run.Fail(err)
 		return nil, err
 	}
 	own, ok := t.(*state.Store[T])
 	if !ok {
-		// Whoever replaces plan.Store.Open may put something around the table, to watch the engine or to fail it.
-		if around, wraps := t.(interface{ Unwrap() state.Table }); wraps {
+		// Whoever replaces plan.Store.Open may put something around the store, to watch the engine or to fail it.
+		if around, wraps := t.(interface{ Unwrap() state.Any }); wraps {
 			own, ok = around.Unwrap().(*state.Store[T])
 		}
 	}
@@ -49,7 +49,7 @@ func (s *StoreOf[T]) table(ctx Context) (*state.Store[T], error) {
 // the end. It sees the changes of the record so far. The store may be changed meanwhile: the loop visits the keys that
 // were there when it began and are there when it comes to them. An error ends the loop and fails the record.
 func (s *StoreOf[T]) Range(ctx Context, from, to string) iter.Seq2[string, T] {
-	t, err := s.table(ctx)
+	t, err := s.at(ctx)
 	if err != nil {
 		return nothing[T]
 	}
@@ -58,7 +58,7 @@ func (s *StoreOf[T]) Range(ctx Context, from, to string) iter.Seq2[string, T] {
 
 // Prefix iterates over the keys that begin with prefix. It is Range otherwise.
 func (s *StoreOf[T]) Prefix(ctx Context, prefix string) iter.Seq2[string, T] {
-	t, err := s.table(ctx)
+	t, err := s.at(ctx)
 	if err != nil {
 		return nothing[T]
 	}
