@@ -22,6 +22,7 @@ build: ## bin/weir
 test: ## all tests that need Go only, with the race detector; and that the engine's simulation finds each rule broken
 	$(GO) test -race -timeout 10m -bench . -benchtime 1x ./...
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
+	$(GO) -C bench test -race ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
 	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
@@ -32,6 +33,7 @@ kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
 vet: ## go vet, integration tests included
 	$(GO) vet -tags integration ./...
 	$(GO) vet ./...
+	$(GO) -C bench vet ./...
 
 lint: vet cross licences vulnerabilities ## vet, gofmt, and the three checks below
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
@@ -45,6 +47,7 @@ cross: ## that all packages compile for linux, darwin, windows and freebsd, on a
 licences: ## that every dependency's licence is an allowed one; needs no network
 	@$(GO) -C tools test ./licences >/dev/null
 	@$(TOOLS) ./licences -C ..
+	@$(TOOLS) ./licences -C ../bench
 
 vulnerabilities: ## govulncheck; where its database cannot be reached it says so, and does not fail
 	@$(GO) -C tools vet ./...

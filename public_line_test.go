@@ -88,6 +88,33 @@ func TestUsersCanNameWhatTheyAreGiven(t *testing.T) {
 	}
 }
 
+// TestAProgramLinksWhatIsListed compares the modules of the reference job's program with the list in docs/public-line.md.
+//
+// Mutations seen to fail it: internal/cli imports embedded; a module taken from the list.
+func TestAProgramLinksWhatIsListed(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./examples/totals")
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := slices.DeleteFunc(strings.Fields(string(out)), func(path string) bool { return path == module })
+	page, err := os.ReadFile(linePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What comes along")
+	var listed []string
+	for _, name := range regexp.MustCompile("`([a-z.]+\\.[a-z]+/[^`]+)`").FindAllStringSubmatch(section, -1) {
+		listed = append(listed, name[1])
+	}
+	slices.Sort(linked)
+	slices.Sort(listed)
+	if linked = slices.Compact(linked); !slices.Equal(linked, listed) {
+		t.Errorf("a program links %q\n%s lists %q", linked, linePage, listed)
+	}
+}
+
 // importable is a package that users can import, and that exports something.
 type importable struct {
 	dir   string

@@ -1,7 +1,7 @@
 // Command bench runs the reference job on several engines against one Kafka, in turn, and prints how many input records
 // each processed in a second: the figures of the README come from it.
 //
-//	go run ./bench -brokers 127.0.0.1:9092 -engines weir,goka -runs 5
+//	go -C bench run . -brokers 127.0.0.1:9092 -engines weir,goka -runs 5
 //
 // Each run is a process of its own, on fresh topics that hold the same records. It is timed from the first output that
 // a broker has until the last: joining a group is not part of the figure. Run it on a machine that does nothing else.

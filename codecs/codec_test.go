@@ -11,20 +11,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lovoo/goka"
-	"github.com/lovoo/goka/codec"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// gokaCodec is goka.Codec. Module bench, which needs goka itself, compares with goka's own codecs.
+type gokaCodec interface {
+	Encode(value any) ([]byte, error)
+	Decode(data []byte) (any, error)
+}
+
 // Each codec is one of ours and one of goka's.
 var (
-	_ goka.Codec    = String()
-	_ goka.Codec    = Int64()
-	_ goka.Codec    = Bytes()
-	_ goka.Codec    = JSON[int]()
+	_ gokaCodec     = String()
+	_ gokaCodec     = Int64()
+	_ gokaCodec     = Bytes()
+	_ gokaCodec     = JSON[int]()
 	_ Codec[string] = String()
 	_ Codec[int64]  = Int64()
 	_ Codec[[]byte] = Bytes()
@@ -56,20 +60,6 @@ func appends[T any](t *rapid.T, c Codec[T], v T) []byte {
 		t.Fatalf("%#v came back as %#v from %q", v, back, encoded)
 	}
 	return encoded
-}
-
-// sameAsGoka checks that a codec of goka's and ours write the same bytes, and read each other's.
-func sameAsGoka[T any](t *rapid.T, ours goka.Codec, theirs goka.Codec, v T) {
-	a, errA := ours.Encode(v)
-	b, errB := theirs.Encode(v)
-	if !bytes.Equal(a, b) || (a == nil) != (b == nil) || errA != nil || errB != nil {
-		t.Fatalf("%#v is %#v here (%v) and %#v there (%v)", v, a, errA, b, errB)
-	}
-	x, errX := ours.Decode(b)
-	y, errY := theirs.Decode(a)
-	if !reflect.DeepEqual(x, y) || errX != nil || errY != nil {
-		t.Fatalf("%q is %#v here (%v) and %#v there (%v)", a, x, errX, y, errY)
-	}
 }
 
 type shape struct {
@@ -107,8 +97,8 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 		appends(t, String(), string(rapid.SliceOf(rapid.Byte()).Draw(t, "string")))
 		appends(t, Int64(), rapid.Int64().Draw(t, "int64"))
 		appends[[]byte](t, Bytes(), rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
-		appends(t, FromGoka[string](theirs{&codec.String{}}), rapid.String().Draw(t, "string"))
-		appends(t, FromGoka[[]byte](theirs{&codec.Bytes{}}), rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
+		appends(t, FromGoka[string](theirs{String()}), rapid.String().Draw(t, "string"))
+		appends(t, FromGoka[[]byte](keeps{}), rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
 	})
 }
 
@@ -174,28 +164,14 @@ func parsesAsJSON[T any](t interface{ Fatalf(string, ...any) }, c Codec[T], data
 	}
 }
 
-// TestGokaReadsAndWritesTheSameBytes compares with goka's own codecs. Seen to fail: encodeAny that appends to nil, which
-// makes empty values tombstones; Int64 in base 16.
-func TestGokaReadsAndWritesTheSameBytes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		sameAsGoka(t, String(), &codec.String{}, string(rapid.SliceOf(rapid.Byte()).Draw(t, "string")))
-		sameAsGoka(t, Int64(), &codec.Int64{}, rapid.Int64().Draw(t, "int64"))
-		sameAsGoka(t, Bytes(), &codec.Bytes{}, rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
-		text := rapid.StringMatching(`[+-]?[0-9_x]{0,20}`).Draw(t, "text")
-		theirs, theirErr := (&codec.Int64{}).Decode([]byte(text))
-		ours, err := Int64().Decode([]byte(text))
-		if (err == nil) != (theirErr == nil) || err == nil && ours != theirs {
-			t.Fatalf("%q is %v here (%v) and %v there (%v)", text, ours, err, theirs, theirErr)
-		}
-	})
-	for _, v := range []int64{0, -1, math.MinInt64, math.MaxInt64} {
-		rapid.Check(t, func(t *rapid.T) { sameAsGoka(t, Int64(), &codec.Int64{}, v) })
-	}
-	rapid.Check(t, func(t *rapid.T) { sameAsGoka(t, Bytes(), &codec.Bytes{}, []byte(nil)) })
-}
-
 // theirs hides from FromGoka that a codec is one of ours.
-type theirs struct{ goka.Codec }
+type theirs struct{ gokaCodec }
+
+// keeps is a goka codec like goka's own for bytes: its value is the slice that it is given.
+type keeps struct{}
+
+func (keeps) Encode(value any) ([]byte, error) { return value.([]byte), nil }
+func (keeps) Decode(data []byte) (any, error)  { return data, nil }
 
 // broken is a goka codec that does what it should not.
 type broken struct{ what string }
@@ -243,7 +219,7 @@ func (m *marshals) UnmarshalJSON(data []byte) error {
 // TestWrongValuesAreErrors gives codecs what they cannot take. Seen to fail: each defer of recovered left out; as with a
 // plain assertion.
 func TestWrongValuesAreErrors(t *testing.T) {
-	for name, c := range map[string]goka.Codec{"String": String(), "Int64": Int64(), "Bytes": Bytes(), "JSON": JSON[shape]()} {
+	for name, c := range map[string]gokaCodec{"String": String(), "Int64": Int64(), "Bytes": Bytes(), "JSON": JSON[shape]()} {
 		for _, v := range []any{nil, 1, 1.5, &shape{}, struct{}{}, []string{"a"}, (*int)(nil)} {
 			if out, err := c.Encode(v); err == nil || out != nil {
 				t.Errorf("%s encodes %#v as %q", name, v, out)

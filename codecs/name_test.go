@@ -1,10 +1,6 @@
 package codecs
 
-import (
-	"testing"
-
-	"github.com/lovoo/goka/codec"
-)
+import "testing"
 
 type named struct{ StringCodec }
 
@@ -33,7 +29,7 @@ func TestEveryCodecHasAName(t *testing.T) {
 		{Bytes(), "bytes"},
 		{JSON[map[string]int](), "json"},
 		{FromGoka[string](String()), "string"},
-		{FromGoka[int64](new(codec.Int64)), "goka *codec.Int64"},
+		{FromGoka[int64](&theirs{Int64()}), "goka *codecs.theirs"},
 		{named{}, "own"},
 		{nameless{}, "codecs.nameless"},
 		{&panicking{}, "*codecs.panicking"},

@@ -1,12 +1,6 @@
 package partitioner
 
-import (
-	"testing"
-
-	"github.com/IBM/sarama"
-	"github.com/lovoo/goka"
-	"pgregory.net/rapid"
-)
+import "testing"
 
 // The hashes are what org.apache.kafka.common.utils.Utils.murmur2 of kafka-clients 4.3.1 returns.
 //
@@ -40,22 +34,6 @@ func TestMurmur2IsThatOfTheJavaClient(t *testing.T) {
 			t.Errorf("%.20q: partition %d, want %d", c.key, got, c.of7)
 		}
 	}
-}
-
-// Mutation: fnv1aPartition takes the hash for unsigned.
-func TestFNV1aIsThatOfGoka(t *testing.T) {
-	theirs := sarama.NewCustomHashPartitioner(goka.DefaultHasher())("any") // as in goka's producer
-	rapid.Check(t, func(t *rapid.T) {
-		key := rapid.SliceOf(rapid.Byte()).Draw(t, "key")
-		n := rapid.Int32Range(1, 1000).Draw(t, "partitions")
-		want, err := theirs.Partition(&sarama.ProducerMessage{Key: sarama.ByteEncoder(key)}, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := FNV1a.Partition(key, n); got != want {
-			t.Fatalf("partition %d, want %d", got, want)
-		}
-	})
 }
 
 func TestPartitionersAreFoundByName(t *testing.T) {
