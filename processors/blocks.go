@@ -2,8 +2,6 @@ package processors
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,45 +24,38 @@ type block struct {
 	tries int
 }
 
+// blocks are those that a worker meets, and the try of one that is under way.
+type blocks struct {
+	log    *zap.Logger
+	tasks  *tasks
+	at     map[kafka.TopicPartition]*block // empty as a rule
+	probe  *input                          // tries next, alone, or does so in the open transaction
+	trying []*block                        // what the open transaction tries
+	met    []*block                        // reused
+}
+
+// any says whether there are some. Nothing is looked up for a record while there are none.
+func (bs *blocks) any() bool { return len(bs.at) > 0 }
+
 // blockWait is how long a block is left alone, and what else an operator has to mend.
 var blockWait = backoff.Backoff{First: time.Second, Max: 30 * time.Second}
 
 // everything is where a block stands that concerns all that a worker does.
 var everything = kafka.TopicPartition{Partition: -1}
 
-// blocked aborts a transaction that the cluster refuses through no fault of a record, and holds back what led to it.
-func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedError) step {
-	early := !w.hold(refusal.TopicPartition, refusal)
-	for _, tp := range refusal.Also {
-		w.hold(tp, refusal)
-	}
-	var end step
-	if errors.Is(err, errOutside) {
-		end = w.abandon(err)
-	} else if end = w.redo(ctx); end == stepAborted && early {
-		w.sleep(ctx, w.backoff()) // what is held back was tried: do not do so without end
-	}
-	if w.sink == nil && ctx.Err() == nil {
-		// Where too few replicas are in sync, not even the abort can be written (the partition takes no marker), and until
-		// it is, the transactional id is of no use: everything of the worker waits.
-		w.disconnected(refusal, w.blocks[refusal.TopicPartition].since, w.connect)
-	}
-	return end
-}
-
 // hold notes a block, or one more try of it that failed. It returns false when the next try was not due yet.
-func (w *worker) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
+func (bs *blocks) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
 	now := time.Now()
-	b := w.blocks[at]
+	b := bs.at[at]
 	if b == nil {
 		b = &block{at: at, since: now}
-		if w.blocks == nil {
-			w.blocks = map[kafka.TopicPartition]*block{}
+		if bs.at == nil {
+			bs.at = map[kafka.TopicPartition]*block{}
 		}
-		w.blocks[at] = b
+		bs.at[at] = b
 	}
 	due := !now.Before(b.until)
-	if err.Missing() && w.isChangelog(at.Topic) {
+	if err.Missing() && bs.tasks.isChangelog(at.Topic) {
 		again := *err
 		again.Remedy = changelogRemedy(at.Topic)
 		err = &again
@@ -73,10 +64,10 @@ func (w *worker) hold(at kafka.TopicPartition, err *kafka.BlockedError) bool {
 	b.tries++
 	b.until = now.Add(blockWait.Wait(b.tries - 1))
 	if b.tries == 1 {
-		w.log.Error("the cluster refuses what is no record's fault: the input partitions concerned wait, and go on when it is mended",
+		bs.log.Error("the cluster refuses what is no record's fault: the input partitions concerned wait, and go on when it is mended",
 			zap.Stringer("at", blockName(at)), zap.Error(err), zap.String("remedy", err.Remedy))
 	} else if b.tries&(b.tries-1) == 0 {
-		w.log.Warn("the cluster still refuses, input partitions wait", zap.Stringer("at", blockName(at)), zap.Int("tries", b.tries),
+		bs.log.Warn("the cluster still refuses, input partitions wait", zap.Stringer("at", blockName(at)), zap.Int("tries", b.tries),
 			zap.Duration("since", now.Sub(b.since).Round(time.Second)), zap.Error(err), zap.String("remedy", err.Remedy))
 	}
 	return due
@@ -110,9 +101,9 @@ type way struct {
 }
 
 // pass looks at one thing that the record leads to.
-func (w *worker) pass(y *way, at kafka.TopicPartition) {
+func (bs *blocks) pass(y *way, at kafka.TopicPartition) {
 	for _, key := range [...]kafka.TopicPartition{at, {Topic: at.Topic, Partition: -1}} {
-		if b := w.blocks[key]; b != nil {
+		if b := bs.at[key]; b != nil {
 			y.met = append(y.met, b)
 			if b.until.After(y.next) {
 				y.next = b.until
@@ -121,106 +112,36 @@ func (w *worker) pass(y *way, at kafka.TopicPartition) {
 	}
 }
 
-// held says whether a record that was processed has to wait for a block, and takes back what it did. The letter's topic is
-// given for a record that becomes a dead letter, whose effects are taken back already.
-//
-// It is not called while there are no blocks.
-func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
-	in := c.in
-	y := way{met: w.way[:0]}
-	if b := w.blocks[everything]; b != nil {
-		y.met, y.next = append(y.met, b), b.until
-	}
-	w.pass(&y, in.tp) // its offset cannot be committed
-	if letter != nil {
-		w.pass(&y, *letter)
-	} else {
-		effects := w.call.Effects()
-		for i := range effects {
-			w.stage(c, &effects[i])
-			w.pass(&y, w.out.TopicPartition)
-		}
-		for i, st := range in.task.stores {
-			if st.Mark() != w.call.Marks()[i] {
-				w.pass(&y, st.changelog)
-			}
-		}
-	}
-	w.way = y.met
-	if len(y.met) == 0 {
-		return false
-	}
-	if !time.Now().Before(y.next) && w.probe == in {
-		w.trying = append(w.trying[:0], y.met...)
-		return false
-	}
-	if letter == nil {
-		w.call.Undo()
-		in.attempt = 0 // it is done again from the beginning
-	}
-	if !time.Now().Before(y.next) {
-		if w.probe == nil {
-			w.probe = in // what is open is committed first: see due
-		}
-	} else {
-		in.retryAt = y.next
-	}
-	b := y.met[0]
-	in.waiting.Store(&waiting{attempt: b.tries, offset: c.record.Offset, until: y.next, err: b.err, blocked: true, remedy: b.err.Remedy, since: b.since})
-	if !w.dirty() {
-		w.open = false
-	}
-	return true
-}
-
 // tried ends a try that was committed: what it met is no longer in the way of anyone.
-func (w *worker) tried() {
-	for _, b := range w.trying {
-		if w.blocks[b.at] != b {
+func (bs *blocks) tried() {
+	for _, b := range bs.trying {
+		if bs.at[b.at] != b {
 			continue
 		}
-		delete(w.blocks, b.at)
-		w.log.Info("the cluster takes it again: the input partitions that waited go on", zap.Stringer("at", blockName(b.at)),
+		delete(bs.at, b.at)
+		bs.log.Info("the cluster takes it again: the input partitions that waited go on", zap.Stringer("at", blockName(b.at)),
 			zap.Duration("after", time.Since(b.since).Round(time.Millisecond)))
 	}
-	if len(w.trying) > 0 {
-		w.letGo()
+	if len(bs.trying) > 0 {
+		bs.tasks.letGo()
 	}
-	w.untried()
-}
-
-// letGo has every input that waits for a block look again.
-func (w *worker) letGo() {
-	for _, t := range w.tasks {
-		for _, in := range t.inputs {
-			if wait := in.waiting.Load(); wait != nil && wait.blocked && in.stands == atNothing {
-				in.waiting.Store(nil)
-				in.retryAt = time.Time{}
-			}
-		}
-	}
+	bs.untried()
 }
 
 // untried forgets a try.
-func (w *worker) untried() { w.probe, w.trying = nil, w.trying[:0] }
+func (bs *blocks) untried() { bs.probe, bs.trying = nil, bs.trying[:0] }
 
-// mayTry says whether an input is to try a block now, alone.
-func (w *worker) mayTry(now time.Time) bool {
-	in := w.probe
+// next is the input that is to try a block now, alone, or nil.
+func (bs *blocks) next(now time.Time) *input {
+	in := bs.probe
+	if in == nil {
+		return nil
+	}
 	if in.task.is(taskRunning) && in.stands != atFatal && in.head() != nil && !now.Before(in.retryAt) {
-		return true
+		return in
 	}
-	w.untried()
-	return false
-}
-
-// disconnected notes why a worker cannot get a sink, for all its inputs.
-func (w *worker) disconnected(err *kafka.BlockedError, since, until time.Time) {
-	for _, t := range w.tasks {
-		for _, in := range t.inputs {
-			in.waiting.Store(&waiting{attempt: w.failures, offset: in.next.Load(), until: until, err: err, blocked: true, remedy: err.Remedy, since: since})
-		}
-	}
+	bs.untried()
+	return nil
 }
 
 // unwritable is the error for a dead letter that its topic takes in no form.

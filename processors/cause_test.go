@@ -39,7 +39,7 @@ func taskOfTwo(t interface {
 func TestAnOriginNamesItsCause(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one := taskOfTwo(t)
-		w := &worker{tasks: []*task{one}}
+		w := workerOf(one)
 		in := rapid.SampledFrom(one.inputs).Draw(t, "input")
 		node := rapid.SampledFrom(one.graph.nodes.Nodes).Draw(t, "node")
 		in.committed = rapid.Int64Range(0, 1<<50).Draw(t, "committed")
@@ -52,10 +52,10 @@ func TestAnOriginNamesItsCause(t *testing.T) {
 		if letter {
 			o |= originDLQ
 		}
-		if found, ok := w.findOrigin(o); !ok || found != (originated{in, offset, node, letter}) {
+		if found, ok := w.tasks.findOrigin(o); !ok || found != (originated{in, offset, node, letter}) {
 			t.Fatalf("found %v, %v", found, ok)
 		}
-		if _, ok := w.findOrigin(changelogOrigin); ok {
+		if _, ok := w.tasks.findOrigin(changelogOrigin); ok {
 			t.Fatal("a state change was traced to a record")
 		}
 	})
@@ -91,7 +91,7 @@ func TestACauseDescribesItsRecord(t *testing.T) {
 // Mutation tried: standsStill without atFatal; mayTry without it; rewind that forgets it.
 func TestAfterAFatalRecordNothingOfItsInputIsBegun(t *testing.T) {
 	one := taskOfTwo(t)
-	w := &worker{tasks: []*task{one}}
+	w := workerOf(one)
 	now := time.Now()
 	for n, in := range one.inputs {
 		in.begin(kafka.Position{Offset: 5}, now)
@@ -102,7 +102,7 @@ func TestAfterAFatalRecordNothingOfItsInputIsBegun(t *testing.T) {
 		t.Fatal("it was not first")
 	}
 	fatal.stands = atFatal
-	for name, change := range map[string]func(){"at once": func() {}, "after an abort": fatal.rewind, "to try a block": func() { w.probe = fatal }} {
+	for name, change := range map[string]func(){"at once": func() {}, "after an abort": fatal.rewind, "to try a block": func() { w.blocks.probe = fatal }} {
 		change()
 		if later := now.Add(2 * time.Hour); w.next(later) != other {
 			t.Errorf("%s: it was begun again", name)
@@ -112,4 +112,10 @@ func TestAfterAFatalRecordNothingOfItsInputIsBegun(t *testing.T) {
 	if fatal.stands != atNothing {
 		t.Error("it is not begun in another life either")
 	}
+}
+
+// workerOf is a worker that has these tasks, and nothing else.
+func workerOf(list ...*task) *worker {
+	ts := &tasks{list: list}
+	return &worker{tasks: ts, blocks: &blocks{tasks: ts}}
 }

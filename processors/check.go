@@ -64,25 +64,6 @@ func (i *Instance) warn(ctx context.Context, infos map[string]kafka.TopicInfo) {
 	}
 }
 
-// keepCounts notes the partition counts of the plan's topics.
-func (i *Instance) keepCounts(infos map[string]kafka.TopicInfo) map[string]int32 {
-	counts := map[string]int32{}
-	for name, info := range infos {
-		counts[name] = info.Partitions
-	}
-	i.partitions.Store(&counts)
-	return counts
-}
-
-// countPartitions asks for the partition counts anew.
-func (i *Instance) countPartitions(ctx context.Context) (map[string]int32, error) {
-	infos, err := i.opts.Wire.Topics(ctx, i.topicNames())
-	if err != nil {
-		return nil, err
-	}
-	return i.keepCounts(infos), nil
-}
-
 func (i *Instance) topicNames() (names []string) {
 	for _, t := range i.graph.plan.Topics {
 		names = append(names, t.Name)

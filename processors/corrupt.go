@@ -48,10 +48,10 @@ func (w *worker) corrupt(in *input, err *kafka.CorruptBatchError) {
 			Excess: &kafka.Excess{Limit: kafka.OnCorruptBatch, Size: int64(len(err.Bytes)), Last: err.Next - 1, Records: int(err.Next - err.Offset)},
 		}}})
 		in.spoilt = &spoilt{offset: err.Offset, why: err.Err, size: len(err.Bytes), sum: sha256.Sum256(err.Bytes)}
-		w.fetch(in, kafka.Position{Offset: err.Next, LeaderEpoch: -1, TopicID: in.topicID})
+		w.tasks.fetch(in, kafka.Position{Offset: err.Next, LeaderEpoch: -1, TopicID: in.topicID})
 		return
 	}
-	if w.stand(in, atDamage, &waiting{
+	if w.tasks.stand(in, atDamage, &waiting{
 		attempt: 1, offset: err.Offset, err: err,
 		remedy: "repair the log of " + in.tp.String() + " on its brokers, or start with on.corrupt.batch=skip to continue after the batch",
 	}, damagedRetry) {

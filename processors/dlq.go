@@ -45,7 +45,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 	topic := f.Node.DeadLetter(in.source)
 	own := c.origin(f.Node) | originDLQ
 	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
-	if len(w.blocks) > 0 && w.held(c, &tp) {
+	if w.blocks.any() && w.held(c, &tp) {
 		in.letter = f
 		return stepWait
 	}
@@ -55,15 +55,10 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 			TopicPartition: tp,
 			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
 		}
-		err := w.sink.Append(&w.out)
+		err := w.tx.sink.Append(&w.out)
 		if err == nil {
-			w.counts[deadLettered] += records(r)
-			w.bytes += recordOverhead + len(l.key) + len(l.value)
 			note := w.told(c, f, l)
-			w.letters.add(note)
-			if w.report != nil {
-				w.report.end(c, deadLettered, &note)
-			}
+			w.tx.took(c, deadLettered, records(r), recordOverhead+len(l.key)+len(l.value), &note)
 			in.waiting.Store(nil)
 			in.advance()
 			return stepDone
@@ -75,8 +70,8 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 		if !in.refuseLetter(r.Offset, refused) {
 			// Nothing of the record is in the transaction yet.
 			in.beginLetter(r.Offset)
-			w.hold(tp, unwritable(in.tp, r.Offset, refused))
-			w.untried()
+			w.blocks.hold(tp, unwritable(in.tp, r.Offset, refused))
+			w.blocks.untried()
 			w.held(c, &tp)
 			in.letter = f
 			return stepWait

@@ -1,7 +1,6 @@
 package processors
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -220,13 +219,14 @@ func (p *report) retried(c *cause, f *nodes.Failure, wait time.Duration) {
 	call(p.hooks, &p.hooks.retried, 1, func(hook HookRecordRetried, _ int) { hook.OnRecordRetried(e) })
 }
 
-// tellCommitted reports a commit.
-func (w *worker) tellCommitted(records int64, bytes int, took time.Duration) {
+// committed counts and reports a commit.
+func (w *worker) committed(s commitStats) {
+	w.inst.metrics.committed(s.took)
 	h := w.inst.hooks
 	if !h.committed.any() {
 		return
 	}
-	e := Committed{Topology: h.topology, Worker: w.id, Records: records, Bytes: bytes, Took: took}
+	e := Committed{Topology: h.topology, Worker: w.id, Records: s.records, Bytes: s.bytes, Took: s.took}
 	call(h, &h.committed, 1, func(hook HookCommitted, _ int) { hook.OnCommitted(e) })
 }
 
@@ -236,19 +236,8 @@ func (w *worker) tellAborted(reason AbortReason, err error) {
 	if !h.aborted.any() {
 		return
 	}
-	e := Aborted{Topology: h.topology, Worker: w.id, Records: w.ended(), Reason: reason, Err: nodes.Short(err.Error())}
+	e := Aborted{Topology: h.topology, Worker: w.id, Records: w.tx.records(), Reason: reason, Err: nodes.Short(err.Error())}
 	call(h, &h.aborted, 1, func(hook HookAborted, _ int) { hook.OnAborted(e) })
-}
-
-// abortReason is why a transaction fails with err.
-func (w *worker) abortReason(err error) AbortReason {
-	if _, ok := errors.AsType[*kafka.RefusedError](err); ok && kafka.ClassOf(err) != kafka.Blocked {
-		return AbortRefused
-	}
-	if recreated, ok := errors.AsType[*kafka.OutputRecreatedError](err); ok && w.isChangelog(recreated.Topic) {
-		return AbortRecreated
-	}
-	return AbortReason(kafka.ClassOf(err).String())
 }
 
 // tellRebalanced reports partitions that were assigned, or given up.

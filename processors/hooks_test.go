@@ -393,7 +393,7 @@ func TestAHookThatWouldNeverBeCalledIsRefused(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.new()
 		w := newWorker(g.inst, 0)
-		if w.report != nil {
+		if w.tx.report != nil {
 			t.Error("a report without hooks")
 		}
 		for _, hook := range []Hook{nil, 7, everyHook{}, struct{}{}} {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -304,202 +303,6 @@ func (i *Instance) fail(err error) {
 	}
 }
 
-// partitionFor is the partition of a topic that a key belongs to. Records without a key stay on their task's partition.
-func (i *Instance) partitionFor(topic string, key []byte, in *input) int32 {
-	n := (*i.partitions.Load())[topic]
-	if n <= 1 {
-		return 0
-	}
-	if key == nil {
-		return in.tp.Partition % n
-	}
-	return i.partitioner.Partition(key, n)
-}
-
-// checkPartition reports the first record of a topic that is not where its key belongs: its producer uses another
-// partitioner, and the state of a key would be spread over tasks without any error.
-func (i *Instance) checkPartition(c *cause) {
-	in, r := c.in, c.record
-	if r.Key == nil {
-		if !in.keyless && len(in.task.graph.stores) > 0 {
-			in.keyless = true
-			i.warnOfKeyless(c)
-		}
-		return
-	}
-	if in.reported {
-		return
-	}
-	want := i.partitionFor(in.tp.Topic, r.Key, in)
-	if want == in.tp.Partition {
-		return
-	}
-	in.reported = true
-	i.metrics.misplaced(in.tp.Topic)
-	if _, known := i.misplaced.LoadOrStore(in.tp.Topic, true); !known {
-		i.log.Warn("a record lies on a partition that its key does not hash to: its producer partitions differently "+
-			"(set partitioner, or fix the producer); state of one key may be spread over several tasks",
-			c.fields(zap.Int32("expected_partition", want), zap.String("partitioner", i.opts.Partitioner))...)
-	}
-}
-
-// warnOfKeyless reports the first record without a key of a topic whose nodes have stores: to nodes its key is "", as that
-// of a record with an empty key, and the state of "" is another one on each partition.
-func (i *Instance) warnOfKeyless(c *cause) {
-	if _, known := i.misplaced.LoadOrStore("without a key: "+c.in.tp.Topic, true); !known {
-		i.log.Warn("a record has no key, and its nodes keep state: to them its key is \"\", as that of an empty key, and what they store "+
-			"under it differs from partition to partition; ctx.Record().Keyless tells the two apart", c.fields()...)
-	}
-}
-
-// membership is the Instance as its group sees it.
-type membership Instance
-
-// Assigned makes a task of every sub-graph at every partition given, on the worker with the fewest tasks.
-func (m *membership) Assigned(added []kafka.TopicPartition) {
-	i := (*Instance)(m)
-	i.metrics.rebalances.Add(1)
-	ids := i.taskIDs(added)
-	for _, id := range ids { // before the lock: it may ask the cluster
-		if g := i.graph.subgraphs[id.subgraph]; id.partition >= g.partitions {
-			if err := i.grow(g, id.partition, added); err != nil {
-				i.fail(err)
-				return
-			}
-		}
-	}
-	i.hooks.tellRebalanced(added, nil, false)
-	i.place(ids)
-	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
-}
-
-// place gives tasks to the workers that have the fewest.
-func (i *Instance) place(ids []taskID) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, id := range ids {
-		if _, ok := i.placed[id]; ok {
-			continue
-		}
-		counts := map[*worker]int{}
-		for _, p := range i.placed {
-			counts[p.worker]++
-		}
-		best := i.workers[0]
-		for _, w := range i.workers[1:] {
-			if counts[w] < counts[best] {
-				best = w
-			}
-		}
-		t := newTask(i.calls, id, i.graph.subgraphs[id.subgraph])
-		i.placed[id] = &placement{t, best}
-		best.inbox.put(func() { best.add(t) })
-	}
-}
-
-// grow takes notice of partitions that were added to the inputs of a sub-graph: to one of them, or to several.
-func (i *Instance) grow(g *subgraph, partition int32, assigned []kafka.TopicPartition) error {
-	var grown []string
-	for _, s := range g.sources {
-		if slices.Contains(assigned, kafka.TopicPartition{Topic: s.Topic, Partition: partition}) {
-			grown = append(grown, s.Topic)
-		}
-	}
-	name := strings.Join(grown, " and ")
-	if len(g.stores) > 0 {
-		return i.refuse([]string{fmt.Sprintf("partition %d was added to %s, which had %d: its keys now belong to other partitions than "+
-			"their state, which lies by the old count. How to go on is in docs/adding-partitions.md (https://github.com/weirstream/weir/blob/main/docs/adding-partitions.md)", partition, name, g.partitions)})
-	}
-	before := g.partitions
-	g.partitions = partition + 1
-	counts, err := i.countPartitions(i.ctx)
-	if err != nil { // the world's: the assignment says enough
-		i.log.Warn("partitions were added, and the cluster does not say how many", zap.String("topic", name), zap.Int32("before", before),
-			zap.Int32("at_least", g.partitions), zap.Error(err))
-		return nil
-	}
-	for _, topic := range grown {
-		g.partitions = max(g.partitions, counts[topic])
-	}
-	i.log.Info("partitions were added", zap.String("topic", name), zap.Int32("before", before), zap.Int32("now", g.partitions))
-	return nil
-}
-
-// Revoked commits and closes the tasks of the partitions given before it returns.
-func (m *membership) Revoked(removed []kafka.TopicPartition) { (*Instance)(m).give(removed, true) }
-
-// Lost closes the tasks of the partitions given without a commit.
-func (m *membership) Lost(lost []kafka.TopicPartition) { (*Instance)(m).give(lost, false) }
-
-// Failed ends the instance.
-func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
-
-func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
-	ids := i.taskIDs(tps)
-	perWorker := map[*worker]map[taskID]bool{}
-	i.mu.Lock()
-	for _, id := range ids {
-		if p, ok := i.placed[id]; ok {
-			if perWorker[p.worker] == nil {
-				perWorker[p.worker] = map[taskID]bool{}
-			}
-			perWorker[p.worker][id] = true
-			p.task.leave(errGivenUp)
-			delete(i.placed, id)
-		}
-	}
-	i.mu.Unlock()
-	var waits sync.WaitGroup
-	var uncommitted atomic.Bool
-	for w, ids := range perWorker {
-		given := make(chan struct{})
-		if !w.inbox.put(func() {
-			if !w.give(i.ctx, ids, clean) {
-				uncommitted.Store(true)
-			}
-			close(given)
-		}) {
-			continue
-		}
-		waits.Add(1)
-		go func() {
-			defer waits.Done()
-			select {
-			case <-given:
-			case <-w.done:
-			}
-		}()
-	}
-	waits.Wait()
-	i.metrics.rebalances.Add(1)
-	i.hooks.tellRebalanced(nil, tps, !clean)
-	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", !uncommitted.Load()))
-}
-
-// taskIDs turns input partitions into tasks, in order.
-func (i *Instance) taskIDs(tps []kafka.TopicPartition) []taskID {
-	seen := map[taskID]bool{}
-	var ids []taskID
-	for _, tp := range tps {
-		g, ok := i.graph.inputs[tp.Topic]
-		if !ok {
-			continue
-		}
-		id := taskID{g.plan.Index, tp.Partition}
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(a, b taskID) int {
-		if a.subgraph != b.subgraph {
-			return a.subgraph - b.subgraph
-		}
-		return int(a.partition - b.partition)
-	})
-	return ids
-}
-
 // dirs is a set of folders.
 type dirs struct {
 	mu  sync.Mutex
@@ -521,4 +324,28 @@ func (d *dirs) remove(dir string) bool {
 	was := d.set[dir]
 	delete(d.set, dir)
 	return was
+}
+
+// begun ends the acceptance of empty state when all tasks have begun for the first time: what is lost after that is refused
+// again, also when a worker begins anew.
+func (i *Instance) begun() {
+	if !i.accepts.Load() {
+		return
+	}
+	for _, p := range i.placements() {
+		if !p.task.is(taskRunning) {
+			return
+		}
+	}
+	if i.accepts.Swap(false) {
+		i.log.Info("all tasks have begun: accept-empty-state has no effect any more")
+	}
+}
+
+// count counts and reports what a transaction holds that is committed.
+func (i *Instance) count(tx *transaction) {
+	i.metrics.count(&tx.counts, tx.retries)
+	i.metrics.overLimit(tx.letters.counts)
+	i.told.tell(&tx.letters)
+	tx.report.tell()
 }

@@ -25,13 +25,13 @@ type originated struct {
 }
 
 // findOrigin is the way back. It finds nothing for changelogOrigin.
-func (w *worker) findOrigin(o int64) (found originated, ok bool) {
+func (ts *tasks) findOrigin(o int64) (found originated, ok bool) {
 	if o < 0 {
 		return originated{}, false
 	}
 	slot := int(o >> originOffsets & (1<<originSlots - 1))
 	number := int(o >> (originOffsets + originSlots) & (1<<originNodes - 1))
-	for _, t := range w.tasks {
+	for _, t := range ts.list {
 		for _, in := range t.inputs {
 			if in.slot == slot {
 				offset := in.committed + (o-in.committed)&(1<<originOffsets-1)

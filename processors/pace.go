@@ -44,36 +44,25 @@ func (p *pace) failed(size int, throttled time.Duration) {
 
 func (p *pace) set(limit int) { p.limit = min(p.most, max(limit, paceLeast)) }
 
-// size is the size of the open transaction: inputs and pending changes.
-func (w *worker) size() int {
-	n := w.bytes
-	for _, t := range w.tasks {
-		if t.is(taskRunning) {
-			n += t.pending()
-		}
-	}
-	return n
-}
-
 // paced takes the measure of a commit.
-func (w *worker) paced(size int, took time.Duration) {
-	throttled := w.sink.Throttled()
-	w.pace.committed(size, took, throttled-w.throttled)
-	w.notePace(throttled - w.throttled)
-	w.throttled = throttled
+func (tx *transaction) paced(size int, took time.Duration) {
+	throttled := tx.sink.Throttled()
+	tx.pace.committed(size, took, throttled-tx.throttled)
+	tx.notePace(throttled - tx.throttled)
+	tx.throttled = throttled
 }
 
 // notePace says when transactions become smaller than they may be, and when that is over.
-func (w *worker) notePace(throttled time.Duration) {
-	slow := w.pace.limit < w.pace.most
-	if slow == w.slow {
+func (tx *transaction) notePace(throttled time.Duration) {
+	slow := tx.pace.limit < tx.pace.most
+	if slow == tx.slow {
 		return
 	}
-	w.slow = slow
+	tx.slow = slow
 	if slow {
-		w.log.Warn("brokers take less than is processed: transactions are made smaller. Raise the client's quota (producer_byte_rate), or have more or faster brokers",
-			zap.Int("bytes", w.pace.limit), zap.Duration("throttled", throttled))
+		tx.env.log.Warn("brokers take less than is processed: transactions are made smaller. Raise the client's quota (producer_byte_rate), or have more or faster brokers",
+			zap.Int("bytes", tx.pace.limit), zap.Duration("throttled", throttled))
 	} else {
-		w.log.Info("brokers keep up again: transactions have their full size")
+		tx.env.log.Info("brokers keep up again: transactions have their full size")
 	}
 }

@@ -55,36 +55,36 @@ func (st *taskStore) ends(s Sink) (int64, int32) {
 
 // touchStore has a store take up the positions of the task although it has not changed: a record that it has is written again.
 // An empty store writes a deletion of a key that it does not have.
-func (w *worker) touchStore(st *taskStore, now int64) error {
-	w.out = kafka.Outgoing{
+func (tx *transaction) touchStore(st *taskStore, now int64) error {
+	tx.out = kafka.Outgoing{
 		TopicPartition: st.changelog, Timestamp: now, Key: []byte{}, Origin: changelogOrigin,
 		Headers: []kafka.Header{{Key: offsets.Header, Value: st.positions}},
 	}
 	err := st.Dump(func(key, value []byte) bool {
-		w.out.Key, w.out.Value = bytes.Clone(key), bytes.Clone(value)
+		tx.out.Key, tx.out.Value = bytes.Clone(key), bytes.Clone(value)
 		return false
 	})
 	if err != nil {
 		return err
 	}
-	return w.sink.Append(&w.out)
+	return tx.sink.Append(&tx.out)
 }
 
 // drainStore appends the changes of one store to its changelog. The last record carries the positions of the task's
 // inputs. It is no deletion where there is another: a changelog forgets deletions after a while, and the positions with
 // them, but it keeps the last value of a key until a later transaction, with positions of its own, has replaced it.
-func (w *worker) drainStore(st *taskStore, now int64) error {
+func (tx *transaction) drainStore(st *taskStore, now int64) error {
 	var last kafka.Outgoing
 	held := false
 	err := st.Drain(func(key, value []byte) error {
 		next := kafka.Outgoing{TopicPartition: st.changelog, Timestamp: now, Key: key, Value: value, Origin: changelogOrigin}
 		if held && last.Value != nil && value == nil {
-			w.out = next
-			return w.sink.Append(&w.out)
+			tx.out = next
+			return tx.sink.Append(&tx.out)
 		}
 		if held {
-			w.out = last
-			if err := w.sink.Append(&w.out); err != nil {
+			tx.out = last
+			if err := tx.sink.Append(&tx.out); err != nil {
 				return err
 			}
 		}
@@ -94,9 +94,9 @@ func (w *worker) drainStore(st *taskStore, now int64) error {
 	if err != nil || !held {
 		return err
 	}
-	w.out = last
-	w.out.Headers = []kafka.Header{{Key: offsets.Header, Value: st.positions}}
-	return w.sink.Append(&w.out)
+	tx.out = last
+	tx.out.Headers = []kafka.Header{{Key: offsets.Header, Value: st.positions}}
+	return tx.sink.Append(&tx.out)
 }
 
 // note is what is kept with the checkpoint of a store.

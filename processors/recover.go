@@ -9,6 +9,15 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 )
 
+// mend deals with inputs whose reading has ended with an error, once everything is committed that was read of them.
+func (w *worker) mend() {
+	for in := range w.tasks.moving() {
+		if in.ended() && !in.task.leaving() && !w.tx.begun() {
+			w.recover(in)
+		}
+	}
+}
+
 // recover deals with an input whose reading ended with an error. What is in memory of it has been processed and committed, so
 // that no transaction that is done again goes back behind it.
 //
@@ -24,7 +33,7 @@ func (w *worker) recover(in *input) {
 	var denied *kafka.BlockedError
 	switch {
 	case errors.As(err, &denied):
-		w.unreadable(in, denied)
+		w.tasks.unreadable(in, denied)
 	case errors.As(err, &corrupt):
 		w.corrupt(in, corrupt)
 	case errors.As(err, &recreated):
@@ -34,26 +43,13 @@ func (w *worker) recover(in *input) {
 		}
 		// The new topic has to be looked at, off this goroutine: the task is opened again, and finds what is committed to
 		// belong to another topic than there is now.
-		w.reopenFor(in.task, recreated)
+		w.tasks.reopenFor(in.task, recreated)
 	case errors.As(err, &truncated):
 		w.truncated(in, truncated)
 	case errors.As(err, &gone):
 		w.gap(in, gone)
 	default:
 		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))
-	}
-}
-
-// reopenFor gives up what a task has in memory and opens it again at once.
-func (w *worker) reopenFor(t *task, why error) {
-	w.log.Warn("task is opened again", zap.Stringer("task", t.id), zap.Error(why))
-	w.release(t)
-	if err := t.to(taskCreated); err != nil {
-		w.inst.fail(err)
-		return
-	}
-	if w.sink != nil {
-		w.openTask(t)
 	}
 }
 
@@ -84,7 +80,7 @@ func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
 	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
 		"reading continues as auto.offset.reset says, the state keeps what came of the lost ones", zap.Stringer("input", in.tp),
 		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.inst.opts.OffsetReset)), zap.Error(e))
-	w.moveTo(in, to, epoch)
+	w.tasks.moveTo(in, to, epoch)
 }
 
 // gap continues after records that are gone.
@@ -100,15 +96,15 @@ func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
 	w.inst.metrics.gap(in.tp, to-gone.Offset)
 	w.log.Error("the next records of an input are gone, going on behind the gap",
 		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
-	w.moveTo(in, to, -1)
+	w.tasks.moveTo(in, to, -1)
 }
 
 // moveTo continues an input elsewhere. That is where a transaction that is done again begins, too. epoch is the leader epoch of
 // the record before that place, -1 where it is not known: with it, an end that is lost before another record was read is noticed.
-func (w *worker) moveTo(in *input, to int64, epoch int32) {
+func (ts *tasks) moveTo(in *input, to int64, epoch int32) {
 	in.ahead = max(in.ahead, in.position)
 	in.unmarked = true
 	in.position, in.leader = to, epoch
 	in.committed, in.settled = in.position, in.leader
-	w.fetch(in, kafka.Position{Offset: to, LeaderEpoch: epoch, TopicID: in.topicID})
+	ts.fetch(in, kafka.Position{Offset: to, LeaderEpoch: epoch, TopicID: in.topicID})
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // stand stops an input, or notes one more try of one that stands already. It returns whether it is the first.
-func (w *worker) stand(in *input, at standing, why *waiting, wait time.Duration) (first bool) {
+func (ts *tasks) stand(in *input, at standing, why *waiting, wait time.Duration) (first bool) {
 	now := time.Now()
 	why.blocked, why.since, why.until = true, now, now.Add(wait)
 	first = in.stands != at
@@ -33,26 +33,26 @@ func (w *worker) stand(in *input, at standing, why *waiting, wait time.Duration)
 }
 
 // standsStill says whether an input stands. When its time has come it is read again.
-func (w *worker) standsStill(in *input, now time.Time) bool {
+func (ts *tasks) standsStill(in *input, now time.Time) bool {
 	if in.heldUntil.IsZero() {
 		return in.stands == atFatal
 	}
 	if !now.Before(in.heldUntil) {
 		in.heldUntil = time.Time{}
-		w.fetch(in, kafka.Position{Offset: in.position, LeaderEpoch: in.leader, TopicID: in.topicID})
+		ts.fetch(in, kafka.Position{Offset: in.position, LeaderEpoch: in.leader, TopicID: in.topicID})
 	}
 	return true
 }
 
 // unreadable has an input wait that the cluster does not let this principal read.
-func (w *worker) unreadable(in *input, err *kafka.BlockedError) {
+func (ts *tasks) unreadable(in *input, err *kafka.BlockedError) {
 	attempt := 1
 	if before := in.waiting.Load(); in.stands == atDenial && before != nil {
 		attempt = before.attempt + 1
 	}
 	wait := blockWait.Wait(attempt - 1)
-	if w.stand(in, atDenial, &waiting{attempt: attempt, offset: in.position, err: err, remedy: err.Remedy}, wait) {
-		w.log.Error("the cluster does not let an input be read: its partition waits, and goes on when it is mended",
+	if ts.stand(in, atDenial, &waiting{attempt: attempt, offset: in.position, err: err, remedy: err.Remedy}, wait) {
+		ts.env.log.Error("the cluster does not let an input be read: its partition waits, and goes on when it is mended",
 			zap.Stringer("input", in.tp), zap.Int64("offset", in.position), zap.Error(err), zap.String("remedy", err.Remedy))
 	}
 }

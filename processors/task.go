@@ -111,6 +111,16 @@ var (
 	errStopping = errors.New("the instance stops")
 )
 
+// unmarked says whether an input waits for its first commit: no record of the task is begun before.
+func (t *task) unmarked() bool {
+	for _, in := range t.inputs {
+		if in.awaited() {
+			return true
+		}
+	}
+	return false
+}
+
 // lag is the lag of all inputs. known is false when the cluster has not been asked about one of them yet.
 func (t *task) lag() (sum int64, known bool) {
 	known = true

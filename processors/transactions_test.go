@@ -127,7 +127,7 @@ func TestAtLeastOnceLosesNothing(t *testing.T) {
 // TestARebalanceDoesNotHoldCommitsUp: a member knows its new generation before the group has its assignment, and until
 // then the group refuses offsets outside of transactions (REBALANCE_IN_PROGRESS) in the new generation, too.
 //
-// Mutation tried: sendOffsets waits for another generation only.
+// Mutation tried: groupLedger.commit that waits for another generation only.
 func TestARebalanceDoesNotHoldCommitsUp(t *testing.T) {
 	for _, guarantee := range []Guarantee{ExactlyOnce, AtLeastOnce} {
 		t.Run(string(guarantee), func(t *testing.T) {

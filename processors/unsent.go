@@ -9,28 +9,30 @@ import "time"
 
 // outOfReach says whether the input's offset cannot be committed. No record of it is in the transaction then, unless that
 // is what is being tried.
-func (w *worker) outOfReach(in *input) bool {
-	if len(w.blocks) == 0 || w.probe == in {
+func (bs *blocks) outOfReach(in *input) bool {
+	if !bs.any() || bs.probe == in {
 		return false
 	}
 	y := way{}
-	w.pass(&y, in.tp)
+	bs.pass(&y, in.tp)
 	return len(y.met) > 0
 }
 
-// wayOf is what an offset that tries alone meets.
-func (w *worker) wayOf(in *input) (y way) {
-	if b := w.blocks[everything]; b != nil {
+// wayOf is what an offset that tries alone meets. It is good until it is asked for again.
+func (bs *blocks) wayOf(in *input) way {
+	y := way{met: bs.met[:0]}
+	if b := bs.at[everything]; b != nil {
 		y.met, y.next = append(y.met, b), b.until
 	}
-	w.pass(&y, in.tp)
+	bs.pass(&y, in.tp)
+	bs.met = y.met
 	return y
 }
 
 // unsent notes that the offset of an input was left out of a commit.
-func (w *worker) unsent(in *input) {
+func (bs *blocks) unsent(in *input) {
 	in.unmarked, in.unsent = true, true
-	if y := w.wayOf(in); len(y.met) > 0 {
+	if y := bs.wayOf(in); len(y.met) > 0 {
 		b := y.met[0]
 		in.waiting.Store(&waiting{attempt: b.tries, offset: in.position, until: y.next, err: b.err, blocked: true, remedy: b.err.Remedy, since: b.since})
 	}
@@ -38,23 +40,31 @@ func (w *worker) unsent(in *input) {
 
 // trySending has the offset of an input committed that was left out, when what is in its way is due or gone. It returns false
 // where there is none. Nothing is open.
-func (w *worker) trySending(now time.Time) bool {
-	for _, t := range w.tasks {
-		for _, in := range t.inputs {
-			if !in.unsent || !t.is(taskRunning) {
-				continue
-			}
-			y := w.wayOf(in)
-			if len(y.met) > 0 && now.Before(y.next) {
-				continue
-			}
-			in.unsent = false
-			in.waiting.Store(nil)
-			if len(y.met) > 0 {
-				w.probe, w.trying = in, append(w.trying[:0], y.met...)
-			}
-			return true
+func (bs *blocks) trySending(now time.Time) bool {
+	for in := range bs.tasks.moving() {
+		if !in.unsent {
+			continue
 		}
+		y := bs.wayOf(in)
+		if len(y.met) > 0 && now.Before(y.next) {
+			continue
+		}
+		in.unsent = false
+		in.waiting.Store(nil)
+		if len(y.met) > 0 {
+			bs.probe, bs.trying = in, append(bs.trying[:0], y.met...)
+		}
+		return true
 	}
 	return false
+}
+
+// waitFor is when the offset of an input that was left out may try, if that is before until.
+func (bs *blocks) waitFor(until time.Time) time.Time {
+	for in := range bs.tasks.all() {
+		if in.unsent {
+			until = earlier(until, bs.wayOf(in).next)
+		}
+	}
+	return until
 }

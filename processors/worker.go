@@ -48,37 +48,18 @@ type worker struct {
 	inbox *inbox
 	done  chan struct{}
 
+	tasks  *tasks       // what it runs
+	tx     *transaction // what it has done with them since the last commit, and its sink
+	blocks *blocks      // what the cluster refuses it
+
 	state  atomic.Int32
-	sink   Sink
 	call   *nodes.Call
-	cause  cause          // of the record in work
+	cause  cause          // of the try in work
+	out    kafka.Outgoing // reused: the sink copies it
 	sent   []kafka.Header // what outgoing records have of it
 	unhook func() bool    // of the sink from the end of the context
-	out    kafka.Outgoing // reused: the sink copies it
-	tasks  []*task
-	turn   int // which task is asked for work first
-
-	// The open transaction.
-	open    bool // something was processed since the last commit
-	since   time.Time
-	bytes   int
-	counts  [outcomes]int64
-	letters letterNotes
-	retries int64
-	report  *report // for hooks, nil without them
-
-	// What the cluster refuses: see block. Empty as a rule.
-	blocks map[kafka.TopicPartition]*block
-	probe  *input   // tries next, alone, or does so in the open transaction
-	trying []*block // what the open transaction tries
-	way    []*block // reused
-
-	pace      pace
-	slow      bool          // the pace is less than it may be, and was reported
-	throttled time.Duration // of the sink, as of the last commit
 
 	stride   int       // records between two looks at the clock
-	cautious int       // so many transactions of one record are to come: see abandon
 	failures int       // commits in a row that failed
 	connect  time.Time // when the next try to get a sink is due
 	cut      time.Time // since when the cluster refuses the worker a sink, zero when it does not
@@ -93,14 +74,34 @@ type worker struct {
 }
 
 func newWorker(inst *Instance, id int) *worker {
-	w := &worker{id: id, pace: pace{inst.opts.CommitBytes, inst.opts.CommitBytes}, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
-	w.report = newReport(inst.hooks)
+	w := &worker{id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(inst.graph.nodes, nodes.Env{
 		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log,
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},
 	})
+	w.tasks = &tasks{env: tasksEnv{
+		ctx: inst.ctx, log: w.log, inputs: inst.inputs,
+		sink:    func() Sink { return w.tx.sink },
+		restore: inst.restore,
+		put:     w.inbox.put, // a worker that ends stops its restorers itself
+		began:   inst.begun,
+		suspect: inst.suspect.add,
+		fail:    inst.fail,
+		ending:  inst.ending.Load,
+	}}
+	w.blocks = &blocks{log: w.log, tasks: w.tasks}
+	w.tx = &transaction{
+		report: newReport(inst.hooks),
+		pace:   pace{inst.opts.CommitBytes, inst.opts.CommitBytes},
+		env: transactionEnv{
+			log: w.log, guarantee: inst.opts.Guarantee, interval: inst.opts.CommitInterval, tasks: w.tasks, blocks: w.blocks,
+			positions: groupLedger{inst.graph.plan.Group(), func() Group { return inst.group }},
+			ended:     inst.count,
+			committed: w.committed,
+		},
+	}
 	return w
 }
 
@@ -133,14 +134,15 @@ func (w *worker) loop(ctx context.Context) {
 		w.inbox.drain()
 		now := time.Now()
 		w.turned.Store(&now)
-		w.reopen(now)
+		w.tasks.reopen(now)
 		switch {
 		case ctx.Err() != nil:
-		case w.sink == nil:
+		case w.tx.sink == nil:
 			w.connectSink(ctx, now)
-		case w.due(now):
+		case w.tx.due(now):
 			w.commit(ctx)
 		default:
+			w.mend()
 			if in := w.next(now); in != nil {
 				w.to(workerProcessing)
 				w.work(ctx, in, now)
@@ -151,13 +153,9 @@ func (w *worker) loop(ctx context.Context) {
 		}
 	}
 	w.to(workerStopped)
-	for _, t := range w.tasks {
-		w.release(t)
-		_ = t.to(taskClosed)
-	}
-	w.tasks = nil
-	if w.sink != nil {
-		_ = w.sink.Close()
+	w.tasks.close()
+	if w.tx.sink != nil {
+		_ = w.tx.sink.Close()
 	}
 	w.inbox.close()
 }
@@ -177,70 +175,57 @@ func (w *worker) to(next workerState) {
 	w.inst.fail(fmt.Errorf("worker %d: no way from %s to %s", w.id, now, next))
 }
 
-// next picks the input to work on: tasks take turns, and within a task the oldest record comes first.
+// next picks the input to work on: one that tries a block comes first.
 func (w *worker) next(now time.Time) *input {
-	if w.probe != nil && w.mayTry(now) {
-		return w.probe
+	if in := w.blocks.next(now); in != nil {
+		return in
 	}
-	for i := range w.tasks {
-		t := w.tasks[(w.turn+i)%len(w.tasks)]
-		if !t.is(taskRunning) || t.leaving() || t.unmarked() {
-			continue
-		}
-		best := w.oldest(t, now)
-		if best != nil {
-			w.turn = (w.turn + i + 1) % len(w.tasks)
-			return best
-		}
-	}
-	return nil
+	return w.tasks.next(now)
 }
 
-// oldest is the input of a task whose next record has the lowest timestamp, the first of several, of those that have a
-// record and need not wait; or nil.
-func (w *worker) oldest(t *task, now time.Time) (best *input) {
-	for _, in := range t.inputs {
-		if in.ended() {
-			if !w.open && !w.dirty() { // otherwise a commit is due
-				w.recover(in)
-			}
-			continue
-		}
-		if in.unsent || w.standsStill(in, now) {
-			continue
-		}
-		if in.head() == nil || now.Before(in.retryAt) {
-			continue
-		}
-		if best == nil || in.head().Timestamp < best.head().Timestamp {
-			best = in
+// commit ends the open transaction, or deals with what stands in its way.
+func (w *worker) commit(ctx context.Context) step {
+	w.to(workerCommitting)
+	if err := w.tx.commit(ctx); err != nil {
+		return w.aborted(ctx, err)
+	}
+	w.failures = 0
+	w.tries.Store(0)
+	w.to(workerIdle)
+	return stepDone
+}
+
+// errLost is why a transaction is given up with partitions that were lost.
+var errLost = errors.New("its partitions were lost to the group")
+
+// give hands tasks back. With clean, what was done on them is committed first, together with the worker's other tasks;
+// without, it is aborted, because somebody else may have the partitions already.
+func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (committed bool) {
+	running := false
+	for t := range w.tasks.running() {
+		running = running || ids[t.id]
+	}
+	if running && w.tx.sink != nil && w.tx.begun() {
+		if clean {
+			clean = w.commit(ctx) == stepDone
+		} else {
+			w.tellAborted(AbortLost, errLost)
+			w.redo(ctx)
 		}
 	}
-	return best
+	w.tasks.remove(ids)
+	return clean
 }
 
 // wait blocks until there may be something to do.
 func (w *worker) wait(ctx context.Context, now time.Time) {
 	until := now.Add(time.Minute) // Live looks whether the loop goes round
-	if w.open || w.dirty() {
-		until = earlier(until, w.since.Add(w.inst.opts.CommitInterval))
+	if w.tx.begun() {
+		until = earlier(until, w.tx.since.Add(w.inst.opts.CommitInterval))
+	} else {
+		until = w.blocks.waitFor(until)
 	}
-	for _, t := range w.tasks {
-		if f := t.failure.Load(); f != nil && t.is(taskFailed) {
-			until = earlier(until, f.until)
-		}
-		for _, in := range t.inputs {
-			if in.head() != nil && now.Before(in.retryAt) {
-				until = earlier(until, in.retryAt)
-			}
-			if !in.heldUntil.IsZero() {
-				until = earlier(until, in.heldUntil)
-			}
-			if in.unsent && !w.open && !w.dirty() {
-				until = earlier(until, w.wayOf(in).next)
-			}
-		}
-	}
+	until = w.tasks.waitFor(now, until)
 	w.sleep(ctx, until.Sub(now))
 }
 
@@ -255,27 +240,18 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // work processes a slice of a task's records, beginning with those of an input. Where the task has several inputs, each
 // record is the oldest that has arrived: what lies in the inbox has its place in the order, too.
 func (w *worker) work(ctx context.Context, in *input, now time.Time) {
-	if !w.open {
-		w.open, w.since = true, now
-	}
+	w.tx.begin(now)
 	w.call.Within(in.task.ctx)
 	w.at.Store(in)
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)
-	defer func() { w.giveBack(in) }()
+	defer func() { w.tasks.giveBack(in) }()
 	merge := len(in.task.inputs) > 1
 	check, left := 0, slice
-	if w.cautious > 0 || w.probe != nil {
+	if w.tx.cautious > 0 || w.blocks.probe != nil {
 		left = 1
 	}
 	for ; left > 0; left-- {
@@ -287,11 +263,11 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 			if w.inbox.waiting() {
 				return
 			}
-			if other := w.oldest(in.task, now); other != in {
+			if other := w.tasks.oldest(in.task, now); other != in {
 				if other == nil {
 					return
 				}
-				w.giveBack(in)
+				w.tasks.giveBack(in)
 				in = other
 				w.at.Store(in)
 			}
@@ -305,7 +281,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 		if w.stride = 1; now.Sub(then) < slowStride {
 			w.stride = usualStride
 		}
-		if now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full() {
+		if w.tx.full(now) {
 			return
 		}
 	}
@@ -317,158 +293,6 @@ const (
 	usualStride = 16
 	slowStride  = 5 * time.Millisecond
 )
-
-// try processes one record to one of its ends, or leaves it for later.
-func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
-	w.report.begin()
-	c := &w.cause
-	c.of(in, r)
-	if r.Excess != nil {
-		return w.deadLetter(ctx, c, excessive(c))
-	}
-	w.inst.checkPartition(c)
-	if len(in.refused) > 0 {
-		if known := c.refusal(); known.output != nil {
-			return w.deadLetter(ctx, c, unwanted(known.emitter, known.output))
-		}
-	}
-	if in.letter != nil {
-		return w.deadLetter(ctx, c, in.letter)
-	}
-	o, failure := w.call.Run(in.source, in.task, c.describe(), r.Key, r.Value)
-	if failure != nil {
-		return w.failed(ctx, c, failure)
-	}
-	effects := w.call.Effects()
-	if f := w.nowhere(effects); f != nil {
-		w.call.Undo()
-		return w.failed(ctx, c, f)
-	}
-	if len(w.blocks) > 0 && w.held(c, nil) {
-		return stepWait
-	}
-	for i := range effects {
-		e := &effects[i]
-		w.stage(c, e)
-		if err := w.sink.Append(&w.out); err != nil {
-			var refused *kafka.RefusedError
-			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
-				// Nothing of the record is in the transaction yet, so it fails alone. A refusal of another origin was met
-				// in the background, and the transaction is gone.
-				f := unwanted(e.Node, err)
-				w.call.Undo()
-				return w.deadLetter(ctx, c, f)
-			}
-			return w.aborted(ctx, err)
-		}
-	}
-	in.task.keep()
-	w.counts[o]++
-	if w.report != nil {
-		w.report.end(c, o, nil)
-	}
-	w.bytes += c.size()
-	if c.attempt > 1 || len(w.blocks) > 0 && w.probe != in {
-		in.waiting.Store(nil)
-	}
-	in.advance()
-	return stepDone
-}
-
-// due says whether the transaction is to be committed now.
-func (w *worker) due(now time.Time) bool {
-	if !w.open {
-		if !w.dirty() && !w.trySending(now) {
-			return false
-		}
-		w.open, w.since = true, now // only positions moved, past control records
-		return w.urgent()
-	}
-	if w.probe != nil && w.dirty() {
-		return true // before the try, and after it
-	}
-	return w.cautious > 0 || w.urgent() || now.Sub(w.since) >= w.inst.opts.CommitInterval || w.full()
-}
-
-// full says whether the transaction has become large enough to be committed before its time.
-func (w *worker) full() bool { return w.bytes >= w.pace.limit || w.size() >= w.pace.limit }
-
-// unmarked says whether an input of the task waits for its first commit.
-func (t *task) unmarked() bool {
-	for _, in := range t.inputs {
-		if in.awaited() {
-			return true
-		}
-	}
-	return false
-}
-
-// urgent says whether an input waits for a commit: for its first one, or for the last one before its reading goes on elsewhere.
-func (w *worker) urgent() bool {
-	for _, t := range w.tasks {
-		if !t.is(taskRunning) {
-			continue
-		}
-		for _, in := range t.inputs {
-			if in.awaited() || in.ended() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// dirty says whether an input moved since the last commit.
-func (w *worker) dirty() bool {
-	for _, t := range w.tasks {
-		if !t.is(taskRunning) {
-			continue
-		}
-		for _, in := range t.inputs {
-			if in.dirty() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// connectSink takes the worker's transactional id over.
-func (w *worker) connectSink(ctx context.Context, now time.Time) {
-	if now.Before(w.connect) {
-		w.sleep(ctx, w.connect.Sub(now))
-		return
-	}
-	sink, err := w.inst.opts.Wire.NewSink(ctx, w.inst.transactionalID(w.id))
-	if err != nil {
-		if ctx.Err() != nil {
-			return
-		}
-		w.note(err)
-		if kafka.ClassOf(err) == kafka.Fatal {
-			w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
-			w.connect = now.Add(w.backoff())
-			return
-		}
-		w.connect = now.Add(w.backoff())
-		if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
-			if w.cut.IsZero() {
-				w.cut = now
-			}
-			w.disconnected(refusal, w.cut, w.connect)
-		}
-		w.log.Warn("no transactional id yet, trying again", zap.Error(err), zap.Duration("in", time.Until(w.connect)))
-		return
-	}
-	w.sink, w.cut, w.throttled = sink, time.Time{}, 0
-	w.letGo()
-	// An Append that waits for room in the sink's buffer has no context: closing the sink is what ends it.
-	w.unhook = context.AfterFunc(ctx, func() { _ = sink.Close() })
-	w.to(workerIdle)
-	for _, t := range w.tasks {
-		w.openTask(t)
-	}
-}
 
 // workerWait is how long a worker waits after a failure that may be over at once.
 var workerWait = backoff.Backoff{First: 50 * time.Millisecond, Max: 10 * time.Second}

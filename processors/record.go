@@ -1,0 +1,235 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/backoff"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/nodes"
+)
+
+// The four ends of a record.
+type outcome = nodes.Outcome
+
+const (
+	processed    = nodes.Processed
+	filtered     = nodes.Filtered
+	deduplicated = nodes.Deduplicated
+	deadLettered = nodes.DeadLettered
+	outcomes     = nodes.Outcomes
+)
+
+// try processes one record to one of its ends, or leaves it for later.
+func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
+	w.tx.report.begin()
+	c := &w.cause
+	c.of(in, r)
+	if r.Excess != nil {
+		return w.deadLetter(ctx, c, excessive(c))
+	}
+	w.inst.checkPartition(c)
+	if len(in.refused) > 0 {
+		if known := c.refusal(); known.output != nil {
+			return w.deadLetter(ctx, c, unwanted(known.emitter, known.output))
+		}
+	}
+	if in.letter != nil {
+		return w.deadLetter(ctx, c, in.letter)
+	}
+	o, failure := w.call.Run(in.source, in.task, c.describe(), r.Key, r.Value)
+	if failure != nil {
+		return w.failed(ctx, c, failure)
+	}
+	effects := w.call.Effects()
+	if f := w.nowhere(effects); f != nil {
+		w.call.Undo()
+		return w.failed(ctx, c, f)
+	}
+	if w.blocks.any() && w.held(c, nil) {
+		return stepWait
+	}
+	for i := range effects {
+		e := &effects[i]
+		w.stage(c, e)
+		if err := w.tx.sink.Append(&w.out); err != nil {
+			var refused *kafka.RefusedError
+			if i == 0 && errors.As(err, &refused) && refused.Origin == w.out.Origin {
+				// Nothing of the record is in the transaction yet, so it fails alone. A refusal of another origin was met
+				// in the background, and the transaction is gone.
+				f := unwanted(e.Node, err)
+				w.call.Undo()
+				return w.deadLetter(ctx, c, f)
+			}
+			return w.aborted(ctx, err)
+		}
+	}
+	in.task.keep()
+	w.tx.took(c, o, 1, c.size(), nil)
+	if c.attempt > 1 || w.blocks.any() && w.blocks.probe != in {
+		in.waiting.Store(nil)
+	}
+	in.advance()
+	return stepDone
+}
+
+// stage fills the outgoing record for an effect.
+func (w *worker) stage(c *cause, e *nodes.Effect) {
+	r := c.record
+	w.out = kafka.Outgoing{Timestamp: r.Timestamp, Value: e.Value, Origin: c.origin(e.Node)}
+	if e.As != nil && !e.As.At.IsZero() {
+		w.out.Timestamp = e.As.At.UnixMilli()
+	} else if r.Timestamp < 0 {
+		w.out.Timestamp = time.Now().UnixMilli()
+	}
+	if e.Tombstone {
+		w.out.Value = nil
+	} else if e.Value == nil {
+		w.out.Value = []byte{}
+	}
+	switch {
+	case e.Key != w.call.RecordKey():
+		w.out.Key = w.call.Bytes(e.Key)
+	default:
+		w.out.Key = r.Key // nil stays nil
+	}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Topic, Partition: w.inst.partitionFor(e.Topic, w.out.Key, c.in)}
+	if e.As != nil && e.As.Partition >= 0 {
+		w.out.Partition = e.As.Partition
+	}
+	if len(r.Headers) > 0 || e.As != nil {
+		w.out.Headers = w.outHeaders(r, e)
+	}
+}
+
+// outHeaders are the headers of an effect's record. The sink keeps them, so they are cut off one piece of memory after the other.
+func (w *worker) outHeaders(r *kafka.Record, e *nodes.Effect) []kafka.Header {
+	const piece = 256
+	most := len(r.Headers)
+	if e.As != nil {
+		most += len(e.As.Headers)
+	}
+	if cap(w.sent)-len(w.sent) < most {
+		w.sent = make([]kafka.Header, 0, max(piece, most))
+	}
+	from := len(w.sent)
+	w.sent = w.call.Headers(w.sent, e)
+	return w.sent[from:len(w.sent):len(w.sent)]
+}
+
+// nowhere is the failure of a record that is emitted to a partition which there is not, or nil.
+func (w *worker) nowhere(effects []nodes.Effect) *nodes.Failure {
+	for i := range effects {
+		e := &effects[i]
+		if e.As == nil || e.As.Partition < 0 {
+			continue
+		}
+		if n := (*w.inst.partitions.Load())[e.Topic]; n > 0 && e.As.Partition >= n {
+			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Topic, e.As.Partition, n)
+			return &nodes.Failure{Node: e.Node, Name: e.Node.Decl.Name, Reason: nodes.Error, Err: err, Text: err.Error()}
+		}
+	}
+	return nil
+}
+
+// held says whether a record that was processed has to wait for a block, and takes back what it did. The letter's topic is
+// given for a record that becomes a dead letter, whose effects are taken back already.
+//
+// It is not called while there are no blocks.
+func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
+	in := c.in
+	y := w.blocks.wayOf(in) // its offset cannot be committed
+	if letter != nil {
+		w.blocks.pass(&y, *letter)
+	} else {
+		effects := w.call.Effects()
+		for i := range effects {
+			w.stage(c, &effects[i])
+			w.blocks.pass(&y, w.out.TopicPartition)
+		}
+		for i, st := range in.task.stores {
+			if st.Mark() != w.call.Marks()[i] {
+				w.blocks.pass(&y, st.changelog)
+			}
+		}
+	}
+	w.blocks.met = y.met
+	if len(y.met) == 0 {
+		return false
+	}
+	if !time.Now().Before(y.next) && w.blocks.probe == in {
+		w.blocks.trying = append(w.blocks.trying[:0], y.met...)
+		return false
+	}
+	if letter == nil {
+		w.call.Undo()
+		in.attempt = 0 // it is done again from the beginning
+	}
+	if !time.Now().Before(y.next) {
+		if w.blocks.probe == nil {
+			w.blocks.probe = in // what is open is committed first: see due
+		}
+	} else {
+		in.retryAt = y.next
+	}
+	b := y.met[0]
+	in.waiting.Store(&waiting{attempt: b.tries, offset: c.record.Offset, until: y.next, err: b.err, blocked: true, remedy: b.err.Remedy, since: b.since})
+	if !w.tasks.dirty() {
+		w.tx.open = false
+	}
+	return true
+}
+
+// failed is the policy for a cause whose node failed: retry, dead-letter, or stop.
+func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
+	in := c.in
+	if err := in.task.broken(); err != nil {
+		w.failTask(in.task, err)
+		return stepAborted
+	}
+	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout) {
+		return stepStopping // its Context ended: whoever has the task next processes the record
+	}
+	w.inst.metrics.nodeFailed(f.Name)
+	switch f.Reason {
+	case nodes.Fatal:
+		w.inst.fail(&FatalError{Node: f.Name, Input: in.tp, Offset: c.record.Offset, Err: f.Err})
+		in.stands = atFatal
+		return stepStopping
+	case nodes.Rejected, nodes.Undecodable, nodes.Late:
+		return w.deadLetter(ctx, c, f)
+	}
+	retry := f.Node.Decl.Retry
+	if c.attempt >= retry.Attempts {
+		return w.deadLetter(ctx, c, f)
+	}
+	in.attempt = c.attempt
+	delay := backoff.Backoff{First: retry.First, Max: retry.Max}.Wait(in.attempt - 1)
+	in.retryAt = time.Now().Add(delay)
+	in.waiting.Store(&waiting{attempt: in.attempt, offset: c.record.Offset, until: in.retryAt, err: f})
+	w.tx.retries++
+	w.tx.report.retried(c, f, delay)
+	if log := w.log.Check(zap.DebugLevel, "record failed, trying again"); log != nil {
+		log.Write(c.fields(zap.Int("attempt", c.attempt), zap.Duration("in", delay), zap.Error(f))...)
+	}
+	return stepWait
+}
+
+// unwanted is the failure of a record whose output a broker does not take.
+func unwanted(emitter *nodes.Node, err error) *nodes.Failure {
+	return &nodes.Failure{Node: emitter, Name: emitter.Decl.Name, Reason: nodes.Refused, Err: err, Text: err.Error()}
+}
+
+// excessive is the failure of a record that is over a limit: no node has seen it, so the first that would have counts.
+func excessive(c *cause) *nodes.Failure {
+	r := c.record
+	if r.Excess.Limit == kafka.OnCorruptBatch {
+		return damaged(c)
+	}
+	err := &LimitError{TopicPartition: c.in.tp, Offset: r.Offset, Excess: *r.Excess, Key: len(r.Key), Value: len(r.Value), Headers: len(r.Headers)}
+	return &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Limit, Err: err, Text: err.Error()}
+}
