@@ -11,7 +11,7 @@ RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 20m
 
 .DEFAULT_GOAL := help
-.PHONY: help build test integration kafka vet lint cross licences vulnerabilities fmt
+.PHONY: help build test integration kafka vet lint cross licences api vulnerabilities fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ vet: ## go vet, integration tests included
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
 
-lint: vet cross licences vulnerabilities ## vet, gofmt, and the three checks below
+lint: vet cross licences api vulnerabilities ## vet, gofmt, and the four checks below
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
 
 # What checks the code is a module of its own, so that importers of Weir get none of it.
@@ -48,6 +48,10 @@ licences: ## that every dependency's licence is an allowed one; needs no network
 	@$(GO) -C tools test ./licences >/dev/null
 	@$(TOOLS) ./licences -C ..
 	@$(TOOLS) ./licences -C ../bench
+
+api: ## that what users import has not changed incompatibly since the last release, but where the changelog says so
+	@$(GO) -C tools test ./apidiff >/dev/null
+	@$(TOOLS) ./apidiff -C ..
 
 vulnerabilities: ## govulncheck; where its database cannot be reached it says so, and does not fail
 	@$(GO) -C tools vet ./...
