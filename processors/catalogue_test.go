@@ -139,7 +139,11 @@ func metricsDriven(s *gate) map[string]driven {
 	var gone func()
 	join := func(g *rig) { _, gone = g.second(); settled(); settled() }
 	leave := func(*rig) { gone(); settled(); settled() }
+	rate := func(value string) func(*rig) { return func(g *rig) { g.rate(0, "usd", value); settled() } }
 	return map[string]driven{
+		"weir_global_keys":              {prepare: withRates, up: rate("1"), value: 1, down: rate("")},
+		"weir_global_bytes":             {prepare: withRates, up: rate("1"), value: 4, down: rate("")},
+		"weir_global_undecodable_total": {prepare: withRates, up: rate("one"), value: 1},
 		"weir_commit_duration_seconds": {up: send("1"), value: 1, of: func(g *rig) (n float64) {
 			families, _ := g.registry.Gather()
 			for _, f := range families {
@@ -280,6 +284,9 @@ func healthDriven(s *gate) map[string]driven {
 				time.Sleep(20 * time.Second)
 			},
 			down: func(g *rig) { g.r.step(nil); time.Sleep(3 * time.Minute) }},
+		ProblemGlobal: {of: problems(ProblemGlobal), value: 1, prepare: withRates,
+			up:   func(g *rig) { g.cluster.SetTrouble(ratesTopic, simkafka.Unreadable); g.rate(0, "usd", "1"); time.Sleep(2 * time.Minute) },
+			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute) }},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
 				g.r.step(func(call string) error {

@@ -39,6 +39,7 @@ const (
 	ProblemFenced  = "fenced"  // another process has this instance's id
 	ProblemTask    = "task"    // a task is stopped on an error of its stores
 	ProblemWorker  = "worker"  // a worker fails again and again
+	ProblemGlobal  = "global"  // a global is not read
 )
 
 // Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
@@ -79,7 +80,7 @@ func (i *Instance) Ready() bool { return len(i.Unready()) == 0 }
 // Unready says why the instance is not ready, one reason a task that does not run. Empty means ready.
 func (i *Instance) Unready() (why []string) {
 	if phase := i.phase.Load().(Phase); phase != Running {
-		return []string{"the instance is " + string(phase)}
+		return append([]string{"the instance is " + string(phase)}, i.globals.unready()...)
 	}
 	// Phase Running is set after the group is there. A member without tasks is ready too.
 	if _, ok := i.group.Member(); !ok {
@@ -124,6 +125,7 @@ func (i *Instance) Health() []Problem {
 			}
 		}
 	}
+	problems = append(problems, i.globals.problems(now)...)
 	if i.phase.Load().(Phase) != Running {
 		return problems
 	}

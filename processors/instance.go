@@ -56,6 +56,7 @@ type Instance struct {
 	patrol *patrol
 	fences *fences
 
+	globals    *globals
 	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
 	letters    map[string]bool                  // topics of dead letters of the program
 	told       letterLog
@@ -108,7 +109,7 @@ func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	if i.hooks, err = newHooks(opts.Hooks, plan.Topology, i.log); err != nil {
 		return nil, err
 	}
-	i.metrics, i.patrol = newMetrics(i), newPatrol(i)
+	i.metrics, i.patrol, i.globals = newMetrics(i), newPatrol(i), newGlobals(i)
 	i.fences = &fences{inst: i, started: time.Now()}
 	return i, nil
 }
@@ -158,6 +159,11 @@ func (i *Instance) run(ctx context.Context) error {
 		return err
 	}
 	defer i.changelogs.Close()
+	i.globals.start(i.ctx)
+	defer i.globals.stop()
+	if err := i.globals.await(ctx); err != nil {
+		return err
+	}
 
 	for n := range i.opts.Workers {
 		i.workers = append(i.workers, newWorker(i, n))

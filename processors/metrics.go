@@ -127,6 +127,7 @@ type snapshot struct {
 
 	records, commits, aborts, retries, rebalances, call, stalled, problems *prometheus.Desc
 	lag, offset, tasks, restores                                           *prometheus.Desc
+	globalKeys, globalBytes, globalBad                                     *prometheus.Desc
 }
 
 func newSnapshot(i *Instance) *snapshot {
@@ -147,12 +148,17 @@ func newSnapshot(i *Instance) *snapshot {
 		offset:     desc("weir_committed_offset", "Committed input offset.", "topic", "partition"),
 		tasks:      desc("weir_tasks", "Tasks held, by state.", "state"),
 		restores:   desc("weir_restore_remaining_offsets", "Changelog offsets that restores still have to read."),
+
+		globalKeys:  desc("weir_global_keys", "Keys in this instance's copy of a global.", "topic"),
+		globalBytes: desc("weir_global_bytes", "Size of the keys and values in this instance's copy of a global, as they were read.", "topic"),
+		globalBad:   desc("weir_global_undecodable_total", "Records of a global that could not be taken: undecodable, damaged or over a limit.", "topic"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores} {
+	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores,
+		s.globalKeys, s.globalBytes, s.globalBad} {
 		ch <- d
 	}
 }
@@ -201,4 +207,11 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.tasks, float64(n), taskStateNames[st])
 	}
 	gauge(s.restores, float64(remaining))
+	for _, g := range s.inst.globals.all {
+		if view := g.view.Load(); view != nil {
+			gauge(s.globalKeys, float64((*view).Len()), g.topic)
+			gauge(s.globalBytes, float64((*view).Bytes()), g.topic)
+		}
+		counter(s.globalBad, g.bad.Load(), g.topic)
+	}
 }

@@ -161,12 +161,12 @@ func TestTheCacheIsSharedAmongTheStores(t *testing.T) {
 			var given []int64
 			for _, sub := range g.inst.graph.plan.Subgraphs {
 				for _, store := range sub.Stores {
-					over := store.Over
-					store.Over = func(db *state.Database) state.Any {
+					open := store.Open
+					store.Open = func(o state.Options) (state.Any, error) {
 						mu.Lock()
-						given = append(given, db.Options().CacheBytes)
+						given = append(given, o.CacheBytes)
 						mu.Unlock()
-						return over(db)
+						return open(o)
 					}
 				}
 			}

@@ -76,7 +76,7 @@ type worker struct {
 func newWorker(inst *Instance, id int) *worker {
 	w := &worker{id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(inst.graph.nodes, nodes.Env{
-		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log,
+		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log, Global: inst.globals.view,
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},

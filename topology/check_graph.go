@@ -100,6 +100,7 @@ func (c *checker) handles() {
 		switch {
 		case other == nil:
 			seen[space] = h
+			c.oneTopic(h, seen)
 			continue
 		case other.kind != h.kind:
 			c.mistake(union(c.Topology.nodes, other, h), "give the edge another name",
@@ -114,6 +115,18 @@ func (c *checker) handles() {
 			}
 			c.mistake(union(c.Topology.nodes, other, h), doOnce, "%s %s is declared twice%s", h.kind, h.name, differ)
 		}
+	}
+}
+
+// oneTopic checks that a stream and a global of one topic have the same values.
+func (c *checker) oneTopic(h *handle, seen map[string]*handle) {
+	stream, global := seen["stream "+h.name], seen["global "+h.name]
+	if stream == nil || global == nil || stream.kind == "edge" {
+		return
+	}
+	if s, g := streamOf(stream), streamOf(global); s.Type != g.Type || s.Codec != g.Codec {
+		c.mistake(union(c.Topology.nodes, stream, global), "declare both with one codec",
+			"%s is a stream of %s (%s) and a global of %s (%s)", h.name, s.Type, s.Codec, g.Type, g.Codec)
 	}
 }
 

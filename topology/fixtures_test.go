@@ -79,6 +79,15 @@ var good = map[string]func() *topology.Topology{
 			topology.Node("n", topology.On(placed, pass[order]), topology.On(legacy, pass[int64]), topology.Uses(count("seen")),
 				topology.Emits(latest, recent, kept)))
 	},
+	// A global that two nodes of different sub-graphs look up, and one whose topic the topology writes itself.
+	"globals": func() *topology.Topology {
+		in, other, out := text("order.placed.v1"), text("order.paid.v1"), text("rate.seen.v1", topology.Compacted())
+		customers := topology.Global("customer.profile.v1", codecs.JSON[total](), topology.Owner("crm"))
+		rates := topology.Global("rate.seen.v1", codecs.String())
+		return topology.Define("look-ups",
+			topology.Node("a", topology.On(in, pass[string]), topology.Uses(count("seen"), customers), topology.Emits(out)),
+			topology.Node("b", topology.On(other, pass[string]), topology.Uses(rates, customers)))
+	},
 }
 
 // int64Codec is a codec that comes from goka.
@@ -117,6 +126,16 @@ var bad = map[string]func() *topology.Topology{
 				topology.On(nil, pass[string]), topology.On(back, pass[string]), topology.Emits(back)),
 			topology.Node("", topology.Uses(store)),
 			topology.Node("x", topology.On(text("a.c.v1"), pass[string]), topology.Uses(store)))
+	},
+	"globals": func() *topology.Topology {
+		twice := topology.Global("a.g.v1", codecs.String())
+		return topology.Define("t",
+			topology.Node("a", topology.On(text("a.b.v1"), pass[string]), topology.Uses((*topology.GlobalOf[string])(nil), twice, twice)),
+			topology.Node("b", topology.On(text("a.b.v1.dlq", topology.Foreign()), pass[string]), topology.Uses(topology.Global("a.g.v1", codecs.Int64()),
+				topology.Global[string]("a.h.v1", nil), topology.Global("other", codecs.String()), topology.Global("a.i.v1", codecs.String(), topology.Tiered()))),
+			topology.Node("c", topology.On(text("a.c.v1"), pass[string]), topology.Uses(topology.Global("a.c.v1.dlq", codecs.Bytes(), topology.Foreign())),
+				topology.Emits(topology.Stream("a.k.v1", codecs.Int64()))),
+			topology.Node("d", topology.On(text("a.d.v1"), pass[string]), topology.Uses(topology.Global("a.k.v1", codecs.String()))))
 	},
 	"duplicates": func() *topology.Topology {
 		return topology.Define("t",

@@ -61,11 +61,10 @@ func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source,
 	g := nodes.NewGraph(plan)
 	var all stores
 	for _, s := range plan.Subgraphs[0].Stores {
-		db, err := state.Open(state.Options{Dir: t.TempDir()})
+		store, err := s.Open(state.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		store := s.Over(db)
 		t.Cleanup(func() { store.Close() })
 		all = append(all, store)
 	}

@@ -50,11 +50,10 @@ func readStore(dir string) (StoreDump, error) {
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 		return dump, err
 	}
-	db, err := state.Open(state.Options{Dir: copied})
+	store, err := state.Open(state.Options{Dir: copied}, codecs.Bytes())
 	if err != nil {
 		return dump, err
 	}
-	store := state.Over(db, codecs.Bytes())
 	defer store.Close()
 	dump.Checkpoint, dump.HasCheckpoint = store.Checkpoint()
 	err = store.Dump(func(key, value []byte) bool {

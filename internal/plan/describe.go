@@ -15,6 +15,9 @@ func (p *Plan) Describe() string {
 	var b strings.Builder
 	d := p.description()
 	fmt.Fprintf(&b, "topology %s\n", d.Topology)
+	if d.Group != "" {
+		fmt.Fprintf(&b, "group %s\n", d.Group)
+	}
 	for _, g := range d.Subgraphs {
 		fmt.Fprintf(&b, "\nsub-graph %d: one task for each partition of %s\n", g.Index, names(g.Inputs))
 		for _, n := range g.Nodes {
@@ -24,6 +27,9 @@ func (p *Plan) Describe() string {
 			}
 			for _, s := range n.Uses {
 				fmt.Fprintf(&b, "    uses store %s\n", s)
+			}
+			for _, g := range n.Globals {
+				fmt.Fprintf(&b, "    looks up %s\n", g)
 			}
 			for _, o := range n.Emits {
 				fmt.Fprintf(&b, "    emits to %s\n", o)
@@ -68,7 +74,7 @@ func (d *description) listTopics(b *strings.Builder) {
 			partitions = strconv.Itoa(int(t.Partitions))
 		}
 		role := t.Role
-		if role == InputTopic.String() && t.Written {
+		if (role == InputTopic.String() || role == GlobalTopic.String()) && t.Written {
 			role += ", written here too"
 		}
 		kept := retention(t.Retention)
@@ -95,6 +101,7 @@ func (p *Plan) JSON() ([]byte, error) {
 // description is a plan in plain words. Its fields are what JSON promises: names are added and never change.
 type description struct {
 	Topology  string              `json:"topology"`
+	Group     string              `json:"group,omitempty"` // where it is not the topology's name
 	Subgraphs []subgraphIn        `json:"subgraphs"`
 	Streams   []streamDescription `json:"streams"`
 	Topics    []topicDescription  `json:"topics"`
@@ -122,6 +129,7 @@ type nodeDescription struct {
 	Name        string             `json:"name"`
 	Reads       []valueDescription `json:"reads"`
 	Uses        []string           `json:"uses"`
+	Globals     []valueDescription `json:"globals,omitempty"`
 	Emits       []valueDescription `json:"emits"`
 	Retry       retryDescription   `json:"retry"`
 	Timeout     int64              `json:"timeout_ms,omitempty"`
@@ -130,7 +138,7 @@ type nodeDescription struct {
 }
 
 type valueDescription struct {
-	Kind string `json:"kind"` // stream or edge
+	Kind string `json:"kind"` // stream, edge or global
 	Name string `json:"name"`
 	Type string `json:"type"`
 }
@@ -173,6 +181,9 @@ type topicDescription struct {
 
 func (p *Plan) description() description {
 	d := description{Topology: p.Topology, Subgraphs: []subgraphIn{}, Streams: []streamDescription{}, Topics: []topicDescription{}}
+	if p.Names.Prefix != "" {
+		d.Group = p.Group()
+	}
 	for _, g := range p.Subgraphs {
 		s := subgraphIn{Index: g.Index, Stores: []storeDescription{}}
 		for _, in := range g.Inputs {
@@ -220,6 +231,9 @@ func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	}
 	for _, s := range n.Stores {
 		d.Uses = append(d.Uses, s.Name)
+	}
+	for _, g := range n.Globals {
+		d.Globals = append(d.Globals, valueDescription{"global", g.Name, g.Type})
 	}
 	for _, o := range n.Outputs {
 		d.Emits = append(d.Emits, describeOutput(o))

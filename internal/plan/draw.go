@@ -171,6 +171,9 @@ func (p *Plan) drawing() drawing {
 					d.arrows = append(d.arrows, arrow{topics[p.Topic(h.Stream)], node[n], "", flowArrow})
 				}
 			}
+			for _, global := range n.Globals {
+				d.arrows = append(d.arrows, arrow{topics[p.Topic(&global.Stream)], node[n], "look-ups", flowArrow})
+			}
 			for _, o := range n.Outputs {
 				switch o := o.(type) {
 				case *Stream:

@@ -31,6 +31,7 @@ type Driver struct {
 	call   *nodes.Call
 	parts  int32
 	stores map[place]state.Any
+	views  map[*plan.Global]plan.View
 	next   map[string]int64 // the next offset, by input and partition
 	now    time.Time
 }
@@ -50,22 +51,26 @@ func Partitions(n int32) Option { return func(d *Driver) { d.parts = n } }
 // New checks the topology and opens its stores, which live as long as the test.
 func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
-	plan, err := graph.Plan(plan.Names{})
+	p, err := graph.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: plan, graph: nodes.NewGraph(plan), parts: 1, stores: map[place]state.Any{}, next: map[string]int64{}, now: time.Now()}
+	d := &Driver{t: t, plan: p, graph: nodes.NewGraph(p), parts: 1, stores: map[place]state.Any{}, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
 	for _, o := range opts {
 		o(d)
 	}
 	if d.parts < 1 {
 		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
 	}
-	d.call = nodes.NewCall(d.graph, nodes.Env{Topology: plan.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now }})
-	for _, g := range plan.Subgraphs {
+	d.call = nodes.NewCall(d.graph, nodes.Env{Topology: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
+		Global: func(g *plan.Global) plan.View { return d.views[g] }})
+	for _, g := range p.Globals {
+		d.views[g] = g.View()
+	}
+	for _, g := range p.Subgraphs {
 		for _, s := range g.Stores {
-			for p := range d.parts {
-				d.open(place{s, p})
+			for n := range d.parts {
+				d.open(place{s, n})
 			}
 		}
 	}
@@ -74,11 +79,10 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 
 func (d *Driver) open(at place) {
 	d.t.Helper()
-	db, err := state.Open(state.Options{Dir: d.t.TempDir()})
+	store, err := at.store.Open(state.Options{Dir: d.t.TempDir()})
 	if err != nil {
 		d.t.Fatalf("open store %s: %v", at.store.Name, err)
 	}
-	store := at.store.Over(db)
 	d.t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			d.t.Errorf("close store %s: %v", at.store.Name, err)
@@ -143,6 +147,19 @@ func (d *Driver) SendTo(partition int32, topic, key string, value []byte, header
 	}
 	d.t.Fatalf("%s is no input of topology %s", topic, d.plan.Topology)
 	return Result{}
+}
+
+// Global puts a record into a global, as if it had been written to its topic. A nil value removes the key. A value that its codec does not
+// decode is kept as one: look-ups of the key fail.
+func (d *Driver) Global(topic, key string, value []byte) {
+	d.t.Helper()
+	for g, view := range d.views {
+		if g.Name == topic {
+			_ = view.Put(key, value)
+			return
+		}
+	}
+	d.t.Fatalf("%s is no global of topology %s", topic, d.plan.Topology)
 }
 
 // Store returns what a store holds on all partitions, as its codec encodes it.

@@ -1,0 +1,152 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir"
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/topology"
+)
+
+// Two instances look up what a compacted topic of three partitions holds, from the first record on: the last committed value of each key,
+// before and after the topic is recreated while they run.
+//
+// Mutations, each seen to fail it: await left out; look without the topic's id.
+func TestAGlobalOnARealKafka(t *testing.T) {
+	c := theCluster(t)
+	const prefix = "global-test."
+	orders := topology.Stream("order.placed.v1", codecs.String(), topology.Partitions(4))
+	customers := topology.Global("customer.profile.v1", codecs.String(), topology.Partitions(3))
+	named := topology.Stream("order.named.v1", codecs.String(), topology.Partitions(4))
+	graph := topology.Define("naming", topology.Node("name", topology.On(orders, func(ctx topology.Context, key, customer string) error {
+		name, _, err := customers.Lookup(ctx, customer)
+		named.Emit(ctx, key, customer+" is "+name)
+		return err
+	}), topology.Uses(customers), topology.Emits(named)))
+
+	client := func(opts ...kgo.Opt) *kgo.Client {
+		t.Helper()
+		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(c.Addrs()...))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cl.Close)
+		return cl
+	}
+	producer, writer := client(), client(kgo.TransactionalID(prefix+"writer"))
+	admin := kadm.NewClient(producer)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	create := func() {
+		t.Helper()
+		resp, err := admin.CreateTopic(t.Context(), 3, 3, map[string]*string{"cleanup.policy": new("compact")}, prefix+customers.Name())
+		must(err)
+		must(resp.Err)
+	}
+	profiles := func(commit bool, from, to int, name string) {
+		t.Helper()
+		must(writer.BeginTransaction())
+		for i := from; i < to; i++ {
+			writer.Produce(t.Context(), &kgo.Record{Topic: prefix + customers.Name(), Key: fmt.Appendf(nil, "c%d", i), Value: fmt.Appendf(nil, "%s %d", name, i)}, nil)
+		}
+		must(writer.Flush(t.Context()))
+		must(writer.EndTransaction(t.Context(), kgo.TransactionEndTry(commit)))
+	}
+	create()
+	profiles(true, 0, 3000, "old")
+	profiles(true, 0, 1000, "Ada")
+	profiles(false, 0, 1000, "nobody")
+
+	reader := client(kgo.ConsumeTopics(prefix+named.Name()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	ask := func(customer string) {
+		must(producer.ProduceSync(t.Context(), &kgo.Record{Topic: prefix + orders.Name(), Key: []byte(customer), Value: []byte(customer)}).FirstErr())
+	}
+	seen := map[string]bool{}
+	answer := func(want string, ask func()) { // asks again until it comes: a copy follows in its own time
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		for !seen[want] && ctx.Err() == nil {
+			if ask != nil {
+				ask()
+			}
+			poll, done := context.WithTimeout(ctx, time.Second)
+			for _, r := range reader.PollFetches(poll).Records() {
+				seen[strings.TrimSpace(string(r.Value))] = true
+			}
+			done()
+		}
+		if !seen[want] {
+			t.Fatalf("%q did not come, but %v", want, seen)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	for i := range 2 {
+		go func() {
+			ended <- weir.Run(ctx, graph, weir.Options{Brokers: c.Addrs(), TopicPrefix: prefix, CreateTopics: true, Workers: 1,
+				StateDir: filepath.Join(t.TempDir(), fmt.Sprint(i))})
+		}()
+	}
+	defer func() {
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for deadline := time.Now().Add(time.Minute); ; {
+		topics, err := admin.ListTopics(kafkatest.Uncached(t.Context()), prefix+orders.Name(), prefix+named.Name())
+		must(err)
+		if topics.Error() == nil && len(topics) == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no topics after a minute")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	for i := range 8 { // the first answers that there are, from both instances
+		ask(fmt.Sprint("c", i*100))
+	}
+	ask("c2999")
+	for i := range 8 {
+		answer(fmt.Sprintf("c%d is Ada %d", i*100, i*100), nil)
+	}
+	answer("c2999 is old 2999", nil)
+	if len(seen) != 9 {
+		t.Errorf("seen %v", seen)
+	}
+	profiles(true, 2999, 3000, "Grace")
+	answer("c2999 is Grace 2999", func() { ask("c2999") })
+
+	_, err := admin.DeleteTopics(t.Context(), prefix+customers.Name())
+	must(err)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		if resp, err := admin.CreateTopic(t.Context(), 3, 3, map[string]*string{"cleanup.policy": new("compact")}, prefix+customers.Name()); err == nil && resp.Err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err, resp.Err)
+		}
+	}
+	writer = client(kgo.TransactionalID(prefix + "writer-2")) // it knows the new topic
+	profiles(true, 0, 10, "Alan")
+	answer("c5 is Alan 5", func() { ask("c5") })
+	answer("c2999 is", func() { ask("c2999") }) // it is not in the topic any more
+}

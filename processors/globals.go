@@ -1,0 +1,350 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/backoff"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+)
+
+// globals are the instance's copies of whole topics.
+type globals struct {
+	all    map[*plan.Global]*globalCopy
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// globalCopy is the copy of one topic. A goroutine of its own fills it and follows the topic; workers look things up meanwhile.
+type globalCopy struct {
+	inst  *Instance
+	decl  *plan.Global
+	topic string
+
+	view    atomic.Pointer[plan.View] // complete
+	loaded  chan struct{}             // closed when there is one
+	trouble atomic.Pointer[globalTrouble]
+	read    atomic.Int64 // offsets that are read, of the load in work
+	toRead  atomic.Int64
+	bad     atomic.Int64 // values that could not be decoded, so far
+	keyless bool         // a record without a key was reported
+}
+
+// globalTrouble says why a topic is not read.
+type globalTrouble struct {
+	since time.Time
+	err   error
+}
+
+func newGlobals(i *Instance) *globals {
+	g := &globals{all: map[*plan.Global]*globalCopy{}}
+	for _, decl := range i.graph.plan.Globals {
+		g.all[decl] = &globalCopy{inst: i, decl: decl, topic: i.graph.plan.Topic(&decl.Stream), loaded: make(chan struct{})}
+	}
+	return g
+}
+
+// start begins to read. It is for the time between the fetchers' start and their end.
+func (g *globals) start(ctx context.Context) {
+	ctx, g.cancel = context.WithCancel(ctx)
+	for _, c := range g.all {
+		g.done.Go(func() { c.run(ctx) })
+	}
+}
+
+func (g *globals) stop() {
+	g.cancel()
+	g.done.Wait()
+}
+
+// await returns when all copies are complete, or with an error when ctx ends before.
+func (g *globals) await(ctx context.Context) error {
+	for _, c := range g.all {
+		select {
+		case <-c.loaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// view is what nodes look things up in. All are complete before nodes run.
+func (g *globals) view(decl *plan.Global) plan.View { return *g.all[decl].view.Load() }
+
+// unready says what is still being read.
+func (g *globals) unready() (why []string) {
+	for _, c := range g.all {
+		select {
+		case <-c.loaded:
+		default:
+			why = append(why, fmt.Sprintf("global %s is being read: %d of %d offsets", c.topic, c.read.Load(), c.toRead.Load()))
+		}
+	}
+	return why
+}
+
+// problems are topics that have not been read for a while.
+func (g *globals) problems(now time.Time) (problems []Problem) {
+	for _, c := range g.all {
+		t := c.trouble.Load()
+		if t == nil || now.Sub(t.since) < silentAfter {
+			continue
+		}
+		p := Problem{
+			Kind:   ProblemGlobal,
+			Cause:  fmt.Sprintf("global %s has not been read for %s: %v", c.topic, now.Sub(t.since).Round(time.Second), t.err),
+			Remedy: "it is tried again by itself, and look-ups answer as of then; repair what the error names",
+		}
+		if refused, ok := errors.AsType[*kafka.BlockedError](t.err); ok {
+			p.Remedy = refused.Remedy + "; it is tried again by itself, and look-ups answer as of then"
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// globalWait is how long a copy waits after an error.
+var globalWait = backoff.Backoff{First: 500 * time.Millisecond, Max: 15 * time.Second}
+
+// run reads the topic until ctx ends. What ends a reading begins another one, with a copy that takes the place of the one before when it
+// is complete: what has vanished from the topic meanwhile vanishes from the copy.
+func (c *globalCopy) run(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		r := &globalReading{globalCopy: c, copy: c.decl.View(), at: map[kafka.TopicPartition]*globalPlace{}}
+		err := r.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if r.complete {
+			failures = 0
+		}
+		c.fail(err)
+		wait := globalWait.Wait(failures)
+		c.inst.log.Warn("a global is read again from its beginning; look-ups answer as before meanwhile",
+			zap.String("global", c.topic), zap.Duration("in", wait), zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// fail notes why the topic is not read, nil when it is.
+func (c *globalCopy) fail(err error) {
+	if err == nil {
+		c.trouble.Store(nil)
+		return
+	}
+	since := time.Now()
+	if t := c.trouble.Load(); t != nil {
+		since = t.since
+	}
+	c.trouble.Store(&globalTrouble{since, err})
+}
+
+// globalReading is one reading of the topic from its beginning on.
+type globalReading struct {
+	*globalCopy
+	copy     plan.View
+	topicID  string
+	at       map[kafka.TopicPartition]*globalPlace
+	complete bool
+	began    time.Time
+}
+
+// globalPlace is how far a partition is read.
+type globalPlace struct {
+	next, end int64 // end is where the log ended when the reading began
+	epoch     int32
+	again     time.Time // when it is started again, zero while it is read
+	begun     time.Time // when it was started last
+	tries     int       // failures in a row
+}
+
+// globalLook is how often a topic is looked at for partitions that were added, and for partitions to start again.
+const globalLook = 5 * time.Second
+
+// follow reads the topic until ctx ends, or until a new reading has to begin.
+func (r *globalReading) follow(ctx context.Context) error {
+	r.began = time.Now()
+	inbox := newInbox()
+	var queue []kafka.Batch
+	deliver := func(b kafka.Batch) { inbox.put(func() { queue = append(queue, b) }) }
+	defer func() {
+		for tp := range r.at {
+			r.inst.changelogs.Stop(tp)
+		}
+		inbox.close()
+	}()
+	if err := r.look(ctx, deliver); err != nil {
+		return err
+	}
+	look, report := time.NewTicker(globalLook), time.NewTicker(restoreReport)
+	defer look.Stop()
+	defer report.Stop()
+	for {
+		r.finish()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := r.look(ctx, deliver); err != nil {
+				var recreated *kafka.TopicRecreatedError
+				if errors.As(err, &recreated) {
+					return err
+				}
+				r.fail(err) // the cluster does not answer: it is asked again, and what is read goes on
+			}
+			continue
+		case <-report.C:
+			if !r.complete {
+				r.inst.log.Info("reading a global", zap.String("global", r.topic), zap.Int64("read", r.read.Load()), zap.Int64("of", r.toRead.Load()))
+			}
+			continue
+		case <-inbox.wake:
+			inbox.drain()
+		}
+		for _, b := range queue {
+			if err := r.take(b); err != nil {
+				return err
+			}
+		}
+		queue = queue[:0]
+	}
+}
+
+// look starts the partitions that are not read: all at first, later those that were added, and those whose reading failed.
+func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) error {
+	ctx, cancel := context.WithTimeout(ctx, patrolTimeout)
+	defer cancel()
+	infos, err := r.inst.opts.Wire.Topics(ctx, []string{r.topic})
+	if err != nil {
+		return err
+	}
+	info, ok := infos[r.topic]
+	switch {
+	case !ok:
+		return fmt.Errorf("topic %s does not exist", r.topic)
+	case r.topicID != "" && info.ID != "" && info.ID != r.topicID:
+		return &kafka.TopicRecreatedError{TopicPartition: kafka.TopicPartition{Topic: r.topic}, Was: r.topicID, Is: info.ID}
+	}
+	r.topicID = info.ID
+	var fresh []kafka.TopicPartition
+	waits, now := false, time.Now()
+	for _, tp := range partitionsOf(info) {
+		switch p := r.at[tp]; {
+		case p == nil:
+			fresh = append(fresh, tp)
+		case p.again.IsZero():
+			if now.Sub(p.begun) > globalLook { // a partition that nobody writes to says nothing when it can be read again
+				p.tries = 0
+			}
+			waits = waits || p.tries > 0
+		case now.Before(p.again):
+			waits = true
+		default:
+			p.again, p.begun, waits = time.Time{}, now, true
+			r.inst.changelogs.Start(tp, kafka.Position{Offset: p.next, LeaderEpoch: p.epoch, TopicID: r.topicID}, deliver)
+		}
+	}
+	if !waits {
+		r.fail(nil)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	starts, err := r.inst.opts.Wire.Starts(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	ends, err := r.inst.opts.Wire.Ends(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	for _, tp := range fresh {
+		r.at[tp] = &globalPlace{next: starts[tp], end: ends[tp], epoch: -1, begun: now}
+		r.inst.changelogs.Start(tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: r.topicID}, deliver)
+	}
+	return nil
+}
+
+// take puts what was read into the copy. Its error says that the topic has to be read anew.
+func (r *globalReading) take(b kafka.Batch) error {
+	p := r.at[b.TopicPartition]
+	if b.Err != nil {
+		var gone *kafka.OffsetOutOfRangeError
+		var recreated *kafka.TopicRecreatedError
+		var truncated *kafka.TruncatedError
+		if errors.As(b.Err, &gone) || errors.As(b.Err, &recreated) || errors.As(b.Err, &truncated) {
+			return b.Err
+		}
+		r.fail(fmt.Errorf("partition %d: %w", b.Partition, b.Err))
+		p.again = time.Now().Add(globalWait.Wait(p.tries))
+		p.tries++
+		r.inst.log.Warn("a partition of a global is not read for a while; look-ups answer as before",
+			zap.Stringer("partition", b.TopicPartition), zap.Int64("offset", p.next), zap.Error(b.Err))
+		return nil
+	}
+	p.tries = 0
+	for k := range b.Records {
+		r.put(b.TopicPartition, &b.Records[k])
+	}
+	p.next, p.epoch = b.Position, b.LeaderEpoch
+	r.inst.changelogs.Release(b.TopicPartition, b.Bytes)
+	return nil
+}
+
+// put takes one record. What cannot be taken is reported, and leaves others alone.
+func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
+	at := []zap.Field{zap.Stringer("partition", tp), zap.Int64("offset", rec.Offset)}
+	switch {
+	case rec.Excess != nil:
+		r.bad.Add(1)
+		r.inst.log.Error("a record of a global is over a limit, or damaged, and was passed over: its key keeps the value that it had",
+			append(at, zap.String("limit", rec.Excess.Limit))...)
+		return
+	case rec.Key == nil:
+		if !r.keyless {
+			r.keyless = true
+			r.inst.log.Warn("a record of a global has no key, and cannot be looked up", at...)
+		}
+		return
+	}
+	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
+		if n := r.bad.Add(1); n == 1 || r.complete {
+			r.inst.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written anew", append(at, zap.Error(err))...)
+		}
+	}
+}
+
+// finish makes the copy that which is looked things up in, once it is complete.
+func (r *globalReading) finish() {
+	if r.complete {
+		return
+	}
+	read, all, whole := int64(0), int64(0), true
+	for _, p := range r.at {
+		read, all = read+p.next, all+p.end
+		whole = whole && p.next >= p.end
+	}
+	r.read.Store(min(read, all))
+	r.toRead.Store(all)
+	if !whole {
+		return
+	}
+	r.complete = true
+	first := r.view.Swap(&r.copy) == nil
+	r.inst.log.Info("a global is complete", zap.String("global", r.topic), zap.Int("keys", r.copy.Len()),
+		zap.Int64("bytes", r.copy.Bytes()), zap.Duration("took", time.Since(r.began)))
+	if first {
+		close(r.loaded)
+	}
+}
