@@ -16,7 +16,7 @@ import (
 )
 
 // An oracle that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, lets the
-// fault come that the rule is for, and demands that the oracle names what came of it.
+// fault come that the rule is for, and demands that the oracle names the damage.
 func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 	for _, m := range []struct {
 		rule    fault.Rule
@@ -78,7 +78,7 @@ func TestTheOracleFindsAJobThatForgets(t *testing.T) {
 	}
 }
 
-// A restore that ends at the last record waits for ever: behind the last record there is a marker.
+// A restore that ends at the last record waits for ever: after the last record there is a marker.
 func TestARestoreThatDoesNotGoByPositionIsFound(t *testing.T) {
 	r := newRig(t, rigOptions{static: true})
 	i := r.start()

@@ -23,7 +23,7 @@ const (
 )
 
 // Records that retention took before they were processed cannot be brought back. The policy is auto.offset.reset:
-// "none" stops the instance, "earliest" goes on behind the gap, logs it and counts it.
+// "none" stops the instance, "earliest" goes on after the gap, logs it and counts it.
 func TestTruncatedInputIsNeverSilent(t *testing.T) {
 	r := newRig(t, rigOptions{args: []string{"--auto.offset.reset", "none"}})
 	r.setOffsetsToStart() // with none, a group must have offsets
@@ -52,7 +52,7 @@ func TestTruncatedInputIsNeverSilent(t *testing.T) {
 	r.strike("input truncated under the consumer", func() { i.launch(t) })
 	r.flow(1000, recoveryBound)
 	r.awaitMetric(i, gone, "weir_input_gap_offsets_total") // each partition comes to its gap at its own time
-	if !i.logged("going on behind the gap") {
+	if !i.logged("reading goes on after the gap") {
 		t.Error("the gap is not in the log")
 	}
 

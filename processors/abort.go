@@ -121,7 +121,7 @@ func (w *worker) blocked(ctx context.Context, err error, refusal *kafka.BlockedE
 	return end
 }
 
-// abandon forgets the sink and everything that the tasks have in memory. They are opened again behind a new sink: it
+// abandon forgets the sink and everything that the tasks have in memory. They are opened again with a new sink: it
 // ends what its transactional id has left open before offsets and changelogs are read.
 //
 // The transaction may have been given up because one record took longer than the transaction timeout. Done again in the

@@ -19,7 +19,7 @@ type beginning struct {
 	ahead    int64  // how far the state has read it, where that is further and known to be so
 	among    int32  // how many partitions its topic had when it was begun
 	unmarked bool   // the offset must be committed, with Weir's mark, before the first record
-	reset    string // the name of the recorded reset that the state has come of last, "" for none
+	reset    string // the name of the recorded reset that the state last followed, "" for none
 }
 
 // beginnings says where each input of a task goes on: at its committed offset, or where auto.offset.reset says. It

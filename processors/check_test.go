@@ -92,7 +92,7 @@ func TestARefusedStartCreatesNothing(t *testing.T) {
 	}
 }
 
-// A store that would begin empty behind processed records is refused also where topics are to be created, unless that is
+// A store that would begin empty after processed records is refused also where topics are to be created, unless that is
 // accepted by name. A renamed store is one: its changelog of old stays, and the one of the new name is missing.
 //
 // Mutations tried: Create is enough; AcceptEmptyState not looked at; the changelogs' ends left out of used.

@@ -100,7 +100,7 @@ func (i *Instance) warnOfOldInput(ctx context.Context, g *subgraph, infos map[st
 					old = ends[tp] - next[tp]
 				}
 				if old > 0 {
-					i.log.Warn("the input still holds records that are older than the output's retention: what comes of them is deleted soon after "+
+					i.log.Warn("the input still holds records that are older than the output's retention: their results are deleted soon after "+
 						"it was written, because an output has the time of its input record; raise the output's retention for as long as the backlog lasts",
 						zap.Stringer("input", tp), zap.Int64("old_records", old), zap.String("output", topic), zap.Duration("retention", retention),
 						zap.String("run", i.alter(topic, retentionTime+"=-1")))

@@ -23,7 +23,7 @@ const damagedPrefix = 1 << 10
 type spoilt struct {
 	offset int64
 	why    error
-	size   int // bytes that came of it
+	size   int // bytes that it decompressed to
 	sum    [sha256.Size]byte
 }
 
@@ -32,7 +32,7 @@ func damaged(c *cause) *nodes.Failure {
 	in, r := c.in, c.record
 	text := fmt.Sprintf("a batch of %s is damaged in the log and was passed over, as on.corrupt.batch=skip wants it: offsets %d to %d", in.tp, r.Offset, r.Excess.Last)
 	if s := in.spoilt; s != nil && s.offset == r.Offset {
-		text = fmt.Sprintf("%s: %v; %d bytes came of it, with SHA-256 %x, the value has the first %d", text, s.why, s.size, s.sum, len(r.Value))
+		text = fmt.Sprintf("%s: %v; it decompresses to %d bytes with SHA-256 %x, the value has the first %d", text, s.why, s.size, s.sum, len(r.Value))
 	}
 	return &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Damaged, Err: &DamagedError{text}, Text: text}
 }

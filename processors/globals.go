@@ -276,7 +276,7 @@ func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) err
 	return nil
 }
 
-// take puts what was read into the copy. Its error says that the topic has to be read anew.
+// take puts what was read into the copy. Its error says that the topic has to be read again from its beginning.
 func (r *globalReading) take(b kafka.Batch) error {
 	p := r.at[b.TopicPartition]
 	if b.Err != nil {
@@ -320,7 +320,7 @@ func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
 	}
 	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
 		if n := r.bad.Add(1); n == 1 || r.complete {
-			r.inst.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written anew", append(at, zap.Error(err))...)
+			r.inst.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
 		}
 	}
 }

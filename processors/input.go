@@ -33,7 +33,7 @@ type input struct {
 	settled   int32 // leader as it was committed last
 	leader    int32 // epoch of the record before position, -1 when it is not known
 	topicID   string
-	reset     string // the name of the recorded reset that the state has come of last, "" for none
+	reset     string // the name of the recorded reset that the state last followed, "" for none
 	ahead     int64  // how far the state has read the input, where that is further than position and known to be so
 	among     int32  // how many partitions the topic had when this one was begun
 	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
@@ -133,7 +133,7 @@ func (in *input) advance() {
 	in.skipEmpty()
 }
 
-// skipEmpty moves past finished batches, and takes their position: it lies behind control records and others that were
+// skipEmpty moves past finished batches, and takes their position: it lies after control records and others that were
 // never delivered.
 func (in *input) skipEmpty() {
 	for in.at < len(in.batches) && in.rec >= len(in.batches[in.at].Records) {
@@ -166,7 +166,7 @@ func (in *input) commit(now time.Time) {
 		in.passed = max(0, in.passed-in.at)
 		in.at = 0
 	}
-	// The records before rec of the batch in work are committed too: rewind must not go behind them.
+	// The records before rec of the batch in work are committed too: rewind must not go back before them.
 	if in.rec > 0 {
 		in.batches[0].Records = in.batches[0].Records[in.rec:]
 		in.rec = 0

@@ -257,7 +257,7 @@ func (i *Instance) awaitWorkers(overdue context.Context) error {
 		if in == nil || since == 0 {
 			return fmt.Errorf("worker %d does not end; what is not committed is done again at the next start", w.id)
 		}
-		return fmt.Errorf("worker %d has been in one call of a node for %s, at %s behind offset %d, and cannot be stopped; "+
+		return fmt.Errorf("worker %d has been in one call of a node for %s, at %s after offset %d, and cannot be stopped; "+
 			"what is not committed is done again at the next start", w.id, time.Since(time.Unix(0, since)).Round(time.Second), in.tp, in.next.Load())
 	}
 	return nil
@@ -333,7 +333,7 @@ func (d *dirs) remove(dir string) bool {
 }
 
 // begun ends the acceptance of empty state when all tasks have begun for the first time: what is lost after that is refused
-// again, also when a worker begins anew.
+// again, also when a worker starts again.
 func (i *Instance) begun() {
 	if !i.accepts.Load() {
 		return

@@ -94,7 +94,7 @@ func TestInputsOfATaskAreMergedByTime(t *testing.T) {
 			}
 			offset := next[best]
 			if best == topics[0] {
-				offset++ // behind the one that held everything up
+				offset++ // after the one that held everything up
 			}
 			want = append(want, fmt.Sprint(best, " ", offset, " at ", times[best][next[best]]))
 			next[best]++

@@ -136,7 +136,7 @@ func newSnapshot(i *Instance) *snapshot {
 	}
 	return &snapshot{
 		inst:       i,
-		records:    desc("weir_records_total", "Committed input records by what became of them.", "outcome"),
+		records:    desc("weir_records_total", "Committed input records by outcome.", "outcome"),
 		commits:    desc("weir_commits_total", "Committed transactions."),
 		aborts:     desc("weir_aborts_total", "Transactions that were aborted or given up."),
 		retries:    desc("weir_retries_total", "Failed tries of records that were repeated."),

@@ -300,7 +300,7 @@ func TestALoopThatIsKeptOpenEndsWithItsCall(t *testing.T) {
 	})
 }
 
-// TestTheNodeThatEmittedIsBlamed: of several nodes on one stream, and behind an edge, the one whose output a broker
+// TestTheNodeThatEmittedIsBlamed: of several nodes on one stream, and after an edge, the one whose output a broker
 // refuses is named in the dead letter, which goes to that node's topic.
 //
 // Mutations tried: refused that takes the first node for the emitter; record that takes the one called last; origin without

@@ -21,7 +21,7 @@ import (
 const mutationSeeds = 60
 
 // A simulation that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, and the
-// checks of the simulation have to say what came of it, within a few seeds. The unbroken engine passes the same seeds.
+// checks of the simulation have to name the damage, within a few seeds. The unbroken engine passes the same seeds.
 //
 // Seen to fail for every mutation when nothing is broken, and for a sabotage in the place of FenceZombies that left out the
 // generation only: an instance that was thrown out of its group mostly knows it before the broker has to say so, and

@@ -56,7 +56,7 @@ type Options struct {
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not
 // in the partition any more (Kafka's auto.offset.reset). With ResetEarliest and ResetLatest the gap is logged as an
-// error and counted in weir_input_gap_offsets_total, and reading goes on behind it; with ResetNone the instance stops.
+// error and counted in weir_input_gap_offsets_total, and reading goes on after it; with ResetNone the instance stops.
 type OffsetReset string
 
 // The three ways.
@@ -146,7 +146,7 @@ const (
 	Stopped  Phase = "stopped"
 )
 
-// Stats is a snapshot of what an instance has done since it started. Consumed is the sum of the four counts behind it,
+// Stats is a snapshot of what an instance has done since it started. Consumed is the sum of the four counts that follow it,
 // of committed records only.
 type Stats struct {
 	Phase        Phase

@@ -69,7 +69,7 @@ func (i *Instance) keepCounts(infos map[string]kafka.TopicInfo) map[string]int32
 	return counts
 }
 
-// countPartitions asks for the partition counts anew.
+// countPartitions asks for the partition counts again.
 func (i *Instance) countPartitions(ctx context.Context) (map[string]int32, error) {
 	infos, err := i.opts.Wire.Topics(ctx, i.topicNames())
 	if err != nil {

@@ -21,7 +21,7 @@ func (t *task) positions(g Guarantee) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
 		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
-		if in.ahead > in.position { // what it came of before the reset is still in it
+		if in.ahead > in.position { // the effects of what was read before the reset are still in it
 			at.Offset, at.Epoch = in.ahead, -1
 		}
 		if g == AtLeastOnce {
@@ -45,7 +45,7 @@ func (t *task) logs(s Sink) map[string]offsets.Log {
 	return logs
 }
 
-// ends is the changelog offset behind everything that the state has written, and the leader epoch of the record before it.
+// ends is the changelog offset after everything that the state has written, and the leader epoch of the record before it.
 func (st *taskStore) ends(s Sink) (int64, int32) {
 	if end := s.End(st.changelog); end > st.end {
 		return end, s.LeaderEpoch(st.changelog)

@@ -19,7 +19,7 @@ func (w *worker) mend() {
 }
 
 // recover deals with an input whose reading ended with an error. What is in memory of it has been processed and committed, so
-// that no transaction that is done again goes back behind it.
+// that no transaction that is done again goes back before it.
 //
 // Where records are gone, or are not those that were read before, auto.offset.reset decides, and the log says so. The new
 // position is committed before the first record there: it may lie before the old one.
@@ -78,7 +78,7 @@ func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
 	}
 	w.inst.metrics.truncated(in.tp)
 	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
-		"reading continues as auto.offset.reset says, the state keeps what came of the lost ones", zap.Stringer("input", in.tp),
+		"reading continues as auto.offset.reset says, the state keeps the effects of the lost ones", zap.Stringer("input", in.tp),
 		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.inst.opts.OffsetReset)), zap.Error(e))
 	w.tasks.moveTo(in, to, epoch)
 }
@@ -94,7 +94,7 @@ func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
 		to = gone.End // the partition lost its end: everything that is left has been read
 	}
 	w.inst.metrics.gap(in.tp, to-gone.Offset)
-	w.log.Error("the next records of an input are gone, going on behind the gap",
+	w.log.Error("the next records of an input are gone, reading goes on after the gap",
 		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
 	w.tasks.moveTo(in, to, -1)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // The simulated job: orders are deduplicated by their sequence number and added up, and what was accepted is counted
-// behind an edge. An order says itself what else is to go wrong with it.
+// after an edge. An order says itself what else is to go wrong with it.
 const (
 	simGroup    = "sim"
 	simPlaced   = "order.placed.v1"
@@ -35,7 +35,7 @@ type simOrder struct {
 	Fails  int    `json:"fails,omitempty"`  // so many tries fail
 	Panics bool   `json:"panics,omitempty"` // after having changed everything
 	Exits  bool   `json:"exits,omitempty"`  // the same, and ends the worker's goroutine
-	Late   bool   `json:"late,omitempty"`   // its Context is used by the node behind the edge
+	Late   bool   `json:"late,omitempty"`   // its Context is used by the node after the edge
 	Closes bool   `json:"closes,omitempty"` // the customer's state is deleted
 	Refuse string `json:"refuse,omitempty"` // which output is refused, and when: see simRefuse
 	Pad    string `json:"pad,omitempty"`

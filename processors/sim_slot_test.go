@@ -223,7 +223,7 @@ func (s *simSlot) live(until time.Time) {
 			nap(4 * time.Second)
 		case 2:
 			if s.w.guarantee == AtLeastOnce {
-				continue // a zombie's changes can go behind newer ones: state is not exact then
+				continue // a zombie's changes can come after newer ones: state is not exact then
 			}
 			s.process.Pause()
 			s.w.mu.Lock()

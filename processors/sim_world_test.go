@@ -92,7 +92,7 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 			}
 			f := faults(c, r)
 			if w.guarantee == AtLeastOnce && f.Mode == simkafka.Late {
-				// Without transactions nothing keeps what is late from going behind what is newer.
+				// Without transactions nothing keeps what is late from being written after what is newer.
 				f.Mode = simkafka.After
 			}
 			return f

@@ -11,7 +11,7 @@ import (
 
 // TestARecordSlowerThanItsTransactionHasItsEffectOnce: the cluster aborts a transaction after its timeout and fences its
 // producer, which the engine notices at its next request. Records that take just less than that, just more and much more,
-// alone, first, last, several, and with a backlog behind them, are all done, once, in bounded time.
+// alone, first, last, several, and with a backlog after them, are all done, once, in bounded time.
 //
 // Mutations: abandon does not set cautious, or for one transaction only; due, or work, ignores it; work looks at the clock
 // after many records only.

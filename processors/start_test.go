@@ -224,7 +224,7 @@ func TestAGapInTheInputIsNeverSilent(t *testing.T) {
 			}
 		})
 	})
-	t.Run("nothing came behind the gap", func(t *testing.T) {
+	t.Run("nothing came after the gap", func(t *testing.T) {
 		bubble(t, 1, simkafka.Config{}, func(g *rig) {
 			g.send(0, "a 1")
 			g.start()

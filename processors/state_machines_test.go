@@ -74,7 +74,7 @@ func TestAnInputHandsOutEveryRecordInOrder(t *testing.T) {
 		done := int64(0)          // committed
 		next := 0                 // index into all of the next record
 		released := 0
-		behind := func(i int) int64 { // the position when records below i are done: behind what is no record, too
+		behind := func(i int) int64 { // the position when records below i are done: after what is no record, too
 			if i < len(all) {
 				return all[i]
 			}

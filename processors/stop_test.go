@@ -175,7 +175,7 @@ func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 		if took := time.Since(from); took > 5*time.Second {
 			t.Errorf("took %s", took)
 		}
-		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 behind offset 1") {
+		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 after offset 1") {
 			t.Errorf("ended with %v", err)
 		}
 		release() // here the process would end

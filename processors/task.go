@@ -83,7 +83,7 @@ type taskStore struct {
 	dir       string
 	positions []byte // of the task's inputs, as the changelog says them up to end; nil where it does not
 	epoch     int32  // leader epoch of the changelog record before end, -1 when it is not known
-	end       int64  // the checkpoint to write next: the changelog offset behind everything committed
+	end       int64  // the checkpoint to write next: the changelog offset after everything committed
 }
 
 // newTask makes a task whose nodes' calls end with ctx.

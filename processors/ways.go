@@ -24,7 +24,7 @@ func (i *Instance) command(verb, flags string) string {
 	return strings.TrimSpace(filepath.Base(os.Args[0]) + " " + verb + " " + i.target() + " " + flags)
 }
 
-// rebuild is how the state of the topology is made anew from its inputs. The offsets go first: with an empty store and the old offsets
+// rebuild is how the state of the topology is rebuilt from its inputs. The offsets go first: with an empty store and the old offsets
 // a start would process records that the store should have seen others before.
 func (i *Instance) rebuild() string {
 	var logs []string

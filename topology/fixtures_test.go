@@ -54,7 +54,7 @@ var good = map[string]func() *topology.Topology{
 			topology.Node("settle", topology.On(settled, pass[[]byte]), topology.Uses(sums, seen), topology.Emits(out)),
 			topology.Node("audit", topology.On(cancelled, pass[string])))
 	},
-	// Three sub-graphs: two nodes that read one stream, one behind the stream that these write, one that reads a topic
+	// Three sub-graphs: two nodes that read one stream, one that reads the stream that these write, one that reads a topic
 	// named by others.
 	"several-sub-graphs": func() *topology.Topology {
 		clicked, visited := text("page.clicked.v1"), text("page.visited.v2")

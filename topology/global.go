@@ -22,7 +22,7 @@ type GlobalOf[T any] struct {
 // The copy is complete before the instance takes part in its group: up to the ends that the topic's partitions had when it started. Then
 // it follows the topic, committed records only, and apart from the inputs: a change is seen some milliseconds after its commit, by records
 // before and after it alike, and a record that is done again may see a newer value. While the topic cannot be read the copy stays
-// as it is, and health says so. A topic that is deleted and created again is read anew.
+// as it is, and health says so. A topic that is deleted and created again is read again from its beginning.
 //
 // The name and the options are those of a [Stream]; [Compacted] is understood. Who writes the topic declares it as a Stream.
 func Global[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *GlobalOf[T] {

@@ -11,7 +11,7 @@ import (
 )
 
 // StreamOption is something that a stream says of its topic: [Partitions], [Retention], [Compacted], [Tiered], [LocalRetention],
-// [KeyCodec], [Subject], [Owner], [Foreign] or [Unprefixed]. What makes no sense comes out of Check. Of two options of one kind the last one holds.
+// [KeyCodec], [Subject], [Owner], [Foreign] or [Unprefixed]. Check reports what makes no sense. Of two options of one kind the last one holds.
 //
 // Where Weir creates the topic it does as the stream says. Where the topic exists, a start is refused when the number of partitions is
 // another one, and warns of each setting that differs, with the command that changes it. What a stream does not say is left to the

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// A store that would begin empty behind processed records is refused although topics may be created: its changelog was deleted, or
+// A store that would begin empty after processed records is refused although topics may be created: its changelog was deleted, or
 // the store was renamed. --accept-empty-state goes on, and says so. The refused start leaves no topic.
 //
 // Mutation: planTopics that takes Create for AcceptEmptyState.

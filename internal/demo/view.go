@@ -136,7 +136,7 @@ func (s *screen) draw(frame []string) {
 }
 
 // back moves the cursor to where the last frame begins. After a change of width that place is not known: terminals wrap
-// old lines anew, each in its own way.
+// old lines again, each in its own way.
 func (s *screen) back(width int) string {
 	switch {
 	case s.drawn == 0:

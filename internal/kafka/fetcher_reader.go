@@ -361,7 +361,7 @@ func (r *reader) decode(c *cursor) {
 	f.mu.Unlock()
 }
 
-// damaged are the bytes of the batch that cannot be decoded: all that came of it.
+// damaged are the bytes of the batch that cannot be decoded: all that is left of it.
 func (a *fetched) damaged() []byte {
 	if a.begun {
 		return a.batch.Bytes()

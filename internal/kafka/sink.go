@@ -31,7 +31,7 @@ type Sink struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	ctl    *links // for coordinators and metadata
-	data   *links // for produce requests only, so that nothing waits behind them
+	data   *links // for produce requests only, so that nothing waits for them
 
 	mu     sync.Mutex
 	closed bool

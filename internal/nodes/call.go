@@ -165,7 +165,7 @@ func (c *Call) Exited() *Failure {
 	return failure
 }
 
-// end forgets what is not needed behind a record, and takes back what failed.
+// end forgets what is not needed after a record, and takes back what failed.
 func (c *Call) end(failure *Failure) {
 	if c.scope != nil { // of a node that did not return
 		c.scope.End()

@@ -117,7 +117,7 @@ func Judge(q Question) Answer {
 	return Answer{Kind: Continue, Foreign: !known}
 }
 
-// Used is the name of the reset that the state has come of last, "" for none.
+// Used is the name of the reset that the state last followed, "" for none.
 func (q *Question) Used() string {
 	name, top := "", int64(-1)
 	for _, s := range q.State {

@@ -55,8 +55,8 @@ func ParseReset(key, value []byte) (r Reset, ok bool) {
 	return r, true
 }
 
-// Name tells a reset that was read from all others, those of the same partition included: it comes of all that the record
-// says, the time among it. A state keeps the name of the one that it has come of.
+// Name tells a reset that was read from all others, those of the same partition included: it is a hash of all that the record
+// says, the time included. A state keeps the name of the one that it last followed.
 func (r *Reset) Name() string { return r.name }
 
 // orNull is an offset as a reset holds it: null for a negative one.

@@ -86,7 +86,7 @@ func (c *checker) outputs() {
 		for _, i := range outOfOrder(ordinals) {
 			at := places[i]
 			c.r.add(Violation{ReorderedOutput, c.e.Names.Output, c.outputPartition(at.record.Key), at.record.Offset, at.record.Key,
-				fmt.Sprintf("number %d is output %d in the model's order and stands behind or before its neighbours; input offset %d",
+				fmt.Sprintf("number %d is output %d in the model's order and stands after or before its neighbours; input offset %d",
 					at.want.Total.LastSeq, at.want.ordinal, at.want.Input)})
 		}
 	}

@@ -94,7 +94,7 @@ func (c *checker) newDeadLetters(before *Evidence, ranges []Range) {
 	}
 	for at, left := range due {
 		if left > 0 {
-			c.r.add(Violation{ReplayDeadLetter, c.e.Names.Input, at.partition, at.offset, "", "no dead letter came of it"})
+			c.r.add(Violation{ReplayDeadLetter, c.e.Names.Input, at.partition, at.offset, "", "it led to no dead letter"})
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 	}
 }
 
-// lastRecords finds the last committed record of each partition; markers stand behind it.
+// lastRecords finds the last committed record of each partition; markers stand after it.
 func lastRecords(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
 	var brokers []string
 	listed, err := kadm.NewClient(cl).ListBrokers(ctx)

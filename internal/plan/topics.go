@@ -108,7 +108,7 @@ func (g *Subgraph) Counted() *Stream {
 	return nil
 }
 
-// Reached lists the nodes in which a record of the input may fail: those that read it, and those behind their edges.
+// Reached lists the nodes in which a record of the input may fail: those that read it, and those at the other ends of their edges.
 func (g *Subgraph) Reached(in *Stream) []*Node {
 	reached := map[Output]bool{in: true}
 	var nodes []*Node

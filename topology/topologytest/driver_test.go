@@ -55,7 +55,7 @@ func alarm(ctx topology.Context, key string, n int64) error {
 }
 
 // TestDriverFollowsTheRulesOfTheEngine sends records that are processed, dropped, rejected, undecodable and failed
-// behind an edge. Seen to fail: call without its undo; record without its undo; idle ignored.
+// after an edge. Seen to fail: call without its undo; record without its undo; idle ignored.
 func TestDriverFollowsTheRulesOfTheEngine(t *testing.T) {
 	d := topologytest.New(t, topology.Define("sums",
 		topology.Node("sum", topology.On(in, sum), topology.Uses(sums), topology.Emits(out, large)),
@@ -83,7 +83,7 @@ func TestDriverFollowsTheRulesOfTheEngine(t *testing.T) {
 	}
 	r = d.Send("number.drawn.v1", "b", []byte("2000"))
 	if r.Err == nil || topology.IsRejected(r.Err) || topology.IsFatal(r.Err) || r.Emitted != nil {
-		t.Errorf("failed behind an edge: %+v", r)
+		t.Errorf("failed after an edge: %+v", r)
 	}
 	if r := d.Send("number.drawn.v1", "b", []byte("1")); r.Err != nil || fmt.Sprint(r.Emitted) != "[number.summed.v1 b: 1]" {
 		t.Errorf("something is left of a record that failed: %+v", r)

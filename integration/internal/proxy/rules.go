@@ -56,7 +56,7 @@ const (
 	// Silence lets the broker do its work, and nothing comes through to the client any more. The connection stays open:
 	// it is the client that has to give up.
 	Silence
-	// Delay holds the answer back, and those behind it on the connection.
+	// Delay holds the answer back, and those after it on the connection.
 	Delay
 	// CutAnswer sends half of the answer and closes the connection.
 	CutAnswer
