@@ -244,10 +244,11 @@ func (r *rig) removeState(i *instance) {
 func (r *rig) advanceCheckpoints(i *instance, by int64) {
 	r.t.Helper()
 	for p := range r.opts.partitions {
-		store, err := state.Open(state.Options{Dir: state.StoreDir(i.dir, r.names.Group, r.names.Store, int32(p))}, codecs.Bytes())
+		db, err := state.Open(state.Options{Dir: state.StoreDir(i.dir, r.names.Group, r.names.Store, int32(p))})
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		store := state.Over(db, codecs.Bytes())
 		at, _ := store.Checkpoint()
 		if err := errors.Join(store.Restore(nil, at+by), store.Close()); err != nil {
 			r.t.Fatal(err)

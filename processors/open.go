@@ -26,7 +26,14 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 	options := state.Options{
 		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: recordLimit(info), Log: i.log,
 	}
-	db, err := store.Open(options)
+	open := func() (state.Any, error) {
+		db, err := state.Open(options)
+		if err != nil {
+			return nil, err
+		}
+		return store.Over(db), nil
+	}
+	opened, err := open()
 	var changed *state.TopicChangedError
 	if errors.As(err, &changed) {
 		if !i.accepts.Load() {
@@ -37,12 +44,12 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 		if _, err := state.SetAside(dir, state.Recreated, i.log); err != nil {
 			return nil, 0, err
 		}
-		db, err = store.Open(options)
+		opened, err = open()
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	st := &taskStore{Any: db, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
+	st := &taskStore{Any: opened, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
 	from, why, err := i.onTop(ctx, st, info, log)
 	if err == nil && why == "" {
 		return st, from, nil
@@ -52,11 +59,11 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 	}
 	i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
 		zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition), zap.Int64("checkpoint", from), zap.Int64("start", log.Start), zap.Int64("end", log.End),
-		zap.Time("written", db.Written()))
+		zap.Time("written", opened.Written()))
 	if _, err := state.SetAside(dir, state.Unfit, i.log); err != nil {
 		return nil, 0, err
 	}
-	if st.Any, err = store.Open(options); err != nil {
+	if st.Any, err = open(); err != nil {
 		return nil, 0, err
 	}
 	return st, log.Start, nil

@@ -161,12 +161,12 @@ func TestTheCacheIsSharedAmongTheStores(t *testing.T) {
 			var given []int64
 			for _, sub := range g.inst.graph.plan.Subgraphs {
 				for _, store := range sub.Stores {
-					open := store.Open
-					store.Open = func(o state.Options) (state.Any, error) {
+					over := store.Over
+					store.Over = func(db *state.Database) state.Any {
 						mu.Lock()
-						given = append(given, o.CacheBytes)
+						given = append(given, db.Options().CacheBytes)
 						mu.Unlock()
-						return open(o)
+						return over(db)
 					}
 				}
 			}

@@ -211,19 +211,16 @@ type recordedStore struct {
 func recordStores(plan *plan.Plan, r *recorder) {
 	for _, g := range plan.Subgraphs {
 		for _, d := range g.Stores {
-			open := d.Open
-			d.Open = func(o state.Options) (state.Any, error) {
-				t, err := open(o)
-				if err != nil {
-					return nil, err
-				}
+			over := d.Over
+			d.Over = func(db *state.Database) state.Any {
+				t := over(db)
 				at, ok := t.Checkpoint()
 				checkpoint := "new"
 				if ok {
 					checkpoint = fmt.Sprint("at ", at)
 				}
 				r.add(fmt.Sprintf("open store %s: %s", d.Name, checkpoint), nil)
-				return &recordedStore{Any: t, name: d.Name, r: r}, nil
+				return &recordedStore{Any: t, name: d.Name, r: r}
 			}
 		}
 	}

@@ -217,11 +217,12 @@ func (w *simWorld) sameStore(dir string, tp kafka.TopicPartition, current map[st
 		return
 	}
 	// The engine's codecs do not matter: dumps are bytes.
-	t, err := state.Open(state.Options{Dir: copied}, codecs.Bytes())
+	db, err := state.Open(state.Options{Dir: copied})
 	if err != nil {
 		w.problem("open %s: %v", dir, err)
 		return
 	}
+	t := state.Over(db, codecs.Bytes())
 	defer t.Close()
 	got := map[string]string{}
 	_ = t.Dump(func(k, v []byte) bool { got[string(k)] = string(v); return true })

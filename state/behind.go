@@ -14,7 +14,7 @@ import (
 //
 // The price is that a database may be an interval behind after a crash. The changelog has what is missing.
 type behind struct {
-	db    *database
+	db    *Database
 	limit int // bytes to gather before a write does not wait for the interval
 
 	mu      sync.Mutex
@@ -43,7 +43,7 @@ type gathered struct {
 
 func newGathered() *gathered { return &gathered{values: map[string][]byte{}} }
 
-func newBehind(db *database, limit int) *behind {
+func newBehind(db *Database, limit int) *behind {
 	b := &behind{db: db, limit: limit, filling: newGathered(), full: make(chan struct{}, 1), stop: make(chan struct{})}
 	b.turn.L = &b.mu
 	return b

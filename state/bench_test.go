@@ -56,7 +56,7 @@ func processCPU() time.Duration {
 func BenchmarkStore(b *testing.B) {
 	for _, cacheMB := range []int64{128, 32, 4} {
 		b.Run(fmt.Sprintf("get+set/100k_keys/cache=%dMB", cacheMB), func(b *testing.B) {
-			s, err := Open(Options{Dir: b.TempDir() + "/db", CacheBytes: cacheMB << 20}, totalCodec{})
+			s, err := openStore(Options{Dir: b.TempDir() + "/db", CacheBytes: cacheMB << 20}, totalCodec{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func BenchmarkStore(b *testing.B) {
 
 // BenchmarkNewKeys is a store that every record adds a key to, and looks whether it is there first: deduplication.
 func BenchmarkNewKeys(b *testing.B) {
-	s, err := Open(Options{Dir: b.TempDir() + "/db", CacheBytes: 16 << 20}, totalCodec{})
+	s, err := openStore(Options{Dir: b.TempDir() + "/db", CacheBytes: 16 << 20}, totalCodec{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func BenchmarkNewKeys(b *testing.B) {
 // BenchmarkHit is the hot path alone: the key is in the cache.
 func BenchmarkHit(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
-		s, err := Open(Options{Dir: b.TempDir() + "/db", CacheBytes: 64 << 20}, totalCodec{})
+		s, err := openStore(Options{Dir: b.TempDir() + "/db", CacheBytes: 64 << 20}, totalCodec{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func BenchmarkHit(b *testing.B) {
 
 // BenchmarkRestore is entries of a changelog, of 4 million keys in random order, into an empty database.
 func BenchmarkRestore(b *testing.B) {
-	s, err := Open(Options{Dir: b.TempDir() + "/db", CacheBytes: 32 << 20}, totalCodec{})
+	s, err := openStore(Options{Dir: b.TempDir() + "/db", CacheBytes: 32 << 20}, totalCodec{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func (s *Store[T]) Dump(yield func(key, value []byte) bool) error {
 	return s.fail(s.db.dump(yield))
 }
 
-func (d *database) dump(yield func(key, value []byte) bool) error {
+func (d *Database) dump(yield func(key, value []byte) bool) error {
 	it := d.iterate(span("", ""))
 	defer it.Release()
 	for it.Next() {
@@ -131,9 +131,5 @@ func (s *Store[T]) Close() error {
 	}
 	s.changes.Reset()
 	s.err = errClosed
-	err := s.behind.close()
-	if closeErr := s.db.close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return s.db.Close()
 }

@@ -11,16 +11,27 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/codecs"
 )
 
 func mustOpen(t *testing.T, opts Options) *Store[string] {
 	t.Helper()
-	s, err := Open(opts, stringCodec{})
+	s, err := openStore(opts, stringCodec{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// openStore opens a database and puts a type over it.
+func openStore[T any](opts Options, codec codecs.Codec[T]) (*Store[T], error) {
+	db, err := Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	return Over(db, codec), nil
 }
 
 // commit sets the keys, drains and commits.
@@ -124,7 +135,7 @@ func TestFullDiskAtOpeningIsToldApart(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
+			_, err := openStore(Options{Dir: "db", storage: d.open}, stringCodec{})
 			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free space") {
 				t.Fatalf("open says: %v", err)
 			}
@@ -193,7 +204,7 @@ func TestUnreadableFilesAreAnErrorAndStay(t *testing.T) {
 					}
 					return nil
 				})
-				_, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
+				_, err := openStore(Options{Dir: "db", storage: d.open}, stringCodec{})
 				var damage *CorruptError
 				if !errors.Is(err, cause) || errors.As(err, &damage) {
 					t.Fatalf("open says: %v", err)

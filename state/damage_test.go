@@ -59,7 +59,7 @@ func asides(t *testing.T, dir string) []string {
 	return names
 }
 
-// Seen to fail with: an openDatabase that returns the damage, and a SetAside that deletes.
+// Seen to fail with: an Open that returns the damage, and a SetAside that deletes.
 func TestDamagedDatabaseIsSetAsideKeptAndLogged(t *testing.T) {
 	garbage := []byte(strings.Repeat("garbage", 100))
 	for name, damage := range map[string]func(dir string) error{

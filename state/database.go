@@ -21,9 +21,13 @@ import (
 
 const defaultCacheBytes = 16 << 20
 
-// database is the LevelDB behind a store, with what this package keeps in it for itself.
-type database struct {
+// Database is the LevelDB behind a store, of values as bytes, with what this package keeps in it for itself. [Over] puts a type
+// over it.
+type Database struct {
 	dir        string
+	opts       Options
+	behind     *behind // nil for one that is only read
+	closed     bool
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one
@@ -32,8 +36,10 @@ type database struct {
 	written    time.Time // when the checkpoint was, as found at opening; zero when unknown
 }
 
-// openDatabase opens the database of opts. A damaged one is set aside and a new one made in its place.
-func openDatabase(opts Options) (*database, error) {
+// Open opens the database of a store at one partition, and makes it when it is absent. A damaged one is set aside, and a new one
+// takes its place: it has no checkpoint. Other errors are *TopicChangedError, *LockedError, *FormatError, and those of the file
+// system with what to do about them.
+func Open(opts Options) (*Database, error) {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
@@ -49,16 +55,34 @@ func openDatabase(opts Options) (*database, error) {
 	return tryOpen(opts)
 }
 
-func tryOpen(opts Options) (*database, error) {
-	d := &database{dir: opts.Dir, checkpoint: -1}
+func tryOpen(opts Options) (*Database, error) {
+	d := &Database{dir: opts.Dir, opts: opts, checkpoint: -1}
 	if err := d.open(opts); err != nil {
 		d.close()
 		return nil, err
 	}
+	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/4, 256<<10), 8<<20)))
 	return d, nil
 }
 
-func (d *database) open(opts Options) error {
+// Options are those that the database was opened with.
+func (d *Database) Options() Options { return d.opts }
+
+// Close writes what was committed, and releases the database and its lock. A store over it does that itself when it is closed.
+// Closing twice is allowed.
+func (d *Database) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	err := d.behind.close()
+	if closeErr := d.close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func (d *Database) open(opts Options) error {
 	open := opts.storage
 	if open == nil {
 		open = func(dir string) (storage.Storage, error) { return storage.OpenFile(dir, false) }
@@ -114,7 +138,7 @@ func levelOptions(opts Options) *opt.Options {
 }
 
 // readMeta checks the stamp, and writes it into a new database.
-func (d *database) readMeta(opts Options) error {
+func (d *Database) readMeta(opts Options) error {
 	data, stamped, err := d.get(stampKey)
 	if err != nil {
 		return err
@@ -139,7 +163,7 @@ func (d *database) readMeta(opts Options) error {
 	return d.readCheckpoint()
 }
 
-func (d *database) parseStamp(data []byte) (stamp, error) {
+func (d *Database) parseStamp(data []byte) (stamp, error) {
 	have, err := parseStamp(data)
 	switch {
 	case err != nil:
@@ -150,7 +174,7 @@ func (d *database) parseStamp(data []byte) (stamp, error) {
 	return have, nil
 }
 
-func (d *database) readCheckpoint() error {
+func (d *Database) readCheckpoint() error {
 	data, ok, err := d.get(checkpointKey)
 	if err != nil || !ok {
 		return err
@@ -170,7 +194,7 @@ func (d *database) readCheckpoint() error {
 
 // mustBeEmpty refuses a database without a stamp that holds something: the stamp is the first thing ever written, so
 // its beginning is lost, or it was never one of ours.
-func (d *database) mustBeEmpty() error {
+func (d *Database) mustBeEmpty() error {
 	it := d.db.NewIterator(nil, nil)
 	defer it.Release()
 	if it.First() {
@@ -179,11 +203,11 @@ func (d *database) mustBeEmpty() error {
 	return d.classify("read", it.Error())
 }
 
-func (d *database) writeStamp(topicID string) error {
+func (d *Database) writeStamp(topicID string) error {
 	return d.classify("write to", d.db.Put(stampKey, stamp{format, topicID}.encode(), nil))
 }
 
-func (d *database) get(key []byte) (value []byte, ok bool, err error) {
+func (d *Database) get(key []byte) (value []byte, ok bool, err error) {
 	value, err = d.db.Get(key, nil)
 	if err == leveldb.ErrNotFound {
 		return nil, false, nil
@@ -191,10 +215,10 @@ func (d *database) get(key []byte) (value []byte, ok bool, err error) {
 	return value, err == nil, d.classify("read", err)
 }
 
-func (d *database) iterate(r *util.Range) iterator.Iterator { return d.db.NewIterator(r, nil) }
+func (d *Database) iterate(r *util.Range) iterator.Iterator { return d.db.NewIterator(r, nil) }
 
 // write writes a batch with a checkpoint, as a whole or not at all.
-func (d *database) write(batch *leveldb.Batch, checkpoint int64, note []byte) error {
+func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) error {
 	batch.Put(checkpointKey, encodeCheckpoint(checkpoint))
 	if note != nil {
 		batch.Put(noteKey, append(encodeCheckpoint(checkpoint), note...))
@@ -203,7 +227,7 @@ func (d *database) write(batch *leveldb.Batch, checkpoint int64, note []byte) er
 	return d.classify("write to", d.db.Write(batch, nil))
 }
 
-func (d *database) close() error {
+func (d *Database) close() error {
 	if d.files == nil {
 		return nil
 	}
@@ -223,7 +247,7 @@ func (d *database) close() error {
 }
 
 // classify says what an error of LevelDB is.
-func (d *database) classify(op string, err error) error {
+func (d *Database) classify(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -236,7 +260,7 @@ func (d *database) classify(op string, err error) error {
 	return fmt.Errorf("%s the database in %s: %w%s", op, d.dir, err, remedy(err))
 }
 
-func (d *database) lockedOr(op string, err error) error {
+func (d *Database) lockedOr(op string, err error) error {
 	if isHeldDatabase(err) {
 		return &LockedError{d.dir, filelock.ReadPID(filepath.Join(d.dir, "LOCK"))}
 	}

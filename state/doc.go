@@ -1,9 +1,9 @@
 // Package state keeps the keyed state of a topology: one LevelDB database for each store and partition, with a cache of
 // values in front of it.
 //
-// A Store is what a node reads and writes, with its type. To the engine it is an Any, which takes changes from a
-// record into a transaction and from there into the database: values and changelog offset in one batch, so that they
-// always agree. Batches are written about once a second and not synced, for the changelog is what makes state durable;
+// [Open] opens a [Database], which holds bytes, and [Over] puts a type over it: a [Store] is what a node reads and writes. To the
+// engine, which opens databases and knows no type, it is an [Any], which takes changes from a record into a transaction and from
+// there into the database: values and changelog offset in one batch, so that they always agree. Batches are written about once a second and not synced, for the changelog is what makes state durable;
 // after a crash the database holds what some earlier Commit left, whole, and says at which offset to go on.
 //
 // Damage is told from other failures. A damaged database is set aside and restored from the changelog; a full disk, a

@@ -27,7 +27,7 @@ type Info struct {
 // Nothing in the folder is changed. A process that has the database open makes it a *LockedError, and a damaged one is
 // a *CorruptError.
 func Dump(dir string, yield func(key, value []byte) bool) (Info, error) {
-	d := &database{dir: dir, checkpoint: -1}
+	d := &Database{dir: dir, checkpoint: -1}
 	defer d.close()
 	if err := d.openReadOnly(); err != nil {
 		return Info{}, err
@@ -55,7 +55,7 @@ func Dump(dir string, yield func(key, value []byte) bool) (Info, error) {
 
 // openReadOnly opens the database as a writer would, but keeps in memory what LevelDB writes in doing so. Its own
 // read-only mode cannot read two journals, which a crash easily leaves.
-func (d *database) openReadOnly() error {
+func (d *Database) openReadOnly() error {
 	if _, err := os.Stat(d.dir); err != nil {
 		return fmt.Errorf("open a database: %w%s", err, remedy(err))
 	}

@@ -75,8 +75,8 @@ func (e *FormatError) Error() string {
 		"move the folder away and let it be restored", e.Dir, e.Have, e.Know)
 }
 
-// ErrStaleLoop ends a Range or Prefix loop that was still open when the transaction ended.
-var ErrStaleLoop = errors.New("the loop over the store outlived the transaction that it began in")
+// errStaleLoop ends a Range or Prefix loop that was still open when the transaction ended.
+var errStaleLoop = errors.New("the loop over the store outlived the transaction that it began in")
 
 var (
 	errClosed     = errors.New("the store is closed")

@@ -23,7 +23,7 @@ func TestHelperHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Options{Dir: StoreDir(dir, "topology", "store", 3)}, stringCodec{})
+	s, err := openStore(Options{Dir: StoreDir(dir, "topology", "store", 3)}, stringCodec{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestSecondProcessIsToldWhoHoldsTheFolder(t *testing.T) {
 	other, in := holder(t, dir)
 	place := StoreDir(dir, "topology", "store", 3)
 	_, lockErr := LockDir(dir)
-	_, openErr := Open(Options{Dir: place}, stringCodec{})
+	_, openErr := openStore(Options{Dir: place}, stringCodec{})
 	_, dumpErr := Dump(place, nil)
 	for what, c := range map[string]struct {
 		err error
@@ -105,7 +105,7 @@ func TestALockThatIsLetGoInAMomentIsWaitedFor(t *testing.T) {
 	defer func() { filelock.BetweenTries = pause }()
 	for what, take := range map[string]func(dir, place string) (io.Closer, error){
 		"lock": func(dir, _ string) (io.Closer, error) { return LockDir(dir) },
-		"open": func(_, place string) (io.Closer, error) { return Open(Options{Dir: place}, stringCodec{}) },
+		"open": func(_, place string) (io.Closer, error) { return openStore(Options{Dir: place}, stringCodec{}) },
 		"dump": func(_, place string) (io.Closer, error) {
 			_, err := Dump(place, nil)
 			return io.NopCloser(nil), err
@@ -138,7 +138,7 @@ func TestFoldersThatCannotBeUsed(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: file}, stringCodec{}); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := openStore(Options{Dir: file}, stringCodec{}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("open a file: %v", err)
 	}
 	if _, err := LockDir(file); err == nil || !strings.Contains(err.Error(), file) {
@@ -154,7 +154,7 @@ func TestFoldersThatCannotBeUsed(t *testing.T) {
 	if err := os.Mkdir(shut, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: shut}, stringCodec{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "right") {
+	if _, err := openStore(Options{Dir: shut}, stringCodec{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "right") {
 		t.Errorf("open a shut folder: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // comes to them, each with the value that it has then. A key that comes into being within the loop, also one that is
 // deleted and set again, is not visited.
 //
-// An error ends the loop and is given to fail: that of a value that cannot be decoded, of the database, or ErrStaleLoop.
+// An error ends the loop and is given to fail: that of a value that cannot be decoded, of the database, or errStaleLoop.
 func (s *Store[T]) Range(from, to string, fail func(error)) iter.Seq2[string, T] {
 	return s.loop(span(from, to), fail)
 }
@@ -52,7 +52,7 @@ func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
 				return
 			}
 			if l.stale.Load() {
-				fail(ErrStaleLoop)
+				fail(errStaleLoop)
 				return
 			}
 		}

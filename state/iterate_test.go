@@ -32,7 +32,7 @@ func TestLoopThatOutlivesItsTransactionEnds(t *testing.T) {
 			if err := end(s); err != nil {
 				t.Fatal(err)
 			}
-			if key, value, ok := next(); ok || !errors.Is(failed, ErrStaleLoop) {
+			if key, value, ok := next(); ok || !errors.Is(failed, errStaleLoop) {
 				t.Fatalf("the loop goes on with %q %q: %v", key, value, failed)
 			}
 		})

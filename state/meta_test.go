@@ -69,7 +69,7 @@ func TestAStoreKnowsWhenItWasWritten(t *testing.T) {
 // FuzzFiles gives a database any journal, manifest and SSTable: it may be refused, and never panics or hangs.
 func FuzzFiles(f *testing.F) {
 	d := newDisk()
-	s, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
+	s, err := openStore(Options{Dir: "db", storage: d.open}, stringCodec{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func FuzzFiles(f *testing.F) {
 func TestANoteBelongsToItsCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Store[string] {
-		s, err := Open(Options{Dir: dir}, codecs.String())
+		s, err := openStore(Options{Dir: dir}, codecs.String())
 		if err != nil {
 			t.Fatal(err)
 		}

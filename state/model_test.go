@@ -68,7 +68,7 @@ type harness[T any] struct {
 
 func (h *harness[T]) open() {
 	var err error
-	h.store, err = Open(Options{
+	h.store, err = openStore(Options{
 		Dir: "db", TopicID: "topic", CacheBytes: h.cache, storage: h.disk.open,
 		// Journals are full and SSTables are merged after a few commits.
 		tune: func(o *opt.Options) {

@@ -150,7 +150,7 @@ func TestNoLinkIsFollowed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		// Whoever comes to the parts without the lock is told the same.
-		opened, openErr := Open(Options{Dir: StoreDir(state, "topology", "store", 0)}, stringCodec{})
+		opened, openErr := openStore(Options{Dir: StoreDir(state, "topology", "store", 0)}, stringCodec{})
 		if openErr == nil {
 			opened.Close()
 		}

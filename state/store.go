@@ -13,7 +13,7 @@ import (
 //
 // After an error of the database every further call returns it, and Err does, until the database is reopened.
 type Store[T any] struct {
-	db     *database
+	db     *Database
 	behind *behind
 	codec  codecs.Codec[T]
 	flat   bool
@@ -25,25 +25,20 @@ type Store[T any] struct {
 	err   error         // what ended the use of the store
 }
 
-// Open opens the database of a store at one partition, and makes it when it is absent.
+// Over makes a store of a database, with the type of its values. The database is then the store's own: no two stores are over
+// one, and it is used through the store only.
 //
 // The codec must give back what it was given: whether a Get is answered from the cache or from the database, the value
-// is to be the same. A damaged database is set aside, and a new one takes its place: it has no checkpoint. Other
-// errors are *TopicChangedError, *LockedError, *FormatError, and those of the file system with what to do about them.
-func Open[T any](opts Options, codec codecs.Codec[T]) (*Store[T], error) {
-	db, err := openDatabase(opts)
-	if err != nil {
-		return nil, err
-	}
-	limit := opts.cacheBytes()
+// is to be the same.
+func Over[T any](db *Database, codec codecs.Codec[T]) *Store[T] {
 	return &Store[T]{
 		db:      db,
-		behind:  newBehind(db, int(min(max(limit/4, 256<<10), 8<<20))),
+		behind:  db.behind,
 		codec:   codec,
-		max:     opts.MaxRecordBytes,
+		max:     db.opts.MaxRecordBytes,
 		flat:    flat.Type(reflect.TypeFor[T]()),
-		changes: changes[T]{cache: newCache[T](limit)},
-	}, nil
+		changes: changes[T]{cache: newCache[T](db.opts.cacheBytes())},
+	}
 }
 
 // Get returns the value of a key. The value is the caller's own: changing what it refers to does not change the store.

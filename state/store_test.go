@@ -56,7 +56,7 @@ func (jsonCodec[T]) Parse(data []byte) (v T, err error) { return v, json.Unmarsh
 
 // Seen to fail with: a Store that keeps the decoded value of every type.
 func TestChangingAValueThatWasReadDoesNotChangeTheStore(t *testing.T) {
-	s, err := Open(Options{Dir: "db", storage: newDisk().open}, jsonCodec[map[string][]int]{})
+	s, err := openStore(Options{Dir: "db", storage: newDisk().open}, jsonCodec[map[string][]int]{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestDatabaseIsNeverAheadOfTheChangelog(t *testing.T) {
 func TestCommittedChangesAreWrittenSoonWithoutAnotherCommit(t *testing.T) {
 	d := newDisk()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
+		s, err := openStore(Options{Dir: "db", storage: d.open}, stringCodec{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestCommittedChangesAreWrittenSoonWithoutAnotherCommit(t *testing.T) {
 // begin that does not wait, and an end that does not wake the writer.
 func TestCommitsWaitForASlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(Options{Dir: "db", storage: newDisk().open, CacheBytes: 1}, stringCodec{})
+		s, err := openStore(Options{Dir: "db", storage: newDisk().open, CacheBytes: 1}, stringCodec{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestCommitsWaitForASlowDisk(t *testing.T) {
 func TestDatabaseOfAnotherTopicIsRefused(t *testing.T) {
 	d := newDisk()
 	open := func(id string) (*Store[string], error) {
-		return Open(Options{Dir: "store/0", TopicID: id, storage: d.open}, stringCodec{})
+		return openStore(Options{Dir: "store/0", TopicID: id, storage: d.open}, stringCodec{})
 	}
 	for _, c := range []struct {
 		id, refused string
@@ -265,7 +265,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	_, err := Open(Options{Dir: "db", storage: d.open}, stringCodec{})
+	_, err := openStore(Options{Dir: "db", storage: d.open}, stringCodec{})
 	var newer *FormatError
 	if !errors.As(err, &newer) || newer.Have != format+1 {
 		t.Fatalf("open says: %v", err)
@@ -365,5 +365,23 @@ func TestUndoneSetOfAnUnreadKeyLeavesTheDatabasesValue(t *testing.T) {
 	s.Undo(mark)
 	if v, ok, err := s.Get("a"); v != "old" || !ok || err != nil {
 		t.Fatalf("%q %v %v", v, ok, err)
+	}
+}
+
+// TestADatabaseIsClosedWithoutAStore: whoever opens one need not put a store over it, and what it closes is free.
+//
+// Mutations, each seen to fail: Close without closed; Close without d.close.
+func TestADatabaseIsClosedWithoutAStore(t *testing.T) {
+	dir := t.TempDir() + "/db"
+	for range 2 {
+		db, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -61,10 +61,11 @@ func reference(t testing.TB) (step func(), e *engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := p.Subgraphs[0].Stores[0].Open(state.Options{Dir: t.TempDir()})
+	db, err := state.Open(state.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	opened := p.Subgraphs[0].Stores[0].Over(db)
 	t.Cleanup(func() { opened.Close() })
 	e = &engine{opened: opened, buffer: make([]byte, 0, 1024)}
 	call := plan.NewScope(e, 0, nil).Begin()

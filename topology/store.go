@@ -25,7 +25,7 @@ func Store[T any](name string, codec codecs.Codec[T]) *StoreOf[T] {
 	if s.decl.NoCodec {
 		s.codec = noCodec[T]{}
 	}
-	s.decl.Open = s.open
+	s.decl.Over = s.over
 	return s
 }
 

@@ -8,14 +8,8 @@ import (
 	"github.com/weirstream/weir/state"
 )
 
-// open opens the store's database at one partition.
-func (s *StoreOf[T]) open(o state.Options) (state.Any, error) {
-	t, err := state.Open[T](o, s.codec)
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
-}
+// over is the store with its type at one partition.
+func (s *StoreOf[T]) over(db *state.Database) state.Any { return state.Over[T](db, s.codec) }
 
 // at is the store at the task's partition, with its type, so that values are not boxed. An error has failed the
 // record already.
@@ -32,7 +26,7 @@ func (s *StoreOf[T]) at(ctx Context) (*state.Store[T], error) {
 	}
 	own, ok := t.(*state.Store[T])
 	if !ok {
-		// Whoever replaces plan.Store.Open may put something around the store, to watch the engine or to fail it.
+		// Whoever replaces plan.Store.Over may put something around the store, to watch the engine or to fail it.
 		if around, wraps := t.(interface{ Unwrap() state.Any }); wraps {
 			own, ok = around.Unwrap().(*state.Store[T])
 		}

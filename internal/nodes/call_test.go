@@ -61,10 +61,11 @@ func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source,
 	g := nodes.NewGraph(plan)
 	var all stores
 	for _, s := range plan.Subgraphs[0].Stores {
-		store, err := s.Open(state.Options{Dir: t.TempDir()})
+		db, err := state.Open(state.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
+		store := s.Over(db)
 		t.Cleanup(func() { store.Close() })
 		all = append(all, store)
 	}

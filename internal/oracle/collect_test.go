@@ -223,10 +223,11 @@ func TestARunThatShowsNothingIsVoid(t *testing.T) {
 // Mutation: open the database itself instead of a copy: it is locked by its owner.
 func TestStoresAreReadFromCopies(t *testing.T) {
 	dir := t.TempDir()
-	store, err := state.Open(state.Options{Dir: state.StoreDir(dir, ReferenceJob.Group, ReferenceJob.Store, 3)}, codecs.Bytes())
+	db, err := state.Open(state.Options{Dir: state.StoreDir(dir, ReferenceJob.Group, ReferenceJob.Store, 3)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := state.Over(db, codecs.Bytes())
 	defer store.Close()
 	if err := store.Restore([]state.Entry{{Key: []byte("c-1"), Value: []byte("x")}}, 17); err != nil {
 		t.Fatal(err)

@@ -50,10 +50,11 @@ func readStore(dir string) (StoreDump, error) {
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 		return dump, err
 	}
-	store, err := state.Open(state.Options{Dir: copied}, codecs.Bytes())
+	db, err := state.Open(state.Options{Dir: copied})
 	if err != nil {
 		return dump, err
 	}
+	store := state.Over(db, codecs.Bytes())
 	defer store.Close()
 	dump.Checkpoint, dump.HasCheckpoint = store.Checkpoint()
 	err = store.Dump(func(key, value []byte) bool {

@@ -148,8 +148,8 @@ type Edge struct {
 type Store struct {
 	Name string
 	Type string // of the values, in Go's words
-	// Open opens the store's database with the handle's codec.
-	Open    func(state.Options) (state.Any, error)
+	// Over puts the handle's type and codec over a database, which is the store's own from then on.
+	Over    func(*state.Database) state.Any
 	NoCodec bool // it was declared without one
 }
 

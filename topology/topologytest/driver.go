@@ -79,10 +79,11 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 
 func (d *Driver) open(at place) {
 	d.t.Helper()
-	store, err := at.store.Open(state.Options{Dir: d.t.TempDir()})
+	db, err := state.Open(state.Options{Dir: d.t.TempDir()})
 	if err != nil {
 		d.t.Fatalf("open store %s: %v", at.store.Name, err)
 	}
+	store := at.store.Over(db)
 	d.t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			d.t.Errorf("close store %s: %v", at.store.Name, err)
