@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/examples/totals/orders"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )
@@ -151,7 +151,7 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) (sum flo
 func TestRunServesWhatItIsAskedTo(t *testing.T) {
 	c := newCluster(t)
 	for _, own := range []bool{false, true} {
-		o := weir.Options{Brokers: []string{c.addr}, CreateTopics: true, HTTP: freeAddress(t)}
+		o := weir.Options{Brokers: []string{c.addr}, CreateTopics: true, HTTP: kafkatest.FreeAddress(t)}
 		if own {
 			registry := prometheus.NewRegistry()
 			registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "our_own"}))
@@ -177,17 +177,6 @@ func TestRunServesWhatItIsAskedTo(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// freeAddress is one that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestRunRefusesWhatTheCommandRefuses, in words that name the option, and with errors that a program can tell apart.

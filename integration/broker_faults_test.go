@@ -110,7 +110,7 @@ func TestAllBrokersAway(t *testing.T) {
 		}
 	})
 	for _, i := range []*instance{one, two} {
-		if !i.running() {
+		if !i.Running() {
 			t.Errorf("%s has ended:\n%s", i.name, i.tail(10))
 		}
 	}

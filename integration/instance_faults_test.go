@@ -75,13 +75,13 @@ func TestAZombieIsFencedAndRecovers(t *testing.T) {
 	r.warm()
 	r.await("both members", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
 	r.strike("SIGSTOP past the session timeout", func() {
-		sleeper.signal(syscall.SIGSTOP)
+		sleeper.Signal(syscall.SIGSTOP)
 		r.await("the group to go on without the sleeper", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
 		r.flow(500, recoveryBound) // the heir works on what was the sleeper's
-		sleeper.signal(syscall.SIGCONT)
+		sleeper.Signal(syscall.SIGCONT)
 	})
 	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
-	if !sleeper.running() || !heir.running() {
+	if !sleeper.Running() || !heir.Running() {
 		t.Fatalf("an instance has ended:\n%s\n%s", sleeper.tail(10), heir.tail(10))
 	}
 	r.settle()
@@ -198,7 +198,7 @@ func TestAFullDisk(t *testing.T) {
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
-		if !i.running() {
+		if !i.Running() {
 			i.launch(t, env...)
 		}
 	})

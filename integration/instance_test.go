@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weirstream/weir/integration/internal/job"
 	"github.com/weirstream/weir/internal/oracle"
 	"github.com/weirstream/weir/state"
 )
@@ -49,17 +49,15 @@ var build = sync.OnceValue(func() (err error) {
 
 // instance is a process of the reference job, now or formerly running.
 type instance struct {
+	job.Process
 	name string
 	job  string // the program, "" for the reference job
 	dir  string // state folder
 	args []string
 	log  string
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended and was waited for
-	code int           // exit code after done, -1 for a signal
-	down bool          // it may be, or must be, ended
-	lost bool          // it was killed once, and what it had counted is lost
+	down bool // it may be, or must be, ended
+	lost bool // it was killed once, and what it had counted is lost
 }
 
 // launch starts the process. Environment in env turns on hooks, and takes the program that has them.
@@ -82,72 +80,45 @@ func (i *instance) launch(t *testing.T, env ...string) {
 	cmd := exec.Command(program, append([]string{"run"}, i.args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := i.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	i.cmd, i.done, i.code, i.down = cmd, make(chan struct{}), 0, false
-	go func(done chan struct{}) {
-		defer close(done)
-		_ = cmd.Wait()
-		i.code = cmd.ProcessState.ExitCode()
-	}(i.done)
-}
-
-func (i *instance) running() bool {
-	if i.cmd == nil {
-		return false
-	}
-	select {
-	case <-i.done:
-		return false
-	default:
-		return true
-	}
-}
-
-func (i *instance) signal(s syscall.Signal) {
-	if i.running() {
-		_ = i.cmd.Process.Signal(s)
-	}
+	i.down = false
 }
 
 // kill ends the process as a power cut does, and waits until it is gone.
 func (i *instance) kill() {
-	if i.cmd == nil {
-		return
+	if i.Started() {
+		i.lost = i.lost || i.Running()
+		i.down = true
+		i.Kill()
 	}
-	i.lost = i.lost || i.running()
-	i.down = true
-	i.signal(syscall.SIGKILL)
-	<-i.done
 }
 
 // ended waits until the process ends by itself.
 func (i *instance) ended(within time.Duration) bool {
-	select {
-	case <-i.done:
-		i.down = true
-		i.lost = i.lost || i.code < 0
-		return true
-	case <-time.After(within):
+	if !i.Ended(within) {
 		return false
 	}
+	i.down = true
+	i.lost = i.lost || i.Code < 0
+	return true
 }
 
 // stop asks for an orderly end, which must come within 5 s and with exit code 0.
 func (i *instance) stop() error {
-	if !i.running() {
-		return fmt.Errorf("%s had ended before it was asked to, with exit code %d:\n%s", i.name, i.code, i.tail(10))
+	if !i.Running() {
+		return fmt.Errorf("%s had ended before it was asked to, with exit code %d:\n%s", i.name, i.Code, i.tail(10))
 	}
-	i.signal(syscall.SIGTERM)
+	i.Signal(syscall.SIGTERM)
 	if !i.ended(5*time.Second + 500*time.Millisecond) {
-		i.signal(syscall.SIGQUIT) // for the stacks
+		i.Signal(syscall.SIGQUIT) // for the stacks
 		i.ended(2 * time.Second)
 		i.kill()
 		return fmt.Errorf("%s did not stop within 5 s:\n%s", i.name, i.tail(40))
 	}
-	if i.code != 0 {
-		return fmt.Errorf("%s stopped with exit code %d:\n%s", i.name, i.code, i.tail(20))
+	if i.Code != 0 {
+		return fmt.Errorf("%s stopped with exit code %d:\n%s", i.name, i.Code, i.tail(20))
 	}
 	return nil
 }
@@ -232,24 +203,7 @@ func (i *instance) metric(ctx context.Context, name string, words ...string) (su
 	if _, err := body.ReadFrom(resp.Body); err != nil {
 		return 0, err
 	}
-samples:
-	for line := range strings.Lines(body.String()) {
-		if !strings.HasPrefix(line, name+"{") {
-			continue
-		}
-		for _, word := range words {
-			if !strings.Contains(line, word) {
-				continue samples
-			}
-		}
-		fields := strings.Fields(line)
-		v, err := strconv.ParseFloat(fields[len(fields)-1], 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += v
-	}
-	return sum, nil
+	return job.Sum(body.String(), name, words...)
 }
 
 func removePrograms() {

@@ -89,7 +89,7 @@ func (m *mixed) draw() hazard {
 
 // live are the instances that run.
 func (m *mixed) live() []*instance {
-	return slices.DeleteFunc(slices.Clone(m.instances), func(i *instance) bool { return !i.running() })
+	return slices.DeleteFunc(slices.Clone(m.instances), func(i *instance) bool { return !i.Running() })
 }
 
 func (m *mixed) anyone() *instance {
@@ -125,16 +125,16 @@ func (m *mixed) killAtPoint() {
 
 func (m *mixed) sleep() {
 	i := m.anyone()
-	i.signal(syscall.SIGSTOP)
+	i.Signal(syscall.SIGSTOP)
 	time.Sleep(sessionTimeout + time.Duration(m.rng.Int64N(int64(transactionTimeout))))
-	i.signal(syscall.SIGCONT)
+	i.Signal(syscall.SIGCONT)
 }
 
 func (m *mixed) scale() {
 	live := m.live()
 	if n := len(live); n == 1 || n < 4 && m.rng.IntN(2) == 0 {
 		for _, i := range m.instances {
-			if !i.running() { // one that was stopped before comes back with its old state
+			if !i.Running() { // one that was stopped before comes back with its old state
 				i.launch(m.t)
 				return
 			}

@@ -40,7 +40,7 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 			// the oracle has to see it.
 			m.provoke(r, "WEIR_FAULT_BREAK="+string(m.rule)+","+string(fault.JudgeOffsets))
 			if r.feed != nil {
-				if err := r.feed.stop(); err != nil {
+				if err := r.feed.Stop(); err != nil {
 					t.Fatal(err)
 				}
 				r.feed = nil
@@ -68,7 +68,7 @@ func TestTheOracleFindsAJobThatForgets(t *testing.T) {
 	r := newRig(t, rigOptions{static: true, job: forgetful})
 	r.start()
 	r.warm()
-	if err := r.feed.stop(); err != nil {
+	if err := r.feed.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	r.feed = nil
@@ -130,14 +130,14 @@ func runInPeace(r *rig, broken string) {
 func wakeAZombie(r *rig, broken, heir string) {
 	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":10")
 	for !strings.Contains(sleeper.tail(50), "fault: stopped") {
-		if !sleeper.running() || time.Since(r.began) > 60*time.Second {
+		if !sleeper.Running() || time.Since(r.began) > 60*time.Second {
 			r.t.Fatalf("%s did not stop:\n%s", sleeper.name, sleeper.tail(20))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	r.start(heir)
 	r.flow(3000, recoveryBound)
-	sleeper.signal(syscall.SIGCONT)
+	sleeper.Signal(syscall.SIGCONT)
 	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
 }
 

@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirstream/weir/integration/internal/job"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/oracle"
 )
 
@@ -49,7 +50,7 @@ type rig struct {
 	cluster  *cluster
 	names    oracle.Names
 	admin    *kadm.Client
-	feed     *feed
+	feed     *job.Feed
 	observer *oracle.Observer
 	recorder *oracle.Recorder
 
@@ -113,9 +114,7 @@ func newRig(t *testing.T, opts rigOptions) *rig {
 	r.feed = startFeed(t, r.cluster.brokers(), r.names.Input, opts.partitions, *seedFlag, opts.perSecond, opts.keys)
 	t.Cleanup(func() {
 		if r.feed != nil {
-			r.feed.cancel()
-			<-r.feed.done
-			r.feed.client.Close()
+			r.feed.Abandon()
 		}
 	})
 	return r
@@ -146,7 +145,7 @@ func (r *rig) startIn(dir, name string, env ...string) *instance {
 	}
 	i.args = []string{
 		"--guarantee", guarantee, "--commit-interval", r.opts.interval.String(), "--workers", "2", "--state-dir", dir,
-		"--http", freeAddress(r.t), "--log-format", "console",
+		"--http", kafkatest.FreeAddress(r.t), "--log-format", "console",
 		"--session.timeout.ms", millis(sessionTimeout), "--heartbeat.interval.ms", millis(sessionTimeout / 4),
 		"--transaction.timeout.ms", millis(transactionTimeout), "--request.timeout.ms", "10000",
 		// Small batches leave at once and hold the transaction open from its first record on; large ones would be sent
@@ -166,15 +165,6 @@ func (r *rig) startIn(dir, name string, env ...string) *instance {
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // warm waits until records flow.
 func (r *rig) warm() {
@@ -211,8 +201,8 @@ func (r *rig) awaitWithin(within time.Duration, what string, holds func(oracle.P
 	r.t.Helper()
 	p, err := r.observer.Await(r.context(within), what, func(p oracle.Progress) bool {
 		for _, i := range r.instances {
-			if !i.down && !i.running() {
-				r.t.Fatalf("await %s: %s has ended by itself with exit code %d:\n%s", what, i.name, i.code, i.tail(20))
+			if !i.down && !i.Running() {
+				r.t.Fatalf("await %s: %s has ended by itself with exit code %d:\n%s", what, i.name, i.Code, i.tail(20))
 			}
 		}
 		return holds(p)
@@ -267,7 +257,7 @@ func (r *rig) noteOpen(id string) []string {
 // and the oracle judges. It returns when there was no violation.
 func (r *rig) settle() *oracle.Report {
 	r.t.Helper()
-	if err := r.feed.stop(); err != nil {
+	if err := r.feed.Stop(); err != nil {
 		r.t.Fatal(err)
 	}
 	r.feed = nil
@@ -299,7 +289,7 @@ func (r *rig) judge() *oracle.Report {
 func (r *rig) verdict() *oracle.Report {
 	r.t.Helper()
 	for _, i := range r.instances {
-		if !i.running() {
+		if !i.Running() {
 			continue
 		}
 		if err := i.stop(); err != nil {

@@ -45,8 +45,8 @@ func TestTruncatedInputIsNeverSilent(t *testing.T) {
 	}
 
 	i.launch(t)
-	if !i.ended(recoveryBound) || i.code == 0 || !strings.Contains(i.tail(3), "gone") {
-		t.Fatalf("with auto.offset.reset=none the instance must stop and say why; exit code %d:\n%s", i.code, i.tail(10))
+	if !i.ended(recoveryBound) || i.Code == 0 || !strings.Contains(i.tail(3), "gone") {
+		t.Fatalf("with auto.offset.reset=none the instance must stop and say why; exit code %d:\n%s", i.Code, i.tail(10))
 	}
 	i.args[slices.Index(i.args, "none")] = "earliest"
 	r.strike("input truncated under the consumer", func() { i.launch(t) })
@@ -75,14 +75,14 @@ func TestAddedPartitionsAreRefused(t *testing.T) {
 	if _, err := r.admin.UpdatePartitions(r.context(30*time.Second), r.opts.partitions+2, r.names.Input); err != nil {
 		t.Fatal(err)
 	}
-	if !i.ended(recoveryBound) || i.code != exitRefused || !strings.Contains(i.tail(3), "partition") {
-		t.Fatalf("exit code %d, wanted %d:\n%s", i.code, exitRefused, i.tail(10))
+	if !i.ended(recoveryBound) || i.Code != exitRefused || !strings.Contains(i.tail(3), "partition") {
+		t.Fatalf("exit code %d, wanted %d:\n%s", i.Code, exitRefused, i.tail(10))
 	}
 	i.launch(t)
-	if !i.ended(recoveryBound) || i.code != exitRefused {
-		t.Errorf("started again: exit code %d, wanted %d:\n%s", i.code, exitRefused, i.tail(10))
+	if !i.ended(recoveryBound) || i.Code != exitRefused {
+		t.Errorf("started again: exit code %d, wanted %d:\n%s", i.Code, exitRefused, i.tail(10))
 	}
-	if err := r.feed.stop(); err != nil {
+	if err := r.feed.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	r.feed = nil
@@ -117,8 +117,8 @@ func TestAMissingDeadLetterTopicLosesNothing(t *testing.T) {
 func (r *rig) awaitLog(i *instance, text string) {
 	r.t.Helper()
 	for deadline := time.Now().Add(2 * recoveryBound); !strings.Contains(i.life(), text); time.Sleep(50 * time.Millisecond) {
-		if !i.running() || time.Now().After(deadline) {
-			r.t.Fatalf("%s does not say %q; exit code %d:\n%s", i.name, text, i.code, i.tail(10))
+		if !i.Running() || time.Now().After(deadline) {
+			r.t.Fatalf("%s does not say %q; exit code %d:\n%s", i.name, text, i.Code, i.tail(10))
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (r *rig) awaitMetric(i *instance, want int64, name string, words ...string)
 		if err == nil && int64(n) == want {
 			return
 		}
-		if int64(n) > want || !i.running() || time.Now().After(deadline) {
+		if int64(n) > want || !i.Running() || time.Now().After(deadline) {
 			r.t.Fatalf("%s of %s is %v, want %d (%v)", name, i.name, n, want, err)
 		}
 	}
@@ -161,8 +161,8 @@ func TestADeletedChangelogIsNoticed(t *testing.T) {
 			r.refill(r.names.Changelog, changelog)
 			i.launch(t)
 		}
-		if !i.ended(2*recoveryBound) || i.code != exitRefused || !strings.Contains(i.life(), "made again") {
-			t.Fatalf("the new changelog, %s, must be refused; exit code %d, wanted %d:\n%s", content, i.code, exitRefused, i.tail(10))
+		if !i.ended(2*recoveryBound) || i.Code != exitRefused || !strings.Contains(i.life(), "made again") {
+			t.Fatalf("the new changelog, %s, must be refused; exit code %d, wanted %d:\n%s", content, i.Code, exitRefused, i.tail(10))
 		}
 	}
 	if now := r.committed(); !maps.Equal(asMap(now), asMap(committed)) {
@@ -203,12 +203,11 @@ func asMap(offsets []int64) map[int]int64 { return maps.Collect(slices.All(offse
 // pauseFeed stops the feed and waits until everything is worked off.
 func (r *rig) pauseFeed() {
 	r.t.Helper()
-	r.feed.pause(true)
-	r.feed.work.Wait()
+	r.feed.Pause()
 	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
 }
 
-func (r *rig) resumeFeed() { r.feed.pause(false) }
+func (r *rig) resumeFeed() { r.feed.Resume() }
 
 func (r *rig) awaitBacklog(n int64) {
 	r.t.Helper()

@@ -65,7 +65,7 @@ func newWorldRig(t *testing.T, args ...string) *worldRig {
 	dir := t.TempDir()
 	r.inst = &instance{name: "the job", dir: filepath.Join(dir, "state"), log: filepath.Join(dir, "log")}
 	r.inst.args = append([]string{
-		"--state-dir", r.inst.dir, "--http", freeAddress(t), "--log-format", "console", "--create-topics", "--commit-interval", "200ms", "--workers", "1",
+		"--state-dir", r.inst.dir, "--http", kafkatest.FreeAddress(t), "--log-format", "console", "--create-topics", "--commit-interval", "200ms", "--workers", "1",
 		"--security.protocol", "SASL_PLAINTEXT", "--sasl.mechanism", "PLAIN", "--client.id", "job", "--partitions", "2",
 	}, args...)
 	for _, addr := range cluster.AddrsOf("LOGIN") {
@@ -144,8 +144,8 @@ func (r *worldRig) until(within time.Duration, what string, ask func() (bool, st
 		}
 		said = say
 		<-time.After(200 * time.Millisecond)
-		if !r.inst.running() && !r.inst.down {
-			r.t.Fatalf("the job has ended with exit code %d while waiting until %s", r.inst.code, what)
+		if !r.inst.Running() && !r.inst.down {
+			r.t.Fatalf("the job has ended with exit code %d while waiting until %s", r.inst.Code, what)
 		}
 	}
 	r.t.Fatalf("not within %s: %s: %.400s", within, what, said)

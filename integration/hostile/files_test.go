@@ -32,7 +32,7 @@ var fileKinds = []Kind{
 		Done: "the terminal goes away",
 		Must: "a clean stop with exit code 0; it goes on when it is started again",
 		Try: func(t *testing.T, w *world) {
-			w.inst.signal(syscall.SIGHUP)
+			w.inst.Signal(syscall.SIGHUP)
 			w.inst.mustEnd(t, stopBound, 0, "stopped")
 			w.inst.launch(t)
 		},
@@ -69,7 +69,7 @@ var fileKinds = []Kind{
 					_, _ = c.Write([]byte("GET /metrics HTTP/1.1\r\nHost: x"))
 				}
 			}
-			w.feed.more(t, 400)
+			w.more(t, 400)
 			w.caughtUp(t, settleBound)
 			eventually(t, 30*time.Second, "/healthz to answer", func(context.Context) (bool, string) {
 				_, _, err := w.inst.health()
@@ -117,7 +117,7 @@ var fileKinds = []Kind{
 				}
 			}
 			trapped.launch(t, "group.instance.id", "")
-			if trapped.ended(5*time.Second) && trapped.code == 0 {
+			if trapped.Ended(5*time.Second) && trapped.Code == 0 {
 				t.Errorf("exit code 0:\n%s", trapped.tail(4))
 			}
 			if content, err := os.ReadFile(victim); string(content) != "precious" {
@@ -154,10 +154,7 @@ var fileKinds = []Kind{
 				t.Fatal(err)
 			}
 			defer silent.Close()
-			refusing, err := freeAddress()
-			if err != nil {
-				t.Fatal(err)
-			}
+			refusing := kafkatest.FreeAddress(t)
 			w.inst.stop(t)
 			w.inst.launch(t, "brokers", silent.Addr().String()+","+refusing+","+w.proxy.Addr(), "request.timeout.ms", "60s", "socket.connection.setup.timeout.ms", "60s",
 				"delivery.timeout.ms", "120s")
@@ -185,7 +182,7 @@ var fileKinds = []Kind{
 		Done: "the dead-letter topic is missing, and a start with --create-topics --replication-factor 3 on one broker",
 		Must: "an error that names it, and nothing is made; without the flag it goes on",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			w.inst.stop(t)
@@ -208,9 +205,7 @@ var fileKinds = []Kind{
 			if w.letters, err = newTail(w.cluster.Addrs(), names.DeadLetter); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.feed.resume(false); err != nil {
-				t.Fatal(err)
-			}
+			w.feed.Resume()
 		},
 		Within: 40 * time.Second,
 	},
@@ -219,7 +214,7 @@ var fileKinds = []Kind{
 		Done: "the changelog is deleted while the instance is stopped; starts without and with --create-topics, then with --accept-empty-state",
 		Must: "exit code 3 both times, with the way out; with the word for it state begins empty, and the log says so",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			w.inst.stop(t)
@@ -244,9 +239,7 @@ var fileKinds = []Kind{
 			if w.changelog, err = newTail(w.cluster.Addrs(), names.Changelog); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.feed.resume(false); err != nil {
-				t.Fatal(err)
-			}
+			w.feed.Resume()
 		},
 		Within: 40 * time.Second,
 	},
@@ -271,8 +264,8 @@ var fileKinds = []Kind{
 				wrong := w.another(t, "yaml")
 				wrong.wrapper = []string{"/bin/sh", "-c", `ulimit -v 3000000; exec "$@"`, "sh"} // KB of addresses, of which Go takes half at once
 				wrong.launch(t, "config", file)
-				if !wrong.ended(settleBound) || wrong.code != 2 || !strings.Contains(wrong.lifeLog(), "totals: ") || strings.Contains(wrong.lifeLog(), "fatal error") {
-					t.Errorf("%s: exit code %d:\n%s", name, wrong.code, wrong.tail(4))
+				if !wrong.Ended(settleBound) || wrong.Code != 2 || !strings.Contains(wrong.lifeLog(), "totals: ") || strings.Contains(wrong.lifeLog(), "fatal error") {
+					t.Errorf("%s: exit code %d:\n%s", name, wrong.Code, wrong.tail(4))
 				}
 			}
 		},
@@ -306,15 +299,12 @@ var fileKinds = []Kind{
 		Done: "a start while the broker cannot be reached, for 4 s",
 		Must: "it waits, says so, and goes on when the broker is there",
 		Try: func(t *testing.T, w *world) {
-			addr, err := freeAddress()
-			if err != nil {
-				t.Fatal(err)
-			}
+			addr := kafkatest.FreeAddress(t)
 			w.inst.stop(t)
 			w.inst.launch(t, "brokers", addr)
 			w.inst.logged(t, w.inst.life, settleBound, "no broker answers")
-			if w.inst.ended(4 * time.Second) {
-				t.Fatalf("it has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(5))
+			if w.inst.Ended(4 * time.Second) {
+				t.Fatalf("it has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(5))
 			}
 			late, err := proxy.Listen(addr)
 			if err != nil {
@@ -333,7 +323,7 @@ var fileKinds = []Kind{
 		Done: "order.placed.v1 is deleted and made again between a stop and a start, with more records than before",
 		Must: "every record of the new topic is processed, from the first; the log says that the topic is another one",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			ends := w.ledger.ends()
@@ -352,7 +342,7 @@ var fileKinds = []Kind{
 		Done: "order.placed.v1 gets two more partitions while the instance runs; then it is made again with four",
 		Must: "exit code 3, also at the next start: keys would belong elsewhere than their state; with four partitions it goes on",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			if _, err := w.admin.UpdatePartitions(t.Context(), partitions+2, names.Input); err != nil {
@@ -492,9 +482,9 @@ func (w *world) readOnly(t *testing.T) {
 	w.send(t, many...)
 	pass(t, 5*time.Second)
 	mode(0o700)
-	if !w.inst.running() {
-		if w.inst.code == 0 || !regexp.MustCompile("(?i)permission denied|read-only").MatchString(w.inst.lifeLog()) {
-			t.Errorf("exit code %d:\n%s", w.inst.code, w.inst.tail(5))
+	if !w.inst.Running() {
+		if w.inst.Code == 0 || !regexp.MustCompile("(?i)permission denied|read-only").MatchString(w.inst.lifeLog()) {
+			t.Errorf("exit code %d:\n%s", w.inst.Code, w.inst.tail(5))
 		}
 		w.inst.launch(t)
 	}

@@ -47,7 +47,7 @@ var groupKinds = []Kind{
 		Done: "kafka-console-consumer.sh with group.protocol=consumer in the stopped topology's group; then a start",
 		Must: "it ends, the error names the stranger; once it is gone the instance goes on",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.stopForGood(t)
 			stranger, out := w.startConsole(t, "consumer")
@@ -63,9 +63,7 @@ var groupKinds = []Kind{
 			}
 			w.inGroup(t, 0)
 			w.inst.launch(t)
-			if err := w.feed.resume(false); err != nil {
-				t.Fatal(err)
-			}
+			w.feed.Resume()
 		},
 		Within: 40 * time.Second,
 	},
@@ -107,7 +105,7 @@ var groupKinds = []Kind{
 			second.launch(t, "group.instance.id", w.inst.flags["group.instance.id"])
 			w.inst.mustEnd(t, 2*settleBound, 1, "another process has instance id")
 			w.ready(t, second)
-			w.feed.more(t, 200)
+			w.more(t, 200)
 			second.stop(t)
 			w.inst.launch(t)
 		},
@@ -130,11 +128,11 @@ var groupKinds = []Kind{
 			w.inst.launch(t, "group.instance.id", "")
 			w.ready(t, w.inst)
 			second.launch(t, "group.instance.id", "")
-			if !second.ended(2*settleBound) || second.code == 0 || !strings.Contains(second.lifeLog(), "another process has instance id") {
-				t.Fatalf("exit code %d:\n%s", second.code, second.tail(8))
+			if !second.Ended(2*settleBound) || second.Code == 0 || !strings.Contains(second.lifeLog(), "another process has instance id") {
+				t.Fatalf("exit code %d:\n%s", second.Code, second.tail(8))
 			}
-			if !w.inst.running() {
-				t.Fatalf("the first has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(8))
+			if !w.inst.Running() {
+				t.Fatalf("the first has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(8))
 			}
 			w.inst.stop(t)
 			w.inst.launch(t)
@@ -174,8 +172,8 @@ func (w *world) console(t *testing.T, protocol string) {
 	if read := out.String(); strings.Contains(read, "event_id") || read == "" {
 		t.Errorf("the stranger says: %.600s", read)
 	}
-	if !w.inst.running() {
-		t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(8))
+	if !w.inst.Running() {
+		t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(8))
 	}
 }
 
@@ -214,7 +212,7 @@ func (w *world) forget(t *testing.T) {
 // stopQuietly stops the instance when everything is worked off and accounted for, and returns the group's offsets.
 func (w *world) stopQuietly(t *testing.T) kadm.Offsets {
 	t.Helper()
-	w.feed.pause()
+	w.feed.Pause()
 	w.caughtUp(t, settleBound)
 	answer, err := w.admin.FetchOffsets(t.Context(), names.Group)
 	if err != nil {
@@ -232,16 +230,14 @@ func (w *world) putBack(t *testing.T, offsets kadm.Offsets) {
 		t.Fatal(err)
 	}
 	w.inst.launch(t)
-	if err := w.feed.resume(false); err != nil {
-		t.Fatal(err)
-	}
+	w.feed.Resume()
 }
 
 // codeOf waits until the process has ended, and returns its exit code.
 func (i *instance) codeOf(t *testing.T, within time.Duration) int {
 	t.Helper()
-	if !i.ended(within) {
+	if !i.Ended(within) {
 		t.Fatalf("the instance still runs after %s:\n%s", within, i.tail(8))
 	}
-	return i.code
+	return i.Code
 }

@@ -8,20 +8,20 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirstream/weir/integration/internal/job"
 )
 
 // program is the reference job as users build it; built says whether it was wanted.
@@ -41,20 +41,17 @@ var program = sync.OnceValues(func() (string, error) {
 
 // instance is a process of the reference job, or the place for one: its settings, state folder and log.
 type instance struct {
+	job.Process
 	flags   map[string]string
 	env     []string
 	wrapper []string // a shell that changes limits before it becomes the program, for instance
 	dir     string   // state
 	log     string
 	addr    string // of HTTP
-	pid     int
 
 	credential *syscall.Credential // whose process it is, nil for ours
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended and was waited for
-	code int           // exit code after done, -1 for a signal
-	life int64         // where the present life begins in the log
+	life int64 // where the present life begins in the log
 }
 
 // launch starts the process. What differs are flags for this life only; "" takes one away.
@@ -85,61 +82,25 @@ func (i *instance) launch(t *testing.T, differs ...string) {
 	cmd.Env = append(os.Environ(), i.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.credential}
-	if err := cmd.Start(); err != nil {
+	if err := i.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	i.cmd, i.pid, i.done, i.code = cmd, cmd.Process.Pid, make(chan struct{}), 0
-	go func(done chan struct{}) {
-		defer close(done)
-		_ = cmd.Wait()
-		i.code = cmd.ProcessState.ExitCode()
-	}(i.done)
 }
 
-func (i *instance) running() bool {
-	if i.cmd == nil {
-		return false
-	}
-	select {
-	case <-i.done:
-		return false
-	default:
-		return true
-	}
-}
-
-func (i *instance) signal(s syscall.Signal) {
-	if i.running() {
-		_ = i.cmd.Process.Signal(s)
-	}
-}
-
+// kill ends the process, also one that was stopped by a signal.
 func (i *instance) kill() {
-	if i.cmd != nil {
-		i.signal(syscall.SIGCONT)
-		i.signal(syscall.SIGKILL)
-		<-i.done
-	}
-}
-
-// ended waits until the process ends by itself.
-func (i *instance) ended(within time.Duration) bool {
-	select {
-	case <-i.done:
-		return true
-	case <-time.After(within):
-		return false
-	}
+	i.Signal(syscall.SIGCONT)
+	i.Kill()
 }
 
 // mustEnd waits until the process has ended by itself, with an exit code and with words in its last log lines.
 func (i *instance) mustEnd(t *testing.T, within time.Duration, code int, words string) {
 	t.Helper()
-	if !i.ended(within) {
+	if !i.Ended(within) {
 		t.Fatalf("the instance still runs after %s, it should have ended with exit code %d; it says:\n%s", within, code, i.tail(8))
 	}
-	if i.code != code || !regexp.MustCompile(words).MatchString(i.lifeLog()) {
-		t.Fatalf("exit code %d, wanted %d and words like %q:\n%s", i.code, code, words, i.tail(8))
+	if i.Code != code || !regexp.MustCompile(words).MatchString(i.lifeLog()) {
+		t.Fatalf("exit code %d, wanted %d and words like %q:\n%s", i.Code, code, words, i.tail(8))
 	}
 }
 
@@ -149,14 +110,14 @@ const stopBound = 8 * time.Second
 // stop asks for an orderly end.
 func (i *instance) stop(t *testing.T) {
 	t.Helper()
-	i.signal(syscall.SIGTERM)
-	if !i.ended(stopBound) {
-		i.signal(syscall.SIGQUIT) // for the stacks
-		i.ended(2 * time.Second)
+	i.Signal(syscall.SIGTERM)
+	if !i.Ended(stopBound) {
+		i.Signal(syscall.SIGQUIT) // for the stacks
+		i.Ended(2 * time.Second)
 		t.Fatalf("the instance did not stop within %s:\n%s", stopBound, i.tail(40))
 	}
-	if i.code != 0 {
-		t.Fatalf("the instance stopped with exit code %d:\n%s", i.code, i.tail(10))
+	if i.Code != 0 {
+		t.Fatalf("the instance stopped with exit code %d:\n%s", i.Code, i.tail(10))
 	}
 }
 
@@ -208,7 +169,7 @@ func (i *instance) health() (well bool, problems string, err error) {
 }
 
 // metrics are the samples of /metrics.
-type metrics []string
+type metrics string
 
 func (i *instance) metrics() (metrics, error) {
 	status, body, err := i.get("/metrics")
@@ -216,37 +177,15 @@ func (i *instance) metrics() (metrics, error) {
 		err = fmt.Errorf("/metrics: status %d", status)
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return strings.Split(string(body), "\n"), nil
+	return metrics(body), nil
 }
 
 // sum adds the samples of a metric whose labels contain all of the words.
-func (m metrics) sum(name string, words ...string) (sum float64) {
-samples:
-	for _, line := range m {
-		if rest, ok := strings.CutPrefix(line, name); !ok || rest[0] != '{' && rest[0] != ' ' {
-			continue
-		}
-		for _, word := range words {
-			if !strings.Contains(line, word) {
-				continue samples
-			}
-		}
-		fields := strings.Fields(line)
-		v, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
-		sum += v
-	}
+func (m metrics) sum(name string, words ...string) float64 {
+	sum, _ := job.Sum(string(m), name, words...)
 	return sum
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // eventually asks until it holds. The answer is what to say when it never does.
@@ -293,8 +232,8 @@ func (i *instance) says(t *testing.T, within time.Duration, words string) {
 func readyWithin(t *testing.T, i *instance, within time.Duration) {
 	t.Helper()
 	eventually(t, within, "/readyz", func(context.Context) (bool, string) {
-		if !i.running() {
-			t.Fatalf("the process has ended with exit code %d:\n%s", i.code, i.tail(10))
+		if !i.Running() {
+			t.Fatalf("the process has ended with exit code %d:\n%s", i.Code, i.tail(10))
 		}
 		status, body, err := i.get("/readyz")
 		return status == 200, fmt.Sprintf("%s %v; the log ends with\n%s", body, err, i.tail(3))

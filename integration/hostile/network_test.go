@@ -199,8 +199,8 @@ func pass(t *testing.T, d time.Duration) {
 func (w *world) livesFor(t *testing.T, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); pass(t, 500*time.Millisecond) {
-		if !w.inst.running() {
-			t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
+		if !w.inst.Running() {
+			t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(10))
 		}
 		if status, body, err := w.inst.get("/livez"); err == nil && status != 200 {
 			t.Fatalf("/livez says %d %s", status, body)
@@ -211,11 +211,11 @@ func (w *world) livesFor(t *testing.T, d time.Duration) {
 // away does something to the broker during which nobody can reach it. What the feed has written just before is under way.
 func (w *world) away(t *testing.T, do func(*kafkatest.Node) error) {
 	t.Helper()
-	w.feed.pause()
+	w.feed.Pause()
 	if err := do(w.cluster.Brokers()[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.feed.resume(true); err != nil {
+	if err := w.feed.ResumeAfresh(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -38,9 +38,9 @@ var processKinds = []Kind{
 		Done: "the process stands still for 10 s, its session takes 6 s",
 		Must: "what it had begun is refused by the group and done again; it comes back by itself",
 		Try: func(t *testing.T, w *world) {
-			w.inst.signal(syscall.SIGSTOP)
+			w.inst.Signal(syscall.SIGSTOP)
 			pass(t, 10*time.Second)
-			w.inst.signal(syscall.SIGCONT)
+			w.inst.Signal(syscall.SIGCONT)
 		},
 		Within: 40 * time.Second,
 	},
@@ -67,7 +67,7 @@ var processKinds = []Kind{
 				t.Fatal(err)
 			}
 			w.inst.launch(t)
-			w.feed.more(t, 400)
+			w.more(t, 400)
 			w.inst.kill()
 			if err := os.RemoveAll(w.inst.dir); err != nil {
 				t.Fatal(err)
@@ -108,7 +108,7 @@ var processKinds = []Kind{
 			w.ready(t, second)
 			third.launch(t)
 			w.ready(t, third)
-			w.feed.more(t, 200)
+			w.more(t, 200)
 			second.stop(t)
 			third.kill()
 			w.pid = 0 // some of the counts were theirs
@@ -144,7 +144,7 @@ func regexpName(name string) string {
 // another is a process besides the instance, ended with the kind.
 func (w *world) another(t *testing.T, name string) *instance {
 	t.Helper()
-	i, err := w.newInstance(name)
+	i, err := w.newInstance(t, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,18 +82,16 @@ var recordLogKinds = []Kind{
 		Done: "while the instance stands still, half of what came meanwhile is deleted from the input",
 		Must: "it goes on after the gap, with an error in the log and the exact number in weir_input_gap_offsets_total",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.inst.kill()
 			committed, err := w.committed(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.feed.resume(false); err != nil {
-				t.Fatal(err)
-			}
-			w.feed.more(t, 600)
-			w.feed.pause()
+			w.feed.Resume()
+			w.more(t, 600)
+			w.feed.Pause()
 			below, lost := w.ledger.ends(), int64(0)
 			for p, end := range below {
 				below[p] = committed[p] + (end-committed[p])/2
@@ -111,9 +109,7 @@ var recordLogKinds = []Kind{
 				t.Errorf("weir_input_gap_offsets_total is %v, wanted %d (%v)", m.sum("weir_input_gap_offsets_total"), lost, err)
 			}
 			w.inst.logged(t, w.inst.life, settleBound, `"level":"error".*gap`)
-			if err := w.feed.resume(false); err != nil {
-				t.Fatal(err)
-			}
+			w.feed.Resume()
 		},
 		Within: 40 * time.Second,
 	},
@@ -128,7 +124,7 @@ var recordLogKinds = []Kind{
 			}
 			r := order("hanging", 1)
 			w.write(t, client, gone, r)
-			w.feed.more(t, 300)
+			w.more(t, 300)
 			others := slices.DeleteFunc([]int{0, 1, 2, 3}, func(p int) bool { return p == int(r.Partition) })
 			w.caughtUp(t, settleBound, others...)
 			line := fmt.Sprintf("kafka-transactions.sh .*abort.*--topic %s --partition %d --start-offset %d", names.Input, r.Partition, r.Offset)
@@ -172,7 +168,7 @@ func (w *world) transact(t *testing.T, client *kgo.Client, commit bool, records 
 // compact has the cleaner take most of what the instance has not read yet.
 func (w *world) compact(t *testing.T) {
 	t.Helper()
-	w.feed.pause()
+	w.feed.Pause()
 	w.caughtUp(t, settleBound)
 	w.account(t)
 	w.inst.stop(t)
@@ -235,7 +231,5 @@ func (w *world) compact(t *testing.T) {
 	if m, err := w.inst.metrics(); err != nil || m.sum("weir_input_gap_offsets_total") != 0 {
 		t.Errorf("weir_input_gap_offsets_total is %v (%v)", m.sum("weir_input_gap_offsets_total"), err)
 	}
-	if err := w.feed.resume(false); err != nil {
-		t.Fatal(err)
-	}
+	w.feed.Resume()
 }

@@ -43,7 +43,7 @@ var topicKinds = []Kind{
 		Try: func(t *testing.T, w *world) {
 			w.deny(t, kadm.OpWrite, kadm.NewACLs().Topics(names.DeadLetter), true)
 			w.send(t, &kgo.Record{Partition: 1, Key: []byte("denied"), Value: []byte("no order")})
-			w.feed.more(t, 200)
+			w.more(t, 200)
 			w.caughtUp(t, settleBound, 0, 2, 3)
 			w.inst.says(t, settleBound, names.DeadLetter)
 			w.deny(t, kadm.OpWrite, kadm.NewACLs().Topics(names.DeadLetter), false)
@@ -88,7 +88,7 @@ var topicKinds = []Kind{
 			w.recreate(t, names.DeadLetter, nil, &w.letters, func() {
 				w.send(t, &kgo.Record{Partition: 2, Key: []byte("orphan"), Value: []byte("no order")})
 				w.inst.says(t, settleBound, names.DeadLetter)
-				w.feed.more(t, 200)
+				w.more(t, 200)
 				w.caughtUp(t, settleBound, 0, 1, 3)
 			})
 		},
@@ -145,7 +145,7 @@ var topicKinds = []Kind{
 		Done: "order.placed.v1 is deleted, and made again when that is noticed, empty",
 		Must: "/healthz names the topic; the process stays live, and goes on with the new topic",
 		Try: func(t *testing.T, w *world) {
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			w.remake(t, names.Input, nil, func() {
@@ -162,7 +162,7 @@ var topicKinds = []Kind{
 		Must: "every record of the new topic is processed, from the first; the log says that the topic is another one",
 		Try: func(t *testing.T, w *world) {
 			before := w.inst.logSize()
-			w.feed.pause()
+			w.feed.Pause()
 			w.caughtUp(t, settleBound)
 			w.account(t)
 			ends := w.ledger.ends()
@@ -224,13 +224,11 @@ func (w *world) sendCut(t *testing.T, records ...*kgo.Record) {
 // for before.
 func (w *world) recreate(t *testing.T, topic string, config map[string]*string, reader **tail, between func()) {
 	t.Helper()
-	w.feed.pause()
+	w.feed.Pause()
 	w.caughtUp(t, settleBound)
 	w.account(t)
 	w.remake(t, topic, config, func() {
-		if err := w.feed.resume(false); err != nil {
-			t.Fatal(err)
-		}
+		w.feed.Resume()
 		between()
 	})
 	(*reader).close()
@@ -279,7 +277,7 @@ func (w *world) reconnect(t *testing.T) {
 	}
 	w.client.Close()
 	w.client, w.admin = client, kadm.NewClient(client)
-	if err := w.feed.resume(true); err != nil {
+	if err := w.feed.ResumeAfresh(); err != nil {
 		t.Fatal(err)
 	}
 }

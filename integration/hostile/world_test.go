@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/weirstream/weir/integration/internal/job"
 	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/oracle"
@@ -43,7 +44,7 @@ type world struct {
 	dir     string
 	inst    *instance
 
-	feed      *feed
+	feed      *job.Feed
 	ledger    *ledger
 	outputs   *tail
 	letters   *tail
@@ -97,7 +98,7 @@ func (w *world) start(t *testing.T) (err error) {
 	if err := w.allow(t.Context()); err != nil {
 		return err
 	}
-	if w.inst, err = w.newInstance("state"); err != nil {
+	if w.inst, err = w.newInstance(t, "state"); err != nil {
 		return err
 	}
 	w.inst.launch(t, "create-topics", "true")
@@ -183,11 +184,8 @@ func (w *world) allow(ctx context.Context) error {
 
 // newInstance is a place for a process with a state folder of its own. Settings that make it notice sooner what it would
 // notice anyway are the only ones that differ from the defaults.
-func (w *world) newInstance(name string) (*instance, error) {
-	addr, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
+func (w *world) newInstance(t *testing.T, name string) (*instance, error) {
+	addr := kafkatest.FreeAddress(t)
 	secret := filepath.Join(w.dir, "password")
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return nil, err
@@ -209,8 +207,8 @@ func (w *world) awaitTopics(ctx context.Context, topics ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		if w.feed == nil && w.inst.cmd != nil && !w.inst.running() { // it should make them
-			return fmt.Errorf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
+		if w.feed == nil && w.inst.Started() && !w.inst.Running() { // it should make them
+			return fmt.Errorf("the instance has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(10))
 		}
 		listed, err := w.admin.ListTopics(kafkatest.Uncached(ctx), topics...)
 		ready := 0
@@ -237,7 +235,7 @@ func (w *world) close(failed bool) error {
 		w.inst.kill()
 	}
 	if w.feed != nil {
-		w.feed.close()
+		w.feed.Abandon()
 	}
 	for _, t := range []*tail{w.outputs, w.letters, w.changelog} {
 		if t != nil {
@@ -315,8 +313,8 @@ func (w *world) caughtUp(t *testing.T, within time.Duration, only ...int) {
 	t.Helper()
 	ends, last := w.ledger.ends(), []int64(nil)
 	eventually(t, within, fmt.Sprintf("offsets %v of %v to be committed", ends, only), func(ctx context.Context) (bool, string) {
-		if !w.inst.running() {
-			t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.code, w.inst.tail(10))
+		if !w.inst.Running() {
+			t.Fatalf("the instance has ended with exit code %d:\n%s", w.inst.Code, w.inst.tail(10))
 		}
 		have, err := w.committed(ctx)
 		if err != nil {
@@ -335,24 +333,23 @@ func (w *world) caughtUp(t *testing.T, within time.Duration, only ...int) {
 // quiet lets the feed rest and everything be worked off while f runs.
 func (w *world) quiet(t *testing.T, f func()) {
 	t.Helper()
-	w.feed.pause()
+	w.feed.Pause()
 	w.caughtUp(t, settleBound)
 	f()
-	if err := w.feed.resume(false); err != nil {
-		t.Fatal(err)
-	}
+	w.feed.Resume()
 }
 
 // settle demands what must hold after every kind.
 func (w *world) settle(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
-	w.feed.more(t, feedPerSecond/2) // written after the kind
-	w.feed.pause()
+	w.more(t, feedPerSecond/2) // written after the kind
+	w.feed.Pause()
 	w.caughtUp(t, within)
 	flowed := time.Since(began)
 	w.account(t)
-	if err := errors.Join(w.feed.err(), w.feed.resume(false)); err != nil {
+	w.feed.Resume()
+	if err := w.feed.Err(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, within, "/healthz to be well and /readyz ready", func(context.Context) (bool, string) {
@@ -424,7 +421,7 @@ func (w *world) account(t *testing.T) {
 // there is nothing to compare with when it is another one than the last time.
 func (w *world) countsAre(t *testing.T, due oracle.Counts) {
 	t.Helper()
-	same := w.pid == w.inst.pid
+	same := w.pid == w.inst.PID
 	var now oracle.Counts
 	eventually(t, 10*time.Second, fmt.Sprintf("the counts to grow by %+v", due), func(context.Context) (bool, string) {
 		m, err := w.inst.metrics()
@@ -442,7 +439,7 @@ func (w *world) countsAre(t *testing.T, due oracle.Counts) {
 		lag := m.sum("weir_lag")
 		return (grown == due || !same) && lag == 0, fmt.Sprintf("they grew by %+v; weir_lag is %v", grown, lag)
 	})
-	w.counted, w.pid = now, w.inst.pid
+	w.counted, w.pid = now, w.inst.PID
 }
 
 // usage is what a process holds.
@@ -463,7 +460,7 @@ func (w *world) measure(t *testing.T) usage {
 	}
 	u := usage{goroutines: m.sum("go_goroutines"), files: m.sum("process_open_fds"), resident: m.sum("process_resident_memory_bytes")}
 	if runtime.GOOS == "linux" { // the most that it ever was
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.inst.pid))
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.inst.PID))
 		if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
 			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			u.peak = kb * 1024
@@ -483,8 +480,8 @@ const (
 // flat demands that a process holds what it held when it had lived through a few kinds.
 func (w *world) flat(t *testing.T, u usage) {
 	t.Helper()
-	if w.measured != w.inst.pid {
-		w.baseline, w.settled, w.measured = usage{}, 0, w.inst.pid
+	if w.measured != w.inst.PID {
+		w.baseline, w.settled, w.measured = usage{}, 0, w.inst.PID
 	}
 	if w.settled++; w.settled <= warmUp {
 		w.baseline.goroutines, w.baseline.files = max(w.baseline.goroutines, u.goroutines), max(w.baseline.files, u.files)

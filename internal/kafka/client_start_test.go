@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // closes returns a hook that closes a channel with the first line of a log.
@@ -29,7 +31,7 @@ func closes(first chan struct{}) func(zapcore.Entry) error {
 
 // Mutations: start returns after the first try (no broker is found); start does not log.
 func TestAStartWaitsForTheFirstBroker(t *testing.T) {
-	addr := freeAddr(t)
+	addr := kafkatest.FreeAddress(t)
 	core, seen := observer.New(zap.InfoLevel)
 	began := make(chan struct{})
 	log := zap.New(core, zap.Hooks(closes(began)))
@@ -58,7 +60,7 @@ func TestAStartWaitsForTheFirstBroker(t *testing.T) {
 
 // Mutation: start goes on whatever StartupTimeout is (the test's own deadline ends it, with another text).
 func TestAStartWithoutABrokerEndsWithTheReasons(t *testing.T) {
-	addr := freeAddr(t)
+	addr := kafkatest.FreeAddress(t)
 	_, err := tryDial(t, Config{Brokers: []string{addr}, StartupTimeout: 300 * time.Millisecond})
 	if err == nil || ClassOf(err) != Retriable {
 		t.Fatalf("got %v", err)
@@ -107,7 +109,7 @@ func TestAStartThatIsCancelledEndsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := Dial(ctx, Config{Brokers: []string{freeAddr(t)}, RetryBackoff: time.Minute}, zap.New(core, zap.Hooks(closes(began))))
+		_, err := Dial(ctx, Config{Brokers: []string{kafkatest.FreeAddress(t)}, RetryBackoff: time.Minute}, zap.New(core, zap.Hooks(closes(began))))
 		done <- err
 	}()
 	<-began
@@ -122,7 +124,7 @@ func TestAStartThatIsCancelledEndsAtOnce(t *testing.T) {
 // Mutations: bootstrap cancels the others with the first answer; it does not report.
 func TestDeadAddressesAreNamedBesideOnesThatAnswer(t *testing.T) {
 	cluster := fake(t)
-	refused, silent := freeAddr(t), listen(t, func(net.Conn) {})
+	refused, silent := kafkatest.FreeAddress(t), listen(t, func(net.Conn) {})
 	core, seen := observer.New(zap.WarnLevel)
 	told := make(chan struct{})
 	log := zap.New(core, zap.Hooks(closes(told)))

@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // fake starts an embedded cluster of one broker.
@@ -104,7 +106,7 @@ func tryDial(t *testing.T, cfg Config) (*Client, error) {
 
 // Mutation: reason returns e.Err.Error() in every case.
 func TestUnreachableBrokersAreNamedEachWithItsReason(t *testing.T) {
-	refused := freeAddr(t)
+	refused := kafkatest.FreeAddress(t)
 	// A listener that accepts and says nothing, as a broker does that is stopped.
 	silent := listen(t, func(net.Conn) {})
 	closing := listen(t, func(c net.Conn) { _ = c.Close() })
@@ -159,7 +161,7 @@ func TestOneBrokerThatAnswersIsEnough(t *testing.T) {
 	cluster := fake(t)
 	silent := listen(t, func(net.Conn) {})
 	began := time.Now()
-	dial(t, Config{Brokers: []string{freeAddr(t), silent, cluster.ListenAddrs()[0]}, ConnectTimeout: never})
+	dial(t, Config{Brokers: []string{kafkatest.FreeAddress(t), silent, cluster.ListenAddrs()[0]}, ConnectTimeout: never})
 	promptly(t, began)
 }
 
@@ -216,16 +218,6 @@ func TestLogOfTheProtocolIsAtDebugLevelOnly(t *testing.T) {
 			t.Errorf("%d lines at level %v", lines, level)
 		}
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // listen accepts connections and leaves each to handle; they are closed at the test's end.
