@@ -10,4 +10,14 @@
 // folder without rights or one that another process holds is an error for the operator, and changes nothing.
 //
 // The package knows nothing of Kafka. Reading the changelog back is the engine's work.
+//
+// Programs use stores through package topology. What they need of this package are the errors that a run may end with or a node
+// may meet ([CorruptError], [LockedError], [FormatError], [TopicChangedError], [UndecodableError], [ErrStaleLoop]), and [Dump], which
+// reads the database in a [StoreDir].
+//
+// # For Weir's own packages
+//
+// The engine and Weir's tests open databases themselves: [Open], [Database], [Over], [Store], [Any], [Options], [Entry]. The folder of an
+// instance's state is theirs too: [LockDir], [TopologyDir], [InstanceID], [ClusterID], [NoteCluster], [SetAside], [Aside]. These may
+// change without a word.
 package state
