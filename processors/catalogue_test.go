@@ -285,7 +285,11 @@ func healthDriven(s *gate) map[string]driven {
 			},
 			down: func(g *rig) { g.r.step(nil); time.Sleep(3 * time.Minute) }},
 		ProblemGlobal: {of: problems(ProblemGlobal), value: 1, prepare: withRates,
-			up:   func(g *rig) { g.cluster.SetTrouble(ratesTopic, simkafka.Unreadable); g.rate(0, "usd", "1"); time.Sleep(2 * time.Minute) },
+			up: func(g *rig) {
+				g.cluster.SetTrouble(ratesTopic, simkafka.Unreadable)
+				g.rate(0, "usd", "1")
+				time.Sleep(2 * time.Minute)
+			},
 			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute) }},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
