@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/fault"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/oracle"
 	"github.com/weirstream/weir/state"
 )
@@ -248,7 +249,7 @@ func (r *rig) advanceCheckpoints(i *instance, by int64) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		store := state.Over(db, codecs.Bytes())
+		store := keyed.Over(db, codecs.Bytes())
 		at, _ := store.Checkpoint()
 		if err := errors.Join(store.Restore(nil, at+by), store.Close()); err != nil {
 			r.t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
@@ -26,7 +27,7 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 	options := state.Options{
 		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: recordLimit(info), Log: i.log,
 	}
-	open := func() (state.Any, error) {
+	open := func() (keyed.Any, error) {
 		db, err := state.Open(options)
 		if err != nil {
 			return nil, err

@@ -11,8 +11,8 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -162,9 +162,10 @@ func TestTheCacheIsSharedAmongTheStores(t *testing.T) {
 			for _, sub := range g.inst.graph.plan.Subgraphs {
 				for _, store := range sub.Stores {
 					over := store.Over
-					store.Over = func(db *state.Database) state.Any {
+					store.Over = func(db keyed.Database) keyed.Any {
+						cacheBytes, _ := db.Limits()
 						mu.Lock()
-						given = append(given, db.Options().CacheBytes)
+						given = append(given, cacheBytes)
 						mu.Unlock()
 						return over(db)
 					}

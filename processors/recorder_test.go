@@ -10,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 )
 
 // recorder writes down which calls an instance makes, in their order, and lets a test step in before a call.
@@ -202,7 +202,7 @@ func (s *recordedSink) Close() error {
 
 // recordedStore records what makes a difference to the database.
 type recordedStore struct {
-	state.Any
+	keyed.Any
 	name string
 	r    *recorder
 	err  error // of a write that a test made fail: the store is of no more use
@@ -212,7 +212,7 @@ func recordStores(plan *plan.Plan, r *recorder) {
 	for _, g := range plan.Subgraphs {
 		for _, d := range g.Stores {
 			over := d.Over
-			d.Over = func(db *state.Database) state.Any {
+			d.Over = func(db keyed.Database) keyed.Any {
 				t := over(db)
 				at, ok := t.Checkpoint()
 				checkpoint := "new"
@@ -226,7 +226,7 @@ func recordStores(plan *plan.Plan, r *recorder) {
 	}
 }
 
-func (t *recordedStore) Unwrap() state.Any { return t.Any }
+func (t *recordedStore) Unwrap() keyed.Any { return t.Any }
 
 func (t *recordedStore) write(what string, checkpoint int64, call func() error) error {
 	err := t.r.ask(what)
@@ -243,7 +243,7 @@ func (t *recordedStore) Commit(checkpoint int64) error {
 	return t.write("write store", checkpoint, func() error { return t.Any.Commit(checkpoint) })
 }
 
-func (t *recordedStore) Restore(entries []state.Entry, checkpoint int64) error {
+func (t *recordedStore) Restore(entries []keyed.Entry, checkpoint int64) error {
 	return t.write(fmt.Sprintf("restore %d entries into store", len(entries)), checkpoint, func() error { return t.Any.Restore(entries, checkpoint) })
 }
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/state"
 )
 
 // opened is what a restorer hands to its worker: stores that hold everything committed, and where the inputs go on.
@@ -141,7 +141,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 	defer report.Stop()
 
 	reported := int64(-1)
-	var entries []state.Entry
+	var entries []keyed.Entry
 	position, size := from, 0
 	write := func() error {
 		if len(entries) == 0 && position < end {
@@ -192,7 +192,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 					return fmt.Errorf("changelog %s offset %d is over the limit %s, %d of at most %d: raise it to restore the store",
 						st.changelog, rec.Offset, x.Limit, x.Size, x.Max)
 				}
-				entries = append(entries, state.Entry{Key: rec.Key, Value: rec.Value})
+				entries = append(entries, keyed.Entry{Key: rec.Key, Value: rec.Value})
 				if raw := offsets.Raw(rec.Headers); raw != nil {
 					st.positions = raw
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/state"
 )
 
@@ -222,7 +223,7 @@ func (w *simWorld) sameStore(dir string, tp kafka.TopicPartition, current map[st
 		w.problem("open %s: %v", dir, err)
 		return
 	}
-	t := state.Over(db, codecs.Bytes())
+	t := keyed.Over(db, codecs.Bytes())
 	defer t.Close()
 	got := map[string]string{}
 	_ = t.Dump(func(k, v []byte) bool { got[string(k)] = string(v); return true })

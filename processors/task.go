@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 )
 
 // taskID names a task: a sub-graph at one partition.
@@ -73,7 +73,7 @@ type wholeFrom map[kafka.TopicPartition]int64
 
 // taskStore is a store of a task with its changelog.
 type taskStore struct {
-	state.Any
+	keyed.Any
 	decl      *plan.Store
 	changelog kafka.TopicPartition
 	topicID   string // of the changelog
@@ -162,7 +162,7 @@ func (t *task) Undo(marks []int) {
 }
 
 // Store implements nodes.State.
-func (t *task) Store(i int) state.Any { return t.stores[i].Any }
+func (t *task) Store(i int) keyed.Any { return t.stores[i].Any }
 
 func (t *task) keep() {
 	for _, st := range t.stores {

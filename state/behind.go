@@ -3,9 +3,10 @@ package state
 import (
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/syndtr/goleveldb/leveldb"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // behind gathers what was committed and writes it to the database in the background, together with the newest
@@ -32,16 +33,15 @@ type behind struct {
 // writeInterval is long against a commit interval and short against what reading a changelog takes.
 const writeInterval = time.Second
 
-// gathered is the last committed value of each key; a nil value is a deletion.
+// gathered is what one batch writes. begin and end are around all changes of a commit, and hold the lock.
 type gathered struct {
-	values     map[string][]byte
-	bytes      int
+	keyed.Gathered
 	checkpoint int64
 	note       []byte
 	any        bool // something was committed, if only a checkpoint
 }
 
-func newGathered() *gathered { return &gathered{values: map[string][]byte{}} }
+func newGathered() *gathered { return &gathered{Gathered: keyed.Gathered{Values: map[string][]byte{}}} }
 
 func newBehind(db *Database, limit int) *behind {
 	b := &behind{db: db, limit: limit, filling: newGathered(), full: make(chan struct{}, 1), stop: make(chan struct{})}
@@ -49,27 +49,17 @@ func newBehind(db *Database, limit int) *behind {
 	return b
 }
 
-// put adds a committed change. begin and end are around all changes of a commit, and hold the lock.
-func (g *gathered) put(key string, value []byte) {
-	old, had := g.values[key]
-	g.values[key] = value
-	g.bytes += len(value) - len(old)
-	if !had {
-		g.bytes += len(key) + int(unsafe.Sizeof(key)+unsafe.Sizeof(value)) + 8
-	}
-}
-
 // begin locks. While a write is due and has not begun, for another is under way, it waits: this bounds the memory.
-func (b *behind) begin() (*gathered, error) {
+func (b *behind) begin() (*keyed.Gathered, error) {
 	b.mu.Lock()
-	for b.err == nil && b.filling.bytes >= b.limit {
+	for b.err == nil && b.filling.Bytes >= b.limit {
 		b.turn.Wait()
 	}
 	if b.err != nil {
 		defer b.mu.Unlock()
 		return nil, b.err
 	}
-	return b.filling, nil
+	return &b.filling.Gathered, nil
 }
 
 func (b *behind) end(checkpoint int64, note []byte) {
@@ -80,7 +70,7 @@ func (b *behind) end(checkpoint int64, note []byte) {
 		b.running = true
 		b.done.Go(b.run)
 	}
-	if b.filling.bytes >= b.limit {
+	if b.filling.Bytes >= b.limit {
 		select {
 		case b.full <- struct{}{}:
 		default:
@@ -123,9 +113,9 @@ func (b *behind) write() {
 	b.filling, b.writing = newGathered(), g
 	b.turn.Broadcast()
 	b.mu.Unlock()
-	batch := leveldb.MakeBatch(g.bytes)
+	batch := leveldb.MakeBatch(g.Bytes)
 	var key []byte
-	for k, value := range g.values {
+	for k, value := range g.Values {
 		key = append(append(key[:0], userPrefix), k...)
 		if value != nil {
 			batch.Put(key, value)
@@ -158,8 +148,8 @@ func (b *behind) failed() error {
 func (b *behind) get(key string) (value []byte, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if value, ok = b.filling.values[key]; !ok && b.writing != nil {
-		value, ok = b.writing.values[key]
+	if value, ok = b.filling.Values[key]; !ok && b.writing != nil {
+		value, ok = b.writing.Values[key]
 	}
 	return value, ok
 }

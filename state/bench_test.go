@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 type total struct{ LastSeq, Count, Sum int64 }
@@ -166,13 +168,13 @@ func BenchmarkRestore(b *testing.B) {
 	defer s.Close()
 	random := rand.New(rand.NewPCG(1, 2))
 	const batch = 20_000
-	entries := make([]Entry, 0, batch)
+	entries := make([]keyed.Entry, 0, batch)
 	b.ResetTimer()
 	cpu := processCPU()
 	for i := range b.N {
-		entries = append(entries, Entry{
-			fmt.Appendf(nil, "customer-%08d", random.IntN(4_000_000)),
-			[]byte(`{"last_seq":1000000,"count":17,"sum_cents":12345}`),
+		entries = append(entries, keyed.Entry{
+			Key:   fmt.Appendf(nil, "customer-%08d", random.IntN(4_000_000)),
+			Value: []byte(`{"last_seq":1000000,"count":17,"sum_cents":12345}`),
 		})
 		if len(entries) == batch || i == b.N-1 {
 			if err := s.Restore(entries, int64(i)); err != nil {

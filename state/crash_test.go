@@ -13,9 +13,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
-func mustOpen(t *testing.T, opts Options) *Store[string] {
+func mustOpen(t *testing.T, opts Options) *opened[string] {
 	t.Helper()
 	s, err := openStore(opts, stringCodec{})
 	if err != nil {
@@ -25,17 +27,24 @@ func mustOpen(t *testing.T, opts Options) *Store[string] {
 	return s
 }
 
+// opened is a store with what is under it.
+type opened[T any] struct {
+	*keyed.Store[T]
+	db     *Database
+	behind *behind
+}
+
 // openStore opens a database and puts a type over it.
-func openStore[T any](opts Options, codec codecs.Codec[T]) (*Store[T], error) {
+func openStore[T any](opts Options, codec codecs.Codec[T]) (*opened[T], error) {
 	db, err := Open(opts)
 	if err != nil {
 		return nil, err
 	}
-	return Over(db, codec), nil
+	return &opened[T]{keyed.Over(db, codec), db, db.behind}, nil
 }
 
 // commit sets the keys, drains and commits.
-func commit(s *Store[string], checkpoint int64, values ...string) error {
+func commit(s *opened[string], checkpoint int64, values ...string) error {
 	for i := 0; i < len(values); i += 2 {
 		if err := s.Set(values[i], values[i+1]); err != nil {
 			return err
@@ -48,7 +57,7 @@ func commit(s *Store[string], checkpoint int64, values ...string) error {
 	return s.Commit(checkpoint)
 }
 
-func contents(t *testing.T, s Any) string {
+func contents(t *testing.T, s keyed.Any) string {
 	t.Helper()
 	var b strings.Builder
 	checkpoint, ok := s.Checkpoint()
@@ -279,7 +288,7 @@ func TestDamagedJournalNeverMixesCommits(t *testing.T) {
 }
 
 // checkIsCommit expects what journalAt had committed with a checkpoint, -1 for nothing.
-func checkIsCommit(t *testing.T, s *Store[string], checkpoint int64, size int, what string) {
+func checkIsCommit(t *testing.T, s *opened[string], checkpoint int64, size int, what string) {
 	t.Helper()
 	want := fmt.Sprintf("@%d", checkpoint)
 	if checkpoint > 0 {

@@ -148,7 +148,7 @@ func TestAnyChangedByteIsNoticedOrHarmless(t *testing.T) {
 			var damage *CorruptError
 			if err == nil {
 				got := map[string]string{}
-				err = db.dump(func(key, value []byte) bool { got[string(key)] = string(value); return true })
+				err = db.Dump(func(key, value []byte) bool { got[string(key)] = string(value); return true })
 				if want := history[db.checkpoint]; err == nil && want != fmt.Sprint(got) {
 					t.Fatalf("byte %d of %s: at checkpoint %d the database holds %v", at, fd, db.checkpoint, got)
 				}
@@ -206,14 +206,14 @@ func TestTornEndsAreLoggedWithTheirFolder(t *testing.T) {
 // with: a fail that remembers nothing.
 func TestDamageFoundLaterEndsTheStore(t *testing.T) {
 	dir := filled(t)
-	for name, use := range map[string]func(s *Store[string]) error{
-		"get": func(s *Store[string]) error { _, _, err := s.Get("key9"); return err },
-		"loop": func(s *Store[string]) (err error) {
+	for name, use := range map[string]func(s *opened[string]) error{
+		"get": func(s *opened[string]) error { _, _, err := s.Get("key9"); return err },
+		"loop": func(s *opened[string]) (err error) {
 			for range s.Prefix("key", func(failed error) { err = failed }) {
 			}
 			return err
 		},
-		"dump": func(s *Store[string]) error { return s.Dump(func(key, value []byte) bool { return true }) },
+		"dump": func(s *opened[string]) error { return s.Dump(func(key, value []byte) bool { return true }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "db")

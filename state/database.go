@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/iterator"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
-	"github.com/syndtr/goleveldb/leveldb/util"
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/filelock"
@@ -21,13 +19,15 @@ import (
 
 const defaultCacheBytes = 16 << 20
 
-// Database is the LevelDB behind a store, of values as bytes, with what this package keeps in it for itself. [Over] puts a type
-// over it.
+// Database is the LevelDB behind a store, of values as bytes, with what this package keeps in it for itself. It is a
+// keyed.Database.
 type Database struct {
 	dir        string
 	opts       Options
 	behind     *behind // nil for one that is only read
 	closed     bool
+	key        []byte        // scratch of Get and Restore
+	batch      leveldb.Batch // of Restore
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one
@@ -64,9 +64,6 @@ func tryOpen(opts Options) (*Database, error) {
 	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/4, 256<<10), 8<<20)))
 	return d, nil
 }
-
-// Options are those that the database was opened with.
-func (d *Database) Options() Options { return d.opts }
 
 // Close writes what was committed, and releases the database and its lock. A store over it does that itself when it is closed.
 // Closing twice is allowed.
@@ -214,8 +211,6 @@ func (d *Database) get(key []byte) (value []byte, ok bool, err error) {
 	}
 	return value, err == nil, d.classify("read", err)
 }
-
-func (d *Database) iterate(r *util.Range) iterator.Iterator { return d.db.NewIterator(r, nil) }
 
 // write writes a batch with a checkpoint, as a whole or not at all.
 func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) error {

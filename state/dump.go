@@ -50,7 +50,7 @@ func Dump(dir string, yield func(key, value []byte) bool) (Info, error) {
 	if yield == nil {
 		return info, nil
 	}
-	return info, d.dump(yield)
+	return info, d.Dump(yield)
 }
 
 // openReadOnly opens the database as a writer would, but keeps in memory what LevelDB writes in doing so. Its own

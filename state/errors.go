@@ -9,6 +9,8 @@ import (
 
 	lderrors "github.com/syndtr/goleveldb/leveldb/errors"
 	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // TopicChangedError says that a database belongs to another changelog topic than the one given: the topic was deleted
@@ -37,15 +39,7 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 // UndecodableError says that the store's codec cannot read a value that the store holds: the codec, or the type of its
 // values, is another one than when the value was written. The record that met it is not at fault.
-type UndecodableError struct {
-	Dir, Key string
-	Err      error
-}
-
-func (e *UndecodableError) Error() string {
-	return fmt.Sprintf("decode the value of key %q in %s: %v (was the codec or the type of the store changed?)", e.Key, e.Dir, e.Err)
-}
-func (e *UndecodableError) Unwrap() error { return e.Err }
+type UndecodableError = keyed.UndecodableError
 
 // LockedError says that somebody else holds a folder.
 type LockedError struct {
@@ -74,16 +68,6 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("the database in %s has format %d, and this program knows format %d: run the newer program, or "+
 		"move the folder away and let it be restored", e.Dir, e.Have, e.Know)
 }
-
-// errStaleLoop ends a Range or Prefix loop that was still open when the transaction ended.
-var errStaleLoop = errors.New("the loop over the store outlived the transaction that it began in")
-
-var (
-	errClosed     = errors.New("the store is closed")
-	errInRecord   = errors.New("the changes of a record are still open: Keep or Undo them first")
-	errUndrained  = errors.New("there are changes that were not drained to the changelog")
-	errUnfinished = errors.New("there are uncommitted changes: Commit or Reset them first")
-)
 
 // isCorrupt tells damage from everything else that can go wrong with files. A file that the database counts on and that
 // is gone is damage; one that may not be read, and a disk that is full or failing, are not.

@@ -3,18 +3,19 @@ package state
 import (
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // Seen to fail with: a loop that ignores endLoops, which gives what the transaction before had.
 func TestLoopThatOutlivesItsTransactionEnds(t *testing.T) {
-	for name, end := range map[string]func(s *Store[string]) error{
-		"commit":  func(s *Store[string]) error { return commit(s, 2) },
-		"reset":   func(s *Store[string]) error { s.Reset(); return nil },
-		"restore": func(s *Store[string]) error { s.Reset(); return s.Restore(nil, 2) },
-		"close":   func(s *Store[string]) error { return s.Close() },
+	for name, end := range map[string]func(s *opened[string]) error{
+		"commit":  func(s *opened[string]) error { return commit(s, 2) },
+		"reset":   func(s *opened[string]) error { s.Reset(); return nil },
+		"restore": func(s *opened[string]) error { s.Reset(); return s.Restore(nil, 2) },
+		"close":   func(s *opened[string]) error { return s.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := mustOpen(t, Options{Dir: "db", storage: newDisk().open})
@@ -32,7 +33,7 @@ func TestLoopThatOutlivesItsTransactionEnds(t *testing.T) {
 			if err := end(s); err != nil {
 				t.Fatal(err)
 			}
-			if key, value, ok := next(); ok || !errors.Is(failed, errStaleLoop) {
+			if key, value, ok := next(); ok || !errors.Is(failed, keyed.ErrStaleLoop) {
 				t.Fatalf("the loop goes on with %q %q: %v", key, value, failed)
 			}
 		})
@@ -41,7 +42,7 @@ func TestLoopThatOutlivesItsTransactionEnds(t *testing.T) {
 
 func TestUndecodableValueFailsTheLoopNotTheStore(t *testing.T) {
 	s := mustOpen(t, Options{Dir: "db", storage: newDisk().open})
-	if err := s.Restore([]Entry{{[]byte("a"), []byte("1")}, {[]byte("b"), []byte("undecodable")}}, 1); err != nil {
+	if err := s.Restore([]keyed.Entry{{Key: []byte("a"), Value: []byte("1")}, {Key: []byte("b"), Value: []byte("undecodable")}}, 1); err != nil {
 		t.Fatal(err)
 	}
 	var keys []string
@@ -77,9 +78,8 @@ func TestLoopMayBeLeftAndBegunAgain(t *testing.T) {
 			}
 		}
 	}
-	open := slices.DeleteFunc(slices.Clone(s.loops), func(l *loop) bool { return l.ended.Load() })
-	if n != 4 || len(open) != 0 {
-		t.Fatalf("%d visits, %d loops still open", n, len(open))
+	if held, err := s.Held(); n != 4 || held.Loops != 0 || err != nil {
+		t.Fatalf("%d visits, %+v, %v", n, held, err)
 	}
 	for range s.Range("b", "a", func(err error) { t.Error(err) }) {
 		t.Fatal("a range that ends in front of its start has keys")

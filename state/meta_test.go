@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 func FuzzStamp(f *testing.F) {
@@ -47,7 +49,7 @@ func TestAStoreKnowsWhenItWasWritten(t *testing.T) {
 		if !s.Written().IsZero() {
 			t.Errorf("a new store was written at %v", s.Written())
 		}
-		if err := s.Restore([]Entry{{[]byte("a"), []byte("1")}}, 7); err != nil {
+		if err := s.Restore([]keyed.Entry{{Key: []byte("a"), Value: []byte("1")}}, 7); err != nil {
 			t.Fatal(err)
 		}
 		then := time.Now()
@@ -106,7 +108,7 @@ func FuzzFiles(f *testing.F) {
 // Mutations tried: the note left out of Restore, or of behind; parseNote without the checkpoint; a nil note written.
 func TestANoteBelongsToItsCheckpoint(t *testing.T) {
 	dir := t.TempDir()
-	open := func() *Store[string] {
+	open := func() *opened[string] {
 		s, err := openStore(Options{Dir: dir}, codecs.String())
 		if err != nil {
 			t.Fatal(err)
@@ -119,13 +121,13 @@ func TestANoteBelongsToItsCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	drain := func(s *Store[string]) { must(s.Drain(func(_, _ []byte) error { return nil })) }
+	drain := func(s *opened[string]) { must(s.Drain(func(_, _ []byte) error { return nil })) }
 	s := open()
 	if s.Note() != nil {
 		t.Errorf("a new database has the note %q", s.Note())
 	}
 	s.SetNote([]byte("restored"))
-	must(s.Restore([]Entry{{Key: []byte("a"), Value: []byte("1")}}, 7), s.Close())
+	must(s.Restore([]keyed.Entry{{Key: []byte("a"), Value: []byte("1")}}, 7), s.Close())
 	s = open()
 	if string(s.Note()) != "restored" {
 		t.Errorf("the note is %q", s.Note())

@@ -11,6 +11,8 @@ import (
 
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"pgregory.net/rapid"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // moment is what was committed with a checkpoint.
@@ -53,7 +55,7 @@ func (m *model) touch(key string) {
 // harness runs the same operations on a store and on the model.
 type harness[T any] struct {
 	t     *rapid.T
-	store *Store[T]
+	store *opened[T]
 	disk  *disk
 	cache int64
 	codec interface {
@@ -161,14 +163,14 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 		"restore": func(t *rapid.T) {
 			h.store.Reset()
 			h.begin()
-			var entries []Entry
+			var entries []keyed.Entry
 			for range rapid.IntRange(0, 5).Draw(t, "entries") {
 				key := h.key()
 				if rapid.Bool().Draw(t, "tombstone") {
-					entries = append(entries, Entry{Key: []byte(key)})
+					entries = append(entries, keyed.Entry{Key: []byte(key)})
 					delete(h.now, key)
 				} else {
-					entries = append(entries, Entry{[]byte(key), []byte("restored")})
+					entries = append(entries, keyed.Entry{Key: []byte(key), Value: []byte("restored")})
 					h.now[key] = "restored"
 				}
 			}
@@ -221,15 +223,8 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 			if h.store.Undrained() != undrained || h.store.Pending() != pending {
 				t.Fatalf("undrained %d, pending %d, want %d and %d", h.store.Undrained(), h.store.Pending(), undrained, pending)
 			}
-			c, counted := &h.store.cache, int64(0)
-			for _, e := range c.entries {
-				if (e.state&dirty == 0) != (e.cost > 0) {
-					t.Fatalf("%q counts %d bytes, its state is %b", e.key, e.cost, e.state)
-				}
-				counted += int64(e.cost)
-			}
-			if c.bytes > c.limit || c.bytes != counted {
-				t.Fatalf("the cache counts %d bytes, holds %d, and may %d", c.bytes, counted, c.limit)
+			if _, err := h.store.Held(); err != nil {
+				t.Fatal(err)
 			}
 		},
 	}

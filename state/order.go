@@ -1,12 +1,12 @@
 package state
 
 import (
-	"bytes"
-
 	"github.com/syndtr/goleveldb/leveldb/comparer"
 	"github.com/syndtr/goleveldb/leveldb/iterator"
 	"github.com/syndtr/goleveldb/leveldb/memdb"
 	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // order is the sorted set of the dirty keys, in the form that they have in the database. It is kept only for a store
@@ -18,19 +18,19 @@ type order struct {
 
 func newOrder() *order { return &order{set: memdb.New(comparer.DefaultComparer, 4<<10)} }
 
-func (o *order) insert(key string) {
+func (o *order) Insert(key string) {
 	o.key = append(append(o.key[:0], userPrefix), key...)
 	// The set's Put never fails.
 	_ = o.set.Put(o.key, nil)
 }
 
-func (o *order) remove(key string) {
+func (o *order) Remove(key string) {
 	o.key = append(append(o.key[:0], userPrefix), key...)
 	_ = o.set.Delete(o.key)
 }
 
-// clear empties the set; a large one is given back to the garbage collector.
-func (o *order) clear() {
+// Clear empties the set; a large one is given back to the garbage collector.
+func (o *order) Clear() {
 	if o.set.Capacity() > 1<<20 {
 		o.set = memdb.New(comparer.DefaultComparer, 4<<10)
 	} else if o.set.Len() > 0 {
@@ -38,7 +38,25 @@ func (o *order) clear() {
 	}
 }
 
-func (o *order) iterate(r *util.Range) iterator.Iterator { return o.set.NewIterator(r) }
+// Iterate implements keyed.Sorted.
+func (o *order) Iterate(from, to string) keyed.Iterator {
+	return &keys{Iterator: o.set.NewIterator(span(from, to))}
+}
+
+// keys is an iterator over users' keys.
+type keys struct {
+	iterator.Iterator
+	db *Database // whose errors it has, nil: it has none
+}
+
+func (k *keys) Key() []byte { return k.Iterator.Key()[1:] }
+
+func (k *keys) Error() error {
+	if k.db == nil {
+		return nil
+	}
+	return k.db.classify("iterate", k.Iterator.Error())
+}
 
 // span is the range of keys of the database for users' keys from (included) to to (excluded), to the end when to is
 // empty.
@@ -49,9 +67,3 @@ func span(from, to string) *util.Range {
 	}
 	return r
 }
-
-func prefixSpan(prefix string) *util.Range {
-	return util.BytesPrefix(append([]byte{userPrefix}, prefix...))
-}
-
-func empty(r *util.Range) bool { return bytes.Compare(r.Start, r.Limit) >= 0 }

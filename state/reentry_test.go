@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // A process may be killed at any moment of a background write, with commits made meanwhile that wait for the next one. What
@@ -183,7 +185,7 @@ func TestARestoreReplacesWhatIsCached(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Restore([]Entry{{Key: []byte("changed"), Value: []byte("new")}, {Key: []byte("deleted")}}, 7); err != nil {
+	if err := s.Restore([]keyed.Entry{{Key: []byte("changed"), Value: []byte("new")}, {Key: []byte("deleted")}}, 7); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{"changed": "new", "deleted": "", "kept": "old"} {
@@ -192,7 +194,7 @@ func TestARestoreReplacesWhatIsCached(t *testing.T) {
 		}
 	}
 	d.failWith(full(storage.TypeAll, errors.New("no space")))
-	if err := s.Restore([]Entry{{Key: []byte("changed"), Value: []byte("newer")}}, 9); err == nil {
+	if err := s.Restore([]keyed.Entry{{Key: []byte("changed"), Value: []byte("newer")}}, 9); err == nil {
 		t.Fatal("a restore onto a full disk succeeds")
 	}
 	if at, _ := s.Checkpoint(); at != 7 {

@@ -14,10 +14,13 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/filelock"
 	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 var (
-	_ Any                  = (*Store[int])(nil)
+	_ keyed.Any            = (*keyed.Store[int])(nil)
+	_ keyed.Database       = (*Database)(nil)
 	_ codecs.Codec[string] = stringCodec{}
 )
 
@@ -151,17 +154,17 @@ func TestFailedSetChangesNothing(t *testing.T) {
 func TestDatabaseIsNeverAheadOfTheChangelog(t *testing.T) {
 	s := mustOpen(t, Options{Dir: "db", storage: newDisk().open})
 	s.Set("a", "1")
-	if err := s.Drain(func(key, value []byte) error { return nil }); err != errInRecord {
+	if err := s.Drain(func(key, value []byte) error { return nil }); err != keyed.ErrInRecord {
 		t.Fatalf("drain within a record: %v", err)
 	}
-	if err := s.Commit(1); err != errInRecord {
+	if err := s.Commit(1); err != keyed.ErrInRecord {
 		t.Fatalf("commit within a record: %v", err)
 	}
 	s.Keep()
-	if err := s.Commit(1); err != errUndrained {
+	if err := s.Commit(1); err != keyed.ErrUndrained {
 		t.Fatalf("commit of what is not in the changelog: %v", err)
 	}
-	if err := s.Restore(nil, 1); err != errUnfinished {
+	if err := s.Restore(nil, 1); err != keyed.ErrUnfinished {
 		t.Fatalf("restore over uncommitted changes: %v", err)
 	}
 	if got := contents(t, s); got != "@-1" {
@@ -218,9 +221,9 @@ func TestCommitsWaitForASlowDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.behind.mu.Lock()
-			gathered := s.behind.filling.bytes
+			gathered := s.behind.filling.Bytes
 			if s.behind.writing != nil {
-				gathered += s.behind.writing.bytes
+				gathered += s.behind.writing.Bytes
 			}
 			s.behind.mu.Unlock()
 			if limit := 2 * (s.behind.limit + 10_100); gathered > limit {
@@ -237,7 +240,7 @@ func TestCommitsWaitForASlowDisk(t *testing.T) {
 // Seen to fail with: an Open that ignores the id, and one that stamps the new id.
 func TestDatabaseOfAnotherTopicIsRefused(t *testing.T) {
 	d := newDisk()
-	open := func(id string) (*Store[string], error) {
+	open := func(id string) (*opened[string], error) {
 		return openStore(Options{Dir: "store/0", TopicID: id, storage: d.open}, stringCodec{})
 	}
 	for _, c := range []struct {
@@ -286,7 +289,7 @@ func TestClosedStoreSaysSo(t *testing.T) {
 		"get": err, "set": s.Set("a", "1"), "delete": s.Delete("a"), "commit": s.Commit(1), "restore": s.Restore(nil, 1),
 		"drain": s.Drain(nil), "dump": s.Dump(nil),
 	} {
-		if err != errClosed {
+		if err != keyed.ErrClosed {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -307,8 +310,8 @@ func TestCacheStaysBounded(t *testing.T) {
 			if err := commit(s, int64(i)); err != nil {
 				t.Fatal(err)
 			}
-			if c := &s.cache; c.bytes > c.limit || len(c.entries) > 400 || len(c.clock) != len(c.entries) {
-				t.Fatalf("%d bytes, %d entries, %d in the clock", c.bytes, len(c.entries), len(c.clock))
+			if c, err := s.Held(); err != nil || c.Entries > 400 || c.Clock != c.Entries {
+				t.Fatalf("%+v, %v", c, err)
 			}
 		}
 	}
@@ -317,8 +320,8 @@ func TestCacheStaysBounded(t *testing.T) {
 			t.Fatalf("key %d: %q %v %v", i, v, ok, err)
 		}
 	}
-	if c := &s.cache; c.bytes > c.limit {
-		t.Fatalf("%d bytes in the cache", c.bytes)
+	if _, err := s.Held(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -345,8 +348,8 @@ func TestUncommittedChangesAreNotEvicted(t *testing.T) {
 		}
 	}
 	s.Undo(0)
-	if c := &s.cache; c.bytes > c.limit || s.Pending() != 0 {
-		t.Fatalf("%d bytes in the cache after Undo, %d pending", c.bytes, s.Pending())
+	if _, err := s.Held(); err != nil || s.Pending() != 0 {
+		t.Fatalf("after Undo: %v, %d pending", err, s.Pending())
 	}
 }
 

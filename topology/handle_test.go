@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 	"github.com/weirstream/weir/topology/topologytest"
 )
@@ -281,7 +281,7 @@ type other struct {
 	failed error
 }
 
-func (o *other) Store(*plan.Store) (state.Any, error) { return nil, nil }
+func (o *other) Store(*plan.Store) (keyed.Any, error) { return nil, nil }
 func (o *other) Fail(err error)                       { o.failed = err }
 
 // TestStoresOfAnotherTypeAreErrors gives a handle a store that is not its own. Seen to fail: an unchecked assertion.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
@@ -19,7 +20,7 @@ import (
 
 // engine is a Runtime that does as little as one can.
 type engine struct {
-	opened state.Any
+	opened keyed.Any
 	buffer []byte
 	err    error
 }
@@ -29,7 +30,7 @@ func (e *engine) Key() string                            { return "" }
 func (e *engine) Now() time.Time                         { return time.Time{} }
 func (e *engine) Log() *zap.Logger                       { return nil }
 func (e *engine) IdempotencyKey() string                 { return "" }
-func (e *engine) Store(*plan.Store) (state.Any, error)   { return e.opened, nil }
+func (e *engine) Store(*plan.Store) (keyed.Any, error)   { return e.opened, nil }
 func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
 func (e *engine) Output(plan.Output) error               { return nil }
 func (e *engine) Buffer() []byte                         { return e.buffer[:0] }

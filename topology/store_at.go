@@ -4,16 +4,16 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 )
 
 // over is the store with its type at one partition.
-func (s *StoreOf[T]) over(db *state.Database) state.Any { return state.Over[T](db, s.codec) }
+func (s *StoreOf[T]) over(db keyed.Database) keyed.Any { return keyed.Over[T](db, s.codec) }
 
 // at is the store at the task's partition, with its type, so that values are not boxed. An error has failed the
 // record already.
-func (s *StoreOf[T]) at(ctx Context) (*state.Store[T], error) {
+func (s *StoreOf[T]) at(ctx Context) (*keyed.Store[T], error) {
 	run := ctx.runtime()
 	if s == nil {
 		run.Fail(errNilStore)
@@ -24,11 +24,11 @@ func (s *StoreOf[T]) at(ctx Context) (*state.Store[T], error) {
 		run.Fail(err)
 		return nil, err
 	}
-	own, ok := t.(*state.Store[T])
+	own, ok := t.(*keyed.Store[T])
 	if !ok {
 		// Whoever replaces plan.Store.Over may put something around the store, to watch the engine or to fail it.
-		if around, wraps := t.(interface{ Unwrap() state.Any }); wraps {
-			own, ok = around.Unwrap().(*state.Store[T])
+		if around, wraps := t.(interface{ Unwrap() keyed.Any }); wraps {
+			own, ok = around.Unwrap().(*keyed.Store[T])
 		}
 	}
 	if !ok || own == nil {

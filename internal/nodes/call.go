@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/arena"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -52,7 +52,7 @@ type Call struct {
 type State interface {
 	Mark(into []int) []int
 	Undo(marks []int)
-	Store(i int) state.Any
+	Store(i int) keyed.Any
 }
 
 // Effect is an emit to a stream that waits for the end of its record.

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
@@ -35,7 +36,7 @@ type total struct {
 }
 
 // stores is the State of a test.
-type stores []state.Any
+type stores []keyed.Any
 
 func (t stores) Mark(into []int) []int {
 	for _, st := range t {
@@ -50,7 +51,7 @@ func (t stores) Undo(marks []int) {
 	}
 }
 
-func (t stores) Store(i int) state.Any { return t[i] }
+func (t stores) Store(i int) keyed.Any { return t[i] }
 
 // open resolves a topology of one sub-graph.
 func open(t testing.TB, parts ...topology.NodeSpec) (*nodes.Call, *nodes.Source, stores) {
@@ -140,7 +141,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 			t.Error("no record failed")
 		}
 	}
-	if _, ok, err := all[0].(*state.Store[string]).Get("late"); ok || err != nil {
+	if _, ok, err := all[0].(*keyed.Store[string]).Get("late"); ok || err != nil {
 		t.Errorf("a late Set was done: %v", err)
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/record"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -43,7 +43,7 @@ func (c *Call) IdempotencyKey() string {
 
 // Store implements plan.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
 // it, and drain into the dead letters.
-func (c *Call) Store(store *plan.Store) (state.Any, error) {
+func (c *Call) Store(store *plan.Store) (keyed.Any, error) {
 	for i, s := range c.node.Decl.Stores {
 		if s == store {
 			return c.state.Store(c.node.stores[i]), nil

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/state"
 )
 
@@ -227,9 +228,9 @@ func TestStoresAreReadFromCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := state.Over(db, codecs.Bytes())
+	store := keyed.Over(db, codecs.Bytes())
 	defer store.Close()
-	if err := store.Restore([]state.Entry{{Key: []byte("c-1"), Value: []byte("x")}}, 17); err != nil {
+	if err := store.Restore([]keyed.Entry{{Key: []byte("c-1"), Value: []byte("x")}}, 17); err != nil {
 		t.Fatal(err)
 	}
 	dumps, err := ReadStores("i", dir, ReferenceJob)

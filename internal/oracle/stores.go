@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/state"
 )
 
@@ -54,7 +55,7 @@ func readStore(dir string) (StoreDump, error) {
 	if err != nil {
 		return dump, err
 	}
-	store := state.Over(db, codecs.Bytes())
+	store := keyed.Over(db, codecs.Bytes())
 	defer store.Close()
 	dump.Checkpoint, dump.HasCheckpoint = store.Checkpoint()
 	err = store.Dump(func(key, value []byte) bool {

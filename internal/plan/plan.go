@@ -4,9 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/internal/record"
-	"github.com/weirstream/weir/state"
 )
 
 // Plan is a checked topology. Its order is stable: the order of declaration, which is the same in every process that runs the
@@ -149,7 +149,7 @@ type Store struct {
 	Name string
 	Type string // of the values, in Go's words
 	// Over puts the handle's type and codec over a database, which is the store's own from then on.
-	Over    func(*state.Database) state.Any
+	Over    func(keyed.Database) keyed.Any
 	NoCodec bool // it was declared without one
 }
 

@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/record"
-	"github.com/weirstream/weir/state"
 )
 
 // Record is what a node may know of the input record that it works on.
@@ -38,7 +38,7 @@ type Runtime interface {
 	// Global returns the instance's copy of a global.
 	Global(global *Global) (View, error)
 	// Store returns the store at the task's partition.
-	Store(store *Store) (state.Any, error)
+	Store(store *Store) (keyed.Any, error)
 	// Output checks that the node declared the stream or edge.
 	Output(decl Output) error
 	// Buffer is where the next value is encoded: append to it and hand the result to Emit at once.
@@ -79,7 +79,7 @@ func (l late) Now() time.Time {
 	_ = l.late()
 	return time.Time{}
 }
-func (l late) Store(*Store) (state.Any, error)               { return nil, l.late() }
+func (l late) Store(*Store) (keyed.Any, error)               { return nil, l.late() }
 func (l late) Global(*Global) (View, error)                  { return nil, l.late() }
 func (l late) Output(Output) error                           { return l.late() }
 func (l late) Buffer() []byte                                { return nil }
@@ -98,7 +98,7 @@ func (outside) Key() string                                   { return "" }
 func (outside) Now() time.Time                                { return time.Now() }
 func (outside) Log() *zap.Logger                              { return zap.NewNop() }
 func (outside) IdempotencyKey() string                        { return "" }
-func (outside) Store(*Store) (state.Any, error)               { return nil, ErrOutside }
+func (outside) Store(*Store) (keyed.Any, error)               { return nil, ErrOutside }
 func (outside) Global(*Global) (View, error)                  { return nil, ErrOutside }
 func (outside) Output(Output) error                           { return ErrOutside }
 func (outside) Buffer() []byte                                { return nil }

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/plan"
@@ -30,7 +31,7 @@ type Driver struct {
 	graph  *nodes.Graph
 	call   *nodes.Call
 	parts  int32
-	stores map[place]state.Any
+	stores map[place]keyed.Any
 	views  map[*plan.Global]plan.View
 	next   map[string]int64 // the next offset, by input and partition
 	now    time.Time
@@ -55,7 +56,7 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: p, graph: nodes.NewGraph(p), parts: 1, stores: map[place]state.Any{}, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
+	d := &Driver{t: t, plan: p, graph: nodes.NewGraph(p), parts: 1, stores: map[place]keyed.Any{}, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
 	for _, o := range opts {
 		o(d)
 	}

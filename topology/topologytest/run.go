@@ -1,9 +1,9 @@
 package topologytest
 
 import (
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -72,4 +72,4 @@ func (t stores) Undo(marks []int) {
 	}
 }
 
-func (t stores) Store(i int) state.Any { return t.stores[place{t.graph.Stores[i], t.partition}] }
+func (t stores) Store(i int) keyed.Any { return t.stores[place{t.graph.Stores[i], t.partition}] }

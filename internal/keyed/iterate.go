@@ -1,12 +1,10 @@
-package state
+package keyed
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 	"sync/atomic"
-
-	"github.com/syndtr/goleveldb/leveldb/iterator"
-	"github.com/syndtr/goleveldb/leveldb/util"
 )
 
 // Range loops over the keys from from (included) to to (excluded) in the order of their bytes; an empty to means to the
@@ -16,31 +14,41 @@ import (
 // comes to them, each with the value that it has then. A key that comes into being within the loop, also one that is
 // deleted and set again, is not visited.
 //
-// An error ends the loop and is given to fail: that of a value that cannot be decoded, of the database, or errStaleLoop.
+// An error ends the loop and is given to fail: that of a value that cannot be decoded, of the database, or ErrStaleLoop.
 func (s *Store[T]) Range(from, to string, fail func(error)) iter.Seq2[string, T] {
-	return s.loop(span(from, to), fail)
+	return s.loop(from, to, fail)
 }
 
 // Prefix loops over the keys that begin with prefix. All else is as with Range.
 func (s *Store[T]) Prefix(prefix string, fail func(error)) iter.Seq2[string, T] {
-	return s.loop(prefixSpan(prefix), fail)
+	return s.loop(prefix, after(prefix), fail)
 }
 
-func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
+// after is the first key after all that begin with prefix, "" for the end.
+func after(prefix string) string {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			return prefix[:i] + string([]byte{prefix[i] + 1})
+		}
+	}
+	return ""
+}
+
+func (s *Store[T]) loop(from, to string, fail func(error)) iter.Seq2[string, T] {
 	return func(yield func(string, T) bool) {
 		if s.err != nil {
 			fail(s.err)
 			return
 		}
-		if empty(r) {
+		if to != "" && from >= to {
 			return
 		}
 		// What is committed and not written yet would be missing in the database.
-		if s.err = s.behind.flush(); s.err != nil {
+		if s.err = s.db.Flush(); s.err != nil {
 			fail(s.err)
 			return
 		}
-		l := s.begin(r)
+		l := s.begin(from, to)
 		defer l.end()
 		for l.next() {
 			key, value, ok, err := s.visit(l)
@@ -52,11 +60,11 @@ func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
 				return
 			}
 			if l.stale.Load() {
-				fail(errStaleLoop)
+				fail(ErrStaleLoop)
 				return
 			}
 		}
-		if err := s.db.classify("iterate", l.stored.Error()); err != nil {
+		if err := l.stored.Error(); err != nil {
 			fail(s.fail(err))
 		}
 	}
@@ -64,7 +72,7 @@ func (s *Store[T]) loop(r *util.Range, fail func(error)) iter.Seq2[string, T] {
 
 // loop merges the keys of the database with the dirty ones.
 type loop struct {
-	stored, changed     iterator.Iterator
+	stored, changed     Iterator
 	hasStored, hasDirty bool
 	atStored, atDirty   bool // which of the two the present key comes from
 	started             bool
@@ -73,15 +81,15 @@ type loop struct {
 	stale, ended atomic.Bool
 }
 
-func (s *Store[T]) begin(r *util.Range) *loop {
+func (s *Store[T]) begin(from, to string) *loop {
 	if s.order == nil {
-		s.order = newOrder()
+		s.order = s.db.Sorted()
 		for _, e := range s.dirty {
-			s.order.insert(e.key)
+			s.order.Insert(e.key)
 		}
 	}
 	s.loops = slices.DeleteFunc(s.loops, func(l *loop) bool { return l.ended.Load() })
-	l := &loop{stored: s.db.iterate(r), changed: s.order.iterate(r), start: s.now}
+	l := &loop{stored: s.db.Iterate(from, to), changed: s.order.Iterate(from, to), start: s.now}
 	s.loops = append(s.loops, l)
 	return l
 }
@@ -112,7 +120,7 @@ func (l *loop) next() bool {
 	case !l.hasStored:
 		order = 1
 	default:
-		order = compare(l.stored.Key(), l.changed.Key())
+		order = bytes.Compare(l.stored.Key(), l.changed.Key())
 	}
 	l.atStored, l.atDirty = order <= 0, order >= 0
 	return true
@@ -124,7 +132,7 @@ func (s *Store[T]) visit(l *loop) (key string, value T, ok bool, err error) {
 	if l.atStored {
 		at = l.stored
 	}
-	key = string(at.Key()[1:])
+	key = string(at.Key())
 	e := s.cache.entries[key]
 	if e == nil {
 		// A dirty entry that was undone within the loop is gone.

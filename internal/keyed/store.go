@@ -1,10 +1,9 @@
-package state
+package keyed
 
 import (
 	"fmt"
 	"reflect"
 
-	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/flat"
 )
@@ -13,16 +12,13 @@ import (
 //
 // After an error of the database every further call returns it, and Err does, until the database is reopened.
 type Store[T any] struct {
-	db     *Database
-	behind *behind
-	codec  codecs.Codec[T]
-	flat   bool
+	db    Database
+	codec codecs.Codec[T]
+	flat  bool
 	changes[T]
-	max   int           // bytes of the largest key and value, 0 for no bound
-	key   []byte        // scratch for keys of the database
-	batch leveldb.Batch // of Restore
-	note  []byte        // for the checkpoints that follow
-	err   error         // what ended the use of the store
+	max  int    // bytes of the largest key and value, 0 for no bound
+	note []byte // for the checkpoints that follow
+	err  error  // what ended the use of the store
 }
 
 // Over makes a store of a database, with the type of its values. The database is then the store's own: no two stores are over
@@ -30,14 +26,14 @@ type Store[T any] struct {
 //
 // The codec must give back what it was given: whether a Get is answered from the cache or from the database, the value
 // is to be the same.
-func Over[T any](db *Database, codec codecs.Codec[T]) *Store[T] {
+func Over[T any](db Database, codec codecs.Codec[T]) *Store[T] {
+	cacheBytes, recordBytes := db.Limits()
 	return &Store[T]{
 		db:      db,
-		behind:  db.behind,
 		codec:   codec,
-		max:     db.opts.MaxRecordBytes,
+		max:     recordBytes,
 		flat:    flat.Type(reflect.TypeFor[T]()),
-		changes: changes[T]{cache: newCache[T](db.opts.cacheBytes())},
+		changes: changes[T]{cache: newCache[T](cacheBytes)},
 	}
 }
 
@@ -69,7 +65,7 @@ func (s *Store[T]) load(key string) (*entry[T], error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	data, ok, err := s.stored(key)
+	data, ok, err := s.db.Get(key)
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -93,17 +89,8 @@ func (s *Store[T]) load(key string) (*entry[T], error) {
 	return e, nil
 }
 
-// stored is the committed value of a key, written or not.
-func (s *Store[T]) stored(key string) (data []byte, ok bool, err error) {
-	if data, ok = s.behind.get(key); ok {
-		return data, data != nil, nil
-	}
-	s.key = append(append(s.key[:0], userPrefix), key...)
-	return s.db.get(s.key)
-}
-
 func (s *Store[T]) undecodable(key string, err error) error {
-	return &UndecodableError{s.db.dir, key, err}
+	return &UndecodableError{s.db.Dir(), key, err}
 }
 
 // Set gives a key a value. It encodes the value at once: the codec's error is the caller's, and the store is unchanged.
@@ -161,7 +148,7 @@ func (s *Store[T]) fail(err error) error {
 // Err is the error of the database that ended the use of the store, or nil. It knows of writes in the background too.
 func (s *Store[T]) Err() error {
 	if s.err == nil {
-		s.err = s.behind.failed()
+		s.err = s.db.Failed()
 	}
 	return s.err
 }

@@ -1,4 +1,4 @@
-package state
+package keyed
 
 import "github.com/weirstream/weir/internal/arena"
 
@@ -11,7 +11,7 @@ type changes[T any] struct {
 	dirty     []*entry[T] // of the transaction, in the order of the first change
 	undrained []*entry[T] // since the last Drain, in the order of the first change
 	now       uint64      // counts the keys that came into being
-	order     *order      // the dirty keys sorted, once a loop has asked for it
+	order     Sorted      // the dirty keys sorted, once a loop has asked for it
 	loops     []*loop     // those that are open
 
 	pendingBytes, undrainedBytes int
@@ -42,7 +42,7 @@ func (c *changes[T]) change(key string) *entry[T] {
 		c.cache.pin(e)
 		c.dirty = append(c.dirty, e)
 		if c.order != nil {
-			c.order.insert(e.key)
+			c.order.Insert(e.key)
 		}
 	} else {
 		c.pendingBytes -= e.size()
@@ -92,7 +92,7 @@ func (c *changes[T]) takeBack(u *undo[T]) {
 	}
 	c.dirty = shorten(c.dirty)
 	if c.order != nil {
-		c.order.remove(e.key)
+		c.order.Remove(e.key)
 	}
 	if e.state&known == 0 {
 		c.cache.drop(e)
@@ -121,7 +121,7 @@ func (c *changes[T]) Pending() int { return c.pendingBytes }
 // drain hands out what was not handed out before. What emit refuses is handed out again, with what comes after it.
 func (c *changes[T]) drain(emit func(key, value []byte) error) error {
 	if len(c.undo) > 0 {
-		return errInRecord
+		return ErrInRecord
 	}
 	for i, e := range c.undrained {
 		if err := emit(c.arena.Copy(e.key), e.data); err != nil {
@@ -162,7 +162,7 @@ func (c *changes[T]) finish() {
 	c.dirty, c.undrained = emptied(c.dirty), emptied(c.undrained)
 	c.pendingBytes, c.undrainedBytes = 0, 0
 	if c.order != nil {
-		c.order.clear()
+		c.order.Clear()
 	}
 }
 

@@ -1,25 +1,20 @@
-package state
+package keyed
 
-import (
-	"bytes"
-	"time"
-)
-
-func compare(a, b []byte) int { return bytes.Compare(a, b) }
+import "time"
 
 // Checkpoint is the changelog offset up to which the database holds committed data; ok is false for a new one.
 func (s *Store[T]) Checkpoint() (offset int64, ok bool) {
-	return max(s.db.checkpoint, 0), s.db.checkpoint >= 0
+	return s.db.Checkpoint()
 }
 
 // Note is what SetNote has put beside the checkpoint found at opening, or nil.
-func (s *Store[T]) Note() []byte { return s.db.note }
+func (s *Store[T]) Note() []byte { return s.db.Note() }
 
 // SetNote puts something beside the checkpoints that follow, in the same batch.
 func (s *Store[T]) SetNote(note []byte) { s.note = note }
 
 // Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
-func (s *Store[T]) Written() time.Time { return s.db.written }
+func (s *Store[T]) Written() time.Time { return s.db.Written() }
 
 // Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in the
 // order of their first change. When emit returns an error, that change and those after it are handed out again.
@@ -41,20 +36,20 @@ func (s *Store[T]) Commit(checkpoint int64) error {
 	case s.err != nil:
 		return s.err
 	case len(s.undo) > 0:
-		return errInRecord
+		return ErrInRecord
 	case len(s.undrained) > 0:
-		return errUndrained
+		return ErrUndrained
 	}
 	s.endLoops()
-	committed, err := s.behind.begin()
+	committed, err := s.db.Begin()
 	if err != nil {
 		s.err = err
 		return err
 	}
 	for _, e := range s.dirty {
-		committed.put(e.key, e.data)
+		committed.Put(e.key, e.data)
 	}
-	s.behind.end(checkpoint, s.note)
+	s.db.End(checkpoint, s.note)
 	s.settle(s.flat)
 	return nil
 }
@@ -72,29 +67,19 @@ func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
 	case s.err != nil:
 		return s.err
 	case len(s.dirty) > 0:
-		return errUnfinished
+		return ErrUnfinished
 	}
 	s.endLoops()
-	if s.err = s.behind.flush(); s.err != nil {
+	if s.err = s.db.Flush(); s.err != nil {
 		return s.err
 	}
-	s.batch.Reset()
 	for _, r := range entries {
-		s.key = append(append(s.key[:0], userPrefix), r.Key...)
-		if r.Value != nil {
-			s.batch.Put(s.key, r.Value)
-		} else {
-			s.batch.Delete(s.key)
-		}
 		if e := s.cache.entries[string(r.Key)]; e != nil {
 			s.cache.drop(e)
 		}
 	}
-	if s.err = s.db.write(&s.batch, checkpoint, s.note); s.err != nil {
-		return s.err
-	}
-	s.db.checkpoint = checkpoint
-	return nil
+	s.err = s.db.Restore(entries, checkpoint, s.note)
+	return s.err
 }
 
 // Dump calls yield with every committed key and encoded value, in key order, until it returns false. The slices are
@@ -103,26 +88,15 @@ func (s *Store[T]) Dump(yield func(key, value []byte) bool) error {
 	if s.err != nil {
 		return s.err
 	}
-	if s.err = s.behind.flush(); s.err != nil {
+	if s.err = s.db.Flush(); s.err != nil {
 		return s.err
 	}
-	return s.fail(s.db.dump(yield))
-}
-
-func (d *Database) dump(yield func(key, value []byte) bool) error {
-	it := d.iterate(span("", ""))
-	defer it.Release()
-	for it.Next() {
-		if !yield(it.Key()[1:], it.Value()) {
-			return nil
-		}
-	}
-	return d.classify("read", it.Error())
+	return s.fail(s.db.Dump(yield))
 }
 
 // Close gives up what is not committed, writes what is, and releases the database and its lock. Closing twice is allowed.
 func (s *Store[T]) Close() error {
-	if s.err == errClosed {
+	if s.err == ErrClosed {
 		return nil
 	}
 	s.endLoops()
@@ -130,6 +104,6 @@ func (s *Store[T]) Close() error {
 		l.end()
 	}
 	s.changes.Reset()
-	s.err = errClosed
+	s.err = ErrClosed
 	return s.db.Close()
 }

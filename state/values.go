@@ -1,0 +1,86 @@
+package state
+
+import (
+	"time"
+
+	"github.com/weirstream/weir/internal/keyed"
+)
+
+// Dir is the folder of the database.
+func (d *Database) Dir() string { return d.dir }
+
+// Limits implements keyed.Database.
+func (d *Database) Limits() (cacheBytes int64, recordBytes int) {
+	return d.opts.cacheBytes(), d.opts.MaxRecordBytes
+}
+
+// Checkpoint is the changelog offset up to which the database holds committed data; ok is false for a new one.
+func (d *Database) Checkpoint() (offset int64, ok bool) {
+	return max(d.checkpoint, 0), d.checkpoint >= 0
+}
+
+// Note is what was put beside the checkpoint found at opening, or nil.
+func (d *Database) Note() []byte { return d.note }
+
+// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
+func (d *Database) Written() time.Time { return d.written }
+
+// Get is the committed value of a key, written or not.
+func (d *Database) Get(key string) (value []byte, ok bool, err error) {
+	if value, ok = d.behind.get(key); ok {
+		return value, value != nil, nil
+	}
+	d.key = append(append(d.key[:0], userPrefix), key...)
+	return d.get(d.key)
+}
+
+// Begin implements keyed.Database.
+func (d *Database) Begin() (*keyed.Gathered, error) { return d.behind.begin() }
+
+// End implements keyed.Database.
+func (d *Database) End(checkpoint int64, note []byte) { d.behind.end(checkpoint, note) }
+
+// Flush returns when everything that was committed is written.
+func (d *Database) Flush() error { return d.behind.flush() }
+
+// Failed is why the last write in the background failed, or nil.
+func (d *Database) Failed() error { return d.behind.failed() }
+
+// Restore implements keyed.Database.
+func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
+	d.batch.Reset()
+	for _, r := range entries {
+		d.key = append(append(d.key[:0], userPrefix), r.Key...)
+		if r.Value != nil {
+			d.batch.Put(d.key, r.Value)
+		} else {
+			d.batch.Delete(d.key)
+		}
+	}
+	if err := d.write(&d.batch, checkpoint, note); err != nil {
+		return err
+	}
+	d.checkpoint = checkpoint
+	return nil
+}
+
+// Dump calls yield with every key and value that is written, in order, until it returns false. The slices are valid during the
+// call only.
+func (d *Database) Dump(yield func(key, value []byte) bool) error {
+	it := d.Iterate("", "")
+	defer it.Release()
+	for it.Next() {
+		if !yield(it.Key(), it.Value()) {
+			return nil
+		}
+	}
+	return it.Error()
+}
+
+// Iterate implements keyed.Database.
+func (d *Database) Iterate(from, to string) keyed.Iterator {
+	return &keys{d.db.NewIterator(span(from, to), nil), d}
+}
+
+// Sorted implements keyed.Database.
+func (d *Database) Sorted() keyed.Sorted { return newOrder() }
