@@ -17,7 +17,7 @@ func (w *worker) aborted(ctx context.Context, err error) step {
 	if ctx.Err() != nil {
 		return stepStopping // the run loop ends and gives everything up
 	}
-	w.inst.metrics.aborts.Add(1)
+	w.engine.metrics.aborts.Add(1)
 	w.note(err)
 	w.tellAborted(w.abortReason(err), err)
 	if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
@@ -37,14 +37,12 @@ func (w *worker) aborted(ctx context.Context, err error) step {
 		w.tx.pace.failed(w.tx.size(), throttled)
 		w.tx.notePace(throttled)
 	}
-	if class == kafka.Fenced {
-		w.inst.fences.note(time.Now())
-	}
 	if class == kafka.Fatal {
-		w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
+		w.engine.fail(fmt.Errorf("worker %d: %w", w.id, err))
 	}
 	if errors.Is(err, errOutside) || class == kafka.Fenced || class == kafka.Indefinite || class == kafka.Fatal {
 		w.log.Warn("transaction given up, starting again from what Kafka holds", zap.Stringer("class", class), zap.Error(err))
+		w.engine.source.gaveUp(w.tx, err)
 		return w.abandon(err)
 	}
 	delay := w.backoff()
@@ -159,7 +157,7 @@ func (w *worker) abortReason(err error) AbortReason {
 func (w *worker) failTask(t *task, err error) {
 	if t.is(taskRunning) && w.tx.open {
 		w.tellAborted(AbortTask, err)
-		if w.redo(w.inst.ctx) != stepAborted {
+		if w.redo(w.engine.ctx) != stepAborted {
 			return
 		}
 	}

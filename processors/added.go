@@ -34,19 +34,19 @@ func begunWith(committed map[kafka.TopicPartition]kafka.CommittedOffset, infos m
 
 // added finds, among partitions without a committed offset, those that were added after the group had begun with their
 // topic.
-func (i *Instance) added(ctx context.Context, tps []kafka.TopicPartition, infos map[string]kafka.TopicInfo) (added []kafka.TopicPartition, err error) {
+func (e *engine) added(ctx context.Context, tps []kafka.TopicPartition, infos map[string]kafka.TopicInfo) (added []kafka.TopicPartition, err error) {
 	var siblings []kafka.TopicPartition
 	for _, tp := range tps {
 		siblings = append(siblings, partitionsOf(infos[tp.Topic])...)
 	}
-	committed, err := i.opts.Wire.CommittedNow(ctx, i.graph.plan.Group(), siblings)
+	committed, err := e.opts.Wire.CommittedNow(ctx, e.graph.plan.Group(), siblings)
 	if err != nil {
 		return nil, err
 	}
 	least := begunWith(committed, infos)
 	for _, tp := range tps {
 		if n, ok := least[tp.Topic]; ok && tp.Partition >= n {
-			i.log.Info("a partition was added to an input after the group had begun with it: it is read from its start, whatever auto.offset.reset says",
+			e.log.Info("a partition was added to an input after the group had begun with it: it is read from its start, whatever auto.offset.reset says",
 				zap.Stringer("input", tp), zap.Int32("partitions_before", n))
 			added = append(added, tp)
 		}
@@ -55,7 +55,7 @@ func (i *Instance) added(ctx context.Context, tps []kafka.TopicPartition, infos 
 }
 
 // atStart fills in where added partitions begin, and takes them out of what auto.offset.reset decides.
-func (i *Instance) atStart(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer, infos map[string]kafka.TopicInfo) error {
+func (e *engine) atStart(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer, infos map[string]kafka.TopicInfo) error {
 	var unknown []kafka.TopicPartition
 	for tp, a := range fresh {
 		if a.Kind == offsets.Begin && !a.Accepted {
@@ -65,11 +65,11 @@ func (i *Instance) atStart(ctx context.Context, begins map[kafka.TopicPartition]
 	if len(unknown) == 0 {
 		return nil
 	}
-	added, err := i.added(ctx, unknown, infos)
+	added, err := e.added(ctx, unknown, infos)
 	if err != nil || len(added) == 0 {
 		return err
 	}
-	starts, err := i.opts.Wire.Starts(ctx, added)
+	starts, err := e.opts.Wire.Starts(ctx, added)
 	if err != nil {
 		return err
 	}

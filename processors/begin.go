@@ -20,16 +20,18 @@ type beginning struct {
 	among    int32  // how many partitions its topic had when it was begun
 	unmarked bool   // the offset must be committed, with Weir's mark, before the first record
 	reset    string // the name of the recorded reset that the state last followed, "" for none
+	bounded  bool   // it is read up to the offset until
+	until    int64
 }
 
 // beginnings says where each input of a task goes on: at its committed offset, or where auto.offset.reset says. It
 // refuses a task whose state and committed offsets do not belong together. o has the restored stores of the task.
-func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
+func (e *engine) beginnings(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	var names []string
 	for _, in := range t.inputs {
 		names = append(names, in.tp.Topic)
 	}
-	infos, err := i.opts.Wire.Topics(ctx, names)
+	infos, err := e.opts.Wire.Topics(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func (i *Instance) beginnings(ctx context.Context, t *task, committed map[kafka.
 		}
 		questions[n] = q
 	}
-	return i.judge(ctx, o, questions, infos)
+	return e.judge(ctx, o, questions, infos)
 }
 
 // positionsOf are the positions that the stores say, of each store that says some.
@@ -93,7 +95,7 @@ func filled(stores []*taskStore) (some bool, err error) {
 }
 
 // judge turns the verdicts into beginnings.
-func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Question, infos map[string]kafka.TopicInfo) error {
+func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Question, infos map[string]kafka.TopicInfo) error {
 	var resets map[string]offsets.Reset
 	var problems []string
 	o.begins = map[kafka.TopicPartition]beginning{}
@@ -104,15 +106,15 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 		if a.Kind == offsets.Refused {
 			if resets == nil {
 				var err error
-				if resets, err = i.resets(ctx); err != nil {
+				if resets, err = e.resets(ctx); err != nil {
 					return err
 				}
 			}
-			key := offsets.Reset{Topology: i.graph.plan.Topology, Topic: q.Topic, Partition: q.Partition}
+			key := offsets.Reset{Topology: e.graph.plan.Topology, Topic: q.Topic, Partition: q.Partition}
 			if r, ok := resets[key.Key()]; ok {
 				q.Reset = &r
 				if a = offsets.Judge(q); a.Accepted {
-					i.log.Warn("state and committed offset of an input disagree, as was recorded", zap.Stringer("input", q.TopicPartition),
+					e.log.Warn("state and committed offset of an input disagree, as was recorded", zap.Stringer("input", q.TopicPartition),
 						zap.Int64("state", q.Top()), zap.Int64("offset", q.Committed.Offset), zap.String("who", r.Who), zap.String("why", r.Why), zap.Time("at", r.At))
 				}
 			}
@@ -126,62 +128,62 @@ func (i *Instance) judge(ctx context.Context, o *opened, questions []offsets.Que
 		}
 		switch a.Kind {
 		case offsets.Refused:
-			problems = append(problems, i.disagreement(&q, a.Why))
+			problems = append(problems, e.disagreement(&q, a.Why))
 		case offsets.Begin, offsets.Recreated:
 			at.LeaderEpoch = -1
 			fresh[q.TopicPartition] = a
 		}
 		if !a.Accepted {
-			i.reportOrigin(&q, a.Foreign)
+			e.reportOrigin(&q, a.Foreign)
 		}
 		o.begins[q.TopicPartition] = at
 		questions[n] = q
 	}
 	if len(problems) > 0 {
-		return &RefusedTopologyError{Topology: i.graph.plan.Topology, Problems: problems}
+		return &RefusedTopologyError{Topology: e.graph.plan.Topology, Problems: problems}
 	}
-	if i.opts.OffsetReset != ResetEarliest {
-		if err := i.atStart(ctx, o.begins, fresh, infos); err != nil {
+	if e.opts.OffsetReset != ResetEarliest {
+		if err := e.atStart(ctx, o.begins, fresh, infos); err != nil {
 			return err
 		}
 	}
-	return i.byPolicy(ctx, o.begins, fresh)
+	return e.byPolicy(ctx, o.begins, fresh)
 }
 
 // reportOrigin says where a committed offset comes from that no instance has committed.
-func (i *Instance) reportOrigin(q *offsets.Question, foreign bool) {
+func (e *engine) reportOrigin(q *offsets.Question, foreign bool) {
 	set, ok := offsets.ParseSet(q.Committed.Metadata)
 	switch {
 	case q.Committed.Offset < 0:
 	case ok:
-		i.log.Info("an offset was set by weir offsets reset", zap.Stringer("input", q.TopicPartition),
+		e.log.Info("an offset was set by weir offsets reset", zap.Stringer("input", q.TopicPartition),
 			zap.Int64("offset", q.Committed.Offset), zap.String("who", set.Who), zap.String("why", set.Why))
 	case foreign:
-		i.log.Warn("an offset was committed by another program than this version of Weir, and no state says how far the input was read: "+
+		e.log.Warn("an offset was committed by another program than this version of Weir, and no state says how far the input was read: "+
 			"if somebody set it back, outputs and dead letters are written again; if forward, records are left out", zap.Stringer("input", q.TopicPartition),
 			zap.Int64("offset", q.Committed.Offset), zap.String("metadata", q.Committed.Metadata))
 	}
 }
 
 // byPolicy fills in where inputs begin that have no offset to go on at.
-func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer) error {
+func (e *engine) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	var tps []kafka.TopicPartition
 	for tp, a := range fresh {
 		tps = append(tps, tp)
-		if i.opts.OffsetReset != ResetNone {
+		if e.opts.OffsetReset != ResetNone {
 			continue
 		}
 		if a.Kind == offsets.Recreated {
-			return i.refuse([]string{recreatedProblem(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: begins[tp].Offset, Was: a.Was, Is: begins[tp].TopicID})})
+			return e.refuse([]string{recreatedProblem(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: begins[tp].Offset, Was: a.Was, Is: begins[tp].TopicID})})
 		}
-		return i.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Group(), tp)})
+		return e.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", e.graph.plan.Group(), tp)})
 	}
-	where := i.opts.Wire.Starts
-	if i.opts.OffsetReset == ResetLatest {
-		where = i.opts.Wire.Ends
+	where := e.opts.Wire.Starts
+	if e.opts.OffsetReset == ResetLatest {
+		where = e.opts.Wire.Ends
 	}
 	found, err := where(ctx, tps)
 	if err != nil {
@@ -190,7 +192,7 @@ func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition
 	for tp, a := range fresh {
 		at := begins[tp]
 		if a.Kind == offsets.Recreated {
-			i.recreated(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: at.Offset, Was: a.Was, Is: at.TopicID}, found[tp])
+			e.recreated(&kafka.TopicRecreatedError{TopicPartition: tp, Offset: at.Offset, Was: a.Was, Is: at.TopicID}, found[tp])
 		}
 		at.Offset = found[tp]
 		if at.ahead <= at.Offset {
@@ -202,15 +204,15 @@ func (i *Instance) byPolicy(ctx context.Context, begins map[kafka.TopicPartition
 }
 
 // recreated reports an input that was deleted and created again.
-func (i *Instance) recreated(e *kafka.TopicRecreatedError, from int64) {
-	i.metrics.recreated(e.TopicPartition)
+func (e *engine) recreated(topic *kafka.TopicRecreatedError, from int64) {
+	e.metrics.recreated(topic.TopicPartition)
 	old := zap.Skip() // with a topic Kafka deletes its committed offsets
-	if e.Offset >= 0 {
-		old = zap.Int64("old_offset", e.Offset)
+	if topic.Offset >= 0 {
+		old = zap.Int64("old_offset", topic.Offset)
 	}
-	i.log.Error("an input topic was deleted and created again: its new records are read as auto.offset.reset says, "+
-		"the state keeps the effects of the old ones", zap.Stringer("input", e.TopicPartition), old,
-		zap.String("old_topic_id", e.Was), zap.String("topic_id", e.Is), zap.String("auto.offset.reset", string(i.opts.OffsetReset)), zap.Int64("from", from))
+	e.log.Error("an input topic was deleted and created again: its new records are read as auto.offset.reset says, "+
+		"the state keeps the effects of the old ones", zap.Stringer("input", topic.TopicPartition), old,
+		zap.String("old_topic_id", topic.Was), zap.String("topic_id", topic.Is), zap.String("auto.offset.reset", string(e.opts.OffsetReset)), zap.Int64("from", from))
 }
 
 func recreatedProblem(e *kafka.TopicRecreatedError) string {
@@ -223,30 +225,30 @@ const resetsWithin = 30 * time.Second
 
 // resets reads what was recorded. One task at a time reads that partition; who waits for its turn, which may be long, can be
 // stopped, or a task could not be given up while another one reads.
-func (i *Instance) resets(ctx context.Context) (map[string]offsets.Reset, error) {
+func (e *engine) resets(ctx context.Context) (map[string]offsets.Reset, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, resetsWithin, fmt.Errorf("topic %s was not read to its end within %s: "+
-		"a transaction may be open there, or its leader is away", i.jobs(), resetsWithin))
+		"a transaction may be open there, or its leader is away", e.jobs(), resetsWithin))
 	defer cancel()
 	select {
-	case i.readingJobs <- struct{}{}:
-		defer func() { <-i.readingJobs }()
+	case e.readingJobs <- struct{}{}:
+		defer func() { <-e.readingJobs }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return offsets.Resets(ctx, i.opts.Wire, i.changelogs, i.jobs())
+	return offsets.Resets(ctx, e.opts.Wire, e.changelogs, e.jobs())
 }
 
 // jobs is the topic where resets are recorded.
-func (i *Instance) jobs() string { return i.graph.plan.Names.System(offsets.JobsTopic) }
+func (e *engine) jobs() string { return e.graph.plan.Names.System(offsets.JobsTopic) }
 
 // disagreement is the refusal, with the ways out as lines to run. The task that is restored first ends the instance, so the lines are
 // for all partitions: an operator should not have to come back for each.
-func (i *Instance) disagreement(q *offsets.Question, why string) string {
+func (e *engine) disagreement(q *offsets.Question, why string) string {
 	ways := ""
 	if q.Top() >= 0 {
-		ways = fmt.Sprintf(" (1) to read on where the state stands: %s;", i.command("offsets reset", "--to state --why TEXT --execute"))
+		ways = fmt.Sprintf(" (1) to read on where the state stands: %s;", e.command("offsets reset", "--to state --why TEXT --execute"))
 	}
 	return fmt.Sprintf("%s: %s. Nothing of it was read. Stop all instances of the group, look at \"%s\", and choose:%s"+
 		" (2) to accept the offsets as they are, knowing what that does to the state: %s; (3) %s",
-		q.TopicPartition, why, i.command("offsets show", ""), ways, i.command("offsets accept", "--why TEXT --execute"), i.rebuild())
+		q.TopicPartition, why, e.command("offsets show", ""), ways, e.command("offsets accept", "--why TEXT --execute"), e.rebuild())
 }

@@ -12,24 +12,24 @@ import (
 //
 // A folder is noted when the checks have passed. One that a refused start had noted would keep the start on the right cluster
 // from it. State from before there were notes takes the cluster of its first start.
-func (i *Instance) onItsCluster(ctx context.Context, check func(context.Context) error) (err error) {
-	if i.clusterID, err = i.opts.Wire.ClusterID(ctx); err != nil {
+func (e *engine) onItsCluster(ctx context.Context, check func(context.Context) error) (err error) {
+	if e.clusterID, err = e.opts.Wire.ClusterID(ctx); err != nil {
 		return err
 	}
-	if i.opts.StateDir == "" || !i.hasStores() {
+	if e.opts.StateDir == "" || !e.hasStores() {
 		return check(ctx)
 	}
-	dir := state.TopologyDir(i.opts.StateDir, i.graph.plan.Group())
+	dir := state.TopologyDir(e.opts.StateDir, e.graph.plan.Group())
 	noted, err := state.ClusterID(dir)
 	if err != nil {
 		return err
 	}
-	id := i.clusterID
+	id := e.clusterID
 	if noted != "" && id != "" && noted != id {
-		return i.refuse([]string{fmt.Sprintf("the state in %s belongs to the Kafka cluster with id %s, and the brokers %s are of the cluster with id %s: "+
+		return e.refuse([]string{fmt.Sprintf("the state in %s belongs to the Kafka cluster with id %s, and the brokers %s are of the cluster with id %s: "+
 			"give the brokers of its own cluster, or a state-dir of its own for this one; "+
 			"if this cluster has taken the place of the other, with the changelogs in it, delete the folder: the state is restored from them",
-			dir, noted, i.brokers(), id)})
+			dir, noted, e.brokers(), id)})
 	}
 	if err := check(ctx); err != nil || noted != "" || id == "" {
 		return err

@@ -67,7 +67,7 @@ func statedSettings(t plan.Topic) map[string]string {
 }
 
 // warnOfOtherSettings names an existing topic whose settings are not what its stream states, with the command that changes them.
-func (i *Instance) warnOfOtherSettings(t plan.Topic, info kafka.TopicInfo) {
+func (e *engine) warnOfOtherSettings(t plan.Topic, info kafka.TopicInfo) {
 	if len(info.Config) == 0 {
 		return // its settings may not be read
 	}
@@ -89,23 +89,23 @@ func (i *Instance) warnOfOtherSettings(t plan.Topic, info kafka.TopicInfo) {
 		changes = append(changes, name+"="+value)
 	}
 	if len(differs) > 0 {
-		i.log.Warn("a topic exists with other settings than its stream states: change the topic, or what the stream states",
-			zap.String("topic", t.Name), zap.Strings("differs", differs), zap.String("run", i.alter(t.Name, changes...)))
+		e.log.Warn("a topic exists with other settings than its stream states: change the topic, or what the stream states",
+			zap.String("topic", t.Name), zap.Strings("differs", differs), zap.String("run", e.alter(t.Name, changes...)))
 	}
 }
 
 // alter is the line of Kafka's own tools that changes settings of a topic, each as name=value.
-func (i *Instance) alter(topic string, settings ...string) string {
+func (e *engine) alter(topic string, settings ...string) string {
 	add := strings.Join(settings, ",")
 	if strings.Contains(add, "[") {
 		add = "'" + add + "'"
 	}
-	return fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s", i.cluster().Tool("kafka-configs.sh"), topic, add)
+	return fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s", e.cluster().Tool("kafka-configs.sh"), topic, add)
 }
 
 // statedCount is the partition count that a topic's stream, or a stream that is processed together with it, states; 0: none.
-func (i *Instance) statedCount(topic string) int32 {
-	for _, t := range i.graph.plan.Topics {
+func (e *engine) statedCount(topic string) int32 {
+	for _, t := range e.graph.plan.Topics {
 		if t.Name == topic {
 			return t.Partitions
 		}
@@ -115,8 +115,8 @@ func (i *Instance) statedCount(topic string) int32 {
 
 // otherCounts lists the topics of streams that have another number of partitions than is stated. Which partition a key belongs to
 // depends on it, so these are refused.
-func (i *Instance) otherCounts(infos map[string]kafka.TopicInfo) (problems []string) {
-	for _, t := range i.graph.plan.Topics {
+func (e *engine) otherCounts(infos map[string]kafka.TopicInfo) (problems []string) {
+	for _, t := range e.graph.plan.Topics {
 		info, ok := infos[t.Name]
 		if !ok || t.Stream == nil || t.Partitions == 0 || t.Partitions == info.Partitions {
 			continue

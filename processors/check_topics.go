@@ -13,12 +13,12 @@ import (
 	"github.com/weirstream/weir/internal/plan"
 )
 
-func (i *Instance) missingProblems(missing []plan.Topic) []string {
+func (e *engine) missingProblems(missing []plan.Topic) []string {
 	var problems []string
 	for _, t := range missing {
 		problem := fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name)
 		if t.Role == plan.ChangelogTopic {
-			problem = i.emptyStateProblem(t)
+			problem = e.emptyStateProblem(t)
 		}
 		problems = append(problems, problem)
 	}
@@ -26,11 +26,11 @@ func (i *Instance) missingProblems(missing []plan.Topic) []string {
 }
 
 // emptyStateProblem is the refusal of a store that would begin empty although its inputs were processed before.
-func (i *Instance) emptyStateProblem(t plan.Topic) string {
+func (e *engine) emptyStateProblem(t plan.Topic) string {
 	return fmt.Sprintf("changelog topic %s of store %s does not exist, but group %s has processed records of its inputs before: the store would begin empty. "+
 		"If the store was renamed, give it its old name; otherwise stop all instances of the group, and choose: (1) %s; "+
 		"(2) to begin with an empty store, which misses what was processed so far: start each instance once with --accept-empty-state",
-		t.Name, t.Store, i.graph.plan.Topology, i.rebuild())
+		t.Name, t.Store, e.graph.plan.Topology, e.rebuild())
 }
 
 // planTopics says how missing topics are to be created, after it has checked that they may be, that they would fit the
@@ -39,8 +39,8 @@ func (i *Instance) emptyStateProblem(t plan.Topic) string {
 // What belongs to the topology alone, its changelogs and dead letters, is created at its first start even where nobody
 // asked for topics. Later a changelog that is missing may have been deleted, or its store was renamed: to begin with
 // empty state takes somebody's word, AcceptEmptyState, whatever else is created.
-func (i *Instance) planTopics(ctx context.Context, missing []plan.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
-	used, committed, err := i.used(ctx, infos)
+func (e *engine) planTopics(ctx context.Context, missing []plan.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
+	used, committed, err := e.used(ctx, infos)
 	if err != nil {
 		return nil, err
 	}
@@ -50,40 +50,40 @@ func (i *Instance) planTopics(ctx context.Context, missing []plan.Topic, infos m
 	others := slices.ContainsFunc(missing, func(t plan.Topic) bool { return !own(t) })
 	for _, t := range missing {
 		switch {
-		case t.Role == plan.ChangelogTopic && used[i.graph.inputs[t.PartitionsOf]]:
-			if !i.opts.AcceptEmptyState {
-				problems = append(problems, i.emptyStateProblem(t))
+		case t.Role == plan.ChangelogTopic && used[e.graph.inputs[t.PartitionsOf]]:
+			if !e.opts.AcceptEmptyState {
+				problems = append(problems, e.emptyStateProblem(t))
 				continue
 			}
-			i.log.Warn("a store begins empty although records of its inputs were processed before, as accept-empty-state allows",
+			e.log.Warn("a store begins empty although records of its inputs were processed before, as accept-empty-state allows",
 				zap.String("store", t.Store), zap.String("changelog", t.Name))
-		case i.opts.Create == nil && own(t) && others && (t.Role == plan.ChangelogTopic || len(used) == 0):
+		case e.opts.Create == nil && own(t) && others && (t.Role == plan.ChangelogTopic || len(used) == 0):
 			continue // created by the start itself, once the others are there: nobody is to create it by hand
-		case i.opts.Create == nil && (!own(t) || t.Role == plan.DeadLetterTopic && len(used) > 0):
+		case e.opts.Create == nil && (!own(t) || t.Role == plan.DeadLetterTopic && len(used) > 0):
 			problems = append(problems, fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name))
 			continue
 		}
 		allowed = append(allowed, t)
 	}
-	create := i.opts.Create
+	create := e.opts.Create
 	if create == nil {
 		create = &Creation{ReplicationFactor: -1}
-		for name := range i.graph.inputs {
+		for name := range e.graph.inputs {
 			create.Partitions = max(create.Partitions, infos[name].Partitions)
 		}
 	}
-	specs := i.specs(*create, allowed, infos)
+	specs := e.specs(*create, allowed, infos)
 	planned := maps.Clone(infos)
 	fresh := map[string]bool{}
 	for _, s := range specs {
 		planned[s.Name] = kafka.TopicInfo{Name: s.Name, Partitions: s.Partitions, ReplicationFactor: s.ReplicationFactor, Config: s.Config}
 		fresh[s.Name] = true
 	}
-	problems = append(problems, i.mismatches(planned, fresh)...)
-	if i.opts.OffsetReset == ResetNone {
+	problems = append(problems, e.mismatches(planned, fresh)...)
+	if e.opts.OffsetReset == ResetNone {
 		least := begunWith(committed, infos)
 		for name, info := range planned {
-			if _, input := i.graph.inputs[name]; !input {
+			if _, input := e.graph.inputs[name]; !input {
 				continue
 			}
 			for _, tp := range partitionsOf(info) {
@@ -91,13 +91,13 @@ func (i *Instance) planTopics(ctx context.Context, missing []plan.Topic, infos m
 					continue // it begins at its start
 				}
 				if o, ok := committed[tp]; !ok || o.Offset < 0 {
-					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", i.graph.plan.Group(), tp))
+					problems = append(problems, fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", e.graph.plan.Group(), tp))
 				}
 			}
 		}
 		slices.Sort(problems)
 	}
-	refused, err := i.opts.Wire.ValidateTopics(ctx, specs)
+	refused, err := e.opts.Wire.ValidateTopics(ctx, specs)
 	if err != nil {
 		return nil, err
 	}
@@ -105,29 +105,29 @@ func (i *Instance) planTopics(ctx context.Context, missing []plan.Topic, infos m
 		problems = append(problems, fmt.Sprintf("the cluster would not create topic %s: %v", name, refused[name]))
 	}
 	if len(problems) > 0 {
-		return nil, i.refuse(problems)
+		return nil, e.refuse(problems)
 	}
 	return specs, nil
 }
 
 // used says which sub-graphs have processed something: the group has committed offsets of their inputs, or one of their
 // changelogs holds state.
-func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (used map[*subgraph]bool, committed map[kafka.TopicPartition]kafka.CommittedOffset, err error) {
+func (e *engine) used(ctx context.Context, infos map[string]kafka.TopicInfo) (used map[*subgraph]bool, committed map[kafka.TopicPartition]kafka.CommittedOffset, err error) {
 	used = map[*subgraph]bool{}
 	var inputs, logs []kafka.TopicPartition
 	owner := map[string]*subgraph{}
-	for _, g := range i.graph.subgraphs {
+	for _, g := range e.graph.subgraphs {
 		for _, s := range g.sources {
 			owner[s.Topic] = g
 			inputs = append(inputs, partitionsOf(infos[s.Topic])...)
 		}
 		for _, store := range g.stores {
-			name := i.graph.changelogTopic(store)
+			name := e.graph.changelogTopic(store)
 			owner[name] = g
 			logs = append(logs, partitionsOf(infos[name])...)
 		}
 	}
-	committed, err = i.opts.Wire.CommittedNow(ctx, i.graph.plan.Group(), inputs)
+	committed, err = e.opts.Wire.CommittedNow(ctx, e.graph.plan.Group(), inputs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +136,7 @@ func (i *Instance) used(ctx context.Context, infos map[string]kafka.TopicInfo) (
 			used[owner[tp.Topic]] = true
 		}
 	}
-	ends, err := i.opts.Wire.Ends(ctx, logs)
+	ends, err := e.opts.Wire.Ends(ctx, logs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,7 +157,7 @@ func partitionsOf(info kafka.TopicInfo) (tps []kafka.TopicPartition) {
 
 // specs says how missing topics are to be made. Inputs and outputs have the count that is stated; a changelog, and an input that is
 // processed together with others, takes over the count of the inputs that exist.
-func (i *Instance) specs(create Creation, missing []plan.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
+func (e *engine) specs(create Creation, missing []plan.Topic, infos map[string]kafka.TopicInfo) (specs []kafka.TopicSpec) {
 	create.Partitions = max(create.Partitions, 1)
 	for _, t := range missing {
 		spec := kafka.TopicSpec{Name: t.Name, Partitions: create.Partitions, ReplicationFactor: create.ReplicationFactor, Config: topicSettings(t)}
@@ -165,7 +165,7 @@ func (i *Instance) specs(create Creation, missing []plan.Topic, infos map[string
 			spec.Partitions = t.Partitions
 		}
 		if t.Partitions == 0 || t.Role == plan.ChangelogTopic {
-			for _, name := range i.boundTo(t) {
+			for _, name := range e.boundTo(t) {
 				if info, ok := infos[name]; ok {
 					spec.Partitions = info.Partitions
 					break
@@ -181,12 +181,12 @@ func (i *Instance) specs(create Creation, missing []plan.Topic, infos map[string
 }
 
 // boundTo lists the topics whose partition count a topic must share: the inputs of its sub-graph.
-func (i *Instance) boundTo(t plan.Topic) (names []string) {
+func (e *engine) boundTo(t plan.Topic) (names []string) {
 	input := t.PartitionsOf
 	if t.Role == plan.InputTopic {
 		input = t.Name
 	}
-	if g, ok := i.graph.inputs[input]; ok {
+	if g, ok := e.graph.inputs[input]; ok {
 		for _, s := range g.sources {
 			names = append(names, s.Topic)
 		}
@@ -196,14 +196,14 @@ func (i *Instance) boundTo(t plan.Topic) (names []string) {
 
 // mismatches lists what is wrong between topics that exist, or that are fresh: planned and not created yet. Topics that
 // are neither are left out.
-func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
-	problems = i.otherCounts(infos)
-	for _, g := range i.graph.subgraphs {
+func (e *engine) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]bool) (problems []string) {
+	problems = e.otherCounts(infos)
+	for _, g := range e.graph.subgraphs {
 		first, known := infos[g.sources[0].Topic]
 		if !known {
 			continue
 		}
-		stated, others := i.statedCount(first.Name) > 0, g.sources[1:]
+		stated, others := e.statedCount(first.Name) > 0, g.sources[1:]
 		if stated {
 			others = nil // otherCounts compares each input with what is stated
 		}
@@ -214,7 +214,7 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 			}
 		}
 		for _, store := range g.stores {
-			log, ok := infos[i.graph.changelogTopic(store)]
+			log, ok := infos[e.graph.changelogTopic(store)]
 			if !ok {
 				continue
 			}
@@ -239,12 +239,12 @@ func (i *Instance) mismatches(infos map[string]kafka.TopicInfo, fresh map[string
 }
 
 // cluster is how the cluster is reached, for the lines of commands in messages.
-func (i *Instance) cluster() kafka.Config {
-	if w, ok := i.opts.Wire.(interface{ Config() kafka.Config }); ok {
+func (e *engine) cluster() kafka.Config {
+	if w, ok := e.opts.Wire.(interface{ Config() kafka.Config }); ok {
 		return w.Config()
 	}
 	return kafka.Config{Brokers: []string{"BROKERS"}}
 }
 
 // brokers is what the client was given to start from.
-func (i *Instance) brokers() string { return strings.Join(i.cluster().Brokers, ",") }
+func (e *engine) brokers() string { return strings.Join(e.cluster().Brokers, ",") }

@@ -59,6 +59,7 @@ func (tx *transaction) endExactlyOnce(ctx context.Context) error {
 	}
 	fault.At(fault.BeforeEnd)
 	if err := tx.sink.Commit(ctx); err != nil {
+		tx.unknown = kafka.ClassOf(err) == kafka.Indefinite
 		return err
 	}
 	fault.At(fault.AfterEnd)
@@ -121,6 +122,7 @@ func (tx *transaction) sendOffsets(ctx context.Context) error {
 			moved = append(moved, in)
 		}
 	}
+	tx.sent = offsets
 	if len(offsets) == 0 {
 		return nil
 	}

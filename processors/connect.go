@@ -17,14 +17,14 @@ func (w *worker) connectSink(ctx context.Context, now time.Time) {
 		w.sleep(ctx, w.connect.Sub(now))
 		return
 	}
-	sink, err := w.inst.opts.Wire.NewSink(ctx, w.inst.transactionalID(w.id))
+	sink, err := w.engine.opts.Wire.NewSink(ctx, w.engine.transactionalID(w.id))
 	if err != nil {
 		if ctx.Err() != nil {
 			return
 		}
 		w.note(err)
 		if kafka.ClassOf(err) == kafka.Fatal {
-			w.inst.fail(fmt.Errorf("worker %d: %w", w.id, err))
+			w.engine.fail(fmt.Errorf("worker %d: %w", w.id, err))
 			w.connect = now.Add(w.backoff())
 			return
 		}

@@ -39,8 +39,8 @@ func damaged(c *cause) *nodes.Failure {
 
 // corrupt deals with an input whose next batch is damaged in the log itself. What was read before is processed already.
 func (w *worker) corrupt(in *input, err *kafka.CorruptBatchError) {
-	if w.inst.opts.CorruptBatch == CorruptSkip {
-		w.inst.metrics.gap(in.tp, err.Next-err.Offset)
+	if w.engine.opts.CorruptBatch == CorruptSkip {
+		w.engine.metrics.gap(in.tp, err.Next-err.Offset)
 		w.log.Error("a batch of an input is damaged: it becomes a dead letter, and reading continues after it", zap.Stringer("input", in.tp),
 			zap.Int64("offset", err.Offset), zap.Int64("next", err.Next), zap.Error(err))
 		in.push(kafka.Batch{TopicPartition: in.tp, Position: err.Next, LeaderEpoch: -1, TopicID: in.topicID, Records: []kafka.Record{{

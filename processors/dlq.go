@@ -44,7 +44,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 	in, r := c.in, c.record
 	topic := f.Node.DeadLetter(in.source)
 	own := c.origin(f.Node) | originDLQ
-	tp := kafka.TopicPartition{Topic: topic, Partition: w.inst.partitionFor(topic, r.Key, in)}
+	tp := kafka.TopicPartition{Topic: topic, Partition: w.engine.partitionFor(topic, r.Key, in)}
 	if w.blocks.any() && w.held(c, &tp) {
 		in.letter = f
 		return stepWait
@@ -99,7 +99,7 @@ type letter struct {
 func (w *worker) letter(c *cause, f *nodes.Failure) letter {
 	in, r, known := c.in, c.record, c.refusal()
 	why := deadletter.Cause{
-		Topology: w.inst.graph.plan.Topology,
+		Topology: w.engine.graph.plan.Topology,
 		Node:     f.Name,
 		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
 		Attempts: c.attempt,
@@ -107,7 +107,7 @@ func (w *worker) letter(c *cause, f *nodes.Failure) letter {
 		Err:      f.Err,
 		Stack:    f.Stack,
 		Excess:   r.Excess,
-		Letters:  w.inst.letters[in.tp.Topic],
+		Letters:  w.engine.letters[in.tp.Topic],
 	}
 	l := letter{form: known.letter, key: r.Key, value: r.Value, timestamp: r.Timestamp}
 	switch now := time.Now().UnixMilli(); {

@@ -15,7 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/plan"
 )
 
-// globals are the instance's copies of whole topics.
+// globals are the engine's copies of whole topics.
 type globals struct {
 	all    map[*plan.Global]*globalCopy
 	cancel context.CancelFunc
@@ -24,9 +24,9 @@ type globals struct {
 
 // globalCopy is the copy of one topic. A goroutine of its own fills it and follows the topic; workers look things up meanwhile.
 type globalCopy struct {
-	inst  *Instance
-	decl  *plan.Global
-	topic string
+	engine *engine
+	decl   *plan.Global
+	topic  string
 
 	view    atomic.Pointer[plan.View] // complete
 	loaded  chan struct{}             // closed when there is one
@@ -43,10 +43,10 @@ type globalTrouble struct {
 	err   error
 }
 
-func newGlobals(i *Instance) *globals {
+func newGlobals(e *engine) *globals {
 	g := &globals{all: map[*plan.Global]*globalCopy{}}
-	for _, decl := range i.graph.plan.Globals {
-		g.all[decl] = &globalCopy{inst: i, decl: decl, topic: i.graph.plan.Topic(&decl.Stream), loaded: make(chan struct{})}
+	for _, decl := range e.graph.plan.Globals {
+		g.all[decl] = &globalCopy{engine: e, decl: decl, topic: e.graph.plan.Topic(&decl.Stream), loaded: make(chan struct{})}
 	}
 	return g
 }
@@ -128,7 +128,7 @@ func (c *globalCopy) run(ctx context.Context) {
 		}
 		c.fail(err)
 		wait := globalWait.Wait(failures)
-		c.inst.log.Warn("a global is read again from its beginning; look-ups answer as before meanwhile",
+		c.engine.log.Warn("a global is read again from its beginning; look-ups answer as before meanwhile",
 			zap.String("global", c.topic), zap.Duration("in", wait), zap.Error(err))
 		select {
 		case <-ctx.Done():
@@ -180,7 +180,7 @@ func (r *globalReading) follow(ctx context.Context) error {
 	deliver := func(b kafka.Batch) { inbox.put(func() { queue = append(queue, b) }) }
 	defer func() {
 		for tp := range r.at {
-			r.inst.changelogs.Stop(tp)
+			r.engine.changelogs.Stop(tp)
 		}
 		inbox.close()
 	}()
@@ -206,7 +206,7 @@ func (r *globalReading) follow(ctx context.Context) error {
 			continue
 		case <-report.C:
 			if !r.complete {
-				r.inst.log.Info("reading a global", zap.String("global", r.topic), zap.Int64("read", r.read.Load()), zap.Int64("of", r.toRead.Load()))
+				r.engine.log.Info("reading a global", zap.String("global", r.topic), zap.Int64("read", r.read.Load()), zap.Int64("of", r.toRead.Load()))
 			}
 			continue
 		case <-inbox.wake:
@@ -225,7 +225,7 @@ func (r *globalReading) follow(ctx context.Context) error {
 func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) error {
 	ctx, cancel := context.WithTimeout(ctx, patrolTimeout)
 	defer cancel()
-	infos, err := r.inst.opts.Wire.Topics(ctx, []string{r.topic})
+	infos, err := r.engine.opts.Wire.Topics(ctx, []string{r.topic})
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) err
 			waits = true
 		default:
 			p.again, p.begun, waits = time.Time{}, now, true
-			r.inst.changelogs.Start(tp, kafka.Position{Offset: p.next, LeaderEpoch: p.epoch, TopicID: r.topicID}, deliver)
+			r.engine.changelogs.Start(tp, kafka.Position{Offset: p.next, LeaderEpoch: p.epoch, TopicID: r.topicID}, deliver)
 		}
 	}
 	if !waits {
@@ -261,17 +261,17 @@ func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) err
 	if len(fresh) == 0 {
 		return nil
 	}
-	starts, err := r.inst.opts.Wire.Starts(ctx, fresh)
+	starts, err := r.engine.opts.Wire.Starts(ctx, fresh)
 	if err != nil {
 		return err
 	}
-	ends, err := r.inst.opts.Wire.Ends(ctx, fresh)
+	ends, err := r.engine.opts.Wire.Ends(ctx, fresh)
 	if err != nil {
 		return err
 	}
 	for _, tp := range fresh {
 		r.at[tp] = &globalPlace{next: starts[tp], end: ends[tp], epoch: -1, begun: now}
-		r.inst.changelogs.Start(tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: r.topicID}, deliver)
+		r.engine.changelogs.Start(tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: r.topicID}, deliver)
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (r *globalReading) take(b kafka.Batch) error {
 		r.fail(fmt.Errorf("partition %d: %w", b.Partition, b.Err))
 		p.again = time.Now().Add(globalWait.Wait(p.tries))
 		p.tries++
-		r.inst.log.Warn("a partition of a global is not read for a while; look-ups answer as before",
+		r.engine.log.Warn("a partition of a global is not read for a while; look-ups answer as before",
 			zap.Stringer("partition", b.TopicPartition), zap.Int64("offset", p.next), zap.Error(b.Err))
 		return nil
 	}
@@ -298,7 +298,7 @@ func (r *globalReading) take(b kafka.Batch) error {
 		r.put(b.TopicPartition, &b.Records[k])
 	}
 	p.next, p.epoch = b.Position, b.LeaderEpoch
-	r.inst.changelogs.Release(b.TopicPartition, b.Bytes)
+	r.engine.changelogs.Release(b.TopicPartition, b.Bytes)
 	return nil
 }
 
@@ -308,19 +308,19 @@ func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
 	switch {
 	case rec.Excess != nil:
 		r.bad.Add(1)
-		r.inst.log.Error("a record of a global is over a limit, or damaged, and was passed over: its key keeps the value that it had",
+		r.engine.log.Error("a record of a global is over a limit, or damaged, and was passed over: its key keeps the value that it had",
 			append(at, zap.String("limit", rec.Excess.Limit))...)
 		return
 	case rec.Key == nil:
 		if !r.keyless {
 			r.keyless = true
-			r.inst.log.Warn("a record of a global has no key, and cannot be looked up", at...)
+			r.engine.log.Warn("a record of a global has no key, and cannot be looked up", at...)
 		}
 		return
 	}
 	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
 		if n := r.bad.Add(1); n == 1 || r.complete {
-			r.inst.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
+			r.engine.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
 		}
 	}
 }
@@ -342,7 +342,7 @@ func (r *globalReading) finish() {
 	}
 	r.complete = true
 	first := r.view.Swap(&r.copy) == nil
-	r.inst.log.Info("a global is complete", zap.String("global", r.topic), zap.Int("keys", r.copy.Len()),
+	r.engine.log.Info("a global is complete", zap.String("global", r.topic), zap.Int("keys", r.copy.Len()),
 		zap.Int64("bytes", r.copy.Bytes()), zap.Duration("took", time.Since(r.began)))
 	if first {
 		close(r.loaded)

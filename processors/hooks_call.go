@@ -221,8 +221,8 @@ func (p *report) retried(c *cause, f *nodes.Failure, wait time.Duration) {
 
 // committed counts and reports a commit.
 func (w *worker) committed(s commitStats) {
-	w.inst.metrics.committed(s.took)
-	h := w.inst.hooks
+	w.engine.metrics.committed(s.took)
+	h := w.engine.hooks
 	if !h.committed.any() {
 		return
 	}
@@ -232,7 +232,7 @@ func (w *worker) committed(s commitStats) {
 
 // tellAborted reports that the open transaction is about to be given up.
 func (w *worker) tellAborted(reason AbortReason, err error) {
-	h := w.inst.hooks
+	h := w.engine.hooks
 	if !h.aborted.any() {
 		return
 	}

@@ -392,7 +392,7 @@ func TestAHookThatBlocksDoesNotHoldUpAStop(t *testing.T) {
 func TestAHookThatWouldNeverBeCalledIsRefused(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.new()
-		w := newWorker(g.inst, 0)
+		w := newWorker(g.inst.engine, 0)
 		if w.tx.report != nil {
 			t.Error("a report without hooks")
 		}

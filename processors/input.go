@@ -39,6 +39,8 @@ type input struct {
 	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
 	unsent    bool   // the group could not be told of its place: see unsent.go
 	passed    int    // batches[:passed] were given back to the fetcher
+	bounded   bool   // it is read up to the offset until, which is the first that is not
+	until     int64
 
 	attempt int               // failed tries of the next record
 	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
@@ -109,8 +111,31 @@ func (in *input) push(b kafka.Batch) {
 		in.stands = atNothing
 		in.waiting.Store(nil)
 	}
-	in.batches = append(in.batches, b)
+	in.batches = append(in.batches, in.within(b))
 	in.skipEmpty()
+}
+
+// within cuts a batch off where the input ends. A record that reaches over the end is the last one, and the position the end.
+func (in *input) within(b kafka.Batch) kafka.Batch {
+	if !in.bounded || b.Position < in.until {
+		return b
+	}
+	b.Position = in.until
+	for n := range b.Records {
+		if b.Records[n].Offset >= in.until {
+			b.Records = b.Records[:n]
+			break
+		}
+	}
+	return b
+}
+
+// whole says whether everything up to the input's end has been read.
+func (in *input) whole() bool {
+	if n := len(in.batches); n > 0 {
+		return in.bounded && in.batches[n-1].Position >= in.until
+	}
+	return in.bounded && in.position >= in.until
 }
 
 // ended says whether everything was worked off that was read before reading ended with an error.

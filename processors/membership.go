@@ -1,16 +1,18 @@
 package processors
 
 import (
-	"slices"
-	"sync"
-	"sync/atomic"
+	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/offsets"
 )
 
-// membership is the Instance as its group sees it.
+// membership is the Instance as its group sees it, and the source of its engine's partitions.
 type membership Instance
 
 // Assigned makes a task of every sub-graph at every partition given, on the worker with the fewest tasks.
@@ -31,30 +33,6 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
 }
 
-// place gives tasks to the workers that have the fewest.
-func (i *Instance) place(ids []taskID) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, id := range ids {
-		if _, ok := i.placed[id]; ok {
-			continue
-		}
-		counts := map[*worker]int{}
-		for _, p := range i.placed {
-			counts[p.worker]++
-		}
-		best := i.workers[0]
-		for _, w := range i.workers[1:] {
-			if counts[w] < counts[best] {
-				best = w
-			}
-		}
-		t := newTask(i.calls, id, i.graph.subgraphs[id.subgraph])
-		i.placed[id] = &placement{t, best}
-		best.inbox.put(func() { best.tasks.add(t) })
-	}
-}
-
 // Revoked commits and closes the tasks of the partitions given before it returns.
 func (m *membership) Revoked(removed []kafka.TopicPartition) { (*Instance)(m).give(removed, true) }
 
@@ -64,68 +42,75 @@ func (m *membership) Lost(lost []kafka.TopicPartition) { (*Instance)(m).give(los
 // Failed ends the instance.
 func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
 
+// give hands partitions back to the group.
 func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	ids := i.taskIDs(tps)
-	perWorker := map[*worker]map[taskID]bool{}
-	i.mu.Lock()
-	for _, id := range ids {
-		if p, ok := i.placed[id]; ok {
-			if perWorker[p.worker] == nil {
-				perWorker[p.worker] = map[taskID]bool{}
-			}
-			perWorker[p.worker][id] = true
-			p.task.leave(errGivenUp)
-			delete(i.placed, id)
-		}
-	}
-	i.mu.Unlock()
-	var waits sync.WaitGroup
-	var uncommitted atomic.Bool
-	for w, ids := range perWorker {
-		given := make(chan struct{})
-		if !w.inbox.put(func() {
-			if !w.give(i.ctx, ids, clean) {
-				uncommitted.Store(true)
-			}
-			close(given)
-		}) {
-			continue
-		}
-		waits.Add(1)
-		go func() {
-			defer waits.Done()
-			select {
-			case <-given:
-			case <-w.done:
-			}
-		}()
-	}
-	waits.Wait()
+	committed := i.take(ids, clean)
 	i.metrics.rebalances.Add(1)
 	i.hooks.tellRebalanced(nil, tps, !clean)
-	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", !uncommitted.Load()))
+	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", committed))
 }
 
-// taskIDs turns input partitions into tasks, in order.
-func (i *Instance) taskIDs(tps []kafka.TopicPartition) []taskID {
-	seen := map[taskID]bool{}
-	var ids []taskID
-	for _, tp := range tps {
-		g, ok := i.graph.inputs[tp.Topic]
+// committed implements source: what is committed, when no transaction that touches it is open.
+func (m *membership) committed(ctx context.Context, inputs []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error) {
+	return m.opts.Wire.Committed(ctx, m.graph.plan.Group(), inputs)
+}
+
+// begin implements source. Where that needs the recorded resets and their topic would forget them, it is a refusal.
+func (m *membership) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
+	err := m.beginnings(ctx, t, committed, o)
+	if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
+		return m.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
+			t.id, unfit.Problem(m.cluster()))})
+	}
+	return err
+}
+
+// settled implements source: the group has the positions.
+func (m *membership) settled(*transaction) {}
+
+// gaveUp implements source: whether it was committed, the group knows.
+func (m *membership) gaveUp(_ *transaction, err error) {
+	if kafka.ClassOf(err) == kafka.Fenced {
+		m.fences.note(time.Now())
+	}
+}
+
+// commit implements source: the positions are the offsets of the group, in the name of its member.
+//
+// A rebalance may raise the generation at any moment. The partitions of this worker are still its own then: they are
+// taken away only by Revoked, which waits for this goroutine. So the newer generation is waited for and used.
+func (m *membership) commit(ctx context.Context, s Sink, positions map[kafka.TopicPartition]kafka.CommittedOffset) error {
+	op, group := "commit offsets of "+m.graph.plan.Group(), m.group
+	deadline := time.NewTimer(staleGenerationWait)
+	defer deadline.Stop()
+	for {
+		changed := group.Changed()
+		member, ok := group.Member()
 		if !ok {
-			continue
+			return &kafka.Error{Class: kafka.Abortable, Op: op, Err: errors.New("this instance is not in the group at the moment")}
 		}
-		id := taskID{g.plan.Index, tp.Partition}
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
+		err := s.Offsets(ctx, member, positions)
+		if !errors.Is(err, kafka.ErrStaleGeneration) {
+			return err
+		}
+		if now, ok := group.Member(); ok && now == member {
+			select {
+			case <-changed:
+			case <-time.After(staleGenerationRetry):
+				// The generation may be the right one: until every member has its assignment, the coordinator refuses
+				// offsets that are outside of a transaction, and nothing tells when that is over.
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-deadline.C:
+				return &kafka.Error{Class: kafka.Abortable, Op: op, Err: err}
+			}
 		}
 	}
-	slices.SortFunc(ids, func(a, b taskID) int {
-		if a.subgraph != b.subgraph {
-			return a.subgraph - b.subgraph
-		}
-		return int(a.partition - b.partition)
-	})
-	return ids
 }
+
+// staleGenerationWait bounds how long a commit waits for the outcome of a rebalance, asking at intervals.
+const (
+	staleGenerationWait  = 20 * time.Second
+	staleGenerationRetry = 50 * time.Millisecond
+)

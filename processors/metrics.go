@@ -13,7 +13,7 @@ import (
 // metrics counts what an instance does. Counts of records are added when their transaction is committed, so they add up
 // to the committed offsets. Nothing here is touched for a single record.
 type metrics struct {
-	inst       *Instance
+	engine     *engine
 	records    [outcomes]atomic.Int64
 	retries    atomic.Int64
 	commits    atomic.Int64
@@ -21,7 +21,7 @@ type metrics struct {
 	rebalances atomic.Int64
 	stalled    atomic.Int64
 
-	snapshot   *snapshot
+	snapshot   *snapshot // of an Instance
 	duration   prometheus.Histogram
 	failures   *prometheus.CounterVec
 	gaps       *prometheus.CounterVec
@@ -33,10 +33,10 @@ type metrics struct {
 
 var outcomeNames = [outcomes]Outcome{OutcomeProcessed, OutcomeFiltered, OutcomeDeduplicated, OutcomeDeadLettered}
 
-func newMetrics(i *Instance) *metrics {
-	labels := prometheus.Labels{"topology": i.graph.plan.Topology}
+func newMetrics(e *engine) *metrics {
+	labels := prometheus.Labels{"topology": e.graph.plan.Topology}
 	return &metrics{
-		inst: i, snapshot: newSnapshot(i),
+		engine: e,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_commit_duration_seconds", Help: "Time from the start of a commit until its stores are written.",
 			ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
@@ -63,20 +63,20 @@ func newMetrics(i *Instance) *metrics {
 }
 
 func (m *metrics) register() error {
-	reg := m.inst.opts.Metrics
+	reg := m.engine.opts.Metrics
 	if reg == nil {
 		return nil
 	}
 	for _, c := range m.collectors() {
 		if err := reg.Register(c); err != nil {
-			return fmt.Errorf("register metrics of %s: %w", m.inst.graph.plan.Topology, err)
+			return fmt.Errorf("register metrics of %s: %w", m.engine.graph.plan.Topology, err)
 		}
 	}
 	return nil
 }
 
 func (m *metrics) unregister() {
-	if reg := m.inst.opts.Metrics; reg != nil {
+	if reg := m.engine.opts.Metrics; reg != nil {
 		for _, c := range m.collectors() {
 			reg.Unregister(c)
 		}

@@ -21,8 +21,9 @@ var update = flag.Bool("update", false, "write docs anew")
 //
 // Mutation seen to fail it: another help of a metric; a metric left out of collectors.
 func TestDocsListEveryMetric(t *testing.T) {
-	i := &Instance{graph: &graph{plan: &plan.Plan{Topology: "t"}}}
-	i.metrics = newMetrics(i)
+	i := &Instance{engine: &engine{graph: &graph{plan: &plan.Plan{Topology: "t"}}}}
+	i.metrics = newMetrics(i.engine)
+	i.metrics.snapshot = newSnapshot(i)
 	described := make(chan *prometheus.Desc, 100)
 	for _, c := range i.metrics.collectors() {
 		c.Describe(described)

@@ -14,8 +14,9 @@ import (
 func TestARegistryTakesInstancesOfSeveralTopologies(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	register := func(name string, reg prometheus.Registerer) error {
-		i := &Instance{graph: &graph{plan: &plan.Plan{Topology: name}}, opts: Options{Metrics: reg}}
-		i.metrics = newMetrics(i)
+		i := &Instance{engine: &engine{graph: &graph{plan: &plan.Plan{Topology: name}}, opts: Options{Metrics: reg}}}
+		i.metrics = newMetrics(i.engine)
+		i.metrics.snapshot = newSnapshot(i)
 		return i.metrics.register()
 	}
 	for _, name := range []string{"orders", "clicks"} {

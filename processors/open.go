@@ -17,15 +17,15 @@ import (
 )
 
 // openStore opens one store and says from which changelog offset it has to be restored.
-func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*taskStore, int64, error) {
-	dir := state.StoreDir(i.opts.StateDir, i.graph.plan.Group(), store.Name, log.Partition)
-	if i.suspect.remove(dir) {
-		if _, err := state.SetAside(dir, state.Damaged, i.log); err != nil {
+func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*taskStore, int64, error) {
+	dir := state.StoreDir(e.opts.StateDir, e.graph.plan.Group(), store.Name, log.Partition)
+	if e.suspect.remove(dir) {
+		if _, err := state.SetAside(dir, state.Damaged, e.log); err != nil {
 			return nil, 0, err
 		}
 	}
 	options := state.Options{
-		Dir: dir, TopicID: info.ID, CacheBytes: i.cacheBytes, MaxRecordBytes: recordLimit(info), Log: i.log,
+		Dir: dir, TopicID: info.ID, CacheBytes: e.cacheBytes, MaxRecordBytes: recordLimit(info), Log: e.log,
 	}
 	open := func() (keyed.Any, error) {
 		db, err := state.Open(options)
@@ -37,12 +37,12 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 	opened, err := open()
 	var changed *state.TopicChangedError
 	if errors.As(err, &changed) {
-		if !i.accepts.Load() {
-			return nil, 0, i.refuse([]string{i.lostState(log.TopicPartition, store.Name, err.Error())})
+		if !e.accepts.Load() {
+			return nil, 0, e.refuse([]string{e.lostState(log.TopicPartition, store.Name, err.Error())})
 		}
-		i.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
+		e.log.Warn("a store belongs to a changelog that was deleted; it is set aside, and the store is what the topic of that name holds now, as accept-empty-state allows",
 			zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition))
-		if _, err := state.SetAside(dir, state.Recreated, i.log); err != nil {
+		if _, err := state.SetAside(dir, state.Recreated, e.log); err != nil {
 			return nil, 0, err
 		}
 		opened, err = open()
@@ -51,17 +51,17 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 		return nil, 0, err
 	}
 	st := &taskStore{Any: opened, decl: store, changelog: log.TopicPartition, topicID: info.ID, dir: dir, epoch: -1}
-	from, why, err := i.onTop(ctx, st, info, log)
+	from, why, err := e.onTop(ctx, st, info, log)
 	if err == nil && why == "" {
 		return st, from, nil
 	}
 	if cerr := st.Close(); err != nil || cerr != nil {
 		return nil, 0, errors.Join(err, cerr)
 	}
-	i.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
+	e.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
 		zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition), zap.Int64("checkpoint", from), zap.Int64("start", log.Start), zap.Int64("end", log.End),
 		zap.Time("written", opened.Written()))
-	if _, err := state.SetAside(dir, state.Unfit, i.log); err != nil {
+	if _, err := state.SetAside(dir, state.Unfit, e.log); err != nil {
 		return nil, 0, err
 	}
 	if st.Any, err = open(); err != nil {
@@ -72,17 +72,17 @@ func (i *Instance) openStore(ctx context.Context, store *plan.Store, info kafka.
 
 // onTop says from where a store is restored, or why it is no base to restore on. It refuses a changelog that does not hold the
 // state.
-func (i *Instance) onTop(ctx context.Context, st *taskStore, info kafka.TopicInfo, log offsets.Changelog) (from int64, why string, err error) {
+func (e *engine) onTop(ctx context.Context, st *taskStore, info kafka.TopicInfo, log offsets.Changelog) (from int64, why string, err error) {
 	from, ok := st.Checkpoint()
 	var note offsets.Note
 	if ok {
 		note = offsets.ParseNote(st.Note())
-		if why, err = i.unfit(ctx, log, from, note.Epoch, st.Written(), info); err != nil {
+		if why, err = e.unfit(ctx, log, from, note.Epoch, st.Written(), info); err != nil {
 			return 0, "", err
 		}
 		log.Held, log.Fit = from, why == ""
 	}
-	base, err := i.judgeLog(ctx, st, log)
+	base, err := e.judgeLog(ctx, st, log)
 	switch {
 	case err != nil || !ok:
 		return log.Start, "", err
@@ -97,40 +97,40 @@ func (i *Instance) onTop(ctx context.Context, st *taskStore, info kafka.TopicInf
 
 // judgeLog refuses a changelog that was replaced, emptied or cut, so that the store would miss state, and reports one that
 // lost its end. base says whether the store of this instance is to be restored on.
-func (i *Instance) judgeLog(ctx context.Context, st *taskStore, log offsets.Changelog) (base bool, err error) {
+func (e *engine) judgeLog(ctx context.Context, st *taskStore, log offsets.Changelog) (base bool, err error) {
 	a := offsets.JudgeLog(log)
 	st.whole, st.marked, st.behind = a.Whole, a.Marked, a.Behind.End
 	if a.Why != "" {
-		if !i.accepts.Load() {
-			return false, i.refuse([]string{i.lostState(log.TopicPartition, st.decl.Name, a.Why)})
+		if !e.accepts.Load() {
+			return false, e.refuse([]string{e.lostState(log.TopicPartition, st.decl.Name, a.Why)})
 		}
-		i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
+		e.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
 			zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Why))
 		st.whole, st.marked = log.Start, false
 		return false, nil
 	}
 	if a.Lost == "" && !a.Base && a.Behind.Epoch >= 0 {
-		lost, err := i.regrown(ctx, log.TopicPartition, a.Behind.End, a.Behind.Epoch)
+		lost, err := e.regrown(ctx, log.TopicPartition, a.Behind.End, a.Behind.Epoch)
 		if err != nil {
 			return false, err
 		}
 		a.Lost = lost
 	}
 	if a.Lost != "" {
-		i.log.Error("a changelog lost records", zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Lost))
+		e.log.Error("a changelog lost records", zap.Stringer("changelog", log.TopicPartition), zap.String("why", a.Lost))
 	}
 	return a.Base, nil
 }
 
 // lostState is the refusal of a store that would miss what its changelog does not hold, with the ways out as lines to run.
-func (i *Instance) lostState(tp kafka.TopicPartition, store, why string) string {
+func (e *engine) lostState(tp kafka.TopicPartition, store, why string) string {
 	return fmt.Sprintf("changelog %s of store %s: %s. Nothing of its inputs was read on this partition. Stop all instances of the group, and choose: (1) %s;"+
 		" (2) to go on with what the topic holds (fill it from a copy first, where there is one): start each instance once with --accept-empty-state",
-		tp, store, why, i.rebuild())
+		tp, store, why, e.rebuild())
 }
 
 // unfit says why a store is no base to restore on, "" where it is one.
-func (i *Instance) unfit(ctx context.Context, log offsets.Changelog, checkpoint int64, epoch int32, written time.Time, info kafka.TopicInfo) (string, error) {
+func (e *engine) unfit(ctx context.Context, log offsets.Changelog, checkpoint int64, epoch int32, written time.Time, info kafka.TopicInfo) (string, error) {
 	switch {
 	case checkpoint > log.End:
 		return "the changelog lost its end, and is shorter than the store's checkpoint", nil
@@ -139,13 +139,13 @@ func (i *Instance) unfit(ctx context.Context, log offsets.Changelog, checkpoint 
 	case epoch < 0 || checkpoint == 0:
 		return "", nil
 	}
-	return i.regrown(ctx, log.TopicPartition, checkpoint, epoch)
+	return e.regrown(ctx, log.TopicPartition, checkpoint, epoch)
 }
 
 // regrown says whether a changelog that lost its end has grown past an offset again, with other records: "" where it has not.
 // epoch is the leader epoch of the record before the offset.
-func (i *Instance) regrown(ctx context.Context, tp kafka.TopicPartition, offset int64, epoch int32) (string, error) {
-	ends, err := i.opts.Wire.EpochEnds(ctx, map[kafka.TopicPartition]int32{tp: epoch})
+func (e *engine) regrown(ctx context.Context, tp kafka.TopicPartition, offset int64, epoch int32) (string, error) {
+	ends, err := e.opts.Wire.EpochEnds(ctx, map[kafka.TopicPartition]int32{tp: epoch})
 	if err != nil {
 		return "", err
 	}

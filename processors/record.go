@@ -32,7 +32,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if r.Excess != nil {
 		return w.deadLetter(ctx, c, excessive(c))
 	}
-	w.inst.checkPartition(c)
+	w.engine.checkPartition(c)
 	if len(in.refused) > 0 {
 		if known := c.refusal(); known.output != nil {
 			return w.deadLetter(ctx, c, unwanted(known.emitter, known.output))
@@ -97,7 +97,7 @@ func (w *worker) stage(c *cause, e *nodes.Effect) {
 	default:
 		w.out.Key = r.Key // nil stays nil
 	}
-	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Topic, Partition: w.inst.partitionFor(e.Topic, w.out.Key, c.in)}
+	w.out.TopicPartition = kafka.TopicPartition{Topic: e.Topic, Partition: w.engine.partitionFor(e.Topic, w.out.Key, c.in)}
 	if e.As != nil && e.As.Partition >= 0 {
 		w.out.Partition = e.As.Partition
 	}
@@ -128,7 +128,7 @@ func (w *worker) nowhere(effects []nodes.Effect) *nodes.Failure {
 		if e.As == nil || e.As.Partition < 0 {
 			continue
 		}
-		if n := (*w.inst.partitions.Load())[e.Topic]; n > 0 && e.As.Partition >= n {
+		if n := (*w.engine.partitions.Load())[e.Topic]; n > 0 && e.As.Partition >= n {
 			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Topic, e.As.Partition, n)
 			return &nodes.Failure{Node: e.Node, Name: e.Node.Decl.Name, Reason: nodes.Error, Err: err, Text: err.Error()}
 		}
@@ -194,10 +194,10 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout) {
 		return stepStopping // its Context ended: whoever has the task next processes the record
 	}
-	w.inst.metrics.nodeFailed(f.Name)
+	w.engine.metrics.nodeFailed(f.Name)
 	switch f.Reason {
 	case nodes.Fatal:
-		w.inst.fail(&FatalError{Node: f.Name, Input: in.tp, Offset: c.record.Offset, Err: f.Err})
+		w.engine.fail(&FatalError{Node: f.Name, Input: in.tp, Offset: c.record.Offset, Err: f.Err})
 		in.stands = atFatal
 		return stepStopping
 	case nodes.Rejected, nodes.Undecodable, nodes.Late:

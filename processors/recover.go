@@ -37,8 +37,8 @@ func (w *worker) recover(in *input) {
 	case errors.As(err, &corrupt):
 		w.corrupt(in, corrupt)
 	case errors.As(err, &recreated):
-		if w.inst.opts.OffsetReset == ResetNone {
-			w.inst.fail(w.inst.refuse([]string{recreatedProblem(recreated)}))
+		if w.engine.opts.OffsetReset == ResetNone {
+			w.engine.fail(w.engine.refuse([]string{recreatedProblem(recreated)}))
 			return
 		}
 		// The new topic has to be looked at, off this goroutine: the task is opened again, and finds what is committed to
@@ -49,51 +49,51 @@ func (w *worker) recover(in *input) {
 	case errors.As(err, &gone):
 		w.gap(in, gone)
 	default:
-		w.inst.fail(fmt.Errorf("read %s: %w", in.tp, err))
+		w.engine.fail(fmt.Errorf("read %s: %w", in.tp, err))
 	}
 }
 
 // truncated continues where the log still is what was read.
 func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
-	if w.inst.opts.OffsetReset == ResetNone {
-		w.inst.fail(fmt.Errorf("%w: start with auto.offset.reset=earliest to continue there, or with latest to continue at the end", e))
+	if w.engine.opts.OffsetReset == ResetNone {
+		w.engine.fail(fmt.Errorf("%w: start with auto.offset.reset=earliest to continue there, or with latest to continue at the end", e))
 		return
 	}
 	to, epoch := e.End, e.EndEpoch
-	ends := w.inst.opts.Wire.Ends
+	ends := w.engine.opts.Wire.Ends
 	switch {
-	case w.inst.opts.OffsetReset == ResetLatest:
+	case w.engine.opts.OffsetReset == ResetLatest:
 	case to < 0:
-		ends = w.inst.opts.Wire.Starts
+		ends = w.engine.opts.Wire.Starts
 	default:
 		ends = nil
 	}
 	if ends != nil {
-		found, err := ends(w.inst.ctx, []kafka.TopicPartition{in.tp})
+		found, err := ends(w.engine.ctx, []kafka.TopicPartition{in.tp})
 		if err != nil {
 			w.failTask(in.task, err) // opened again after a while, it finds the same
 			return
 		}
 		to, epoch = found[in.tp], -1
 	}
-	w.inst.metrics.truncated(in.tp)
+	w.engine.metrics.truncated(in.tp)
 	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
 		"reading continues as auto.offset.reset says, the state keeps the effects of the lost ones", zap.Stringer("input", in.tp),
-		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.inst.opts.OffsetReset)), zap.Error(e))
+		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.engine.opts.OffsetReset)), zap.Error(e))
 	w.tasks.moveTo(in, to, epoch)
 }
 
 // gap continues after records that are gone.
 func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
-	if w.inst.opts.OffsetReset == ResetNone {
-		w.inst.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to continue after the gap", gone))
+	if w.engine.opts.OffsetReset == ResetNone {
+		w.engine.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to continue after the gap", gone))
 		return
 	}
 	to := gone.Start
 	if gone.Offset > gone.End {
 		to = gone.End // the partition lost its end: everything that is left has been read
 	}
-	w.inst.metrics.gap(in.tp, to-gone.Offset)
+	w.engine.metrics.gap(in.tp, to-gone.Offset)
 	w.log.Error("the next records of an input are gone, reading goes on after the gap",
 		zap.Stringer("input", in.tp), zap.Int64("wanted", gone.Offset), zap.Int64("from", to), zap.Error(gone))
 	w.tasks.moveTo(in, to, -1)
@@ -104,6 +104,9 @@ func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
 func (ts *tasks) moveTo(in *input, to int64, epoch int32) {
 	in.ahead = max(in.ahead, in.position)
 	in.unmarked = true
+	if in.bounded {
+		to = min(to, in.until)
+	}
 	in.position, in.leader = to, epoch
 	in.committed, in.settled = in.position, in.leader
 	ts.fetch(in, kafka.Position{Offset: to, LeaderEpoch: epoch, TopicID: in.topicID})

@@ -2,7 +2,6 @@ package processors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -37,10 +36,10 @@ func (o *opened) close() {
 // The ends of the changelogs are asked for after that, and as high watermarks: so the changes that belong to those
 // offsets lie below, even when the markers of their transaction have not reached the changelogs yet. Reading
 // read-committed up to there waits for these markers.
-func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) {
+func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 	select {
-	case i.restores <- struct{}{}:
-		defer func() { <-i.restores }()
+	case e.restores <- struct{}{}:
+		defer func() { <-e.restores }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -56,22 +55,22 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		inputs = append(inputs, in.tp)
 	}
 	t.asking.Store(new(time.Now()))
-	committed, err := i.opts.Wire.Committed(ctx, i.graph.plan.Group(), inputs)
+	committed, err := e.source.committed(ctx, inputs)
 	t.asking.Store(nil)
 	if err != nil {
 		return o, err
 	}
 	if len(t.graph.stores) == 0 {
-		return o, i.begin(ctx, t, committed, o)
+		return o, e.source.begin(ctx, t, committed, o)
 	}
 	var logs []kafka.TopicPartition
 	var names []string
 	for _, store := range t.graph.stores {
-		name := i.graph.changelogTopic(store)
+		name := e.graph.changelogTopic(store)
 		names = append(names, name)
 		logs = append(logs, kafka.TopicPartition{Topic: name, Partition: t.id.partition})
 	}
-	infos, err := i.opts.Wire.Topics(ctx, names)
+	infos, err := e.opts.Wire.Topics(ctx, names)
 	if err != nil {
 		return o, err
 	}
@@ -81,17 +80,17 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 				"the state of the topology is there; create it as it was, or with --create-topics to begin with empty state", name, t.id.partition)}}
 		}
 	}
-	starts, err := i.opts.Wire.Starts(ctx, logs)
+	starts, err := e.opts.Wire.Starts(ctx, logs)
 	if err != nil {
 		return o, err
 	}
-	ends, err := i.opts.Wire.Ends(ctx, logs)
+	ends, err := e.opts.Wire.Ends(ctx, logs)
 	if err != nil {
 		return o, err
 	}
 	marks := offsets.MarksOf(maps.Values(committed))
 	for n, store := range t.graph.stores {
-		st, from, err := i.openStore(ctx, store, infos[names[n]], offsets.Changelog{
+		st, from, err := e.openStore(ctx, store, infos[names[n]], offsets.Changelog{
 			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: marks.Of(store.Name), Held: -1,
 		})
 		if err != nil {
@@ -99,23 +98,13 @@ func (i *Instance) restore(ctx context.Context, t *task) (o *opened, err error) 
 		}
 		o.stores = append(o.stores, st)
 		if from < ends[logs[n]] {
-			if err := i.catchUp(ctx, t, st, from, ends[logs[n]]); err != nil {
+			if err := e.catchUp(ctx, t, st, from, ends[logs[n]]); err != nil {
 				return o, fmt.Errorf("restore store %s/%d from %d: %w", store.Name, t.id.partition, from, err)
 			}
 		}
 		st.end = max(from, ends[logs[n]])
 	}
-	return o, i.begin(ctx, t, committed, o)
-}
-
-// begin looks where the inputs go on. Where that needs the recorded resets and their topic would forget them, it is a refusal.
-func (i *Instance) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
-	err := i.beginnings(ctx, t, committed, o)
-	if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
-		return i.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
-			t.id, unfit.Problem(i.cluster()))})
-	}
-	return err
+	return o, e.source.begin(ctx, t, committed, o)
 }
 
 // restoreBatch is how many bytes of changelog go into one write to LevelDB.
@@ -123,20 +112,20 @@ const restoreBatch = 2 << 20
 
 // catchUp reads a changelog from an offset until its position has reached end. It ends by position: the last offsets
 // may be transaction markers or records of an aborted transaction, which never arrive as records.
-func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, end int64) error {
+func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end int64) error {
 	deliveries := newInbox()
 	defer func() {
-		i.changelogs.Stop(st.changelog)
+		e.changelogs.Stop(st.changelog)
 		deliveries.close()
 	}()
 	var queue []kafka.Batch
-	i.changelogs.Start(st.changelog, kafka.Position{Offset: from, LeaderEpoch: st.epoch, TopicID: st.topicID}, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
+	e.changelogs.Start(st.changelog, kafka.Position{Offset: from, LeaderEpoch: st.epoch, TopicID: st.topicID}, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
 
 	began := time.Now()
 	stats := &RestoreStats{Store: st.decl.Name, From: from, To: end, Position: from, changelog: st.changelog, moved: began}
 	t.restored.Store(stats)
 	defer t.restored.Store(nil)
-	i.hooks.tellRestore(st, from, from, end, began, false)
+	e.hooks.tellRestore(st, from, from, end, began, false)
 	report := time.NewTicker(restoreReport)
 	defer report.Stop()
 
@@ -165,10 +154,10 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 				what = "restoring: waiting, likely for another producer's open transaction to end"
 			}
 			reported = stats.Position
-			i.log.Info(what, zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
+			e.log.Info(what, zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
 				zap.Int64("position", stats.Position), zap.Int64("end", end),
 				zap.Float64("records_per_second", stats.PerSecond), zap.Duration("eta", stats.ETA))
-			i.hooks.tellRestore(st, from, stats.Position, end, began, false)
+			e.hooks.tellRestore(st, from, stats.Position, end, began, false)
 			continue
 		case <-deliveries.wake:
 			deliveries.drain()
@@ -179,10 +168,10 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 			}
 			if at := b.Position - 1; b.Vanished && at < st.behind {
 				why := fmt.Sprintf("the brokers have no batch of it from offset %d on, and it held state up to offset %d: its log is damaged there, or was cut", at, st.behind)
-				if !i.accepts.Load() {
+				if !e.accepts.Load() {
 					return fmt.Errorf("changelog %s: %s; repair its log on the brokers, or go on with what it holds: start once with --accept-empty-state", st.changelog, why)
 				}
-				i.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
+				e.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
 					zap.Stringer("changelog", st.changelog), zap.String("why", why))
 				st.behind = at // said once
 			}
@@ -204,7 +193,7 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 					return err
 				}
 			}
-			i.changelogs.Release(st.changelog, b.Bytes)
+			e.changelogs.Release(st.changelog, b.Bytes)
 		}
 		queue = queue[:0]
 		elapsed := time.Since(began).Seconds()
@@ -218,8 +207,8 @@ func (i *Instance) catchUp(ctx context.Context, t *task, st *taskStore, from, en
 		stats = next
 		t.restored.Store(stats)
 	}
-	i.hooks.tellRestore(st, from, position, end, began, true)
-	i.log.Info("restored", zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
+	e.hooks.tellRestore(st, from, position, end, began, true)
+	e.log.Info("restored", zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
 		zap.Int64("from", from), zap.Int64("to", position), zap.Duration("took", time.Since(began)))
 	return nil
 }

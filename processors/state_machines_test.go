@@ -44,11 +44,11 @@ func TestAWorkerTakesOnlyTheWaysOfItsTable(t *testing.T) {
 	}
 	for from := workerConnecting; from <= workerStopped; from++ {
 		for to := workerConnecting; to <= workerStopped; to++ {
-			w := &worker{inst: &Instance{failed: make(chan error, 1)}}
+			w := &worker{engine: &engine{failed: make(chan error, 1)}}
 			w.state.Store(int32(from))
 			w.to(to)
 			way := fmt.Sprint(from, " ", to)
-			if refused := len(w.inst.failed) > 0; refused == (legal[way] || from == to) {
+			if refused := len(w.engine.failed) > 0; refused == (legal[way] || from == to) {
 				t.Errorf("%s: refused is %v", way, refused)
 			}
 			if now := workerState(w.state.Load()); !legal[way] && now != from {

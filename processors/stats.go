@@ -1,10 +1,8 @@
 package processors
 
 import (
-	"cmp"
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,20 +40,6 @@ func (i *Instance) Stats() Stats {
 		s.Tasks = append(s.Tasks, t)
 	}
 	return s
-}
-
-// placements lists the tasks in order.
-func (i *Instance) placements() []*placement {
-	i.mu.Lock()
-	all := make([]*placement, 0, len(i.placed))
-	for _, p := range i.placed {
-		all = append(all, p)
-	}
-	i.mu.Unlock()
-	slices.SortFunc(all, func(a, b *placement) int {
-		return cmp.Or(a.task.id.subgraph-b.task.id.subgraph, int(a.task.id.partition-b.task.id.partition))
-	})
-	return all
 }
 
 // standstill is a reason for which an input stands still: what one would do about it tells them apart.

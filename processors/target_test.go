@@ -8,7 +8,7 @@ import (
 
 // Mutation seen to fail it: target without the option.
 func TestCommandsInMessagesAreCalledAsTheProgramSays(t *testing.T) {
-	i := &Instance{graph: &graph{plan: &plan.Plan{Topology: "orders"}}}
+	i := &engine{graph: &graph{plan: &plan.Plan{Topology: "orders"}}}
 	if got := i.target(); got != "--brokers BROKERS --topology orders" {
 		t.Error(got)
 	}

@@ -70,6 +70,7 @@ func isWire(err error) bool {
 func (ts *tasks) read(in *input, at beginning, now time.Time) {
 	in.begin(at.Position, now)
 	in.ahead, in.among, in.unmarked, in.reset = at.ahead, at.among, at.unmarked, at.reset
+	in.bounded, in.until = at.bounded, at.until
 	in.started = true
 	ts.fetch(in, at.Position)
 }
@@ -78,13 +79,20 @@ func (ts *tasks) read(in *input, at beginning, now time.Time) {
 func (ts *tasks) fetch(in *input, from kafka.Position) {
 	in.epoch++
 	epoch := in.epoch
+	if in.whole() {
+		return
+	}
 	ts.env.inputs.Start(in.tp, from, func(b kafka.Batch) {
 		if b.Err == nil {
 			in.observe(b.HighWatermark, time.Now())
 		}
 		ts.env.put(func() {
-			if in.started && in.epoch == epoch {
-				in.push(b)
+			if !in.started || in.epoch != epoch {
+				return
+			}
+			if in.push(b); in.whole() {
+				in.epoch++
+				ts.env.inputs.Stop(in.tp)
 			}
 		})
 	})

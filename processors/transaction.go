@@ -23,7 +23,9 @@ type transaction struct {
 	counts  [outcomes]int64
 	letters letterNotes
 	retries int64
-	report  *report // for hooks, nil without them
+	report  *report                                        // for hooks, nil without them
+	unknown bool                                           // whether it was committed is not known
+	sent    map[kafka.TopicPartition]kafka.CommittedOffset // the positions that it is committed with
 
 	cautious  int // so many transactions of one record are to come: see worker.abandon
 	pace      pace
@@ -122,7 +124,7 @@ func (tx *transaction) abort(ctx context.Context) error {
 
 // clear makes room for the next one.
 func (tx *transaction) clear() {
-	tx.open, tx.bytes, tx.retries = false, 0, 0
+	tx.open, tx.bytes, tx.retries, tx.unknown, tx.sent = false, 0, 0, false, nil
 	clear(tx.counts[:])
 	tx.letters.clear()
 	tx.report.clear()

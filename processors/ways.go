@@ -12,27 +12,27 @@ import (
 
 // target is what follows a command of this program in a message, so that the command finds the cluster and the topology that
 // this instance runs on.
-func (i *Instance) target() string {
-	if i.opts.Target != "" {
-		return i.opts.Target
+func (e *engine) target() string {
+	if e.opts.Target != "" {
+		return e.opts.Target
 	}
-	return fmt.Sprintf("--brokers %s --topology %s", i.brokers(), i.graph.plan.Topology)
+	return fmt.Sprintf("--brokers %s --topology %s", e.brokers(), e.graph.plan.Topology)
 }
 
 // command is a command of this program as a line to run.
-func (i *Instance) command(verb, flags string) string {
-	return strings.TrimSpace(filepath.Base(os.Args[0]) + " " + verb + " " + i.target() + " " + flags)
+func (e *engine) command(verb, flags string) string {
+	return strings.TrimSpace(filepath.Base(os.Args[0]) + " " + verb + " " + e.target() + " " + flags)
 }
 
 // rebuild is how the state of the topology is rebuilt from its inputs. The offsets go first: with an empty store and the old offsets
 // a start would process records that the store should have seen others before.
-func (i *Instance) rebuild() string {
+func (e *engine) rebuild() string {
 	var logs []string
-	for _, t := range i.graph.plan.Topics {
+	for _, t := range e.graph.plan.Topics {
 		if t.Role == plan.ChangelogTopic {
 			logs = append(logs, t.Name)
 		}
 	}
 	return fmt.Sprintf("to rebuild the state from the inputs, as far as they are kept: delete the changelog topics (%s) and on every instance the folder %s, then run %s, then start each instance once with --accept-empty-state",
-		strings.Join(logs, ", "), state.TopologyDir(i.opts.StateDir, i.graph.plan.Group()), i.command("offsets reset", "--to earliest --why TEXT --execute"))
+		strings.Join(logs, ", "), state.TopologyDir(e.opts.StateDir, e.graph.plan.Group()), e.command("offsets reset", "--to earliest --why TEXT --execute"))
 }

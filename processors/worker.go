@@ -42,11 +42,11 @@ var workerTransitions = map[workerState][]workerState{
 // worker runs tasks on one goroutine and owns one sink. Everything but its atomic fields belongs to that goroutine;
 // others reach it through its inbox.
 type worker struct {
-	id    int
-	inst  *Instance
-	log   *zap.Logger
-	inbox *inbox
-	done  chan struct{}
+	id     int
+	engine *engine
+	log    *zap.Logger
+	inbox  *inbox
+	done   chan struct{}
 
 	tasks  *tasks       // what it runs
 	tx     *transaction // what it has done with them since the last commit, and its sink
@@ -73,32 +73,32 @@ type worker struct {
 	goroutine  atomic.Int64              // that the loop runs on
 }
 
-func newWorker(inst *Instance, id int) *worker {
-	w := &worker{id: id, inst: inst, inbox: newInbox(), done: make(chan struct{}), log: inst.log.With(zap.Int("worker", id))}
-	w.call = nodes.NewCall(inst.graph.nodes, nodes.Env{
-		Topology: inst.graph.plan.Topology, Cluster: inst.clusterID, Log: w.log, Global: inst.globals.view,
+func newWorker(e *engine, id int) *worker {
+	w := &worker{id: id, engine: e, inbox: newInbox(), done: make(chan struct{}), log: e.log.With(zap.Int("worker", id))}
+	w.call = nodes.NewCall(e.graph.nodes, nodes.Env{
+		Topology: e.graph.plan.Topology, Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},
 	})
 	w.tasks = &tasks{env: tasksEnv{
-		ctx: inst.ctx, log: w.log, inputs: inst.inputs,
+		ctx: e.ctx, log: w.log, inputs: e.inputs,
 		sink:    func() Sink { return w.tx.sink },
-		restore: inst.restore,
+		restore: e.restore,
 		put:     w.inbox.put, // a worker that ends stops its restorers itself
-		began:   inst.begun,
-		suspect: inst.suspect.add,
-		fail:    inst.fail,
-		ending:  inst.ending.Load,
+		began:   e.begun,
+		suspect: e.suspect.add,
+		fail:    e.fail,
+		ending:  e.ending.Load,
 	}}
 	w.blocks = &blocks{log: w.log, tasks: w.tasks}
 	w.tx = &transaction{
-		report: newReport(inst.hooks),
-		pace:   pace{inst.opts.CommitBytes, inst.opts.CommitBytes},
+		report: newReport(e.hooks),
+		pace:   pace{e.opts.CommitBytes, e.opts.CommitBytes},
 		env: transactionEnv{
-			log: w.log, guarantee: inst.opts.Guarantee, interval: inst.opts.CommitInterval, tasks: w.tasks, blocks: w.blocks,
-			positions: groupLedger{inst.graph.plan.Group(), func() Group { return inst.group }},
-			ended:     inst.count,
+			log: w.log, guarantee: e.opts.Guarantee, interval: e.opts.CommitInterval, tasks: w.tasks, blocks: w.blocks,
+			positions: e.source,
+			ended:     e.count,
 			committed: w.committed,
 		},
 	}
@@ -172,7 +172,7 @@ func (w *worker) to(next workerState) {
 			return
 		}
 	}
-	w.inst.fail(fmt.Errorf("worker %d: no way from %s to %s", w.id, now, next))
+	w.engine.fail(fmt.Errorf("worker %d: no way from %s to %s", w.id, now, next))
 }
 
 // next picks the input to work on: one that tries a block comes first.
@@ -221,7 +221,7 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (com
 func (w *worker) wait(ctx context.Context, now time.Time) {
 	until := now.Add(time.Minute) // Live looks whether the loop goes round
 	if w.tx.begun() {
-		until = earlier(until, w.tx.since.Add(w.inst.opts.CommitInterval))
+		until = earlier(until, w.tx.since.Add(w.engine.opts.CommitInterval))
 	} else {
 		until = w.blocks.waitFor(until)
 	}
