@@ -112,7 +112,7 @@ func TestARunOfRangesEndsByItself(t *testing.T) {
 // TestWhateverGoesWrongInARunOfRangesItsRecordsCountOnce: one fault at each request of a commit, of each kind. The run goes on from the
 // last commit; where the answer to a commit is lost, it ends and says so, and no position is said to be passed that is not.
 //
-// Mutation tried: begin always at the start of the range; gaveUp that does nothing; settled before the commit.
+// Mutation tried: begin always at the start of the range; gaveUp that does nothing.
 func TestWhateverGoesWrongInARunOfRangesItsRecordsCountOnce(t *testing.T) {
 	for _, op := range []simkafka.Op{simkafka.OpAddPartitions, simkafka.OpProduce, simkafka.OpCommit} {
 		for _, mode := range []simkafka.Mode{simkafka.Before, simkafka.After, simkafka.Late, simkafka.Refused, simkafka.Hang} {
@@ -155,7 +155,7 @@ func TestWhateverGoesWrongInARunOfRangesItsRecordsCountOnce(t *testing.T) {
 // TestARunOfRangesThatIsStoppedIsContinued where its positions say, with the state that is in the changelogs: every record has its
 // effect once.
 //
-// Mutation tried: positions that are those of the inputs in work.
+// Mutation tried: positions that are not raised by a commit.
 func TestARunOfRangesThatIsStoppedIsContinued(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.job.node = count
