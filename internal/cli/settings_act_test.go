@@ -345,7 +345,7 @@ func TestAtLeastOnceOpensNoTransaction(t *testing.T) {
 	defer broker.Close()
 	seen := watched(t, broker, 1, &kgo.Record{Value: bytes.Repeat([]byte("x"), 100)})
 	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=" + broker.Addrs()[0], "WEIR_CREATE_TOPICS=true", "WEIR_PARTITIONS=1",
-		"WEIR_WORKERS=1", "WEIR_GUARANTEE=at_least_once"}})
+		"WEIR_WORKERS=1", "WEIR_GUARANTEE=at_least_once", "WEIR_STATE_DIR=" + t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -465,7 +465,7 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=" + broker.Addrs()[0], "WEIR_WORKERS=1",
+	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_BROKERS=" + broker.Addrs()[0], "WEIR_WORKERS=1", "WEIR_STATE_DIR=" + t.TempDir(),
 		"WEIR_MAX_KEY_BYTES=2000", "WEIR_MAX_VALUE_BYTES=20000", "WEIR_MAX_HEADERS=10", "WEIR_MAX_HEADERS_BYTES=8000",
 		"WEIR_MAX_RECORD_BYTES=24000", "WEIR_MAX_BATCH_RECORDS=20", "WEIR_MAX_BATCH_BYTES=160000",
 		"WEIR_MAX_ANSWER_BYTES=1MiB", "WEIR_FETCH_MAX_BYTES=500KiB"}})
