@@ -130,6 +130,60 @@ func TestPlansArePrintedInEveryForm(t *testing.T) {
 	}
 }
 
+// TestTopologiesAreShownAsTheirEnvironmentHasThem, from wherever the prefix comes: operators delete topics by these names.
+//
+// Mutations seen to fail it: overTopologies with plan.Names{} in the place of namesOf; check without the names; OfNames without the
+// file.
+func TestTopologiesAreShownAsTheirEnvironmentHasThem(t *testing.T) {
+	p, err := sound.Plan(plan.Names{Prefix: "staging."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	json, err := p.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := p.Describe(); !strings.Contains(text, "group staging.visit-counts\n") || !strings.Contains(text, "staging.visit-counts-visits-changelog") {
+		t.Fatal(text)
+	}
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	wide := topology.Define("wide", topology.Node("log", topology.On(topology.Stream(strings.Repeat("x", 200), codecs.String(), topology.Foreign()),
+		func(topology.Context, string, string) error { return nil })))
+	if err := wide.Check(); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("y", 60)
+	for place, prefix := range map[string]func(t *testing.T, text string) []string{
+		"flag": func(t *testing.T, text string) []string { return []string{"--topic.prefix", text} },
+		"env":  func(t *testing.T, text string) []string { t.Setenv("WEIR_TOPIC_PREFIX", text); return nil },
+		"file": func(t *testing.T, text string) []string {
+			if err := os.WriteFile(file, []byte("topic.prefix: "+text+"\nbrokers: a:1\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"--config", file}
+		},
+	} {
+		t.Run(place, func(t *testing.T) {
+			for line, want := range map[string]string{
+				"topology describe":               p.Describe(),
+				"topology describe --output json": string(json),
+				"topology draw":                   p.Mermaid(),
+				"topology draw --format dot":      p.DOT(),
+				"topology check":                  "visit-counts: sound\n",
+			} {
+				if out, code := execute(append(strings.Fields(line), prefix(t, "staging.")...), sound); out != want || code != 0 {
+					t.Errorf("%s: exit %d\n%s", line, code, out)
+				}
+			}
+			for _, verb := range []string{"check", "describe", "draw"} {
+				if out, code := execute(append([]string{"topology", verb}, prefix(t, long)...), wide); code != exitRefused || !strings.Contains(out, long) {
+					t.Errorf("%s of a name that is too long with its prefix: exit %d: %s", verb, code, out)
+				}
+			}
+		})
+	}
+}
+
 // Mutation seen to fail this test: listedOnce not called.
 func TestATopologyIsListedOnce(t *testing.T) {
 	again := topology.Define("visit-counts",

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -16,7 +17,9 @@ func topologyCommand(program string, topologies []*topology.Topology) *cobra.Com
 	cmd := &cobra.Command{
 		Use:   "topology",
 		Short: "Check, describe or draw topologies, without a cluster",
-		RunE:  group,
+		Long: "Checks, describes or draws topologies, without a cluster. Where runs have a topic.prefix, give it here too (--topic.prefix,\n" +
+			"WEIR_TOPIC_PREFIX, or --config): topics and the group are then shown by the names that they have in the cluster.",
+		RunE: group,
 	}
 	cmd.AddCommand(checkCommand(program, topologies), describeCommand(program, topologies), drawCommand(program, topologies))
 	return cmd
@@ -24,11 +27,11 @@ func topologyCommand(program string, topologies []*topology.Topology) *cobra.Com
 
 func checkCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	var output string
-	cmd := overTopologies(topologies, func(w io.Writer, chosen []*topology.Topology) error {
+	cmd := overTopologies(topologies, func(w io.Writer, names plan.Names, chosen []*topology.Topology) error {
 		var refused []error
 		var checks []check
 		for _, t := range chosen {
-			err := t.Check()
+			_, err := t.Plan(names)
 			if err != nil {
 				refused = append(refused, err)
 			}
@@ -90,8 +93,8 @@ func describeCommand(program string, topologies []*topology.Topology) *cobra.Com
 	})
 	cmd.Use = "describe [NAME...]"
 	cmd.Short = "Print a topology's nodes, stores and topics"
-	cmd.Long = "Prints the nodes and stores of the named topologies, or of all, and the topics that they read, write and own.\nWith --output json, one document for each topology."
-	cmd.Example = example(program, "topology describe", "topology describe --output json")
+	cmd.Long = "Prints the nodes and stores of the named topologies, or of all, and the topics that they read, write and own,\nby the names that these have in the cluster: where runs have a topic.prefix, give it here too.\nWith --output json, one document for each topology."
+	cmd.Example = example(program, "topology describe", "topology describe --topic.prefix staging.", "topology describe --output json")
 	AddOutput(cmd, &output)
 	return cmd
 }
@@ -113,10 +116,10 @@ func drawCommand(program string, topologies []*topology.Topology) *cobra.Command
 
 // overPlans is a command that prints a text for each of the topologies named.
 func overPlans(topologies []*topology.Topology, print func(*plan.Plan) (string, error)) *cobra.Command {
-	return overTopologies(topologies, func(w io.Writer, chosen []*topology.Topology) error {
+	return overTopologies(topologies, func(w io.Writer, names plan.Names, chosen []*topology.Topology) error {
 		var texts []string
 		for _, t := range chosen {
-			plan, err := t.Plan(plan.Names{})
+			plan, err := t.Plan(names)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
@@ -130,11 +133,16 @@ func overPlans(topologies []*topology.Topology, print func(*plan.Plan) (string, 
 	})
 }
 
-// overTopologies is a command that takes names of topologies and means all of them when there is none.
-func overTopologies(topologies []*topology.Topology, do func(io.Writer, []*topology.Topology) error) *cobra.Command {
-	return &cobra.Command{
+// overTopologies is a command that takes names of topologies and means all of them when there is none. It knows the settings that say
+// what things are called in the cluster.
+func overTopologies(topologies []*topology.Topology, do func(io.Writer, plan.Names, []*topology.Topology) error) *cobra.Command {
+	cmd := &cobra.Command{
 		ValidArgs: names(topologies),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
 			chosen := topologies
 			if len(args) > 0 {
 				chosen = nil
@@ -146,9 +154,13 @@ func overTopologies(topologies []*topology.Topology, do func(io.Writer, []*topol
 				}
 				chosen = append(chosen, t)
 			}
-			return do(cmd.OutOrStdout(), chosen)
+			return do(cmd.OutOrStdout(), namesOf(v), chosen)
 		},
 	}
+	settings.AddFlags(cmd.Flags(), settings.OfNames(), nil)
+	settings.Complete(cmd)
+	cmd.SetUsageFunc(settings.Usage)
+	return cmd
 }
 
 // writeTexts writes texts with an empty line between two.

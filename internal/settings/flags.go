@@ -83,7 +83,7 @@ func FlagError(flags *pflag.FlagSet, err error) error {
 			known = append(known, f.Name)
 		}
 	})
-	if flags.Lookup(Config.Name) != nil { // the command takes all settings
+	if flags.Lookup(SASLMechanism.Name) != nil { // the command takes secrets too
 		for _, s := range Table() {
 			if s.Secret {
 				known = append(known, s.Name)

@@ -107,3 +107,6 @@ func OfClient() (list []*Setting) {
 	}
 	return list
 }
+
+// OfNames lists the settings of a command that needs no cluster, but the names that things have in one.
+func OfNames() []*Setting { return []*Setting{Config.Setting, TopicPrefix.Setting} }

@@ -45,8 +45,10 @@ func Usage(cmd *cobra.Command) error {
 		fmt.Fprintf(&b, "\n%s:\n%s", group, groups[group])
 	}
 	if len(order) > 0 {
-		fmt.Fprintf(&b, "\nEach setting has a variable, %s for --%s, and a line in the file that --%s names.\n"+
-			"Secrets have no flag, only these: %s, %s.\n", Brokers.Env(), Brokers.Name, Config.Name, SASLPassword.Env(), SASLToken.Env())
+		fmt.Fprintf(&b, "\nEach setting has a variable, %s for --%s, and a line in the file that --%s names.\n", Brokers.Env(), Brokers.Name, Config.Name)
+	}
+	if cmd.Flags().Lookup(SASLMechanism.Name) != nil {
+		fmt.Fprintf(&b, "Secrets have no flag, only these: %s, %s.\n", SASLPassword.Env(), SASLToken.Env())
 	}
 	_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
 	return err
