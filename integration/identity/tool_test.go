@@ -94,7 +94,7 @@ func TestTheOffsetsCommand(t *testing.T) {
 		}
 	}
 	for _, r := range p.show() { // at 70, while the state is at 50: as was recorded
-		if !r.Agrees || !strings.Contains(r.Why, "accepted by") {
+		if !r.Agrees || !strings.Contains(r.Why, "recorded by") {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -24,7 +24,8 @@ func offsetsCommand(program string, topologies []*topology.Topology) *cobra.Comm
 		Use:   "offsets",
 		Short: "Show and set how far a topology has read its inputs",
 		Long: "Shows and sets how far a topology has read its inputs, in agreement with its state. What changes offsets is recorded\n" +
-			"before it happens, in the topic " + offsets.JobsTopic + ": an instance refuses offsets that disagree with its state and were not recorded.",
+			"before it happens, in the topic " + offsets.JobsTopic + ": an instance refuses offsets that disagree with its state and were not recorded.\n\n" +
+			"Where runs have a topic.prefix, give it here too: group, topics and PREFIX" + offsets.JobsTopic + " are then those of that environment.",
 		RunE: group,
 	}
 	cmd.AddCommand(offsetsShow(program, topologies), offsetsAccept(program, topologies), offsetsReset(program, topologies))
@@ -142,7 +143,7 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 }
 
 func (f *offsetsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic; all inputs of the topology where it is not given")
+	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic, as it is named in the cluster, with its topic.prefix; all inputs of the topology where it is not given")
 	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")

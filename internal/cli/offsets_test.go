@@ -153,11 +153,14 @@ func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 	// Back to the start and to the state again: what Weir had read beyond it is remembered.
 	d.tool(0, "reset", "--to", "earliest", "--why", "a replay", "--execute")
 	d.has(map[int32]int64{0: 0, 1: 0, 2: 0, 3: 0})
+	if out := d.tool(0, "show"); !strings.Contains(out, "recorded by ") || !strings.Contains(out, ": a replay\n") || strings.Contains(out, "accepted") {
+		t.Errorf("a reset is shown so: %s", out)
+	}
 	d.tool(0, "reset", "--to", "10", "--partition", "0", "--why", "less of it", "--execute")
 	d.tool(0, "reset", "--to", "state", "--why", "a mistake", "--execute")
 	d.has(map[int32]int64{0: 70, 1: 50, 2: 0, 3: 0})
-	if out := d.tool(0, "show"); strings.Contains(out, "accepted by") {
-		t.Errorf("something is still accepted: %s", out)
+	if out := d.tool(0, "show"); strings.Contains(out, "recorded by") {
+		t.Errorf("a record is still needed: %s", out)
 	}
 
 	var said struct {
@@ -251,6 +254,23 @@ func TestATopicOfResetsThatForgetsIsRefused(t *testing.T) {
 		if out := d.tool(exitRefused, args...); !strings.Contains(out, "kafka-configs.sh --bootstrap-server "+d.addr+" --alter --entity-type topics --entity-name _weir.jobs --add-config cleanup.policy=compact") {
 			t.Error(out)
 		}
+	}
+}
+
+// Whoever forgets the prefix of the environment is reminded of it.
+//
+// Mutation seen to fail it: the error without its second half.
+func TestAnInputThatDoesNotExistMayHaveAPrefix(t *testing.T) {
+	d := newDesk(t, 50)
+	_, err := d.admin.DeleteTopics(t.Context(), clicked.Name())
+	d.must(err)
+	if out := d.tool(exitFailure, "show"); !strings.Contains(out, "input topic page.clicked.v1 does not exist") || !strings.Contains(out, "give --topic.prefix") {
+		t.Error(out)
+	}
+	// With one, names are those in the cluster.
+	out := d.tool(exitUsage, "accept", "--why", "t", "--topic.prefix", "staging.", "--topic", clicked.Name())
+	if !strings.Contains(out, "there is staging.page.clicked.v1") {
+		t.Error(out)
 	}
 }
 

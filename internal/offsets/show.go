@@ -21,7 +21,7 @@ type Row struct {
 	End       int64  `json:"end"`
 	Lag       int64  `json:"lag"`
 	Agrees    bool   `json:"agrees"`
-	Why       string `json:"why,omitempty"`  // what is wrong, or by which record it is accepted
+	Why       string `json:"why,omitempty"`  // what is wrong, or by which recorded reset it agrees
 	Mend      Mend   `json:"mend,omitempty"` // what helps, where it does not agree
 
 	mark Mark  // of the committed offset, as far as it speaks of the topic that there is now
@@ -79,7 +79,7 @@ func (t *Tool) find(ctx context.Context) (*found, error) {
 	for _, g := range t.Graphs {
 		for _, topic := range g.Inputs {
 			if _, ok := f.infos[topic]; !ok {
-				return nil, fmt.Errorf("input topic %s does not exist", topic)
+				return nil, fmt.Errorf("input topic %s does not exist: give --topic.prefix as the runs of the topology have it, or create the topic", topic)
 			}
 			inputs = append(inputs, partitions(f.infos, topic)...)
 		}
@@ -204,7 +204,7 @@ func newRow(q Question, start, end int64) Row {
 	case a.Kind == Refused:
 		r.Mend = MendOffsets
 	case a.Accepted:
-		r.Why = fmt.Sprintf("accepted by %s at %s: %s", q.Reset.Who, q.Reset.At.Format(time.RFC3339), q.Reset.Why)
+		r.Why = fmt.Sprintf("recorded by %s at %s: %s", q.Reset.Who, q.Reset.At.Format(time.RFC3339), q.Reset.Why)
 	case a.Kind == Recreated:
 		r.Why = "the topic was deleted and created again: auto.offset.reset decides where it is read"
 	}
