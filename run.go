@@ -40,7 +40,8 @@ type Options struct {
 	Security Security
 	// Guarantee is processors.ExactlyOnce (default) or processors.AtLeastOnce.
 	Guarantee processors.Guarantee
-	// CommitInterval is the longest time that a record's effects wait for their commit. Default 100ms.
+	// CommitInterval is the longest time that a record's effects wait for their commit. Default 100ms. A call of a node that takes
+	// longer holds up the effects of the records before it on its worker too.
 	CommitInterval time.Duration
 	// Workers is the number of goroutines that run tasks. Default: that of the CPUs that Go uses.
 	Workers int

@@ -27,7 +27,7 @@ const (
 type Options struct {
 	Wire           Wire          // required
 	Guarantee      Guarantee     // default ExactlyOnce
-	CommitInterval time.Duration // default 100ms: the longest time that a record's effects wait for their commit
+	CommitInterval time.Duration // default 100ms: the longest time that a record's effects wait for their commit, unless a call on their worker takes longer
 	CommitBytes    int           // default 16 MiB of inputs and changes: commit earlier than the interval
 	Workers        int           // default GOMAXPROCS
 	StateDir       string        // required when the topology has stores; locked against a second process

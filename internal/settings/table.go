@@ -35,7 +35,7 @@ var (
 	Guarantee = define[string](Setting{Name: "guarantee", Group: groupRun, kind: choiceKind("exactly_once", "at_least_once"),
 		Help: "with exactly_once the outputs, state and offset of a record become visible together; at_least_once may process a record again after a failure"}, string(instance.Guarantee))
 	CommitInterval = define[time.Duration](Setting{Name: "commit-interval", Group: groupRun, kind: durationKind("commit-interval", time.Millisecond),
-		Help: "the longest time that a record's effects wait for their commit; with exactly_once under 4/5 of transaction.timeout.ms"}, instance.CommitInterval)
+		Help: "the longest time that a record's effects wait for their commit, unless a call of a node on the same worker takes longer; with exactly_once under 4/5 of transaction.timeout.ms"}, instance.CommitInterval)
 	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32),
 		Help: "bytes of inputs and changes with which a transaction is committed before commit-interval is over"}, int64(instance.CommitBytes))
 	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), DefaultText: "number of CPUs",
@@ -59,7 +59,7 @@ var (
 // Topics that are made at start.
 var (
 	TopicPrefix = define[string](Setting{Name: "topic.prefix", Group: groupTopics, kind: prefixKind(),
-		Help: "text before the names of all topics, the group and the transactional ids, such as \"staging.\", for several environments on one cluster; streams that are Unprefixed keep their name"})
+		Help: "text before the names of all topics, the group and the transactional ids, such as \"staging.\", for several environments on one cluster; streams that are Unprefixed keep their name. No prefix should begin with another one that is used beside it. Another prefix at the next start is another environment, which begins at the start of its inputs with empty state"})
 	CreateTopics = define[bool](Setting{Name: "create-topics", Group: groupTopics, kind: boolKind(),
 		Help: "create the topics of the topology that do not exist; without it only its changelogs and dead-letter topics, at its first start"}, false)
 	AcceptEmptyState = define[bool](Setting{Name: "accept-empty-state", Group: groupTopics, kind: boolKind(), NoFile: true,
