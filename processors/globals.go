@@ -1,9 +1,12 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,10 +40,11 @@ type globalCopy struct {
 	keyless bool         // a record without a key was reported
 }
 
-// globalTrouble says why a topic is not read.
+// globalTrouble says why a topic is not read, or not to its end.
 type globalTrouble struct {
-	since time.Time
-	err   error
+	since  time.Time
+	err    error
+	remedy string // "" where the error says all
 }
 
 func newGlobals(e *engine) *globals {
@@ -98,15 +102,15 @@ func (g *globals) problems(now time.Time) (problems []Problem) {
 		if t == nil || now.Sub(t.since) < silentAfter {
 			continue
 		}
-		p := Problem{
-			Kind:   ProblemGlobal,
-			Cause:  fmt.Sprintf("global %s has not been read for %s: %v", c.topic, now.Sub(t.since).Round(time.Second), t.err),
-			Remedy: "it is tried again by itself, and look-ups answer as of then; repair what the error names",
-		}
+		remedy := cmp.Or(t.remedy, "repair what the error names")
 		if refused, ok := errors.AsType[*kafka.BlockedError](t.err); ok {
-			p.Remedy = refused.Remedy + "; it is tried again by itself, and look-ups answer as of then"
+			remedy = refused.Remedy
 		}
-		problems = append(problems, p)
+		problems = append(problems, Problem{
+			Kind:   ProblemGlobal,
+			Cause:  fmt.Sprintf("global %s has not been read to its end for %s: %v", c.topic, now.Sub(t.since).Round(time.Second), t.err),
+			Remedy: remedy + "; it is tried again by itself, and look-ups answer as of then",
+		})
 	}
 	return problems
 }
@@ -126,7 +130,7 @@ func (c *globalCopy) run(ctx context.Context) {
 		if r.complete {
 			failures = 0
 		}
-		c.fail(err)
+		c.fail(err, "")
 		wait := globalWait.Wait(failures)
 		c.engine.log.Warn("a global is read again from its beginning; look-ups answer as before meanwhile",
 			zap.String("global", c.topic), zap.Duration("in", wait), zap.Error(err))
@@ -138,7 +142,7 @@ func (c *globalCopy) run(ctx context.Context) {
 }
 
 // fail notes why the topic is not read, nil when it is.
-func (c *globalCopy) fail(err error) {
+func (c *globalCopy) fail(err error, remedy string) {
 	if err == nil {
 		c.trouble.Store(nil)
 		return
@@ -147,13 +151,14 @@ func (c *globalCopy) fail(err error) {
 	if t := c.trouble.Load(); t != nil {
 		since = t.since
 	}
-	c.trouble.Store(&globalTrouble{since, err})
+	c.trouble.Store(&globalTrouble{since, err, remedy})
 }
 
 // globalReading is one reading of the topic from its beginning on.
 type globalReading struct {
 	*globalCopy
 	copy     plan.View
+	deliver  func(kafka.Batch)
 	topicID  string
 	at       map[kafka.TopicPartition]*globalPlace
 	complete bool
@@ -163,45 +168,56 @@ type globalReading struct {
 // globalPlace is how far a partition is read.
 type globalPlace struct {
 	next, end int64 // end is where the log ended when the reading began
+	start     int64 // where it began then
+	seen      int64 // next, when it was last compared with the log's end
+	stands    bool  // it did not move between two comparisons, and is not at the end
 	epoch     int32
 	again     time.Time // when it is started again, zero while it is read
 	begun     time.Time // when it was started last
 	tries     int       // failures in a row
 }
 
-// globalLook is how often a topic is looked at for partitions that were added, and for partitions to start again.
-const globalLook = 5 * time.Second
+// globalLook is how often a topic is looked at for partitions that were added, and for partitions to start again; every third time
+// it is compared with what is read.
+const (
+	globalLook    = 5 * time.Second
+	globalCompare = 3
+)
 
 // follow reads the topic until ctx ends, or until a new reading has to begin.
 func (r *globalReading) follow(ctx context.Context) error {
 	r.began = time.Now()
 	inbox := newInbox()
 	var queue []kafka.Batch
-	deliver := func(b kafka.Batch) { inbox.put(func() { queue = append(queue, b) }) }
+	r.deliver = func(b kafka.Batch) { inbox.put(func() { queue = append(queue, b) }) }
 	defer func() {
 		for tp := range r.at {
 			r.engine.changelogs.Stop(tp)
 		}
 		inbox.close()
 	}()
-	if err := r.look(ctx, deliver); err != nil {
+	if err := r.look(ctx); err != nil {
 		return err
 	}
 	look, report := time.NewTicker(globalLook), time.NewTicker(restoreReport)
 	defer look.Stop()
 	defer report.Stop()
-	for {
+	for looks := 1; ; {
 		r.finish()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
-			if err := r.look(ctx, deliver); err != nil {
-				var recreated *kafka.TopicRecreatedError
-				if errors.As(err, &recreated) {
-					return err
-				}
-				r.fail(err) // the cluster does not answer: it is asked again, and what is read goes on
+			err := r.look(ctx)
+			if looks++; err == nil && looks%globalCompare == 0 {
+				err = r.compare(ctx)
+			}
+			var recreated *kafka.TopicRecreatedError
+			if errors.As(err, &recreated) || errors.Is(err, errShortened) {
+				return err
+			}
+			if err != nil {
+				r.fail(err, "") // the cluster does not answer: it is asked again, and what is read goes on
 			}
 			continue
 		case <-report.C:
@@ -222,7 +238,7 @@ func (r *globalReading) follow(ctx context.Context) error {
 }
 
 // look starts the partitions that are not read: all at first, later those that were added, and those whose reading failed.
-func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) error {
+func (r *globalReading) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patrolTimeout)
 	defer cancel()
 	infos, err := r.engine.opts.Wire.Topics(ctx, []string{r.topic})
@@ -247,16 +263,16 @@ func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) err
 			if now.Sub(p.begun) > globalLook { // a partition that nobody writes to says nothing when it can be read again
 				p.tries = 0
 			}
-			waits = waits || p.tries > 0
+			waits = waits || p.tries > 0 || p.stands
 		case now.Before(p.again):
 			waits = true
 		default:
 			p.again, p.begun, waits = time.Time{}, now, true
-			r.engine.changelogs.Start(tp, kafka.Position{Offset: p.next, LeaderEpoch: p.epoch, TopicID: r.topicID}, deliver)
+			r.engine.changelogs.Start(tp, kafka.Position{Offset: p.next, LeaderEpoch: p.epoch, TopicID: r.topicID}, r.deliver)
 		}
 	}
 	if !waits {
-		r.fail(nil)
+		r.fail(nil, "")
 	}
 	if len(fresh) == 0 {
 		return nil
@@ -270,9 +286,59 @@ func (r *globalReading) look(ctx context.Context, deliver func(kafka.Batch)) err
 		return err
 	}
 	for _, tp := range fresh {
-		r.at[tp] = &globalPlace{next: starts[tp], end: ends[tp], epoch: -1, begun: now}
-		r.engine.changelogs.Start(tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: r.topicID}, deliver)
+		r.at[tp] = &globalPlace{next: starts[tp], seen: starts[tp], start: starts[tp], end: ends[tp], epoch: -1, begun: now}
+		r.engine.changelogs.Start(tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: r.topicID}, r.deliver)
 	}
+	return nil
+}
+
+// errShortened says that records were deleted from a topic that were in it when the reading began.
+var errShortened = errors.New("records were deleted from the topic")
+
+// compare looks whether all that is read is still in the topic, and whether all that is in the topic is read. Committed records stand
+// still behind a transaction that is open.
+func (r *globalReading) compare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patrolTimeout)
+	defer cancel()
+	tps := slices.Collect(maps.Keys(r.at))
+	starts, err := r.engine.opts.Wire.Starts(ctx, tps)
+	if err != nil {
+		return err
+	}
+	ends, err := r.engine.opts.Wire.Ends(ctx, tps)
+	if err != nil {
+		return err
+	}
+	var stand []kafka.TopicPartition
+	for tp, p := range r.at {
+		if starts[tp] > p.start {
+			return errShortened
+		}
+		p.stands = p.again.IsZero() && p.next == p.seen && p.next < ends[tp]
+		p.seen = p.next
+		if p.stands {
+			stand = append(stand, tp)
+		}
+	}
+	if len(stand) == 0 {
+		return nil
+	}
+	tp := slices.MinFunc(stand, kafka.TopicPartition.Compare)
+	why, remedy := "its leader does not send the rest", "look at the leader of the partition"
+	if wire, ok := r.engine.opts.Wire.(inspector); ok {
+		open, err := wire.OpenTransactions(ctx, stand)
+		if err != nil {
+			return err
+		}
+		for _, t := range open {
+			tp, why, remedy = t.TopicPartition, "readers wait for "+t.String(), "end its producer, or abort it: "+t.AbortCommand(r.engine.cluster())
+		}
+	}
+	if r.trouble.Load() == nil {
+		r.engine.log.Warn("a global is not read to its end; look-ups answer without the rest", zap.Stringer("partition", tp),
+			zap.Int64("offset", r.at[tp].next), zap.Int64("end", ends[tp]), zap.String("why", why))
+	}
+	r.fail(fmt.Errorf("%s stands at offset %d of %d: %s", tp, r.at[tp].next, ends[tp], why), remedy)
 	return nil
 }
 
@@ -286,7 +352,20 @@ func (r *globalReading) take(b kafka.Batch) error {
 		if errors.As(b.Err, &gone) || errors.As(b.Err, &recreated) || errors.As(b.Err, &truncated) {
 			return b.Err
 		}
-		r.fail(fmt.Errorf("partition %d: %w", b.Partition, b.Err))
+		remedy := ""
+		if damaged, ok := errors.AsType[*kafka.CorruptBatchError](b.Err); ok {
+			if r.engine.opts.CorruptBatch == CorruptSkip {
+				r.bad.Add(1)
+				r.engine.log.Error("a batch of a global is damaged and was passed over, as on.corrupt.batch=skip wants it: its keys keep the values that they had",
+					zap.Stringer("partition", b.TopicPartition), zap.Int64("offset", damaged.Offset), zap.Int64("next", damaged.Next), zap.Error(damaged))
+				p.next, p.epoch = damaged.Next, -1
+				r.engine.changelogs.Start(b.TopicPartition, kafka.Position{Offset: p.next, LeaderEpoch: -1, TopicID: r.topicID}, r.deliver)
+				return nil
+			}
+			remedy = fmt.Sprintf("start with on.corrupt.batch=skip to read on after the batch, or delete the records of %s before offset %d (kafka-delete-records.sh)",
+				b.TopicPartition, damaged.Next)
+		}
+		r.fail(fmt.Errorf("partition %d: %w", b.Partition, b.Err), remedy)
 		p.again = time.Now().Add(globalWait.Wait(p.tries))
 		p.tries++
 		r.engine.log.Warn("a partition of a global is not read for a while; look-ups answer as before",

@@ -3,6 +3,7 @@ package processors
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,6 +202,82 @@ func TestAStartWaitsForItsGlobalsAndCanBeStopped(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		g.sees(at(jobOut, 0), "k usd 2 true")
 	})
+}
+
+// A copy that cannot be read to the end of its topic, because a transaction is open there, is a problem of health: while it follows, and
+// at a start. It goes on when the transaction has ended.
+//
+// Mutations, each seen to fail it: compare left out; stands that is never set.
+func TestAnOpenTransactionInAGlobalIsTold(t *testing.T) {
+	rated(t, func(g *rig) {
+		g.rate(0, "usd", "1")
+		g.start()
+		end := g.cluster.LeaveOpen(at(ratesTopic, 0), kafka.Record{Key: []byte("eur"), Value: []byte("2")})
+		g.rate(0, "usd", "3")
+		time.Sleep(2 * time.Minute)
+		g.answers("usd 1 true")
+		told := func(when string) {
+			t.Helper()
+			if problems := fmt.Sprint(healthOf(g.inst)); !strings.Contains(problems, ratesTopic+"/0 stands at offset 1 of 3") {
+				t.Errorf("%s health is %s", when, problems)
+			}
+		}
+		told("while it follows")
+		g.stop()
+		g.new()
+		g.launch()
+		time.Sleep(2 * time.Minute)
+		if problems := fmt.Sprint(healthOf(g.inst)); !strings.Contains(problems, ratesTopic) {
+			t.Errorf("at a start health is %s", problems)
+		}
+		end(false)
+		time.Sleep(time.Minute)
+		g.answers("usd 3 true", "eur 0 false")
+		if problems := healthOf(g.inst); len(problems) > 0 {
+			t.Errorf("health is %q", problems)
+		}
+	})
+}
+
+// Records that are deleted from the topic leave the copies of running instances as they do not come into new ones.
+//
+// Mutation seen to fail it: compare without the starts.
+func TestWhatIsDeletedFromAGlobalLeavesItsCopies(t *testing.T) {
+	rated(t, func(g *rig) {
+		g.rate(0, "usd", "1")
+		g.rate(0, "eur", "2")
+		g.start()
+		g.answers("usd 1 true", "eur 2 true")
+		g.cluster.DeleteRecords(at(ratesTopic, 0), 1)
+		time.Sleep(time.Minute)
+		g.answers("usd 0 false", "eur 2 true")
+	})
+}
+
+// A damaged batch of a global stops its partition, with a remedy that can be done, or is passed over where that is wanted.
+//
+// Mutations, each seen to fail it: take without the case of damage; without the restart after it.
+func TestADamagedBatchOfAGlobal(t *testing.T) {
+	for _, way := range []CorruptBatch{CorruptStop, CorruptSkip} {
+		t.Run(string(way), func(t *testing.T) {
+			rated(t, func(g *rig) {
+				g.wrap = func(w Wire) Wire { return damagedWire{w, at(ratesTopic, 0), 1, new(atomic.Bool)} }
+				g.opts.CorruptBatch = way
+				g.rate(0, "usd", "1")
+				g.rate(0, "bad", "2")
+				g.rate(0, "eur", "3")
+				g.start()
+				time.Sleep(2 * time.Minute)
+				if way == CorruptSkip {
+					g.answers("usd 1 true", "bad 0 false", "eur 3 true")
+					return
+				}
+				if problems := fmt.Sprint(healthOf(g.inst)); !strings.Contains(problems, "on.corrupt.batch=skip") || !strings.Contains(problems, "before offset 2") {
+					t.Errorf("health is %s", problems)
+				}
+			})
+		})
+	}
 }
 
 // A global that does not exist, or that the node does not use, is told.
