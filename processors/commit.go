@@ -97,7 +97,7 @@ func (tx *transaction) drain() error {
 				continue
 			}
 			if positions == nil {
-				positions = t.positions(tx.env.guarantee)
+				positions = t.positions(tx.env.guarantee, tx.env.owner)
 			}
 			st.positions = positions
 			write := tx.drainStore

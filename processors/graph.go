@@ -2,6 +2,7 @@ package processors
 
 import (
 	"github.com/weirstream/weir/internal/nodes"
+	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/plan"
 )
 
@@ -45,6 +46,11 @@ func (g *graph) copartitioned() [][]string {
 		sets = append(sets, set)
 	}
 	return sets
+}
+
+// owner is whose the state is.
+func (g *graph) owner() offsets.Owner {
+	return offsets.Owner{Prefix: g.plan.Names.Prefix, Topology: g.plan.Topology}
 }
 
 // changelogTopic is the compacted topic behind a store.

@@ -17,7 +17,7 @@ func (in *input) place(logs map[string]offsets.Log) kafka.CommittedOffset {
 }
 
 // positions say how far the task's inputs are with the transaction that is about to be committed.
-func (t *task) positions(g Guarantee) []byte {
+func (t *task) positions(g Guarantee, of offsets.Owner) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
 		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
@@ -29,7 +29,7 @@ func (t *task) positions(g Guarantee) []byte {
 		}
 		p[in.tp.Topic] = at
 	}
-	return p.Encode()
+	return p.Encode(of)
 }
 
 // logs is how the task's changelogs are with what the sink has had acknowledged.

@@ -183,6 +183,9 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 				}
 				entries = append(entries, keyed.Entry{Key: rec.Key, Value: rec.Value})
 				if raw := offsets.Raw(rec.Headers); raw != nil {
+					if err := e.ownState(st, raw); err != nil {
+						return err
+					}
 					st.positions = raw
 				}
 				size += len(rec.Key) + len(rec.Value)
@@ -214,3 +217,14 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 }
 
 const restoreReport = 2 * time.Second
+
+// ownState refuses a changelog that holds state of another topology. Names are put together with hyphens and a prefix, so that those of
+// two stores can be one.
+func (e *engine) ownState(st *taskStore, positions []byte) error {
+	other, found := offsets.Stranger(positions, e.graph.owner())
+	if !found || e.accepts.Load() {
+		return nil
+	}
+	return e.refuse([]string{fmt.Sprintf("changelog %s of store %s holds state of %v, which has given one of its stores the same changelog: give the store, or the topology, another name, "+
+		"and delete the folder %s; or go on with what the changelog holds, of both: start once with --accept-empty-state", st.changelog.Topic, st.decl.Name, other, st.dir)})
+}

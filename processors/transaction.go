@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/offsets"
 )
 
 // transaction is what a worker has done since its last commit. With AtLeastOnce it is no transaction of Kafka's, but what lies
@@ -42,6 +43,7 @@ type transactionEnv struct {
 	tasks     *tasks        // whose inputs and stores it is of
 	blocks    *blocks
 	positions ledger             // where the positions of the inputs are committed
+	owner     offsets.Owner      // whose the state is
 	ended     func(*transaction) // what it holds is committed, and about to be forgotten
 	committed func(commitStats)  // everything of the commit is done
 }

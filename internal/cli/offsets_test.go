@@ -50,7 +50,7 @@ func newDesk(t *testing.T, state ...int64) *desk {
 			records = append(records, &kgo.Record{Topic: clicked.Name(), Partition: int32(p), Value: []byte("x")})
 		}
 		if offset >= 0 {
-			said := offsets.Positions{clicked.Name(): {Offset: offset, Epoch: -1, From: offset}}.Encode()
+			said := offsets.Positions{clicked.Name(): {Offset: offset, Epoch: -1, From: offset}}.Encode(offsets.Owner{Topology: sound.Name()})
 			records = append(records, &kgo.Record{Topic: deskLog, Partition: int32(p), Key: []byte("k"), Value: []byte("v"),
 				Headers: []kgo.RecordHeader{{Key: offsets.Header, Value: said}}})
 		}

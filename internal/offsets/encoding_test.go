@@ -117,7 +117,7 @@ func TestAMarkTellsTheChangelogsThatItHasRoomFor(t *testing.T) {
 // Mutations: ParsePositions that takes any version; Raw that takes the first header of several.
 func TestPositionsAndNotesAreReadAsTheyWereWritten(t *testing.T) {
 	p := Positions{"in": {TopicID: "x", Offset: 9, Epoch: 3, From: 7}, "other": {Epoch: -1}}
-	got, err := ParsePositions(p.Encode())
+	got, err := ParsePositions(p.Encode(Owner{Topology: "t"}))
 	if err != nil || !maps.Equal(got, p) {
 		t.Errorf("%v is read as %v, %v", p, got, err)
 	}

@@ -1,6 +1,7 @@
 package offsets
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -30,12 +31,39 @@ type Positions map[string]Position
 type positionsJSON struct {
 	Version int       `json:"v"`
 	Inputs  Positions `json:"inputs"`
+	Of      *Owner    `json:"of,omitempty"` // absent in what older programs wrote
+}
+
+// Owner is whose state a changelog holds. Two stores may come to one name, because names are put together with hyphens and a prefix.
+type Owner struct {
+	Prefix   string `json:"prefix,omitempty"`
+	Topology string `json:"topology"`
+}
+
+func (o Owner) String() string {
+	if o.Prefix != "" {
+		return fmt.Sprintf("topology %s with topic.prefix=%s", o.Topology, o.Prefix)
+	}
+	return "topology " + o.Topology
 }
 
 // Encode is the value of the header.
-func (p Positions) Encode() []byte {
-	data, _ := json.Marshal(positionsJSON{1, p}) // nothing in it can fail
+func (p Positions) Encode(of Owner) []byte {
+	data, _ := json.Marshal(positionsJSON{1, p, &of}) // nothing in it can fail
 	return data
+}
+
+// Stranger is whose state an encoded header says that a changelog holds, where that is not of.
+func Stranger(header []byte, of Owner) (other Owner, found bool) {
+	own, _ := json.Marshal(of)
+	if bytes.Contains(header, own) { // nearly every one, and a changelog may have one for each commit
+		return Owner{}, false
+	}
+	var p positionsJSON
+	if json.Unmarshal(header, &p) != nil || p.Of == nil || *p.Of == of {
+		return Owner{}, false
+	}
+	return *p.Of, true
 }
 
 // ParsePositions reads what Encode has written.
