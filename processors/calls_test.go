@@ -64,70 +64,76 @@ func TestANodeThatWaitsEndsWithItsTask(t *testing.T) {
 			return stop
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, 2, simkafka.Config{}, func(g *rig) {
-				var mu sync.Mutex
-				called, causes, back := 0, []string{}, make(chan struct{})
-				calls := func() int {
-					mu.Lock()
-					defer mu.Unlock()
-					return called
-				}
-				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
-					if err := remember(j, ctx, key, value); err != nil || value != "slow" {
-						return err
-					}
-					mu.Lock()
-					called++
-					often := called > 100
-					mu.Unlock()
-					if often {
-						panic("called again and again")
-					}
-					select {
-					case <-back:
-						return nil
-					case <-ctx.Done():
+		for how, answer := range map[string]func(ctx topology.Context, err error) error{
+			"an error":    func(_ topology.Context, err error) error { return err },
+			"a rejection": func(_ topology.Context, err error) error { return topology.Reject(err) },
+			"a drop":      func(ctx topology.Context, _ error) error { return ctx.Drop(topology.Filtered) },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				bubble(t, 2, simkafka.Config{}, func(g *rig) {
+					var mu sync.Mutex
+					called, causes, back := 0, []string{}, make(chan struct{})
+					calls := func() int {
 						mu.Lock()
 						defer mu.Unlock()
-						causes = append(causes, context.Cause(ctx).Error())
-						return fmt.Errorf("the service: %w", ctx.Err())
+						return called
 					}
-				}
-				g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1})} // a failure is a dead letter
-				g.start()
-				for p := range int32(2) {
-					g.send(p, "a 1", "a slow", "a 2")
-				}
-				time.Sleep(time.Second)
-				if calls() == 0 {
-					t.Fatal("no call waits")
-				}
-				inst := g.inst
-				after := c.end(g, calls)
-				mu.Lock()
-				ended := slices.Clone(causes)
-				mu.Unlock()
-				if s := inst.Stats(); s.DeadLettered > 0 || s.Retried > 0 || !slices.Equal(ended, []string{c.cause.Error()}) {
-					t.Errorf("%+v, ended because %q", s, ended)
-				}
-				close(back)
-				time.Sleep(20 * time.Second)
-				var out []string
-				for _, r := range g.cluster.Committed(at(jobOut, 0)) { // where the key belongs
-					out = append(out, string(r.Value))
-				}
-				slices.Sort(out)
-				if !slices.Equal(out, []string{"1", "1", "2", "2", "slow", "slow"}) {
-					t.Errorf("the output is %q", out)
-				}
-				for p := range int32(2) {
-					g.committed(at(jobIn, p), 3)
-					g.sees(at(jobDead, p))
-				}
-				after()
+					g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+						if err := remember(j, ctx, key, value); err != nil || value != "slow" {
+							return err
+						}
+						mu.Lock()
+						called++
+						often := called > 100
+						mu.Unlock()
+						if often {
+							panic("called again and again")
+						}
+						select {
+						case <-back:
+							return nil
+						case <-ctx.Done():
+							mu.Lock()
+							defer mu.Unlock()
+							causes = append(causes, context.Cause(ctx).Error())
+							return answer(ctx, fmt.Errorf("the service: %w", ctx.Err()))
+						}
+					}
+					g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1})} // a failure is a dead letter
+					g.start()
+					for p := range int32(2) {
+						g.send(p, "a 1", "a slow", "a 2")
+					}
+					time.Sleep(time.Second)
+					if calls() == 0 {
+						t.Fatal("no call waits")
+					}
+					inst := g.inst
+					after := c.end(g, calls)
+					mu.Lock()
+					ended := slices.Clone(causes)
+					mu.Unlock()
+					if s := inst.Stats(); s.DeadLettered > 0 || s.Retried > 0 || !slices.Equal(ended, []string{c.cause.Error()}) {
+						t.Errorf("%+v, ended because %q", s, ended)
+					}
+					close(back)
+					time.Sleep(20 * time.Second)
+					var out []string
+					for _, r := range g.cluster.Committed(at(jobOut, 0)) { // where the key belongs
+						out = append(out, string(r.Value))
+					}
+					slices.Sort(out)
+					if !slices.Equal(out, []string{"1", "1", "2", "2", "slow", "slow"}) {
+						t.Errorf("the output is %q", out)
+					}
+					for p := range int32(2) {
+						g.committed(at(jobIn, p), 3)
+						g.sees(at(jobDead, p))
+					}
+					after()
+				})
 			})
-		})
+		}
 	}
 }
 

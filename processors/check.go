@@ -16,7 +16,7 @@ import (
 // it left would stand in the way of the next one. All problems are reported together.
 func (e *engine) check(ctx context.Context) error {
 	names := e.topicNames()
-	infos, err := e.opts.Wire.Topics(ctx, names)
+	infos, err := e.look(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,28 @@ func (e *engine) check(ctx context.Context) error {
 	}
 	e.cacheBytes = max(e.opts.CacheBytes/max(stores, 1), 64<<10)
 	return nil
+}
+
+// A topic that was created a moment ago is not known to every broker yet.
+const (
+	missingLooks = 3
+	missingWait  = 300 * time.Millisecond
+)
+
+// look describes the topics that exist, and asks again for those that seem not to.
+func (e *engine) look(ctx context.Context, names []string) (infos map[string]kafka.TopicInfo, err error) {
+	for looks := 1; ; looks++ {
+		infos, err = e.opts.Wire.Topics(ctx, names)
+		missing := slices.ContainsFunc(e.missing(infos), func(t plan.Topic) bool { return t.Stream != nil })
+		if err != nil || !missing || looks == missingLooks {
+			return infos, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(missingWait):
+		}
+	}
 }
 
 // warnWithin bounds what a start spends on warnings: a cluster that is slow to answer must not hold it up.

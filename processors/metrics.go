@@ -69,7 +69,7 @@ func (m *metrics) register() error {
 	}
 	for _, c := range m.collectors() {
 		if err := reg.Register(c); err != nil {
-			return fmt.Errorf("register metrics of %s: %w", m.engine.graph.plan.Topology, err)
+			return fmt.Errorf("register metrics of %s: %w; several instances of one topology need a registry each, or one that is wrapped with a label of their own (prometheus.WrapRegistererWith)", m.engine.graph.plan.Topology, err)
 		}
 	}
 	return nil

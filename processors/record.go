@@ -3,7 +3,6 @@ package processors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,11 +44,11 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if failure != nil {
 		return w.failed(ctx, c, failure)
 	}
-	effects := w.call.Effects()
-	if f := w.nowhere(effects); f != nil {
+	if w.call.Dropped() && in.task.leaving() { // as with other errors of a call whose Context ended
 		w.call.Undo()
-		return w.failed(ctx, c, f)
+		return stepStopping
 	}
+	effects := w.call.Effects()
 	if w.blocks.any() && w.held(c, nil) {
 		return stepWait
 	}
@@ -121,21 +120,6 @@ func (w *worker) outHeaders(r *kafka.Record, e *nodes.Effect) []kafka.Header {
 	return w.sent[from:len(w.sent):len(w.sent)]
 }
 
-// nowhere is the failure of a record that is emitted to a partition which there is not, or nil.
-func (w *worker) nowhere(effects []nodes.Effect) *nodes.Failure {
-	for i := range effects {
-		e := &effects[i]
-		if e.As == nil || e.As.Partition < 0 {
-			continue
-		}
-		if n := (*w.engine.partitions.Load())[e.Topic]; n > 0 && e.As.Partition >= n {
-			err := fmt.Errorf("emit to stream %s: there is no partition %d of %d", e.Topic, e.As.Partition, n)
-			return &nodes.Failure{Node: e.Node, Name: e.Node.Decl.Name, Reason: nodes.Error, Err: err, Text: err.Error()}
-		}
-	}
-	return nil
-}
-
 // held says whether a record that was processed has to wait for a block, and takes back what it did. The letter's topic is
 // given for a record that becomes a dead letter, whose effects are taken back already.
 //
@@ -191,7 +175,7 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 		w.failTask(in.task, err)
 		return stepAborted
 	}
-	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout) {
+	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout || f.Reason == nodes.Rejected) {
 		return stepStopping // its Context ended: whoever has the task next processes the record
 	}
 	w.engine.metrics.nodeFailed(f.Name)

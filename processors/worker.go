@@ -76,7 +76,8 @@ type worker struct {
 func newWorker(e *engine, id int) *worker {
 	w := &worker{id: id, engine: e, inbox: newInbox(), done: make(chan struct{}), log: e.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(e.graph.nodes, nodes.Env{
-		Topology: e.graph.plan.Topology, Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
+		Group: e.graph.plan.Group(), Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
+		Partitions: func(topic string) int32 { return (*e.partitions.Load())[topic] },
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},
@@ -98,6 +99,7 @@ func newWorker(e *engine, id int) *worker {
 		env: transactionEnv{
 			log: w.log, guarantee: e.opts.Guarantee, interval: e.opts.CommitInterval, tasks: w.tasks, blocks: w.blocks,
 			positions: e.source,
+			owner:     e.graph.owner(),
 			ended:     e.count,
 			committed: w.committed,
 		},

@@ -3,6 +3,7 @@ package topology
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/weirstream/weir/internal/plan"
@@ -23,11 +24,11 @@ func WithHeader(key string, value []byte) EmitOption {
 	return EmitOption{func(e *plan.Emission) error { e.Headers = append(e.Headers, h); return nil }}
 }
 
-// At gives the record a timestamp of its own, in milliseconds to Kafka. Default: that of the input record. A time before 1970 fails
-// the record.
+// At gives the record a timestamp of its own, in milliseconds to Kafka. Default: that of the input record. A time before 1970 or after
+// 2262 fails the record.
 func At(t time.Time) EmitOption {
-	if t.UnixMilli() < 0 {
-		return unfit(fmt.Errorf("emit at %s: Kafka knows no time before 1970", t.Format(time.RFC3339)))
+	if t.UnixMilli() < 0 || t.UnixMilli() > lastTime {
+		return unfit(fmt.Errorf("emit at %s: records have times from 1970 to 2262", t.Format(time.RFC3339)))
 	}
 	return EmitOption{func(e *plan.Emission) error { e.At = t; return nil }}
 }
@@ -40,6 +41,9 @@ func ToPartition(n int32) EmitOption {
 	}
 	return EmitOption{func(e *plan.Emission) error { e.Partition = n; return nil }}
 }
+
+// lastTime is the last millisecond of which the nanoseconds fit 64 bits: others would be refused where they are written.
+const lastTime = math.MaxInt64 / int64(time.Millisecond)
 
 func unfit(err error) EmitOption { return EmitOption{func(*plan.Emission) error { return err }} }
 

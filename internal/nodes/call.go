@@ -27,7 +27,7 @@ type Call struct {
 	arena   arena.Arena
 	state   State
 	source  *Source
-	record  plan.Record
+	record  Record
 	key     string
 	effects []Effect
 	forward []forwarded
@@ -73,6 +73,12 @@ type forwarded struct {
 	value any
 }
 
+// Record is a record for nodes, and the cluster's id of its topic, "" where it is not known.
+type Record struct {
+	plan.Record
+	TopicID string
+}
+
 // Outcome is what became of a record.
 type Outcome int8
 
@@ -87,9 +93,11 @@ const (
 
 // Env is what nodes run in. The zero Env will do.
 type Env struct {
-	Topology, Cluster string           // names in idempotency keys
-	Log               *zap.Logger      // nil: nothing is logged
-	Now               func() time.Time // nil: time.Now
+	Group, Cluster string           // of the topology, and where it runs: in idempotency keys
+	Log            *zap.Logger      // nil: nothing is logged
+	Now            func() time.Time // nil: time.Now
+	// Partitions is how many partitions a topic has, 0 where that is not known. nil: of none.
+	Partitions func(topic string) int32
 	// Global is the copy of a global that nodes look up, nil where the plan has none.
 	Global func(*plan.Global) plan.View
 	// Late, if not nil, is told when a Context is used after its node returned, on the goroutine that does so; it is not told again
@@ -125,7 +133,7 @@ func (c *Call) Within(ctx context.Context) {
 
 // Run processes one record. Without a failure its effects are staged; with one there are none. It does not return when a
 // node ends the goroutine: see Exited.
-func (c *Call) Run(s *Source, st State, r plan.Record, key, value []byte) (o Outcome, failure *Failure) {
+func (c *Call) Run(s *Source, st State, r Record, key, value []byte) (o Outcome, failure *Failure) {
 	c.source, c.state, c.record, c.key = s, st, r, string(key)
 	c.record.Keyless = key == nil
 	c.effects, c.forward, c.drops = c.effects[:0], c.forward[:0], 0
@@ -282,6 +290,9 @@ func (c *Call) Overdue(now time.Time) (*Node, time.Duration) {
 	}
 	return nil, 0
 }
+
+// Dropped says whether a node has left the record out, whatever others made of it.
+func (c *Call) Dropped() bool { return c.drops > 0 }
 
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
 func (c *Call) Effects() []Effect { return c.effects }

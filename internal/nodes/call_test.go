@@ -90,7 +90,7 @@ func TestAContextThatIsUsedLaterIsNoRace(t *testing.T) {
 		return nil
 	}), topology.Uses(store), topology.Emits(out)))
 	run := func(v string) *nodes.Failure {
-		_, failure := call.Run(source, all, plan.Record{}, []byte("k"), []byte(v))
+		_, failure := call.Run(source, all, nodes.Record{}, []byte("k"), []byte(v))
 		return failure
 	}
 	if f := run("keep"); f != nil {
@@ -164,7 +164,7 @@ func TestEffectsKnowTheirNode(t *testing.T) {
 			return nil
 		}), topology.Emits(edge)),
 		topology.Node("behind", topology.On(edge, emit), topology.Emits(out)))
-	o, f := call.Run(source, all, plan.Record{}, nil, []byte("v"))
+	o, f := call.Run(source, all, nodes.Record{}, nil, []byte("v"))
 	var names []string
 	for _, e := range call.Effects() {
 		names = append(names, e.Node.Decl.Name)
@@ -194,7 +194,7 @@ func BenchmarkCall(b *testing.B) {
 	key, value := []byte("customer-1"), []byte(`{"seq":7,"amount":1999}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, failure := call.Run(source, st, plan.Record{Timestamp: time.UnixMilli(1)}, key, value); failure != nil {
+		if _, failure := call.Run(source, st, nodes.Record{Record: plan.Record{Timestamp: time.UnixMilli(1)}}, key, value); failure != nil {
 			b.Fatal(failure)
 		}
 		call.Undo()
@@ -206,7 +206,7 @@ func BenchmarkCall(b *testing.B) {
 //
 // Mutations, each seen to fail it: each part left out; names without their lengths.
 func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
-	key := func(cluster, name, node string, r plan.Record) (key string) {
+	key := func(cluster, name, node string, r nodes.Record) (key string) {
 		in := topology.Stream("a.b.v1", codecs.String())
 		plan, err := topology.Define(name, topology.Node(node, topology.On(in, func(ctx topology.Context, _, _ string) error {
 			key = ctx.IdempotencyKey()
@@ -216,13 +216,13 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := nodes.NewGraph(plan)
-		if _, failure := nodes.NewCall(g, nodes.Env{Cluster: cluster, Topology: name}).Run(g.Subgraphs[0].Sources[0], stores{}, r, []byte("k"), []byte("v")); failure != nil {
+		if _, failure := nodes.NewCall(g, nodes.Env{Cluster: cluster, Group: name}).Run(g.Subgraphs[0].Sources[0], stores{}, r, []byte("k"), []byte("v")); failure != nil {
 			t.Fatal(failure)
 		}
 		return key
 	}
-	r := plan.Record{Topic: "a.b.v1", Partition: 1, Offset: 2, Attempt: 1}
-	with := func(change func(r *plan.Record)) plan.Record { o := r; change(&o); return o }
+	r := nodes.Record{Record: plan.Record{Topic: "a.b.v1", Partition: 1, Offset: 2, Attempt: 1}, TopicID: "i"}
+	with := func(change func(r *nodes.Record)) nodes.Record { o := r; change(&o); return o }
 	first := key("c", "t", "n", r)
 	seen := map[string]string{first: "the record"}
 	for name, other := range map[string]string{
@@ -231,16 +231,17 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 		"node":      key("c", "t", "m", r),
 		"lengths":   key("ct", "n", "n", r),
 		"lengths 2": key("c", "tn", "n", r),
-		"topic":     key("c", "t", "n", with(func(r *plan.Record) { r.Topic = "a.c.v1" })),
-		"partition": key("c", "t", "n", with(func(r *plan.Record) { r.Partition = 3 })),
-		"offset":    key("c", "t", "n", with(func(r *plan.Record) { r.Offset = 3 })),
+		"topic":     key("c", "t", "n", with(func(r *nodes.Record) { r.Topic = "a.c.v1" })),
+		"partition": key("c", "t", "n", with(func(r *nodes.Record) { r.Partition = 3 })),
+		"topic id":  key("c", "t", "n", with(func(r *nodes.Record) { r.TopicID = "j" })),
+		"offset":    key("c", "t", "n", with(func(r *nodes.Record) { r.Offset = 3 })),
 	} {
 		if was, twice := seen[other]; twice {
 			t.Errorf("%s and %s have one key", was, name)
 		}
 		seen[other] = name
 	}
-	if again := key("c", "t", "n", with(func(r *plan.Record) { r.Attempt, r.Timestamp = 2, time.UnixMilli(1) })); again != first {
+	if again := key("c", "t", "n", with(func(r *nodes.Record) { r.Attempt, r.Timestamp = 2, time.UnixMilli(1) })); again != first {
 		t.Error("another try has another key")
 	}
 }

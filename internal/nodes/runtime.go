@@ -16,7 +16,7 @@ import (
 )
 
 // Record implements plan.Runtime.
-func (c *Call) Record() *plan.Record { return &c.record }
+func (c *Call) Record() *plan.Record { return &c.record.Record }
 
 // Key implements plan.Runtime.
 func (c *Call) Key() string { return c.at }
@@ -34,7 +34,7 @@ func (c *Call) Log() *zap.Logger {
 func (c *Call) IdempotencyKey() string {
 	r := &c.record
 	h := sha256.New()
-	for _, s := range [...]string{c.env.Cluster, c.env.Topology, c.node.Decl.Name, r.Topic} {
+	for _, s := range [...]string{c.env.Cluster, c.env.Group, c.node.Decl.Name, r.Topic, r.TopicID} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	fmt.Fprintf(h, "%d:%d", r.Partition, r.Offset)
@@ -103,6 +103,12 @@ func (c *Call) Emit(stream *plan.Stream, key string, encoded []byte, tombstone b
 	for i, o := range c.node.Decl.Outputs {
 		if o == plan.Output(stream) {
 			topic = c.node.topics[i]
+		}
+	}
+	if as != nil && as.Partition >= 0 && c.env.Partitions != nil {
+		if n := c.env.Partitions(topic); n > 0 && as.Partition >= n {
+			c.Fail(fmt.Errorf("emit to stream %s: there is no partition %d of %d", stream.Name, as.Partition, n))
+			return
 		}
 	}
 	c.effects = append(c.effects, Effect{c.node, stream, topic, key, c.arena.Take(encoded), tombstone, as})

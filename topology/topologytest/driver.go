@@ -63,8 +63,9 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	if d.parts < 1 {
 		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
 	}
-	d.call = nodes.NewCall(d.graph, nodes.Env{Topology: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
-		Global: func(g *plan.Global) plan.View { return d.views[g] }})
+	d.call = nodes.NewCall(d.graph, nodes.Env{Group: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
+		Partitions: func(string) int32 { return d.parts },
+		Global:     func(g *plan.Global) plan.View { return d.views[g] }})
 	for _, g := range p.Globals {
 		d.views[g] = g.View()
 	}

@@ -139,3 +139,20 @@ func TestReservedHeadersAreNotPassedOn(t *testing.T) {
 		}
 	}
 }
+
+// What the engine makes a dead letter without asking a broker fails here too.
+//
+// Mutations, each seen to fail it: Env without Partitions; At without its bound.
+func TestWhatCannotBeWrittenFails(t *testing.T) {
+	at := map[string]topology.EmitOption{"partition": topology.ToPartition(7), "time": topology.At(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)), "none": topology.ToPartition(3)}
+	from, to := topology.Stream("a.in.v1", codecs.String()), topology.Stream("a.out.v1", codecs.String())
+	d := topologytest.New(t, topology.Define("t", topology.Node("n", topology.On(from, func(ctx topology.Context, key, value string) error {
+		to.Emit(ctx, key, value, at[value])
+		return nil
+	}), topology.Emits(to))), topologytest.Partitions(4))
+	for value, want := range map[string]bool{"partition": false, "time": false, "none": true} {
+		if r := d.Send("a.in.v1", "k", []byte(value)); (r.Err == nil) != want || (len(r.Emitted) == 1) != want {
+			t.Errorf("%s: %+v", value, r)
+		}
+	}
+}

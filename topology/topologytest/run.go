@@ -15,7 +15,7 @@ func (d *Driver) run(g *plan.Subgraph, in *nodes.Source, r plan.Record, key, val
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		outcome, failure = d.call.Run(in, stores{d, g, r.Partition}, r, key, value)
+		outcome, failure = d.call.Run(in, stores{d, g, r.Partition}, nodes.Record{Record: r}, key, value)
 	}()
 	<-done
 	if exit := d.call.Exited(); exit != nil {

@@ -1,0 +1,124 @@
+package processors
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// Two topologies whose stores come to one changelog are told apart by whose state it holds: who restores what another one has written is
+// refused, unless that is accepted. What older programs wrote names nobody.
+//
+// Mutations, each seen to fail it: ownState left out; an owner without its topology, or without its prefix.
+func TestAChangelogOfAnotherTopologyIsRefused(t *testing.T) {
+	// Its changelog is that of the job: job-seen-changelog.
+	twin := func(prefix, name, store string) *plan.Plan {
+		in, out := topology.Stream(jobIn, codecs.String(), topology.Unprefixed()), topology.Stream(jobOut, codecs.String(), topology.Unprefixed())
+		kept := topology.Store(store, codecs.String())
+		p, err := topology.Define(name, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
+			kept.Set(ctx, key, value)
+			return nil
+		}), topology.Uses(kept), topology.Emits(out))).Plan(plan.Names{Prefix: prefix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for name, c := range map[string]struct{ prefix, topology, store string }{
+		"another topology": {"", "jo", "x"},
+		"another prefix":   {"jo", "b", "seen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				p := twin(c.prefix, c.topology, c.store)
+				if name == "another topology" { // names with hyphens meet anywhere
+					p = twin("", "job-seen", "x")
+					g.topic("job-seen-x-changelog", 1, map[string]string{"cleanup.policy": "compact"})
+					g.job.define = func() *topology.Topology {
+						in, kept := topology.Stream(jobIn, codecs.String()), topology.Store("seen-x", codecs.String())
+						return topology.Define(jobGroup, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
+							kept.Set(ctx, key, value)
+							return nil
+						}), topology.Uses(kept)))
+					}
+				}
+				if name == "another prefix" {
+					g.topic("jo"+jobDead, 1, nil)
+				}
+				g.start()
+				g.send(0, "a 1")
+				time.Sleep(time.Second)
+				g.stop()
+				opts := Options{Wire: simWire{g.cluster.Process("twin")}, StateDir: g.dir + "/twin", InstanceID: "twin", Workers: 1}
+				inst, err := New(p, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if err := inst.Run(ctx); err == nil || !strings.Contains(err.Error(), "holds state of topology "+jobGroup) {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
+// An idempotency key is another one for the record that has the place of one before, in a topic that was recreated.
+//
+// Mutation seen to fail it: describe without the topic's id.
+func TestAnIdempotencyKeyIsOfOneTopicOfItsName(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			j.out.Emit(ctx, key, ctx.IdempotencyKey())
+			return nil
+		}
+		g.start()
+		g.send(0, "a 1")
+		time.Sleep(time.Second)
+		g.cluster.DeleteTopic(jobIn)
+		time.Sleep(time.Minute)
+		g.topic(jobIn, 1, nil)
+		g.send(0, "b 1")
+		time.Sleep(2 * time.Minute)
+		out := g.cluster.Committed(at(jobOut, 0))
+		if len(out) != 2 || string(out[0].Value) == string(out[1].Value) {
+			t.Errorf("keys of the records %v", out)
+		}
+	})
+}
+
+// youngWire does not know of topics the first times.
+type youngWire struct {
+	Wire
+	times *int
+}
+
+func (w youngWire) Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error) {
+	if *w.times > 0 {
+		*w.times--
+		return map[string]kafka.TopicInfo{}, nil
+	}
+	return w.Wire.Topics(ctx, names)
+}
+
+// Topics that were created a moment ago are asked for again before they are missing.
+//
+// Mutation seen to fail it: missingLooks of 1.
+func TestATopicThatWasJustCreatedIsNotMissing(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		times := 2
+		g.wrap = func(w Wire) Wire { return youngWire{w, &times} }
+		g.start()
+		g.send(0, "a 1")
+		time.Sleep(time.Second)
+		g.sees(at(jobOut, 0), "a 1")
+	})
+}
