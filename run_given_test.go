@@ -20,7 +20,7 @@ func TestOptionsAreTheSettingsThatTheyName(t *testing.T) {
 			Protocol: "SASL_SSL", CALocation: "ca", CertificateLocation: "cert", KeyLocation: "key", ServerName: "server", Mechanism: "PLAIN",
 			Username: "user", Password: NewSecret("password"), PasswordFile: "password-file", Token: NewSecret("token"), TokenFile: "token-file",
 		},
-		Guarantee: processors.AtLeastOnce, CommitInterval: 7 * time.Second, Workers: 3, StateDir: "state", CreateTopics: true, HTTP: ":9090",
+		Guarantee: processors.AtLeastOnce, CommitInterval: 7 * time.Second, Workers: 3, StateDir: "state", CreateTopics: true, HTTP: ":9090", TopicPrefix: "staging.",
 		Settings: map[string]string{"client.id": "me"},
 	}
 	given := o.given()
@@ -40,7 +40,7 @@ func TestOptionsAreTheSettingsThatTheyName(t *testing.T) {
 		"brokers": "a:1,b:2", "security.protocol": "SASL_SSL", "ssl.ca.location": "ca", "ssl.certificate.location": "cert", "ssl.key.location": "key",
 		"ssl.server.name": "server", "sasl.mechanism": "PLAIN", "sasl.username": "user", "sasl.password": "password", "sasl.password.file": "password-file",
 		"sasl.oauthbearer.token": "token", "sasl.oauthbearer.token.file": "token-file", "guarantee": "at_least_once", "commit-interval": "7s",
-		"workers": "3", "state-dir": "state", "create-topics": "true", "http": ":9090", "client.id": "me",
+		"workers": "3", "state-dir": "state", "create-topics": "true", "http": ":9090", "topic.prefix": "staging.", "client.id": "me",
 	}; !maps.Equal(got, want) {
 		t.Errorf("given: %v\nwant:  %v", got, want)
 	}
