@@ -246,7 +246,7 @@ func (e *engine) take(ids []taskID, clean bool) (committed bool) {
 				perWorker[p.worker] = map[taskID]bool{}
 			}
 			perWorker[p.worker][id] = true
-			p.task.leave(errGivenUp)
+			p.task.leave()
 			delete(e.placed, id)
 		}
 	}
@@ -266,15 +266,27 @@ func (e *engine) take(ids []taskID, clean bool) (committed bool) {
 		waits.Add(1)
 		go func() {
 			defer waits.Done()
-			select {
-			case <-given:
-			case <-w.done:
+			room := time.NewTicker(roomAfter)
+			defer room.Stop()
+			for {
+				select {
+				case <-given:
+					return
+				case <-w.done:
+					return
+				case <-room.C:
+					w.makeRoom()
+				}
 			}
 		}()
 	}
 	waits.Wait()
 	return !uncommitted.Load()
 }
+
+// roomAfter is how long a worker may go on with the call in work when tasks of it are to be given up. A call of a task that it keeps is
+// then ended, and done again: the group waits for the hand-over, and for no record.
+const roomAfter = time.Second
 
 // taskIDs turns input partitions into tasks, in order.
 func (e *engine) taskIDs(tps []kafka.TopicPartition) []taskID {

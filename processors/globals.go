@@ -399,7 +399,7 @@ func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
 	}
 	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
 		if n := r.bad.Add(1); n == 1 || r.complete {
-			r.engine.log.Error("a value of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
+			r.engine.log.Error("a record of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
 		}
 	}
 }

@@ -168,6 +168,9 @@ func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
 	return true
 }
 
+// ofTheCall are failures that may be those of a call whose Context ended, whatever the record is like.
+var ofTheCall = map[nodes.Reason]bool{nodes.Error: true, nodes.Timeout: true, nodes.Rejected: true, nodes.Panic: true, nodes.Exit: true}
+
 // failed is the policy for a cause whose node failed: retry, dead-letter, or stop.
 func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 	in := c.in
@@ -175,7 +178,7 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 		w.failTask(in.task, err)
 		return stepAborted
 	}
-	if in.task.leaving() && (f.Reason == nodes.Error || f.Reason == nodes.Timeout || f.Reason == nodes.Rejected) {
+	if in.task.leaving() && ofTheCall[f.Reason] {
 		return stepStopping // its Context ended: whoever has the task next processes the record
 	}
 	w.engine.metrics.nodeFailed(f.Name)

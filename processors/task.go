@@ -2,7 +2,6 @@ package processors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -58,8 +57,9 @@ type task struct {
 	failure  atomic.Pointer[failure]      // why the task is failed, and until when it waits
 	whole    atomic.Pointer[wholeFrom]    // of the changelogs of its stores, nil until restored
 	reopens  int                          // times in a row that it failed
-	ctx      context.Context              // of its nodes' calls, ended when it is given up
-	leave    context.CancelCauseFunc      // ends ctx
+	base     context.Context              // of all calls of the instance
+	calls    atomic.Pointer[taskCalls]    // what ends its nodes' calls now
+	given    atomic.Bool                  // it is given up
 	touch    bool                         // the state takes up the name of a recorded reset with the next commit
 }
 
@@ -88,8 +88,8 @@ type taskStore struct {
 
 // newTask makes a task whose nodes' calls end with ctx.
 func newTask(ctx context.Context, id taskID, g *subgraph) *task {
-	t := &task{id: id, graph: g}
-	t.ctx, t.leave = context.WithCancelCause(ctx)
+	t := &task{id: id, graph: g, base: ctx}
+	t.renew()
 	for _, s := range g.sources {
 		in := &input{
 			task:   t,
@@ -102,13 +102,42 @@ func newTask(ctx context.Context, id taskID, g *subgraph) *task {
 	return t
 }
 
-// leaving says whether the task is given up, or the instance stops: none of its records is begun any more.
-func (t *task) leaving() bool { return t.ctx.Err() != nil }
+// taskCalls is what ends calls: a context, made anew when they were only to make room.
+type taskCalls struct {
+	ctx context.Context
+	end context.CancelCauseFunc
+}
+
+// renew lets calls begin, unless the task is given up or the instance stops. It is for the worker's goroutine, and for newTask.
+func (t *task) renew() {
+	if c := t.calls.Load(); c != nil && c.ctx.Err() == nil {
+		return
+	}
+	c := &taskCalls{}
+	c.ctx, c.end = context.WithCancelCause(t.base)
+	t.calls.Store(c)
+	if t.given.Load() { // it may have been given up meanwhile
+		c.end(errGivenUp)
+	}
+}
+
+// leave ends the task's calls for good, from any goroutine.
+func (t *task) leave() {
+	t.given.Store(true)
+	t.calls.Load().end(errGivenUp)
+}
+
+// yield ends the call in work, from any goroutine. Its record is begun again after the worker has done what it is to make room for.
+func (t *task) yield() { t.calls.Load().end(errRoom) }
+
+// leaving says whether the task is given up, makes room, or the instance stops: none of its records is begun.
+func (t *task) leaving() bool { return t.calls.Load().ctx.Err() != nil }
 
 // Why a call of a node is to end, for context.Cause.
 var (
-	errGivenUp  = errors.New("the task is given up: its partitions go to another instance")
-	errStopping = errors.New("the instance stops")
+	errGivenUp  = fmt.Errorf("the task is given up: its partitions go to another instance: %w", context.Canceled)
+	errStopping = fmt.Errorf("the instance stops: %w", context.Canceled)
+	errRoom     = fmt.Errorf("other tasks of the worker are given up, and wait for this call; its record is processed again: %w", context.Canceled)
 )
 
 // unmarked says whether an input waits for its first commit: no record of the task is begun before.

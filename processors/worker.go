@@ -216,7 +216,17 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (com
 		}
 	}
 	w.tasks.remove(ids)
+	for _, t := range w.tasks.list {
+		t.renew()
+	}
 	return clean
+}
+
+// makeRoom ends the call in work, from any goroutine: tasks are to be given up.
+func (w *worker) makeRoom() {
+	if in := w.at.Load(); in != nil && w.processing.Load() > 0 {
+		in.task.yield()
+	}
 }
 
 // wait blocks until there may be something to do.
@@ -246,7 +256,7 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) {
 // record is the oldest that has arrived: what lies in the inbox has its place in the order, too.
 func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	w.tx.begin(now)
-	w.call.Within(in.task.ctx)
+	w.call.Within(in.task.calls.Load().ctx)
 	w.at.Store(in)
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)

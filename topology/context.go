@@ -16,9 +16,11 @@ import (
 // record: through it reads are errors and writes are lost.
 //
 // It is a [context.Context], to be given to whatever the node waits for; Done, Err, Deadline and Value may be used on any
-// goroutine and at any time. It is cancelled when the instance stops, when another instance takes the task over, after the node's
-// [Timeout], and when the function returns; [context.Cause] says which. A call that returns an error after the instance was
-// stopped or the task given up, that of [Reject] and of Drop included, has no effect, and does not count as a try: whoever has the task
+// goroutine and at any time. It is cancelled when the instance stops, when another instance takes the task over, or another one of the
+// same worker while the call takes longer than a second (the record is then processed again), after the node's
+// [Timeout], and when the function returns; [context.Cause] says
+// which, and wraps context.DeadlineExceeded after the Timeout, else context.Canceled. A call that returns an error after the instance was
+// stopped or the task given up, that of [Reject] and of Drop included, or panics, has no effect, and does not count as a try: whoever has the task
 // next processes the record.
 type Context struct{ call plan.Call }
 
@@ -47,7 +49,7 @@ func (c Context) Log() *zap.Logger { return c.runtime().Log() }
 
 // IdempotencyKey names what this node does for this record, for services that take such a key: 32 hexadecimal digits, of the cluster,
 // the consumer group (the topology with the prefix of its environment), the node, and the topic, its id, partition and offset of the input
-// record. It is the same in each try, after restarts and in replays, on every instance, and another one after the topic was recreated. A node that calls a service several times for a record adds a number of its own.
+// record. After an Edge that brings the node several values of one record, each has its own. It is the same in each try, after restarts and in replays, on every instance, and another one after the topic was recreated. A node that calls a service several times for a record adds a number of its own.
 func (c Context) IdempotencyKey() string { return c.runtime().IdempotencyKey() }
 
 // Drop leaves the record out, and says why: return what it returns. What this call of the node has emitted and changed

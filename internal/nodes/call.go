@@ -43,6 +43,7 @@ type Call struct {
 	scope   *plan.Scope
 	failed  error // its first Fail
 	misuse  error // its first Fail that is fatal
+	times   []int // by Node.id, how often an edge has called it for the record
 	running bool  // in Run: what is still running when its goroutine has ended was ended by a node
 	stack   []byte
 }
@@ -113,7 +114,7 @@ func NewCall(g *Graph, env Env) *Call {
 	if env.Now == nil {
 		env.Now = time.Now
 	}
-	c := &Call{env: env, graph: g}
+	c := &Call{env: env, graph: g, times: make([]int, len(g.nodes))}
 	for _, n := range g.nodes {
 		c.scopes = append(c.scopes, plan.NewScope(c, n.Decl.Timeout, func() error { return c.leak(&topology.LateError{Node: n.Decl.Name}) }))
 	}
@@ -182,6 +183,9 @@ func (c *Call) end(failure *Failure) {
 	if failure != nil {
 		c.Undo()
 	}
+	if len(c.forward) > 0 {
+		clear(c.times)
+	}
 	clear(c.forward)
 	c.forward = c.forward[:0]
 }
@@ -204,6 +208,7 @@ func (c *Call) run(value []byte) (Outcome, *Failure) {
 		f := c.forward[i]
 		readers := c.source.graph.edges[f.edge]
 		for j := range readers {
+			c.times[readers[j].node.id]++
 			if failure := c.invoke(&readers[j], f.key, nil, f.value); failure != nil {
 				return 0, failure
 			}

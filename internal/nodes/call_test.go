@@ -245,3 +245,31 @@ func TestAnIdempotencyKeyIsOfTheRecordAndTheNode(t *testing.T) {
 		t.Error("another try has another key")
 	}
 }
+
+// A node to which an edge brings several values of one record has a key for each, the same ones when it is done again; and the first is that
+// of a node that is called once.
+//
+// Mutations, each seen to fail it: times that are not counted; that are not forgotten after the record.
+func TestAnIdempotencyKeyIsOfOneValueOfAnEdge(t *testing.T) {
+	in, edge := topology.Stream("a.b.v1", codecs.String()), topology.Edge[int]("e")
+	var keys []string
+	call, source, tbs := open(t,
+		topology.Node("split", topology.On(in, func(ctx topology.Context, key, _ string) error {
+			for i := range 3 {
+				edge.Emit(ctx, key, i)
+			}
+			return nil
+		}), topology.Emits(edge)),
+		topology.Node("pay", topology.On(edge, func(ctx topology.Context, _ string, _ int) error {
+			keys = append(keys, ctx.IdempotencyKey())
+			return nil
+		})))
+	for range 2 {
+		if _, failure := call.Run(source, tbs, nodes.Record{}, nil, []byte("v")); failure != nil {
+			t.Fatal(failure)
+		}
+	}
+	if again := slices.Equal(keys[:3], keys[3:]); !again || keys[0] == keys[1] || keys[1] == keys[2] {
+		t.Errorf("keys %q", keys)
+	}
+}

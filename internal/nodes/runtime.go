@@ -38,6 +38,9 @@ func (c *Call) IdempotencyKey() string {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	fmt.Fprintf(h, "%d:%d", r.Partition, r.Offset)
+	if n := c.times[c.node.id]; n > 1 { // an edge brings several values of one record
+		fmt.Fprintf(h, ":%d", n)
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

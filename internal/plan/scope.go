@@ -2,7 +2,7 @@ package plan
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,8 +98,8 @@ func (s *Scope) End() {
 
 // Causes of a Call's end, for context.Cause. Engines give that of an instance or a task.
 var (
-	errReturned = errors.New("the node's function has returned")
-	errTimeout  = errors.New("the node's timeout is over")
+	errReturned = fmt.Errorf("the node's function has returned: %w", context.Canceled)
+	errTimeout  = fmt.Errorf("the node's timeout is over: %w", context.DeadlineExceeded)
 )
 
 // over is what a Call is as a context.Context after it has returned.
