@@ -124,9 +124,16 @@ func (c *checker) oneTopic(h *handle, seen map[string]*handle) {
 	if stream == nil || global == nil || stream.kind == "edge" {
 		return
 	}
-	if s, g := streamOf(stream), streamOf(global); s.Type != g.Type || s.Codec != g.Codec {
+	s, g := streamOf(stream), streamOf(global)
+	if s.Type != g.Type || s.Codec != g.Codec {
 		c.mistake(union(c.Topology.nodes, stream, global), "declare both with one codec",
 			"%s is a stream of %s (%s) and a global of %s (%s)", h.name, s.Type, s.Codec, g.Type, g.Codec)
+	}
+	compacted := *s // as the topic of a global is
+	compacted.Compacted = true
+	if options(&compacted) != options(g) {
+		c.mistake(union(c.Topology.nodes, stream, global), "declare both with the same options",
+			"%s is a stream with %s and a global with %s", h.name, options(s), options(g))
 	}
 }
 
@@ -240,6 +247,7 @@ func (c *checker) loops() {
 func (c *checker) topics() {
 	p := c.plan(c.names)
 	c.counts(p)
+	c.oneNameEach(p)
 	role := map[string]plan.Role{}
 	looks := map[string]string{}
 	for _, t := range p.Topics {
@@ -264,6 +272,26 @@ func (c *checker) topics() {
 		}
 		for _, s := range g.Stores {
 			c.changelog(p, g, s, role[p.Changelog(s)])
+		}
+	}
+}
+
+// oneNameEach checks that no two streams come to one topic, which a prefix can do, and that none comes to one of Weir's own.
+func (c *checker) oneNameEach(p *plan.Plan) {
+	named := map[string]*handle{}
+	for _, h := range c.collect() {
+		s := streamOf(h)
+		if s == nil {
+			continue
+		}
+		topic := p.Topic(s)
+		if strings.HasPrefix(topic, p.Names.System("_weir.")) {
+			c.mistake(h.users(c.Topology.nodes), "take another name", "topic %s is Weir's own", topic)
+		}
+		if other := named[topic]; other == nil {
+			named[topic] = h
+		} else if other.name != h.name {
+			c.mistake(union(c.Topology.nodes, other, h), "rename one, or use another prefix", "streams %s and %s are both the topic %s", other.name, h.name, topic)
 		}
 	}
 }

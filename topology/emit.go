@@ -27,7 +27,7 @@ func WithHeader(key string, value []byte) EmitOption {
 // At gives the record a timestamp of its own, in milliseconds to Kafka. Default: that of the input record. A time before 1970 or after
 // 2262 fails the record.
 func At(t time.Time) EmitOption {
-	if t.UnixMilli() < 0 || t.UnixMilli() > lastTime {
+	if t.Before(firstTime) || t.After(lastTime) {
 		return unfit(fmt.Errorf("emit at %s: records have times from 1970 to 2262", t.Format(time.RFC3339)))
 	}
 	return EmitOption{func(e *plan.Emission) error { e.At = t; return nil }}
@@ -42,8 +42,9 @@ func ToPartition(n int32) EmitOption {
 	return EmitOption{func(e *plan.Emission) error { e.Partition = n; return nil }}
 }
 
-// lastTime is the last millisecond of which the nanoseconds fit 64 bits: others would be refused where they are written.
-const lastTime = math.MaxInt64 / int64(time.Millisecond)
+// The times that a record can have: Kafka knows none before 1970, and what is later than fits 64 bits of nanoseconds would be refused where
+// it is written.
+var firstTime, lastTime = time.UnixMilli(0), time.Unix(0, math.MaxInt64)
 
 func unfit(err error) EmitOption { return EmitOption{func(*plan.Emission) error { return err }} }
 

@@ -83,10 +83,12 @@ var good = map[string]func() *topology.Topology{
 	"globals": func() *topology.Topology {
 		in, other, out := text("order.placed.v1"), text("order.paid.v1"), text("rate.seen.v1", topology.Compacted())
 		customers := topology.Global("customer.profile.v1", codecs.JSON[total](), topology.Owner("crm"))
+		read, looked := text("fx.rate.v1"), topology.Global("fx.rate.v1", codecs.String())
 		rates := topology.Global("rate.seen.v1", codecs.String())
 		return topology.Define("look-ups",
 			topology.Node("a", topology.On(in, pass[string]), topology.Uses(count("seen"), customers), topology.Emits(out)),
-			topology.Node("b", topology.On(other, pass[string]), topology.Uses(rates, customers)))
+			topology.Node("b", topology.On(other, pass[string]), topology.Uses(rates, customers)),
+			topology.Node("c", topology.On(read, pass[string]), topology.Uses(looked)))
 	},
 }
 
@@ -134,7 +136,8 @@ var bad = map[string]func() *topology.Topology{
 			topology.Node("b", topology.On(text("a.b.v1.dlq", topology.Foreign()), pass[string]), topology.Uses(topology.Global("a.g.v1", codecs.Int64()),
 				topology.Global[string]("a.h.v1", nil), topology.Global("other", codecs.String()), topology.Global("a.i.v1", codecs.String(), topology.Tiered()))),
 			topology.Node("c", topology.On(text("a.c.v1"), pass[string]), topology.Uses(topology.Global("a.c.v1.dlq", codecs.Bytes(), topology.Foreign())),
-				topology.Emits(topology.Stream("a.k.v1", codecs.Int64()))),
+				topology.Emits(topology.Stream("a.k.v1", codecs.Int64()), text("_weir.jobs", topology.Foreign()), text("a.l.v1", topology.Partitions(3)))),
+			topology.Node("e", topology.On(text("a.e.v1"), pass[string]), topology.Uses(topology.Global("a.l.v1", codecs.String(), topology.Owner("o")))),
 			topology.Node("d", topology.On(text("a.d.v1"), pass[string]), topology.Uses(topology.Global("a.k.v1", codecs.String()))))
 	},
 	"duplicates": func() *topology.Topology {

@@ -24,14 +24,15 @@ type GlobalOf[T any] struct {
 // before and after it alike, and a record that is done again may see a newer value. While the topic cannot be read the copy stays
 // as it is, and health says so. A topic that is deleted and created again is read again from its beginning.
 //
-// The name and the options are those of a [Stream]; [Compacted] is understood. Who writes the topic declares it as a Stream.
+// The name and the options are those of a [Stream]; [Compacted] is understood. A record whose key is not one of the [KeyCodec] is left out,
+// and counted. Who writes the topic declares it as a Stream, with the same options.
 func Global[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *GlobalOf[T] {
 	g := &GlobalOf[T]{decl: plan.Global{Stream: declare(name, codec, opts)}, codec: codec}
 	g.decl.Compacted = true
 	if g.decl.NoCodec {
 		g.codec = noCodec[T]{}
 	}
-	g.decl.View = func() plan.View { return global.New(g.codec) }
+	g.decl.View = func() plan.View { return global.New(g.codec, g.decl.CheckKey) }
 	return g
 }
 

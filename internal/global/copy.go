@@ -3,6 +3,7 @@ package global
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 // look-up: who changes what he got changes nothing for others.
 type Copy[T any] struct {
 	codec codecs.Codec[T]
+	key   func(string) error // nil: any string is a key
 	flat  bool
 	bytes atomic.Int64
 
@@ -29,9 +31,9 @@ type value[T any] struct {
 	err     error  // it cannot be decoded
 }
 
-// New makes an empty Copy.
-func New[T any](codec codecs.Codec[T]) *Copy[T] {
-	return &Copy[T]{codec: codec, flat: flat.Type(reflect.TypeFor[T]()), values: map[string]value[T]{}}
+// New makes an empty Copy. key says what is wrong with a key, and is nil where any string is one.
+func New[T any](codec codecs.Codec[T], key func(string) error) *Copy[T] {
+	return &Copy[T]{codec: codec, key: key, flat: flat.Type(reflect.TypeFor[T]()), values: map[string]value[T]{}}
 }
 
 // Get returns the value of a key, and whether there is one. A value that cannot be decoded is an error.
@@ -51,6 +53,11 @@ func (c *Copy[T]) Get(key string) (T, bool, error) {
 
 // Put implements plan.View.
 func (c *Copy[T]) Put(key string, data []byte) error {
+	if c.key != nil {
+		if err := c.key(key); err != nil {
+			return fmt.Errorf("key %q: %w", key, err)
+		}
+	}
 	if data == nil {
 		c.remove(key)
 		return nil

@@ -18,7 +18,7 @@ type profile struct{ Tags []string }
 // where the new one cannot be decoded.
 func TestACopyIsAMapOfTheLastValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c, model := New(codecs.Int64()), map[string]string{}
+		c, model := New(codecs.Int64(), nil), map[string]string{}
 		for range rapid.IntRange(0, 50).Draw(t, "n") {
 			key := rapid.SampledFrom([]string{"", "a", "b", "long key"}).Draw(t, "key")
 			switch value := rapid.SampledFrom([]string{"", "1", "-22", "bad"}).Draw(t, "value"); value {
@@ -53,7 +53,7 @@ func TestACopyIsAMapOfTheLastValues(t *testing.T) {
 //
 // Mutations, each seen to fail it: flat for every type; data that is not copied; ErrNull as an error.
 func TestValuesOfACopyAreNotShared(t *testing.T) {
-	c := New(codecs.JSON[profile]())
+	c := New(codecs.JSON[profile](), nil)
 	data := []byte(`{"Tags":["x"]}`)
 	_ = c.Put("k", data)
 	copy(data, "garbage")
@@ -74,7 +74,7 @@ func TestValuesOfACopyAreNotShared(t *testing.T) {
 //
 // Mutation seen to fail it, with the race detector: Get without its lock.
 func TestACopyIsReadWhileItIsWritten(t *testing.T) {
-	c := New(codecs.Int64())
+	c := New(codecs.Int64(), nil)
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
@@ -95,4 +95,20 @@ func TestACopyIsReadWhileItIsWritten(t *testing.T) {
 		}
 	}
 	readers.Wait()
+}
+
+// A key that is none is left out.
+//
+// Mutation seen to fail it: Put without its look at the key.
+func TestACopyHasNoKeysThatAreNone(t *testing.T) {
+	c := New(codecs.Int64(), func(key string) error {
+		_, err := codecs.Int64().Parse([]byte(key))
+		return err
+	})
+	if err := c.Put("abc", []byte("1")); err == nil || c.Len() != 0 {
+		t.Errorf("%v, %d keys", err, c.Len())
+	}
+	if err := c.Put("7", []byte("1")); err != nil || c.Len() != 1 {
+		t.Errorf("%v, %d keys", err, c.Len())
+	}
 }

@@ -77,6 +77,9 @@ func (d *description) listTopics(b *strings.Builder) {
 		if (role == InputTopic.String() || role == GlobalTopic.String()) && t.Written {
 			role += ", written here too"
 		}
+		if t.Global {
+			role += ", looked up too"
+		}
 		kept := retention(t.Retention)
 		if t.Tiered {
 			kept += ", tiered"
@@ -173,6 +176,7 @@ type topicDescription struct {
 	PartitionsOf   string `json:"partitions_of,omitempty"`
 	Partitions     int32  `json:"partitions,omitempty"` // that are stated, also by the stream of partitions_of
 	Written        bool   `json:"written"`
+	Global         bool   `json:"global,omitempty"` // an input that is also looked up whole
 	Cleanup        string `json:"cleanup"`
 	Retention      *int64 `json:"retention_ms"` // as in Kafka, -1 for ever; null for the broker's default
 	Tiered         bool   `json:"tiered,omitempty"`
@@ -204,7 +208,7 @@ func (p *Plan) description() description {
 	for _, t := range p.Topics {
 		td := topicDescription{
 			Name: t.Name, Role: t.Role.String(), Store: t.Store, PartitionsOf: t.PartitionsOf, Partitions: t.Partitions,
-			Written: t.Written, Cleanup: t.Cleanup, Tiered: t.Tiered, LocalRetention: t.LocalRetention.Milliseconds(),
+			Written: t.Written, Global: t.Global, Cleanup: t.Cleanup, Tiered: t.Tiered, LocalRetention: t.LocalRetention.Milliseconds(),
 		}
 		if s := t.Stream; s != nil {
 			d.Streams = append(d.Streams, streamDescription{s.Name, s.Type, s.Codec, s.KeyCodec, s.Subject, s.Owner, s.Foreign})

@@ -163,7 +163,7 @@ type Global struct {
 // View is an instance's copy of a [Global]. Its methods may be called from several goroutines.
 type View interface {
 	// Put takes a record of the topic; a value of nil removes the key. A value that cannot be decoded is kept as what the key has: each
-	// look-up of it is the error that Put returns.
+	// look-up of it is the error that Put returns. A key that cannot be decoded is left out, with an error.
 	Put(key string, value []byte) error
 	// Len is the number of keys, Bytes the size of their keys and values as they were read.
 	Len() int
@@ -191,6 +191,7 @@ type Topic struct {
 	PartitionsOf string
 	// Partitions is the count that is stated, by the topic's stream or by the input of PartitionsOf; 0 when none is.
 	Partitions     int32
+	Global         bool          // an input that is also looked up whole
 	Written        bool          // by this topology: outputs and what it owns, and an input that a node also emits to
 	Cleanup        string        // "delete", "compact" or "compact,delete"
 	Retention      time.Duration // 0: the broker's default, Forever: records are not deleted for their age

@@ -35,6 +35,10 @@ func (p *Plan) topics() []Topic {
 	add := func(t Topic) {
 		if i, ok := at[t.Name]; ok {
 			topics[i].Written = topics[i].Written || t.Role == OutputTopic
+			topics[i].Global = topics[i].Global || t.Role == GlobalTopic
+			if t.Role == GlobalTopic { // what it keeps is what look-ups need
+				topics[i].Cleanup, topics[i].Retention, topics[i].Stream = t.Cleanup, t.Retention, t.Stream
+			}
 			return
 		}
 		at[t.Name] = len(topics)

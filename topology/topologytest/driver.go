@@ -46,7 +46,7 @@ type place struct {
 // Option changes what a [Driver] is like.
 type Option func(*Driver)
 
-// Partitions is how many partitions every topic has. Default: 1.
+// Partitions is how many partitions every topic has. Default: 1. For what a node may emit to, a number that the stream states counts.
 func Partitions(n int32) Option { return func(d *Driver) { d.parts = n } }
 
 // New checks the topology and opens its stores, which live as long as the test.
@@ -64,7 +64,7 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
 	}
 	d.call = nodes.NewCall(d.graph, nodes.Env{Group: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
-		Partitions: func(string) int32 { return d.parts },
+		Partitions: d.partitionsOf,
 		Global:     func(g *plan.Global) plan.View { return d.views[g] }})
 	for _, g := range p.Globals {
 		d.views[g] = g.View()
@@ -77,6 +77,16 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 		}
 	}
 	return d
+}
+
+// partitionsOf is how many partitions a topic has that is written to.
+func (d *Driver) partitionsOf(topic string) int32 {
+	for _, t := range d.plan.Topics {
+		if t.Name == topic && t.Partitions > 0 {
+			return t.Partitions
+		}
+	}
+	return d.parts
 }
 
 func (d *Driver) open(at place) {

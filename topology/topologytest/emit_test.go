@@ -67,7 +67,7 @@ func TestEmitOptions(t *testing.T) {
 						topology.Node("n", topology.On(edge, emit), topology.Emits(out), topology.PassHeaders(c.passes...)),
 					}
 				}
-				d := topologytest.New(t, topology.Define("t", nodes...))
+				d := topologytest.New(t, topology.Define("t", nodes...), topologytest.Partitions(4))
 				d.At(time.UnixMilli(42))
 				h := func(key, value string) topology.Header { return topology.Header{Key: key, Value: []byte(value)} }
 				r := d.Send("a.in.v1", "k", []byte("v"), h("tenant", "a"), h("traceparent", "t1"), h("weir.errors.reason", "x"),
@@ -108,7 +108,8 @@ func TestEmitOptionsThatCannotBe(t *testing.T) {
 	}{
 		{topology.WithHeader("weir.errors.reason", nil), `"weir.errors.reason" is reserved`, true},
 		{topology.WithHeader("__streams.errors.topic", nil), "is reserved", true},
-		{topology.At(time.UnixMilli(-1)), "before 1970", false},
+		{topology.At(time.UnixMilli(-1)), "from 1970", false},
+		{topology.At(time.Unix(1<<62, 0)), "from 1970", false},
 		{topology.ToPartition(-1), "partitions count from 0", false},
 	} {
 		for _, tombstone := range []bool{false, true} {
