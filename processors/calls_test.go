@@ -217,7 +217,7 @@ func TestACallThatDoesNotEndInTimeIsReported(t *testing.T) {
 		}
 		g.send(0, "a 1")
 		time.Sleep(10 * time.Second)
-		if h := strings.Join(healthOf(g.inst), " "); !strings.Contains(h, "node node has been in one call for 10s with a record of event.in.v1/0 after offset -1, and its Timeout is 1s") {
+		if h := strings.Join(healthOf(g.inst), " "); !strings.Contains(h, "node node has been in one call for 10s with a record of event.in.v1/0 at offset 0 or later, and its Timeout is 1s") {
 			t.Errorf("health says %q", h)
 		}
 		time.Sleep(15 * time.Second)

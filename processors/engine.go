@@ -197,8 +197,8 @@ func (e *engine) awaitWorkers(overdue context.Context) error {
 		if in == nil || since == 0 {
 			return fmt.Errorf("worker %d does not end; what is not committed is done again at the next start", w.id)
 		}
-		return fmt.Errorf("worker %d has been in one call of a node for %s, at %s after offset %d, and cannot be stopped; "+
-			"what is not committed is done again at the next start", w.id, time.Since(time.Unix(0, since)).Round(time.Second), in.tp, in.next.Load())
+		return fmt.Errorf("worker %d has been in one call of a node for %s, with a record of %s, and cannot be stopped; "+
+			"what is not committed is done again at the next start", w.id, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())
 	}
 	return nil
 }

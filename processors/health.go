@@ -200,7 +200,7 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 		problem.inCall = true
 		problem.Remedy = "the node waits for something: its stack in the log shows what that is; give that the node's Context, and the node a Timeout"
 		if slow := p.worker.at.Load(); slow != nil && slow.task != p.task {
-			problem.Cause += fmt.Sprintf(", with a record of %s after offset %d; all partitions of a worker wait for it", slow.tp, slow.next.Load()-1)
+			problem.Cause += fmt.Sprintf(", with a record of %s; all partitions of a worker wait for it", slow.whereabouts())
 			problem.Remedy += "; with as many workers as partitions (workers) the others go on"
 		}
 		return problem, true

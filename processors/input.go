@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -76,6 +77,11 @@ type waiting struct {
 	blocked bool
 	remedy  string    // what a person can do
 	since   time.Time // when it began
+}
+
+// whereabouts is where the record in work is, as far as others than the worker know: what is committed ends before it.
+func (in *input) whereabouts() string {
+	return fmt.Sprintf("%s at offset %d or later", in.tp, in.next.Load())
 }
 
 // begin resets the input to a committed offset.

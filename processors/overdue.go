@@ -21,8 +21,8 @@ func (w *worker) overdue(now time.Time) (problem Problem, ok bool) {
 	}
 	return Problem{
 		Kind: ProblemStalled, inCall: true,
-		Cause: fmt.Sprintf("node %s has been in one call for %s with a record of %s after offset %d, and its Timeout is %v; all partitions of worker %d wait for it",
-			node.Decl.Name, took.Round(time.Second), in.tp, in.next.Load()-1, node.Decl.Timeout, w.id),
+		Cause: fmt.Sprintf("node %s has been in one call for %s with a record of %s, and its Timeout is %v; all partitions of worker %d wait for it",
+			node.Decl.Name, took.Round(time.Second), in.whereabouts(), node.Decl.Timeout, w.id),
 		Remedy: "have the node give its Context to what it waits for: the stack in the log shows what that is",
 	}, true
 }

@@ -175,7 +175,7 @@ func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 		if took := time.Since(from); took > 5*time.Second {
 			t.Errorf("took %s", took)
 		}
-		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 after offset 1") {
+		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 at offset 1 or later") {
 			t.Errorf("ended with %v", err)
 		}
 		release() // here the process would end
@@ -242,7 +242,7 @@ func TestASlowRecordHoldsUpTheWorkersPartitions(t *testing.T) {
 				if held != "" {
 					t.Errorf("health: %s", held)
 				}
-			} else if !strings.Contains(held, "with a record of "+jobIn+"/0 after offset 0; all partitions of a worker wait for it") {
+			} else if !strings.Contains(held, "with a record of "+jobIn+"/0 at offset 1 or later; all partitions of a worker wait for it") {
 				t.Errorf("health: %q", held)
 			}
 			release()
