@@ -240,6 +240,98 @@ func TestACallThatDoesNotEndInTimeIsReported(t *testing.T) {
 //go:noinline
 func sleepsInTheNode() { time.Sleep(30 * time.Second) }
 
+// Each call that goes on past its timeout is in the log a second later, while it lasts, with its stack; of calls that come one after the
+// other, or at the same time, one a minute, and the others as a number.
+//
+// Mutations, each seen to fail it: a look every 15 s; overdueQuiet not looked at; others not counted, or never set back; no last
+// summary.
+func TestEveryOverdueCallIsInTheLogInTime(t *testing.T) {
+	const timeout = 500 * time.Millisecond
+	for name, c := range map[string]struct {
+		workers, records int           // records of each worker
+		took             time.Duration // of a call
+		within           time.Duration // the calls
+		logged           []string      // "seconds others", from the first call on
+	}{
+		"one, for 8 s":              {1, 1, 8 * time.Second, 30 * time.Second, []string{"2 0"}},
+		"one, a little over":        {1, 1, 1900 * time.Millisecond, 30 * time.Second, []string{"2 0"}},
+		"one that heeds its end":    {1, 1, 1400 * time.Millisecond, 30 * time.Second, nil},
+		"one after the other":       {1, 20, 8 * time.Second, 160 * time.Second, []string{"2 0", "62 6", "122 7", "160 4 more"}},
+		"at the same time":          {2, 1, 8 * time.Second, 130 * time.Second, []string{"2 0", "122 1 more"}},
+		"two at a time, for longer": {2, 1, 80 * time.Second, 90 * time.Second, []string{"2 0", "62 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, int32(c.workers), simkafka.Config{}, func(g *rig) {
+				g.opts.Workers = c.workers
+				g.job.parts = []topology.Part{topology.Timeout(timeout), topology.Retry(topology.Backoff{Attempts: 1})}
+				g.job.node = func(*job, topology.Context, string, string) error { time.Sleep(c.took); return nil }
+				g.start()
+				from := time.Now()
+				for p := range c.workers {
+					for range c.records {
+						g.send(int32(p), "a 1")
+					}
+				}
+				time.Sleep(c.within)
+				g.stop()
+				var got []string
+				for _, e := range g.logs.All() {
+					fields := e.ContextMap()
+					line := fmt.Sprint(e.Time.Sub(from).Round(time.Second).Seconds(), " ", fields["others"])
+					switch stack, _ := fields["stack"].(string); e.Message {
+					case "a call of a node goes on past its Timeout":
+						if fields["node"] != "node" || !strings.Contains(stack, "TestEveryOverdueCallIsInTheLogInTime") || !strings.Contains(stack, "(*worker).loop") {
+							t.Errorf("%v", fields)
+						}
+						got = append(got, line)
+					case "more calls of a node went on past its Timeout":
+						got = append(got, line+" more")
+					case "an input partition stands still":
+						if why := fmt.Sprint(fields["why"]); strings.HasPrefix(why, "node") {
+							t.Errorf("logged twice: %s", why)
+						}
+					}
+				}
+				if !slices.Equal(got, c.logged) {
+					t.Errorf("logged %q, want %q", got, c.logged)
+				}
+			})
+		})
+	}
+}
+
+// A call without a timeout that lasts is in the log, with its stack, as soon as health points there.
+//
+// Mutation, seen to fail it: watch that looks every quarter of stall-after.
+func TestAStackIsInTheLogWhenHealthSaysSo(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.job.node = func(*job, topology.Context, string, string) error {
+			sleepsInTheNode()
+			sleepsInTheNode()
+			sleepsInTheNode()
+			return nil
+		}
+		g.start()
+		g.send(0, "a 1")
+		said := time.Time{}
+		for range 100 {
+			time.Sleep(time.Second)
+			if said.IsZero() && strings.Contains(strings.Join(healthOf(g.inst), " "), "its stack in the log") {
+				said = time.Now()
+			}
+		}
+		var logged []time.Duration
+		for _, e := range g.logs.FilterMessage("an input partition stands still").All() {
+			if stack, _ := e.ContextMap()["stack"].(string); strings.Contains(stack, "sleepsInTheNode") {
+				logged = append(logged, e.Time.Sub(said))
+			}
+		}
+		if said.IsZero() || len(logged) != 1 || logged[0] > time.Second {
+			t.Errorf("health said so at %v, logged %v later", said, logged)
+		}
+	})
+}
+
 // What a node may ask of its Context, in an instance.
 //
 // Mutations, each seen to fail it: a key with the attempt in it; Key of the record after an edge; Time of a record without a timestamp

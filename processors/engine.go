@@ -42,10 +42,10 @@ type engine struct {
 	workers    []*worker
 	inputs     Fetcher
 	changelogs Fetcher
-	restores   chan struct{} // bounds restores at a time
-	suspect    dirs          // databases to set aside before they are opened
-	accepts    atomic.Bool   // empty state, until all tasks have begun
-	spoken     chan struct{} // closed when told has ended
+	restores   chan struct{}  // bounds restores at a time
+	suspect    dirs           // databases to set aside before they are opened
+	accepts    atomic.Bool    // empty state, until all tasks have begun
+	spoken     sync.WaitGroup // what speaks of the workers in the log
 
 	readingJobs chan struct{} // holds something while recorded resets are read
 
@@ -88,8 +88,8 @@ func newEngine(plan *plan.Plan, opts Options) (*engine, error) {
 	e := &engine{
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
-		readingJobs: make(chan struct{}, 1), spoken: make(chan struct{}),
-		placed: map[taskID]*placement{}, letters: map[string]bool{},
+		readingJobs: make(chan struct{}, 1),
+		placed:      map[taskID]*placement{}, letters: map[string]bool{},
 	}
 	e.told.log = e.log
 	for _, topic := range opts.DeadLetters {
@@ -165,16 +165,14 @@ func (e *engine) start() {
 	for _, w := range e.workers {
 		go w.run(e.ctx)
 	}
-	go func() {
-		defer close(e.spoken)
-		e.told.run(e.ctx)
-	}()
+	e.spoken.Go(func() { e.told.run(e.ctx) })
+	e.spoken.Go(func() { e.logOverdue(e.ctx) })
 }
 
 // stop ends the workers and waits for them, until overdue ends. What they have not committed is given up.
 func (e *engine) stop(overdue context.Context) error {
 	e.cancel()
-	<-e.spoken
+	e.spoken.Wait()
 	stuck := e.awaitWorkers(overdue)
 	e.told.summarize()
 	return stuck

@@ -19,7 +19,9 @@ type Problem struct {
 	Kind   string // a short name that stays the same, for alerts and metrics: Problem...
 	Cause  string // what is wrong, with the names and numbers that are known
 	Remedy string // what to do about it
-	inCall bool   // a call of a node does not return
+
+	inCall  bool // a call of a node does not return
+	overdue bool // nor has it ended with its timeout: logged as such
 }
 
 func (p Problem) String() string {
@@ -180,8 +182,8 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 		}, true
 	}
 	if p.worker.at.Load() == in {
-		if problem, ok := p.worker.overdue(now); ok {
-			return problem, true
+		if call, ok := p.worker.overdue(now); ok {
+			return call.problem(p.worker), true
 		}
 	}
 	since := in.since(now)

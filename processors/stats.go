@@ -48,10 +48,13 @@ type standstill struct {
 	remedy string
 }
 
+// watchLook is how often stalled partitions are looked for, at least: health says so at once, and points to the log.
+const watchLook = time.Second
+
 // watch reports stalled partitions, once for each standstill, and again when more is known of it: what readers wait for is
 // asked at intervals.
 func (i *Instance) watch(ctx context.Context) {
-	tick := time.NewTicker(min(max(i.opts.StallAfter/4, 100*time.Millisecond), patrolEvery))
+	tick := time.NewTicker(min(max(i.opts.StallAfter/4, 100*time.Millisecond), watchLook))
 	defer tick.Stop()
 	reported, logged := map[standstill]bool{}, map[string]bool{}
 	for {
@@ -71,6 +74,9 @@ func (i *Instance) watch(ctx context.Context) {
 				}
 				stalled++
 				seen[in] = true
+				if problem.overdue {
+					continue // logOverdue has logged it
+				}
 				if this := (standstill{in, problem.Remedy}); !reported[this] {
 					reported[this] = true
 					stack := zap.Skip()

@@ -195,7 +195,8 @@ func Retry(b Backoff) Part {
 
 // Timeout is how long one call of the node may take, by the real clock. Then its Context ends, and the record fails as with any error,
 // whatever the call returns but that the record is rejected or the program wrong: [Retry] says what follows. The call is waited for: one
-// that does not heed its Context holds up its worker's partitions, and is reported with its stack. Default: any time.
+// that does not heed its Context holds up its worker's partitions, and is named in health and logged with its stack
+// a second after its time; of each node one such call a minute is logged, with the number of the others. Default: any time.
 func Timeout(d time.Duration) Part {
 	return Part{add: func(n *node) { n.timeouts = append(n.timeouts, d) }, everywhere: true}
 }
