@@ -34,7 +34,8 @@ type Program struct {
 }
 
 // Main runs the process's command line around the topologies, and exits. SIGTERM, SIGHUP and Ctrl-C end a run in order:
-// commit, leave the group, exit 0 within 5 seconds. A second one exits at once.
+// commit, leave the group, exit 0 within 5 seconds, or 1 where a node does not return in that time. A second one, more than 300 ms after the
+// first, exits at once.
 func Main(topologies ...*topology.Topology) { Program{Topologies: topologies}.Main() }
 
 // Execute is Main without the process: it runs a command line (without the program's name) until it is done or ctx is

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -447,5 +449,48 @@ func TestLogsAreJSONWhereThereIsNoTerminal(t *testing.T) {
 		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "quiet") {
 			t.Errorf("%s: %s", c.format, got)
 		}
+	}
+}
+
+// Signals within milliseconds are one request, as those of coreutils' timeout to its child and to the process group are. Only a later
+// one is impatience, whatever came before it.
+//
+// Mutations seen to fail it: the second signal taken at once; the time counted from the signal before; cancel after the second.
+func TestSignalsTogetherAreOneRequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		after []time.Duration // the first signal
+		want  time.Duration
+	}{
+		"two at once":              {[]time.Duration{0, time.Second}, time.Second},
+		"a burst":                  {[]time.Duration{0, time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}, 400 * time.Millisecond},
+		"just within":              {[]time.Duration{oneRequest, oneRequest + 1}, oneRequest + 1},
+		"a second one, much later": {[]time.Duration{time.Hour}, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				signals, cancelled := make(chan os.Signal, 2), false
+				began := time.Now()
+				got := make(chan os.Signal)
+				var took time.Duration
+				go func() {
+					s := secondSignal(signals, func() { cancelled = true })
+					took = time.Since(began)
+					got <- s
+				}()
+				signals <- syscall.SIGTERM
+				synctest.Wait()
+				if !cancelled {
+					t.Error("the first signal is not answered at once")
+				}
+				for i, after := range c.after {
+					time.Sleep(after - time.Since(began))
+					signals <- syscall.Signal(40 + i)
+					synctest.Wait()
+				}
+				if s := <-got; took != c.want || s != syscall.Signal(40+len(c.after)-1) {
+					t.Errorf("signal %d ended it after %v, want the last one after %v", s, took, c.want)
+				}
+			})
+		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -190,7 +191,7 @@ func commands(root *cobra.Command) []*cobra.Command {
 }
 
 // Main runs a command line as a whole process, and returns its exit code. The first SIGTERM, SIGHUP or Ctrl-C cancels
-// the command's context; a second one ends the process at once. SIGHUP is what a closed terminal sends; under nohup, which
+// the command's context; a second one, more than 300 ms after it, ends the process at once. SIGHUP is what a closed terminal sends; under nohup, which
 // has it ignored, it stays ignored.
 func Main(root *cobra.Command) int {
 	signals := make(chan os.Signal, 2)
@@ -202,15 +203,29 @@ func Main(root *cobra.Command) int {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), abortsKey{}, abort))
 	defer cancel()
 	go func() {
-		<-signals
-		cancel()
-		second := <-signals
+		second := secondSignal(signals, cancel)
 		abort.run()
 		os.Exit(exitSignal + int(second.(syscall.Signal)))
 	}()
 	err := Execute(ctx, root, os.Args[1:])
 	report(termtext.Stderr(), root.Name(), err)
 	return ExitCode(err)
+}
+
+// oneRequest is how long after the first signal another one belongs to it. coreutils' timeout signals its child and then the
+// process group, supervisors and terminals do likewise: that is no impatience.
+const oneRequest = 300 * time.Millisecond
+
+// secondSignal waits for the first signal, which it answers with cancel, and then for one that is a request of its own.
+func secondSignal(signals <-chan os.Signal, cancel func()) os.Signal {
+	<-signals
+	first := time.Now()
+	cancel()
+	for {
+		if next := <-signals; time.Since(first) > oneRequest {
+			return next
+		}
+	}
 }
 
 // aborts are what a second signal still does.

@@ -30,8 +30,9 @@ func runCommand(p Program) *cobra.Command {
 		Use:   "run",
 		Short: "Run a topology until SIGTERM, SIGHUP or Ctrl-C",
 		Long: "Runs one topology as one instance of its consumer group. Start more for more of the load, each with its own\n" +
-			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit and exit 0 within 5 seconds; a second one exits at once. A member with a\n" +
-			"group.instance.id stays in the group for session.timeout.ms, so that a restart finds its partitions; others leave it.\n\n" +
+			"state-dir. SIGTERM, SIGHUP and Ctrl-C commit and exit 0 within 5 seconds, or 1 where a node does not return in that\n" +
+			"time; a second one, more than 300 ms later, exits at once. A member with a group.instance.id stays in the group for\n" +
+			"session.timeout.ms, so that a restart finds its partitions; others leave it.\n\n" +
 			"A setting comes from its flag, else from its variable (WEIR_COMMIT_INTERVAL for --commit-interval), else from\n" +
 			"the YAML file that --config names, else it has its default. Secrets, such as WEIR_SASL_PASSWORD, have no flag.",
 		Example: example(program,
