@@ -20,7 +20,8 @@ import (
 )
 
 // Run is one instance of a topology: it joins the topology's consumer group and processes until ctx is cancelled. Then it
-// commits, leaves the group and returns nil, within 5 seconds.
+// commits, leaves the group and returns nil, within 5 seconds. A node that does not return although its Context has ended cannot be
+// stopped: then Run returns an error after 4 seconds that names it, and the call goes on without effect until the program ends.
 //
 // It returns an error when the instance cannot start or cannot go on: what "run" of the command line refuses is refused
 // here, in the same words, of which those for operators name flags, such as --accept-empty-state; the setting of that name in

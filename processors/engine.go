@@ -178,8 +178,8 @@ func (e *engine) stop(overdue context.Context) error {
 	return stuck
 }
 
-// awaitWorkers waits until all workers have ended, or says which one is in a call that does not return. Nothing can end
-// that call but the end of the process; whatever it does has no effect any more.
+// awaitWorkers waits until all workers have ended, or says which one is in a call that does not return, and of which node. Nothing can
+// end that call but the end of the process; whatever it does has no effect any more.
 func (e *engine) awaitWorkers(overdue context.Context) error {
 	for _, w := range e.workers {
 		select {
@@ -191,12 +191,13 @@ func (e *engine) awaitWorkers(overdue context.Context) error {
 			continue
 		default:
 		}
-		in, since := w.at.Load(), w.processing.Load()
-		if in == nil || since == 0 {
+		in, node, since := w.at.Load(), w.call.Last(), w.processing.Load()
+		if in == nil || node == nil || since == 0 {
 			return fmt.Errorf("worker %d does not end; what is not committed is done again at the next start", w.id)
 		}
-		return fmt.Errorf("worker %d has been in one call of a node for %s, with a record of %s, and cannot be stopped; "+
-			"what is not committed is done again at the next start", w.id, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())
+		return fmt.Errorf("worker %d has been in one call of node %s for %s, with a record of %s, and cannot be stopped: "+
+			"have the node give its Context to what it waits for; what is not committed is done again at the next start",
+			w.id, node.Decl.Name, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())
 	}
 	return nil
 }

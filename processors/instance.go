@@ -47,7 +47,8 @@ func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	return i, nil
 }
 
-// Run processes until ctx ends, then commits, leaves the group and returns nil, within 5 s even when no broker answers.
+// Run processes until ctx ends, then commits, leaves the group and returns nil, within 5 s even when no broker answers. Where a node does
+// not return, which its Context asks it to, Run returns an error after 4 s that names it.
 // It returns an error when the instance cannot start or cannot go on: a *RefusedTopologyError, a *FatalError, or what
 // the wire or the state folder said.
 func (i *Instance) Run(ctx context.Context) error {

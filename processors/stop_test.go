@@ -151,7 +151,8 @@ func TestAPartitionThatStandsStillBesideABusyOneIsReported(t *testing.T) {
 	})
 }
 
-// Mutations tried: Run waits for its workers without a bound; awaitWorkers names nobody.
+// Mutations tried: Run waits for its workers without a bound; awaitWorkers names nobody; Last that is
+// never set.
 func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		hold := make(chan struct{})
@@ -175,7 +176,7 @@ func TestANodeThatDoesNotReturnCannotHoldUpTheStop(t *testing.T) {
 		if took := time.Since(from); took > 5*time.Second {
 			t.Errorf("took %s", took)
 		}
-		if err == nil || !strings.Contains(err.Error(), jobIn+"/1 at offset 1 or later") {
+		if err == nil || !strings.Contains(err.Error(), "in one call of node node for 5s, with a record of "+jobIn+"/1 at offset 1 or later, ") {
 			t.Errorf("ended with %v", err)
 		}
 		release() // here the process would end

@@ -23,6 +23,7 @@ type Call struct {
 	scopes []*plan.Scope                      // by Node.id
 	within context.Context                    // of the scopes
 	leaked atomic.Pointer[topology.LateError] // a use of a Context that no record has failed for yet
+	last   atomic.Pointer[Node]               // called
 
 	arena   arena.Arena
 	state   State
@@ -227,6 +228,9 @@ func (c *Call) run(value []byte) (Outcome, *Failure) {
 // out, nothing remains.
 func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 	c.node, c.at, c.failed, c.misuse, c.scope = h.node, key, nil, nil, c.scopes[h.node.id]
+	if c.last.Load() != h.node { // most topologies call one all the time, and a store costs more
+		c.last.Store(h.node)
+	}
 	emits, forwards, level := len(c.effects), len(c.forward), len(c.marks)
 	c.marks = c.state.Mark(c.marks)
 	var err error
@@ -298,6 +302,9 @@ func (c *Call) Overdue(now time.Time) (*Node, time.Duration) {
 
 // Dropped says whether a node has left the record out, whatever others made of it.
 func (c *Call) Dropped() bool { return c.drops > 0 }
+
+// Last is the node that was called last, nil before the first call. It may be called from any goroutine.
+func (c *Call) Last() *Node { return c.last.Load() }
 
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
 func (c *Call) Effects() []Effect { return c.effects }
