@@ -160,6 +160,8 @@ func (c *checker) stream(users []string, kind string, d *plan.Stream) {
 		c.mistake(users, m.Do, "%s", m.What)
 	}
 	switch {
+	case d.Tiered && kind == "global":
+		c.mistake(users, "leave Tiered out: a global is compacted, and Kafka has no remote storage for compacted topics", "global %s is Tiered", d.Name)
 	case d.Tiered && d.Compacted:
 		c.mistake(users, "leave one of them out: Kafka has no remote storage for compacted topics", "%s %s is Tiered and Compacted", kind, d.Name)
 	case d.LocalRetention != 0 && !d.Tiered:

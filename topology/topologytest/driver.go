@@ -9,8 +9,11 @@
 package topologytest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,7 +161,13 @@ func (d *Driver) SendTo(partition int32, topic, key string, value []byte, header
 			}
 		}
 	}
-	d.t.Fatalf("%s is no input of topology %s", topic, d.plan.Topology)
+	var inputs []string
+	for _, g := range d.plan.Subgraphs {
+		for _, in := range g.Inputs {
+			inputs = append(inputs, in.Name)
+		}
+	}
+	d.t.Fatalf("%s is no input of topology %s: there is %s", topic, d.plan.Topology, listed(inputs))
 	return Result{}
 }
 
@@ -172,8 +181,15 @@ func (d *Driver) Global(topic, key string, value []byte) {
 			return
 		}
 	}
-	d.t.Fatalf("%s is no global of topology %s", topic, d.plan.Topology)
+	var globals []string
+	for _, g := range d.plan.Globals {
+		globals = append(globals, g.Name)
+	}
+	d.t.Fatalf("%s is no global of topology %s: there is %s", topic, d.plan.Topology, listed(globals))
 }
+
+// listed is what there is, in words.
+func listed(names []string) string { return cmp.Or(strings.Join(names, ", "), "none") }
 
 // Store returns what a store holds on all partitions, as its codec encodes it.
 func (d *Driver) Store(name string) map[string]string {
@@ -201,7 +217,16 @@ func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 		}
 		return content
 	}
-	d.t.Fatalf("topology %s has no store %s at partition %d", d.plan.Topology, name, partition)
+	var stores []string
+	for _, g := range d.plan.Subgraphs {
+		for _, s := range g.Stores {
+			stores = append(stores, s.Name)
+		}
+	}
+	if slices.Contains(stores, name) {
+		d.t.Fatalf("store %s has no partition %d of %d", name, partition, d.parts)
+	}
+	d.t.Fatalf("topology %s has no store %s: there is %s", d.plan.Topology, name, listed(stores))
 	return nil
 }
 

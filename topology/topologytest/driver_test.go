@@ -3,6 +3,7 @@ package topologytest_test
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -93,5 +94,45 @@ func TestDriverFollowsTheRulesOfTheEngine(t *testing.T) {
 	}
 	if got := d.Store("alarms"); !reflect.DeepEqual(got, map[string]string{"a": "42"}) {
 		t.Errorf("alarms: %v", got)
+	}
+}
+
+// failing is a test that notes why it fails, and ends.
+type failing struct {
+	testing.TB
+	said string
+}
+
+func (f *failing) Helper() {}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.said = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// A name that the topology does not have is answered with those that it has.
+//
+// Mutations seen to fail it: the list of stores, of inputs, of globals left empty.
+func TestNamesThatDoNotExistAreAnsweredWithThoseThatDo(t *testing.T) {
+	rates := topology.Global("rate.set.v1", codecs.Int64())
+	graph := topology.Define("sums",
+		topology.Node("sum", topology.On(in, sum), topology.Uses(sums, rates), topology.Emits(out, large)),
+		topology.Node("alarm", topology.On(large, alarm), topology.Uses(alarms)))
+	small := topology.Define("small", topology.Node("pass", topology.On(in, func(topology.Context, string, int64) error { return nil })))
+	for want, call := range map[string]func(f *failing){
+		"number.drwn.v1 is no input of topology sums: there is number.drawn.v1": func(f *failing) { topologytest.New(f, graph).Send("number.drwn.v1", "a", nil) },
+		"topology sums has no store sum: there is sums, alarms":                 func(f *failing) { topologytest.New(f, graph).Store("sum") },
+		"store sums has no partition 7 of 1":                                    func(f *failing) { topologytest.New(f, graph).StoreAt("sums", 7) },
+		"rates is no global of topology sums: there is rate.set.v1":             func(f *failing) { topologytest.New(f, graph).Global("rates", "a", nil) },
+		"topology small has no store sum: there is none":                        func(f *failing) { topologytest.New(f, small).Store("sum") },
+	} {
+		f, ended := &failing{TB: t}, make(chan struct{})
+		go func() {
+			defer close(ended)
+			call(f)
+		}()
+		if <-ended; f.said != want {
+			t.Errorf("it says %q, want %q", f.said, want)
+		}
 	}
 }
