@@ -6,10 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/embedded"
-	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )
@@ -28,9 +29,10 @@ func (w watcher) OnDeadLettered(l processors.DeadLettered) {
 	fmt.Printf("offset %d is in %s: %s\n", l.Offset, l.DeadLetterTopic, l.Err)
 }
 
-// An instance inside a program of one's own, with a hook that hears how records end.
+// An instance inside a program of one's own, with a hook that hears how records end, and a plain Kafka client on both sides of it. In a
+// program of yours this function is main.
 func ExampleRun() {
-	broker, err := embedded.Start(embedded.Options{}) // instead of a cluster
+	broker, err := embedded.Start(embedded.Options{Partitions: 1, AutoCreateTopics: true}) // instead of a cluster
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -38,13 +40,13 @@ func ExampleRun() {
 	defer broker.Close()
 
 	names := topology.Stream("user.registered.v1", codecs.String())
-	greetings := topology.Stream("user.greeted.v1", codecs.String())
-	greeter := topology.Define("greeter", topology.Node("greet", topology.Emits(greetings), topology.DeadLetter("user.registered.v1.dlq"),
+	greeted := topology.Stream("user.greeted.v1", codecs.String())
+	greeter := topology.Define("greeter", topology.Node("greet", topology.Emits(greeted), topology.DeadLetter("user.registered.v1.dlq"),
 		topology.On(names, func(ctx topology.Context, key, name string) error {
 			if strings.TrimSpace(name) == "" {
 				return topology.Reject(fmt.Errorf("user %s has no name", key))
 			}
-			greetings.Emit(ctx, key, "hello "+name)
+			greeted.Emit(ctx, key, "hello "+name)
 			return nil
 		})))
 
@@ -61,33 +63,50 @@ func ExampleRun() {
 		Settings:     map[string]string{"partitions": "1"},
 	})
 	fmt.Println("ended with", err)
+	if err := greetings(context.Background(), broker, 1); err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// offset 0: processed
 	// offset 1: dead_lettered
 	// offset 1 is in user.registered.v1.dlq: rejected: user 1 has no name
 	// ended with <nil>
+	// greeted: hello ada
 }
 
-// register writes an event for each user.
+// register writes an event for each user, as any Kafka client does.
 func register(ctx context.Context, broker *embedded.Broker, names ...string) error {
-	client, err := kafka.Dial(ctx, kafka.Config{Brokers: broker.Addrs()}, nil)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.AllowAutoTopicCreation())
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	input := kafka.TopicPartition{Topic: "user.registered.v1"}
-	if err := client.CreateTopics(ctx, []kafka.TopicSpec{{Name: input.Topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
-		return err
-	}
-	sink, err := client.NewSink(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer sink.Close()
 	for n, name := range names {
-		if err := sink.Append(&kafka.Outgoing{TopicPartition: input, Timestamp: time.Now().UnixMilli(), Key: []byte(fmt.Sprint(n)), Value: []byte(name)}); err != nil {
+		event := &kgo.Record{Topic: "user.registered.v1", Key: []byte(fmt.Sprint(n)), Value: []byte(name)}
+		if err := client.ProduceSync(ctx, event).FirstErr(); err != nil {
 			return err
 		}
 	}
-	return sink.Flush(ctx)
+	return nil
+}
+
+// greetings reads n records that the instance has written and committed.
+func greetings(ctx context.Context, broker *embedded.Broker, n int) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics("user.greeted.v1"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for n > 0 {
+		fetched := client.PollFetches(ctx)
+		if err := fetched.Err(); err != nil {
+			return err
+		}
+		fetched.EachRecord(func(r *kgo.Record) {
+			fmt.Printf("greeted: %s\n", r.Value)
+			n--
+		})
+	}
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/weirstream/weir/processors"
 )
 
-var customerTotals = orders.Totals
+var graph = orders.Totals
 
 type alarm struct{}
 
@@ -24,7 +24,7 @@ func (alarm) OnDeadLettered(l processors.DeadLettered) {
 }
 
 func serve(ctx context.Context) error {
-	return weir.Run(ctx, customerTotals, weir.Options{
+	return weir.Run(ctx, graph, weir.Options{
 		Brokers:  []string{"127.0.0.1:9092"},
 		StateDir: "/var/lib/totals",
 		Metrics:  prometheus.DefaultRegisterer,
