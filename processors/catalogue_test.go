@@ -237,6 +237,7 @@ func healthDriven(s *gate) map[string]driven {
 			return n
 		}
 	}
+	hook := &gate{}
 	return map[string]driven{
 		ProblemStalled: {of: problems(ProblemStalled), value: 1,
 			up:   func(g *rig) { s.close(); g.send(0, "a 1"); time.Sleep(30 * time.Second) },
@@ -291,6 +292,10 @@ func healthDriven(s *gate) map[string]driven {
 				time.Sleep(2 * time.Minute)
 			},
 			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute) }},
+		ProblemHook: {of: problems(ProblemHook), value: 1,
+			prepare: func(g *rig) { g.opts.Hooks = []Hook{onlyCommits{&everyHook{then: hook.wait}}} },
+			up:      func(g *rig) { hook.close(); g.send(0, "a 1"); time.Sleep(20 * time.Second) },
+			down:    func(*rig) { hook.open(); settled() }},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
 				g.r.step(func(call string) error {

@@ -42,6 +42,7 @@ const (
 	ProblemTask    = "task"    // a task is stopped on an error of its stores
 	ProblemWorker  = "worker"  // a worker fails again and again
 	ProblemGlobal  = "global"  // a global is not read
+	ProblemHook    = "hook"    // a hook blocks
 )
 
 // Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
@@ -128,6 +129,7 @@ func (i *Instance) Health() []Problem {
 		}
 	}
 	problems = append(problems, i.globals.problems(now)...)
+	problems = append(problems, i.hooks.problems(now, i.workers)...)
 	if i.phase.Load().(Phase) != Running {
 		return problems
 	}
@@ -192,6 +194,10 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 	}
 	problem.Kind = ProblemStalled
 	what := fmt.Sprintf("%s has made no progress for %s at offset %d with lag %d", in.tp, since.Round(time.Second), in.next.Load(), in.lag())
+	if b := i.hooks.blockedFor(p.worker); b != nil {
+		problem.Cause, problem.Remedy = what+": "+b.cause(now, i.workers), hookRemedy
+		return problem, true
+	}
 	if w := in.waiting.Load(); w != nil {
 		problem.Cause = fmt.Sprintf("%s: offset %d failed %d times, next try in %s: %v", what, w.offset, w.attempt, w.until.Sub(now).Round(time.Millisecond), w.err)
 		problem.Remedy = "repair what the node's error names; the record is tried again by itself, and becomes a dead letter when its tries are used up"

@@ -8,7 +8,8 @@ import "time"
 //
 // Hooks run on goroutines of their own, and what they report waits for them: a worker for those of its records, retries,
 // commits and aborts, the group's goroutine for OnRebalanced, a restore for OnRestoreProgress. So a hook must not block: one
-// that sends an alarm hands it to a goroutine. The workers of an instance, and the instances of a program that share a
+// that sends an alarm hands it to a goroutine. One that has not returned for 10 s is named in health, as a problem of the kind
+// ProblemHook, and logged with its stack. The workers of an instance, and the instances of a program that share a
 // hook, call it at the same time. Within a worker the calls of one kind come in the order of what they report.
 //
 // A hook that panics, or ends its goroutine by runtime.Goexit, harms nothing: its event is lost to it, the next one is

@@ -19,6 +19,7 @@ type hooks struct {
 	log      *zap.Logger
 	ending   <-chan struct{} // closed when the instance waits for nobody any more: see call
 	left     atomic.Bool     // a call was left behind then
+	blocked  blockedHooks
 
 	ended      hookList[HookRecordEnded]
 	retried    hookList[HookRecordRetried]
@@ -71,39 +72,51 @@ const hookGrace = 250 * time.Millisecond
 // A hook that blocks holds up what it reports, but not the end of the instance: then it is left behind, and call returns false.
 // What report refers to must not be used again after that.
 func call[H any](h *hooks, l *hookList[H], n int, report func(hook H, event int)) bool {
-	all := n * len(l.list)
-	for next := 0; !h.left.Load() && next < all; {
+	all, hookOf := int64(n*len(l.list)), func(call int64) H { return l.list[call%int64(len(l.list))] }
+	calls := &hookCalls{name: func(call int64) string { return hookName(hookOf(call)) }}
+	for !h.left.Load() && calls.next.Load() < all {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			defer func() {
-				if next == all {
+				failed := calls.next.Load()
+				if failed == all {
 					return
 				}
-				hook, thrown := l.list[next%len(l.list)], recover()
-				next++
+				hook, thrown := hookOf(failed), recover()
+				calls.next.Add(1)
 				if l.failed.CompareAndSwap(false, true) {
 					h.log.Error("a hook did not return: it panicked, or ended its goroutine; the instance goes on, and logs no more of this kind",
 						zap.String("hook", fmt.Sprintf("%T", hook)), zap.String("how", howItEnded(thrown)), zap.ByteString("stack", debug.Stack()))
 				}
 			}()
-			for ; next < all; next++ {
-				report(l.list[next%len(l.list)], next/len(l.list))
+			calls.goroutine.Store(goroutineID())
+			for next := calls.next.Load(); next < all; next = calls.next.Add(1) {
+				report(hookOf(next), int(next)/len(l.list))
 			}
 		}()
-		if !h.await(done) {
-			h.log.Error("a hook blocks, and the instance ends without it", zap.String("kind", fmt.Sprintf("%T", (*H)(nil))))
+		if !h.await(done, calls) {
+			h.log.Error("a hook blocks, and the instance ends without it", zap.String("hook", calls.name(calls.next.Load())))
 		}
 	}
 	return !h.left.Load()
 }
 
-// await waits for a call, or until it has to be left behind.
-func (h *hooks) await(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	case <-h.ending:
+// await waits for calls, or until they have to be left behind.
+func (h *hooks) await(done <-chan struct{}, calls *hookCalls) bool {
+	watch := hookWatch{hooks: h, calls: calls, at: calls.next.Load(), since: time.Now()}
+	defer watch.end()
+	look := time.NewTicker(hookLook)
+	defer look.Stop()
+	for ending := false; !ending; {
+		select {
+		case <-done:
+			return true
+		case <-look.C:
+			watch.look(time.Now())
+		case <-h.ending:
+			ending = true
+		}
 	}
 	grace := time.NewTimer(hookGrace)
 	defer grace.Stop()

@@ -386,6 +386,126 @@ func TestAHookThatBlocksDoesNotHoldUpAStop(t *testing.T) {
 	}
 }
 
+// TestAHookThatBlocksIsNamed, in the log once, with its stack, and in health as long as it blocks, also where partitions stand still for
+// it; a hook that is called often, and takes long in all, is not.
+//
+// Mutations, each seen to fail it: a look that does not wait for hookBlocks; that logs each time; at, or since, not set; end that
+// keeps what blocked; stalled without its look at hooks; the stack of the goroutine that waits.
+func TestAHookThatBlocksIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		method string // "" where none blocks
+		holds  bool   // a worker
+		blocks func(e any) bool
+	}{
+		"record":    {"OnRecordEnded", true, func(e any) bool { r, ok := e.(RecordEnded); return ok && r.Offset == 2 }},
+		"retry":     {"OnRecordRetried", true, func(e any) bool { _, ok := e.(RecordRetried); return ok }},
+		"commit":    {"OnCommitted", true, func(e any) bool { c, ok := e.(Committed); return ok && c.Records > 0 }},
+		"rebalance": {"OnRebalanced", false, func(e any) bool { _, ok := e.(Rebalanced); return ok }},
+		"slow":      {"", false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				h, free := &everyHook{}, make(chan struct{})
+				release := sync.OnceFunc(func() { close(free) })
+				defer release()
+				h.then = func() {
+					h.mu.Lock()
+					last := h.heard[len(h.heard)-1]
+					h.mu.Unlock()
+					if c.blocks == nil {
+						time.Sleep(4 * time.Second)
+					} else if c.blocks(last) {
+						<-free
+					}
+				}
+				g.opts.Hooks, g.opts.StallAfter, g.job.node = []Hook{h}, 30*time.Second, fates
+				g.start()
+				g.send(0, "k fine", "k fine", "k fine", "k again")
+				reports := func() (all []map[string]any) {
+					for _, e := range g.logs.FilterMessage("a hook blocks: what it reports waits for it").All() {
+						all = append(all, e.ContextMap())
+					}
+					return all
+				}
+				time.Sleep(5 * time.Second)
+				if h := healthOf(g.inst); len(h) > 0 || len(reports()) > 0 {
+					t.Errorf("at once: %q, %v", h, reports())
+				}
+				g.send(0, "k late")
+				time.Sleep(15 * time.Second)
+				named := func(kind string) (n int) {
+					for _, p := range g.inst.Health() {
+						if p.Kind == kind && strings.Contains(p.Cause, "the hook *processors.everyHook in "+c.method+" has not returned for ") &&
+							strings.Contains(p.Cause, "all partitions of worker 0 wait for it") == c.holds && p.Remedy == hookRemedy {
+							n++
+						}
+					}
+					return n
+				}
+				if c.method == "" {
+					time.Sleep(time.Minute)
+					if h := healthOf(g.inst); len(h) > 0 || len(reports()) > 0 {
+						t.Errorf("health says %q, logged %v", h, reports())
+					}
+					return
+				}
+				if n := named(ProblemHook); n != 1 {
+					t.Errorf("health says %q", healthOf(g.inst))
+				}
+				time.Sleep(time.Minute)
+				if n := named(ProblemStalled); c.holds && n != 1 {
+					t.Errorf("of the partition health says %q", healthOf(g.inst))
+				}
+				all := reports()
+				if len(all) != 1 || all[0]["hook"] != "*processors.everyHook in "+c.method || !strings.Contains(fmt.Sprint(all[0]["stack"]), "(*everyHook)."+c.method) {
+					t.Errorf("logged %v", all)
+				}
+				release()
+				time.Sleep(30 * time.Second)
+				if h := healthOf(g.inst); len(h) > 0 {
+					t.Errorf("after: %q", h)
+				}
+			})
+		})
+	}
+}
+
+// TestAHookThatBlocksAgainAndAgain is in the log once a minute, while it blocks.
+//
+// Mutation, seen to fail it: hookQuiet not looked at.
+func TestAHookThatBlocksAgainAndAgain(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		h := &everyHook{}
+		h.then = func() { time.Sleep(25 * time.Second) }
+		g.opts.Hooks = []Hook{onlyCommits{h}}
+		g.start()
+		from := time.Now()
+		for range 20 {
+			g.send(0, "k 1")
+			time.Sleep(10 * time.Second)
+		}
+		g.stop()
+		time.Sleep(30 * time.Second) // the hook returns
+		var at []int
+		for _, e := range g.logs.FilterMessage("a hook blocks: what it reports waits for it").All() {
+			at = append(at, int(e.Time.Sub(from).Seconds()))
+		}
+		if len(at) < 3 || len(at) > 4 {
+			t.Errorf("logged after %v s", at)
+		}
+		for n := range at[1:] {
+			if d := at[n+1] - at[n]; d < 60 || d > 76 {
+				t.Errorf("logged after %v s", at)
+			}
+		}
+	})
+}
+
+// onlyCommits hears of commits.
+type onlyCommits struct{ h *everyHook }
+
+func (o onlyCommits) OnCommitted(e Committed) { o.h.hear(e) }
+
 // TestAHookThatWouldNeverBeCalledIsRefused, and an instance without hooks keeps nothing for them.
 //
 // Mutations tried: newHooks without the refusal; newReport that always makes one.

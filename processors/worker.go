@@ -126,6 +126,7 @@ func (w *worker) run(ctx context.Context) {
 
 // resume goes on after a node has ended the worker's goroutine, with the failed record.
 func (w *worker) resume(ctx context.Context, failure *nodes.Failure) {
+	w.goroutine.Store(goroutineID())
 	w.failed(ctx, &w.cause, failure)
 	w.run(ctx)
 }
