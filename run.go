@@ -26,7 +26,8 @@ import (
 // It returns an error when the instance cannot start or cannot go on: what "run" of the command line refuses is refused
 // here, in the same words, of which those for operators name flags, such as --accept-empty-state; the setting of that name in
 // Options.Settings is meant. A topology that does not fit the cluster or its state is a *processors.RefusedTopologyError, a
-// node that stops the instance a *processors.FatalError; ExitCode tells mistakes in the options (2) from other failures (1).
+// node that stops the instance a *processors.FatalError, and each wrong setting a *processors.SettingError (all that are wrong are
+// joined; errors.As finds the first); ExitCode tells mistakes in the options (2) from other failures (1).
 //
 // Several instances may run in one process: of different topologies, or of one topology with a state folder each.
 func Run(ctx context.Context, t *topology.Topology, o Options) error {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,9 +181,27 @@ func TestRunServesWhatItIsAskedTo(t *testing.T) {
 	}
 }
 
+// wrongSettings are the settings of all mistakes that err joins.
+func wrongSettings(err error) map[string]bool {
+	names := map[string]bool{}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			maps.Copy(names, wrongSettings(e))
+		}
+	} else if wrong, ok := err.(*processors.SettingError); ok {
+		names[wrong.Settings[0]] = true
+	} else if err != nil {
+		maps.Copy(names, wrongSettings(errors.Unwrap(err)))
+	}
+	return names
+}
+
 // TestRunRefusesWhatTheCommandRefuses, in words that name the option, and with errors that a program can tell apart.
 //
-// Mutations tried: layer without Program's own message; prepare of Embedded without decided; without the question for brokers.
+// Each mistake in a setting is a *processors.SettingError with its name.
+//
+// Mutations tried: layer without Program's own message; prepare of Embedded without decided; without the question for brokers; errorf
+// and unknown of the settings without the mistake.
 func TestRunRefusesWhatTheCommandRefuses(t *testing.T) {
 	c := newCluster(t)
 	with := func(change func(o *weir.Options)) weir.Options {
@@ -219,14 +239,24 @@ func TestRunRefusesWhatTheCommandRefuses(t *testing.T) {
 		if weir.ExitCode(err) != 2 || !strings.HasPrefix(err.Error(), says) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("exit code %d: %v, want %s", weir.ExitCode(err), err, says)
 		}
+		wrong, ok := errors.AsType[*processors.SettingError](err)
+		if aHook := o.Hooks != nil; ok == aHook || ok && len(wrong.Settings) == 0 {
+			t.Errorf("%s: the setting is %v", says, wrong)
+		} else if name, _, _ := strings.Cut(strings.TrimPrefix(says, `Options.Settings["`), `"]`); ok && o.Settings != nil && wrong.Settings[0] != name {
+			t.Errorf("%s: the setting is %q", says, wrong.Settings)
+		}
 		if printed := fmt.Sprintf("%v %+v %#v", o, o, o); strings.Contains(printed, "hidden") {
 			t.Errorf("the password is shown: %s", printed)
 		}
 	}
+	err := weir.Run(t.Context(), orders.Totals, weir.Options{Brokers: []string{c.addr}, Workers: -1, HTTP: "x", Settings: map[string]string{"y": "z"}})
+	if got := slices.Sorted(maps.Keys(wrongSettings(err))); !slices.Equal(got, []string{"http", "workers", "y"}) {
+		t.Errorf("of three wrong options %q are named: %v", got, err)
+	}
 	if err := weir.Run(t.Context(), nil, weir.Options{Brokers: []string{c.addr}}); weir.ExitCode(err) != 2 {
 		t.Errorf("no topology: %v", err)
 	}
-	err := weir.Run(t.Context(), orders.Totals, with(func(*weir.Options) {}))
+	err = weir.Run(t.Context(), orders.Totals, with(func(*weir.Options) {}))
 	if _, refused := errors.AsType[*processors.RefusedTopologyError](err); !refused || weir.ExitCode(err) != 3 || !strings.Contains(err.Error(), "order.placed.v1") {
 		t.Errorf("missing topics: exit code %d: %v", weir.ExitCode(err), err)
 	}

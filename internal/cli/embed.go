@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
@@ -51,7 +51,7 @@ func (e Embedded) prepare() (*runner, error) {
 	}
 	for _, g := range e.Settings {
 		if s, ok := settings.Lookup(g.Name); ok && decided[s] != "" {
-			return nil, fmt.Errorf("%s: %s", g.Place, decided[s])
+			return nil, mistake.In(s.Name).Errorf("%s: %s", g.Place, decided[s])
 		}
 	}
 	v, err := settings.Resolve(settings.Sources{Program: e.Settings})
@@ -59,7 +59,7 @@ func (e Embedded) prepare() (*runner, error) {
 		return nil, err
 	}
 	if len(settings.Brokers.Of(v)) == 0 {
-		return nil, errors.New("no brokers: give HOST:PORT of one in Options.Brokers")
+		return nil, mistake.In(settings.Brokers.Name).Errorf("no brokers: give HOST:PORT of one in Options.Brokers")
 	}
 	r, err := prepare([]*topology.Topology{e.Topology}, v, cmp.Or(e.Log, zap.NewNop()))
 	if err != nil {
@@ -85,7 +85,7 @@ func (e Embedded) measure(r *runner) error {
 	}
 	gatherer, ok := e.Metrics.(prometheus.Gatherer)
 	if !ok {
-		return fmt.Errorf("%s serves /metrics, and %T cannot gather them: give a *prometheus.Registry in Options.Metrics, or leave one of the two out",
+		return mistake.In(settings.HTTP.Name).Errorf("%s serves /metrics, and %T cannot gather them: give a *prometheus.Registry in Options.Metrics, or leave one of the two out",
 			settings.HTTP.Origin(r.values).Name, e.Metrics)
 	}
 	r.gatherer = gatherer

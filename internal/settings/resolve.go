@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,7 +55,8 @@ func (o Origin) place() string {
 	return place
 }
 
-// Error is a mistake in what a user has written: where it stands, and in which setting.
+// Error is a mistake in what a user has written: where it stands, and in which setting. It wraps a *mistake.Error where it is one of a
+// setting.
 type Error struct {
 	Setting string // its name, "" where no setting has the name that is written, or where the file as a whole is wrong
 	Origin  Origin
@@ -66,7 +68,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // errorf makes an *Error of a setting, or of none.
 func (o Origin) errorf(setting, format string, args ...any) error {
-	return &Error{setting, o, fmt.Errorf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	if setting != "" {
+		err = &mistake.Error{Settings: []string{setting}, Err: err}
+	}
+	return &Error{setting, o, err}
 }
 
 // Locate adds to each mistake that is joined in err the place where a user gave one of the settings that it concerns, the
@@ -249,7 +255,7 @@ func (s *Setting) entry(text string, origin Origin) (entry, error) {
 		if origin.Source == File {
 			err = fmt.Errorf("%s: %w", s.Name, err)
 		}
-		return e, &Error{s.Name, origin, err}
+		return e, origin.errorf(s.Name, "%w", err)
 	}
 	e.value = value
 	return e, nil
@@ -261,12 +267,13 @@ func (o Origin) unknown(what, name string, known []string) error {
 	if o.Source == Program {
 		list = "docs/configuration.md"
 	}
+	var way string
 	if len(name) > 100 {
 		name = name[:100] + "..."
 	} else if near := Nearest(name, known); near != "" {
-		return o.errorf("", "unknown %s %q: did you mean %q?", what, name, near)
+		way = fmt.Sprintf("did you mean %q?", near)
 	}
-	return o.errorf("", "unknown %s %q: %s lists all settings", what, name, list)
+	return &Error{"", o, mistake.In(name).Errorf("unknown %s %q: %s", what, name, cmp.Or(way, list+" lists all settings"))}
 }
 
 // Lookup finds a setting by its name or alias.
