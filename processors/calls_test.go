@@ -447,3 +447,29 @@ func TestACallMakesRoomForOtherTasksOfItsWorker(t *testing.T) {
 		})
 	}
 }
+
+// A call that was ended to make room is done again, also where the hand-over was over by then.
+//
+// Mutation seen to fail it: makeRoom that does not renew.
+func TestACallThatMadeRoomForNothingIsDoneAgain(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		back := make(chan struct{})
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			select {
+			case <-back:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(0, "a 1", "a 2")
+		time.Sleep(time.Second)
+		g.inst.workers[0].makeRoom()
+		time.Sleep(time.Second)
+		close(back)
+		time.Sleep(time.Second)
+		g.sees(at(jobOut, 0), "a 1", "a 2")
+		g.sees(at(jobDead, 0))
+	})
+}

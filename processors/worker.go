@@ -217,16 +217,14 @@ func (w *worker) give(ctx context.Context, ids map[taskID]bool, clean bool) (com
 		}
 	}
 	w.tasks.remove(ids)
-	for _, t := range w.tasks.list {
-		t.renew()
-	}
 	return clean
 }
 
-// makeRoom ends the call in work, from any goroutine: tasks are to be given up.
+// makeRoom ends the call in work, from any goroutine, since tasks are to be given up. It is done again after what is in the inbox.
 func (w *worker) makeRoom() {
 	if in := w.at.Load(); in != nil && w.processing.Load() > 0 {
 		in.task.yield()
+		w.inbox.put(in.task.renew)
 	}
 }
 
