@@ -129,10 +129,10 @@ func (i *Instance) Health() []Problem {
 		}
 	}
 	problems = append(problems, i.globals.problems(now)...)
-	problems = append(problems, i.hooks.problems(now, i.workers)...)
 	if i.phase.Load().(Phase) != Running {
 		return problems
 	}
+	problems = append(problems, i.hooks.problems(now, i.workers)...)
 	if denied := i.group.Denied(); denied != nil {
 		problems = append(problems, Problem{Kind: ProblemBlocked, Cause: denied.Error(), Remedy: denied.Remedy + "; it is tried again by itself"})
 	}
