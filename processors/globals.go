@@ -139,12 +139,8 @@ func (c *globalCopy) run(ctx context.Context) {
 	}
 }
 
-// fail notes why the topic is not read, nil when it is.
+// fail notes why the topic is not read.
 func (c *globalCopy) fail(err error, remedy string) {
-	if err == nil {
-		c.trouble.Store(nil)
-		return
-	}
 	since := time.Now()
 	if t := c.trouble.Load(); t != nil {
 		since = t.since

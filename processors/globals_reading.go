@@ -132,7 +132,7 @@ func (r *globalReading) look(ctx context.Context) error {
 		}
 	}
 	if !waits {
-		r.fail(nil, "")
+		r.trouble.Store(nil)
 	}
 	if len(fresh) == 0 {
 		return nil
@@ -191,7 +191,8 @@ func (r *globalReading) compare(ctx context.Context) error {
 			return err
 		}
 		for _, t := range open {
-			tp, why, remedy = t.TopicPartition, "readers wait for "+t.String(), "end its producer, or abort it: "+t.AbortCommand(r.engine.cluster())
+			tp = t.TopicPartition
+			why, remedy = r.engine.awaited(t)
 		}
 	}
 	if r.trouble.Load() == nil {
@@ -243,23 +244,25 @@ func (r *globalReading) take(b kafka.Batch) error {
 
 // put takes one record. What cannot be taken is reported, and leaves others alone.
 func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
-	at := []zap.Field{zap.Stringer("partition", tp), zap.Int64("offset", rec.Offset)}
+	at := func(more ...zap.Field) []zap.Field {
+		return append([]zap.Field{zap.Stringer("partition", tp), zap.Int64("offset", rec.Offset)}, more...)
+	}
 	switch {
 	case rec.Excess != nil:
 		r.bad.Add(1)
 		r.engine.log.Error("a record of a global is over a limit, or damaged, and was passed over: its key keeps the value that it had",
-			append(at, zap.String("limit", rec.Excess.Limit))...)
+			at(zap.String("limit", rec.Excess.Limit))...)
 		return
 	case rec.Key == nil:
 		if !r.keyless {
 			r.keyless = true
-			r.engine.log.Warn("a record of a global has no key, and cannot be looked up", at...)
+			r.engine.log.Warn("a record of a global has no key, and cannot be looked up", at()...)
 		}
 		return
 	}
 	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
 		if n := r.bad.Add(1); n == 1 || r.complete {
-			r.engine.log.Error("a record of a global cannot be decoded: look-ups of its key fail until it is written again", append(at, zap.Error(err))...)
+			r.engine.log.Error("a record of a global cannot be decoded: look-ups of its key fail until it is written again", at(zap.Error(err))...)
 		}
 	}
 }

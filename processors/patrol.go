@@ -291,11 +291,17 @@ func (p *patrol) waitsFor(tp kafka.TopicPartition) (cause, remedy string, ok boo
 	if !ok {
 		return "", "", false
 	}
-	remedy = "end its producer, or abort it: " + t.AbortCommand(p.inst.cluster())
+	cause, remedy = p.inst.awaited(t)
+	return cause, remedy, true
+}
+
+// awaited says that readers wait for an open transaction, and what a person can do.
+func (e *engine) awaited(t kafka.OpenTransaction) (cause, remedy string) {
+	remedy = "end its producer, or abort it: " + t.AbortCommand(e.cluster())
 	if t.Hanging {
-		remedy = "abort it: " + t.AbortCommand(p.inst.cluster())
+		remedy = "abort it: " + t.AbortCommand(e.cluster())
 	}
-	return "readers wait for " + t.String(), remedy, true
+	return "readers wait for " + t.String(), remedy
 }
 
 // problems are what the patrol has found.
