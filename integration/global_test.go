@@ -22,7 +22,7 @@ import (
 // Two instances look up what a compacted topic of three partitions holds, from the first record on: the last committed value of each key,
 // before and after the topic is recreated while they run.
 //
-// Mutations, each seen to fail it: await left out; look without the topic's id.
+// What each part of it is for is shown with damaged code in the simulation: processors/globals_test.go.
 func TestAGlobalOnARealKafka(t *testing.T) {
 	c := theCluster(t)
 	const prefix = "global-test."

@@ -16,48 +16,42 @@ import (
 // Two topologies whose stores come to one changelog are told apart by whose state it holds: who restores what another one has written is
 // refused, unless that is accepted. What older programs wrote names nobody.
 //
-// Mutations, each seen to fail it: ownState left out; an owner without its topology, or without its prefix.
+// Mutations, each seen to fail it: ownState left out; an owner without its topology; without its prefix.
 func TestAChangelogOfAnotherTopologyIsRefused(t *testing.T) {
-	// Its changelog is that of the job: job-seen-changelog.
-	twin := func(prefix, name, store string) *plan.Plan {
-		in, out := topology.Stream(jobIn, codecs.String(), topology.Unprefixed()), topology.Stream(jobOut, codecs.String(), topology.Unprefixed())
-		kept := topology.Store(store, codecs.String())
-		p, err := topology.Define(name, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
+	keeps := func(name, store string) *topology.Topology {
+		in, kept := topology.Stream(jobIn, codecs.String(), topology.Unprefixed()), topology.Store(store, codecs.String())
+		return topology.Define(name, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
 			kept.Set(ctx, key, value)
 			return nil
-		}), topology.Uses(kept), topology.Emits(out))).Plan(plan.Names{Prefix: prefix})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
+		}), topology.Uses(kept)))
 	}
-	for name, c := range map[string]struct{ prefix, topology, store string }{
-		"another topology": {"", "jo", "x"},
-		"another prefix":   {"jo", "b", "seen"},
+	for name, c := range map[string]struct{ own, prefix, topology, store string }{
+		"another topology":             {"seen-x", "", "job-seen", "x"},
+		"another prefix and topology":  {"seen", "jo", "b", "seen"},
+		"another prefix, one topology": {"x-job-seen", "job-x-", jobGroup, "seen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {
-				p := twin(c.prefix, c.topology, c.store)
-				if name == "another topology" { // names with hyphens meet anywhere
-					p = twin("", "job-seen", "x")
-					g.topic("job-seen-x-changelog", 1, map[string]string{"cleanup.policy": "compact"})
-					g.job.define = func() *topology.Topology {
-						in, kept := topology.Stream(jobIn, codecs.String()), topology.Store("seen-x", codecs.String())
-						return topology.Define(jobGroup, topology.Node("node", topology.On(in, func(ctx topology.Context, key, value string) error {
-							kept.Set(ctx, key, value)
-							return nil
-						}), topology.Uses(kept)))
-					}
+				own := plan.Names{}.Changelog(jobGroup, c.own)
+				if twin := (plan.Names{Prefix: c.prefix}).Changelog(c.topology, c.store); twin != own {
+					t.Fatalf("the changelogs are %s and %s", own, twin)
 				}
-				if name == "another prefix" {
-					g.topic("jo"+jobDead, 1, nil)
+				if own != jobLog {
+					g.topic(own, 1, map[string]string{"cleanup.policy": "compact"})
 				}
+				if c.prefix != "" {
+					g.topic(c.prefix+jobDead, 1, nil)
+				}
+				g.job.define = func() *topology.Topology { return keeps(jobGroup, c.own) }
 				g.start()
 				g.send(0, "a 1")
 				time.Sleep(time.Second)
 				g.stop()
-				opts := Options{Wire: simWire{g.cluster.Process("twin")}, StateDir: g.dir + "/twin", InstanceID: "twin", Workers: 1}
-				inst, err := New(p, opts)
+				p, err := keeps(c.topology, c.store).Plan(plan.Names{Prefix: c.prefix})
+				if err != nil {
+					t.Fatal(err)
+				}
+				inst, err := New(p, Options{Wire: simWire{g.cluster.Process("twin")}, StateDir: g.dir + "/twin", InstanceID: "twin", Workers: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
