@@ -8,10 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // opened is what a restorer hands to its worker: stores that hold everything committed, and where the inputs go on.
@@ -63,48 +62,74 @@ func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 	if len(t.graph.stores) == 0 {
 		return o, e.source.begin(ctx, t, committed, o)
 	}
-	var logs []kafka.TopicPartition
-	var names []string
-	for _, store := range t.graph.stores {
-		name := e.graph.changelogTopic(store)
-		names = append(names, name)
-		logs = append(logs, kafka.TopicPartition{Topic: name, Partition: t.id.partition})
-	}
-	infos, err := e.opts.Wire.Topics(ctx, names)
-	if err != nil {
-		return o, err
-	}
-	for _, name := range names {
-		if info, ok := infos[name]; !ok || info.Partitions <= t.id.partition {
-			return o, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s has no partition %d: "+
-				"the state of the topology is there; create it as it was, or with --create-topics to begin with empty state", name, t.id.partition)}}
-		}
-	}
-	starts, err := e.opts.Wire.Starts(ctx, logs)
-	if err != nil {
-		return o, err
-	}
-	ends, err := e.opts.Wire.Ends(ctx, logs)
+	logs, err := e.changelogsOf(ctx, t.graph, t.id.partition)
 	if err != nil {
 		return o, err
 	}
 	marks := offsets.MarksOf(maps.Values(committed))
-	for n, store := range t.graph.stores {
-		st, from, err := e.openStore(ctx, store, infos[names[n]], offsets.Changelog{
-			TopicPartition: logs[n], TopicID: infos[names[n]].ID, Start: starts[logs[n]], End: ends[logs[n]], Known: marks.Of(store.Name), Held: -1,
-		})
+	for _, log := range logs {
+		st, from, err := e.openStore(ctx, log.store, log.info, log.known(marks))
 		if err != nil {
 			return o, err
 		}
 		o.stores = append(o.stores, st)
-		if from < ends[logs[n]] {
-			if err := e.catchUp(ctx, t, st, from, ends[logs[n]]); err != nil {
-				return o, fmt.Errorf("restore store %s/%d from %d: %w", store.Name, t.id.partition, from, err)
+		if from < log.end {
+			if err := e.catchUp(ctx, t, st, from, log.end); err != nil {
+				return o, fmt.Errorf("restore store %s/%d from %d: %w", log.store.Name, t.id.partition, from, err)
 			}
 		}
-		st.end = max(from, ends[logs[n]])
+		st.end = max(from, log.end)
 	}
 	return o, e.source.begin(ctx, t, committed, o)
+}
+
+// changelog is the changelog of a store at one partition, as the cluster has it.
+type changelog struct {
+	kafka.TopicPartition
+	store      *plan.Store
+	info       kafka.TopicInfo
+	start, end int64 // the log start, and the high watermark
+}
+
+// known is the changelog with what the committed offsets say of it.
+func (c *changelog) known(marks offsets.Marks) offsets.Changelog {
+	return offsets.Changelog{TopicPartition: c.TopicPartition, TopicID: c.info.ID, Start: c.start, End: c.end, Known: marks.Of(c.store.Name), Held: -1}
+}
+
+// changelogsOf asks for the changelogs of a sub-graph's stores at a partition.
+func (e *engine) changelogsOf(ctx context.Context, g *subgraph, partition int32) ([]changelog, error) {
+	var logs []changelog
+	var names []string
+	var tps []kafka.TopicPartition
+	for _, store := range g.stores {
+		tp := kafka.TopicPartition{Topic: e.graph.changelogTopic(store), Partition: partition}
+		logs = append(logs, changelog{TopicPartition: tp, store: store})
+		names = append(names, tp.Topic)
+		tps = append(tps, tp)
+	}
+	infos, err := e.opts.Wire.Topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if info, ok := infos[name]; !ok || info.Partitions <= partition {
+			return nil, &RefusedTopologyError{Problems: []string{fmt.Sprintf("changelog %s has no partition %d: "+
+				"the state of the topology is there; create it as it was, or with --create-topics to begin with empty state", name, partition)}}
+		}
+	}
+	starts, err := e.opts.Wire.Starts(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := e.opts.Wire.Ends(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	for n := range logs {
+		c := &logs[n]
+		c.info, c.start, c.end = infos[c.Topic], starts[c.TopicPartition], ends[c.TopicPartition]
+	}
+	return logs, nil
 }
 
 // restoreBatch is how many bytes of changelog go into one write to LevelDB.
@@ -130,21 +155,8 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 	defer report.Stop()
 
 	reported := int64(-1)
-	var entries []keyed.Entry
-	position, size := from, 0
-	write := func() error {
-		if len(entries) == 0 && position < end {
-			return nil
-		}
-		st.SetNote(st.note())
-		if err := st.Restore(entries, position); err != nil {
-			return err
-		}
-		fault.At(fault.DuringRestore)
-		entries, size = entries[:0], 0
-		return nil
-	}
-	for position < end {
+	r := &replay{engine: e, st: st, position: from}
+	for r.position < end {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -163,36 +175,11 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 			deliveries.drain()
 		}
 		for _, b := range queue {
-			if b.Err != nil {
-				return b.Err
+			if err := r.take(b); err != nil {
+				return err
 			}
-			if at := b.Position - 1; b.Vanished && at < st.behind {
-				why := fmt.Sprintf("the brokers have no batch of it from offset %d on, and it held state up to offset %d: its log is damaged there, or was cut", at, st.behind)
-				if !e.accepts.Load() {
-					return fmt.Errorf("changelog %s: %s; repair its log on the brokers, or go on with what it holds: start once with --accept-empty-state", st.changelog, why)
-				}
-				e.log.Warn("a changelog does not hold the state that it held; the store is what it holds now, as accept-empty-state allows",
-					zap.Stringer("changelog", st.changelog), zap.String("why", why))
-				st.behind = at // said once
-			}
-			for k := range b.Records {
-				rec := &b.Records[k]
-				if x := rec.Excess; x != nil { // state must not be restored from what was cut
-					return fmt.Errorf("changelog %s offset %d is over the limit %s, %d of at most %d: raise it to restore the store",
-						st.changelog, rec.Offset, x.Limit, x.Size, x.Max)
-				}
-				entries = append(entries, keyed.Entry{Key: rec.Key, Value: rec.Value})
-				if raw := offsets.Raw(rec.Headers); raw != nil {
-					if err := e.ownState(st, raw); err != nil {
-						return err
-					}
-					st.positions = raw
-				}
-				size += len(rec.Key) + len(rec.Value)
-			}
-			position, st.epoch = b.Position, b.LeaderEpoch
-			if size >= restoreBatch || position >= end {
-				if err := write(); err != nil {
+			if r.size >= restoreBatch || r.position >= end {
+				if err := r.write(); err != nil {
 					return err
 				}
 			}
@@ -200,31 +187,20 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 		}
 		queue = queue[:0]
 		elapsed := time.Since(began).Seconds()
-		next := &RestoreStats{Store: st.decl.Name, From: from, To: end, Position: position, PerSecond: float64(position-from) / max(elapsed, 1e-3), changelog: st.changelog, moved: stats.moved}
-		if position != stats.Position {
+		next := &RestoreStats{Store: st.decl.Name, From: from, To: end, Position: r.position, PerSecond: float64(r.position-from) / max(elapsed, 1e-3), changelog: st.changelog, moved: stats.moved}
+		if r.position != stats.Position {
 			next.moved = time.Now()
 		}
 		if next.PerSecond > 0 {
-			next.ETA = time.Duration(float64(max(0, end-position)) / next.PerSecond * float64(time.Second))
+			next.ETA = time.Duration(float64(max(0, end-r.position)) / next.PerSecond * float64(time.Second))
 		}
 		stats = next
 		t.restored.Store(stats)
 	}
-	e.hooks.tellRestore(st, from, position, end, began, true)
+	e.hooks.tellRestore(st, from, r.position, end, began, true)
 	e.log.Info("restored", zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
-		zap.Int64("from", from), zap.Int64("to", position), zap.Duration("took", time.Since(began)))
+		zap.Int64("from", from), zap.Int64("to", r.position), zap.Duration("took", time.Since(began)))
 	return nil
 }
 
 const restoreReport = 2 * time.Second
-
-// ownState refuses a changelog that holds state of another topology. Names are put together with hyphens and a prefix, so that those of
-// two stores can be one.
-func (e *engine) ownState(st *taskStore, positions []byte) error {
-	other, found := offsets.Stranger(positions, e.graph.owner())
-	if !found || e.accepts.Load() {
-		return nil
-	}
-	return e.refuse([]string{fmt.Sprintf("changelog %s of store %s holds state of %v, which has given one of its stores the same changelog: give the store, or the topology, another name, "+
-		"and delete the folder %s; or go on with what the changelog holds, of both: start once with --accept-empty-state", st.changelog.Topic, st.decl.Name, other, st.dir)})
-}
