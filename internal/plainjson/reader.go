@@ -1,0 +1,159 @@
+package plainjson
+
+import (
+	"reflect"
+	"unicode/utf8"
+)
+
+// A reader goes through one document. What is not there, it says of any byte: past the end all bytes are 0, which no value has.
+type reader struct {
+	data  []byte
+	at    int
+	depth int
+}
+
+// document reads all that there is.
+func (r *reader) document(s shape, v reflect.Value) bool {
+	r.space()
+	if !s.read(r, v) {
+		return false
+	}
+	r.space()
+	return r.at == len(r.data)
+}
+
+func (r *reader) peek() byte {
+	if r.at < len(r.data) {
+		return r.data[r.at]
+	}
+	return 0
+}
+
+// space passes white space.
+func (r *reader) space() {
+	for r.at < len(r.data) {
+		switch r.data[r.at] {
+		case ' ', '\t', '\r', '\n':
+			r.at++
+		default:
+			return
+		}
+	}
+}
+
+// take passes c, and says whether it was there.
+func (r *reader) take(c byte) bool {
+	if r.peek() != c {
+		return false
+	}
+	r.at++
+	return true
+}
+
+// word passes a word, and says whether it was there.
+func (r *reader) word(s string) bool {
+	if end := r.at + len(s); end <= len(r.data) && string(r.data[r.at:end]) == s {
+		r.at = end
+		return true
+	}
+	return false
+}
+
+// null passes a null.
+func (r *reader) null() bool { return r.peek() == 'n' && r.word("null") }
+
+// more says whether another element follows, after the opening of an array or object (first) or an element, and passes what is
+// between. done means that the end was passed; neither is a mistake in the document.
+func (r *reader) more(first bool, end byte) (more, done bool) {
+	r.space()
+	if r.take(end) {
+		return false, true
+	}
+	if !first {
+		if !r.take(',') {
+			return false, false
+		}
+		r.space()
+	}
+	return true, false
+}
+
+// key passes the name in an object, and the colon.
+func (r *reader) key() ([]byte, bool) {
+	name, ok := r.plain()
+	if !ok {
+		return nil, false
+	}
+	return name, r.colon()
+}
+
+func (r *reader) colon() bool {
+	r.space()
+	if !r.take(':') {
+		return false
+	}
+	r.space()
+	return true
+}
+
+// plain passes a string without escapes, and returns its bytes, which are UTF-8, as they lie in the document.
+func (r *reader) plain() ([]byte, bool) {
+	if !r.take('"') {
+		return nil, false
+	}
+	begin, ascii := r.at, true
+	for i, c := range r.data[begin:] {
+		switch {
+		case c == '"':
+			s := r.data[begin : begin+i]
+			r.at = begin + i + 1
+			return s, ascii || utf8.Valid(s)
+		case c == '\\' || c < ' ':
+			return nil, false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	return nil, false
+}
+
+// number passes a number.
+func (r *reader) number() ([]byte, bool) {
+	begin := r.at
+	r.take('-')
+	if !r.take('0') && !r.digits() {
+		return nil, false
+	}
+	if r.take('.') && !r.digits() {
+		return nil, false
+	}
+	if r.take('e') || r.take('E') {
+		if !r.take('+') {
+			r.take('-')
+		}
+		if !r.digits() {
+			return nil, false
+		}
+	}
+	return r.data[begin:r.at], true
+}
+
+// digits passes one or more.
+func (r *reader) digits() bool {
+	begin := r.at
+	for r.at < len(r.data) && '0' <= r.data[r.at] && r.data[r.at] <= '9' {
+		r.at++
+	}
+	return r.at > begin
+}
+
+// enter goes into a value that has others in it; leave comes out of it.
+func (r *reader) enter() bool {
+	r.depth++
+	return r.depth <= maxDepth
+}
+
+func (r *reader) leave() bool {
+	r.depth--
+	return true
+}
