@@ -6,7 +6,11 @@ INTEGRATION_FILES = $(shell grep -rlE '^//go:build .*integration' --include='*_t
 INTEGRATION = $(sort $(dir $(INTEGRATION_FILES)))
 INTEGRATION_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(INTEGRATION_FILES) | cut -c6- | sort -u | paste -sd'|')
 
-# Which of them to run, and how long each package may take.
+# Tests of what the hot path allocates: the race detector makes pools forget, so they are left out of its build.
+ALLOC_FILES = $(shell grep -rlE '^//go:build .*!race' --include='*_test.go' --exclude-dir=bench --exclude-dir=tools .)
+ALLOC_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(ALLOC_FILES) | cut -c6- | sort -u | paste -sd'|')
+
+# Which integration tests to run, and how long each package may take.
 RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 20m
 
@@ -19,8 +23,9 @@ help: ## this list
 build: ## bin/weir
 	$(GO) build -o bin/weir ./cmd/weir
 
-test: ## all tests that need Go only, with the race detector; and that the engine's simulation finds each rule broken
+test: ## all tests that need Go only, with the race detector; what the hot path allocates; that the simulation finds each rule broken
 	$(GO) test -race -timeout 10m -bench . -benchtime 1x ./...
+	$(GO) test -count 1 -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
 	$(GO) -C bench test -race ./...
 
