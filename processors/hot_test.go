@@ -65,7 +65,9 @@ func (w *hotWire) NewSink(context.Context, string) (Sink, error) {
 
 func (w *hotWire) NewFetcher() (Fetcher, error) { return &hotFetcher{wire: w}, nil }
 
-type hotSink struct{ ends map[kafka.TopicPartition]int64 }
+type hotSink struct {
+	ends map[kafka.TopicPartition]int64
+}
 
 func (s *hotSink) Append(r *kafka.Outgoing) error { s.ends[r.TopicPartition]++; return nil }
 func (s *hotSink) Expect(string, string)          {}
