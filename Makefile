@@ -15,7 +15,7 @@ RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 20m
 
 .DEFAULT_GOAL := help
-.PHONY: help build test integration kafka vet lint cross licences api vulnerabilities fmt
+.PHONY: help build test integration kafka bench vet lint cross licences api vulnerabilities fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAF
 
 kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
 	@$(GO) run ./integration/cmd/kafka
+
+# ARGS: see `go -C bench run . -help`.
+ARGS ?= -work all -out bin/results
+bench: ## compare Weir with its peers on one Kafka: Java 17 and Maven; ARGS="-quick -work all" for a few minutes
+	@$(GO) build -C bench -o ../bin/bench .
+	@bin/bench $(ARGS)
 
 vet: ## go vet, integration tests included
 	$(GO) vet -tags integration ./...

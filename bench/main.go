@@ -1,78 +1,138 @@
-// Command bench runs the reference job on several engines against one Kafka, in turn, and prints how many input records
-// each processed in a second: the figures of the README come from it.
-//
-//	go -C bench run . -brokers 127.0.0.1:9092 -engines weir,goka -runs 5
-//
-// Each run is a process of its own, on fresh topics that hold the same records. It is timed from the first output that
-// a broker has until the last: joining a group is not part of the figure. Run it on a machine that does nothing else.
+//go:build unix
+
+// Command bench compares Weir with Kafka Streams, goka and loops without a framework, each on the same work, against one
+// real Kafka. The figures of the docs come from it. `bench -help` says how it is used.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime/pprof"
-	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
+
+	"github.com/weirstream/weir/bench/engine"
+	"github.com/weirstream/weir/bench/job"
+	"github.com/weirstream/weir/bench/work"
 )
 
-type config struct {
-	brokers    []string
-	records    int
-	keys       int
-	partitions int
-	interval   time.Duration
-	workers    int
-	profile    string
-}
-
-// result is one run of one engine.
-type result struct {
-	rate float64 // records/s
-	rss  int64   // peak resident memory, bytes
-	cpu  float64 // microseconds of processor time for a record, the engine's process alone
+type options struct {
+	work.Settings
+	brokers string
+	works   []string
+	out     string
+	engine  string // what a round does in a process of its own
+	job     string
 }
 
 func main() {
-	var cfg config
-	brokers := flag.String("brokers", "127.0.0.1:9092", "addresses of the brokers, comma-separated")
-	engines := flag.String("engines", "weir,goka", "engines to compare, in the order of each round")
-	runs := flag.Int("runs", 5, "rounds")
-	engine := flag.String("engine", "", "run this engine alone, until it is killed (what a round does in a process of its own)")
-	suffix := flag.String("suffix", "", "of the topics, with -engine")
-	state := flag.String("state-dir", "", "with -engine")
-	flag.StringVar(&cfg.profile, "cpuprofile", "", "write a CPU profile of the engine to this file")
-	flag.IntVar(&cfg.records, "records", 1_000_000, "input records")
-	flag.IntVar(&cfg.keys, "keys", 100_000, "keys")
-	flag.IntVar(&cfg.partitions, "partitions", 4, "partitions of every topic")
-	flag.DurationVar(&cfg.interval, "commit-interval", 100*time.Millisecond, "of engines that have one")
-	flag.IntVar(&cfg.workers, "workers", 4, "of engines that have them")
-	flag.Parse()
-	cfg.brokers = strings.Split(*brokers, ",")
-
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if *engine != "" {
-		err = runEngine(ctx, *engine, cfg, *suffix, *state)
+	if o.engine != "" {
+		err = runEngine(ctx, o)
 	} else {
-		err = compare(ctx, cfg, strings.Split(*engines, ","), *runs)
+		err = compare(ctx, o)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && (ctx.Err() == nil || o.engine == "") {
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
 		os.Exit(1)
 	}
 }
 
-func runEngine(ctx context.Context, name string, cfg config, suffix, state string) error {
-	if cfg.profile != "" {
-		f, err := os.Create(cfg.profile)
+func parse(args []string) (o options, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	quick := f.Bool("quick", false, "small inputs, one round: a few minutes in all, for orientation")
+	long := f.Bool("long", false, "the works with 10 M keys too: hours")
+	names := f.String("work", "totals", "works, comma-separated, or all:\n"+list())
+	engines := f.String("engines", "", "contestants, comma-separated (default: those of each work), with options after a colon, several with a semicolon\nbetween contestants: weir;streams:threads=1,caching=false. There are "+strings.Join(engine.Names(), ", "))
+	f.StringVar(&o.brokers, "brokers", "", "addresses of a Kafka that runs already, HOST:PORT (default: one is started)")
+	f.IntVar(&o.Rounds, "runs", 0, "rounds (default 5, with -quick 1)")
+	f.IntVar(&o.Records, "records", 0, "input records (default: those of each work)")
+	f.IntVar(&o.Keys, "keys", 0, "keys (default: those of each work)")
+	f.IntVar(&o.Partitions, "partitions", 4, "partitions of every topic")
+	f.IntVar(&o.Workers, "workers", 2, "workers or threads of engines that have them")
+	f.DurationVar(&o.Interval, "commit-interval", 100*time.Millisecond, "of engines that have one")
+	f.StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile of the engines in Go to this file, each over the last one's")
+	f.StringVar(&o.out, "out", "", "folder for report.md, report.json and plots (default: none are written)")
+	f.StringVar(&o.engine, "engine", "", "run this engine alone, until it is told to stop (what a round does in a process of its own)")
+	f.StringVar(&o.job, "job", "", "with -engine: its job, as JSON")
+	f.Usage = func() { usage(f) }
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("%q is no flag", f.Arg(0))
+	case *quick && *long:
+		return o, errors.New("-quick and -long exclude each other")
+	case o.Partitions < 1 || o.Workers < 1 || o.Interval < time.Millisecond || o.Rounds < 0:
+		return o, errors.New("-partitions, -workers and -runs are 1 or more, -commit-interval is 1ms or more")
+	}
+	o.Form = map[[2]bool]string{{true, false}: "quick", {false, true}: "long", {false, false}: "full"}[[2]bool{*quick, *long}]
+	if o.Rounds == 0 {
+		o.Rounds = map[string]int{"quick": 1, "full": 5, "long": 5}[o.Form]
+	}
+	o.works = strings.Split(*names, ",")
+	if *engines != "" {
+		o.Engines = contestants(*engines)
+	}
+	return o, nil
+}
+
+// contestants splits at commas, or at semicolons where there is one: options have commas in them.
+func contestants(list string) []string {
+	if strings.ContainsAny(list, ";:") {
+		return strings.Split(list, ";")
+	}
+	return strings.Split(list, ",")
+}
+
+func list() string {
+	var b strings.Builder
+	for _, w := range work.All() {
+		fmt.Fprintf(&b, "  %-11s %s\n", w.Name, w.Title)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func usage(f *flag.FlagSet) {
+	fmt.Fprint(f.Output(), `bench compares Weir with Kafka Streams, goka and loops without a framework on the same work, in turn, in one run.
+A figure counts only when the engine's whole output is the computed truth.
+
+  bench -quick -work all                         everything, small: a few minutes
+  bench -work totals,copy -out results           two works in five rounds, with a report and plots
+  bench -work totals -keys 3000000 -records 3000000 -engines weir,streams
+  bench -work totals -engines "streams:threads=1,caching=false;streams:threads=2,caching=true"
+  bench -brokers 127.0.0.1:9092 -engines weir -runs 3
+
+Run it on a machine that does nothing else. It needs Java 17 and Maven. Ctrl-C stops everything that it started.
+
+`)
+	f.PrintDefaults()
+}
+
+func runEngine(ctx context.Context, o options) error {
+	var j job.Job
+	if err := json.Unmarshal([]byte(o.job), &j); err != nil {
+		return fmt.Errorf("-job: %w", err)
+	}
+	if j.Profile != "" {
+		f, err := os.Create(j.Profile)
 		if err != nil {
 			return err
 		}
@@ -82,90 +142,5 @@ func runEngine(ctx context.Context, name string, cfg config, suffix, state strin
 		}
 		defer pprof.StopCPUProfile()
 	}
-	switch name {
-	case "weir":
-		return runWeir(ctx, cfg, "exactly_once", suffix, state)
-	case "weir-alo":
-		return runWeir(ctx, cfg, "at_least_once", suffix, state)
-	case "goka":
-		return runGoka(ctx, cfg, suffix, state)
-	}
-	return fmt.Errorf("unknown engine %q: weir, weir-alo or goka", name)
-}
-
-// compare runs the engines in turn and prints a row for each.
-func compare(ctx context.Context, cfg config, engines []string, runs int) error {
-	results := map[string][]result{}
-	for round := range runs {
-		for _, name := range engines {
-			r, err := measure(ctx, cfg, name, fmt.Sprintf("-%d-%d-%s", time.Now().Unix(), round, name))
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			fmt.Printf("round %d  %-10s %8.0f records/s  %4d MB  %5.2f us CPU a record\n", round+1, name, r.rate, r.rss>>20, r.cpu)
-			results[name] = append(results[name], r)
-		}
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\nengine\tmin\tmedian\tmax records/s\tpeak MB\tratio to %s, round by round\n", engines[len(engines)-1])
-	for _, name := range engines {
-		var rates, ratios []float64
-		var rss int64
-		for i, r := range results[name] {
-			rates = append(rates, r.rate)
-			ratios = append(ratios, r.rate/results[engines[len(engines)-1]][i].rate)
-			rss = max(rss, r.rss)
-		}
-		slices.Sort(rates)
-		slices.Sort(ratios)
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%d\t%.2f to %.2f, median %.2f\n", name, rates[0], rates[len(rates)/2], rates[len(rates)-1],
-			rss>>20, ratios[0], ratios[len(ratios)-1], ratios[len(ratios)/2])
-	}
-	return w.Flush()
-}
-
-// measure feeds fresh topics and lets one engine work them off.
-func measure(ctx context.Context, cfg config, name, suffix string) (r result, err error) {
-	k, err := connect(cfg)
-	if err != nil {
-		return r, err
-	}
-	defer k.close()
-	if err := k.feed(ctx, cfg, suffix); err != nil {
-		return r, err
-	}
-	state, err := os.MkdirTemp("", "weir-bench")
-	if err != nil {
-		return r, err
-	}
-	defer os.RemoveAll(state)
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	cmd := exec.CommandContext(ctx, self, "-engine", name, "-suffix", suffix, "-state-dir", state,
-		"-brokers", strings.Join(cfg.brokers, ","), "-partitions", fmt.Sprint(cfg.partitions),
-		"-commit-interval", cfg.interval.String(), "-workers", fmt.Sprint(cfg.workers), "-cpuprofile", cfg.profile)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return r, err
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	took, err := k.watch(ctx, cfg, suffix, exited)
-	if cmd.Process.Signal(syscall.SIGTERM) != nil { // Windows has none
-		_ = cmd.Process.Kill()
-	}
-	if err == nil {
-		select {
-		case <-exited:
-		case <-time.After(20 * time.Second):
-			_ = cmd.Process.Kill()
-			<-exited
-		}
-		r.rss = peakMemory(cmd.ProcessState)
-		r.cpu = float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / float64(cfg.records)
-	}
-	r.rate = float64(cfg.records) / took.Seconds()
-	return r, err
+	return engine.Run(ctx, o.engine, j)
 }

@@ -1,0 +1,122 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/bench/engine"
+	"github.com/weirstream/weir/bench/job"
+	"github.com/weirstream/weir/bench/measure"
+)
+
+// feed writes the input that all engines of a case read.
+func feed(ctx context.Context, b *Bench, c *Case) (remove func(), err error) {
+	c.Job.Brokers = b.Cluster.Brokers
+	c.Job.Input = "order.placed" + b.suffix(c.Job.Kind) + ".v1"
+	if c.data, err = job.DataOf(c.Job); err != nil {
+		return nil, err
+	}
+	b.Progress.Note(fmt.Sprintf("writing %d records", c.Job.Records))
+	if err := b.Cluster.Feed(ctx, c.Job, c.data, func(n int) { b.Progress.Part(float64(n) / float64(c.Job.Records)) }); err != nil {
+		return nil, err
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_ = b.Cluster.RemoveInput(ctx, c.Job)
+	}, nil
+}
+
+// drain lets an engine work the input off, and compares its output with the truth before the figure counts.
+func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values map[string]float64, err error) {
+	e, err := engine.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	if !e.Does(c.Job.Kind) {
+		return nil, fmt.Errorf("%s has no job %s", name, c.Job.Kind)
+	}
+	j := c.Job
+	base, _, _ := strings.Cut(name, ":")
+	j.Suffix = b.suffix(base)
+	if err := b.Cluster.Prepare(ctx, j); err != nil {
+		return nil, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_ = b.Cluster.Remove(ctx, j)
+	}()
+	var all instances
+	defer func() { err = errors.Join(err, stopAll(all)) }()
+	for range max(1, c.Instances) {
+		dir, remove, err := b.folder()
+		if err != nil {
+			return nil, err
+		}
+		defer remove()
+		j.StateDir = dir
+		p, err := e.Start(ctx, j)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	d, err := b.Cluster.Drain(ctx, j, all, outputs(j), c.Warm, b.Progress.Part)
+	if err != nil {
+		return nil, err
+	}
+	if err := stopAll(all); err != nil {
+		return nil, err
+	}
+	check := c.data.Check()
+	if e.Floor {
+		check = job.FloorCheck(j, c.data)
+	}
+	if err := b.Cluster.Verify(ctx, j.Output(), check, e.Guarantee == engine.ExactlyOnce); err != nil {
+		return nil, fmt.Errorf("the output is wrong: %w", err)
+	}
+	values = map[string]float64{
+		"rate":   d.Records / d.Took.Seconds(),
+		"cpu_us": micros(d.Engine, d.Records), "broker_us": micros(d.Broker, d.Records),
+		"peak_bytes": float64(d.Peak), "startup_s": seconds(d.Startup), "stall_s": seconds(d.Stall), "others_percent": 100 * d.Others,
+	}
+	if d.Cold {
+		values["cold"] = 1
+	}
+	return values, nil
+}
+
+// outputs is about how many there will be.
+func outputs(j job.Job) int {
+	switch j.Kind {
+	case job.Dedup:
+		return min(j.Keys, j.Records)
+	case job.Shuffle:
+		return max(1, j.Records/5/10-j.Keys/2)
+	}
+	return j.Records
+}
+
+// instances are the processes of one engine.
+type instances []*engine.Process
+
+func (all instances) Exited() error {
+	for _, p := range all {
+		if err := p.Exited(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (all instances) Usage() (sum measure.Usage) {
+	for _, p := range all {
+		u := p.Usage()
+		sum.CPU, sum.Peak = sum.CPU+u.CPU, sum.Peak+u.Peak
+	}
+	return sum
+}
