@@ -113,10 +113,10 @@ func (w *writer) elements(elem shape, v reflect.Value, n int) bool {
 	return w.leave()
 }
 
-// binary is a slice of bytes, which JSON has in base64.
-type binary struct{}
+// octets is a slice of bytes, which JSON has in base64.
+type octets struct{}
 
-func (binary) read(r *reader, v reflect.Value) bool {
+func (octets) read(r *reader, v reflect.Value) bool {
 	if r.null() {
 		return true
 	}
@@ -133,7 +133,7 @@ func (binary) read(r *reader, v reflect.Value) bool {
 	return true
 }
 
-func (binary) write(w *writer, v reflect.Value) bool {
+func (octets) write(w *writer, v reflect.Value) bool {
 	if v.IsNil() {
 		return w.null()
 	}

@@ -59,7 +59,7 @@ func (s shapes) container(t reflect.Type) shape {
 		p := &pointer{to: t.Elem()}
 		return s.holding(t, p, &p.elem)
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && !hasMethods(t.Elem()):
-		return binary{}
+		return octets{}
 	case t.Kind() == reflect.Slice:
 		l := &slice{none: reflect.MakeSlice(t, 0, 0)}
 		return s.holding(t, l, &l.elem)
