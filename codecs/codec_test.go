@@ -144,7 +144,11 @@ func mangle(t *rapid.T, data []byte) []byte {
 func parsesAsJSON[T any](t interface{ Fatalf(string, ...any) }, c Codec[T], data []byte) {
 	var want T
 	wantErr := json.Unmarshal(data, &want)
-	got, err := c.Parse(data)
+	mine := bytes.Clone(data)
+	got, err := c.Parse(mine)
+	for i := range mine { // whoever called Parse reads the next record into it
+		mine[i] = 'x'
+	}
 	if written, _ := json.Marshal(new(T)); string(bytes.TrimSpace(data)) == "null" && string(written) != "null" {
 		wantErr = ErrNull // no value of the type, whatever json makes of it
 		want = *new(T)
@@ -437,11 +441,13 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"", "null", `{"name":"a","next":{}}`, "-12", "+007", "[1,2", "{}{}", "{} ", "\xff", `"\u00"`, "1 2", "]"} {
 		f.Add([]byte(seed))
 	}
-	shapes, anything, numbers := JSON[shape](), JSON[any](), JSON[map[string]json.Number]()
+	for _, data := range documents {
+		f.Add([]byte(data))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		parsesAsJSON(t, shapes, data)
-		parsesAsJSON(t, anything, data)
-		parsesAsJSON(t, numbers, data)
+		for _, as := range standard {
+			as(t, data)
+		}
 		if v, err := String().Parse(data); err != nil || v != string(data) {
 			t.Fatalf("%q, %v", v, err)
 		}
