@@ -113,7 +113,7 @@ var ordinary = []string{
 	` { "id" : "1" , "count" : -3 , "lines" : [ { "sku" : "s" , "qty" : 4 } ] , "parent" : { "id" : "2" } } ` + "\n\t\r",
 	`{"count":1,"id":"x","Kept":true,"-":7,"at":"2024-05-06T07:08:09Z","price":1e-9,"ratio":0.1,"tags":{"b":"2","a":"1"},"raw":"AAE=","pair":[1,2],"deep":5}`,
 	`{"times":{"x":{"At":"2024-05-06T07:08:09Z"},"y":{"At":null}},"lines":null,"parent":null,"raw":null,"deep":null,"pair":null}`,
-	`[[[]],[]]`, `"` + "\x7f" + `"`,
+	`[[[]],[]]`, `{"unknown":[true,false,null,-1.5e+3,0,"x\n"],"k":1}`, `"a text of eight bytes and more"`, `"eight b\"tes\\and mo\u0072e"`, `"achtmal ä ist größer"`, `"` + "\x7f" + `"`,
 }
 
 // hostile are documents of which some are refused and some mean something else than it seems.
@@ -127,6 +127,7 @@ var hostile = []string{
 	`{"id":"1","id":"2"}`, `{"ID":"1"}`, `{"Id":"1","id":"2"}`, `{"id":"2","iD":"3"}`, `{"i\u0064":"1"}`, `{"lines":[{"sku":"a","qty":1},{"sku":"b"}],"lines":[{"qty":2}]}`, `{"parent":{"id":"1"},"parent":{"count":2}}`, `{"tags":{"a":"1"},"tags":{"b":"2"}}`,
 	`{"` + "\u212a" + `":1}`, `{"` + "\u017f" + `":1}`, `{"` + "\u212a\u017f" + `":1}`, `{"kS":1}`, `{"Ks":1}`, `{"KS":1,"ks":2}`, `{"K":1}`, `{"hidden":1}`, `{"Skipped":1}`, `{"-":300}`,
 	`{"unknown":01}`, `{"unknown":"\x"}`, `{"unknown":"` + "\xff" + `"}`, `{"unknown":[1,]}`, `{"unknown":{"a":1,}}`, `{"unknown":nul}`, `{"unknown":1e400}`, `{"unknown":tru,"id":"1"}`, `{"unknown":"` + "\n" + `"}`, `{"unknown"}`,
+	`{"unknown":1e}`, `{"unknown":1.}`, `{"unknown":-}`, `{"unknown":t}`, `{"unknown":f}`, `{"unknown":"\'"}`, `"\'"`, "\"a text \x01 of eight bytes\"", "\"eight \x80\x9f bytes and more\"", "\"\x81\x82\x83\x84\x85\x86\x87\x88\"",
 	`{"id":1}`, `{"count":"1"}`, `{"count":1.0}`, `{"lines":{}}`, `{"parent":[]}`, `{"pair":[1]}`, `{"pair":[1,2,3]}`, `{"deep":null}`, `{"raw":[1,2]}`, `{"raw":"A\nA"}`, "\ufeff1", "1\x00", "1\v", "\u00a01", `1 // one`, `/**/1`, `NaN`, `Infinity`,
 }
 

@@ -29,16 +29,13 @@ func (boolean) write(w *writer, v reflect.Value) bool {
 // maxDigits are the most that fit into 64 bits, whatever they are.
 const maxDigits = 19
 
-// whole passes a whole number without a sign, of no more than maxDigits.
+// whole passes a whole number without a sign, of no more than maxDigits. A fraction or an exponent after it is no part of it, and
+// nothing that may follow a value.
 func (r *reader) whole() (n uint64, ok bool) {
 	begin := r.at
 	for r.at < len(r.data) && '0' <= r.data[r.at] && r.data[r.at] <= '9' {
 		n = n*10 + uint64(r.data[r.at]-'0')
 		r.at++
-	}
-	switch r.peek() {
-	case '.', 'e', 'E':
-		return 0, false
 	}
 	digits := r.at - begin
 	return n, digits == 1 || 1 < digits && digits <= maxDigits && r.data[begin] != '0'
