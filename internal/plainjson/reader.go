@@ -119,14 +119,15 @@ func (r *reader) plain() ([]byte, bool) {
 }
 
 // common returns how many bytes at the beginning of b are for sure ASCII, no control characters, no quotes and no
-// backslashes. It looks at eight at once: a byte is less than n when subtracting n from it borrows from its highest bit.
+// backslashes. It looks at eight at once: subtracting n from a byte below n sets its highest bit. A byte above ASCII has
+// that bit set, and keeps it in one of the three at least.
 func common(b []byte) int {
 	const ones, highest = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&highest != 0 {
+		if ((w-ones*' ')|(quote-ones)|(backslash-ones))&highest != 0 {
 			break
 		}
 	}
