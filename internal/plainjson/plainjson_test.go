@@ -143,7 +143,7 @@ func TestPlainTypesAreReadAndWrittenAsByEncodingJSON(t *testing.T) {
 		if !accepts(data) {
 			t.Errorf("%q is left to encoding/json by every type", data)
 		}
-		for cut := range data {
+		for cut := len(data) - 1; cut >= 0; cut -= 1 + cut/10 {
 			accepts(data[:cut])
 		}
 	}
