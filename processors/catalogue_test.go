@@ -139,6 +139,8 @@ func metricsDriven(s *gate) map[string]driven {
 	var gone func()
 	join := func(g *rig) { _, gone = g.second(); settled(); settled() }
 	leave := func(*rig) { gone(); settled(); settled() }
+	copies := func(g *rig) { g.opts.Standby = 1 }
+	var ends []func(bool)
 	rate := func(value string) func(*rig) { return func(g *rig) { g.rate(0, "usd", value); settled() } }
 	return map[string]driven{
 		"weir_global_keys":              {prepare: withRates, up: rate("1"), value: 1, down: rate("")},
@@ -199,6 +201,23 @@ func metricsDriven(s *gate) map[string]driven {
 			g.start()
 			settled()
 		}, prepare: func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0) }},
+		"weir_copies":       {prepare: copies, up: join, value: 1, down: leave},
+		"weir_copies{warm}": {prepare: copies, up: join, value: 1, down: leave, of: labelled("weir_copies", "state", "warm")},
+		"weir_copy_lag": {prepare: copies, value: 1,
+			up: func(g *rig) {
+				join(g)
+				for p := range int32(2) { // one of them is that of the copy here
+					ends = append(ends, g.cluster.LeaveOpen(at(jobLog, p), kafka.Record{Key: []byte("x"), Value: []byte("y")}))
+				}
+				settled()
+			},
+			down: func(g *rig) {
+				for _, end := range ends {
+					end(false)
+				}
+				settled()
+				leave(g)
+			}},
 		"weir_longest_call_seconds": {up: stand, down: goOn},
 		"weir_stalled_partitions":   {up: func(g *rig) { stand(g); time.Sleep(30 * time.Second) }, value: 1, down: goOn},
 		"weir_lag":                  {up: stand, value: 1, down: goOn},
@@ -238,6 +257,7 @@ func healthDriven(s *gate) map[string]driven {
 		}
 	}
 	hook := &gate{}
+	var gone func()
 	return map[string]driven{
 		ProblemStalled: {of: problems(ProblemStalled), value: 1,
 			up:   func(g *rig) { s.close(); g.send(0, "a 1"); time.Sleep(30 * time.Second) },
@@ -296,6 +316,19 @@ func healthDriven(s *gate) map[string]driven {
 			prepare: func(g *rig) { g.opts.Hooks = []Hook{onlyCommits{&everyHook{then: hook.wait}}} },
 			up:      func(g *rig) { hook.close(); g.send(0, "a 1"); time.Sleep(20 * time.Second) },
 			down:    func(*rig) { hook.open(); settled() }},
+		ProblemCopy: {of: problems(ProblemCopy), value: 1,
+			prepare: func(g *rig) { g.opts.Standby = 1 },
+			up: func(g *rig) {
+				_, gone = g.second()
+				settled()
+				settled()
+				g.cluster.SetTrouble(jobLog, simkafka.Unreadable)
+				g.send(0, "a 1")
+				g.send(1, "d 1")
+				settled()
+				g.sees(at(jobOut, 0), "a 1") // the tasks go on
+			},
+			down: func(g *rig) { g.cluster.MendAll(); time.Sleep(time.Minute); gone(); settled() }},
 		ProblemWorker: {of: problems(ProblemWorker), value: 1,
 			up: func(g *rig) {
 				g.r.step(func(call string) error {

@@ -1,7 +1,6 @@
 package processors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +41,7 @@ type engine struct {
 	workers    []*worker
 	inputs     Fetcher
 	changelogs Fetcher
+	copies     *copies
 	restores   chan struct{}  // bounds restores at a time
 	suspect    dirs           // databases to set aside before they are opened
 	accepts    atomic.Bool    // empty state, until all tasks have begun
@@ -106,7 +106,7 @@ func newEngine(plan *plan.Plan, opts Options) (*engine, error) {
 	if e.hooks, err = newHooks(opts.Hooks, plan.Topology, e.log); err != nil {
 		return nil, err
 	}
-	e.metrics, e.globals = newMetrics(e), newGlobals(e)
+	e.metrics, e.globals, e.copies = newMetrics(e), newGlobals(e), newCopies(e)
 	return e, nil
 }
 
@@ -302,12 +302,7 @@ func (e *engine) taskIDs(tps []kafka.TopicPartition) []taskID {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, func(a, b taskID) int {
-		if a.subgraph != b.subgraph {
-			return a.subgraph - b.subgraph
-		}
-		return int(a.partition - b.partition)
-	})
+	slices.SortFunc(ids, taskID.compare)
 	return ids
 }
 
@@ -320,7 +315,7 @@ func (e *engine) placements() []*placement {
 	}
 	e.mu.Unlock()
 	slices.SortFunc(all, func(a, b *placement) int {
-		return cmp.Or(a.task.id.subgraph-b.task.id.subgraph, int(a.task.id.partition-b.task.id.partition))
+		return a.task.id.compare(b.task.id)
 	})
 	return all
 }

@@ -43,6 +43,7 @@ const (
 	ProblemWorker  = "worker"  // a worker fails again and again
 	ProblemGlobal  = "global"  // a global is not read
 	ProblemHook    = "hook"    // a hook blocks
+	ProblemCopy    = "copy"    // a copy of state is not kept up to date
 )
 
 // Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
@@ -126,6 +127,11 @@ func (i *Instance) Health() []Problem {
 			if problem, ok := i.stalled(p, in, now); ok {
 				problems = append(problems, problem)
 			}
+		}
+	}
+	for _, s := range i.copies.all() {
+		if problem, ok := s.problem(); ok {
+			problems = append(problems, problem)
 		}
 	}
 	problems = append(problems, i.globals.problems(now)...)

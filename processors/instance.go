@@ -72,13 +72,19 @@ func (i *Instance) run(ctx context.Context) error {
 	if err := i.globals.await(ctx); err != nil {
 		return err
 	}
-	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned()}
+	if err := i.copies.open(); err != nil {
+		return err
+	}
+	defer i.copies.close()
+	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned(),
+		Standby: i.copies.group(), Rack: i.opts.Rack}
 	if i.opts.Static {
 		group.InstanceID = i.id
 	}
 	if i.group, err = i.opts.Wire.Join(group, (*membership)(i)); err != nil {
 		return err
 	}
+	i.copies.joined(i.group)
 	i.start()
 	ended := make(chan struct{})
 	i.watched.Store(new(time.Now()))

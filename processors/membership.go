@@ -30,7 +30,7 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	}
 	i.hooks.tellRebalanced(added, nil, false)
 	i.place(ids)
-	i.log.Info("tasks assigned", zap.Stringers("tasks", ids))
+	i.log.Info("tasks assigned", zap.Stringers("tasks", ids), zap.Int("from_copies", i.copies.taken(ids)))
 }
 
 // Revoked commits and closes the tasks of the partitions given before it returns.
@@ -46,6 +46,7 @@ func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
 func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	ids := i.taskIDs(tps)
 	committed := i.take(ids, clean)
+	i.copies.leave(ids)
 	i.metrics.rebalances.Add(1)
 	i.hooks.tellRebalanced(nil, tps, !clean)
 	i.log.Info("tasks given up", zap.Stringers("tasks", ids), zap.Bool("committed", committed))

@@ -127,6 +127,7 @@ type snapshot struct {
 
 	records, commits, aborts, retries, rebalances, call, stalled, problems *prometheus.Desc
 	lag, offset, tasks, restores                                           *prometheus.Desc
+	copies, copyLag                                                        *prometheus.Desc
 	globalKeys, globalBytes, globalBad                                     *prometheus.Desc
 }
 
@@ -149,6 +150,9 @@ func newSnapshot(i *Instance) *snapshot {
 		tasks:      desc("weir_tasks", "Tasks held, by state.", "state"),
 		restores:   desc("weir_restore_remaining_offsets", "Changelog offsets that restores still have to read."),
 
+		copies:  desc("weir_copies", "Copies of the state of tasks that run elsewhere.", "state"),
+		copyLag: desc("weir_copy_lag", "Changelog offsets that a copy of a task's state lacks, up to the high watermark.", "subgraph", "partition"),
+
 		globalKeys:  desc("weir_global_keys", "Keys in this instance's copy of a global.", "topic"),
 		globalBytes: desc("weir_global_bytes", "Size of the keys and values in this instance's copy of a global, as they were read.", "topic"),
 		globalBad:   desc("weir_global_undecodable_total", "Records of a global that could not be taken: undecodable, damaged or over a limit.", "topic"),
@@ -157,7 +161,7 @@ func newSnapshot(i *Instance) *snapshot {
 
 // Describe implements prometheus.Collector.
 func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores,
+	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores, s.copies, s.copyLag,
 		s.globalKeys, s.globalBytes, s.globalBad} {
 		ch <- d
 	}
@@ -207,6 +211,24 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.tasks, float64(n), taskStateNames[st])
 	}
 	gauge(s.restores, float64(remaining))
+	kept := map[string]int{"warm": 0, "cold": 0, "failed": 0}
+	for _, c := range s.inst.copies.all() {
+		st := c.stats()
+		switch {
+		case st.Failure != "":
+			kept["failed"]++
+		case st.Warm:
+			kept["warm"]++
+		default:
+			kept["cold"]++
+		}
+		if st.Lag >= 0 {
+			gauge(s.copyLag, float64(st.Lag), fmt.Sprint(st.Subgraph), fmt.Sprint(st.Partition))
+		}
+	}
+	for st, n := range kept {
+		gauge(s.copies, float64(n), st)
+	}
 	for _, g := range s.inst.globals.all {
 		if view := g.view.Load(); view != nil {
 			gauge(s.globalKeys, float64((*view).Len()), g.topic)

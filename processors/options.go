@@ -42,6 +42,12 @@ type Options struct {
 	// AcceptEmptyState lets a store begin empty although the group has committed offsets or other state: its changelog
 	// is missing, or was recreated. Without it such a start is refused.
 	AcceptEmptyState bool
+	// Standby is how many copies of each task's state other instances are to keep, so that the task goes on there within a second.
+	// Default 0: none, and this instance keeps none either. The group has as many as the instance with the most wants.
+	Standby int
+	// Rack is where the instance runs, such as an availability zone. Copies are placed on other racks than the task where that is
+	// possible. Default: not known.
+	Rack string
 	// DeadLetters are the dead-letter topics of the program's topologies. Where one of them is an input, the headers of its
 	// envelopes are believed: they tell where a record failed first.
 	DeadLetters []string
@@ -128,6 +134,7 @@ func (o *Options) check() error {
 	bad(o.CommitInterval < 0, mistake.In("commit-interval"), "commit-interval: %v is negative", o.CommitInterval)
 	bad(o.CommitBytes < 0, mistake.In("commit-bytes"), "commit-bytes: %d is negative", o.CommitBytes)
 	bad(o.Workers < 0, mistake.In("workers"), "workers: %d is negative", o.Workers)
+	bad(o.Standby < 0, mistake.In("num.standby.replicas"), "num.standby.replicas: %d is negative", o.Standby)
 	bad(o.CacheBytes < 0, mistake.In("cache-bytes"), "cache-bytes: %d is negative", o.CacheBytes)
 	bad(o.StallAfter < 0, mistake.In("stall-after"), "stall-after: %v is negative", o.StallAfter)
 	bad(o.Static && o.StateDir == "" && o.InstanceID == "", mistake.In("group.instance.id", "instance-id", "state-dir"),
@@ -161,6 +168,7 @@ type Stats struct {
 	Rebalances   int64
 	Lag          int64 // of the partitions held, to the high watermark
 	Tasks        []TaskStats
+	Copies       []CopyStats // of tasks that run elsewhere
 }
 
 // TaskStats is one task of the instance.
@@ -173,6 +181,15 @@ type TaskStats struct {
 	Lag       int64
 	Stalled   []string // input partitions with lag and no progress, with for how long and why where it is known
 	Restore   *RestoreStats
+}
+
+// CopyStats is a copy of a task's state.
+type CopyStats struct {
+	Subgraph  int
+	Partition int32
+	Lag       int64  // changelog offsets that are missing, -1 while that is not known
+	Warm      bool   // the task could go on here at once
+	Failure   string // why it is not kept up to date, "" where it is
 }
 
 // RestoreStats is how far a task's restore is.

@@ -47,7 +47,7 @@ func (s *simSlot) start() {
 	}
 	s.inst, err = New(plan, Options{
 		Wire: simWire{s.process}, Guarantee: w.guarantee, CommitInterval: w.interval, CommitBytes: w.bytes, Workers: w.workers,
-		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, CacheBytes: w.cache, AcceptEmptyState: s.acceptEmpty,
+		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, Standby: w.standby, CacheBytes: w.cache, AcceptEmptyState: s.acceptEmpty,
 		Log: w.logger(name),
 	})
 	if err != nil {
@@ -98,6 +98,7 @@ func (s *simSlot) end(crashed bool) {
 	w.seen.aborts += int(st.Aborts)
 	w.seen.commits += int(st.Commits)
 	w.seen.rebalances += int(st.Rebalances)
+	w.seen.promoted += s.inst.copies.promoted
 	w.seen.retried += int(st.Retried)
 	for o, n := range []int64{st.Processed, st.Filtered, st.Deduplicated, st.DeadLettered} {
 		w.seen.counts[o] += n

@@ -33,6 +33,7 @@ type simWorld struct {
 	bytes      int
 	cache      int64
 	static     bool
+	standby    int       // copies of state
 	defect     simDefect // of the job
 	rate       float64
 	troubled   bool                                    // topics and the group have troubles
@@ -51,10 +52,10 @@ type simWorld struct {
 
 // simEvidence is what a run has gone through: a run without trouble proves nothing.
 type simEvidence struct {
-	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked int
-	refusals, accepted, two                                                                                    int
-	meddled                                                                                                    [simOperators]int
-	counts                                                                                                     [outcomes]int64
+	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked, promoted int
+	refusals, accepted, two                                                                                              int
+	meddled                                                                                                              [simOperators]int
+	counts                                                                                                               [outcomes]int64
 }
 
 func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
@@ -71,6 +72,7 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	w.bytes = []int{16 << 20, 16 << 20, 700}[pick(3)]
 	w.cache = []int64{1, 128 << 20}[pick(2)]
 	w.static = pick(4) == 0
+	w.standby = []int{0, 1, 0, 2}[seed%4]
 	w.rate = []float64{0, 0.005, 0.03, 0.12}[pick(4)]
 	w.troubled = seed%3 == 1
 	w.operators = operatorsOf(seed, w.guarantee)
@@ -116,8 +118,8 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	for n := range 1 + pick(3) {
 		w.slots = append(w.slots, &simSlot{w: w, n: n, dir: filepath.Join(root, fmt.Sprintf("disk%d", n)), rng: rand.New(rand.NewPCG(seed, uint64(100+n)))})
 	}
-	w.note("seed %d: %s, %d partitions, %d workers, interval %s, bytes %d, cache %d, static %v, fault rate %g, %d slots",
-		seed, w.guarantee, w.partitions, w.workers, w.interval, w.bytes, w.cache, w.static, w.rate, len(w.slots))
+	w.note("seed %d: %s, %d partitions, %d workers, interval %s, bytes %d, cache %d, static %v, copies %d, fault rate %g, %d slots",
+		seed, w.guarantee, w.partitions, w.workers, w.interval, w.bytes, w.cache, w.static, w.standby, w.rate, len(w.slots))
 	return w
 }
 

@@ -98,7 +98,7 @@ func simulateAll(t *testing.T, seeds []uint64) {
 
 // vacuous says that a run had no trouble of some kind.
 func (e *simEvidence) vacuous() bool {
-	all := []int{e.crashes, e.crashedInTransaction, e.pauses, e.aborts, e.rebalances, e.commits, e.torn, e.older, e.deleted, e.retried, e.blocked, e.refusals, e.accepted, e.two}
+	all := []int{e.crashes, e.crashedInTransaction, e.pauses, e.aborts, e.rebalances, e.commits, e.torn, e.older, e.deleted, e.retried, e.blocked, e.refusals, e.accepted, e.two, e.promoted}
 	all = append(all, e.meddled[nobody+1:]...)
 	for _, n := range e.counts {
 		all = append(all, int(n))
@@ -121,6 +121,7 @@ func (e *simEvidence) add(o simEvidence) {
 	e.refusals += o.refusals
 	e.accepted += o.accepted
 	e.two += o.two
+	e.promoted += o.promoted
 	for i := range e.meddled {
 		e.meddled[i] += o.meddled[i]
 	}

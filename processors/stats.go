@@ -39,6 +39,9 @@ func (i *Instance) Stats() Stats {
 		s.Lag += t.Lag
 		s.Tasks = append(s.Tasks, t)
 	}
+	for _, c := range i.copies.all() {
+		s.Copies = append(s.Copies, c.stats())
+	}
 	return s
 }
 

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -18,6 +19,10 @@ type taskID struct {
 }
 
 func (id taskID) String() string { return fmt.Sprintf("%d_%d", id.subgraph, id.partition) }
+
+func (id taskID) compare(other taskID) int {
+	return cmp.Or(id.subgraph-other.subgraph, int(id.partition-other.partition))
+}
 
 // taskState is where a task is in its life.
 type taskState int32

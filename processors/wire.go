@@ -76,6 +76,8 @@ type Group interface {
 	Changed() <-chan struct{}
 	// Denied is why the cluster does not let a former member into its group at the moment, or nil. It is waited for.
 	Denied() *kafka.BlockedError
+	// Rebalance asks for a rebalance, because what the member would say of its copies has changed.
+	Rebalance(why string)
 	// Leave hands everything back through Revoked, leaves the group (a static member stays listed, KIP-345) and ends
 	// the handler's goroutine. ctx bounds the wait.
 	Leave(ctx context.Context) error

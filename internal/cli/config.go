@@ -107,6 +107,8 @@ func options(v *settings.Values) (processors.Options, error) {
 		InstanceID:     settings.InstanceID.Of(v),
 		CacheBytes:     settings.CacheBytes.Of(v),
 		StallAfter:     settings.StallAfter.Of(v),
+		Standby:        settings.StandbyReplicas.Of(v),
+		Rack:           settings.ClientRack.Of(v),
 		Partitioner:    settings.Partitioner.Of(v),
 		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
 		CorruptBatch:   processors.CorruptBatch(settings.OnCorruptBatch.Of(v)),

@@ -17,6 +17,19 @@ type groupMember struct {
 	// previous is what a static member held when it was last heard of. It has restarted, so it holds nothing now and
 	// nothing need be waited for, but it should get the same again.
 	previous []TopicPartition
+
+	// Of copies of state: see Standby. A member that keeps none has none of these.
+	standby  int
+	rack     string
+	stateful []string
+	held     map[TopicPartition]Warmth
+}
+
+// assignment is what a member gets.
+type assignment struct {
+	partitions map[string][]int32
+	copies     map[string][]int32 // each by one input of its task; nil for none
+	moves      map[string][]int32 // copies of tasks that are to move here when they are warm
 }
 
 // name orders members. Member ids are random; a static member keeps its place.
@@ -36,7 +49,9 @@ func (m *groupMember) name() string { return cmp.Or(m.instance, m.id) }
 // Members may differ while a new version is rolled out: sets that share a topic count as one set, and each member is
 // given the topics of a unit that it knows. Topics of one set with different numbers of partitions are given out as
 // far as each goes.
-func assign(members []groupMember, counts map[string]int32) map[string]map[string][]int32 {
+//
+// Where members keep copies of state, units with state move to members that have it: see assignor_standby.go.
+func assign(members []groupMember, counts map[string]int32) map[string]*assignment {
 	members = slices.Clone(members)
 	slices.SortFunc(members, func(a, b groupMember) int {
 		return cmp.Or(cmp.Compare(a.name(), b.name()), cmp.Compare(a.id, b.id))
@@ -44,25 +59,32 @@ func assign(members []groupMember, counts map[string]int32) map[string]map[strin
 	holders := holders(members)
 	var shares []*share
 	for _, topics := range mergeSets(members) {
-		shares = append(shares, newShare(topics, members, holders, counts))
+		s := newShare(topics, members, holders, counts)
+		s.heat(members)
+		shares = append(shares, s)
 	}
 	balance(shares, len(members))
 
-	assigned := make(map[string]map[string][]int32, len(members))
+	assigned := make(map[string]*assignment, len(members))
 	for _, m := range members {
-		assigned[m.id] = map[string][]int32{}
+		assigned[m.id] = &assignment{partitions: map[string][]int32{}}
 	}
 	for _, s := range shares {
-		for p, to := range s.distribute() {
+		wanted := s.distribute()
+		given := slices.Clone(wanted)
+		for p := range given {
+			given[p] = s.keep(int32(p), wanted[p], holders, counts)
+			to := given[p]
 			if to < 0 || !s.free(int32(p), to, holders, counts) {
 				continue
 			}
 			for _, topic := range s.topics {
 				if int32(p) < counts[topic] && s.knows[to][topic] {
-					assigned[members[to].id][topic] = append(assigned[members[to].id][topic], int32(p))
+					assigned[members[to].id].partitions[topic] = append(assigned[members[to].id].partitions[topic], int32(p))
 				}
 			}
 		}
+		s.copy(members, wanted, given, counts, assigned)
 	}
 	return assigned
 }
@@ -117,6 +139,9 @@ type share struct {
 	holder  []int                   // of each unit, -1 where nobody of members has it
 	held    map[int]int             // how many units a member has
 	quota   map[int]int             // how many it shall have
+	warm    []map[int]Warmth        // of each unit, what members have of its state; nil for a set without state, or without copies
+	copies  int                     // how many of each unit
+	keepers []int                   // the members that keep copies
 }
 
 func newShare(topics []string, members []groupMember, holders map[TopicPartition]int, counts map[string]int32) *share {
@@ -160,17 +185,20 @@ func newShare(topics []string, members []groupMember, holders map[TopicPartition
 }
 
 // distribute returns the member of each unit, -1 for none. Members keep what they have up to their quota, and the rest
-// fills the quotas in order.
+// fills the quotas in order; units with state go where their state is.
 func (s *share) distribute() []int {
 	to := make([]int, len(s.holder))
 	left := maps.Clone(s.quota)
-	for p, holder := range s.holder {
+	for p := range to {
 		to[p] = -1
-		if holder >= 0 && left[holder] > 0 {
+	}
+	for _, p := range s.byColdness() {
+		if holder := s.holder[p]; holder >= 0 && left[holder] > 0 {
 			to[p] = holder
 			left[holder]--
 		}
 	}
+	s.followState(to, left)
 	next := 0
 	for p := range to {
 		for to[p] < 0 && next < len(s.members) {

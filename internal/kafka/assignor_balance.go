@@ -5,8 +5,8 @@ package kafka
 // Of a set with more units than members each member gets the same number, and some get one of the units that are left
 // over. Who gets one of those decides both how even the sums over all sets are and how many units must move: a member
 // that has one more than the even number keeps it only if it gets one. That is a flow, from members that take at most
-// so many to sets that have so many, in which an edge along which a unit stays where it is gains one; the largest flow
-// that gains most is the answer.
+// so many to sets that have so many, in which an edge along which a unit stays where it is gains two, and one along which
+// it moves to its state one; the largest flow that gains most is the answer.
 func balance(shares []*share, members int) {
 	if members == 0 {
 		return
@@ -29,7 +29,7 @@ func balance(shares []*share, members int) {
 	sink := sets + len(shares)
 	net := &flow{nodes: sink + 1}
 	net.edge(source, pool, total%members, 0)
-	net.edge(source, uneven, total, -total-1)
+	net.edge(source, uneven, total, -mostGain*total-1)
 	for m := range members {
 		net.edge(source, first+m, total/members, 0)
 		net.edge(pool, first+m, 1, 0)
@@ -40,6 +40,8 @@ func balance(shares []*share, members int) {
 		for _, m := range s.members {
 			gain := 0
 			if s.held[m] > s.quota[m] {
+				gain = mostGain
+			} else if s.warm != nil && s.wantsExtra(m) {
 				gain = 1
 			}
 			extra[[2]int{i, m}] = net.edge(first+m, sets+i, 1, gain)
@@ -53,6 +55,9 @@ func balance(shares []*share, members int) {
 		}
 	}
 }
+
+// mostGain is the gain of a unit that stays.
+const mostGain = 2
 
 // flow is a network in which fill finds the largest flow of the highest gain, by augmenting it along the path that
 // gains most until there is none. Groups have tens of members and topologies a few sets, so the simplest way will do.

@@ -33,7 +33,7 @@ func (c *crew) round(t *rapid.T) (again bool) {
 	for _, id := range rapid.Permutation(slices.Sorted(maps.Keys(c.members))).Draw(t, "order") {
 		m := c.members[id]
 		var owned []TopicPartition
-		for topic, ps := range assigned[id] {
+		for topic, ps := range assigned[id].partitions {
 			for _, p := range ps {
 				owned = append(owned, TopicPartition{Topic: topic, Partition: p})
 			}
@@ -219,12 +219,12 @@ func fewestMoves(c *crew, before map[TopicPartition]string) int {
 }
 
 // lines writes an assignment down, in order.
-func lines(assigned map[string]map[string][]int32) string {
+func lines(assigned map[string]*assignment) string {
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(assigned)) {
 		line := id + ":"
-		for _, topic := range slices.Sorted(maps.Keys(assigned[id])) {
-			line += fmt.Sprintf(" %s%v", topic, assigned[id][topic])
+		for _, topic := range slices.Sorted(maps.Keys(assigned[id].partitions)) {
+			line += fmt.Sprintf(" %s%v", topic, assigned[id].partitions[topic])
 		}
 		all = append(all, line)
 	}

@@ -60,6 +60,8 @@ type Group struct {
 	fresh      bool             // assigned has not been taken over yet
 	incomplete bool             // the assignment leaves out partitions that somebody has to give up first
 	overdue    int              // rebalances asked for because that did not happen
+	asked      int              // rebalances asked for by Rebalance
+	copies     []Copy           // to be kept
 	failures   int
 	surveyed   survey
 	calls      sync.WaitGroup              // requests under way
@@ -74,6 +76,7 @@ type groupNews struct {
 	lost      string // why
 	gone      bool   // lost, and the coordinator knows
 	rebalance string // why
+	asked     bool   // rebalance was asked for by Rebalance
 }
 
 // Join enters a consumer group. It returns at once; the handler is called with what happens, until Failed or until Leave has
@@ -250,7 +253,10 @@ func (g *Group) pending() groupEvent {
 		return lost
 	case n.rebalance != "":
 		g.reason = n.rebalance
-		n.rebalance = ""
+		if n.asked {
+			g.asked++
+		}
+		n.rebalance, n.asked = "", false
 		return rebalance
 	}
 	return none

@@ -23,6 +23,10 @@ type mark struct {
 	Group      string           `json:"group"`
 	Incomplete bool             `json:"incomplete,omitempty"` // see Group.stay
 	Partitions map[string]int32 `json:"partitions"`           // of all topics, as the leader saw them
+	// Copies and Moves are the copies of state that the member is to keep, each by one input of its task; Moves are those of tasks
+	// that are to move to the member when the copy is warm. Builds that keep no copies do not look at them.
+	Copies map[string][]int32 `json:"copies,omitempty"`
+	Moves  map[string][]int32 `json:"moves,omitempty"`
 }
 
 // incompleteWord is the user data of an assignment by a leader of an older build in which some partitions are given to
@@ -71,6 +75,7 @@ func (g *Group) take(ctx context.Context, addr string, a *sarama.ConsumerGroupMe
 	}
 	slices.SortFunc(g.assigned, TopicPartition.Compare)
 	g.assigned = g.existing(ctx, g.assigned)
+	g.copies = g.copiesOf(m)
 	return nil
 }
 

@@ -11,6 +11,9 @@ type GroupConfig struct {
 	// Copartitioned lists sets of topics that are assigned together: partition p of every topic of a set goes to one
 	// member. Every input topic is in exactly one set.
 	Copartitioned [][]string
+	// Standby is nil for a member that keeps no copies of state.
+	Standby *Standby
+	Rack    string // where the process runs, so that copies are placed apart; empty where that is not known (client.rack)
 }
 
 // GroupHandler is notified of what the group gives and takes. Its calls come from one goroutine, one at a time; heartbeats go

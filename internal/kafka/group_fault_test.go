@@ -421,13 +421,13 @@ func TestTheLeaderRemembersWhatStaticMembersHadThatRestartTogether(t *testing.T)
 		if err := g.share(&req); err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]map[string][]int32{}
+		got := map[string]*assignment{}
 		for _, a := range req.GroupAssignments {
 			decoded, err := (&sarama.SyncGroupResponse{MemberAssignment: a.Assignment}).GetMemberAssignment()
 			if err != nil {
 				t.Fatal(err)
 			}
-			got[a.MemberId] = decoded.Topics
+			got[a.MemberId] = &assignment{partitions: decoded.Topics}
 		}
 		return lines(got)
 	}

@@ -9,10 +9,18 @@ import (
 	"github.com/IBM/sarama"
 )
 
+// standbyHeartbeat bounds heartbeat.interval.ms where there are copies of state: a member hears of a rebalance by its heartbeat, and a
+// task that could go on at once waits for that.
+const standbyHeartbeat = 200 * time.Millisecond
+
 // beat sends heartbeats while there is something to be kept alive, also while the handler is at work. It has its own
 // connection, since one on which a join waits answers nothing else.
 func (g *Group) beat() {
-	ticker := time.NewTicker(g.tuning.HeartbeatInterval)
+	every := g.tuning.HeartbeatInterval
+	if g.cfg.Standby != nil {
+		every = min(every, standbyHeartbeat)
+	}
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {

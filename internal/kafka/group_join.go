@@ -149,7 +149,10 @@ func (g *Group) quiet() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.beating = false
-	g.news.rebalance = ""
+	if g.news.asked { // the join that begins now is it
+		g.asked++
+	}
+	g.news.rebalance, g.news.asked = "", false
 	g.extend(time.Now().Add(g.tuning.RebalanceTimeout + g.tuning.SessionTimeout))
 }
 

@@ -126,7 +126,7 @@ func TestTheClaimOfTheLatestGenerationCounts(t *testing.T) {
 		for p := range partitions {
 			var owner string
 			for _, id := range slices.Sorted(maps.Keys(given)) {
-				if slices.Contains(given[id]["a"], p) {
+				if slices.Contains(given[id].partitions["a"], p) {
 					if owner != "" {
 						t.Fatalf("partition %d is given to %s and %s", p, owner, id)
 					}

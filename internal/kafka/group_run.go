@@ -140,6 +140,9 @@ func (g *Group) takeOver() groupEvent {
 		return event
 	}
 	g.generation = member.Generation
+	if s := g.cfg.Standby; s != nil {
+		s.Assigned(g.copies)
+	}
 	if len(added) > 0 {
 		g.owned = append(g.owned, added...)
 		g.handler.Assigned(added)
@@ -163,7 +166,7 @@ func (g *Group) give(call func([]TopicPartition)) {
 func (g *Group) abandon() {
 	g.mu.Lock()
 	why, gone := g.news.lost, g.news.gone
-	g.news.lost, g.news.gone, g.news.rebalance = "", false, ""
+	g.news.lost, g.news.gone, g.news.rebalance, g.news.asked = "", false, "", false
 	g.invalidate()
 	old := g.member
 	g.member = Member{}

@@ -25,10 +25,21 @@ type subscription struct {
 	Instance string `json:"instance,omitempty"`
 	// Started is when the process began, in milliseconds, by its own clock: of two with one name the younger one gives way.
 	Started int64 `json:"started,omitempty"`
+	// Standby is how many copies of each task's state the member wants, and that it keeps some where it is above 0. Stateful and Held
+	// are as in Standby; a member that wants none says nothing of them.
+	Standby  int               `json:"standby,omitempty"`
+	Rack     string            `json:"rack,omitempty"`
+	Stateful []string          `json:"stateful,omitempty"`
+	Held     map[string][]byte `json:"held,omitempty"`
+	Asked    int               `json:"asked,omitempty"` // rebalances asked for, as Overdue
 }
 
 func (g *Group) joinRequest(version sarama.KafkaVersion) (*sarama.JoinGroupRequest, error) {
-	user, err := json.Marshal(subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue, Instance: g.cfg.Instance, Started: millis(g.cfg.Started)})
+	sub := subscription{Sets: g.cfg.Copartitioned, Partitions: g.counts, Overdue: g.overdue, Instance: g.cfg.Instance, Started: millis(g.cfg.Started)}
+	if s := g.cfg.Standby; s != nil {
+		sub.Standby, sub.Rack, sub.Stateful, sub.Held, sub.Asked = s.Replicas, g.cfg.Rack, s.Stateful, encodeHeld(s.Held()), g.asked
+	}
+	user, err := json.Marshal(sub)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +91,7 @@ func membersOf(group string, res *sarama.JoinGroupResponse) ([]groupMember, erro
 			return nil, &StrangerError{Group: group, why: fmt.Sprintf("the subscription of member %q is not Weir's (%v)", m.MemberId, err)}
 		}
 		member.sets, member.counts = sub.Sets, sub.Partitions
+		member.standby, member.rack, member.stateful, member.held = sub.Standby, sub.Rack, sub.Stateful, decodeHeld(sub.Held)
 		for _, owned := range meta.OwnedPartitions {
 			for _, p := range owned.Partitions {
 				member.owned = append(member.owned, TopicPartition{Topic: owned.Topic, Partition: p})
@@ -100,13 +112,15 @@ func (g *Group) share(req *sarama.SyncGroupRequest) error {
 	}
 	counts := allCounts(g.answer.members, g.counts)
 	assigned := assign(g.answer.members, counts)
-	user, err := mark{Weir: 1, Group: g.cfg.Group, Incomplete: !complete(assigned, counts), Partitions: counts}.encode()
-	if err != nil {
-		return err
-	}
+	incomplete := !complete(assigned, counts)
 	previous := map[string][]TopicPartition{}
 	for _, m := range g.answer.members {
-		topics := assigned[m.id]
+		to := assigned[m.id]
+		topics := to.partitions
+		user, err := mark{Weir: 1, Group: g.cfg.Group, Incomplete: incomplete, Partitions: counts, Copies: to.copies, Moves: to.moves}.encode()
+		if err != nil {
+			return err
+		}
 		if err := req.AddGroupAssignmentMember(m.id, &sarama.ConsumerGroupMemberAssignment{Topics: topics, UserData: user}); err != nil {
 			return err
 		}
@@ -124,13 +138,13 @@ func (g *Group) share(req *sarama.SyncGroupRequest) error {
 }
 
 // complete says whether every partition was given to somebody.
-func complete(assigned map[string]map[string][]int32, counts map[string]int32) bool {
+func complete(assigned map[string]*assignment, counts map[string]int32) bool {
 	var want, have int
 	for _, n := range counts {
 		want += int(n)
 	}
-	for _, topics := range assigned {
-		for _, ps := range topics {
+	for _, to := range assigned {
+		for _, ps := range to.partitions {
 			have += len(ps)
 		}
 	}

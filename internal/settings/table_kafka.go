@@ -33,6 +33,8 @@ var (
 		Help: "how long a start keeps trying while no broker answers; wrong credentials end it at once"}, client.StartupTimeout)
 	ClientID = defineKafka[string](groupConnect, "client.id", textKind("ID"),
 		"name of this program in brokers' logs and quotas", client.ClientID)
+	ClientRack = defineKafka[string](groupConnect, "client.rack", textKind("RACK"),
+		"where this program runs, such as an availability zone: copies of state are placed on other racks than their task where that is possible")
 	ConnectTimeout = kafkaMillis(groupConnect, "socket.connection.setup.timeout.ms", client.ConnectTimeout,
 		"longest time to connect to a broker, TLS handshake included")
 	RequestTimeout = kafkaMillis(groupConnect, "request.timeout.ms", client.RequestTimeout,

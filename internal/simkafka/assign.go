@@ -79,3 +79,31 @@ func (g *group) give(c *Cluster, m *member, u unit) {
 		}
 	}
 }
+
+// assignCopies has members keep copies of the state of units that others have, as many as they want, now here and now there: the
+// engine must be right with any. Some say that their unit is to move, which costs a rebalance when they are warm.
+func (g *group) assignCopies(c *Cluster) {
+	want := 0
+	for _, m := range g.members {
+		m.copies = nil
+		want = max(want, m.standby)
+	}
+	for _, set := range g.sets {
+		t := c.topics[set[0]]
+		if t == nil {
+			continue
+		}
+		for p := range t.info.Partitions {
+			tp := kafka.TopicPartition{Topic: set[0], Partition: p}
+			rng := c.seeded("copies", tp, g.generation/4) // not another place in each generation
+			n := 0
+			for _, i := range rng.Perm(len(g.members)) {
+				m := g.members[i]
+				if m.standby > 0 && n < want && !slices.Contains(m.assigned, tp) {
+					n++
+					m.copies = append(m.copies, kafka.Copy{TopicPartition: tp, Moves: rng.IntN(4) == 0 && g.generation%4 == 0})
+				}
+			}
+		}
+	}
+}

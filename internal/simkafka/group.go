@@ -39,6 +39,8 @@ type member struct {
 	session      *time.Timer
 	owned        []kafka.TopicPartition // as it said when it joined last
 	assigned     []kafka.TopicPartition
+	standby      int // copies of state that it wants; it keeps some where it is above 0
+	copies       []kafka.Copy
 	join         chan int32 // it waits for the generation; nil when it has not joined again
 }
 
@@ -124,7 +126,7 @@ func (g *group) endOffsets(pid int64, commit bool) {
 
 // join is JoinGroup. A new member is known from then on. ready gets the generation when every member has joined; it is
 // nil when the answer is immediate, to a static member that comes back (KIP-345).
-func (g *group) join(c *Cluster, id, instance string, isNew bool, sets [][]string, owned []kafka.TopicPartition) (ready chan int32, err error) {
+func (g *group) join(c *Cluster, id, instance string, isNew bool, sets [][]string, owned []kafka.TopicPartition, standby int) (ready chan int32, err error) {
 	m := g.find(id)
 	switch {
 	case g.fenced[id]:
@@ -154,7 +156,7 @@ func (g *group) join(c *Cluster, id, instance string, isNew bool, sets [][]strin
 		}
 	}
 	g.sets = sets
-	m.owned = slices.Clone(owned)
+	m.owned, m.standby = slices.Clone(owned), standby
 	m.stopSession() // a member that waits for the others is not expired
 	m.join = make(chan int32, 1)
 	ready = m.join
@@ -221,6 +223,7 @@ func (g *group) complete(c *Cluster) {
 	if g.assign(c) {
 		g.watchWithheld(c)
 	}
+	g.assignCopies(c)
 	for _, m := range g.members {
 		c.trace("group %s generation %d: %s gets %v", g.name, g.generation, m.id, m.assigned)
 		m.join <- g.generation
@@ -243,21 +246,21 @@ func (g *group) watchWithheld(c *Cluster) {
 }
 
 // sync is SyncGroup: the leader's makes the group stable, the others' wait for that.
-func (g *group) sync(c *Cluster, id string, generation int32) (assigned []kafka.TopicPartition, err error) {
+func (g *group) sync(c *Cluster, id string, generation int32) (assigned []kafka.TopicPartition, copies []kafka.Copy, err error) {
 	m, err := g.check(id)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case generation != g.generation:
-		return nil, errIllegalGen
+		return nil, nil, errIllegalGen
 	case g.state == groupPreparing:
-		return nil, errRebalancing
+		return nil, nil, errRebalancing
 	case g.state == groupCompleting && m != g.members[0]:
-		return nil, errUnstableOffset // to be asked again
+		return nil, nil, errUnstableOffset // to be asked again
 	}
 	g.state = groupStable
 	g.startSession(c, m)
-	return slices.Clone(m.assigned), nil
+	return slices.Clone(m.assigned), slices.Clone(m.copies), nil
 }
 
 // heartbeat is Heartbeat.

@@ -69,6 +69,14 @@ func (g *Group) Member() (kafka.Member, bool) {
 // Denied implements processors.Group: the model denies no group to its members.
 func (g *Group) Denied() *kafka.BlockedError { return nil }
 
+// Rebalance implements processors.Group.
+func (g *Group) Rebalance(string) {
+	select {
+	case g.again <- struct{}{}:
+	default:
+	}
+}
+
 // Changed implements processors.Group.
 func (g *Group) Changed() <-chan struct{} {
 	g.mu.Lock()
@@ -118,7 +126,7 @@ var errLeft = errors.New("left")
 func (g *Group) run() {
 	defer close(g.done)
 	for {
-		assigned, err := g.enter()
+		assigned, copies, err := g.enter()
 		switch {
 		case errors.Is(err, errLeft):
 			g.goodbye()
@@ -136,6 +144,9 @@ func (g *Group) run() {
 		added := slices.DeleteFunc(slices.Clone(assigned), func(tp kafka.TopicPartition) bool { return slices.Contains(g.owned, tp) })
 		if len(revoked) > 0 {
 			g.handler.Revoked(revoked)
+		}
+		if g.cfg.Standby != nil {
+			g.cfg.Standby.Assigned(copies)
 		}
 		g.owned = assigned
 		if len(added) > 0 {
@@ -214,20 +225,19 @@ func (g *Group) goodbye() {
 }
 
 // enter joins and syncs until the member has an assignment.
-func (g *Group) enter() ([]kafka.TopicPartition, error) {
+func (g *Group) enter() (assigned []kafka.TopicPartition, copies []kafka.Copy, err error) {
 	for {
 		id, generation, err := g.join()
 		if err == nil {
-			var assigned []kafka.TopicPartition
-			if assigned, err = g.sync(id, generation); err == nil {
-				return assigned, nil
+			if assigned, copies, err = g.sync(id, generation); err == nil {
+				return assigned, copies, nil
 			}
 		}
 		if errors.Is(err, errLeft) || errors.Is(err, errCrashed) || errors.Is(err, errUnknownMember) || errors.Is(err, errFencedInstance) {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := g.nap(20 * time.Millisecond); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
@@ -269,10 +279,14 @@ func (g *Group) join() (id string, generation int32, err error) {
 		}
 	}()
 	var ready chan int32
-	owned := slices.Clone(g.owned)
+	owned, standby := slices.Clone(g.owned), 0
+	if s := g.cfg.Standby; s != nil {
+		standby = s.Replicas
+		s.Held()
+	}
 	_, err = g.p.request(ctx, g.actor, OpJoin, fmt.Sprint(id, " owns ", owned), func() (err error) {
 		grp := g.p.c.group(g.cfg.Group)
-		ready, err = grp.join(g.p.c, id, g.cfg.InstanceID, isNew, g.cfg.Copartitioned, owned)
+		ready, err = grp.join(g.p.c, id, g.cfg.InstanceID, isNew, g.cfg.Copartitioned, owned, standby)
 		if ready == nil && err == nil {
 			generation = grp.generation
 		}
@@ -308,17 +322,17 @@ func (g *Group) join() (id string, generation int32, err error) {
 	return id, generation, nil
 }
 
-func (g *Group) sync(id string, generation int32) (assigned []kafka.TopicPartition, err error) {
+func (g *Group) sync(id string, generation int32) (assigned []kafka.TopicPartition, copies []kafka.Copy, err error) {
 	for {
 		_, err = g.p.request(context.Background(), g.actor, OpSync, fmt.Sprint(id, " generation ", generation), func() error {
-			assigned, err = g.p.c.group(g.cfg.Group).sync(g.p.c, id, generation)
+			assigned, copies, err = g.p.c.group(g.cfg.Group).sync(g.p.c, id, generation)
 			return err
 		})
 		if !errors.Is(err, errUnstableOffset) && !errors.Is(err, errCut) {
-			return assigned, err
+			return assigned, copies, err
 		}
 		if err := g.nap(3 * time.Millisecond); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

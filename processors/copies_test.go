@@ -1,0 +1,82 @@
+package processors
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/simkafka"
+)
+
+// fetchesFrom notes from which offsets readers of a topic begin.
+type fetchesFrom struct {
+	Wire
+	mu    sync.Mutex
+	begun map[kafka.TopicPartition][]int64
+}
+
+func (f *fetchesFrom) NewFetcher() (Fetcher, error) {
+	inner, err := f.Wire.NewFetcher()
+	return notedFetcher{inner, f}, err
+}
+
+type notedFetcher struct {
+	Fetcher
+	of *fetchesFrom
+}
+
+func (n notedFetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliver func(kafka.Batch)) {
+	n.of.mu.Lock()
+	n.of.begun[tp] = append(n.of.begun[tp], from.Offset)
+	n.of.mu.Unlock()
+	n.Fetcher.Start(tp, from, deliver)
+}
+
+// An instance keeps a copy of the task of the other one. When that stops the task goes on here, and of its changelog only what the
+// copy lacked is read.
+func TestATaskGoesOnFromItsCopy(t *testing.T) {
+	noted := &fetchesFrom{begun: map[kafka.TopicPartition][]int64{}}
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.opts.Standby = 1
+		g.wrap = func(w Wire) Wire { noted.Wire = w; return noted }
+		second, stop := g.second()
+		settled()
+		var want []string
+		for k := range 20 {
+			want = append(want, fmt.Sprintf("a %d", k))
+			g.send(0, want[k])
+			time.Sleep(200 * time.Millisecond) // a commit each
+		}
+		g.start()
+		time.Sleep(20 * time.Second)
+		tp := at(jobLog, 0)
+		if st := g.inst.Stats(); len(st.Tasks) != 1 || len(st.Copies) != 1 || st.Copies[0] != (CopyStats{Warm: true}) {
+			t.Errorf("a task and a warm copy of task 0_0 are wanted: %+v", st)
+		}
+		if st := second.Stats(); len(st.Tasks) != 1 || len(st.Copies) != 1 || st.Copies[0] != (CopyStats{Partition: 1, Warm: true}) {
+			t.Errorf("the other instance: %+v", st)
+		}
+		_, _, end := g.cluster.Bounds(tp)
+		stop()
+		time.Sleep(20 * time.Second)
+		if st := g.inst.Stats(); len(st.Tasks) != 2 || len(st.Copies) != 0 {
+			t.Errorf("after the other one is gone: %+v", st)
+		}
+		noted.mu.Lock()
+		begun := noted.begun[tp]
+		noted.mu.Unlock()
+		if len(begun) == 0 || begun[0] != 0 {
+			t.Errorf("the copy was read from %v", begun)
+		}
+		for _, from := range begun[1:] {
+			if from < end {
+				t.Errorf("%s was read from offset %d again, and the copy had it up to %d", tp, from, end)
+			}
+		}
+		g.send(0, "a 20")
+		settled()
+		g.sees(at(jobOut, 0), append(want, "a 20")...)
+	})
+}
