@@ -3,6 +3,7 @@ module github.com/weirstream/weir/bench
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/IBM/sarama v1.61.1
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/lovoo/goka v1.1.16

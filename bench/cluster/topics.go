@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -58,24 +59,31 @@ func (c *Cluster) Remove(ctx context.Context, j job.Job) error {
 	return err
 }
 
+// MakeInput makes the topic that a run reads, and that of its dead letters.
+func (c *Cluster) MakeInput(ctx context.Context, j job.Job) error {
+	appended := "LogAppendTime"
+	return errors.Join(c.create(ctx, j.Partitions, nil, j.Input),
+		c.create(ctx, j.Partitions, map[string]*string{"message.timestamp.type": &appended}, j.Input+".dlq"))
+}
+
 // Feed makes the input and writes it. progress is called now and then with the records written so far.
 func (c *Cluster) Feed(ctx context.Context, j job.Job, d job.Data, progress func(n int)) error {
-	appended := "LogAppendTime"
-	if err := errors.Join(c.create(ctx, j.Partitions, nil, j.Input),
-		c.create(ctx, j.Partitions, map[string]*string{"message.timestamp.type": &appended}, j.Input+".dlq")); err != nil {
+	if err := c.MakeInput(ctx, j); err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
-	for i := range j.Records {
+	return c.write(ctx, j, d, 0, j.Records, progress)
+}
+
+// Write writes the records from one number to before another.
+func (c *Cluster) Write(ctx context.Context, j job.Job, d job.Data, from, to int) error {
+	return c.write(ctx, j, d, from, to, func(int) {})
+}
+
+func (c *Cluster) write(ctx context.Context, j job.Job, d job.Data, from, to int, progress func(n int)) error {
+	var failed firstError
+	for i := from; i < to; i++ {
 		key, value := d.Record(i)
-		c.client.Produce(ctx, &kgo.Record{Topic: j.Input, Partition: PartitionOf(key, j.Partitions), Key: key, Value: value}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				select {
-				case failed <- err:
-				default:
-				}
-			}
-		})
+		c.client.Produce(ctx, &kgo.Record{Topic: j.Input, Partition: PartitionOf(key, j.Partitions), Key: key, Value: value}, failed.note)
 		if i%50_000 == 0 {
 			progress(i)
 			if ctx.Err() != nil {
@@ -83,13 +91,27 @@ func (c *Cluster) Feed(ctx context.Context, j job.Job, d job.Data, progress func
 			}
 		}
 	}
-	err := c.client.Flush(ctx)
-	select {
-	case first := <-failed:
-		err = errors.Join(first, err)
-	default:
+	return errors.Join(c.client.Flush(ctx), failed.get())
+}
+
+// firstError is the first failure of records that are written.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *firstError) note(_ *kgo.Record, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil && err != nil {
+		f.err = fmt.Errorf("write the input: %w", err)
 	}
-	return err
+}
+
+func (f *firstError) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
 }
 
 // RemoveInput deletes what Feed made.

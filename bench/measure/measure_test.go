@@ -61,3 +61,23 @@ func TestProcIsRead(t *testing.T) {
 		t.Error("what is not there is not 0")
 	}
 }
+
+// TestLatencyHasQuantilesInMilliseconds adds 1 to 1000 ms, and one that is beyond what is counted. Mutations: microseconds; p99.9 is
+// p99; what is beyond is left out.
+func TestLatencyHasQuantilesInMilliseconds(t *testing.T) {
+	l := NewLatency()
+	for i := range 1000 {
+		l.Add(time.Duration(i+1) * time.Millisecond)
+	}
+	values := l.Values()
+	for name, want := range map[string]float64{"p50_ms": 500, "p90_ms": 900, "p99_ms": 990, "p999_ms": 999, "max_ms": 1000} {
+		if got := values[name]; got < want*0.999 || got > want*1.001 {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	l.Add(-time.Second)
+	l.Add(time.Hour)
+	if got := l.Values()["max_ms"]; l.Count() != 1002 || got < 299_000 {
+		t.Errorf("%d delays, at most %v ms, want 1002 and 300000", l.Count(), got)
+	}
+}

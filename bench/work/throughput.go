@@ -40,8 +40,7 @@ func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values ma
 		return nil, fmt.Errorf("%s has no job %s", name, c.Job.Kind)
 	}
 	j := c.Job
-	base, _, _ := strings.Cut(name, ":")
-	j.Suffix = b.suffix(base)
+	j.Suffix = b.suffix(baseOf(name))
 	if err := b.Cluster.Prepare(ctx, j); err != nil {
 		return nil, err
 	}
@@ -72,12 +71,8 @@ func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values ma
 	if err := stopAll(all); err != nil {
 		return nil, err
 	}
-	check := c.data.Check()
-	if e.Floor {
-		check = job.FloorCheck(j, c.data)
-	}
-	if err := b.Cluster.Verify(ctx, j.Output(), check, e.Guarantee == engine.ExactlyOnce); err != nil {
-		return nil, fmt.Errorf("the output is wrong: %w", err)
+	if err := b.verify(ctx, j, e, c.data); err != nil {
+		return nil, err
 	}
 	values = map[string]float64{
 		"rate":   d.Records / d.Took.Seconds(),
@@ -88,6 +83,24 @@ func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values ma
 		values["cold"] = 1
 	}
 	return values, nil
+}
+
+// verify compares an engine's whole output with the truth.
+func (b *Bench) verify(ctx context.Context, j job.Job, e engine.Engine, d job.Data) error {
+	check := d.Check()
+	if e.Floor {
+		check = job.FloorCheck(j, d)
+	}
+	if err := b.Cluster.Verify(ctx, j.Output(), check, e.Guarantee == engine.ExactlyOnce); err != nil {
+		return fmt.Errorf("the output is wrong: %w", err)
+	}
+	return nil
+}
+
+// baseOf is an engine's name without its options.
+func baseOf(name string) string {
+	base, _, _ := strings.Cut(name, ":")
+	return base
 }
 
 // outputs is about how many there will be.

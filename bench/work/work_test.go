@@ -1,0 +1,25 @@
+package work
+
+import (
+	"testing"
+	"time"
+)
+
+// TestWorksHaveCases looks at each work in each form: names tell cases apart, each has records and an engine. Mutation: two cases of scale with the same name.
+func TestWorksHaveCases(t *testing.T) {
+	for _, w := range All() {
+		for _, form := range []string{"quick", "full", "long"} {
+			s := Settings{Form: form, Rounds: 1, Partitions: 4, Workers: 2, Interval: time.Second}
+			names := map[string]bool{}
+			for _, c := range w.cases(s) {
+				if names[c.Name] || c.Name == "" || c.Job.Records < 1 || len((&Bench{Settings: s}).contestants(w, c)) == 0 {
+					t.Errorf("%s, %s: case %q", w.Name, form, c.Name)
+				}
+				names[c.Name] = true
+			}
+			if len(names) == 0 {
+				t.Errorf("%s, %s: no cases", w.Name, form)
+			}
+		}
+	}
+}
