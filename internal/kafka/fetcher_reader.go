@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -78,8 +77,7 @@ func (r *reader) run() {
 	}
 }
 
-// sort finds each partition's part of an answer. Batches that share their answer's memory with those of other partitions
-// are copied, since they would hold all of it.
+// sort finds each partition's part of an answer.
 func (r *reader) sort(asked []*cursor, res *kmsg.FetchResponse, err error) (map[TopicPartition]*kmsg.FetchResponseTopicPartition, error) {
 	if err != nil {
 		return nil, err
@@ -89,7 +87,6 @@ func (r *reader) sort(asked []*cursor, res *kmsg.FetchResponse, err error) (map[
 		names[c.topicID] = c.Topic
 	}
 	parts := make(map[TopicPartition]*kmsg.FetchResponseTopicPartition, len(asked))
-	all := 0
 	for i := range res.Topics {
 		t := &res.Topics[i]
 		name := t.Topic
@@ -99,12 +96,6 @@ func (r *reader) sort(asked []*cursor, res *kmsg.FetchResponse, err error) (map[
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			parts[TopicPartition{Topic: name, Partition: p.Partition}] = p
-			all += len(p.RecordBatches)
-		}
-	}
-	for _, p := range parts {
-		if len(p.RecordBatches) > 0 && 2*len(p.RecordBatches) < all {
-			p.RecordBatches = bytes.Clone(p.RecordBatches)
 		}
 	}
 	return parts, nil

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -23,6 +24,7 @@ import (
 type rawConn struct {
 	link     *link
 	conn     *cutConn
+	in       *bufio.Reader // of conn, for read
 	versions map[int16]versionRange
 	features map[string]int16 // of the cluster, finalized (KIP-584): "transaction.version": 2, ...
 	format   *kmsg.RequestFormatter
@@ -53,6 +55,7 @@ func newRawConn(k *link, conn *cutConn, lifetime time.Duration) *rawConn {
 	r := &rawConn{
 		link:   k,
 		conn:   conn,
+		in:     bufio.NewReaderSize(conn, inBuffer),
 		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(k.links.client.cfg.ClientID)),
 		over:   make(chan struct{}),
 		idle:   make(chan struct{}),
@@ -102,7 +105,7 @@ func (r *rawConn) do(ctx context.Context, req kmsg.Request) (kmsg.Response, erro
 // goroutine that reads the connection, and must not block.
 //
 // A request without an answer by its deadline costs the connection. An error other than errRetired has done so already.
-// The answer's slices are part of the answer's own buffer and may be kept.
+// The answer's slices may be kept: they are part of the answer's own buffer, batches of records of one of theirs.
 func (r *rawConn) send(req kmsg.Request, deadline time.Time, answered func(kmsg.Response, error)) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -193,20 +196,9 @@ func (r *rawConn) readOne() error {
 	if most := int64(r.link.links.client.cfg.Fetch.MaxAnswer); size < 4 || size > most {
 		return r.outsized(&p, &answerSizeError{size: size, most: most})
 	}
-	body, err := r.readBody(size)
+	res, wrong, err := r.readAnswer(&p, size)
 	if err != nil {
 		return err
-	}
-	if body, err = p.unwrap(body); err != nil {
-		return err
-	}
-	res := p.req.ResponseKind()
-	if p.req.Key() == int16(kmsg.ApiVersions) && len(body) >= 2 && sarama.KError(binary.BigEndian.Uint16(body)) == sarama.ErrUnsupportedVersion {
-		res.SetVersion(0) // so says a broker that is too old for the version asked in (KIP-511)
-	}
-	err = res.ReadFrom(body)
-	if err != nil {
-		err = fmt.Errorf("decode the answer to %s: %w", kmsg.NameForKey(p.req.Key()), err)
 	}
 
 	r.mu.Lock()
@@ -220,38 +212,57 @@ func (r *rawConn) readOne() error {
 		close(r.idle)
 	}
 	r.mu.Unlock()
-	if err != nil {
-		p.answered(nil, err)
-		return err
+	if wrong != nil {
+		p.answered(nil, wrong)
+		return wrong
 	}
 	p.answered(res, nil)
 	return nil
 }
 
+// readAnswer reads an answer of a size. wrong says that it came and makes no sense.
+func (r *rawConn) readAnswer(p *rawCall, size int64) (res kmsg.Response, wrong, err error) {
+	var fetched *fetchAnswer
+	var body []byte
+	if p.req.Key() == int16(kmsg.Fetch) {
+		fetched = &fetchAnswer{in: r.in, left: size, version: p.req.GetVersion()}
+		err = r.reason(fetched.read())
+		body = fetched.rest
+	} else {
+		body, err = r.readBody(size)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if body, err = p.unwrap(body); err != nil {
+		return nil, nil, err
+	}
+	res = p.req.ResponseKind()
+	if p.req.Key() == int16(kmsg.ApiVersions) && len(body) >= 2 && sarama.KError(binary.BigEndian.Uint16(body)) == sarama.ErrUnsupportedVersion {
+		res.SetVersion(0) // so says a broker that is too old for the version asked in (KIP-511)
+	}
+	if err := res.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("decode the answer to %s: %w", kmsg.NameForKey(p.req.Key()), err), nil
+	}
+	if fetched != nil {
+		fetched.into(res.(*kmsg.FetchResponse))
+	}
+	return res, nil, nil
+}
+
 // readSize reads the size that an answer begins with.
 func (r *rawConn) readSize() (int64, error) {
 	var header [4]byte
-	if _, err := io.ReadFull(r.conn, header[:]); err != nil {
+	if _, err := io.ReadFull(r.in, header[:]); err != nil {
 		return 0, r.reason(err)
 	}
 	return int64(int32(binary.BigEndian.Uint32(header[:]))), nil
 }
 
-// readBody reads an answer of a size. The buffer grows with what arrives, not with what is announced.
+// readBody reads an answer of a size.
 func (r *rawConn) readBody(size int64) ([]byte, error) {
-	const step = 4 << 20
-	body := make([]byte, min(size, step))
-	for have := int64(0); ; {
-		if _, err := io.ReadFull(r.conn, body[have:]); err != nil {
-			return nil, r.reason(err)
-		}
-		have = int64(len(body))
-		if have == size {
-			return body, nil
-		}
-		body = append(make([]byte, 0, min(size, 2*have)), body...)
-		body = body[:cap(body)]
-	}
+	body, err := readGrowing(r.in, size)
+	return body, r.reason(err)
 }
 
 // unwrap returns what follows the header of an answer, which must be to this request.
@@ -292,6 +303,10 @@ func (r *rawConn) reason(err error) error {
 	}
 	return err
 }
+
+// inBuffer is how much is read from a connection at once: the head of an answer, or a small one whole. The rest of a large one
+// goes to its own memory, past the buffer.
+const inBuffer = 4 << 10
 
 // headBytes is how much is read of an answer that is too large. The header of the batch lies within, unless thousands of
 // aborted transactions were open there.
