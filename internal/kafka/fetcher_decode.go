@@ -98,13 +98,17 @@ func (a *fetched) next(b *Batch, room int, fits func(size int64) bool) (done boo
 	}
 }
 
-// expect is how many records are likely to come before room is used up.
+// expect is how many records are likely to come before room is used up: as many as there is room for, or as the answer holds
+// when its other batches are like the one that is begun.
 func (a *fetched) expect(room int) int {
-	least := recordStruct + 8
-	if a.batch.Records > 0 {
-		least = max(least, recordStruct+a.batch.Size()/a.batch.Records)
+	rest := a.reader.Rest()
+	if a.batch.Records <= 0 {
+		return max(1, min(room/(recordStruct+8), rest))
 	}
-	return max(1, min(room/least+1, max(1, a.batch.Records)))
+	const overhead = 7 // of a record in its batch, at least; it counts for nothing once it is read
+	each := max(1, a.batch.Size()/a.batch.Records-overhead)
+	fit := room/(recordStruct+each) + 1
+	return max(1, min(fit+fit/16, rest+len(a.raw)/each))
 }
 
 // begin begins with the next batch that holds records to be given out; ok is false when it must not be in one with those

@@ -80,6 +80,9 @@ func (r *Reader) Held() int64 {
 	return r.stream.held()
 }
 
+// Rest is how many records the batch says that it still holds, 0 when it says nothing.
+func (r *Reader) Rest() int { return max(0, r.rest) }
+
 // open begins to decompress the batch.
 func (r *Reader) open() {
 	stream, err := decompress(r.batch.codec, r.batch.Magic, r.batch.body, r.limits.Block)

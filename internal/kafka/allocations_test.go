@@ -1,0 +1,80 @@
+package kafka
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/internal/recordbatch"
+)
+
+// took is what the cheapest of some runs has allocated, since others may allocate beside.
+func took(run func()) (allocs, bytes uint64) {
+	allocs, bytes = 1<<62, 1<<62
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		run()
+		runtime.ReadMemStats(&after)
+		allocs, bytes = min(allocs, after.Mallocs-before.Mallocs), min(bytes, after.TotalAlloc-before.TotalAlloc)
+	}
+	return allocs, bytes
+}
+
+// A record that is read costs its struct and nothing else, whatever the sizes of batches and values are.
+//
+// Mutations: expect forgets what is left of the answer, the batches that follow, the overhead.
+func TestARecordThatIsReadCostsItsStructAlone(t *testing.T) {
+	for _, tc := range []struct{ batches, records, size int }{{1, 4000, 215}, {8, 500, 215}, {1, 9000, 20}, {3, 100, 10_000}} {
+		var all []*rawBatch
+		for i := range tc.batches {
+			values := make([]string, tc.records)
+			for j := range values {
+				values[j] = strings.Repeat("x", tc.size)
+			}
+			all = append(all, plain(int64(i*tc.records), values...))
+		}
+		answer := block(all...)
+		n := tc.batches * tc.records
+		answer.HighWatermark = int64(n)
+		allocs, bytes := took(func() {
+			a := newFetched(answer, recordbatch.DefaultLimits())
+			for position, done := int64(0), false; !done; {
+				got := Batch{Position: position}
+				var err error
+				if done, err = a.next(&got, chunkBytes, func(int64) bool { return true }); err != nil {
+					t.Fatal(err)
+				}
+				position = got.Position
+			}
+		})
+		if most := uint64(n*recordStruct*5/4 + 16<<10); bytes > most {
+			t.Errorf("%+v: %d bytes for %d records, at most %d", tc, bytes, n, most)
+		}
+		if allocs > uint64(4+3*tc.batches) {
+			t.Errorf("%+v: %d allocations", tc, allocs)
+		}
+	}
+}
+
+// A record that is written costs no memory once the sink has batches to use again.
+//
+// Mutations: reset forgets the records' slab, the origins, the encoded bytes.
+func TestARecordThatIsWrittenCostsNoMemory(t *testing.T) {
+	b := &outBatch{seq: -1}
+	value, key := make([]byte, 100), []byte("customer-1")
+	allocs, bytes := took(func() {
+		b.begin(nil, 1)
+		for i := range 4000 {
+			r := Outgoing{Timestamp: int64(i), Key: key, Value: value, Origin: int64(i)}
+			b.add(&r, b.sizeOf(&r))
+		}
+		if _, err := b.onWire(encoding{}, producerID{}); err != nil {
+			t.Fatal(err)
+		}
+		b.reset()
+	})
+	if allocs > 4 || bytes > 4000 {
+		t.Errorf("%d allocations of %d bytes for 4000 records", allocs, bytes)
+	}
+}
