@@ -44,6 +44,8 @@ func TestMutations(t *testing.T) {
 		{rule: fault.JudgeOffsets, want: "not refused"},
 		{rule: fault.MarkChangelogs, want: "not refused"},
 		{rule: fault.PositionsWithState, want: "not refused"},
+		{rule: fault.ReadWhatCopiesLack, copies: 73, want: "output differs"},
+		{rule: fault.CopyCommitted, copies: 121, want: "store differs"},
 		{rule: fault.CommitBelowUnfinished, guarantee: AtLeastOnce, want: "output lost"},
 		{name: "deduplicate", defect: forgetful, want: "output too many"},
 		{name: "undo-after-exit", defect: keepsExit, want: "output differs"},
@@ -53,6 +55,9 @@ func TestMutations(t *testing.T) {
 			seed, step := uint64(1), uint64(1)
 			if m.guarantee == AtLeastOnce {
 				seed, step = 3, 4 // see newSimWorld
+			}
+			if m.copies > 0 {
+				seed, step = m.copies, 4
 			}
 			var found string
 			var others []string
@@ -97,6 +102,7 @@ type mutation struct {
 	name      string // without a rule
 	defect    simDefect
 	guarantee Guarantee       // default exactly-once
+	copies    uint64          // the first seed, one of those whose runs are exactly-once with copies of state; 0 for any run
 	run       func(*simWorld) // default run
 	want      string          // the kind of problem
 }
@@ -148,6 +154,7 @@ var (
 		kind string
 		says *regexp.Regexp
 	}{
+		{"store differs", regexp.MustCompile(`holds .* at checkpoint \d+, and .* says`)},
 		{"checkpoint ahead", regexp.MustCompile(`has checkpoint \d+, and .* ends at`)},
 		{"miscounted", regexp.MustCompile(`records counted as \w+, want`)},
 		{"standstill", regexp.MustCompile(`^not at the end of the input`)},

@@ -126,6 +126,19 @@ var sabotages = map[fault.Rule]func(Wire) saboteur{
 		}
 		return s
 	},
+	fault.ReadWhatCopiesLack: func(Wire) saboteur {
+		last := &lastReader{of: map[kafka.TopicPartition]Fetcher{}}
+		return saboteur{fetcher: func(f Fetcher) Fetcher { return trustingFetcher{f, last} }}
+	},
+	fault.CopyCommitted: func(Wire) saboteur {
+		n := 0
+		return saboteur{fetcher: func(f Fetcher) Fetcher {
+			if n++; n == copiesFetcher {
+				f.(interface{ ReadUncommitted() }).ReadUncommitted()
+			}
+			return f
+		}}
+	},
 	fault.EveryOutput: func(Wire) saboteur { return losing(isOutput) },
 	fault.EveryLetter: func(Wire) saboteur { return losing(isLetter) },
 }

@@ -95,3 +95,37 @@ func (s eagerSink) Offsets(ctx context.Context, m kafka.Member, offsets map[kafk
 	s.read.mu.Unlock()
 	return s.Sink.Offsets(ctx, m, further)
 }
+
+// copiesFetcher is which of the fetchers of an instance without globals is that of its copies.
+const copiesFetcher = 3
+
+// lastReader is which fetcher has read a changelog last.
+type lastReader struct {
+	mu sync.Mutex
+	of map[kafka.TopicPartition]Fetcher
+}
+
+// trustingFetcher takes a store that another fetcher has brought up to date, a copy's that of a task or the other way round, for
+// complete: nothing comes of what was written since.
+type trustingFetcher struct {
+	Fetcher
+	last *lastReader
+}
+
+func (f trustingFetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliver func(kafka.Batch)) {
+	f.last.mu.Lock()
+	was := f.last.of[tp]
+	f.last.of[tp] = f.Fetcher
+	f.last.mu.Unlock()
+	trusted := isChangelog(tp.Topic) && was != nil && was != f.Fetcher && from.Offset > 0
+	until := int64(-1)
+	f.Fetcher.Start(tp, from, func(b kafka.Batch) {
+		if until < 0 {
+			until = b.HighWatermark
+		}
+		if trusted && b.Position <= until {
+			b.Records = nil
+		}
+		deliver(b)
+	})
+}

@@ -43,6 +43,8 @@ const (
 	CheckEpochs              Rule = "check-epochs"
 	MarkChangelogs           Rule = "mark-changelogs"
 	CheckTopicIDs            Rule = "check-topic-ids"
+	ReadWhatCopiesLack       Rule = "read-what-copies-lack"
+	CopyCommitted            Rule = "copy-committed"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -52,5 +54,5 @@ var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
 	CountWholeRanges, BlameTheEmitter,
-	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, EveryOutput, EveryLetter,
+	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, EveryOutput, EveryLetter,
 }

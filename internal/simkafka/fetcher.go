@@ -17,6 +17,7 @@ type Fetcher struct {
 
 	mu      sync.Mutex
 	closed  bool
+	dirty   bool // see ReadUncommitted
 	cursors map[kafka.TopicPartition]*cursor
 }
 
@@ -40,6 +41,10 @@ type cursor struct {
 func (p *Process) NewFetcher() (*Fetcher, error) {
 	return &Fetcher{p: p, cursors: map[kafka.TopicPartition]*cursor{}}, nil
 }
+
+// ReadUncommitted has the fetcher deliver what is not committed as well, which no fetcher of package kafka can do: for tests of what
+// follows from that.
+func (f *Fetcher) ReadUncommitted() { f.dirty = true }
 
 // Start implements processors.Fetcher.
 func (f *Fetcher) Start(tp kafka.TopicPartition, from kafka.Position, deliver func(kafka.Batch)) {
@@ -210,7 +215,7 @@ func (c *cursor) fetch(from kafka.Position) (b kafka.Batch, changed <-chan struc
 			return errOffsetOutOfRange
 		}
 		b.HighWatermark, b.LastStableOffset = log.next, log.stable()
-		b.Records, b.Position, b.LeaderEpoch = log.read(position, n, from.LeaderEpoch)
+		b.Records, b.Position, b.LeaderEpoch = log.read(position, n, from.LeaderEpoch, c.f.dirty)
 		for i := range b.Records {
 			b.Bytes += len(b.Records[i].Key) + len(b.Records[i].Value) + 64
 		}

@@ -123,8 +123,11 @@ func (p *partition) epochEnd(asked int32) kafka.EpochEnd {
 
 // read returns committed records of one leader epoch from an offset on, at most n offsets of them, the position after
 // and the epoch of the entry before it; known is the epoch before from.
-func (p *partition) read(from int64, n int, known int32) (records []kafka.Record, position int64, leader int32) {
+func (p *partition) read(from int64, n int, known int32, dirty bool) (records []kafka.Record, position int64, leader int32) {
 	stable := p.stable()
+	if dirty {
+		stable = p.next
+	}
 	at, _ := slices.BinarySearchFunc(p.entries, from, func(e entry, o int64) int { return int(e.record.Offset - o) })
 	position, leader = from, known
 	for first := at; at < len(p.entries) && n > 0; at++ {
@@ -134,7 +137,7 @@ func (p *partition) read(from int64, n int, known int32) (records []kafka.Record
 		}
 		position, leader = e.record.Next(), e.epoch
 		n--
-		if !e.marker && (e.span == nil || e.span.commit) {
+		if !e.marker && (dirty || e.span == nil || e.span.commit) {
 			records = append(records, e.record)
 		}
 	}
@@ -223,7 +226,7 @@ func (c *Cluster) Committed(tp kafka.TopicPartition) []kafka.Record {
 	p := c.mustPartition(tp)
 	var records []kafka.Record
 	for position, leader := p.start, int32(-1); ; {
-		some, next, epoch := p.read(position, int(p.next-p.start)+1, leader)
+		some, next, epoch := p.read(position, int(p.next-p.start)+1, leader, false)
 		if next == position {
 			return records
 		}
