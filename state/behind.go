@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -113,20 +114,34 @@ func (b *behind) write() {
 	b.filling, b.writing = newGathered(), g
 	b.turn.Broadcast()
 	b.mu.Unlock()
-	batch := leveldb.MakeBatch(g.Bytes)
-	var key []byte
-	for k, value := range g.Values {
-		key = append(append(key[:0], userPrefix), k...)
-		if value != nil {
-			batch.Put(key, value)
-		} else {
-			batch.Delete(key)
-		}
-	}
-	err := b.db.write(batch, g.checkpoint, g.note)
+	err := b.db.writeGathered(g)
 	b.mu.Lock()
 	b.err, b.writing = err, nil
 	b.turn.Broadcast()
+}
+
+// writeGathered writes what was gathered in the order of the keys: LevelDB's buffer is a skip list, and finds the place of a key
+// in a third of the time when it is beside that of the key before.
+func (d *Database) writeGathered(g *gathered) error {
+	keys := make([]string, 0, len(g.Values))
+	add := hashes{to: d.present}
+	for key := range g.Values {
+		keys = append(keys, key)
+		add.add(hashOf(key))
+	}
+	add.end()
+	slices.Sort(keys)
+	batch := leveldb.MakeBatch(g.Bytes)
+	var scratch []byte
+	for _, key := range keys {
+		scratch = append(append(scratch[:0], userPrefix), key...)
+		if value := g.Values[key]; value != nil {
+			batch.Put(scratch, value)
+		} else {
+			batch.Delete(scratch)
+		}
+	}
+	return d.write(batch, g.checkpoint, g.note)
 }
 
 // flush returns when everything committed is in the database.

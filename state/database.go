@@ -25,6 +25,8 @@ type Database struct {
 	dir        string
 	opts       Options
 	behind     *behind // nil for one that is only read
+	present    *present
+	survey     survey
 	closed     bool
 	key        []byte        // scratch of Get and Restore
 	batch      leveldb.Batch // of Restore
@@ -56,12 +58,15 @@ func Open(opts Options) (*Database, error) {
 }
 
 func tryOpen(opts Options) (*Database, error) {
-	d := &Database{dir: opts.Dir, opts: opts, checkpoint: -1}
+	d := &Database{dir: opts.Dir, opts: opts, checkpoint: -1, present: &present{}}
 	if err := d.open(opts); err != nil {
 		d.close()
 		return nil, err
 	}
-	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/4, 256<<10), 8<<20)))
+	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/4, 128<<10), 8<<20)))
+	if !d.present.complete.Load() {
+		d.survey.begin(d)
+	}
 	return d, nil
 }
 
@@ -116,24 +121,6 @@ func (o Options) cacheBytes() int64 {
 	return o.CacheBytes
 }
 
-// levelOptions make everything that LevelDB keeps in memory a share of the cache's size: an instance has many stores.
-// SSTables and manifest are synced when they are written, in the background, the journal is not.
-func levelOptions(opts Options) *opt.Options {
-	size := opts.cacheBytes()
-	o := &opt.Options{
-		WriteBuffer:                  int(min(max(size/8, 1<<20), 8<<20)),
-		BlockCacheCapacity:           int(min(max(size/4, 1<<20), 8<<20)),
-		OpenFilesCacheCapacity:       64,
-		Strict:                       strictness,
-		NoWriteMerge:                 true,
-		DisableLargeBatchTransaction: true,
-	}
-	if opts.tune != nil {
-		opts.tune(o)
-	}
-	return o
-}
-
 // readMeta checks the stamp, and writes it into a new database.
 func (d *Database) readMeta(opts Options) error {
 	data, stamped, err := d.get(stampKey)
@@ -144,6 +131,7 @@ func (d *Database) readMeta(opts Options) error {
 		if err := d.mustBeEmpty(); err != nil {
 			return err
 		}
+		d.present.complete.Store(true)
 		return d.writeStamp(opts.TopicID)
 	}
 	have, err := d.parseStamp(data)
@@ -223,6 +211,7 @@ func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) er
 }
 
 func (d *Database) close() error {
+	d.survey.end()
 	if d.files == nil {
 		return nil
 	}

@@ -135,7 +135,8 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 			}
 			h.undo(len(h.marks) - 1)
 		},
-		"keep": func(*rapid.T) { h.keep() },
+		"keep":  func(*rapid.T) { h.keep() },
+		"known": func(*rapid.T) { h.store.db.survey.done.Wait() }, // which keys are absent
 		"drain": func(t *rapid.T) {
 			h.keep()
 			h.drain(-1)

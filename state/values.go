@@ -30,6 +30,9 @@ func (d *Database) Get(key string) (value []byte, ok bool, err error) {
 	if value, ok = d.behind.get(key); ok {
 		return value, value != nil, nil
 	}
+	if d.present.absent(key) {
+		return nil, false, nil
+	}
 	d.key = append(append(d.key[:0], userPrefix), key...)
 	return d.get(d.key)
 }
@@ -49,7 +52,9 @@ func (d *Database) Failed() error { return d.behind.failed() }
 // Restore implements keyed.Database.
 func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
 	d.batch.Reset()
+	add := hashes{to: d.present}
 	for _, r := range entries {
+		add.add(hashOfBytes(r.Key))
 		d.key = append(append(d.key[:0], userPrefix), r.Key...)
 		if r.Value != nil {
 			d.batch.Put(d.key, r.Value)
@@ -57,6 +62,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 			d.batch.Delete(d.key)
 		}
 	}
+	add.end()
 	if err := d.write(&d.batch, checkpoint, note); err != nil {
 		return err
 	}

@@ -1,0 +1,179 @@
+//go:build unix
+
+package state
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/keyed"
+)
+
+var large = struct{ keys, partitions, cacheMB, commit, updates *int }{
+	flag.Int("large.keys", 10_000, "BenchmarkLarge: distinct keys"),
+	flag.Int("large.partitions", 8, "BenchmarkLarge: stores"),
+	flag.Int("large.cache", 128, "BenchmarkLarge: MiB for all stores together"),
+	flag.Int("large.commit", 30_000, "BenchmarkLarge: records a commit of all stores"),
+	flag.Int("large.updates", -1, "BenchmarkLarge: records over existing keys, -1 for as many as keys"),
+}
+
+// BenchmarkLarge is the work of the reference job on stores that do not fit into memory, without Kafka: each key for the first
+// time, then existing keys, both in random order; then a start, and the same keys from a changelog. It reports for each part CPU
+// and bytes written a record, the longest call, and the most memory of the process so far.
+//
+//	go test ./state -run '^$' -bench Large -benchtime 1x -large.keys 3000000
+func BenchmarkLarge(b *testing.B) {
+	for range b.N {
+		l := &largeRun{b: b, dir: b.TempDir(), n: uint64(*large.keys)}
+		l.open()
+		l.measure("new", *large.keys, func(i int) uint64 { return uint64(i) })
+		updates := *large.updates
+		if updates < 0 {
+			updates = *large.keys
+		}
+		seed := uint64(1)
+		l.measure("old", updates, func(int) uint64 {
+			seed = seed*6364136223846793005 + 1442695040888963407
+			return (seed >> 33) * l.n >> 31
+		})
+		begin := time.Now()
+		l.close()
+		b.ReportMetric(time.Since(begin).Seconds(), "close-s")
+		begin = time.Now()
+		l.open()
+		b.ReportMetric(time.Since(begin).Seconds(), "open-s")
+		l.measure("again", updates/10, func(i int) uint64 { return uint64(i) })
+		l.close()
+		l.dir = b.TempDir()
+		l.open()
+		l.restore()
+		l.close()
+	}
+}
+
+type largeRun struct {
+	b      *testing.B
+	dir    string
+	n      uint64
+	stores []*opened[total]
+}
+
+func (l *largeRun) open() {
+	l.stores = nil
+	for p := range *large.partitions {
+		s, err := openStore(Options{
+			Dir: filepath.Join(l.dir, strconv.Itoa(p)), CacheBytes: int64(*large.cacheMB) << 20 / int64(*large.partitions),
+		}, totalCodec{})
+		if err != nil {
+			l.b.Fatal(err)
+		}
+		l.stores = append(l.stores, s)
+	}
+}
+
+func (l *largeRun) close() {
+	for _, s := range l.stores {
+		if err := s.Close(); err != nil {
+			l.b.Fatal(err)
+		}
+	}
+}
+
+// key is the i-th key in an order that is none of the keys'.
+func (l *largeRun) key(i uint64) string {
+	var text [24]byte
+	copy(text[:], "customer-")
+	x := i * 2_654_435_761 % l.n // a permutation: the factor is a prime, and no divisor of the counts used
+	for at := 17; at > 8; at-- {
+		text[at] = byte('0' + x%10)
+		x /= 10
+	}
+	return string(text[:18])
+}
+
+func (l *largeRun) measure(what string, records int, pick func(int) uint64) {
+	var longest, longestCommit time.Duration
+	cpu, begin, wrote := processCPU(), time.Now(), diskWrites()
+	last := begin
+	for i := range records {
+		n := pick(i)
+		key := l.key(n)
+		s := l.stores[n%uint64(len(l.stores))]
+		v, _, err := s.Get(key)
+		if err != nil {
+			l.b.Fatal(err)
+		}
+		v.LastSeq, v.Count, v.Sum = int64(i)+1e6, v.Count+1, v.Sum+1234
+		if err := s.Set(key, v); err != nil {
+			l.b.Fatal(err)
+		}
+		s.Keep()
+		if i%64 == 0 {
+			now := time.Now()
+			longest = max(longest, now.Sub(last))
+			last = now
+		}
+		if (i+1)%*large.commit == 0 {
+			for _, s := range l.stores {
+				s.Drain(func(key, value []byte) error { return nil })
+				if err := s.Commit(int64(i)); err != nil {
+					l.b.Fatal(err)
+				}
+			}
+			now := time.Now()
+			longestCommit = max(longestCommit, now.Sub(last))
+			last = now
+		}
+	}
+	l.report(what, records, cpu, begin, wrote)
+	fmt.Printf("%-8s longest 64 records %v, longest commit %v\n", what, longest.Round(time.Millisecond), longestCommit.Round(time.Millisecond))
+}
+
+func (l *largeRun) report(what string, records int, cpu time.Duration, begin time.Time, wrote int64) {
+	took := time.Since(begin)
+	fmt.Printf("%-8s %6.0f k/s  %5.2f us CPU a record  %4.0f B written a record  peak %4d MB\n", what, float64(records)/took.Seconds()/1e3,
+		float64(processCPU()-cpu)/1e3/float64(records), float64(diskWrites()-wrote)/float64(records), peakMB())
+}
+
+// restore gives each store the keys as its changelog has them.
+func (l *largeRun) restore() {
+	cpu, begin, wrote := processCPU(), time.Now(), diskWrites()
+	const batch = 20_000
+	for p, s := range l.stores {
+		entries := make([]keyed.Entry, 0, batch)
+		for i := uint64(p); i < l.n; i += uint64(len(l.stores)) {
+			entries = append(entries, keyed.Entry{Key: []byte(l.key(i)), Value: []byte(`{"last_seq":1000000,"count":17,"sum_cents":12345}`)})
+			if len(entries) == batch {
+				if err := s.Restore(entries, int64(i)); err != nil {
+					l.b.Fatal(err)
+				}
+				entries = entries[:0]
+			}
+		}
+		if err := s.Restore(entries, int64(l.n)); err != nil {
+			l.b.Fatal(err)
+		}
+	}
+	l.report("restore", int(l.n), cpu, begin, wrote)
+}
+
+func peakMB() int64 { return field("/proc/self/status", "VmHWM:") >> 10 }
+
+func diskWrites() int64 { return field("/proc/self/io", "wchar:") }
+
+func field(file, name string) int64 {
+	data, _ := os.ReadFile(file)
+	_, rest, _ := bytes.Cut(data, []byte(name))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+	return n
+}
