@@ -25,7 +25,7 @@ var leaves = []reflect.Type{
 var oddities = []reflect.Type{
 	reflect.TypeFor[any](), reflect.TypeFor[error](), reflect.TypeFor[json.Number](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[chan int](), reflect.TypeFor[func()](),
 	reflect.TypeFor[complex64](), reflect.TypeFor[map[int]string](), reflect.TypeFor[map[key]int](), reflect.TypeFor[writesText](), reflect.TypeFor[*readsJSON](),
-	reflect.TypeFor[[]writesByte](), reflect.TypeFor[embeds](),
+	reflect.TypeFor[[]writesByte](), reflect.TypeFor[embeds](), reflect.TypeFor[quotes](), reflect.TypeFor[omits](),
 }
 
 // key is text to encoding/json by its method.
@@ -46,6 +46,14 @@ type writesByte byte
 func (*writesByte) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
 
 type embeds struct{ line }
+
+type quotes struct {
+	N int `json:",string"`
+}
+
+type omits struct {
+	N int `json:",omitzero"`
+}
 
 // late is a time with none of the methods of one.
 type late time.Time
@@ -235,6 +243,9 @@ func TestWhatEncodingJSONWritesIsNotLeftToIt(t *testing.T) {
 }
 
 // TestTypesThatAreNotPlain leaves them, and those that have one inside, to encoding/json.
+//
+// Mutations tried: methods that are not asked for, of the type, of a pointer to it, of bytes and of keys; json.Number as a
+// text; any option of a field.
 func TestTypesThatAreNotPlain(t *testing.T) {
 	for _, of := range oddities {
 		for _, of := range []reflect.Type{of, reflect.PointerTo(of), reflect.SliceOf(of), reflect.ArrayOf(1, of), reflect.MapOf(reflect.TypeFor[string](), of),
