@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxFields is how many fields may be told apart in a set of bits.
@@ -112,12 +111,8 @@ func (st *structure) name(r *reader, next int) (int, bool) {
 	if i, ok := st.index[string(name)]; ok {
 		return i, true
 	}
-	for _, c := range name {
-		if c >= utf8.RuneSelf {
-			return 0, false // which may be a letter of ASCII in another case
-		}
-	}
 	for i := range st.fields {
+		// The Kelvin sign is a k, too.
 		if bytes.EqualFold(st.fields[i].name, name) {
 			return 0, false
 		}
