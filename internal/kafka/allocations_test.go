@@ -1,9 +1,14 @@
 package kafka
 
 import (
+	"io"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weirstream/weir/internal/recordbatch"
 )
@@ -77,4 +82,38 @@ func TestARecordThatIsWrittenCostsNoMemory(t *testing.T) {
 	if allocs > 4 || bytes > 4000 {
 		t.Errorf("%d allocations of %d bytes for 4000 records", allocs, bytes)
 	}
+}
+
+// A full request is written from the memory of the one before; that of a larger one is let go.
+//
+// Mutations: the buffer is never kept, kept up to fullRequest, always kept.
+func TestAFullRequestIsWrittenFromTheMemoryOfTheOneBefore(t *testing.T) {
+	r, l, there := pipe(t)
+	l.tasks.Go(func() { _, _ = io.Copy(io.Discard, there) })
+	send := func(batches, size int) {
+		req := kmsg.NewPtrProduceRequest()
+		req.Version = produceVersion
+		topic := kmsg.NewProduceRequestTopic()
+		for range batches {
+			p := kmsg.NewProduceRequestTopicPartition()
+			p.Records = make([]byte, size)
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		req.Topics = append(req.Topics, topic)
+		if err := r.send(req, time.Now().Add(time.Minute), func(kmsg.Response, error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(2, fullRequest/2)
+	first := unsafe.SliceData(r.buf)
+	send(2, fullRequest/2)
+	if first == nil || unsafe.SliceData(r.buf) != first {
+		t.Error("a second full request has other memory")
+	}
+	send(1, 3*fullRequest)
+	if r.buf != nil {
+		t.Errorf("%d bytes are kept", cap(r.buf))
+	}
+	_ = there.Close()
+	l.tasks.Wait()
 }

@@ -130,7 +130,7 @@ func (r *rawConn) send(req kmsg.Request, deadline time.Time, answered func(kmsg.
 	if _, err := r.conn.Write(r.buf); err != nil {
 		r.fail(err) // answered is called by read
 	}
-	if cap(r.buf) > 1<<20 {
+	if cap(r.buf) > keptBuffer {
 		r.buf = nil
 	}
 	return nil
@@ -303,6 +303,10 @@ func (r *rawConn) reason(err error) error {
 	}
 	return err
 }
+
+// keptBuffer is how large a buffer of requests may be that is kept: a full request of the sink and what is around its batches,
+// and what append grows beyond that.
+const keptBuffer = 2 * fullRequest
 
 // inBuffer is how much is read from a connection at once: the head of an answer, or a small one whole. The rest of a large one
 // goes to its own memory, past the buffer.
