@@ -72,7 +72,7 @@ func (c *counter) check() error {
 
 func consumeFranz(ctx context.Context, cfg config, m *meter) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.ConsumeTopics(cfg.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(4<<20))
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(int32(cfg.Fetch)))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func consumeSarama(ctx context.Context, cfg config, m *meter) error {
 	sc.Version = sarama.V2_8_0_0
 	sc.ChannelBufferSize = 16 << 10
 	sc.Consumer.IsolationLevel = sarama.ReadCommitted
-	sc.Consumer.Fetch.Default = 4 << 20
+	sc.Consumer.Fetch.Default = int32(cfg.Fetch)
 	consumer, err := sarama.NewConsumer(cfg.Brokers, sc)
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ type config struct {
 	Records     int
 	Partitions  int
 	Batch       int
+	Fetch       int
 	Compression string
 	Rate        int
 	Duration    time.Duration
@@ -81,6 +82,7 @@ func main() {
 	flag.IntVar(&cfg.Records, "records", 5_000_000, "records of a run, of produce and consume")
 	flag.IntVar(&cfg.Partitions, "partitions", 4, "partitions of the topic")
 	flag.IntVar(&cfg.Batch, "batch", 512<<10, "largest batch in bytes, of all engines")
+	flag.IntVar(&cfg.Fetch, "fetch", 4<<20, "what a fetch may take of a partition in bytes, of all engines")
 	flag.StringVar(&cfg.Compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
 	flag.IntVar(&cfg.Rate, "rate", 50_000, "records a second, of latency")
 	flag.DurationVar(&cfg.Duration, "duration", 10*time.Second, "of latency")
@@ -249,7 +251,7 @@ func child(ctx context.Context, cfg config, engine string) (f figures, err error
 	}
 	cmd := exec.CommandContext(ctx, self, "-engine", engine, "-topic", cfg.Topic, "-brokers", strings.Join(cfg.Brokers, ","),
 		"-work", cfg.Work, "-size", fmt.Sprint(cfg.Size), "-records", fmt.Sprint(cfg.Records), "-partitions", fmt.Sprint(cfg.Partitions),
-		"-batch", fmt.Sprint(cfg.Batch), "-compression", cfg.Compression, "-rate", fmt.Sprint(cfg.Rate), "-duration", cfg.Duration.String())
+		"-batch", fmt.Sprint(cfg.Batch), "-fetch", fmt.Sprint(cfg.Fetch), "-compression", cfg.Compression, "-rate", fmt.Sprint(cfg.Rate), "-duration", cfg.Duration.String())
 	cmd.Stderr = os.Stderr
 	answer, err := cmd.Output()
 	if err != nil {

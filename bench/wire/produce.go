@@ -36,7 +36,11 @@ func values(size int) [][]byte {
 }
 
 func dial(ctx context.Context, cfg config) (*kafka.Client, error) {
-	return kafka.Dial(ctx, kafka.Config{Brokers: cfg.Brokers, Sink: kafka.SinkTuning{BatchSize: cfg.Batch, Compression: cfg.Compression}}, zap.NewNop())
+	return kafka.Dial(ctx, kafka.Config{
+		Brokers: cfg.Brokers,
+		Sink:    kafka.SinkTuning{BatchSize: cfg.Batch, Compression: cfg.Compression},
+		Fetch:   kafka.FetchTuning{MaxPartitionBytes: cfg.Fetch},
+	}, zap.NewNop())
 }
 
 func produceWeir(ctx context.Context, cfg config, m *meter) error {
