@@ -14,8 +14,7 @@ import (
 )
 
 // TestBenchComparesEnginesWhoseOutputsAreEqual runs the bench as users do, with an input of a second: Weir, a floor and Kafka Streams on
-// one Kafka. Each must have a figure, and its whole output have been found right. Mutation: Totals.java adds 1 to a sum; the JSON
-// has no rows.
+// one Kafka. Each must have a figure, and its whole output have been found right.
 func TestBenchComparesEnginesWhoseOutputsAreEqual(t *testing.T) {
 	kafkatest.Require(t)
 	dir := t.TempDir()
