@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,7 +57,22 @@ func (c *Cluster) Remove(ctx context.Context, j job.Job) error {
 	})
 	_, err = c.admin.DeleteTopics(ctx, names...)
 	_, _ = c.admin.DeleteGroups(ctx, j.Group())
-	return err
+	return errors.Join(err, c.awaitGone(ctx, names))
+}
+
+// awaitGone waits until topics are deleted: a broker that still deletes partitions is slow for the next engine.
+func (c *Cluster) awaitGone(ctx context.Context, names []string) error {
+	for {
+		all, err := c.admin.ListTopics(ctx)
+		if err != nil || !slices.ContainsFunc(names, all.Has) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // MakeInput makes the topic that a run reads, and that of its dead letters.
