@@ -12,7 +12,9 @@ ALLOC_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(ALLOC_FILES) | cut -
 
 # Which integration tests to run, and how long each package may take.
 RUN ?= ^($(INTEGRATION_TESTS))$$
-TIMEOUT ?= 20m
+TIMEOUT ?= 30m
+# Packages at a time: they mostly wait, each for a cluster of its own. On a cluster that is given they would meet.
+LANES ?= $(if $(WEIR_KAFKA_BROKERS),1,2)
 
 .DEFAULT_GOAL := help
 .PHONY: help build test integration kafka bench vet lint cross licences api vulnerabilities fmt
@@ -30,7 +32,7 @@ test: ## all tests that need Go only, with the race detector; what the hot path 
 	$(GO) -C bench test -race ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
-	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
+	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
 
 kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
 	@$(GO) run ./integration/cmd/kafka
