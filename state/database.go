@@ -63,7 +63,7 @@ func tryOpen(opts Options) (*Database, error) {
 		d.close()
 		return nil, err
 	}
-	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/4, 128<<10), 8<<20)))
+	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/8, 128<<10), 8<<20)))
 	if !d.present.complete.Load() {
 		d.survey.begin(d)
 	}

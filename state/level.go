@@ -17,7 +17,7 @@ import (
 //   - A merge that reads alone have asked for is not worth its CPU.
 func levelOptions(opts Options) *opt.Options {
 	o := &opt.Options{
-		WriteBuffer:                  int(min(max(opts.cacheBytes()/4, 128<<10), 8<<20)),
+		WriteBuffer:                  int(min(max(opts.cacheBytes()/8, 128<<10), 8<<20)),
 		CompactionL0Trigger:          8,
 		WriteL0SlowdownTrigger:       24,
 		WriteL0PauseTrigger:          32,

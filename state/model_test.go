@@ -107,19 +107,14 @@ func (h *harness[T]) reopened(earliest int) {
 }
 
 func (h *harness[T]) key() string {
-	return rapid.SampledFrom([]string{"", "a", "aa", "ab", "b", "b\x00", "ba", "c", "\xff", "\xff\xff", "d", "e", "f"}).Draw(h.t, "key")
+	return rapid.SampledFrom(modelKeys).Draw(h.t, "key")
 }
+
+var modelKeys = []string{"", "a", "aa", "ab", "b", "b\x00", "ba", "c", "\xff", "\xff\xff", "d", "e", "f"}
 
 func (h *harness[T]) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"get": func(t *rapid.T) {
-			key := h.key()
-			got, ok, err := h.store.Get(key)
-			want, has := h.now[key]
-			if err != nil || ok != has || ok && h.text(got) != want {
-				t.Fatalf("get %q: %v %v %v, want %q %v", key, got, ok, err, want, has)
-			}
-		},
+		"get":    func(*rapid.T) { h.get(h.key()) },
 		"change": func(*rapid.T) { h.change() },
 		"mark":   func(*rapid.T) { h.mark() },
 		"undo": func(t *rapid.T) {
@@ -145,15 +140,25 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 			h.keep()
 			h.drain(rapid.IntRange(0, 3).Draw(t, "fail at"))
 		},
-		"commit": func(t *rapid.T) {
-			h.keep()
-			h.drain(-1)
-			h.next += rapid.Int64Range(1, 5).Draw(t, "progress")
-			if err := h.store.Commit(h.next); err != nil {
-				t.Fatal(err)
+		"commit": func(*rapid.T) { h.commit() },
+		// Whole transactions, each over all keys, bring values from the cache to where it keeps those that are used now and then, and back.
+		"transactions": func(t *rapid.T) {
+			for range rapid.IntRange(1, 4).Draw(t, "transactions") {
+				for range rapid.IntRange(0, 4).Draw(t, "changes") {
+					h.change()
+				}
+				if rapid.IntRange(0, 2).Draw(t, "give up") > 0 {
+					h.commit()
+				} else {
+					h.store.Reset()
+					h.begin()
+				}
+				if rapid.Bool().Draw(t, "get all") {
+					for _, key := range modelKeys {
+						h.get(key)
+					}
+				}
 			}
-			h.history = append(h.history, moment{h.next, maps.Clone(h.now)})
-			h.begin()
 		},
 		"flush": func(t *rapid.T) {
 			if err := h.store.behind.flush(); err != nil {
@@ -181,6 +186,9 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 			}
 			h.history = append(h.history, moment{h.next, maps.Clone(h.now)})
 			h.flushed = len(h.history) - 1
+			for _, e := range entries {
+				h.get(string(e.Key))
+			}
 		},
 		"reset": func(*rapid.T) {
 			h.store.Reset()
@@ -229,6 +237,25 @@ func (h *harness[T]) actions() map[string]func(*rapid.T) {
 			}
 		},
 	}
+}
+
+func (h *harness[T]) get(key string) {
+	got, ok, err := h.store.Get(key)
+	want, has := h.now[key]
+	if err != nil || ok != has || ok && h.text(got) != want {
+		h.t.Fatalf("get %q: %v %v %v, want %q %v", key, got, ok, err, want, has)
+	}
+}
+
+func (h *harness[T]) commit() {
+	h.keep()
+	h.drain(-1)
+	h.next += rapid.Int64Range(1, 5).Draw(h.t, "progress")
+	if err := h.store.Commit(h.next); err != nil {
+		h.t.Fatal(err)
+	}
+	h.history = append(h.history, moment{h.next, maps.Clone(h.now)})
+	h.begin()
 }
 
 func (h *harness[T]) change() {
@@ -341,9 +368,10 @@ func (bytesCodec) Parse(data []byte) ([]byte, error)           { return bytes.Cl
 // A store answers like a map, whatever happens to it and however small its cache is; and after a crash it is what one of
 // the commits left, whole. Seen to fail with: a Reset that keeps the dirty entries, an Undo that forgets the list of
 // undrained keys or what an entry counts, a drained entry that stays marked, a checkpoint written in a batch of its own, a
-// Get that looks only into the database, and a loop that visits keys born in it or reads without a flush.
+// Get that looks only into the database, a loop that visits keys born in it or reads without a flush, and a shelf that keeps what was
+// deleted, restored or taken back.
 func TestStoreIsAMapWithCommits(t *testing.T) {
-	for _, cache := range []int64{1, 600, 1 << 30} {
+	for _, cache := range []int64{1, 600, 1_400, 1 << 30} { // with 1,400 most keys are on the shelf
 		t.Run(fmt.Sprintf("flat/cache=%d", cache), func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				h := &harness[string]{t: rt, disk: newDisk(), cache: cache, codec: stringCodec{}, model: newModel(),

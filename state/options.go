@@ -13,8 +13,8 @@ type Options struct {
 	// TopicID is the id of the changelog topic behind the store. It is stamped into a new database; a database that
 	// carries another id is refused with a *TopicChangedError. Empty: not checked.
 	TopicID string
-	// CacheBytes bounds the decoded values kept in memory, committed ones only: uncommitted changes stay until Commit
-	// or Reset, and Pending tells the caller when it is time. What else the store needs (committed changes that are not
+	// CacheBytes bounds the values kept in memory, a quarter of it decoded and the rest as bytes, committed ones only: uncommitted changes
+	// stay until Commit or Reset, and Pending tells the caller when it is time. What else the store needs (committed changes that are not
 	// written yet, LevelDB's buffers) is sized by it too, and is about as much again when the store is busy.
 	// Default 16 MiB.
 	CacheBytes int64

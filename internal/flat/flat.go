@@ -24,3 +24,21 @@ func Type(t reflect.Type) bool {
 	}
 	return false
 }
+
+// Plain reports whether a value of type t is all that it is made of: its bytes are a whole copy of it, without pointers.
+func Plain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String:
+		return false
+	case reflect.Array:
+		return Plain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !Plain(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return Type(t)
+}

@@ -25,3 +25,20 @@ func TestTypes(t *testing.T) {
 		}
 	}
 }
+
+// A string is flat and not plain: it has a pointer.
+//
+// Mutations, each seen to fail: Plain without its cases for strings, arrays and structs.
+func TestPlainTypes(t *testing.T) {
+	for _, c := range []struct {
+		of   any
+		want bool
+	}{
+		{0, true}, {[2]struct{ F float64 }{}, true}, {struct{ A, B int }{}, true}, {"", false}, {[1]string{}, false},
+		{struct{ S string }{}, false}, {struct{ A [1]struct{ S string } }{}, false}, {[]int{}, false}, {new(int), false},
+	} {
+		if got := Plain(reflect.TypeOf(c.of)); got != c.want {
+			t.Errorf("%T: plain is %v", c.of, got)
+		}
+	}
+}

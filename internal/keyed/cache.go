@@ -25,7 +25,7 @@ const (
 	recent                      // used since the clock's hand came by
 )
 
-// cache holds the entries. Clean ones are bounded by bytes and evicted by the clock algorithm; dirty ones stay.
+// cache holds the entries. Clean ones are bounded by bytes and evicted by the clock algorithm, to the shelf; dirty ones stay.
 type cache[T any] struct {
 	entries map[string]*entry[T]
 	last    *entry[T] // the entry found last: a Set mostly follows a Get of the same key
@@ -33,13 +33,18 @@ type cache[T any] struct {
 	hand    int
 	bytes   int64 // of the clean entries
 	limit   int64
+	shelf   shelf
+	// shelved is the value of an entry as the shelf keeps it, appended to dst; ok is false where it has no such form.
+	shelved func(dst []byte, e *entry[T]) (data []byte, ok bool)
+	scratch []byte
 }
 
 // overhead is about what an entry takes besides its key and value: the entry, its place in map and clock.
 func overhead[T any]() int64 { return int64(unsafe.Sizeof(entry[T]{})) + 48 }
 
+// newCache gives a quarter of the limit to entries and the rest to the shelf.
 func newCache[T any](limit int64) cache[T] {
-	return cache[T]{entries: map[string]*entry[T]{}, limit: limit}
+	return cache[T]{entries: map[string]*entry[T]{}, limit: limit / 4, shelf: newShelf(limit - limit/4)}
 }
 
 func (c *cache[T]) find(key string) *entry[T] {
@@ -96,13 +101,32 @@ func (c *cache[T]) evict() {
 			e.state &^= recent
 			c.hand++
 		default:
-			c.drop(e)
+			c.shelve(e)
 		}
 	}
 }
 
-// drop forgets an entry, clean or dirty.
+// shelve moves a clean entry to the shelf.
+func (c *cache[T]) shelve(e *entry[T]) {
+	ok := false
+	if e.state&exists != 0 && c.shelf.size > 0 {
+		if c.scratch, ok = c.shelved(c.scratch[:0], e); ok {
+			c.shelf.put(e.key, c.scratch)
+		}
+	}
+	if !ok {
+		c.shelf.remove(e.key)
+	}
+	c.forget(e)
+}
+
+// drop forgets a key, clean or dirty.
 func (c *cache[T]) drop(e *entry[T]) {
+	c.shelf.remove(e.key)
+	c.forget(e)
+}
+
+func (c *cache[T]) forget(e *entry[T]) {
 	c.bytes -= int64(e.cost)
 	c.unclock(e)
 	delete(c.entries, e.key)

@@ -77,6 +77,9 @@ func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
 		if e := s.cache.entries[string(r.Key)]; e != nil {
 			s.cache.drop(e)
 		}
+		if s.cache.shelf.used > 0 {
+			s.cache.shelf.remove(string(r.Key))
+		}
 	}
 	s.err = s.db.Restore(entries, checkpoint, s.note)
 	return s.err

@@ -1,8 +1,10 @@
 package keyed
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
+	"unsafe"
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/flat"
@@ -15,6 +17,7 @@ type Store[T any] struct {
 	db    Database
 	codec codecs.Codec[T]
 	flat  bool
+	plain bool
 	changes[T]
 	max  int    // bytes of the largest key and value, 0 for no bound
 	note []byte // for the checkpoints that follow
@@ -28,13 +31,33 @@ type Store[T any] struct {
 // is to be the same.
 func Over[T any](db Database, codec codecs.Codec[T]) *Store[T] {
 	cacheBytes, recordBytes := db.Limits()
-	return &Store[T]{
+	s := &Store[T]{
 		db:      db,
 		codec:   codec,
 		max:     recordBytes,
 		flat:    flat.Type(reflect.TypeFor[T]()),
+		plain:   flat.Plain(reflect.TypeFor[T]()),
 		changes: changes[T]{cache: newCache[T](cacheBytes)},
 	}
+	s.cache.shelved = s.shelved
+	return s
+}
+
+// shelved is the value of an entry as bytes: those in memory of a plain type, which costs nothing, the encoded ones of others.
+func (s *Store[T]) shelved(dst []byte, e *entry[T]) (data []byte, ok bool) {
+	switch {
+	case s.plain:
+		return append(dst, bytesOf(&e.value)...), true
+	case s.flat:
+		data, err := s.codec.Append(dst, e.value)
+		return data, err == nil
+	}
+	return append(dst, e.data...), true
+}
+
+// bytesOf is the memory of a value of a plain type.
+func bytesOf[T any](value *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(value)), unsafe.Sizeof(*value))
 }
 
 // Get returns the value of a key. The value is the caller's own: changing what it refers to does not change the store.
@@ -65,16 +88,29 @@ func (s *Store[T]) load(key string) (*entry[T], error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	data, ok, err := s.db.Get(key)
-	if err != nil {
-		return nil, s.fail(err)
-	}
+	data, ok := s.cache.shelf.get(key)
 	var value T
+	var err error
+	switch {
+	case !ok:
+		if data, ok, err = s.db.Get(key); err != nil {
+			return nil, s.fail(err)
+		}
+	case s.plain:
+		copy(bytesOf(&value), data)
+		return s.loaded(key, value, nil, true), nil
+	default:
+		data = bytes.Clone(data) // it may become part of the value
+	}
 	if ok && s.flat {
 		if value, err = s.codec.Parse(data); err != nil {
 			return nil, s.undecodable(key, err)
 		}
 	}
+	return s.loaded(key, value, data, ok), nil
+}
+
+func (s *Store[T]) loaded(key string, value T, data []byte, ok bool) *entry[T] {
 	e := s.cache.add(key)
 	e.state = known | recent
 	if ok {
@@ -86,7 +122,7 @@ func (s *Store[T]) load(key string) (*entry[T], error) {
 	}
 	s.cache.clean(e, s.cache.weigh(e, len(data)))
 	s.cache.evict()
-	return e, nil
+	return e
 }
 
 func (s *Store[T]) undecodable(key string, err error) error {
