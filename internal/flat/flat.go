@@ -5,40 +5,31 @@ import "reflect"
 
 // Type reports whether copying a value of type t copies everything that it is made of, so that two copies have nothing
 // in common that either could change. Strings count: they cannot be changed.
-func Type(t reflect.Type) bool {
+func Type(t reflect.Type) bool { return made(t, true) }
+
+// Plain reports whether a value of type t is all that it is made of: its bytes are a whole copy of it, without pointers. Strings,
+// which have one, do not count.
+func Plain(t reflect.Type) bool { return made(t, false) }
+
+// made says whether a type is made of numbers and booleans, and of strings where these count.
+func made(t reflect.Type, withStrings bool) bool {
 	switch t.Kind() {
-	case reflect.Bool, reflect.String,
+	case reflect.Bool,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
 		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
 		return true
+	case reflect.String:
+		return withStrings
 	case reflect.Array:
-		return Type(t.Elem())
+		return made(t.Elem(), withStrings)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !Type(t.Field(i).Type) {
+			if !made(t.Field(i).Type, withStrings) {
 				return false
 			}
 		}
 		return true
 	}
 	return false
-}
-
-// Plain reports whether a value of type t is all that it is made of: its bytes are a whole copy of it, without pointers.
-func Plain(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.String:
-		return false
-	case reflect.Array:
-		return Plain(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !Plain(t.Field(i).Type) {
-				return false
-			}
-		}
-		return true
-	}
-	return Type(t)
 }
