@@ -14,44 +14,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/examples/totals/orders"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
-	"github.com/weirstream/weir/topology"
 )
-
-// The values of the reference job.
-type (
-	hotOrder struct {
-		EventID  string `json:"event_id"`
-		Seq      int64  `json:"seq"`
-		Customer string `json:"customer"`
-		Amount   int64  `json:"amount_cents"`
-	}
-	hotTotal struct {
-		LastSeq int64 `json:"last_seq"`
-		Count   int64 `json:"count"`
-		Sum     int64 `json:"sum_cents"`
-	}
-)
-
-// hotJob is the reference job: get, set and emit for each record.
-func hotJob() *topology.Topology {
-	in, out := topology.Stream(jobIn, codecs.JSON[hotOrder]()), topology.Stream(jobOut, codecs.JSON[hotTotal]())
-	store := topology.Store("seen", codecs.JSON[hotTotal]())
-	return topology.Define(jobGroup, topology.Node("accumulate",
-		topology.On(in, func(ctx topology.Context, key string, o hotOrder) error {
-			t, err := store.Get(ctx, key)
-			if err != nil {
-				return err
-			}
-			t.LastSeq, t.Count, t.Sum = o.Seq, t.Count+1, t.Sum+o.Amount
-			store.Set(ctx, key, t)
-			out.Emit(ctx, key, t)
-			return nil
-		}), topology.Uses(store), topology.Emits(out)))
-}
 
 // hotWire hands out records from memory and takes outputs for written: what is left is the engine's own work.
 type hotWire struct {
@@ -105,15 +72,16 @@ func (f *hotFetcher) Stop(kafka.TopicPartition)         { f.feeders.Wait() }
 func (f *hotFetcher) Release(kafka.TopicPartition, int) {}
 func (f *hotFetcher) Close() error                      { f.feeders.Wait(); return nil }
 
+// hotIn is the input of the reference job.
+const hotIn = "order.placed.v1"
+
 // hotRun runs the reference job over n records of one partition, for that many keys, and returns what that allocated.
 func hotRun(t testing.TB, n, keys int) (allocations, bytes float64) {
 	t.Helper()
 	cluster := simkafka.New(simkafka.Config{})
-	for _, topic := range []string{jobIn, jobOut, jobIn + ".dlq", jobLog} {
-		config := map[string]string{}
-		if topic == jobLog {
-			config["cleanup.policy"] = "compact"
-		}
+	for topic, config := range map[string]map[string]string{
+		hotIn: nil, "customer.total.v1": nil, hotIn + ".dlq": nil, "customer-totals-totals-changelog": {"cleanup.policy": "compact"},
+	} {
 		if err := cluster.CreateTopic(kafka.TopicSpec{Name: topic, Partitions: 1, Config: config}); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +89,7 @@ func hotRun(t testing.TB, n, keys int) (allocations, bytes float64) {
 	wire := &hotWire{Wire: simWire{cluster.Process("hot")}}
 	const batch = 1000
 	for from := 0; from < n; from += batch {
-		b := kafka.Batch{TopicPartition: at(jobIn, 0), HighWatermark: int64(n), LastStableOffset: int64(n), LeaderEpoch: -1}
+		b := kafka.Batch{TopicPartition: at(hotIn, 0), HighWatermark: int64(n), LastStableOffset: int64(n), LeaderEpoch: -1}
 		for i := from; i < min(n, from+batch); i++ {
 			key := fmt.Sprintf("customer-%07d", i*7919%keys)
 			b.Records = append(b.Records, kafka.Record{Offset: int64(i), Timestamp: 1000, Key: []byte(key), Value: fmt.Appendf(nil,
@@ -130,12 +98,12 @@ func hotRun(t testing.TB, n, keys int) (allocations, bytes float64) {
 		}
 		wire.batches = append(wire.batches, b)
 	}
-	p, err := hotJob().Plan(plan.Names{})
+	p, err := orders.Totals.Plan(plan.Names{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := newRangeRun(p, Options{Wire: wire, StateDir: t.TempDir(), InstanceID: "hot", Workers: 1, Log: zap.NewNop(),
-		CommitInterval: 50 * time.Millisecond}, []span{{at(jobIn, 0), 0, int64(n)}})
+		CommitInterval: 50 * time.Millisecond}, []span{{at(hotIn, 0), 0, int64(n)}})
 	if err != nil {
 		t.Fatal(err)
 	}
