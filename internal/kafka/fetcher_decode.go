@@ -132,6 +132,8 @@ func (a *fetched) begin(b *Batch) (ok bool, err error) {
 			return false, nil
 		}
 		a.raw, a.end = rest, batch.Last+1
+		a.high, a.stable = max(a.high, a.end), max(a.stable, a.end)
+		b.HighWatermark, b.LastStableOffset = a.high, a.stable
 		skip := a.aborted.skip(&batch, a.reader) || batch.Control
 		if batch.Last < b.Position {
 			continue // in old formats, whose batches do not say where they end
@@ -148,7 +150,10 @@ func (a *fetched) begin(b *Batch) (ok bool, err error) {
 }
 
 // misplaced says why a batch cannot be where it is, "" where it can. Its checksum does not cover its base offset. A log's batches
-// follow one another, a broker begins with the one that holds the position, and ends below the high watermark.
+// follow one another, and a broker begins with the one that holds the position. What it sends may end beyond the high watermark
+// that it sends with it, since it looks at that before it reads, and the log grows meanwhile (Partition.fetchRecords in Kafka 4.3):
+// such a batch is believed where nothing lies between it and what was read before. Nothing else bounds it, and where compaction
+// has left a gap just there, the next answer has a later high watermark.
 func (a *fetched) misplaced(batch *recordbatch.Batch, rest []byte, position int64) string {
 	if batch.Magic < 2 {
 		return ""
@@ -158,8 +163,8 @@ func (a *fetched) misplaced(batch *recordbatch.Batch, rest []byte, position int6
 		return fmt.Sprintf("it begins at %d, inside the batch before it, which ends at %d", batch.Base, a.end)
 	case batch.Last < position:
 		return fmt.Sprintf("it ends at %d, before the position %d", batch.Last, position)
-	case batch.Last >= a.high:
-		return fmt.Sprintf("it ends at %d, beyond the end of the log at %d", batch.Last, a.high)
+	case batch.Last >= a.high && batch.Base > max(a.end, position):
+		return fmt.Sprintf("it begins at %d, not at %d, and ends at %d, beyond the end of the log at %d", batch.Base, max(a.end, position), batch.Last, a.high)
 	}
 	const magicAt = 16
 	if len(rest) > magicAt && rest[magicAt] == 2 {

@@ -25,6 +25,7 @@ func TestABatchThatCannotBeWhereItIsIsDamaged(t *testing.T) {
 	for _, which := range []int{0, 1, 2} {
 		for name, damage := range map[string]func(raw []byte, base int64){
 			"8 later":     func(raw []byte, base int64) { binary.BigEndian.PutUint64(raw, uint64(base+8)) },
+			"3 earlier":   func(raw []byte, base int64) { binary.BigEndian.PutUint64(raw, uint64(base-3)) },
 			"8 earlier":   func(raw []byte, base int64) { binary.BigEndian.PutUint64(raw, uint64(base-8)) },
 			"at 0":        func(raw []byte, base int64) { binary.BigEndian.PutUint64(raw, 0) },
 			"far behind":  func(raw []byte, base int64) { binary.BigEndian.PutUint64(raw, uint64(base+1<<40)) },
@@ -33,14 +34,20 @@ func TestABatchThatCannotBeWhereItIsIsDamaged(t *testing.T) {
 			"a long one":  func(raw []byte, base int64) { binary.BigEndian.PutUint32(raw[8:], 0x7ffffff0) },
 			"a short one": func(raw []byte, base int64) { binary.BigEndian.PutUint32(raw[8:], 60) },
 		} {
-			for _, room := range []int{1, 1 << 20} {
+			for i, room := range []int{1, 1 << 20, 1, 1 << 20} {
 				const first = 20
+				known := i < 2 // whether the reader has just read up to there
+				if !known && which == 0 && name == "3 earlier" {
+					continue // a batch that holds the position
+				}
 				p := block(plain(first, values(20)...), plain(first+5, values(25)...), plain(first+10, values(30)...))
 				p.HighWatermark, p.LastStableOffset = first+15, first+15
 				size := len(p.RecordBatches) / 3
 				damage(p.RecordBatches[which*size:], int64(first+5*which))
 				a := newFetched(p, recordbatch.DefaultLimits())
-				a.end = first // the reader has just read up to there
+				if known {
+					a.end = first
+				}
 				var got []Record
 				var err error
 				for position, done := int64(first), false; !done && err == nil; {
@@ -59,6 +66,35 @@ func TestABatchThatCannotBeWhereItIsIsDamaged(t *testing.T) {
 				if len(got) > 5*which {
 					t.Errorf("batch %d, %s: %d records were given out, of the damaged batch too", which, name, len(got))
 				}
+			}
+		}
+	}
+}
+
+// A broker looks at the high watermark before it reads a growing log, so an answer may hold batches that end beyond it. They are
+// read like others, and nobody is told of an end before the position.
+//
+// Mutations seen to fail it: what ends beyond the high watermark is damaged; the ends that are told of are those of the answer.
+func TestAnAnswerMayGoBeyondItsHighWatermark(t *testing.T) {
+	for high := int64(20); high <= 35; high += 5 {
+		for _, room := range []int{1, 1 << 20} {
+			p := block(plain(20, "a", "b", "c", "d", "e"), abort(7, 25), plain(26, "f", "g", "h", "i"), plain(30, "j", "k", "l", "m", "n"))
+			p.HighWatermark, p.LastStableOffset = high, high-1
+			a := newFetched(p, recordbatch.DefaultLimits())
+			n := 0
+			for position, done := int64(20), false; !done; {
+				b := Batch{Position: position}
+				var err error
+				if done, err = a.next(&b, room, func(int64) bool { return true }); err != nil {
+					t.Fatalf("high watermark %d: %v", high, err)
+				}
+				n, position = n+len(b.Records), b.Position
+				if b.HighWatermark < position || b.LastStableOffset < position || done && b.HighWatermark != 35 {
+					t.Errorf("high watermark %d: at %d the log ends at %d, %d", high, position, b.LastStableOffset, b.HighWatermark)
+				}
+			}
+			if n != 14 {
+				t.Errorf("high watermark %d: %d records", high, n)
 			}
 		}
 	}
