@@ -42,7 +42,10 @@ func (c *Cluster) create(ctx context.Context, partitions int, configs map[string
 			return fmt.Errorf("create %s: %w", t.Topic, t.Err)
 		}
 	}
-	return nil
+	// The controller has them, and the broker hears of them in a while: an engine that looks at once finds some missing.
+	return c.await(ctx, topics, func(all kadm.TopicDetails) bool {
+		return !slices.ContainsFunc(topics, func(name string) bool { return len(all[name].Partitions) != partitions })
+	})
 }
 
 // Remove deletes what a run left: the disk of a long comparison is bounded by one run's.
@@ -62,9 +65,14 @@ func (c *Cluster) Remove(ctx context.Context, j job.Job) error {
 
 // awaitGone waits until topics are deleted: a broker that still deletes partitions is slow for the next engine.
 func (c *Cluster) awaitGone(ctx context.Context, names []string) error {
+	return c.await(ctx, nil, func(all kadm.TopicDetails) bool { return !slices.ContainsFunc(names, all.Has) })
+}
+
+// await lists topics, all of them where none are named, until they are as they should be.
+func (c *Cluster) await(ctx context.Context, names []string, done func(kadm.TopicDetails) bool) error {
 	for {
-		all, err := c.admin.ListTopics(ctx)
-		if err != nil || !slices.ContainsFunc(names, all.Has) {
+		all, err := c.admin.ListTopics(ctx, names...)
+		if err != nil || done(all) {
 			return err
 		}
 		select {
