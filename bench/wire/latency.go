@@ -41,23 +41,18 @@ func (s *schedule) ready(written int) int {
 // latencyWeir writes what is due, flushes, and writes what has become due meanwhile, which is how a sink is used by those who
 // answer for each record: a batch is what arrived while the one before was under way.
 func latencyWeir(ctx context.Context, cfg config, m *meter) error {
-	client, err := dial(ctx, cfg)
+	sink, end, err := openSink(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	sink, err := client.NewSink(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer sink.Close()
+	defer end()
 	vs := values(cfg.Size)
 	s := newSchedule(cfg)
 	m.times = make([]time.Duration, 0, s.total)
 	for i := 0; i < s.total; {
-		first, end := i, s.ready(i)
+		first, due := i, s.ready(i)
 		now := time.Now().UnixMilli()
-		for ; i < end; i++ {
+		for ; i < due; i++ {
 			r := kafka.Outgoing{TopicPartition: record.TopicPartition{Topic: cfg.Topic, Partition: int32(i % cfg.Partitions)}, Timestamp: now, Value: vs[i&63]}
 			if err := sink.Append(&r); err != nil {
 				return err
@@ -67,7 +62,7 @@ func latencyWeir(ctx context.Context, cfg config, m *meter) error {
 			return err
 		}
 		acknowledged := time.Now()
-		for ; first < end; first++ {
+		for ; first < due; first++ {
 			if first == s.warm {
 				m.start()
 			}

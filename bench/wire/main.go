@@ -32,6 +32,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/bench/measure"
 )
 
 // config is what a run is told.
@@ -213,8 +215,8 @@ func compare(ctx context.Context, cfg config, engines []string, rounds int, file
 	}
 	results := map[string][]figures{}
 	for round := range rounds {
-		for i := range engines {
-			name := engines[(i+round)%len(engines)]
+		for _, i := range measure.Order(len(engines), round) {
+			name := engines[i]
 			run := cfg
 			run.Topic = shared
 			if shared == "" {
@@ -264,23 +266,21 @@ func table(cfg config, engines []string, results map[string][]figures) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s, %d B, %d partitions, compression %s\n", cfg.Work, cfg.Size, cfg.Partitions, cfg.Compression)
 	fmt.Fprintln(w, "engine\tmin\tmedian\tmax records/s\tCPU us\tallocs\tB allocated, a record\tp50\tp99\tp99.9\tmax ms, medians")
-	median := func(fs []figures, of func(figures) float64) float64 { return sorted(fs, of)[len(fs)/2] }
 	for _, name := range engines {
-		fs := results[name]
-		rates := sorted(fs, func(f figures) float64 { return f.Rate })
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.3f\t%.3f\t%.1f\t%.2f\t%.2f\t%.2f\t%.2f\n", name, rates[0], rates[len(rates)/2], rates[len(rates)-1],
-			median(fs, func(f figures) float64 { return f.CPU }), median(fs, func(f figures) float64 { return f.Allocs }),
-			median(fs, func(f figures) float64 { return f.Bytes }), median(fs, func(f figures) float64 { return f.P50 }),
-			median(fs, func(f figures) float64 { return f.P99 }), median(fs, func(f figures) float64 { return f.P999 }),
-			median(fs, func(f figures) float64 { return f.Max }))
+		spread := func(of func(figures) float64) measure.Spread {
+			var values []float64
+			for _, f := range results[name] {
+				values = append(values, of(f))
+			}
+			return measure.SpreadOf(values)
+		}
+		median := func(of func(figures) float64) float64 { return spread(of).Median }
+		rate := spread(func(f figures) float64 { return f.Rate })
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.3f\t%.3f\t%.1f\t%.2f\t%.2f\t%.2f\t%.2f\n", name, rate.Min, rate.Median, rate.Max,
+			median(func(f figures) float64 { return f.CPU }), median(func(f figures) float64 { return f.Allocs }),
+			median(func(f figures) float64 { return f.Bytes }), median(func(f figures) float64 { return f.P50 }),
+			median(func(f figures) float64 { return f.P99 }), median(func(f figures) float64 { return f.P999 }),
+			median(func(f figures) float64 { return f.Max }))
 	}
 	return w.Flush()
-}
-
-func sorted(fs []figures, of func(figures) float64) (vs []float64) {
-	for _, f := range fs {
-		vs = append(vs, of(f))
-	}
-	slices.Sort(vs)
-	return vs
 }

@@ -43,19 +43,42 @@ func dial(ctx context.Context, cfg config) (*kafka.Client, error) {
 	}, zap.NewNop())
 }
 
-func produceWeir(ctx context.Context, cfg config, m *meter) error {
+// openSink returns Weir's sink, without transactions, and how to close it.
+func openSink(ctx context.Context, cfg config) (*kafka.Sink, func(), error) {
 	client, err := dial(ctx, cfg)
 	if err != nil {
+		return nil, nil, err
+	}
+	sink, err := client.NewSink(ctx, "")
+	if err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	return sink, func() {
+		_ = sink.Close()
+		client.Close()
+	}, nil
+}
+
+// produce warms up by a first write and measures a second one. write ends with the last acknowledgement.
+func produce(cfg config, m *meter, write func(records int) error) error {
+	if err := write(warmUp); err != nil {
 		return err
 	}
-	defer client.Close()
-	sink, err := client.NewSink(ctx, "")
+	m.start()
+	err := write(cfg.Records)
+	m.stop(cfg.Records)
+	return err
+}
+
+func produceWeir(ctx context.Context, cfg config, m *meter) error {
+	sink, end, err := openSink(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer end()
 	vs := values(cfg.Size)
-	write := func(n int) error {
+	return produce(cfg, m, func(n int) error {
 		now := time.Now().UnixMilli()
 		for i := range n {
 			if i&1023 == 0 {
@@ -67,14 +90,7 @@ func produceWeir(ctx context.Context, cfg config, m *meter) error {
 			}
 		}
 		return sink.Flush(ctx)
-	}
-	if err := write(warmUp); err != nil {
-		return err
-	}
-	m.start()
-	err = write(cfg.Records)
-	m.stop(cfg.Records)
-	return err
+	})
 }
 
 var franzCodecs = map[string]kgo.CompressionCodec{
@@ -105,7 +121,7 @@ func produceFranz(ctx context.Context, cfg config, m *meter) error {
 		*r = kgo.Record{}
 		pool.Put(r)
 	}
-	write := func(n int) error {
+	return produce(cfg, m, func(n int) error {
 		for i := range n {
 			r := pool.Get().(*kgo.Record)
 			r.Partition, r.Value = int32(i%cfg.Partitions), vs[i&63]
@@ -118,14 +134,7 @@ func produceFranz(ctx context.Context, cfg config, m *meter) error {
 			return *err
 		}
 		return nil
-	}
-	if err := write(warmUp); err != nil {
-		return err
-	}
-	m.start()
-	err = write(cfg.Records)
-	m.stop(cfg.Records)
-	return err
+	})
 }
 
 var saramaCodecs = map[string]sarama.CompressionCodec{
@@ -157,7 +166,7 @@ func produceSarama(ctx context.Context, cfg config, m *meter) error {
 	defer producer.Close()
 	vs := values(cfg.Size)
 	messages := sync.Pool{New: func() any { return new(sarama.ProducerMessage) }}
-	write := func(n int) error {
+	return produce(cfg, m, func(n int) error {
 		done := make(chan error, 1)
 		go func() {
 			for range n {
@@ -178,12 +187,5 @@ func produceSarama(ctx context.Context, cfg config, m *meter) error {
 			producer.Input() <- msg
 		}
 		return <-done
-	}
-	if err := write(warmUp); err != nil {
-		return err
-	}
-	m.start()
-	err = write(cfg.Records)
-	m.stop(cfg.Records)
-	return err
+	})
 }
