@@ -60,7 +60,6 @@ type Metric struct {
 // Metrics are all figures that there are, with their units as they stand in JSON: records/s, us, bytes, ms, s, and per cent.
 var Metrics = map[string]Metric{
 	"rate":           {"records/s", 0, 1},
-	"mb":             {"MB/s", 0, 1},
 	"cpu_us":         {"CPU, us a record", 2, 1},
 	"broker_us":      {"broker's CPU, us a record", 2, 1},
 	"peak_bytes":     {"peak memory, MB", 0, 1 << 20},
@@ -76,7 +75,6 @@ var Metrics = map[string]Metric{
 	"restore_rate":   {"keys restored a second", 0, 1},
 	"others_percent": {"others' part of the machine, %", 0, 1},
 	"core_percent":   {"of a core, %", 2, 1},
-	"allocs":         {"allocations a record", 3, 1},
 }
 
 // WriteJSON writes the report, indented.

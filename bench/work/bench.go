@@ -75,8 +75,6 @@ func (b *Bench) once(ctx context.Context, w Work, c Case, name string, round int
 	if e, err := engine.Find(name); err == nil {
 		row.Title = e.Title
 		row.Reference = map[string]string{engine.ExactlyOnce: "weir", engine.AtLeastOnce: "weir-alo"}[e.Guarantee]
-	} else if title, ok := clients[name]; ok {
-		row.Title, row.Reference = title, "weir"
 	}
 	b.Progress.Begin(fmt.Sprintf("%s, %s, round %d of %d, %s", w.Name, c.Name, round+1, b.Settings.Rounds, row.Title))
 	values, err := w.run(ctx, b, c, name, round)
@@ -91,9 +89,6 @@ func (b *Bench) once(ctx context.Context, w Work, c Case, name string, round int
 	b.Progress.End(row)
 	return nil
 }
-
-// clients are contestants that are no engines.
-var clients = map[string]string{}
 
 // folder makes an empty folder for a run, and how to remove it.
 func (b *Bench) folder() (string, func(), error) {
@@ -117,7 +112,6 @@ func stopAll(processes []*engine.Process) error {
 	return errors.Join(errs...)
 }
 
-func seconds(d time.Duration) float64 { return d.Seconds() }
 func micros(d time.Duration, records float64) float64 {
 	return float64(d.Microseconds()) / records
 }

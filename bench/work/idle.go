@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/weirstream/weir/bench/engine"
 	"github.com/weirstream/weir/bench/job"
 	"github.com/weirstream/weir/bench/report"
 )
@@ -25,21 +24,12 @@ var idle = Work{
 }
 
 func runIdle(ctx context.Context, b *Bench, c Case, name string, _ int) (values map[string]float64, err error) {
-	e, err := engine.Find(name)
+	r, err := b.alone(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	j, d, remove, err := alone(ctx, b, c, name)
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	dir, removeDir, err := b.folder()
-	if err != nil {
-		return nil, err
-	}
-	defer removeDir()
-	j.StateDir = dir
+	defer r.remove()
+	e, j, d := r.engine, r.job, r.data
 	if err := b.Cluster.Write(ctx, j, d, 0, 1); err != nil {
 		return nil, err
 	}

@@ -35,24 +35,12 @@ var latency = Work{
 
 // openLoop starts an engine on an empty input, waits until it is there, and offers records at a fixed rate.
 func openLoop(ctx context.Context, b *Bench, c Case, name string, _ int) (values map[string]float64, err error) {
-	e, err := engine.Find(name)
+	r, err := b.alone(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	if e.Floor || !e.Does(job.Totals) {
-		return nil, fmt.Errorf("%s has no totals to be timed by", name)
-	}
-	j, d, remove, err := alone(ctx, b, c, name)
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	dir, removeDir, err := b.folder()
-	if err != nil {
-		return nil, err
-	}
-	defer removeDir()
-	j.StateDir = dir
+	defer r.remove()
+	e, j, d := r.engine, r.job, r.data
 	p, err := e.Start(ctx, j)
 	if err != nil {
 		return nil, err
@@ -81,20 +69,46 @@ func openLoop(ctx context.Context, b *Bench, c Case, name string, _ int) (values
 	return values, b.verify(context.WithoutCancel(ctx), j, e, d)
 }
 
-// alone makes a job with an input of its own, which nobody has written yet.
-func alone(ctx context.Context, b *Bench, c Case, name string) (job.Job, job.Data, func(), error) {
-	j := c.Job
+// lone is a run with an input of its own, which nobody has written yet, and an empty folder for its state.
+type lone struct {
+	engine engine.Engine
+	job    job.Job
+	data   job.Data
+	remove func() // the topics and the folder
+}
+
+func (b *Bench) alone(ctx context.Context, c Case, name string) (lone, error) {
+	r := lone{job: c.Job}
+	var err error
+	if r.engine, err = engine.Find(name); err != nil {
+		return r, err
+	}
+	if r.engine.Floor || !r.engine.Does(job.Totals) {
+		return r, fmt.Errorf("%s has no totals to be timed by", name)
+	}
+	j := &r.job
 	j.Brokers, j.Suffix = b.Cluster.Brokers, b.suffix(baseOf(name))
 	j.Input = "order.placed" + j.Suffix + ".v1"
-	d, err := job.DataOf(j)
-	if err == nil {
-		err = errors.Join(b.Cluster.MakeInput(ctx, j), b.Cluster.Prepare(ctx, j))
+	if r.data, err = job.DataOf(*j); err != nil {
+		return r, err
 	}
-	return j, d, func() {
+	dir, removeDir, err := b.folder()
+	if err != nil {
+		return r, err
+	}
+	j.StateDir = dir
+	topics := *j
+	r.remove = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		_ = errors.Join(b.Cluster.Remove(ctx, j), b.Cluster.RemoveInput(ctx, j))
-	}, err
+		_ = errors.Join(b.Cluster.Remove(ctx, topics), b.Cluster.RemoveInput(ctx, topics))
+		removeDir()
+	}
+	if err := errors.Join(b.Cluster.MakeInput(ctx, *j), b.Cluster.Prepare(ctx, *j)); err != nil {
+		r.remove()
+		return r, err
+	}
+	return r, nil
 }
 
 func (b *Bench) part(of int) func(int) {

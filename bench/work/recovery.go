@@ -43,31 +43,18 @@ var crash = Work{
 }
 
 func runRestore(ctx context.Context, b *Bench, c Case, name string, _ int) (map[string]float64, error) {
-	e, err := engine.Find(name)
+	const wakes = 2 // orders after those of the build-up wake the engine when it is back: one for each restart
+	c.Job.Records += wakes
+	r, err := b.alone(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	j, _, remove, err := alone(ctx, b, c, name)
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	// The orders after those of the build-up wake the engine when it is back: one for each restart.
-	all := j
-	all.Records += 2
-	d, err := job.DataOf(all)
-	if err != nil {
-		return nil, err
-	}
+	defer r.remove()
+	e, j, d := r.engine, r.job, r.data
+	j.Records -= wakes
 	if err := b.Cluster.Write(ctx, j, d, 0, j.Records); err != nil {
 		return nil, err
 	}
-	dir, removeDir, err := b.folder()
-	if err != nil {
-		return nil, err
-	}
-	defer removeDir()
-	j.StateDir = dir
 	if err := b.engineFor(ctx, e, j, func(p *engine.Process) error {
 		_, err := b.Cluster.Drain(ctx, j, p, j.Records, 0, b.Progress.Part)
 		return err
@@ -88,7 +75,7 @@ func runRestore(ctx context.Context, b *Bench, c Case, name string, _ int) (map[
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	if err := b.verify(ctx, all, e, d); err != nil {
+	if err := b.verify(ctx, r.job, e, d); err != nil {
 		return nil, err
 	}
 	values := map[string]float64{"restore_s": restored.Seconds(), "restart_s": restart.Seconds(), "peak_bytes": peak}
@@ -129,21 +116,12 @@ func (b *Bench) wake(ctx context.Context, e engine.Engine, j job.Job, d job.Data
 }
 
 func runCrash(ctx context.Context, b *Bench, c Case, name string, _ int) (values map[string]float64, err error) {
-	e, err := engine.Find(name)
+	r, err := b.alone(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	j, d, remove, err := alone(ctx, b, c, name)
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	dir, removeDir, err := b.folder()
-	if err != nil {
-		return nil, err
-	}
-	defer removeDir()
-	j.StateDir = dir
+	defer r.remove()
+	e, j, d := r.engine, r.job, r.data
 	first, err := e.Start(ctx, j)
 	if err != nil {
 		return nil, err

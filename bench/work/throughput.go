@@ -77,7 +77,7 @@ func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values ma
 	values = map[string]float64{
 		"rate":   d.Records / d.Took.Seconds(),
 		"cpu_us": micros(d.Engine, d.Records), "broker_us": micros(d.Broker, d.Records),
-		"peak_bytes": float64(d.Peak), "startup_s": seconds(d.Startup), "stall_s": seconds(d.Stall), "others_percent": 100 * d.Others,
+		"peak_bytes": float64(d.Peak), "startup_s": d.Startup.Seconds(), "stall_s": d.Stall.Seconds(), "others_percent": 100 * d.Others,
 	}
 	if d.Cold {
 		values["cold"] = 1

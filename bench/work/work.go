@@ -23,8 +23,6 @@ type Settings struct {
 	Profile    string
 }
 
-func (s Settings) quick() bool { return s.Form == "quick" }
-
 // pick returns the value for the form of the run.
 func pick[T any](s Settings, quick, full, long T) T {
 	switch s.Form {
@@ -56,7 +54,6 @@ type Case struct {
 	Rate      int // records/s, of works that are open-loop
 	Engines   []string
 	data      job.Data
-	param     any
 }
 
 // All are the works, in the order in which they run.
