@@ -65,6 +65,8 @@ func (r *reader) outsizedBatch(c *cursor, t *kmsg.FetchResponseTopic, a *fetched
 		err = fmt.Errorf("a batch of %d bytes is in %d bytes of batches", whole, size)
 	case e.size-whole > e.most:
 		err = fmt.Errorf("its first batch has %d bytes, and the rest is too large too", whole)
+	case batch.Last >= a.high: // where it ends is not proven here, and the next answer has a later high watermark
+		err = fmt.Errorf("its first batch ends at %d, beyond the end of the log at %d", batch.Last, a.high)
 	default:
 		if why := a.misplaced(&batch, nil, c.position); why != "" {
 			err = fmt.Errorf("its first batch cannot be where it is: %s", why)
