@@ -29,7 +29,7 @@ type Options struct {
 	Guarantee      Guarantee     // default ExactlyOnce
 	CommitInterval time.Duration // default 100ms: the longest time that a record's effects wait for their commit, unless a call on their worker takes longer
 	CommitBytes    int           // default 16 MiB of inputs and changes: commit earlier than the interval
-	Workers        int           // default GOMAXPROCS
+	Workers        int           // default 2 * GOMAXPROCS
 	StateDir       string        // required when the topology has stores; locked against a second process
 	InstanceID     string        // default: made once and kept in StateDir
 	Static         bool          // static group membership under InstanceID (KIP-345)
@@ -95,7 +95,8 @@ func (o Options) WithDefaults() Options {
 	o.Guarantee = cmp.Or(o.Guarantee, ExactlyOnce)
 	o.CommitInterval = cmp.Or(o.CommitInterval, 100*time.Millisecond)
 	o.CommitBytes = cmp.Or(o.CommitBytes, 16<<20)
-	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	// A worker waits for the broker while its transaction ends: another one has the processor meanwhile.
+	o.Workers = cmp.Or(o.Workers, 2*runtime.GOMAXPROCS(0))
 	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
 	o.StallAfter = cmp.Or(o.StallAfter, time.Minute)
 	o.Partitioner = cmp.Or(o.Partitioner, "murmur2")

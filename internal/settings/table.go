@@ -38,7 +38,7 @@ var (
 		Help: "the longest time that a record's effects wait for their commit, unless a call of a node on the same worker takes longer; with exactly_once under 4/5 of transaction.timeout.ms"}, instance.CommitInterval)
 	CommitBytes = define[int64](Setting{Name: "commit-bytes", Group: groupRun, kind: sizeKind(1, math.MaxInt32),
 		Help: "bytes of inputs and changes with which a transaction is committed before commit-interval is over"}, int64(instance.CommitBytes))
-	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), DefaultText: "number of CPUs",
+	Workers = define[int](Setting{Name: "workers", Group: groupRun, kind: intKind(1, 1024), DefaultText: "twice the number of CPUs",
 		Help: "goroutines that run tasks, each with its own transactions"}, instance.Workers)
 	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"),
 		Help: "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka"}, instance.Partitioner)
