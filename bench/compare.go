@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,8 +104,12 @@ func versions(kafka string) map[string]string {
 }
 
 func settings(o options) map[string]string {
+	workers := "threads of Kafka Streams as many as CPUs, workers of others twice as many"
+	if o.Workers > 0 {
+		workers = strconv.Itoa(o.Workers)
+	}
 	return map[string]string{
-		"rounds": fmt.Sprint(o.Rounds), "partitions": fmt.Sprint(o.Partitions), "workers, threads": fmt.Sprint(o.Workers),
+		"rounds": fmt.Sprint(o.Rounds), "partitions": fmt.Sprint(o.Partitions), "workers, threads": workers,
 		"commit interval": o.Interval.String(), "broker": "one, on the same machine, replication 1, acks=all",
 	}
 }

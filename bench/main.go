@@ -65,7 +65,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.Records, "records", 0, "input records (default: those of each work)")
 	f.IntVar(&o.Keys, "keys", 0, "keys (default: those of each work)")
 	f.IntVar(&o.Partitions, "partitions", 4, "partitions of every topic")
-	f.IntVar(&o.Workers, "workers", 2, "workers or threads of engines that have them")
+	f.IntVar(&o.Workers, "workers", 0, "workers or threads of engines that have them (default: what serves each best, threads of Kafka Streams as many as\nCPUs, workers of Weir and of the floor on its wire twice as many)")
 	f.DurationVar(&o.Interval, "commit-interval", 100*time.Millisecond, "of engines that have one")
 	f.StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile of the engines in Go to this file, each over the last one's")
 	f.StringVar(&o.out, "out", "", "folder for report.md, report.json and plots (default: none are written)")
@@ -80,8 +80,8 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("%q is no flag", f.Arg(0))
 	case *quick && *long:
 		return o, errors.New("-quick and -long exclude each other")
-	case o.Partitions < 1 || o.Workers < 1 || o.Interval < time.Millisecond || o.Rounds < 0:
-		return o, errors.New("-partitions, -workers and -runs are 1 or more, -commit-interval is 1ms or more")
+	case o.Partitions < 1 || o.Workers < 0 || o.Interval < time.Millisecond || o.Rounds < 0:
+		return o, errors.New("-partitions and -runs are 1 or more, -workers is not negative, -commit-interval is 1ms or more")
 	}
 	o.Form = map[[2]bool]string{{true, false}: "quick", {false, true}: "long", {false, false}: "full"}[[2]bool{*quick, *long}]
 	if o.Rounds == 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +104,19 @@ func (e Engine) adapt(j job.Job) (job.Job, error) {
 			return j, fmt.Errorf("engine %s: %s: %w", e.Name, key, err)
 		}
 	}
+	if j.Workers == 0 {
+		j.Workers = e.kind.workers()
+	}
 	return j, nil
+}
+
+// workers is how many serve an engine best on a machine that it shares with the broker: Kafka Streams does less with more
+// threads than CPUs, the others do more.
+func (k kind) workers() int {
+	if k.run == nil {
+		return runtime.NumCPU()
+	}
+	return 2 * runtime.NumCPU()
 }
 
 // Run does a job in this process, until ctx ends.
