@@ -42,9 +42,10 @@ type cache[T any] struct {
 // overhead is about what an entry takes besides its key and value: the entry, its place in map and clock.
 func overhead[T any]() int64 { return int64(unsafe.Sizeof(entry[T]{})) + 48 }
 
-// newCache gives a quarter of the limit to entries and the rest to the shelf.
+// newCache gives 3 of 16 parts of the limit to entries, which the heap has twice before the collector runs, and 7 to the shelf. The
+// rest is for what the database gathers, writes and knows of its keys.
 func newCache[T any](limit int64) cache[T] {
-	return cache[T]{entries: map[string]*entry[T]{}, limit: limit / 4, shelf: newShelf(limit - limit/4)}
+	return cache[T]{entries: map[string]*entry[T]{}, limit: limit * 3 / 16, shelf: newShelf(limit * 7 / 16)}
 }
 
 func (c *cache[T]) find(key string) *entry[T] {

@@ -107,6 +107,7 @@ func (s *Store[T]) Close() error {
 		l.end()
 	}
 	s.changes.Reset()
+	s.cache.shelf.free()
 	s.err = ErrClosed
 	return s.db.Close()
 }

@@ -3,22 +3,26 @@ package keyed
 import (
 	"encoding/binary"
 	"hash/maphash"
+
+	"github.com/weirstream/weir/internal/offheap"
 )
 
 // shelf keeps committed values as bytes, for the many keys that are used now and then: an entry of the cache takes 200 bytes, the same
-// key and value take some 15 bytes of their own here, in a few large pieces of memory without pointers. What it holds of a key is
+// key and value take some 15 bytes of their own here, in a few large pieces of memory outside of the heap. What it holds of a key is
 // true while the key is not in the cache; while it is, the cache is right.
 //
 // Records lie one after the other in segments of equal size, the oldest of which is emptied when room is needed. A record that was
 // used since it was written goes on to the newest, others are forgotten. A table of places in the segments finds them.
 type shelf struct {
-	segments [][]byte
+	segments [][]byte // of records
 	size     int      // of a segment
 	newest   int      // the segment that is written to
 	places   []uint64 // open addressing: 32 bits of a key's hash, and the place of its record plus 1; 0 is none
 	used     int
 	most     int // places that may be used
 	seed     maphash.Seed
+
+	records, table offheap.Memory // what segments and places are in
 }
 
 const (
@@ -125,7 +129,8 @@ func (s *shelf) put(key string, value []byte) {
 		return
 	}
 	if s.places == nil {
-		s.places = make([]uint64, firstPlaces)
+		s.records = offheap.Alloc(s.size * segmentCount)
+		s.table, s.places = offheap.Words(firstPlaces)
 	}
 	at, tag, ok := s.find(key)
 	if ok {
@@ -182,20 +187,29 @@ func uvarintLen(n int) int {
 
 // grow doubles the places.
 func (s *shelf) grow() {
-	old := s.places
-	s.places = make([]uint64, 2*len(old))
+	old, oldTable := s.places, s.table
+	s.table, s.places = offheap.Words(2 * len(old))
 	for _, p := range old {
 		if p != 0 {
 			s.place(p)
 		}
 	}
+	oldTable.Free()
+}
+
+// free gives its memory back. It holds nothing after that, and takes nothing.
+func (s *shelf) free() {
+	s.records.Free()
+	s.table.Free()
+	*s = shelf{}
 }
 
 // advance makes the next segment the newest one: one that was never used, or the oldest, without what nobody used.
 func (s *shelf) advance() {
 	if len(s.segments) < segmentCount {
 		s.newest = len(s.segments)
-		s.segments = append(s.segments, make([]byte, 0, s.size))
+		at := s.newest * s.size
+		s.segments = append(s.segments, s.records.Bytes()[at:at:at+s.size])
 		return
 	}
 	s.recycle()

@@ -51,6 +51,7 @@ func TestAShelfGivesOutWhatWasPutThereLast(t *testing.T) {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				s := newShelf(limit)
+				defer s.free()
 				put := map[string][]byte{}
 				key := rapid.Custom(func(t *rapid.T) string {
 					return fmt.Sprintf("%0*d", rapid.IntRange(0, 30).Draw(t, "width"), rapid.IntRange(0, 40).Draw(t, "key"))
@@ -103,6 +104,7 @@ func TestAShelfGivesOutWhatWasPutThereLast(t *testing.T) {
 func TestAShelfIsDenseAndKeepsWhatIsUsed(t *testing.T) {
 	const limit, keys = 1 << 20, 100_000
 	s := newShelf(limit)
+	defer s.free()
 	key := func(i int) string { return fmt.Sprintf("customer-%09d", i) }
 	var value [24]byte
 	for i := range keys {
@@ -132,5 +134,19 @@ func TestAShelfIsDenseAndKeepsWhatIsUsed(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, func() { s.put("customer-000000001", value[:]); s.get("customer-000000001") }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A shelf that gave its memory back holds nothing, and takes nothing.
+//
+// Mutation seen to fail: free that keeps the size.
+func TestAShelfIsEmptyOnceItIsFree(t *testing.T) {
+	s := newShelf(8 << 20)
+	s.put("key", []byte("value"))
+	s.free()
+	s.put("key", []byte("value"))
+	s.remove("key")
+	if v, ok := s.get("key"); ok || s.records.Bytes() != nil {
+		t.Errorf("it holds %q", v)
 	}
 }
