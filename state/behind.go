@@ -1,7 +1,7 @@
 package state
 
 import (
-	"slices"
+	"bytes"
 	"sync"
 	"time"
 
@@ -23,6 +23,7 @@ type behind struct {
 	turn    sync.Cond // signalled when a write begins and when it ends
 	filling *gathered
 	writing *gathered // what a write is under way for; not yet to be read from the database
+	spare   *gathered // what is filled next; nil while writing is not
 	err     error     // of a write; nothing is written after it
 	running bool      // the background goroutine
 
@@ -42,10 +43,8 @@ type gathered struct {
 	any        bool // something was committed, if only a checkpoint
 }
 
-func newGathered() *gathered { return &gathered{Gathered: keyed.Gathered{Values: map[string][]byte{}}} }
-
 func newBehind(db *Database, limit int) *behind {
-	b := &behind{db: db, limit: limit, filling: newGathered(), full: make(chan struct{}, 1), stop: make(chan struct{})}
+	b := &behind{db: db, limit: limit, filling: &gathered{}, spare: &gathered{}, full: make(chan struct{}, 1), stop: make(chan struct{})}
 	b.turn.L = &b.mu
 	return b
 }
@@ -53,25 +52,27 @@ func newBehind(db *Database, limit int) *behind {
 // begin locks. While a write is due and has not begun, for another is under way, it waits: this bounds the memory.
 func (b *behind) begin() (*keyed.Gathered, error) {
 	b.mu.Lock()
-	for b.err == nil && b.filling.Bytes >= b.limit {
+	for b.err == nil && b.filling.Bytes() >= b.limit {
 		b.turn.Wait()
 	}
 	if b.err != nil {
 		defer b.mu.Unlock()
 		return nil, b.err
 	}
+	b.filling.Reserve(b.limit + b.limit/4)
 	return &b.filling.Gathered, nil
 }
 
 func (b *behind) end(checkpoint int64, note []byte) {
 	defer b.mu.Unlock()
 	b.filling.checkpoint, b.filling.note, b.filling.any = checkpoint, note, true
+	b.db.present.add(b.filling.Fresh())
 	b.db.checkpoint = checkpoint
 	if !b.running {
 		b.running = true
 		b.done.Go(b.run)
 	}
-	if b.filling.Bytes >= b.limit {
+	if b.filling.Bytes() >= b.limit {
 		select {
 		case b.full <- struct{}{}:
 		default:
@@ -111,38 +112,40 @@ func (b *behind) write() {
 	if b.err != nil || !g.any {
 		return
 	}
-	b.filling, b.writing = newGathered(), g
+	b.filling, b.writing, b.spare = b.spare, g, nil
 	b.turn.Broadcast()
 	b.mu.Unlock()
 	err := b.db.writeGathered(g)
 	b.mu.Lock()
-	b.err, b.writing = err, nil
+	g.Reset(b.limit)
+	g.any = false
+	b.err, b.writing, b.spare = err, nil, g
 	b.turn.Broadcast()
 }
 
 // writeGathered writes what was gathered in the order of the keys: LevelDB's buffer is a skip list, and finds the place of a key
 // in a third of the time when it is beside that of the key before.
 func (d *Database) writeGathered(g *gathered) error {
-	keys := make([]string, 0, len(g.Values))
-	add := hashes{to: d.present}
-	for key := range g.Values {
-		keys = append(keys, key)
-		add.add(hashOf(key))
+	batch, _ := batches.Get().(*leveldb.Batch)
+	if batch == nil {
+		batch = leveldb.MakeBatch(g.Bytes())
 	}
-	add.end()
-	slices.Sort(keys)
-	batch := leveldb.MakeBatch(g.Bytes)
+	defer batches.Put(batch)
+	batch.Reset()
 	var scratch []byte
-	for _, key := range keys {
+	g.All(func(key, value []byte) {
 		scratch = append(append(scratch[:0], userPrefix), key...)
-		if value := g.Values[key]; value != nil {
+		if value != nil {
 			batch.Put(scratch, value)
 		} else {
 			batch.Delete(scratch)
 		}
-	}
+	})
 	return d.write(batch, g.checkpoint, g.note)
 }
+
+// batches are shared by all databases: few of them write at the same time.
+var batches sync.Pool
 
 // flush returns when everything committed is in the database.
 func (b *behind) flush() error {
@@ -163,15 +166,20 @@ func (b *behind) failed() error {
 func (b *behind) get(key string) (value []byte, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if value, ok = b.filling.Values[key]; !ok && b.writing != nil {
-		value, ok = b.writing.Values[key]
+	if value, ok = b.filling.Get(key); !ok && b.writing != nil {
+		value, ok = b.writing.Get(key)
 	}
-	return value, ok
+	return bytes.Clone(value), ok
 }
 
 // close ends the goroutine and writes what is left.
 func (b *behind) close() error {
 	close(b.stop)
 	b.done.Wait()
-	return b.flush()
+	err := b.flush()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.filling.Free()
+	b.spare.Free()
+	return err
 }

@@ -58,12 +58,12 @@ func Open(opts Options) (*Database, error) {
 }
 
 func tryOpen(opts Options) (*Database, error) {
-	d := &Database{dir: opts.Dir, opts: opts, checkpoint: -1, present: &present{}}
+	d := &Database{dir: opts.Dir, opts: opts, checkpoint: -1, present: newPresent(opts.cacheBytes() / 64)}
 	if err := d.open(opts); err != nil {
 		d.close()
 		return nil, err
 	}
-	d.behind = newBehind(d, int(min(max(opts.cacheBytes()/8, 128<<10), 8<<20)))
+	d.behind = newBehind(d, gatheredBytes(opts))
 	if !d.present.complete.Load() {
 		d.survey.begin(d)
 	}
@@ -212,6 +212,7 @@ func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) er
 
 func (d *Database) close() error {
 	d.survey.end()
+	d.present.free()
 	if d.files == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ type Info struct {
 // Nothing in the folder is changed. A process that has the database open makes it a *LockedError, and a damaged one is
 // a *CorruptError.
 func Dump(dir string, yield func(key, value []byte) bool) (Info, error) {
-	d := &Database{dir: dir, checkpoint: -1}
+	d := &Database{dir: dir, checkpoint: -1, present: newPresent(0)}
 	defer d.close()
 	if err := d.openReadOnly(); err != nil {
 		return Info{}, err

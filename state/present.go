@@ -1,42 +1,46 @@
 package state
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"unsafe"
+
+	"github.com/weirstream/weir/internal/keyed"
+	"github.com/weirstream/weir/internal/offheap"
 )
 
 // present is a filter of the keys of a database, in memory. It answers that a key is absent, or that it may be there: a new key costs
 // no look into LevelDB, which takes ten times as long. A deleted key may be there.
 //
-// The filter is a Bloom filter of about 12 bits a key, in layers: a full layer is followed by a larger one. It may be asked while
+// The filter is a Bloom filter of 16 bits a key, in layers: a full layer is followed by one of twice its size. It may be asked while
 // keys are added. It is not kept on disk, where it could be older than the database: a database that has keys when it is opened is
 // read once in the background, and until then every key may be there.
 type present struct {
 	complete atomic.Bool // every key of the database was added; until then any key may be there
 	layers   atomic.Pointer[[]*layer]
 	adding   sync.Mutex
+	first    int // blocks of the first layer
 	room     int // keys that the last layer still takes
 }
 
 // layer is blocks of 256 bits. A key has one bit in each word of one block.
-type layer struct{ blocks []block }
+type layer struct {
+	blocks []block
+	memory offheap.Memory
+}
 
 type block [8]atomic.Uint32
 
 const (
-	keysPerBlock = 21
-	firstBlocks  = 256      // 8 KiB
-	steepBlocks  = 16 << 10 // 512 KiB: up to here a layer is four times as large as the one before it, then twice
-	steepGrowth  = 4
-	gentleGrowth = 2
+	keysPerBlock = 16
+	blockBytes   = int64(unsafe.Sizeof(block{}))
+	leastBlocks  = 64
 )
 
-// seed keeps whoever chooses keys from filling one block.
-var seed = maphash.MakeSeed()
-
-func hashOf(key string) uint64      { return maphash.String(seed, key) }
-func hashOfBytes(key []byte) uint64 { return maphash.Bytes(seed, key) }
+// newPresent begins with a layer of about so many bytes: each layer has to be asked.
+func newPresent(firstBytes int64) *present {
+	return &present{first: int(max(firstBytes/blockBytes, leastBlocks))}
+}
 
 // at is the block of a key: the upper 24 bits of its hash say which. The lower 40 bits are the places in its eight words.
 func (l *layer) at(hash uint64) *block {
@@ -62,7 +66,7 @@ func (l *layer) add(hash uint64) {
 
 // absent reports whether the key is not in the database for sure.
 func (p *present) absent(key string) bool {
-	return p.complete.Load() && !p.has(hashOf(key))
+	return p.complete.Load() && !p.has(keyed.Hash(key))
 }
 
 func (p *present) has(hash uint64) bool {
@@ -96,20 +100,27 @@ func (p *present) add(hashes []uint64) {
 }
 
 func (p *present) grow() {
-	blocks := firstBlocks
+	blocks := p.first
 	var layers []*layer
 	if old := p.layers.Load(); old != nil {
 		layers = *old
-		blocks = len(layers[len(layers)-1].blocks)
-		if blocks < steepBlocks {
-			blocks *= steepGrowth
-		} else {
-			blocks *= gentleGrowth
-		}
+		blocks = 2 * len(layers[len(layers)-1].blocks)
 	}
-	layers = append(layers[:len(layers):len(layers)], &layer{make([]block, blocks)})
+	memory, words := offheap.Words(blocks * int(blockBytes) / 8)
+	l := &layer{unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(words))), blocks), memory}
+	layers = append(layers[:len(layers):len(layers)], l)
 	p.layers.Store(&layers)
 	p.room = blocks * keysPerBlock
+}
+
+// free gives the memory back: any key may be there then. Nobody may ask or add meanwhile.
+func (p *present) free() {
+	p.complete.Store(false)
+	if layers := p.layers.Swap(nil); layers != nil {
+		for _, l := range *layers {
+			l.memory.Free()
+		}
+	}
 }
 
 // hashes gathers what is to be added.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // A key that was added is never absent, however many there are, and a key that was not is hardly ever taken for one.
@@ -16,7 +18,7 @@ import (
 // places in the words that are those which choose the block; add that adds a key again.
 func TestAKeyThatWasAddedIsNeverAbsent(t *testing.T) {
 	const keys = 100_000
-	p := &present{}
+	p := newPresent(0)
 	key := func(kind string, i int) string { return fmt.Sprintf("%s-%d", kind, i) }
 	if p.absent("none") {
 		t.Error("a key is absent before the database was read")
@@ -27,7 +29,7 @@ func TestAKeyThatWasAddedIsNeverAbsent(t *testing.T) {
 	}
 	add := hashes{to: p}
 	for i := range keys {
-		add.add(hashOf(key("in", i)))
+		add.add(keyed.Hash(key("in", i)))
 	}
 	add.end()
 	mistaken := 0
@@ -44,7 +46,7 @@ func TestAKeyThatWasAddedIsNeverAbsent(t *testing.T) {
 	}
 	layers := len(*p.layers.Load())
 	for i := range keys {
-		add.add(hashOfBytes([]byte(key("in", i))))
+		add.add(keyed.HashBytes([]byte(key("in", i))))
 	}
 	add.end()
 	if again := len(*p.layers.Load()); again != layers || layers < 3 {
@@ -78,7 +80,7 @@ func TestADatabaseThatCannotBeReadHasNoAbsentKeys(t *testing.T) {
 	defer db.Close()
 	db.survey.end()
 	for _, broken := range []bool{true, false} {
-		db.present = &present{}
+		db.present = newPresent(0)
 		reads := 0
 		if broken {
 			d.failWith(func(op string, fd storage.FileDesc) error {

@@ -221,9 +221,9 @@ func TestCommitsWaitForASlowDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.behind.mu.Lock()
-			gathered := s.behind.filling.Bytes
+			gathered := s.behind.filling.Bytes()
 			if s.behind.writing != nil {
-				gathered += s.behind.writing.Bytes
+				gathered += s.behind.writing.Bytes()
 			}
 			s.behind.mu.Unlock()
 			if limit := 2 * (s.behind.limit + 10_100); gathered > limit {

@@ -3,6 +3,8 @@ package state
 import (
 	"sync"
 	"time"
+
+	"github.com/weirstream/weir/internal/keyed"
 )
 
 // survey reads the keys of a database that had some when it was opened, in the background, to complete what is present.
@@ -48,7 +50,7 @@ func (s *survey) run(d *Database) {
 		begin := time.Now()
 		for n := 0; n < surveyTurn && more; n++ {
 			if more = it.Next(); more {
-				add.add(hashOfBytes(it.Key()[1:]))
+				add.add(keyed.HashBytes(it.Key()[1:]))
 			}
 		}
 		pause.Reset(time.Since(begin))

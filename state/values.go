@@ -27,11 +27,11 @@ func (d *Database) Written() time.Time { return d.written }
 
 // Get is the committed value of a key, written or not.
 func (d *Database) Get(key string) (value []byte, ok bool, err error) {
-	if value, ok = d.behind.get(key); ok {
-		return value, value != nil, nil
-	}
 	if d.present.absent(key) {
 		return nil, false, nil
+	}
+	if value, ok = d.behind.get(key); ok {
+		return value, value != nil, nil
 	}
 	d.key = append(append(d.key[:0], userPrefix), key...)
 	return d.get(d.key)
@@ -54,7 +54,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 	d.batch.Reset()
 	add := hashes{to: d.present}
 	for _, r := range entries {
-		add.add(hashOfBytes(r.Key))
+		add.add(keyed.HashBytes(r.Key))
 		d.key = append(append(d.key[:0], userPrefix), r.Key...)
 		if r.Value != nil {
 			d.batch.Put(d.key, r.Value)

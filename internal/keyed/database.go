@@ -1,9 +1,6 @@
 package keyed
 
-import (
-	"time"
-	"unsafe"
-)
+import "time"
 
 // Database is what a [Store] keeps its values in, as bytes. Package state has it, on LevelDB. All calls come from one goroutine.
 type Database interface {
@@ -51,20 +48,4 @@ type Sorted interface {
 	Remove(key string)
 	Clear()
 	Iterate(from, to string) Iterator
-}
-
-// Gathered is what was committed and is not written yet: the last value of each key, nil for one that was deleted.
-type Gathered struct {
-	Values map[string][]byte
-	Bytes  int // about what they take
-}
-
-// Put adds a committed change.
-func (g *Gathered) Put(key string, value []byte) {
-	old, had := g.Values[key]
-	g.Values[key] = value
-	g.Bytes += len(value) - len(old)
-	if !had {
-		g.Bytes += len(key) + int(unsafe.Sizeof(key)+unsafe.Sizeof(value)) + 8
-	}
 }
