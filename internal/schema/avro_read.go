@@ -1,0 +1,144 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// readAvro is schema resolution as the Avro specification has it, with every reason and not only the first.
+func readAvro(reader, writer *avroType) []Difference {
+	c := &avroReading{seen: map[[2]*avroType]bool{}, budget: newBudget()}
+	c.read(reader, writer, "")
+	return c.budget.judge(c.found)
+}
+
+type avroReading struct {
+	found []Difference
+	seen  map[[2]*avroType]bool // a recursive type is compatible unless something else in it is not
+	*budget
+}
+
+func (c *avroReading) add(rule, path, format string, args ...any) {
+	if path == "" {
+		path = "/"
+	}
+	c.found = append(c.found, Difference{rule, path, fmt.Sprintf(format, args...)})
+}
+
+func (c *avroReading) read(r, w *avroType, path string) {
+	pair := [2]*avroType{r, w}
+	if c.seen[pair] || !c.step() {
+		return
+	}
+	c.seen[pair] = true
+	switch {
+	case w.kind == "union":
+		for i, branch := range w.branches {
+			if r.kind == "union" {
+				c.readBranch(r, branch, path, fmt.Sprintf("branch %d of the written union, %s,", i, branch))
+			} else {
+				c.read(r, branch, path)
+			}
+		}
+	case r.kind == "union":
+		c.readBranch(r, w, path, "what is written, "+w.String()+",")
+	case r.kind == w.kind:
+		c.sameKind(r, w, path)
+	case !slices.Contains(avroPromotions[w.kind], r.kind):
+		c.add("TYPE_MISMATCH", path, "it is read as %s, and was written as %s", r, w)
+	}
+}
+
+// readBranch is a written type that is read with a union: with one of its branches at least.
+func (c *avroReading) readBranch(r, w *avroType, path, what string) {
+	for _, branch := range r.branches {
+		try := &avroReading{seen: maps.Clone(c.seen), budget: c.budget}
+		if try.read(branch, w, path); len(try.found) == 0 {
+			return
+		}
+	}
+	// Where there is a branch of the same name, why that one does not do says more.
+	for i, branch := range r.branches {
+		if branch.kind == w.kind && w.name != "" && sameName(branch, w) {
+			c.read(branch, w, fmt.Sprintf("%s/%d", path, i))
+			return
+		}
+	}
+	c.add("MISSING_UNION_BRANCH", path, "%s fits no branch of the union that it is read with", what)
+}
+
+func (c *avroReading) sameKind(r, w *avroType, path string) {
+	switch r.kind {
+	case "array":
+		c.read(r.items, w.items, path+"/items")
+	case "map":
+		c.read(r.items, w.items, path+"/values")
+	case "record", "enum", "fixed":
+		if !sameName(r, w) {
+			c.add("NAME_MISMATCH", path+"/name", "it is read as %s, and was written as %s: keep the name, or give the old one as an alias", r.name, w.name)
+			return
+		}
+	}
+	switch r.kind {
+	case "record":
+		c.readFields(r, w, path)
+	case "enum":
+		var missing []string
+		for _, s := range w.symbols {
+			if !slices.Contains(r.symbols, s) {
+				missing = append(missing, s)
+			}
+		}
+		if len(missing) > 0 && !r.defaulted {
+			c.add("MISSING_ENUM_SYMBOLS", path+"/symbols", "the enum is read without %s, which may have been written: keep the symbols, or give the enum a default",
+				strings.Join(missing, ", "))
+		}
+	case "fixed":
+		if r.size != w.size {
+			c.add("FIXED_SIZE_MISMATCH", path+"/size", "%s is read with %s bytes, and was written with %s", r.name, r.size, w.size)
+		}
+	}
+}
+
+func (c *avroReading) readFields(r, w *avroType, path string) {
+	for i, field := range r.fields {
+		at := fmt.Sprintf("%s/fields/%d", path, i)
+		n := slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == field.name })
+		for _, alias := range field.aliases {
+			if n < 0 {
+				n = slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == alias })
+			}
+		}
+		switch {
+		case n >= 0:
+			c.read(field.typ, w.fields[n].typ, at+"/type")
+		case !field.defaulted:
+			c.add("READER_FIELD_MISSING_DEFAULT_VALUE", at, "the field '%s' is read, was not written, and has no default: give it one", field.name)
+		}
+	}
+}
+
+// sameName compares names without their namespaces, as Avro's own libraries do, and the reader's aliases in full.
+func sameName(r, w *avroType) bool {
+	return short(r.name) == short(w.name) || slices.Contains(r.aliases, w.name)
+}
+
+func short(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+// avroPromotions are the types as which a written primitive type can be read too.
+var avroPromotions = map[string][]string{
+	"int":    {"long", "float", "double"},
+	"long":   {"float", "double"},
+	"float":  {"double"},
+	"string": {"bytes"},
+	"bytes":  {"string"},
+}
+
+func (t *avroType) String() string {
+	if t.name != "" {
+		return t.kind + " " + t.name
+	}
+	return t.kind
+}

@@ -1,0 +1,45 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// Each rule of compatibility is a row: `read` has what was written and what it is read with, and says why that cannot be. A row
+// without differences is a change that is allowed.
+func TestWhatBreaksReaders(t *testing.T) {
+	for file, kind := range map[string]Type{"avro": Avro, "protobuf": Protobuf, "json": JSON} {
+		datadriven.RunTest(t, "testdata/"+file+".txt", func(t *testing.T, d *datadriven.TestData) string {
+			parts := strings.Split(d.Input, "\n=>\n")
+			if len(parts) != 2 {
+				d.Fatalf(t, "want what was written, =>, and what it is read with")
+			}
+			var parsed []*Schema
+			for _, text := range parts {
+				if kind == Protobuf && !strings.Contains(text, "syntax") {
+					text = `syntax = "proto3"; ` + text
+				}
+				s, err := Parse(Source{Type: kind, Text: text})
+				if err != nil {
+					d.Fatalf(t, "%s: %v", text, err)
+				}
+				again, err := Parse(Source{Type: kind, Text: s.Text})
+				if err != nil || again.Text != s.Text || len(Read(again, s))+len(Read(s, again)) > 0 {
+					d.Fatalf(t, "the canonical form is not the same schema: %v\n%s\n%s", err, s.Text, again.Text)
+				}
+				parsed = append(parsed, s)
+			}
+			var out strings.Builder
+			for _, diff := range Read(parsed[1], parsed[0]) {
+				fmt.Fprintf(&out, "%s %s\n    %s\n", diff.Rule, diff.Path, diff.Detail)
+			}
+			if out.Len() == 0 {
+				return "compatible"
+			}
+			return out.String()
+		})
+	}
+}

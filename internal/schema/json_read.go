@@ -1,0 +1,350 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// readJSON says what values that the writer's schema allows the reader's does not, by the rules of Confluent's registry. A
+// property that is new in an open content model is one, for others may have written it with another meaning.
+func readJSON(reader, writer *jsonSchema) []Difference {
+	c := &jsonReading{seen: map[[2]*jsonschema.Schema]bool{}, fails: map[[2]*jsonschema.Schema]bool{}, budget: newBudget()}
+	c.read(reader.root, writer.root, "#")
+	return c.budget.judge(c.found)
+}
+
+type jsonReading struct {
+	found []Difference
+	seen  map[[2]*jsonschema.Schema]bool // pairs under way or done: a recursive schema holds unless something else does not
+	fails map[[2]*jsonschema.Schema]bool // pairs that were tried and do not hold
+	*budget
+}
+
+func (c *jsonReading) add(rule, path, format string, args ...any) {
+	c.found = append(c.found, Difference{rule, path, fmt.Sprintf(format, args...)})
+}
+
+// holds says whether a pair of schemas is compatible.
+func (c *jsonReading) holds(r, w *jsonschema.Schema) bool {
+	pair := [2]*jsonschema.Schema{r, w}
+	if c.fails[pair] {
+		return false
+	}
+	try := &jsonReading{seen: maps.Clone(c.seen), fails: c.fails, budget: c.budget}
+	try.read(r, w, "")
+	c.fails[pair] = len(try.found) > 0
+	return !c.fails[pair]
+}
+
+func follow(s *jsonschema.Schema) *jsonschema.Schema {
+	for n := 0; s != nil && s.Ref != nil && n < deepest; n++ {
+		s = s.Ref
+	}
+	return s
+}
+
+func (c *jsonReading) read(r, w *jsonschema.Schema, path string) {
+	if !c.step() {
+		return
+	}
+	r, w = follow(r), follow(w)
+	switch {
+	case r == nil || isTrue(r):
+		return
+	case w != nil && isFalse(w):
+		return
+	case w == nil || isTrue(w):
+		c.add("SCHEMA_ADDED", path, "any value was allowed, and now not every one is")
+		return
+	case isFalse(r):
+		c.add("TYPE_CHANGED", path, "nothing is allowed any more")
+		return
+	}
+	pair := [2]*jsonschema.Schema{r, w}
+	if c.seen[pair] {
+		return
+	}
+	c.seen[pair] = true
+	rk, rs := combination(r)
+	wk, ws := combination(w)
+	if rk != "" || wk != "" {
+		if !c.combined(r, w, rk, wk, rs, ws, path) {
+			return
+		}
+	}
+	c.types(r, w, path)
+	c.enums(r, w, path)
+	c.strings(r, w, path)
+	c.numbers(r, w, path)
+	c.objects(r, w, path)
+	c.arrays(r, w, path)
+	if r.Not != nil && (w.Not == nil || !c.holds(w.Not, r.Not)) {
+		c.add("NOT_TYPE_EXTENDED", path+"/not", "more is excluded than was")
+	}
+}
+
+func isFalse(s *jsonschema.Schema) bool { return s.Bool != nil && !*s.Bool }
+
+// isTrue says whether a schema allows every value: it is true, or {} but for what only describes.
+func isTrue(s *jsonschema.Schema) bool {
+	if s.Bool != nil {
+		return *s.Bool
+	}
+	bare := jsonschema.Schema{}
+	b, v := reflect.ValueOf(bare), reflect.ValueOf(*s)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !f.IsExported() || slices.Contains(describing, f.Name) {
+			continue
+		}
+		if !reflect.DeepEqual(v.Field(i).Interface(), b.Field(i).Interface()) {
+			if field := v.Field(i); (field.Kind() == reflect.Slice || field.Kind() == reflect.Map) && field.Len() == 0 {
+				continue
+			}
+			return false
+		}
+	}
+	return true
+}
+
+var describing = []string{"DraftVersion", "Location", "ID", "Anchor", "RecursiveAnchor", "DynamicAnchor", "Title", "Description", "Default", "Comment", "ReadOnly",
+	"WriteOnly", "Examples", "Deprecated", "Extensions"}
+
+// combination is the way in which a schema is made of others. Of a schema that has several, the first counts.
+func combination(s *jsonschema.Schema) (string, []*jsonschema.Schema) {
+	switch {
+	case len(s.OneOf) > 0:
+		return "oneOf", s.OneOf
+	case len(s.AnyOf) > 0:
+		return "anyOf", s.AnyOf
+	case len(s.AllOf) > 0:
+		return "allOf", s.AllOf
+	}
+	return "", nil
+}
+
+// combined compares schemas of which one at least is made of others. It returns whether the rest of them is to be compared.
+func (c *jsonReading) combined(r, w *jsonschema.Schema, rk, wk string, rs, ws []*jsonschema.Schema, path string) bool {
+	switch {
+	case wk == "":
+		if rk == "allOf" {
+			for i, s := range rs {
+				c.read(s, w, fmt.Sprintf("%s/allOf/%d", path, i))
+			}
+			return true
+		}
+		if !slices.ContainsFunc(rs, func(s *jsonschema.Schema) bool { return c.holds(s, w) }) {
+			c.add("TYPE_CHANGED", path, "what was allowed fits none of %s", rk)
+		}
+		return false
+	case rk == "":
+		if c.holds(r, withoutCombination(w)) {
+			return false
+		}
+		if wk == "allOf" {
+			if !slices.ContainsFunc(ws, func(s *jsonschema.Schema) bool { return c.holds(r, s) }) {
+				c.add("TYPE_CHANGED", path, "it was allOf, of which none is allowed as it is now")
+			}
+			return false
+		}
+		for i, s := range ws {
+			if !c.holds(r, s) {
+				c.add("SUM_TYPE_NARROWED", fmt.Sprintf("%s/%s/%d", path, wk, i), "it was one of the schemas that were allowed, and does not fit what is allowed now")
+			}
+		}
+		return false
+	}
+	if rk != wk && rk != "anyOf" && wk != "allOf" {
+		c.add("COMBINED_TYPE_CHANGED", path+"/"+rk, "it is %s, and was %s", rk, wk)
+		return false
+	}
+	at := path + "/" + rk
+	if rk == "allOf" {
+		if len(rs) > len(ws) {
+			c.add("PRODUCT_TYPE_EXTENDED", at, "%d schemas must be met, and were %d", len(rs), len(ws))
+		} else if !matches(len(rs), len(ws), func(i, j int) bool { return c.holds(rs[i], ws[j]) }) {
+			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "a schema that must be met is stricter than each of those before")
+		}
+		return true
+	}
+	if wk == "allOf" {
+		if !slices.ContainsFunc(rs, func(s *jsonschema.Schema) bool {
+			return slices.ContainsFunc(ws, func(was *jsonschema.Schema) bool { return c.holds(s, was) })
+		}) {
+			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "what was allOf fits none of %s", rk)
+		}
+		return true
+	}
+	if len(rs) < len(ws) {
+		c.add("SUM_TYPE_NARROWED", at, "%d schemas are allowed, and were %d", len(rs), len(ws))
+	} else if !matches(len(ws), len(rs), func(i, j int) bool { return c.holds(rs[j], ws[i]) }) {
+		c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "one of the schemas that were allowed fits none of those that are")
+	}
+	return true
+}
+
+func withoutCombination(s *jsonschema.Schema) *jsonschema.Schema {
+	bare := *s
+	bare.OneOf, bare.AnyOf, bare.AllOf = nil, nil, nil
+	return &bare
+}
+
+// matches says whether each of n can be given one of m of its own.
+func matches(n, m int, fits func(i, j int) bool) bool {
+	owner := make([]int, m)
+	for j := range owner {
+		owner[j] = -1
+	}
+	var place func(i int, tried []bool) bool
+	place = func(i int, tried []bool) bool {
+		for j := range m {
+			if tried[j] || !fits(i, j) {
+				continue
+			}
+			tried[j] = true
+			if owner[j] < 0 || place(owner[j], tried) {
+				owner[j] = i
+				return true
+			}
+		}
+		return false
+	}
+	for i := range n {
+		if !place(i, make([]bool, m)) {
+			return false
+		}
+	}
+	return true
+}
+
+func typesOf(s *jsonschema.Schema) []string {
+	if s.Types == nil {
+		return nil
+	}
+	return s.Types.ToStrings()
+}
+
+func (c *jsonReading) types(r, w *jsonschema.Schema, path string) {
+	is, was := typesOf(r), typesOf(w)
+	if len(is) == 0 {
+		return
+	}
+	if len(was) == 0 && w.Enum == nil && w.Const == nil {
+		c.add("TYPE_NARROWED", path+"/type", "only %s is allowed, and was any type", strings.Join(is, ", "))
+		return
+	}
+	var gone []string
+	for _, t := range was {
+		if !slices.Contains(is, t) && !(t == "integer" && slices.Contains(is, "number")) {
+			gone = append(gone, t)
+		}
+	}
+	switch {
+	case len(gone) == 0:
+	case slices.Contains(gone, "number") && slices.Contains(is, "integer"):
+		c.add("TYPE_NARROWED", path+"/type", "numbers are integers now")
+	case len(gone) == len(was):
+		c.add("TYPE_CHANGED", path+"/type", "it is %s, and was %s", strings.Join(is, ", "), strings.Join(was, ", "))
+	default:
+		c.add("SUM_TYPE_NARROWED", path+"/type", "%s was allowed", strings.Join(gone, ", "))
+	}
+}
+
+func enumOf(s *jsonschema.Schema) ([]any, bool) {
+	switch {
+	case s.Enum != nil:
+		return s.Enum.Values, true
+	case s.Const != nil:
+		return []any{*s.Const}, true
+	}
+	return nil, false
+}
+
+func (c *jsonReading) enums(r, w *jsonschema.Schema, path string) {
+	is, now := enumOf(r)
+	was, before := enumOf(w)
+	if !now {
+		return
+	}
+	if !before {
+		c.add("ENUM_ARRAY_NARROWED", path+"/enum", "only some values are allowed, and were all")
+		return
+	}
+	for _, v := range was {
+		if !slices.ContainsFunc(is, func(o any) bool { return equalJSON(o, v) }) {
+			c.add("ENUM_ARRAY_NARROWED", path+"/enum", "the value %v was allowed", v)
+			return
+		}
+	}
+}
+
+func equalJSON(a, b any) bool {
+	return reflect.DeepEqual(a, b) || fmt.Sprintf("%T%v", a, a) == fmt.Sprintf("%T%v", b, b)
+}
+
+// bound compares a limit: upper ones may grow, lower ones shrink, and both go away.
+func (c *jsonReading) bound(name string, is, was *big.Rat, upper bool, path string) {
+	rule := strings.ToUpper(camel(name))
+	way := map[bool]string{true: "_DECREASED", false: "_INCREASED"}[upper]
+	switch {
+	case is == nil:
+	case was == nil:
+		c.add(rule+"_ADDED", path+"/"+name, "%s is %s, and there was none", name, is.RatString())
+	case upper && is.Cmp(was) < 0, !upper && is.Cmp(was) > 0:
+		c.add(rule+way, path+"/"+name, "%s is %s, and was %s", name, is.RatString(), was.RatString())
+	}
+}
+
+func camel(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if r >= 'A' && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func rat(n *int) *big.Rat {
+	if n == nil {
+		return nil
+	}
+	return big.NewRat(int64(*n), 1)
+}
+
+func (c *jsonReading) strings(r, w *jsonschema.Schema, path string) {
+	c.bound("maxLength", rat(r.MaxLength), rat(w.MaxLength), true, path)
+	c.bound("minLength", rat(r.MinLength), rat(w.MinLength), false, path)
+	switch {
+	case r.Pattern == nil:
+	case w.Pattern == nil:
+		c.add("PATTERN_ADDED", path+"/pattern", "a pattern must be met, and there was none")
+	case r.Pattern.String() != w.Pattern.String():
+		c.add("PATTERN_CHANGED", path+"/pattern", "the pattern is %q, and was %q", r.Pattern, w.Pattern)
+	}
+}
+
+func (c *jsonReading) numbers(r, w *jsonschema.Schema, path string) {
+	c.bound("maximum", r.Maximum, w.Maximum, true, path)
+	c.bound("minimum", r.Minimum, w.Minimum, false, path)
+	c.bound("exclusiveMaximum", r.ExclusiveMaximum, w.ExclusiveMaximum, true, path)
+	c.bound("exclusiveMinimum", r.ExclusiveMinimum, w.ExclusiveMinimum, false, path)
+	switch is, was := r.MultipleOf, w.MultipleOf; {
+	case is == nil:
+	case was == nil:
+		c.add("MULTIPLE_OF_ADDED", path+"/multipleOf", "numbers must be multiples of %s, and need not", is.RatString())
+	case !new(big.Rat).Quo(was, is).IsInt():
+		rule := "MULTIPLE_OF_CHANGED"
+		if new(big.Rat).Quo(is, was).IsInt() {
+			rule = "MULTIPLE_OF_EXPANDED"
+		}
+		c.add(rule, path+"/multipleOf", "numbers must be multiples of %s, and were of %s", is.RatString(), was.RatString())
+	}
+}
