@@ -11,6 +11,9 @@ import (
 	"github.com/weirstream/weir/processors"
 )
 
+// ClientConfig is what the settings of a command say about the cluster, for commands outside of this package.
+func ClientConfig(v *settings.Values) (kafka.Config, error) { return kafkaConfig(v) }
+
 // kafkaConfig is what the settings say about the cluster.
 func kafkaConfig(v *settings.Values) (kafka.Config, error) {
 	c := kafka.Config{

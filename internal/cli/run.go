@@ -172,6 +172,9 @@ func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.
 	return server, nil
 }
 
+// HTTPToken is the bearer token that the settings name, "" for none, and a warning where others can read it.
+func HTTPToken(v *settings.Values) (token, warning string, err error) { return httpToken(v) }
+
 // httpToken is the bearer token, "" for none.
 func httpToken(v *settings.Values) (token, warning string, err error) {
 	path := settings.HTTPTokenFile.Of(v)

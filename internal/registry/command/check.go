@@ -1,0 +1,127 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/secretfile"
+)
+
+// Schema is `weir schema`.
+func Schema() *cobra.Command {
+	cmd := &cobra.Command{Use: "schema", Short: "Compare schemas", Args: cobra.ArbitraryArgs, RunE: cli.Group}
+	cmd.AddCommand(check())
+	return cmd
+}
+
+// checked is the result of a check.
+type checked struct {
+	Compatible        bool         `json:"compatible"`
+	Type              schema.Type  `json:"type"`
+	Level             schema.Level `json:"level"`
+	New               string       `json:"new"`
+	Incompatibilities []broken     `json:"incompatibilities"`
+}
+
+// broken is an incompatibility with the file that it is with.
+type broken struct {
+	Old    string `json:"old"`
+	Reader string `json:"reader"` // "new" or "old"
+	schema.Difference
+}
+
+func check() *cobra.Command {
+	var kind, level, output string
+	cmd := &cobra.Command{
+		Use:   "check OLD... NEW",
+		Short: "Say whether a new schema is compatible with older ones, from files alone",
+		Long: "Compares the last file with those before it, the oldest first, as a registry does when a schema is registered. A level that\n" +
+			"is not TRANSITIVE compares with the last of the older ones only.\n\n" +
+			"Exit codes: 0 compatible, 1 incompatible (each incompatibility is a line, with its path in the schema) or a file that cannot\n" +
+			"be read or is no schema, 2 wrong use.",
+		Example: "  weir schema check --type avro --level BACKWARD order.v1.avsc order.v2.avsc\n" +
+			"  weir schema check --type protobuf --level FULL_TRANSITIVE v1.proto v2.proto v3.proto --json",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return errors.New("give at least two files: OLD... NEW")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			t, err1 := schema.ParseType(kind)
+			l, err2 := schema.ParseLevel(level)
+			if err1 != nil {
+				err1 = fmt.Errorf("--type: %w", err1)
+			}
+			if err2 != nil {
+				err2 = fmt.Errorf("--level: %w", err2)
+			}
+			if err := errors.Join(err1, err2); err != nil {
+				return cli.UsageError(err)
+			}
+			result, err := compare(t, l, files)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case output == cli.OutputJSON:
+				e := json.NewEncoder(out)
+				e.SetIndent("", "  ")
+				if err := e.Encode(result); err != nil {
+					return err
+				}
+			case result.Compatible:
+				fmt.Fprintf(out, "%s is compatible (%s)\n", result.New, l)
+			default:
+				for _, b := range result.Incompatibilities {
+					reader, writer := result.New, b.Old
+					if b.Reader == "old" {
+						reader, writer = writer, reader
+					}
+					fmt.Fprintf(out, "%s\t%s\t%s (%s reads what %s wrote)\n", b.Rule, b.Path, b.Detail, reader, writer)
+				}
+			}
+			if !result.Compatible {
+				return fmt.Errorf("%s is not compatible (%s): %d incompatibilities", result.New, l, len(result.Incompatibilities))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&kind, "type", "", "avro, protobuf or json; required")
+	cmd.Flags().StringVar(&level, "level", string(schema.Backward), "NONE, BACKWARD, FORWARD, FULL, or one of the last three with _TRANSITIVE")
+	cli.AddOutput(cmd, &output)
+	return cmd
+}
+
+func compare(t schema.Type, l schema.Level, files []string) (*checked, error) {
+	var all []*schema.Schema
+	for _, path := range files {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		text, err := secretfile.ReadAll(f, path, 8<<20)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		s, err := schema.Parse(schema.Source{Type: t, Text: string(text)})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, s)
+	}
+	last := len(all) - 1
+	result := &checked{Type: t, Level: l, New: files[last], Incompatibilities: []broken{}}
+	for _, i := range schema.Check(l, all[:last], all[last]) {
+		result.Incompatibilities = append(result.Incompatibilities, broken{files[i.Old], i.Reader, i.Difference})
+	}
+	result.Compatible = len(result.Incompatibilities) == 0
+	return result, nil
+}

@@ -1,0 +1,76 @@
+package command_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/registry/command"
+)
+
+func execute(t *testing.T, args ...string) (output string, code int) {
+	t.Helper()
+	root := cli.New("weir")
+	root.AddCommand(command.Registry(), command.Schema())
+	var out strings.Builder
+	root.SetOut(&out)
+	root.SetErr(&out)
+	err := cli.Execute(context.Background(), root, args)
+	if err != nil {
+		out.WriteString(err.Error())
+	}
+	return out.String(), cli.ExitCode(err)
+}
+
+// The command of docs/schemas.md is run as it stands there, on a change that is allowed and on one that is not.
+func TestCheckFindsWhatBreaks(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/schemas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^weir (schema check .*)$`).FindStringSubmatch(string(page))
+	if line == nil {
+		t.Fatal("docs/schemas.md has no line that checks a schema")
+	}
+	t.Chdir(t.TempDir())
+	write := func(name, fields string) {
+		if err := os.WriteFile(filepath.Clean(name), []byte(`{"type":"record","name":"Order","fields":[`+fields+`]}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("order.v1.avsc", `{"name":"id","type":"string"}`)
+	write("order.v2.avsc", `{"name":"id","type":"string"},{"name":"note","type":"string","default":""}`)
+	if out, code := execute(t, strings.Fields(line[1])...); code != 0 || !strings.Contains(out, "order.v2.avsc is compatible") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	write("order.v2.avsc", `{"name":"id","type":"long"},{"name":"note","type":"string"}`)
+	out, code := execute(t, strings.Fields(line[1])...)
+	for _, want := range []string{"TYPE_MISMATCH\t/fields/0/type\t", "READER_FIELD_MISSING_DEFAULT_VALUE\t/fields/1\t", "(order.v2.avsc reads what order.v1.avsc wrote)"} {
+		if code != 1 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, without %q: %s", code, want, out)
+		}
+	}
+	if out, code := execute(t, append(strings.Fields(line[1]), "--json")...); code != 1 || !strings.Contains(out, `"path": "/fields/1"`) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+func TestWrongUseIsRefusedBeforeAnythingIsReached(t *testing.T) {
+	for args, want := range map[string]string{
+		"schema check --type avro a":                               "give at least two files",
+		"schema check --type xml a b":                              `--type: "xml" is no type of schemas`,
+		"schema check --type avro --level SIDEWAYS a b":            `"SIDEWAYS" is no level of compatibility`,
+		"registry run --brokers 127.0.0.1:1 --http 0.0.0.0:0":      "give --users-file or --http-token-file, or listen on 127.0.0.1",
+		"registry run --brokers 127.0.0.1:1 --tls-cert a":          "give --tls-cert and --tls-key together",
+		"registry run --http 127.0.0.1:0":                          "no brokers",
+		"registry run --brokers 127.0.0.1:1 --users-file /nowhere": "--users-file",
+	} {
+		if out, code := execute(t, strings.Fields(args)...); code != 2 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d: %s", args, code, out)
+		}
+	}
+}

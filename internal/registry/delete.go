@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// writable refuses changes of what is read-only.
+func (s *state) writable(subject string) error {
+	if strings.HasPrefix(s.mode(subject), "READONLY") {
+		return notPermitted("Subject %s is in read-only mode", subject)
+	}
+	return nil
+}
+
+// remember is a record that keeps the ids of schemas from being given again when these are gone.
+func (s *state) remember() kafka.Outgoing {
+	return record(recordKey{Keytype: "NOOP"}, mark{Writer: s.writer, MaxIDs: s.maxIDs})
+}
+
+// deleteSubject plans the deletion of a subject, and tells the versions that go. Deleted softly, a version is still found by its
+// id, and by who asks for deleted ones; for good, it is gone.
+func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Outgoing, error) {
+	if err := s.writable(subject); err != nil {
+		return nil, nil, err
+	}
+	all, live := s.versions(subject, true), s.versions(subject, false)
+	switch {
+	case len(all) == 0:
+		return nil, nil, noSubject(subject)
+	case permanent && len(live) > 0:
+		return nil, nil, subjectNotSoftDeleted(subject)
+	case !permanent && len(live) == 0:
+		return nil, nil, subjectSoftDeleted(subject)
+	}
+	going := live
+	if permanent {
+		going = all
+	}
+	var versions []int
+	for _, e := range going {
+		if len(s.referencedBy(subject, e.Version)) > 0 {
+			return nil, nil, referenceExists(subject, e.Version)
+		}
+		versions = append(versions, e.Version)
+	}
+	if permanent {
+		records := []kafka.Outgoing{s.remember()}
+		for _, v := range versions {
+			records = append(records, record(schemaKey(subject, v), nil))
+		}
+		return versions, records, nil
+	}
+	key := recordKey{Keytype: "DELETE_SUBJECT", Subject: &subject}
+	records := []kafka.Outgoing{record(key, map[string]any{"subject": subject, "version": versions[len(versions)-1]})}
+	if _, ok := s.modes[subject]; ok {
+		records = append(records, record(scoped("MODE", subject), nil))
+	}
+	if _, ok := s.configs[subject]; ok {
+		records = append(records, record(scoped("CONFIG", subject), nil))
+	}
+	return versions, records, nil
+}
+
+func (s *state) deleteVersion(subject, version string, permanent bool) (int, []kafka.Outgoing, error) {
+	if err := s.writable(subject); err != nil {
+		return 0, nil, err
+	}
+	e, err := s.version(subject, version, true)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case permanent && !e.Deleted:
+		return 0, nil, versionNotSoftDeleted(subject, e.Version)
+	case !permanent && e.Deleted:
+		return 0, nil, versionSoftDeleted(subject, e.Version)
+	case len(s.referencedBy(subject, e.Version)) > 0:
+		return 0, nil, referenceExists(subject, e.Version)
+	case permanent:
+		return e.Version, []kafka.Outgoing{s.remember(), record(schemaKey(subject, e.Version), nil)}, nil
+	}
+	gone := *e
+	gone.Deleted = true
+	return e.Version, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}, nil
+}
+
+// version finds a version of a subject by its number or "latest".
+func (s *state) version(subject, version string, deleted bool) (*Entry, error) {
+	n, err := versionNumber(version)
+	if err != nil {
+		return nil, err
+	}
+	all := s.versions(subject, deleted)
+	switch {
+	case len(all) == 0:
+		return nil, noSubject(subject)
+	case n < 0:
+		return all[len(all)-1], nil
+	}
+	at := slices.IndexFunc(all, func(e *Entry) bool { return e.Version == n })
+	if at < 0 {
+		return nil, noVersion(n)
+	}
+	return all[at], nil
+}

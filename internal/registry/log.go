@@ -1,0 +1,281 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// Log is the topic: what it says, and the right to write to it.
+type Log struct {
+	client  *kafka.Client
+	topic   kafka.TopicPartition
+	url     string // where this server is reached by others
+	log     *zap.Logger
+	fetcher *kafka.Fetcher
+
+	mu      sync.Mutex
+	state   *state
+	loaded  bool  // state has reached the end that the topic had when reading began
+	until   int64 // that end
+	failure error // why the topic cannot be read, until it can
+	again   *time.Timer
+	changed chan struct{} // closed when something above changes
+	closed  bool
+
+	writing chan struct{} // holds one token: whoever has it may use claim
+	claim   *kafka.Claim
+	as      kafka.Producer // of claim
+}
+
+// claimName is the transactional id by which servers take the topic from each other.
+func claimName(topic string) string { return "weir-registry-" + topic }
+
+// OpenLog makes the topic where there is none, refuses one that is not as it must be, and begins to read.
+func OpenLog(ctx context.Context, client *kafka.Client, topic string, replication int16, url string, log *zap.Logger) (*Log, error) {
+	err := client.CreateTopics(ctx, []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: replication, Config: map[string]string{"cleanup.policy": "compact"}}})
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{client: client, topic: kafka.TopicPartition{Topic: topic}, url: url, log: log, fetcher: client.NewFetcher(8 << 20),
+		state: newState(), changed: make(chan struct{}), writing: make(chan struct{}, 1)}
+	if err := l.load(ctx); err != nil {
+		l.fetcher.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close ends reading. Nothing is left to be written.
+func (l *Log) Close() {
+	l.mu.Lock()
+	l.closed = true
+	if l.again != nil {
+		l.again.Stop()
+	}
+	l.announce()
+	l.mu.Unlock()
+	l.fetcher.Close()
+}
+
+// load begins to read from the start of the topic.
+func (l *Log) load(ctx context.Context) error {
+	tps := []kafka.TopicPartition{l.topic}
+	starts, err := l.client.Starts(ctx, tps)
+	if err != nil {
+		return err
+	}
+	ends, err := l.client.Ends(ctx, tps)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.state, l.loaded, l.until = newState(), false, ends[l.topic]
+	l.state.next = starts[l.topic]
+	l.loaded = l.state.next >= l.until
+	l.mu.Unlock()
+	l.fetcher.Start(l.topic, kafka.At(starts[l.topic]), l.deliver)
+	return nil
+}
+
+// deliver applies what was read.
+func (l *Log) deliver(b kafka.Batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b.Err != nil {
+		l.fail(b.Err)
+		return
+	}
+	for i := range b.Records {
+		r := &b.Records[i]
+		if err := l.state.apply(r); err != nil {
+			l.log.Error("a record of the topic is not as it should be", zap.String("topic", l.topic.Topic), zap.Int64("offset", r.Offset), zap.Error(err))
+		}
+	}
+	l.state.next = max(l.state.next, b.Position)
+	if !l.loaded && l.state.next >= l.until {
+		l.loaded, l.failure = true, nil
+		l.log.Info("the topic is read", zap.String("topic", l.topic.Topic), zap.Int64("end", l.state.next), zap.Int("subjects", len(l.state.subjects)))
+	}
+	l.announce()
+	l.fetcher.Release(b.TopicPartition, b.Bytes)
+}
+
+// fail has the topic read again from its start: it was truncated, made again, or is damaged. Until that is done nothing is
+// answered, since nobody knows what of the state is still true. l.mu is held.
+func (l *Log) fail(err error) {
+	l.log.Error("the topic cannot be read on; it is read again from its start", zap.Error(err))
+	l.loaded, l.failure = false, err
+	l.announce()
+	l.again = time.AfterFunc(time.Second, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		l.mu.Lock()
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			return
+		}
+		// A claim from before is of another log.
+		l.writing <- struct{}{}
+		l.claim = nil
+		<-l.writing
+		if err := l.load(ctx); err != nil {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if !l.closed {
+				l.fail(err)
+			}
+		}
+	})
+}
+
+func (l *Log) announce() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+var errClosed = errors.New("the server is stopping")
+
+// await returns when all records before an offset are applied.
+func (l *Log) await(ctx context.Context, offset int64) error {
+	for {
+		l.mu.Lock()
+		done := l.loaded && l.state.next >= offset
+		changed, failure, closed := l.changed, l.failure, l.closed
+		l.mu.Unlock()
+		switch {
+		case done:
+			return nil
+		case closed:
+			return errClosed
+		case failure != nil:
+			return failure
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("the topic is not read up to offset %d: %w", offset, context.Cause(ctx))
+		}
+	}
+}
+
+// catchUp returns when what the topic held at the call is applied.
+func (l *Log) catchUp(ctx context.Context) error {
+	ends, err := l.client.Ends(ctx, []kafka.TopicPartition{l.topic})
+	if err != nil {
+		return err
+	}
+	return l.await(ctx, ends[l.topic])
+}
+
+// read calls look with the state.
+func (l *Log) read(look func(*state) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.loaded {
+		if l.failure != nil {
+			return storeError(l.failure)
+		}
+		return storeError(errors.New("the topic is still being read"))
+	}
+	return look(l.state)
+}
+
+// errNotWriter says that another server writes.
+var errNotWriter = errors.New("another server writes")
+
+// owner is who writes. mine says that it is this server, as far as it knows.
+func (l *Log) owner() (w *writer, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w = l.state.writer
+	return w, w != nil && l.as != (kafka.Producer{}) && w.producer() == l.as
+}
+
+// write makes one change: plan decides on all that the log holds, what it returns is appended as one batch, and read back.
+// seize says to take the right to write from whoever has it; otherwise errNotWriter says that another server has it. The offset
+// is that after the change.
+//
+// plan may be called again, when the right was lost before anything was written.
+func (l *Log) write(ctx context.Context, seize bool, plan func(*state) ([]kafka.Outgoing, error)) (int64, error) {
+	select {
+	case l.writing <- struct{}{}:
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	defer func() { <-l.writing }()
+	if err := l.own(ctx, seize); err != nil {
+		return 0, err
+	}
+	var records []kafka.Outgoing
+	var at int64
+	err := l.read(func(s *state) (err error) {
+		records, err = plan(s)
+		at = s.next
+		return err
+	})
+	if err != nil || len(records) == 0 {
+		return at, err
+	}
+	offset, err := l.claim.Append(ctx, records...)
+	if err != nil {
+		l.claim = nil
+		if errors.Is(err, kafka.ErrClaimLost) {
+			return 0, errNotWriter
+		}
+		return 0, err
+	}
+	if offset != at {
+		l.log.Error("another registry, which does not ask this one, writes to the topic too: stop it, or this server",
+			zap.Int64("expected", at), zap.Int64("written", offset))
+	}
+	end := offset + int64(len(records))
+	return end, l.await(ctx, end)
+}
+
+// own makes sure that this server has the right to write, and has read all that was written before it got it. l.writing is held.
+func (l *Log) own(ctx context.Context, seize bool) error {
+	w, mine := l.owner()
+	if l.claim != nil && mine {
+		return nil
+	}
+	if l.claim = nil; !seize {
+		return errNotWriter
+	}
+	if err := l.catchUp(ctx); err != nil {
+		return err
+	}
+	// Whoever has claimed meanwhile is alive; the caller asks it first.
+	if now, _ := l.owner(); now != nil && (w == nil || now.producer() != w.producer()) && now.producer() != l.as {
+		return errNotWriter
+	}
+	l.mu.Lock()
+	ids := l.state.maxIDs
+	before := l.state.writer.producer()
+	l.mu.Unlock()
+	claim, offset, err := l.client.Claim(ctx, claimName(l.topic.Topic), l.topic, before, func(p kafka.Producer) kafka.Outgoing {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.as = p
+		return record(recordKey{Keytype: "NOOP"}, mark{Writer: &writer{l.url, p.ID, p.Epoch}, MaxIDs: ids})
+	})
+	if err != nil {
+		if errors.Is(err, kafka.ErrClaimLost) {
+			return errNotWriter
+		}
+		return err
+	}
+	if err := l.await(ctx, offset+1); err != nil {
+		return err
+	}
+	l.claim = claim
+	l.log.Info("this server writes to the topic now", zap.String("topic", l.topic.Topic), zap.Int16("epoch", l.as.Epoch))
+	return nil
+}

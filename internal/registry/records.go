@@ -1,0 +1,151 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// Reference is a schema that another one refers to by a name.
+type Reference struct {
+	Name    string `json:"name"`
+	Subject string `json:"subject"`
+	Version int    `json:"version"`
+}
+
+// Entry is one version of a subject, as it stands in the topic and as the API shows it.
+type Entry struct {
+	Subject    string          `json:"subject"`
+	Version    int             `json:"version"`
+	ID         int             `json:"id"`
+	GUID       string          `json:"guid,omitempty"`
+	SchemaType string          `json:"schemaType,omitempty"` // none is AVRO
+	References []Reference     `json:"references,omitempty"`
+	Metadata   json.RawMessage `json:"metadata,omitempty"`
+	RuleSet    json.RawMessage `json:"ruleSet,omitempty"`
+	Schema     string          `json:"schema"`
+	Deleted    bool            `json:"deleted,omitempty"`
+
+	raw json.RawMessage // the value in the topic, with what this server does not know
+}
+
+// content is what makes a schema another one: entries of one content share an id.
+func (e *Entry) content() [md5.Size]byte {
+	type identity struct {
+		Type, Schema      string
+		References        []Reference
+		Metadata, RuleSet any
+	}
+	data, _ := json.Marshal(identity{e.SchemaType, e.Schema, e.References, anyOf(e.Metadata), anyOf(e.RuleSet)})
+	return md5.Sum(data)
+}
+
+// anyOf makes JSON of one meaning equal.
+func anyOf(raw json.RawMessage) (v any) {
+	_ = json.Unmarshal(raw, &v)
+	return v
+}
+
+// guid is a name of the content that is the same in every context and registry of Weir's.
+func guidOf(content [md5.Size]byte) string {
+	content[6], content[8] = content[6]&0x0f|0x30, content[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", content[:4], content[4:6], content[6:8], content[8:10], content[10:])
+}
+
+// Config is what is configured for a subject, a context or everything.
+type Config struct {
+	CompatibilityLevel string
+	Normalize          *bool
+	raw                map[string]json.RawMessage
+}
+
+// recordKey is the key of a record. Its JSON has the members in the order in which all registries write them: a key in another
+// order would be another key to compaction.
+type recordKey struct {
+	Keytype string  `json:"keytype"`
+	Subject *string `json:"subject,omitempty"`
+	Version int     `json:"version,omitempty"`
+	Tenant  string  `json:"tenant,omitempty"`
+	Context string  `json:"context,omitempty"`
+	Magic   int     `json:"magic"`
+}
+
+func (k recordKey) encode() []byte {
+	// CONFIG and MODE name a subject always: null is everything.
+	if k.Subject == nil && (k.Keytype == "CONFIG" || k.Keytype == "MODE") {
+		return fmt.Appendf(nil, `{"keytype":%q,"subject":null,"magic":%d}`, k.Keytype, k.Magic)
+	}
+	return plain(k)
+}
+
+// plain is JSON as Java's libraries write it: without escapes for HTML.
+func plain(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // of our own types, which can be encoded
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+func schemaKey(subject string, version int) recordKey {
+	return recordKey{Keytype: "SCHEMA", Subject: &subject, Version: version, Magic: 1}
+}
+
+// scoped is the key of a setting; the subject "" is everything.
+func scoped(keytype, subject string) recordKey {
+	k := recordKey{Keytype: keytype}
+	if subject != "" {
+		k.Subject = &subject
+	}
+	return k
+}
+
+// mark is the value of a NOOP record that a server writes when it takes over, and when ids are to be remembered. Other registries
+// do not look at it.
+type mark struct {
+	Writer *writer        `json:"writer,omitempty"`
+	MaxIDs map[string]int `json:"maxIds,omitempty"` // by context, also of schemas that are gone
+}
+
+// writer is the server that writes.
+type writer struct {
+	URL        string `json:"url"`
+	ProducerID int64  `json:"producerId"`
+	Epoch      int16  `json:"epoch"`
+}
+
+func (w *writer) producer() kafka.Producer {
+	if w == nil {
+		return kafka.Producer{}
+	}
+	return kafka.Producer{ID: w.ProducerID, Epoch: w.Epoch}
+}
+
+func record(key recordKey, value any) kafka.Outgoing {
+	out := kafka.Outgoing{Timestamp: time.Now().UnixMilli(), Key: key.encode()}
+	if value != nil {
+		out.Value = plain(value)
+	}
+	return out
+}
+
+// entryValue is the value of an entry in the topic: what it was read as, with what this server changes.
+func entryValue(e *Entry) any {
+	type stored struct {
+		*Entry
+		Deleted bool `json:"deleted"` // always there
+	}
+	if e.raw == nil {
+		return stored{e, e.Deleted}
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(e.raw, &all) != nil {
+		return stored{e, e.Deleted}
+	}
+	all["deleted"] = plain(e.Deleted)
+	return all
+}

@@ -1,0 +1,397 @@
+package registry
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
+)
+
+// routes are all paths of the API. Those of subjects exist below a context too.
+func (r *Registry) routes() {
+	handle := func(method, path string, h http.HandlerFunc) {
+		r.mux.HandleFunc(method+" "+path, h)
+		r.mux.HandleFunc(method+" /contexts/{context}"+path, h)
+	}
+	r.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { reply(w, struct{}{}, nil) })
+	r.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { reply(w, nil, refuse(404, "HTTP 404 Not Found")) })
+	r.mux.HandleFunc("GET /schemas/types", func(w http.ResponseWriter, _ *http.Request) { reply(w, schema.Types, nil) })
+	r.mux.HandleFunc("GET /contexts", r.get(contexts))
+	handle("GET", "/subjects", r.get(subjects))
+	handle("POST", "/subjects/{subject}", r.get(r.lookupOf))
+	handle("DELETE", "/subjects/{subject}", r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
+		return answered(s.deleteSubject(subjectIn(q), flag(q, "permanent")))
+	}))
+	handle("GET", "/subjects/{subject}/versions", r.get(versions))
+	handle("POST", "/subjects/{subject}/versions", r.change(true, r.registerOf))
+	handle("GET", "/subjects/{subject}/versions/{version}", r.get(versionOf))
+	handle("DELETE", "/subjects/{subject}/versions/{version}", r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
+		return answered(s.deleteVersion(subjectIn(q), q.PathValue("version"), flag(q, "permanent")))
+	}))
+	handle("GET", "/subjects/{subject}/versions/{version}/schema", r.get(func(q *http.Request, s *state) (any, error) {
+		e, err := s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+		if err != nil {
+			return nil, err
+		}
+		return rawText(e.Schema), nil
+	}))
+	handle("GET", "/subjects/{subject}/versions/{version}/referencedby", r.get(referencedBy))
+	handle("GET", "/schemas", r.get(schemas))
+	handle("GET", "/schemas/ids/{id}", r.get(r.byID))
+	handle("GET", "/schemas/ids/{id}/schema", r.get(func(q *http.Request, s *state) (any, error) {
+		list, err := ofID(q, s)
+		if err != nil {
+			return nil, err
+		}
+		return rawText(list[0].Schema), nil
+	}))
+	handle("GET", "/schemas/ids/{id}/subjects", r.get(func(q *http.Request, s *state) (any, error) {
+		return usesOf(q, s, func(e *Entry) any { return e.Subject })
+	}))
+	handle("GET", "/schemas/ids/{id}/versions", r.get(func(q *http.Request, s *state) (any, error) {
+		return usesOf(q, s, func(e *Entry) any { return subjectVersion{e.Subject, e.Version} })
+	}))
+	handle("GET", "/schemas/guids/{guid}", r.get(byGUID))
+	handle("GET", "/schemas/guids/{guid}/ids", r.get(idsOfGUID))
+	for _, path := range []string{"/config", "/config/{subject}"} {
+		handle("GET", path, r.get(func(q *http.Request, s *state) (any, error) { return s.config(scopeIn(q), flag(q, "defaultToGlobal")) }))
+		handle("PUT", path, r.change(true, func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
+			var given map[string]json.RawMessage
+			if err := json.Unmarshal(body, &given); err != nil {
+				return nil, nil, badJSON(err)
+			}
+			return answered(s.setConfig(scopeIn(q), given))
+		}))
+		handle("DELETE", path, r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
+			return answered(s.deleteConfig(scopeIn(q)))
+		}))
+	}
+	for _, path := range []string{"/mode", "/mode/{subject}"} {
+		handle("GET", path, r.get(modeOf))
+		handle("PUT", path, r.change(true, func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
+			var given struct{ Mode string }
+			if err := json.Unmarshal(body, &given); err != nil {
+				return nil, nil, badJSON(err)
+			}
+			mode, records, err := s.setMode(scopeIn(q), given.Mode, flag(q, "force"))
+			return map[string]string{"mode": mode}, records, err
+		}))
+		handle("DELETE", path, r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
+			mode, records, err := s.deleteMode(scopeIn(q))
+			return map[string]string{"mode": mode}, records, err
+		}))
+	}
+	handle("POST", "/compatibility/subjects/{subject}/versions", r.get(r.compatible))
+	handle("POST", "/compatibility/subjects/{subject}/versions/{version}", r.get(r.compatible))
+}
+
+// answered is a plan with its answer as any value.
+func answered[T any](answer T, records []kafka.Outgoing, err error) (any, []kafka.Outgoing, error) {
+	return answer, records, err
+}
+
+// scopeIn is what a setting is for: a subject, a context, or everything.
+func scopeIn(q *http.Request) string {
+	if q.PathValue("subject") == "" && q.PathValue("context") == "" {
+		return ""
+	}
+	return subjectIn(q)
+}
+
+func contexts(_ *http.Request, s *state) (any, error) {
+	list := []string{defaultContext}
+	for name := range s.subjects {
+		context, _ := contextOf(name)
+		list = append(list, context)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// prefixIn is the beginning of the subjects that are asked for: ":*:" is those of all contexts, and nothing those of the default one.
+func prefixIn(q *http.Request) string {
+	prefix := q.URL.Query().Get("subjectPrefix")
+	if !q.URL.Query().Has("subjectPrefix") && q.PathValue("context") == "" {
+		return ":*:"
+	}
+	if strings.HasPrefix(prefix, ":*:") {
+		return prefix
+	}
+	return qualify(cmp.Or(strings.Trim(q.PathValue("context"), ":"), defaultContext), prefix)
+}
+
+func hasPrefix(name, prefix string) bool {
+	if rest, ok := strings.CutPrefix(prefix, ":*:"); ok {
+		_, short := contextOf(name)
+		return strings.HasPrefix(short, rest)
+	}
+	context, _ := contextOf(name)
+	within, _ := contextOf(prefix)
+	return context == within && strings.HasPrefix(name, prefix)
+}
+
+// page is a part of a list.
+func page[T any](q *http.Request, list []T) []T {
+	offset, _ := strconv.Atoi(q.URL.Query().Get("offset"))
+	limit, err := strconv.Atoi(q.URL.Query().Get("limit"))
+	list = list[min(max(offset, 0), len(list)):]
+	if err == nil && limit >= 0 {
+		list = list[:min(limit, len(list))]
+	}
+	return append([]T{}, list...)
+}
+
+func subjects(q *http.Request, s *state) (any, error) {
+	var list []string
+	for _, name := range s.names(flag(q, "deleted") || flag(q, "deletedOnly")) {
+		if hasPrefix(name, prefixIn(q)) && !(flag(q, "deletedOnly") && len(s.versions(name, false)) > 0) {
+			list = append(list, name)
+		}
+	}
+	return page(q, list), nil
+}
+
+func versions(q *http.Request, s *state) (any, error) {
+	var list []int
+	for _, e := range s.versions(subjectIn(q), flag(q, "deleted") || flag(q, "deletedOnly")) {
+		if e.Deleted || !flag(q, "deletedOnly") {
+			list = append(list, e.Version)
+		}
+	}
+	if len(list) == 0 {
+		return nil, noSubject(subjectIn(q))
+	}
+	return page(q, list), nil
+}
+
+func versionOf(q *http.Request, s *state) (any, error) {
+	return s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+}
+
+func referencedBy(q *http.Request, s *state) (any, error) {
+	e, err := s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	if err != nil {
+		return nil, err
+	}
+	ids := []int{}
+	for _, by := range s.referencedBy(e.Subject, e.Version) {
+		ids = append(ids, by.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+func schemas(q *http.Request, s *state) (any, error) {
+	list := []*Entry{}
+	for _, name := range s.names(flag(q, "deleted")) {
+		if !hasPrefix(name, prefixIn(q)) {
+			continue
+		}
+		all := s.versions(name, flag(q, "deleted"))
+		if flag(q, "latestOnly") {
+			all = all[len(all)-1:]
+		}
+		list = append(list, all...)
+	}
+	return page(q, list), nil
+}
+
+// ofID are the entries of an id: in the context of a subject where one is given, else in that of the path.
+func ofID(q *http.Request, s *state) ([]*Entry, error) {
+	id, err := strconv.Atoi(q.PathValue("id"))
+	if err != nil {
+		return nil, refuse(404, "HTTP 404 Not Found")
+	}
+	context := cmp.Or(strings.Trim(q.PathValue("context"), ":"), defaultContext)
+	if subject := q.URL.Query().Get("subject"); subject != "" {
+		context, _ = contextOf(qualify(context, subject))
+	}
+	list := slices.Clone(s.ids[idKey{context, id}])
+	if len(list) == 0 {
+		return nil, noSchemaOf(id)
+	}
+	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Or(strings.Compare(a.Subject, b.Subject), a.Version-b.Version) })
+	return list, nil
+}
+
+// found is a schema without the subject that it is of.
+type found struct {
+	SchemaType string          `json:"schemaType,omitempty"`
+	Schema     string          `json:"schema"`
+	References []Reference     `json:"references,omitempty"`
+	Metadata   json.RawMessage `json:"metadata,omitempty"`
+	RuleSet    json.RawMessage `json:"ruleSet,omitempty"`
+	MaxID      int             `json:"maxId,omitempty"`
+	GUID       string          `json:"guid,omitempty"`
+	Subject    string          `json:"subject,omitempty"`
+	Version    int             `json:"version,omitempty"`
+}
+
+func foundOf(e *Entry) found {
+	return found{SchemaType: e.SchemaType, Schema: e.Schema, References: e.References, Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}
+}
+
+func (r *Registry) byID(q *http.Request, s *state) (any, error) {
+	list, err := ofID(q, s)
+	if err != nil {
+		return nil, err
+	}
+	answer := foundOf(list[0])
+	if flag(q, "fetchMaxId") {
+		context, _ := contextOf(list[0].Subject)
+		answer.MaxID = s.maxIDs[context]
+	}
+	if q.URL.Query().Get("format") == "serialized" && list[0].SchemaType == string(schema.Protobuf) {
+		parsed, err := r.old(s, list[0])
+		if err != nil {
+			return nil, err
+		}
+		if answer.Schema, err = parsed.Packed(); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+type subjectVersion struct {
+	Subject string `json:"subject"`
+	Version int    `json:"version"`
+}
+
+// usesOf lists where an id is used.
+func usesOf(q *http.Request, s *state, show func(*Entry) any) (any, error) {
+	list, err := ofID(q, s)
+	if err != nil {
+		return nil, err
+	}
+	uses := []any{}
+	for _, e := range list {
+		if use := show(e); (!e.Deleted || flag(q, "deleted")) && !slices.Contains(uses, use) {
+			uses = append(uses, use)
+		}
+	}
+	return uses, nil
+}
+
+// withGUID are the entries of a guid, one an id and context.
+func withGUID(q *http.Request, s *state) ([]*Entry, error) {
+	var list []*Entry
+	for _, key := range slices.SortedFunc(maps.Keys(s.ids), func(a, b idKey) int { return cmp.Or(strings.Compare(a.context, b.context), a.id-b.id) }) {
+		if e := s.ids[key][0]; e.GUID == q.PathValue("guid") {
+			list = append(list, e)
+		}
+	}
+	if len(list) == 0 {
+		return nil, noSchemaOf(q.PathValue("guid"))
+	}
+	return list, nil
+}
+
+func byGUID(q *http.Request, s *state) (any, error) {
+	list, err := withGUID(q, s)
+	if err != nil {
+		return nil, err
+	}
+	return foundOf(list[0]), nil
+}
+
+func idsOfGUID(q *http.Request, s *state) (any, error) {
+	list, err := withGUID(q, s)
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		Context string `json:"context"`
+		ID      int    `json:"id"`
+	}
+	places := []place{}
+	for _, e := range list {
+		context, _ := contextOf(e.Subject)
+		places = append(places, place{context, e.ID})
+	}
+	return places, nil
+}
+
+func modeOf(q *http.Request, s *state) (any, error) {
+	subject := scopeIn(q)
+	mode, own := s.modes[subject]
+	switch {
+	case own:
+	case subject != "" && !flag(q, "defaultToGlobal"):
+		return nil, noSubjectMode(subject)
+	default:
+		mode = s.mode(subject)
+	}
+	return map[string]string{"mode": mode}, nil
+}
+
+func (r *Registry) registerOf(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
+	var given Request
+	if err := json.Unmarshal(body, &given); err != nil {
+		return nil, nil, badJSON(err)
+	}
+	subject := subjectIn(q)
+	if !validSubject(subject) {
+		return nil, nil, invalidSubject(subject)
+	}
+	e, records, err := r.register(s, subject, &given, flag(q, "normalize"))
+	if err != nil {
+		return nil, nil, err
+	}
+	type registered struct {
+		ID      int    `json:"id"`
+		Version int    `json:"version"`
+		GUID    string `json:"guid"`
+	}
+	return registered{e.ID, e.Version, e.GUID}, records, nil
+}
+
+func (r *Registry) lookupOf(q *http.Request, s *state) (any, error) {
+	given, err := requestOf(q)
+	if err != nil {
+		return nil, err
+	}
+	return r.lookup(s, subjectIn(q), given, flag(q, "normalize"), flag(q, "deleted"))
+}
+
+func (r *Registry) compatible(q *http.Request, s *state) (any, error) {
+	given, err := requestOf(q)
+	if err != nil {
+		return nil, err
+	}
+	subject, version := subjectIn(q), q.PathValue("version")
+	level, _ := schema.ParseLevel(s.level(subject))
+	old := s.versions(subject, false)
+	if version != "" {
+		n, err := versionNumber(version)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 || len(old) > 0 {
+			e, err := s.version(subject, version, false)
+			if err != nil {
+				return nil, err
+			}
+			old = []*Entry{e}
+		}
+	}
+	_, next, err := r.understand(s, subject, given, flag(q, "normalize"))
+	if err != nil {
+		return nil, err
+	}
+	broken, err := r.check(s, level, old, next)
+	if err != nil {
+		return nil, err
+	}
+	answer := map[string]any{"is_compatible": len(broken) == 0}
+	if flag(q, "verbose") {
+		answer["messages"] = messages(broken)
+	}
+	return answer, nil
+}

@@ -1,0 +1,263 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// Registry answers the API over a Log.
+type Registry struct {
+	log    *Log
+	peers  *http.Client // to the server that writes
+	logger *zap.Logger
+	parsed parsed
+	mux    *http.ServeMux
+}
+
+// New makes the API of a log. peers is how other servers of it are called.
+func New(log *Log, peers *http.Client, logger *zap.Logger) *Registry {
+	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux()}
+	r.routes()
+	return r
+}
+
+const (
+	mediaType = "application/vnd.schemaregistry.v1+json"
+	// maxBody bounds a request. A schema over 1 MB is not taken by Kafka's defaults either.
+	maxBody = 8 << 20
+	// writeWithin bounds a change with all that it waits for: another server, the claim, the record read back.
+	writeWithin = 30 * time.Second
+	// peerWithin is how long the server that writes is waited for before its place is taken.
+	peerWithin = 5 * time.Second
+	// freshWithin bounds the look whether something is really not there.
+	freshWithin = 10 * time.Second
+)
+
+// The headers between servers.
+const (
+	headerWriter = "X-Weir-Writer" // the producer that the request is meant for; who is not it does not answer
+	headerOffset = "X-Weir-Offset" // of the record after the change
+)
+
+func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.logger.Error("a request failed by a defect", zap.String("path", q.URL.Path), zap.Any("panic", p), zap.Stack("stack"))
+			reply(w, nil, refuse(500, "Internal Server Error"))
+		}
+	}()
+	q.Body = http.MaxBytesReader(w, q.Body, maxBody)
+	// Subjects have colons and slashes, escaped: what is between two slashes of the path as it was sent is one name. A context may
+	// stand before it: /contexts/.ctx/subjects/name.
+	r.mux.ServeHTTP(w, q)
+}
+
+// reply writes an answer, or an error.
+func reply(w http.ResponseWriter, body any, err error) {
+	w.Header().Set("Content-Type", mediaType)
+	var refused *Error
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+	default:
+		refused = storeError(err)
+	}
+	if refused != nil {
+		w.WriteHeader(refused.status())
+		body = refused
+	}
+	_, _ = w.Write(plain(body)) // the client has gone
+}
+
+// subject is the name in the path, with the context of the path.
+func subjectIn(q *http.Request) string {
+	context := q.PathValue("context")
+	if context == "" {
+		context = defaultContext
+	}
+	return qualify(strings.Trim(context, ":"), q.PathValue("subject"))
+}
+
+func flag(q *http.Request, name string) bool {
+	yes, _ := strconv.ParseBool(q.URL.Query().Get(name))
+	return yes
+}
+
+// unreadable is what is said of a body that could not be read.
+func unreadable(err error) *Error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return refuse(413, "the body is larger than %d bytes", large.Limit)
+	}
+	return badJSON(err)
+}
+
+// get answers a question to the state. What is not there is looked for again when all is read that the topic holds: another server
+// may have written it a moment ago.
+func (r *Registry) get(look func(q *http.Request, s *state) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		sent, err := io.ReadAll(q.Body) // before the state is locked: a client may be slow
+		if err != nil {
+			reply(w, nil, unreadable(err))
+			return
+		}
+		var body any
+		try := func() error {
+			q.Body = io.NopCloser(bytes.NewReader(sent))
+			return r.log.read(func(s *state) (err error) {
+				body, err = look(q, s)
+				return err
+			})
+		}
+		err = try()
+		var missing *Error
+		if errors.As(err, &missing) && missing.status() == http.StatusNotFound {
+			ctx, cancel := context.WithTimeout(q.Context(), freshWithin)
+			defer cancel()
+			if err = r.log.catchUp(ctx); err == nil {
+				err = try()
+			}
+		}
+		if text, ok := body.(rawText); ok && err == nil {
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = io.WriteString(w, string(text))
+			return
+		}
+		reply(w, body, err)
+	}
+}
+
+// rawText is an answer that is not wrapped in JSON.
+type rawText string
+
+// change makes a change where the right to write is, here or at another server. plan is called with the body; what it answers
+// holds when its records are in the topic.
+func (r *Registry) change(repeatable bool, plan func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		body, err := io.ReadAll(q.Body)
+		if err != nil {
+			reply(w, nil, unreadable(err))
+			return
+		}
+		// A client that goes away does not end a change that is under way.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), writeWithin)
+		defer cancel()
+		var answer any
+		here := func(s *state) (records []kafka.Outgoing, err error) {
+			answer, records, err = plan(q, body, s)
+			return records, err
+		}
+		if for_ := q.Header.Get(headerWriter); for_ != "" {
+			r.forOther(ctx, w, for_, here, &answer)
+			return
+		}
+		for seize := false; ; {
+			end, err := r.log.write(ctx, seize, here)
+			if !errors.Is(err, errNotWriter) {
+				w.Header().Set(headerOffset, fmt.Sprint(end))
+				reply(w, answer, err)
+				return
+			}
+			to, mine := r.log.owner()
+			if to == nil || mine {
+				seize = true
+				continue
+			}
+			done, away, err := r.forward(ctx, w, q, body, to)
+			switch {
+			case done:
+				return
+			case err != nil && !repeatable && !away:
+				// It may have been done, and would be refused now as done already.
+				reply(w, nil, forwardFailed(err))
+				return
+			case ctx.Err() != nil:
+				reply(w, nil, forwardFailed(err))
+				return
+			}
+			seize = err != nil // else it does not write any more: who does, the log says
+			if !seize {
+				if err := r.log.catchUp(ctx); err != nil {
+					reply(w, nil, err)
+					return
+				}
+				if again, _ := r.log.owner(); again.producer() == to.producer() {
+					seize = true
+				}
+			} else {
+				r.logger.Warn("the server that writes does not answer; its place is taken", zap.String("url", to.URL), zap.Error(err))
+			}
+		}
+	}
+}
+
+func name(p kafka.Producer) string { return fmt.Sprintf("%d/%d", p.ID, p.Epoch) }
+
+// forOther makes a change for another server, if this is the one that is meant.
+func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant string, here func(*state) ([]kafka.Outgoing, error), answer *any) {
+	to, mine := r.log.owner()
+	if !mine || name(to.producer()) != meant {
+		w.Header().Set(headerWriter, "no")
+		reply(w, nil, unknownLeader())
+		return
+	}
+	end, err := r.log.write(ctx, false, here)
+	if errors.Is(err, errNotWriter) {
+		w.Header().Set(headerWriter, "no")
+		err = unknownLeader()
+	}
+	w.Header().Set(headerOffset, fmt.Sprint(end))
+	reply(w, *answer, err)
+}
+
+// forward has the server that writes make a change, and passes its answer on when this server has read it too. Without done and
+// error that server says that it does not write any more; away is an error before anything was sent.
+func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.Request, body []byte, to *writer) (done, away bool, err error) {
+	within, cancel := context.WithTimeout(ctx, peerWithin)
+	defer cancel()
+	out, err := http.NewRequestWithContext(within, q.Method, strings.TrimSuffix(to.URL, "/")+q.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		return false, true, err
+	}
+	for _, header := range []string{"Authorization", "Content-Type", "Accept"} {
+		if v := q.Header.Get(header); v != "" {
+			out.Header.Set(header, v)
+		}
+	}
+	out.Header.Set(headerWriter, name(to.producer()))
+	res, err := r.peers.Do(out)
+	if err != nil {
+		return false, notDialled(err), err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return false, false, err
+	}
+	if res.Header.Get(headerWriter) == "no" {
+		return false, false, nil
+	}
+	end, err := strconv.ParseInt(res.Header.Get(headerOffset), 10, 64)
+	if err != nil && res.StatusCode < 300 {
+		return false, true, fmt.Errorf("%s answers, and is no server of this registry", to.URL)
+	}
+	if err := r.log.await(ctx, end); err != nil {
+		return false, false, err
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set(headerOffset, fmt.Sprint(end))
+	w.WriteHeader(res.StatusCode)
+	_, _ = w.Write(data)
+	return true, false, nil
+}

@@ -1,0 +1,131 @@
+package registry
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
+)
+
+func versionNumber(text string) (int, error) {
+	if text == "latest" || text == "-1" {
+		return -1, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 {
+		return 0, invalidVersion(text)
+	}
+	return int(n), nil
+}
+
+// modes are what may be done to a subject, a context or everything.
+var modes = []string{"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT"}
+
+func (s *state) setMode(subject, mode string, force bool) (string, []kafka.Outgoing, error) {
+	mode = strings.ToUpper(mode)
+	if !slices.Contains(modes, mode) {
+		return "", nil, invalidMode()
+	}
+	if mode == "IMPORT" && !force && s.mode(subject) != "IMPORT" {
+		// Ids that are imported would meet those that are there.
+		within, name := contextOf(subject)
+		for _, other := range s.names(false) {
+			if context, _ := contextOf(other); other == subject || name == "" && (subject == "" || context == within) {
+				return "", nil, notPermitted("Cannot import since found existing subjects")
+			}
+		}
+	}
+	return mode, []kafka.Outgoing{record(scoped("MODE", subject), map[string]string{"mode": mode})}, nil
+}
+
+// deleteMode plans the removal of a mode, and tells what it was.
+func (s *state) deleteMode(subject string) (string, []kafka.Outgoing, error) {
+	was, ok := s.modes[subject]
+	if !ok && subject != "" {
+		return "", nil, noSubjectMode(subject)
+	}
+	if !ok {
+		return "READWRITE", nil, nil
+	}
+	return was, []kafka.Outgoing{record(scoped("MODE", subject), nil)}, nil
+}
+
+// configNames are what a configuration has beside its level, by Confluent's names. They are kept and returned; of these only
+// normalize means something here.
+var configNames = []string{"normalize", "alias", "compatibilityGroup", "validateFields", "validateRules", "defaultMetadata", "overrideMetadata", "defaultRuleSet", "overrideRuleSet"}
+
+// setConfig plans a change of a configuration: what the request does not name stays. PUT has the level as "compatibility".
+func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[string]json.RawMessage, []kafka.Outgoing, error) {
+	if err := s.writable(subject); err != nil {
+		return nil, nil, err
+	}
+	stored, answer := maps.Clone(s.configs[subject].raw), map[string]json.RawMessage{}
+	if stored == nil {
+		stored = map[string]json.RawMessage{}
+	}
+	given, ok := body["compatibility"]
+	if !ok {
+		given, ok = body["compatibilityLevel"]
+	}
+	if ok {
+		var name string
+		_ = json.Unmarshal(given, &name)
+		level, err := schema.ParseLevel(name)
+		if err != nil {
+			return nil, nil, invalidLevel()
+		}
+		stored["compatibilityLevel"], answer["compatibility"] = plain(level), plain(level)
+	} else if len(body) == 0 {
+		return nil, nil, invalidLevel()
+	}
+	for _, name := range configNames {
+		if v, ok := body[name]; ok {
+			stored[name], answer[name] = v, v
+		}
+	}
+	if subject != "" {
+		stored["subject"] = plain(subject)
+	}
+	return answer, []kafka.Outgoing{record(scoped("CONFIG", subject), stored)}, nil
+}
+
+func (s *state) deleteConfig(subject string) (map[string]json.RawMessage, []kafka.Outgoing, error) {
+	if err := s.writable(subject); err != nil {
+		return nil, nil, err
+	}
+	was, ok := s.configs[subject]
+	if !ok && subject != "" {
+		return nil, nil, noSubjectLevel(subject)
+	}
+	if !ok {
+		return map[string]json.RawMessage{"compatibilityLevel": plain(schema.Backward)}, nil, nil
+	}
+	return shown(was), []kafka.Outgoing{record(scoped("CONFIG", subject), nil)}, nil
+}
+
+// shown is a configuration as it is answered.
+func shown(c Config) map[string]json.RawMessage {
+	answer := maps.Clone(c.raw)
+	delete(answer, "subject")
+	return answer
+}
+
+// config is what GET answers for a subject; else is whether what holds for it from elsewhere counts.
+func (s *state) config(subject string, fallback bool) (map[string]json.RawMessage, error) {
+	for i, at := range scope(subject) {
+		if i > 0 && !fallback {
+			break
+		}
+		if c, ok := s.configs[at]; ok && c.CompatibilityLevel != "" {
+			return shown(c), nil
+		}
+	}
+	if subject != "" && !fallback {
+		return nil, noSubjectLevel(subject)
+	}
+	return map[string]json.RawMessage{"compatibilityLevel": plain(schema.Backward)}, nil
+}

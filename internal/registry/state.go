@@ -1,0 +1,260 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// state is what the topic says up to an offset. It is changed by records only.
+type state struct {
+	next     int64 // offset of the record after those that were applied
+	subjects map[string]map[int]*Entry
+	ids      map[idKey][]*Entry // entries that have the id; none is gone
+	contents map[contentKey]int // ids
+	maxIDs   map[string]int
+	configs  map[string]Config // by subject, :.context: or ""
+	modes    map[string]string
+	writer   *writer // who claimed the topic last, as far as the log says
+}
+
+type idKey struct {
+	context string
+	id      int
+}
+
+type contentKey struct {
+	context string
+	content [16]byte
+}
+
+func newState() *state {
+	return &state{subjects: map[string]map[int]*Entry{}, ids: map[idKey][]*Entry{}, contents: map[contentKey]int{}, maxIDs: map[string]int{},
+		configs: map[string]Config{}, modes: map[string]string{}}
+}
+
+// apply takes a record. What cannot be understood changes nothing, and is an error for the log.
+func (s *state) apply(r *kafka.Record) error {
+	var key recordKey
+	if err := json.Unmarshal(r.Key, &key); err != nil {
+		return fmt.Errorf("the key is not understood: %w", err)
+	}
+	subject := ""
+	if key.Subject != nil {
+		subject = qualify(defaultContext, *key.Subject)
+	}
+	switch key.Keytype {
+	case "SCHEMA":
+		return s.applySchema(subject, key.Version, r.Value)
+	case "CONFIG":
+		return s.applyConfig(subject, r.Value)
+	case "MODE":
+		var value struct{ Mode string }
+		if r.Value == nil {
+			delete(s.modes, subject)
+		} else if err := json.Unmarshal(r.Value, &value); err != nil {
+			return fmt.Errorf("the mode is not understood: %w", err)
+		} else {
+			s.modes[subject] = strings.ToUpper(value.Mode)
+		}
+	case "DELETE_SUBJECT":
+		var value struct{ Version int }
+		if r.Value == nil {
+			return nil
+		}
+		if err := json.Unmarshal(r.Value, &value); err != nil {
+			return fmt.Errorf("the deletion is not understood: %w", err)
+		}
+		for version, e := range s.subjects[subject] {
+			if version <= value.Version && !e.Deleted { // entries are never changed: answers hold them
+				gone := *e
+				gone.Deleted = true
+				s.subjects[subject][version] = &gone
+				context, _ := contextOf(subject)
+				same := s.ids[idKey{context, e.ID}]
+				same[slices.Index(same, e)] = &gone
+			}
+		}
+	case "CLEAR_SUBJECT":
+		for version, e := range s.subjects[subject] {
+			if e.Deleted {
+				s.remove(subject, version)
+			}
+		}
+	case "NOOP":
+		s.applyMark(r.Value)
+	case "CONTEXT": // contexts are known by their subjects
+	default:
+		return fmt.Errorf("records of keytype %q are not known", key.Keytype)
+	}
+	return nil
+}
+
+func (s *state) applySchema(subject string, version int, value []byte) error {
+	if value == nil {
+		s.remove(subject, version)
+		return nil
+	}
+	e := &Entry{raw: slices.Clone(value)}
+	if err := json.Unmarshal(value, e); err != nil {
+		return fmt.Errorf("the schema is not understood: %w", err)
+	}
+	e.Subject, e.Version = subject, version
+	if e.SchemaType == "AVRO" {
+		e.SchemaType = ""
+	}
+	context, _ := contextOf(subject)
+	content := e.content()
+	if e.GUID == "" {
+		e.GUID = guidOf(content)
+	}
+	s.remove(subject, version)
+	var conflict error
+	if others := s.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content() != content {
+		conflict = fmt.Errorf("id %d is that of another schema, of version %d of %q: whoever writes to the topic beside this server must be stopped", e.ID, others[0].Version, others[0].Subject)
+	}
+	if s.subjects[subject] == nil {
+		s.subjects[subject] = map[int]*Entry{}
+	}
+	s.subjects[subject][version] = e
+	s.ids[idKey{context, e.ID}] = append(s.ids[idKey{context, e.ID}], e)
+	if _, known := s.contents[contentKey{context, content}]; !known {
+		s.contents[contentKey{context, content}] = e.ID
+	}
+	s.maxIDs[context] = max(s.maxIDs[context], e.ID)
+	return conflict
+}
+
+// remove forgets an entry, and its id where no other has it.
+func (s *state) remove(subject string, version int) {
+	e := s.subjects[subject][version]
+	if e == nil {
+		return
+	}
+	delete(s.subjects[subject], version)
+	if len(s.subjects[subject]) == 0 {
+		delete(s.subjects, subject)
+	}
+	context, _ := contextOf(subject)
+	key := idKey{context, e.ID}
+	left := slices.DeleteFunc(s.ids[key], func(o *Entry) bool { return o == e })
+	if s.ids[key] = left; len(left) == 0 {
+		delete(s.ids, key)
+		if content := (contentKey{context, e.content()}); s.contents[content] == e.ID {
+			delete(s.contents, content)
+		}
+	}
+}
+
+func (s *state) applyConfig(subject string, value []byte) error {
+	if value == nil {
+		delete(s.configs, subject)
+		return nil
+	}
+	var c Config
+	if err := json.Unmarshal(value, &c.raw); err != nil {
+		return fmt.Errorf("the configuration is not understood: %w", err)
+	}
+	_ = json.Unmarshal(c.raw["compatibilityLevel"], &c.CompatibilityLevel)
+	_ = json.Unmarshal(c.raw["normalize"], &c.Normalize)
+	s.configs[subject] = c
+	return nil
+}
+
+// applyMark reads a NOOP. Those of other registries say nothing but that they were there.
+func (s *state) applyMark(value []byte) {
+	var m mark
+	if json.Unmarshal(value, &m) != nil {
+		return
+	}
+	if m.Writer != nil {
+		s.writer = m.Writer
+	}
+	for context, id := range m.MaxIDs {
+		s.maxIDs[context] = max(s.maxIDs[context], id)
+	}
+}
+
+// versions are those of a subject, the oldest first; deleted ones too where they are wanted.
+func (s *state) versions(subject string, deleted bool) []*Entry {
+	var list []*Entry
+	for _, e := range s.subjects[subject] {
+		if deleted || !e.Deleted {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Entry) int { return a.Version - b.Version })
+	return list
+}
+
+// names are the subjects, in order.
+func (s *state) names(deleted bool) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
+		if deleted || len(s.versions(name, false)) > 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// scope lists where a setting of a subject may stand, the nearest first: itself, its context, everything.
+func scope(subject string) []string {
+	context, name := contextOf(subject)
+	list := []string{subject}
+	if context != defaultContext {
+		list = append(list, ":"+context+":")
+	}
+	if name != "" || context != defaultContext {
+		list = append(list, "")
+	}
+	return slices.Compact(list)
+}
+
+func (s *state) level(subject string) string {
+	for _, at := range scope(subject) {
+		if c, ok := s.configs[at]; ok && c.CompatibilityLevel != "" {
+			return c.CompatibilityLevel
+		}
+	}
+	return "BACKWARD"
+}
+
+func (s *state) normalizes(subject string) bool {
+	for _, at := range scope(subject) {
+		if c, ok := s.configs[at]; ok && c.Normalize != nil {
+			return *c.Normalize
+		}
+	}
+	return false
+}
+
+func (s *state) mode(subject string) string {
+	if s.modes[""] == "READONLY_OVERRIDE" {
+		return "READONLY_OVERRIDE"
+	}
+	for _, at := range scope(subject) {
+		if m, ok := s.modes[at]; ok {
+			return m
+		}
+	}
+	return "READWRITE"
+}
+
+// referencedBy are the entries that refer to a version.
+func (s *state) referencedBy(subject string, version int) []*Entry {
+	var list []*Entry
+	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
+		context, _ := contextOf(name)
+		for _, e := range s.versions(name, false) {
+			if slices.ContainsFunc(e.References, func(r Reference) bool { return qualify(context, r.Subject) == subject && r.Version == version }) {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
