@@ -14,6 +14,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -80,14 +81,14 @@ func TestStateAndOffsetsThatDisagreeAreRefused(t *testing.T) {
 						if n := len(g.cluster.Committed(at(jobOut, 0))); n != before {
 							t.Errorf("a refused start wrote %d outputs", n-before)
 						}
-						g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+						g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "compact"})
 						record := func(old, new int64) {
 							r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, Who: "t", Why: "t"}
 							r.At = time.Now()
 							if new >= 0 {
 								r.New = &new
 							}
-							g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+							g.cluster.Produce(kafka.TopicPartition{Topic: system.Jobs.Name}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
 						}
 						record(2, c.offset)
 						g.refusedFor(g.run(), c.why)
@@ -145,9 +146,9 @@ func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 					}
 					top := g.cluster.OffsetOf(jobGroup, at(jobIn, 0)).Offset
 					g.job.node = func(j *job, ctx topology.Context, key, value string) error { return ctx.Drop(topology.Filtered) }
-					g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+					g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "compact"})
 					r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &top}
-					g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+					g.cluster.Produce(kafka.TopicPartition{Topic: system.Jobs.Name}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
 					before := g.read(at(jobLog, 0))
 					g.cluster.ExpireOffsets(jobGroup)
 					g.start()
@@ -175,10 +176,10 @@ func TestAResetIsUsedUpWhereNothingChangesTheState(t *testing.T) {
 func TestAnAcceptedResetIsRememberedOverARestart(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.begun()
-		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+		g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "compact"})
 		old, to := int64(3), int64(1)
 		r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, New: &to}
-		g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+		g.cluster.Produce(kafka.TopicPartition{Topic: system.Jobs.Name}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
 		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1)
 		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1000, First: time.Minute, Max: time.Minute})}
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
@@ -214,10 +215,10 @@ func TestARestartAfterAnAcceptedResetIsNoDisagreement(t *testing.T) {
 			return ctx.Drop(topology.Filtered)
 		}
 		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1000, First: time.Minute, Max: time.Minute})}
-		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+		g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "compact"})
 		old, to := int64(3), int64(0)
 		r := offsets.Reset{Version: 1, Topology: jobGroup, Topic: jobIn, TopicID: g.cluster.TopicID(jobIn), Old: &old, New: &to}
-		g.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+		g.cluster.Produce(kafka.TopicPartition{Topic: system.Jobs.Name}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
 		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0)
 		for range 3 {
 			g.start()
@@ -536,8 +537,8 @@ func TestRecordedResetsThatCannotBeReadHoldNothingUp(t *testing.T) {
 		g.start()
 		g.stop()
 		g.cluster.ExpireOffsets(jobGroup)
-		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "compact"})
-		end := g.cluster.LeaveOpen(at(offsets.JobsTopic, 0), record("other", "1"))
+		g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "compact"})
+		end := g.cluster.LeaveOpen(at(system.Jobs.Name, 0), record("other", "1"))
 		g.start()
 		if took := g.stop(); took > time.Second {
 			t.Errorf("it took %s to stop", took)

@@ -11,6 +11,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // simOperator does something to topics or offsets behind the back of a topology that is at rest. The model knows what
@@ -281,5 +282,5 @@ func (w *simWorld) recordReset(tp kafka.TopicPartition, offset int64) {
 	}
 	r := offsets.Reset{Version: 1, Topology: simGroup, Topic: tp.Topic, TopicID: w.cluster.TopicID(tp.Topic), Partition: tp.Partition,
 		Committed: null(offset), Old: null(w.stated(tp)), New: null(offset), Who: "operator", Why: "drawn", At: time.Now()}
-	w.cluster.Produce(kafka.TopicPartition{Topic: offsets.JobsTopic}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
+	w.cluster.Produce(kafka.TopicPartition{Topic: system.Jobs.Name}, kafka.Record{Key: []byte(r.Key()), Value: r.Value()})
 }

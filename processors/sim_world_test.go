@@ -13,6 +13,7 @@ import (
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // simWorld is one simulated run: a cluster, and slots in which instances live and die.
@@ -133,7 +134,7 @@ func createSimTopics(t testing.TB, c *simkafka.Cluster, partitions, auditParts i
 		{Name: simDead, Partitions: partitions},
 		{Name: simTotalLog, Partitions: partitions, Config: compacted},
 		{Name: simCountLog, Partitions: partitions, Config: compacted},
-		{Name: offsets.JobsTopic, Partitions: 1, Config: compacted},
+		{Name: system.Jobs.Name, Partitions: 1, Config: compacted},
 	} {
 		if err := c.CreateTopic(topic); err != nil {
 			t.Fatal(err)

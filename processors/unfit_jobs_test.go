@@ -3,8 +3,8 @@ package processors
 import (
 	"testing"
 
-	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // A topic of recorded resets that would forget them is a refusal where a start needs to know them, and nobody's business elsewhere.
@@ -13,7 +13,7 @@ import (
 func TestRecordedResetsThatAreForgottenRefuseAStartThatNeedsThem(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.begun()
-		g.topic(offsets.JobsTopic, 1, map[string]string{"cleanup.policy": "delete"})
+		g.topic(system.Jobs.Name, 1, map[string]string{"cleanup.policy": "delete"})
 		g.start()
 		g.stop()
 		g.cluster.SetOffset(jobGroup, at(jobIn, 0), 1)

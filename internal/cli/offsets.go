@@ -15,6 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -24,8 +25,8 @@ func offsetsCommand(program string, topologies []*topology.Topology) *cobra.Comm
 		Use:   "offsets",
 		Short: "Show and set how far a topology has read its inputs",
 		Long: "Shows and sets how far a topology has read its inputs, in agreement with its state. What changes offsets is recorded\n" +
-			"before it happens, in the topic " + offsets.JobsTopic + ": an instance refuses offsets that disagree with its state and were not recorded.\n\n" +
-			"Where runs have a topic.prefix, give it here too: group, topics and PREFIX" + offsets.JobsTopic + " are then those of that environment.",
+			"before it happens, in the topic " + system.Jobs.Name + ": an instance refuses offsets that disagree with its state and were not recorded.\n\n" +
+			"Where runs have a topic.prefix, give it here too: group, topics and PREFIX" + system.Jobs.Name + " are then those of that environment.",
 		RunE: group,
 	}
 	cmd.AddCommand(offsetsShow(program, topologies), offsetsAccept(program, topologies), offsetsReset(program, topologies))
@@ -248,7 +249,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			}
 			conf, err1 := kafkaConfig(v)
 			log, err2 := NewLog(cmd.ErrOrStderr(), v)
-			tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(offsets.JobsTopic), Who: who()}
+			tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who()}
 			for _, g := range p.Subgraphs {
 				var part offsets.Graph
 				for _, s := range g.Stores {
@@ -275,7 +276,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if err == nil {
 				err = do(cmd, tool, rows)
 			}
-			if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
+			if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
 				return withCode(exitRefused, errors.New(unfit.Problem(conf)))
 			}
 			return err

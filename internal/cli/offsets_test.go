@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // desk is a cluster in which visit-counts has run, and the tool to look at it.
@@ -123,7 +124,7 @@ func (d *desk) has(want map[int32]int64) {
 // the topic of jobs that is refused, or read; Plan that fails for partition 2.
 func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 	d := newDesk(t, 50, 50, -1, 0)
-	_, err := d.admin.CreateTopics(t.Context(), 2, 1, map[string]*string{"cleanup.policy": new("compact")}, offsets.JobsTopic)
+	_, err := d.admin.CreateTopics(t.Context(), 2, 1, map[string]*string{"cleanup.policy": new("compact")}, system.Jobs.Name)
 	d.must(err)
 	d.commit(0, 70, true)
 	d.commit(1, 20, false)
@@ -172,7 +173,7 @@ func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 	if said.Executed || len(said.Changes) != 1 || *said.Changes[0].New != 100 || said.Kept == nil {
 		t.Errorf("%+v", said)
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{offsets.JobsTopic: {0: kgo.NewOffset().AtStart()}}))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{system.Jobs.Name: {0: kgo.NewOffset().AtStart()}}))
 	d.must(err)
 	defer reader.Close()
 	var first offsets.Reset
@@ -248,7 +249,7 @@ func (d *desk) drop() {
 // Mutations seen to fail it: UnfitError left as it is, in show or in reset.
 func TestATopicOfResetsThatForgetsIsRefused(t *testing.T) {
 	d := newDesk(t, 50)
-	_, err := d.admin.CreateTopics(t.Context(), 1, 1, map[string]*string{"cleanup.policy": new("delete")}, offsets.JobsTopic)
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, map[string]*string{"cleanup.policy": new("delete")}, system.Jobs.Name)
 	d.must(err)
 	for _, args := range [][]string{{"show"}, {"accept", "--why", "t"}, {"reset", "--to", "state", "--why", "t"}} {
 		if out := d.tool(exitRefused, args...); !strings.Contains(out, "kafka-configs.sh --bootstrap-server "+d.addr+" --alter --entity-type topics --entity-name _weir.jobs --add-config cleanup.policy=compact") {

@@ -168,20 +168,3 @@ func TestAResetIsReadAsItWasRecorded(t *testing.T) {
 		}
 	}
 }
-
-// Mutation: a case of Check left out.
-func TestTheTopicOfJobsIsCheckedBeforeItIsUsed(t *testing.T) {
-	spec := Spec(JobsTopic)
-	info := func(partitions int32, policy string) kafka.TopicInfo {
-		return kafka.TopicInfo{Name: JobsTopic, Partitions: partitions, Config: map[string]string{"cleanup.policy": policy}}
-	}
-	if err := Check(info(spec.Partitions, spec.Config["cleanup.policy"])); err != nil {
-		t.Errorf("as it is created: %v", err)
-	}
-	if err := Check(info(4, "compact")); err != nil {
-		t.Errorf("with four partitions: %v", err)
-	}
-	if err := Check(info(1, "compact,delete")); err == nil || !strings.Contains(err.Error(), "deleted with time") {
-		t.Errorf("with a policy that deletes: %v", err)
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // Record writes changes into the topic of jobs, and then, with commit, commits their offsets. It refuses while the group has
@@ -17,7 +18,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	case n > 0:
 		return fmt.Errorf("group %s has %d members: stop all instances first (a static member stays listed until its session times out)", t.Group, n)
 	}
-	if err := t.jobs(ctx); err != nil {
+	if err := system.Jobs.Ensure(ctx, t.Client, t.Jobs); err != nil {
 		return err
 	}
 	sink, err := t.Client.NewSink(ctx, "")
@@ -31,7 +32,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			Version: 1, Topology: t.Topology, Topic: c.Topic, TopicID: c.mark.TopicID, Partition: c.Partition,
 			Committed: c.Committed, Old: c.State, New: c.New, Who: t.Who, Why: why, At: time.Now().UTC(),
 		}
-		err := sink.Append(&kafka.Outgoing{TopicPartition: jobsOf(t.Jobs), Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
+		err := sink.Append(&kafka.Outgoing{TopicPartition: system.Of(t.Jobs), Timestamp: r.At.UnixMilli(), Key: []byte(r.Key()), Value: r.Value()})
 		if err != nil {
 			return err
 		}
@@ -49,16 +50,4 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 		return fmt.Errorf("the reset is recorded, but its offsets could not be committed; run the command again: %w", err)
 	}
 	return nil
-}
-
-// jobs creates the topic of jobs, or checks the one that exists.
-func (t *Tool) jobs(ctx context.Context) error {
-	infos, err := t.Client.Topics(ctx, []string{t.Jobs})
-	if err != nil {
-		return err
-	}
-	if info, ok := infos[t.Jobs]; ok {
-		return Check(info)
-	}
-	return t.Client.CreateTopics(ctx, []kafka.TopicSpec{Spec(t.Jobs)})
 }

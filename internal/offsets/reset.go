@@ -7,15 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/weirstream/weir/internal/kafka"
 )
-
-// JobsTopic is where resets are recorded, among what else an operator has done, after the prefix of names (topic.prefix). It is compacted.
-const JobsTopic = "_weir.jobs"
-
-// jobsOf is the partition that is written and read, whatever the number of partitions: what the topic says needs an order.
-func jobsOf(topic string) kafka.TopicPartition { return kafka.TopicPartition{Topic: topic} }
 
 // Reset is the record that an operator has let offsets and state disagree. It is written before it happens.
 type Reset struct {
@@ -75,31 +67,4 @@ func (r *Reset) covers(q *Question) bool {
 
 func equal(a *int64, b int64) bool {
 	return a == nil && b < 0 || a != nil && *a == b
-}
-
-// Spec is how a topic of jobs is created.
-func Spec(topic string) kafka.TopicSpec {
-	return kafka.TopicSpec{Name: topic, Partitions: 1, ReplicationFactor: -1, Config: map[string]string{
-		"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime",
-	}}
-}
-
-// Check refuses a topic that forgets what is recorded, with an UnfitError.
-func Check(info kafka.TopicInfo) error {
-	if policy := info.Config["cleanup.policy"]; policy != "" && policy != "compact" {
-		return &UnfitError{Topic: info.Name, Policy: policy}
-	}
-	return nil
-}
-
-// UnfitError says that the topic has a cleanup policy with which records in it are deleted. Whoever needs to know what was recorded
-// cannot go on.
-type UnfitError struct{ Topic, Policy string }
-
-func (e *UnfitError) Error() string { return e.Problem(kafka.Config{}) }
-
-// Problem is the error with the line of Kafka's own tools that mends it, on a cluster that is reached by the config.
-func (e *UnfitError) Problem(c kafka.Config) string {
-	return fmt.Sprintf("topic %s has cleanup.policy=%s: recorded resets would be deleted with time; set it with %s "+
-		"--alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", e.Topic, e.Policy, c.Tool("kafka-configs.sh"), e.Topic)
 }

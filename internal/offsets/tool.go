@@ -18,7 +18,7 @@ type Tool struct {
 	Client   *kafka.Client
 	Topology string
 	Group    string // of the topology
-	Jobs     string // the topic where resets are recorded: JobsTopic, with the prefix of names
+	Jobs     string // the topic where resets are recorded: system.Jobs, with the prefix of names
 	Graphs   []Graph
 	Who      string
 }

@@ -1,0 +1,56 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+)
+
+// Reader reads partitions, as a Fetcher does.
+type Reader interface {
+	Start(tp TopicPartition, from Position, deliver func(Batch))
+	Stop(tp TopicPartition)
+	Release(tp TopicPartition, bytes int)
+}
+
+// Scan calls each with the committed records of a partition from an offset up to the position end, in order, and stops at its first
+// error. Records from end on may come too, of the batch that end is in. The partition must be read by nobody else through this
+// reader. Memory is bounded by the reader's.
+func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64, each func(*Record) error) error {
+	var mu sync.Mutex
+	var waiting []Batch
+	wake := make(chan struct{}, 1)
+	defer reader.Stop(tp)
+	reader.Start(tp, At(from), func(b Batch) {
+		mu.Lock()
+		waiting = append(waiting, b)
+		mu.Unlock()
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	for position := from; position < end; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-wake:
+		}
+		mu.Lock()
+		batches := waiting
+		waiting = nil
+		mu.Unlock()
+		for _, b := range batches {
+			if b.Err != nil {
+				return b.Err
+			}
+			for i := range b.Records {
+				if err := each(&b.Records[i]); err != nil {
+					return err
+				}
+			}
+			position = b.Position
+			reader.Release(tp, b.Bytes)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+// Package system has the topics in which Weir keeps what concerns several topologies: what operators have done, and how far what they
+// asked for has come. They are made on first use with the right settings, and refused where they exist with wrong ones. Values are
+// JSON with a version.
+package system
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// Topic is one of these topics.
+type Topic struct {
+	Name string // after the prefix of names (topic.prefix)
+
+	policy    string            // the cleanup.policy that it needs
+	config    map[string]string // the other settings that it is made with
+	otherwise string            // what happens with another policy
+}
+
+// Jobs is where recorded resets are, and the jobs that move dead letters with their progress: the newest record of each key counts.
+var Jobs = Topic{
+	Name: "_weir.jobs", policy: "compact", config: map[string]string{"message.timestamp.type": "LogAppendTime"},
+	otherwise: "recorded resets would be deleted with time",
+}
+
+// Audit is where each change by a tool is told, for a year: who did what, and why, and what came of it.
+var Audit = Topic{
+	Name: "_weir.audit", policy: "delete",
+	config:    map[string]string{"message.timestamp.type": "LogAppendTime", "retention.ms": "31536000000"},
+	otherwise: "of the changes that it tells only some would stay",
+}
+
+// Of is the partition that is written and read, whatever the number of partitions: what these topics say needs an order.
+func Of(topic string) kafka.TopicPartition { return kafka.TopicPartition{Topic: topic} }
+
+// Spec is how the topic is made. name is its name in the cluster.
+func (t Topic) Spec(name string) kafka.TopicSpec {
+	config := map[string]string{"cleanup.policy": t.policy}
+	for key, value := range t.config {
+		config[key] = value
+	}
+	return kafka.TopicSpec{Name: name, Partitions: 1, ReplicationFactor: -1, Config: config}
+}
+
+// Check refuses a topic that would lose what is written to it, with an UnfitError.
+func (t Topic) Check(info kafka.TopicInfo) error {
+	if policy := info.Config["cleanup.policy"]; policy != "" && policy != t.policy {
+		return &UnfitError{Topic: info.Name, Policy: policy, of: t}
+	}
+	return nil
+}
+
+// Cluster is what Ensure asks of a cluster.
+type Cluster interface {
+	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
+	CreateTopics(ctx context.Context, topics []kafka.TopicSpec) error
+}
+
+// Ensure makes the topic, or checks the one that exists.
+func (t Topic) Ensure(ctx context.Context, cluster Cluster, name string) error {
+	infos, err := cluster.Topics(ctx, []string{name})
+	if err != nil {
+		return err
+	}
+	if info, ok := infos[name]; ok {
+		return t.Check(info)
+	}
+	return cluster.CreateTopics(ctx, []kafka.TopicSpec{t.Spec(name)})
+}
+
+// UnfitError says that a topic has a cleanup policy with which records in it are lost. Whoever needs them cannot go on.
+type UnfitError struct {
+	Topic, Policy string
+
+	of Topic
+}
+
+func (e *UnfitError) Error() string { return e.Problem(kafka.Config{}) }
+
+// Problem is the error with the line of Kafka's own tools that mends it, on a cluster that is reached by the config.
+func (e *UnfitError) Problem(c kafka.Config) string {
+	return fmt.Sprintf("topic %s has cleanup.policy=%s: %s; set it with %s --alter --entity-type topics --entity-name %s --add-config cleanup.policy=%s",
+		e.Topic, e.Policy, e.of.otherwise, c.Tool("kafka-configs.sh"), e.Topic, e.of.policy)
+}
