@@ -15,6 +15,9 @@
 //	weir.errors.cut                                bytes of the record's value, when the dead letter does not hold it whole
 //	weir.errors.key.size, .key.sha256              of the record's key, when the dead letter does not even hold that
 //	weir.errors.failures                           how often it has failed; written from the second time on
+//	weir.errors.group, .fingerprint                the consumer group; what failures of one kind share, see Fingerprint
+//	weir.errors.time, .first.time                  when it failed, milliseconds since the epoch; the first time, from the second on
+//	weir.errors.redrives                           how often it was redriven; written from the first redrive on
 //	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
 //
 // A dead letter that is read again by a topology on its topic, and fails again, has each of these once: they tell of the

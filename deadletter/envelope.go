@@ -40,6 +40,11 @@ const (
 	HeaderRecords        = "weir.errors.records"
 	HeaderKeySize        = "weir.errors.key.size"
 	HeaderKeyHash        = "weir.errors.key.sha256"
+	HeaderGroup          = "weir.errors.group"
+	HeaderFingerprint    = "weir.errors.fingerprint"
+	HeaderTime           = "weir.errors.time"
+	HeaderFirstTime      = "weir.errors.first.time"
+	HeaderRedrives       = "weir.errors.redrives"
 )
 
 // MaxMessage and MaxStack are the sizes in bytes to which a message and a stack trace are cut: the record itself must
@@ -52,12 +57,14 @@ const (
 // Cause is why a record becomes a dead letter.
 type Cause struct {
 	Topology  string
+	Group     string // the consumer group that read it; "" where there is none
 	Node      string
 	Topic     string // where the record stands
 	Partition int32
 	Offset    int64
 	Attempts  int
 	Reason    string // the kind of the failure, in one word
+	At        int64  // when it failed, in milliseconds since the epoch; 0 when it is not known
 	Err       error
 	Stack     []byte  // of a panic, or nil
 	Excess    *Excess // the limit that the record is over, or nil
@@ -73,7 +80,7 @@ const Neutral = "original."
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
 func Headers(original []Header, c Cause) []Header {
-	out, earlier := c.strip(original, 20)
+	out, earlier := c.strip(original, 25)
 	text := func(key, value string) { out = append(out, Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
 	text(HeaderMessage, cut(message(c.Err), MaxMessage))
@@ -87,6 +94,10 @@ func Headers(original []Header, c Cause) []Header {
 	if c.Reason != "" {
 		text(HeaderReason, c.Reason)
 	}
+	if c.Group != "" {
+		text(HeaderGroup, c.Group)
+	}
+	text(HeaderFingerprint, Fingerprint(c.Node, c.Reason, message(c.Err)))
 	return again(out, earlier)
 }
 
@@ -154,6 +165,9 @@ func (c *Cause) position(out []Header) []Header {
 	out = append(out, Header{Key: HeaderTopic, Value: []byte(c.Topic)})
 	number(HeaderPartition, int64(c.Partition))
 	number(HeaderOffset, c.Offset)
+	if c.At > 0 {
+		number(HeaderTime, c.At)
+	}
 	if x := c.Excess; x != nil {
 		out = append(out, Header{Key: HeaderLimit, Value: []byte(x.Limit)})
 		number(HeaderLimitSize, x.Size)
@@ -207,6 +221,7 @@ func ours(key string) bool {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
 		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderReason, HeaderCut, HeaderFailures,
 		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset,
+		HeaderGroup, HeaderFingerprint, HeaderTime, HeaderFirstTime, HeaderRedrives,
 		HeaderLimit, HeaderLimitSize, HeaderLimitMax, HeaderLastOffset, HeaderRecords, HeaderKeySize, HeaderKeyHash:
 		return true
 	}
@@ -230,6 +245,12 @@ func again(out []Header, earlier map[string][]byte) []Header {
 	if at := r.number(HeaderTimestamp, 64); earlier[HeaderTimestamp] != nil && r.err == nil {
 		out = Timed(out, at)
 	}
+	for _, h := range [...]struct{ to, from string }{{HeaderRedrives, HeaderRedrives}, {HeaderFirstTime, firstTime(earlier)}} {
+		r.err = nil
+		if n := r.number(h.from, 64); earlier[h.from] != nil && r.err == nil {
+			out = append(out, Header{Key: h.to, Value: strconv.AppendInt(nil, n, 10)})
+		}
+	}
 	r.err = nil
 	topic, partition, offset := r.origin()
 	if r.position(topic, partition, offset); r.err != nil || len(earlier[topic]) == 0 || len(earlier[topic]) > maxTopic {
@@ -243,6 +264,29 @@ func again(out []Header, earlier map[string][]byte) []Header {
 		}
 	}
 	return out
+}
+
+// firstTime is the header that says when a record failed first.
+func firstTime(envelope map[string][]byte) string {
+	if _, ok := envelope[HeaderFirstTime]; ok {
+		return HeaderFirstTime
+	}
+	return HeaderTime
+}
+
+// Redriven returns the headers with which a dead letter goes back to the topology that it failed in: its own, with one redrive more.
+// The slice is new; values are shared.
+func Redriven(headers []Header) []Header {
+	out := make([]Header, 0, len(headers)+1)
+	n := int64(0)
+	for _, h := range headers {
+		if h.Key != HeaderRedrives {
+			out = append(out, h)
+		} else if before, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil {
+			n = before
+		}
+	}
+	return append(out, Header{Key: HeaderRedrives, Value: strconv.AppendInt(nil, n+1, 10)})
 }
 
 // maxTopic is the length of the longest name of a topic.

@@ -54,6 +54,7 @@ __streams.errors.offset=1099511627776
 weir.errors.topology=customer-totals
 weir.errors.node=accumulate
 weir.errors.attempts=5
+weir.errors.fingerprint=3fb3952cf3939ae2
 `
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -81,11 +82,11 @@ func TestFailingAgainKeepsTheOrigin(t *testing.T) {
 		want    Letter
 	}{
 		{first, Letter{Headers: original, Exception: "*errors.errorString", Message: "one", Stack: "stack", Topology: "a", Node: "n",
-			Position: at("a.b.v1", 1, 10), First: at("a.b.v1", 1, 10), Failures: 1}},
+			Fingerprint: Fingerprint("n", "", "one"), Position: at("a.b.v1", 1, 10), First: at("a.b.v1", 1, 10), Failures: 1}},
 		{second, Letter{Headers: append(original[:4:4], header("seen-by", "ops")), Exception: "*errors.errorString", Message: "two",
-			Topology: "b", Node: "m", Position: at("a.b.v1.dlq", 2, 20), First: at("a.b.v1", 1, 10), Failures: 2}},
+			Topology: "b", Node: "m", Fingerprint: Fingerprint("m", "", "two"), Position: at("a.b.v1.dlq", 2, 20), First: at("a.b.v1", 1, 10), Failures: 2}},
 		{third, Letter{Headers: append(original[:4:4], header("seen-by", "ops")),
-			Position: at("a.b.v1.dlq.dlq", 3, 30), First: at("a.b.v1", 1, 10), Failures: 3}},
+			Fingerprint: Fingerprint("", "", ""), Position: at("a.b.v1.dlq.dlq", 3, 30), First: at("a.b.v1", 1, 10), Failures: 3}},
 	} {
 		got, err := Read(c.headers)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -154,7 +155,7 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 		header(HeaderTopic, "new"), header(HeaderPartition, "2"), header(HeaderOffset, "3"),
 	}
 	want := Letter{Headers: streams[:1], Exception: "java.lang.IllegalStateException", Stack: "at Foo.java",
-		Position: at("new", 2, 3), First: at("new", 2, 3), Failures: 1}
+		Fingerprint: Fingerprint("", "", ""), Position: at("new", 2, 3), First: at("new", 2, 3), Failures: 1}
 	if got, err := Read(streams); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v (%v)", got, want, err)
 	}

@@ -18,17 +18,23 @@ type Letter struct {
 	Stack     string
 	Position  Position // where the record stood when it failed last
 	Topology  string
+	Group     string // the consumer group that read it, "" where the letter does not say
 	Node      string
 	Attempts  int
-	Timestamp int64    // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
-	Reason    string   // the kind of the failure, in one word
-	Cut       bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
-	ValueSize int64    // of the record, when it was cut
-	KeySize   int64    // of the record, when its topic did not even take the key: the letter has none
-	KeyHash   string   // SHA-256 of that key, in hexadecimal digits
-	Excess    *Excess  // the limit that the record is over, and for which it was not read whole; nil: none
-	Failures  int      // how often it has failed: 1 or more
-	First     Position // where it stood when it failed first
+	Timestamp int64  // of the record when it failed first, milliseconds since the epoch; 0 when it is not known
+	Reason    string // the kind of the failure, in one word
+	// Fingerprint is shared by failures of one kind: see Fingerprint. It is worked out where the letter does not say it.
+	Fingerprint string
+	Cut         bool     // its topic did not take the whole record: the value is not whole, and Headers may be empty
+	ValueSize   int64    // of the record, when it was cut
+	KeySize     int64    // of the record, when its topic did not even take the key: the letter has none
+	KeyHash     string   // SHA-256 of that key, in hexadecimal digits
+	Excess      *Excess  // the limit that the record is over, and for which it was not read whole; nil: none
+	Redrives    int      // how often it was redriven into its topology
+	At          int64    // when it failed last, milliseconds since the epoch; 0 when it is not known
+	FirstAt     int64    // when it failed first, as At
+	Failures    int      // how often it has failed: 1 or more
+	First       Position // where it stood when it failed first
 }
 
 // Position is a place in a topic.
@@ -55,10 +61,16 @@ func Read(headers []Header) (Letter, error) {
 		Attempts:  int(r.number(HeaderAttempts, 32)),
 		Failures:  max(1, int(r.number(HeaderFailures, 32))),
 	}
+	l.Group, l.Fingerprint = string(envelope[HeaderGroup]), string(envelope[HeaderFingerprint])
+	l.Redrives = int(r.number(HeaderRedrives, 32))
+	l.At, l.FirstAt = r.number(HeaderTime, 64), r.number(firstTime(envelope), 64)
 	l.Timestamp = r.number(HeaderTimestamp, 64)
 	_, l.Cut = envelope[HeaderCut]
 	l.ValueSize = r.number(HeaderCut, 64)
 	l.Reason = string(envelope[HeaderReason])
+	if l.Fingerprint == "" {
+		l.Fingerprint = Fingerprint(l.Node, l.Reason, l.Message)
+	}
 	l.KeySize = r.number(HeaderKeySize, 64)
 	l.KeyHash = string(envelope[HeaderKeyHash])
 	if limit, ok := envelope[HeaderLimit]; ok {
