@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // beginning is where an input is read from.
@@ -101,6 +102,7 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 	o.begins = map[kafka.TopicPartition]beginning{}
 	marked := !slices.ContainsFunc(o.stores, func(st *taskStore) bool { return !st.marked })
 	fresh := map[kafka.TopicPartition]offsets.Answer{}
+	redriven := map[kafka.TopicPartition]offsets.Answer{} // of redrive topics: all that is in them was wanted
 	for n, q := range questions {
 		a := offsets.Judge(q)
 		if a.Kind == offsets.Refused {
@@ -131,7 +133,11 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 			problems = append(problems, e.disagreement(&q, a.Why))
 		case offsets.Begin, offsets.Recreated:
 			at.LeaderEpoch = -1
-			fresh[q.TopicPartition] = a
+			if e.graph.redrives[q.Topic] != nil {
+				redriven[q.TopicPartition] = a
+			} else {
+				fresh[q.TopicPartition] = a
+			}
 		}
 		if !a.Accepted {
 			e.reportOrigin(&q, a.Foreign)
@@ -147,7 +153,10 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 			return err
 		}
 	}
-	return e.byPolicy(ctx, o.begins, fresh)
+	if err := e.byPolicy(ctx, o.begins, redriven, ResetEarliest); err != nil {
+		return err
+	}
+	return e.byPolicy(ctx, o.begins, fresh, e.opts.OffsetReset)
 }
 
 // reportOrigin says where a committed offset comes from that no instance has committed.
@@ -166,14 +175,14 @@ func (e *engine) reportOrigin(q *offsets.Question, foreign bool) {
 }
 
 // byPolicy fills in where inputs begin that have no offset to go on at.
-func (e *engine) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer) error {
+func (e *engine) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]beginning, fresh map[kafka.TopicPartition]offsets.Answer, policy OffsetReset) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	var tps []kafka.TopicPartition
 	for tp, a := range fresh {
 		tps = append(tps, tp)
-		if e.opts.OffsetReset != ResetNone {
+		if policy != ResetNone {
 			continue
 		}
 		if a.Kind == offsets.Recreated {
@@ -182,7 +191,7 @@ func (e *engine) byPolicy(ctx context.Context, begins map[kafka.TopicPartition]b
 		return e.refuse([]string{fmt.Sprintf("group %s has no committed offset for %s and auto.offset.reset is none", e.graph.plan.Group(), tp)})
 	}
 	where := e.opts.Wire.Starts
-	if e.opts.OffsetReset == ResetLatest {
+	if policy == ResetLatest {
 		where = e.opts.Wire.Ends
 	}
 	found, err := where(ctx, tps)
@@ -239,7 +248,7 @@ func (e *engine) resets(ctx context.Context) (map[string]offsets.Reset, error) {
 }
 
 // jobs is the topic where resets are recorded.
-func (e *engine) jobs() string { return e.graph.plan.Names.System(offsets.JobsTopic) }
+func (e *engine) jobs() string { return e.graph.plan.Names.System(system.Jobs.Name) }
 
 // disagreement is the refusal, with the ways out as lines to run. The task that is restored first ends the instance, so the lines are
 // for all partitions: an operator should not have to come back for each.

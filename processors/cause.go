@@ -45,7 +45,7 @@ func (c *cause) time() time.Time { return timeOf(c.record.Timestamp) }
 
 // describe is what nodes may know of the cause.
 func (c *cause) describe() nodes.Record {
-	return nodes.Record{TopicID: c.in.topicID, Record: plan.Record{
+	return nodes.Record{TopicID: c.in.topicID, First: c.first(), Record: plan.Record{
 		Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset, Timestamp: c.time(), Attempt: c.attempt, Headers: c.record.Headers,
 	}}
 }

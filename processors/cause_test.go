@@ -24,7 +24,7 @@ func taskOfTwo(t interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task := newTask(t.Context(), taskID{}, newGraph(plan).subgraphs[0])
+	task := newTask(t.Context(), taskID{}, newGraph(plan).subgraphs[0], nil)
 	task.state.Store(int32(taskRunning))
 	for n, in := range task.inputs {
 		in.slot = n

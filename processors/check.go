@@ -86,9 +86,12 @@ func (e *engine) warn(ctx context.Context, infos map[string]kafka.TopicInfo) {
 	}
 }
 
+// topicNames are the topics that a start needs. Redrive topics are not among them: they need neither exist nor be readable.
 func (e *engine) topicNames() (names []string) {
 	for _, t := range e.graph.plan.Topics {
-		names = append(names, t.Name)
+		if t.Role != plan.RedriveTopic {
+			names = append(names, t.Name)
+		}
 	}
 	return names
 }
@@ -101,6 +104,6 @@ func (e *engine) refuse(problems []string) error {
 func (e *engine) missing(infos map[string]kafka.TopicInfo) []plan.Topic {
 	return slices.DeleteFunc(slices.Clone(e.graph.plan.Topics), func(t plan.Topic) bool {
 		_, ok := infos[t.Name]
-		return ok
+		return ok || t.Role == plan.RedriveTopic
 	})
 }

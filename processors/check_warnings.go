@@ -17,7 +17,10 @@ import (
 // warnings logs what is not wrong enough to be refused: settings of existing topics under which records can be lost.
 func (e *engine) warnings(ctx context.Context, infos map[string]kafka.TopicInfo) error {
 	for _, t := range e.graph.plan.Topics {
-		info := infos[t.Name]
+		info, ok := infos[t.Name]
+		if !ok {
+			continue
+		}
 		e.warnOfOtherSettings(t, info)
 		if isr, err := strconv.Atoi(info.Config["min.insync.replicas"]); err == nil && isr < 2 && info.ReplicationFactor >= 3 &&
 			!strings.HasPrefix(t.Name, "__") && t.Role != plan.InputTopic {

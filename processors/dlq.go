@@ -100,6 +100,8 @@ func (w *worker) letter(c *cause, f *nodes.Failure) letter {
 	in, r, known := c.in, c.record, c.refusal()
 	why := deadletter.Cause{
 		Topology: w.engine.graph.plan.Topology,
+		Group:    w.engine.graph.plan.Group(),
+		At:       time.Now().UnixMilli(),
 		Node:     f.Name,
 		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
 		Attempts: c.attempt,

@@ -57,6 +57,8 @@ type engine struct {
 
 	mu     sync.Mutex
 	placed map[taskID]*placement
+	// redriven are the partitions of redrive topics that the group has assigned: inputs of their tasks.
+	redriven map[kafka.TopicPartition]bool
 }
 
 // source is where an engine's partitions come from, and who keeps the positions of their inputs.
@@ -89,10 +91,13 @@ func newEngine(plan *plan.Plan, opts Options) (*engine, error) {
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 		readingJobs: make(chan struct{}, 1),
-		placed:      map[taskID]*placement{}, letters: map[string]bool{},
+		placed:      map[taskID]*placement{}, letters: map[string]bool{}, redriven: map[kafka.TopicPartition]bool{},
 	}
 	e.told.log = e.log
 	for _, topic := range opts.DeadLetters {
+		e.letters[topic] = true
+	}
+	for topic := range e.graph.redrives {
 		e.letters[topic] = true
 	}
 	e.accepts.Store(opts.AcceptEmptyState)
@@ -229,7 +234,7 @@ func (e *engine) place(ids []taskID) {
 				best = w
 			}
 		}
-		t := newTask(e.calls, id, e.graph.subgraphs[id.subgraph])
+		t := newTask(e.calls, id, e.graph.subgraphs[id.subgraph], e.redriven)
 		e.placed[id] = &placement{t, best}
 		best.inbox.put(func() { best.tasks.add(t) })
 	}
@@ -287,12 +292,37 @@ func (e *engine) take(ids []taskID, clean bool) (committed bool) {
 // then ended, and done again: the group waits for the hand-over, and for no record.
 const roomAfter = time.Second
 
-// taskIDs turns input partitions into tasks, in order.
+// redrive notes which partitions of redrive topics were assigned, or given back.
+func (e *engine) redrive(tps []kafka.TopicPartition, assigned bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, tp := range tps {
+		switch {
+		case e.graph.redrives[tp.Topic] == nil:
+		case assigned:
+			e.redriven[tp] = true
+		default:
+			delete(e.redriven, tp)
+		}
+	}
+}
+
+// placedOf lists those of the tasks that run here.
+func (e *engine) placedOf(ids []taskID) []taskID {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ids), func(id taskID) bool { return e.placed[id] == nil })
+}
+
+// taskIDs turns input partitions, and those of redrive topics, into tasks, in order.
 func (e *engine) taskIDs(tps []kafka.TopicPartition) []taskID {
 	seen := map[taskID]bool{}
 	var ids []taskID
 	for _, tp := range tps {
 		g, ok := e.graph.inputs[tp.Topic]
+		if !ok {
+			g, ok = e.graph.redrives[tp.Topic]
+		}
 		if !ok {
 			continue
 		}

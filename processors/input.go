@@ -20,10 +20,11 @@ import (
 // bounded by the fetcher, which is given a batch's bytes back when the batch was worked off for the first time; what
 // stays behind is bounded by the commit that a worker does when its transaction is large.
 type input struct {
-	task   *task
-	source *nodes.Source
-	slot   int // names the input among those of its worker
-	tp     kafka.TopicPartition
+	task     *task
+	source   *nodes.Source
+	redriven bool // it is a redrive topic
+	slot     int  // names the input among those of its worker
+	tp       kafka.TopicPartition
 
 	batches []kafka.Batch
 	at, rec int // the next record: batches[at].Records[rec]
@@ -116,6 +117,9 @@ func (in *input) push(b kafka.Batch) {
 	if in.stands == atDenial || in.stands == atDamage && b.Position > in.position {
 		in.stands = atNothing
 		in.waiting.Store(nil)
+	}
+	if in.redriven {
+		redriven(b.Records)
 	}
 	in.batches = append(in.batches, in.within(b))
 	in.skipEmpty()

@@ -76,7 +76,7 @@ func (i *Instance) run(ctx context.Context) error {
 		return err
 	}
 	defer i.copies.close()
-	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned(),
+	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned(), Optional: i.graph.optional(),
 		Standby: i.copies.group(), Rack: i.opts.Rack}
 	if i.opts.Static {
 		group.InstanceID = i.id

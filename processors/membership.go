@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // membership is the Instance as its group sees it, and the source of its engine's partitions.
@@ -29,6 +30,8 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 		}
 	}
 	i.hooks.tellRebalanced(added, nil, false)
+	i.redrive(added, true)
+	i.take(i.placedOf(ids), true) // a redrive topic was made: they are opened again with one input more
 	i.place(ids)
 	i.log.Info("tasks assigned", zap.Stringers("tasks", ids), zap.Int("from_copies", i.copies.taken(ids)))
 }
@@ -45,7 +48,16 @@ func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
 // give hands partitions back to the group.
 func (i *Instance) give(tps []kafka.TopicPartition, clean bool) {
 	ids := i.taskIDs(tps)
+	i.redrive(tps, false)
+	kept := i.placedOf(ids) // tasks of which only partitions of redrive topics are given back
+	for _, tp := range tps {
+		if g, ok := i.graph.inputs[tp.Topic]; ok {
+			kept = slices.DeleteFunc(kept, func(id taskID) bool { return id == taskID{g.plan.Index, tp.Partition} })
+		}
+	}
 	committed := i.take(ids, clean)
+	i.place(kept)
+	ids = slices.DeleteFunc(ids, func(id taskID) bool { return slices.Contains(kept, id) })
 	i.copies.leave(ids)
 	i.metrics.rebalances.Add(1)
 	i.hooks.tellRebalanced(nil, tps, !clean)
@@ -60,7 +72,7 @@ func (m *membership) committed(ctx context.Context, inputs []kafka.TopicPartitio
 // begin implements source. Where that needs the recorded resets and their topic would forget them, it is a refusal.
 func (m *membership) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	err := m.beginnings(ctx, t, committed, o)
-	if unfit, ok := errors.AsType[*offsets.UnfitError](err); ok {
+	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
 		return m.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
 			t.id, unfit.Problem(m.cluster()))})
 	}

@@ -27,6 +27,9 @@ func (e *engine) partitionFor(topic string, key []byte, in *input) int32 {
 // partitioner, and the state of a key would be spread over tasks without any error.
 func (e *engine) checkPartition(c *cause) {
 	in, r := c.in, c.record
+	if in.redriven {
+		return // it lies where its record was read first
+	}
 	if r.Key == nil {
 		if !in.keyless && len(in.task.graph.stores) > 0 {
 			in.keyless = true

@@ -106,6 +106,13 @@ func (p *patrol) topics(ctx context.Context) (map[string]int32, error) {
 			names = append(names, s.Topic)
 		}
 	}
+	for _, pl := range p.inst.placements() {
+		for _, in := range pl.task.inputs {
+			if in.redriven && !slices.Contains(names, in.tp.Topic) {
+				names = append(names, in.tp.Topic)
+			}
+		}
+	}
 	infos, err := p.inst.opts.Wire.Topics(ctx, names)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func TestATaskTakesOnlyTheWaysOfItsTable(t *testing.T) {
 	}
 	for from := taskCreated; from <= taskClosed; from++ {
 		for to := taskCreated; to <= taskClosed; to++ {
-			task := newTask(t.Context(), taskID{}, &subgraph{})
+			task := newTask(t.Context(), taskID{}, &subgraph{}, nil)
 			task.state.Store(int32(from))
 			err := task.to(to)
 			if way := fmt.Sprint(from, " ", to); legal[way] != (err == nil) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,15 +92,18 @@ type taskStore struct {
 	end       int64  // the checkpoint to write next: the changelog offset after everything committed
 }
 
-// newTask makes a task whose nodes' calls end with ctx.
-func newTask(ctx context.Context, id taskID, g *subgraph) *task {
+// newTask makes a task whose nodes' calls end with ctx. redriven says from which partitions of redrive topics it reads.
+func newTask(ctx context.Context, id taskID, g *subgraph, redriven map[kafka.TopicPartition]bool) *task {
 	t := &task{id: id, graph: g, base: ctx}
 	t.renew()
-	for _, s := range g.sources {
+	for _, s := range append(slices.Clone(g.sources), g.redrives...) {
+		if s.Redrives != nil && !redriven[kafka.TopicPartition{Topic: s.Topic, Partition: id.partition}] {
+			continue
+		}
 		in := &input{
 			task:   t,
-			source: s,
-			tp:     kafka.TopicPartition{Topic: s.Topic, Partition: id.partition},
+			source: s, redriven: s.Redrives != nil,
+			tp: kafka.TopicPartition{Topic: s.Topic, Partition: id.partition},
 		}
 		in.away.Store(-1)
 		t.inputs = append(t.inputs, in)

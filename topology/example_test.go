@@ -66,11 +66,12 @@ func ExampleDefine() {
 	//   sensor.alarmed.v1  string  string  sensor.alarmed.v1-value  team heat
 	//
 	// topics
-	//   NAME                    ROLE         PARTITIONS         CLEANUP  RETENTION
-	//   sensor.read.v1          input        12                 delete   7 days
-	//   sensor.alarmed.v1       output       any number         delete   for ever
-	//   sensor.read.v1.dlq      dead letter  any number         delete   30 days
-	//   heat-highest-changelog  changelog    as sensor.read.v1  compact  for ever
+	//   NAME                         ROLE         PARTITIONS         CLEANUP  RETENTION
+	//   sensor.read.v1               input        12                 delete   7 days
+	//   sensor.alarmed.v1            output       any number         delete   for ever
+	//   sensor.read.v1.dlq           dead letter  any number         delete   30 days
+	//   heat-sensor.read.v1-redrive  redrive      as sensor.read.v1  delete   30 days
+	//   heat-highest-changelog       changelog    as sensor.read.v1  compact  for ever
 }
 
 func ExampleTopology_Check() {

@@ -11,6 +11,9 @@ type GroupConfig struct {
 	// Copartitioned lists sets of topics that are assigned together: partition p of every topic of a set goes to one
 	// member. Every input topic is in exactly one set.
 	Copartitioned [][]string
+	// Optional lists those of these topics that need not exist, nor be readable. One that is made later is assigned with the others of
+	// its set soon after.
+	Optional []string
 	// Standby is nil for a member that keeps no copies of state.
 	Standby *Standby
 	Rack    string // where the process runs, so that copies are placed apart; empty where that is not known (client.rack)

@@ -77,7 +77,11 @@ func (g *Group) stay() groupEvent {
 			return event
 		}
 	}
-	check := time.NewTicker(min(g.client.cfg.MetadataMaxAge, maxCountsAge))
+	age := min(g.client.cfg.MetadataMaxAge, maxCountsAge)
+	if slices.ContainsFunc(g.cfg.Optional, func(topic string) bool { return g.counts[topic] == 0 }) {
+		age = min(age, optionalAge)
+	}
+	check := time.NewTicker(age)
 	defer check.Stop()
 	var overdue <-chan time.Time
 	if g.incomplete {
@@ -113,6 +117,9 @@ func (g *Group) stay() groupEvent {
 // maxCountsAge bounds metadata.max.age.ms for the number of partitions of the inputs: records in a new partition wait
 // until it is found.
 const maxCountsAge = 30 * time.Second
+
+// optionalAge is the same while an optional topic does not exist: it is made because somebody waits for what goes through it.
+const optionalAge = 5 * time.Second
 
 // takeOver gives back what is not assigned any more and takes what is new. Having given something back, the member
 // joins again, because only then others may have it.

@@ -180,7 +180,7 @@ func (g *Group) recount(ctx context.Context) (why string) {
 	}
 	for _, t := range res.Topics {
 		n := int32(len(t.Partitions))
-		if t.Err == sarama.ErrTopicAuthorizationFailed && !g.joined.Load() { // later it is waited for by whoever reads it
+		if t.Err == sarama.ErrTopicAuthorizationFailed && !g.joined.Load() && !slices.Contains(g.cfg.Optional, t.Name) { // later it is waited for by whoever reads it
 			g.fail("read "+t.Name+" as a member of", t.Err)
 			return ""
 		}

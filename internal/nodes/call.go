@@ -79,6 +79,14 @@ type forwarded struct {
 type Record struct {
 	plan.Record
 	TopicID string
+	First   *First // of a record that was redriven, nil of others
+}
+
+// First is where a record was read first.
+type First struct {
+	Topic, TopicID string
+	Partition      int32
+	Offset         int64
 }
 
 // Outcome is what became of a record.

@@ -14,15 +14,17 @@ type Graph struct {
 
 // Subgraph is a connected part of the topology.
 type Subgraph struct {
-	Sources []*Source // as the plan's Inputs
-	Nodes   []*Node   // as the plan's Nodes
-	edges   map[*plan.Edge][]handler
+	Sources  []*Source // as the plan's Inputs
+	Redrives []*Source // as the plan's Inputs: where dead letters of each come back
+	Nodes    []*Node   // as the plan's Nodes
+	edges    map[*plan.Edge][]handler
 }
 
 // Source is an input stream with the nodes that read it, in the order of declaration.
 type Source struct {
 	Stream   *plan.Stream
-	Topic    string // what the stream is called in the cluster
+	Topic    string  // what the stream is called in the cluster
+	Redrives *Source // the source whose dead letters come back through this one; nil for a source of the plan
 	graph    *Subgraph
 	handlers []handler
 }
@@ -41,7 +43,12 @@ type Node struct {
 }
 
 // DeadLetter is the topic to which records of an input go that failed in the node.
-func (n *Node) DeadLetter(s *Source) string { return n.dead[slices.Index(s.graph.Sources, s)] }
+func (n *Node) DeadLetter(s *Source) string {
+	if s.Redrives != nil {
+		s = s.Redrives
+	}
+	return n.dead[slices.Index(s.graph.Sources, s)]
+}
 
 // handler is one On of a node.
 type handler struct {
@@ -82,6 +89,9 @@ func NewGraph(of *plan.Plan) *Graph {
 				src := s.Sources[slices.Index(p.Inputs, h.Stream)]
 				src.handlers = append(src.handlers, handler{h, n})
 			}
+		}
+		for _, src := range s.Sources {
+			s.Redrives = append(s.Redrives, &Source{Stream: src.Stream, Topic: of.Redrive(src.Stream), Redrives: src, graph: s, handlers: src.handlers})
 		}
 		g.Subgraphs = append(g.Subgraphs, s)
 	}

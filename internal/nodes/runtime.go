@@ -32,7 +32,10 @@ func (c *Call) Log() *zap.Logger {
 
 // IdempotencyKey implements plan.Runtime.
 func (c *Call) IdempotencyKey() string {
-	r := &c.record
+	r := First{Topic: c.record.Topic, TopicID: c.record.TopicID, Partition: c.record.Partition, Offset: c.record.Offset}
+	if c.record.First != nil {
+		r = *c.record.First
+	}
 	h := sha256.New()
 	for _, s := range [...]string{c.env.Cluster, c.env.Group, c.node.Decl.Name, r.Topic, r.TopicID} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)

@@ -23,6 +23,11 @@ func (n Names) DeadLetter(node *Node, input *Stream) string {
 	return n.Prefix + input.Name + ".dlq"
 }
 
+// Redrive is the topic through which dead letters of an input come back to a topology, and to nobody else.
+func (n Names) Redrive(topology string, input *Stream) string {
+	return n.Prefix + topology + "-" + input.Name + "-redrive"
+}
+
 // Changelog is the compacted topic behind a store of a topology.
 func (n Names) Changelog(topology, store string) string {
 	return n.Prefix + topology + "-" + store + "-changelog"

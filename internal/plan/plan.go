@@ -44,6 +44,9 @@ func (p *Plan) Topic(s *Stream) string { return p.Names.Topic(s) }
 // DeadLetter is the topic to which a record of the input goes that failed in the node.
 func (p *Plan) DeadLetter(n *Node, input *Stream) string { return p.Names.DeadLetter(n, input) }
 
+// Redrive is the topic through which dead letters of an input come back.
+func (p *Plan) Redrive(input *Stream) string { return p.Names.Redrive(p.Topology, input) }
+
 // Changelog is the compacted topic behind a store.
 func (p *Plan) Changelog(store *Store) string { return p.Names.Changelog(p.Topology, store.Name) }
 
@@ -203,13 +206,15 @@ type Topic struct {
 // Role says what a topology does with a topic.
 type Role int8
 
-// A topology reads inputs and globals, writes outputs and dead letters, and owns changelogs.
+// A topology reads inputs and globals, writes outputs and dead letters, and owns changelogs. It reads redrive topics too, as
+// soon as there are such: the tool that redrives dead letters makes them.
 const (
 	InputTopic Role = iota
 	OutputTopic
 	DeadLetterTopic
 	ChangelogTopic
 	GlobalTopic
+	RedriveTopic
 )
 
 // Emission is what the options of an Emit ask for.

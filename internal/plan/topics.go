@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// deadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
-const deadLetterRetention = 30 * 24 * time.Hour
+// DeadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
+const DeadLetterRetention = 30 * 24 * time.Hour
 
-// deadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
+// DeadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
 // compressed, must fit with the reason for its failure. Clusters for hire refuse to make topics of more than 8 MiB.
-const deadLetterSize = 8 << 20
+const DeadLetterSize = 8 << 20
 
 func (r Role) String() string {
 	switch r {
@@ -24,11 +24,13 @@ func (r Role) String() string {
 		return "changelog"
 	case GlobalTopic:
 		return "global"
+	case RedriveTopic:
+		return "redrive"
 	}
 	return "unknown"
 }
 
-// topics lists every topic of the plan once: inputs, globals, outputs, dead letters, changelogs, each in the order of declaration.
+// topics lists every topic of the plan once: inputs, globals, outputs, dead letters, redrives, changelogs, each in the order of declaration.
 func (p *Plan) topics() []Topic {
 	var topics []Topic
 	at := map[string]int{}
@@ -69,8 +71,14 @@ func (p *Plan) topics() []Topic {
 		for _, in := range g.Inputs {
 			for _, n := range g.Reached(in) {
 				add(Topic{Name: p.DeadLetter(n, in), Role: DeadLetterTopic, Written: true,
-					Cleanup: "delete", Retention: deadLetterRetention, MaxMessage: deadLetterSize})
+					Cleanup: "delete", Retention: DeadLetterRetention, MaxMessage: DeadLetterSize})
 			}
+		}
+	}
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			add(Topic{Name: p.Redrive(in), Role: RedriveTopic, PartitionsOf: p.Topic(in), Partitions: in.Partitions,
+				Cleanup: "delete", Retention: DeadLetterRetention, MaxMessage: DeadLetterSize})
 		}
 	}
 	for _, g := range p.Subgraphs {
