@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -20,6 +21,9 @@ import (
 
 // jobEnv and storeEnv make this test binary the program under test: a topology and its store, by name.
 const jobEnv, storeEnv = "WEIR_TEST_JOB", "WEIR_TEST_STORE"
+
+// mendedEnv is set for a program that has learnt to count bad records: it emits them too.
+const mendedEnv = "WEIR_TEST_MENDED"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(jobEnv); name != "" {
@@ -38,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// jobOf counts the records of each key. Records without the value "bad" are good. Without a store it passes them on.
+// jobOf counts the records of each key. Those with a value that begins with "bad" it rejects, unless it is mended. Without a store it passes them on.
 func jobOf(name, store string) *topology.Topology {
 	in := topology.Stream(name+".in.v1", codecs.String())
 	out := topology.Stream(name+".out.v1", codecs.String())
@@ -51,8 +55,11 @@ func jobOf(name, store string) *topology.Topology {
 	counts := topology.Store(store, codecs.String())
 	return topology.Define(name, topology.Node("count",
 		topology.On(in, func(ctx topology.Context, key, value string) error {
-			if value == "bad" {
-				return topology.Reject(fmt.Errorf("bad"))
+			if strings.HasPrefix(value, "bad") {
+				if os.Getenv(mendedEnv) == "" {
+					return topology.Reject(fmt.Errorf("no count in %q", value))
+				}
+				out.Emit(ctx, key, value)
 			}
 			old, err := counts.Get(ctx, key)
 			if err != nil {

@@ -48,6 +48,7 @@ type place struct {
 	parts   int32
 	sent    int
 	last    *life
+	mended  bool // see mendedEnv
 }
 
 var unfitForNames = regexp.MustCompile(`[^a-z0-9]+`)
@@ -150,6 +151,9 @@ func (p *place) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(p.context(), path, args...)
 	cmd.Args[0] = "job"
 	cmd.Env = append(os.Environ(), jobEnv+"="+p.name, storeEnv+"="+p.store)
+	if p.mended {
+		cmd.Env = append(cmd.Env, mendedEnv+"=1")
+	}
 	return cmd
 }
 

@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/system"
+	"github.com/weirstream/weir/internal/termtext"
+)
+
+// dlqCommand is the face of internal/letters. It needs no topology: a letter says where it belongs.
+func dlqCommand(program string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dlq",
+		Short: "Look at dead letters, and redrive or discard them",
+		Long: "Looks at the dead letters of a topic, sends them back into the topology that they failed in, or discards them. docs/failures.md\n" +
+			"tells how. A letter is open until it was redriven or discarded; it stays in its topic until the topic's retention.\n\n" +
+			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
+		RunE: group,
+	}
+	cmd.AddCommand(dlqList(program), dlqShow(program), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
+	return cmd
+}
+
+// dlqFlags are what the verbs share.
+type dlqFlags struct {
+	topic, key, output string
+	partition          int32
+	offset             int64
+	which              letters.Selection
+	order              letters.Order
+	execute            bool
+	rate, limit        int
+}
+
+func dlqList(program string) *cobra.Command {
+	var f dlqFlags
+	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
+		all, err := t.List(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if all.Open == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: no letter is open, %d were redriven or discarded\n", f.topic, all.Resolved)
+		}
+		if f.output == OutputJSON {
+			return writeJSON(cmd.OutOrStdout(), list(all.Groups))
+		}
+		if all.Open == 0 {
+			return nil
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tFIRST\tLAST\tNODE\tEXAMPLE\tREASON")
+		for _, g := range all.Groups {
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Node,
+				g.Example.Partition, g.Example.Offset, brief(g.Reason))
+		}
+		return w.Flush()
+	})
+	cmd.Use, cmd.Short = "list", "List the open letters, grouped by what they failed of"
+	cmd.Long = cmd.Short + ".\nEXAMPLE is the partition and the offset of the newest letter of the group: dlq show --partition P --offset O."
+	cmd.Example = example(program, "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq", "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq --json")
+	return cmd
+}
+
+func dlqShow(program string) *cobra.Command {
+	var f dlqFlags
+	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
+		shown, err := t.Show(cmd.Context(), f.which, f.limit)
+		if err != nil {
+			return err
+		}
+		if f.output == OutputJSON {
+			return writeJSON(cmd.OutOrStdout(), list(shown))
+		}
+		for i := range shown {
+			showLetter(cmd.OutOrStdout(), &shown[i])
+		}
+		if len(shown) == 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "there is no such letter")
+		}
+		return nil
+	})
+	cmd.Use, cmd.Short = "show", "Show letters whole: the record, why it failed, and where it stood"
+	cmd.Example = example(program, "dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988",
+		"dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --partition 2 --offset 17 --json")
+	f.choose(cmd)
+	cmd.Flags().IntVar(&f.limit, "limit", 10, "the most letters to show")
+	return cmd
+}
+
+func showLetter(w io.Writer, s *letters.Shown) {
+	state := "open"
+	if !s.Open {
+		state = "resolved"
+	}
+	fmt.Fprintf(w, "letter %d/%d (%s), fingerprint %s\n", s.Partition, s.Offset, state, s.Fingerprint)
+	fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
+	fmt.Fprintf(w, "  reason    %s\n", termtext.Text(s.Reason))
+	fmt.Fprintf(w, "  read at   %s offset %d; the first time at %s offset %d\n", s.Input, s.InputOffset, s.Origin, s.OriginAt)
+	fmt.Fprintf(w, "  key       %s\n", quoted(s.KeyText))
+	fmt.Fprintf(w, "  value     %s\n", quoted(s.ValueText))
+	if !s.Whole {
+		fmt.Fprintln(w, "  the letter does not hold its whole record")
+	}
+	for _, h := range s.Headers {
+		fmt.Fprintf(w, "  header    %s = %s\n", termtext.Text(h.Key), termtext.Text(h.Value))
+	}
+}
+
+func quoted(text *string) string {
+	if text == nil {
+		return "none"
+	}
+	return termtext.Text(*text)
+}
+
+// brief is a text for a column.
+func brief(text string) string {
+	const most = 100
+	text = termtext.Text(text)
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+func dlqMove(program string, verb letters.Verb) *cobra.Command {
+	var f dlqFlags
+	check := func() error {
+		if f.rate < 0 {
+			return fmt.Errorf("--rate: %d is not allowed: give letters a second, or 0 for no bound", f.rate)
+		}
+		return f.which.Check()
+	}
+	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
+		f.order.Verb, f.order.Selection = verb, f.which
+		r, err := f.carryOut(cmd.Context(), t)
+		if r == nil {
+			return err
+		}
+		return errors.Join(f.report(cmd, r), err)
+	})
+	past := "redriven"
+	if verb == letters.Discard {
+		past = "discarded"
+		cmd.Use, cmd.Short = "discard", "Mark letters as resolved without doing anything with their records"
+		cmd.Long = cmd.Short + ".\nThey are not listed any more, and never redriven; they stay in their topic until its retention."
+	} else {
+		cmd.Use, cmd.Short = "redrive", "Send the records of letters back into the topology that they failed in"
+		cmd.Long = cmd.Short + ".\nThey go into the topic <topology>-<input>-redrive, which is made when it is needed and which nobody but the topology reads: running\n" +
+			"instances notice it within seconds. Records of one key keep their order. A command that was ended, also by kill -9, is run again\n" +
+			"and redrives what is left: each letter once."
+		cmd.Flags().StringVar(&f.order.To, "to", "", "where to: origin (the topic where the records were read first, which all its readers see) or a topic; default: the redrive topic of the topology")
+		cmd.Flags().BoolVar(&f.order.Force, "force", false, fmt.Sprintf("also letters that were redriven %d times", letters.MaxRedrives))
+	}
+	cmd.Example = example(program, fmt.Sprintf("dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988", verb),
+		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))
+	f.choose(cmd)
+	cmd.Flags().BoolVar(&f.which.All, "all", false, "all open letters of the topic")
+	cmd.Flags().StringVar(&f.order.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
+	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
+	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
+	return cmd
+}
+
+func (f *dlqFlags) carryOut(ctx context.Context, t *letters.Tool) (*letters.Result, error) {
+	if !f.execute {
+		return t.Plan(ctx, f.order)
+	}
+	return t.Execute(ctx, f.order, f.rate)
+}
+
+// report says what came of an order. Letters that were refused make it fail: the job is not done.
+func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
+	messages := cmd.ErrOrStderr()
+	if f.output == OutputJSON {
+		if err := writeJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(cmd.OutOrStdout(), "selected %d, done %d, open afterwards %d\n", r.Selected, r.Done, r.Open)
+		for _, topic := range slices.Sorted(maps.Keys(r.Into)) {
+			fmt.Fprintf(cmd.OutOrStdout(), "  %d into %s\n", r.Into[topic], topic)
+		}
+	}
+	switch {
+	case r.Selected == 0 && len(r.Refused) == 0 && r.Open == 0:
+		fmt.Fprintf(messages, "%s is drained: no letter is open\n", r.Topic)
+	case r.Selected == 0 && len(r.Refused) == 0:
+		fmt.Fprintln(messages, "nothing to do: no open letter is meant")
+	case !r.Executed && r.Selected > 0:
+		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+	case r.Executed && r.Open == 0:
+		fmt.Fprintf(messages, "done: %s is drained, no letter is open\n", r.Topic)
+	}
+	var errs []error
+	for _, why := range slices.Sorted(maps.Keys(r.Refused)) {
+		errs = append(errs, fmt.Errorf("%d letters were left alone: %s", r.Refused[why], why))
+	}
+	if !r.Executed {
+		for _, err := range errs {
+			fmt.Fprintln(messages, err)
+		}
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// choose adds the flags that say which letters are meant.
+func (f *dlqFlags) choose(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.which.Fingerprint, "fingerprint", "", "letters of one kind of failure, as dlq list shows it")
+	cmd.Flags().StringVar(&f.key, "key", "", "letters of one key")
+	cmd.Flags().Int32Var(&f.partition, "partition", 0, "letters in one partition of the topic of dead letters")
+	cmd.Flags().Int64Var(&f.offset, "offset", 0, "the letter at this offset of --partition")
+}
+
+// command is a command over one topic of dead letters. check refuses wrong use before anything is connected to.
+func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Command, *letters.Tool) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			if cmd.Flags().Changed("key") {
+				f.which.Key = &f.key
+			}
+			if cmd.Flags().Changed("partition") {
+				f.which.Partition = &f.partition
+			}
+			if cmd.Flags().Changed("offset") {
+				f.which.Offset = &f.offset
+			}
+			var err3 error
+			if f.topic == "" {
+				err3 = errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq")
+			}
+			if check != nil {
+				err3 = errors.Join(err3, check())
+			}
+			conf, err1 := kafkaConfig(v)
+			log, err2 := NewLog(cmd.ErrOrStderr(), v)
+			if err := errors.Join(err1, err2, err3); err != nil {
+				return withCode(exitUsage, err)
+			}
+			client, err := kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, client.Close()) }()
+			bar := newProgress(cmd.ErrOrStderr())
+			defer bar.end()
+			err = do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Topic: f.topic, Who: who(), Progress: bar.at})
+			if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
+				return withCode(exitRefused, errors.New(unfit.Problem(conf)))
+			}
+			return err
+		},
+	}
+	settings.AddFlags(cmd.Flags(), slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool { return s == settings.Topology.Setting }), nil)
+	settings.Complete(cmd)
+	cmd.SetUsageFunc(settings.Usage)
+	cmd.Flags().StringVar(&f.topic, "topic", "", "the topic of dead letters, as it is called in the cluster; required")
+	AddOutput(cmd, &f.output)
+	return cmd
+}

@@ -1,0 +1,120 @@
+package letters
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// Verb is what a job does.
+type Verb string
+
+// The verbs.
+const (
+	Redrive Verb = "redrive" // send the records back
+	Discard Verb = "discard" // do nothing with them, ever
+)
+
+// Order is what an operator wants done.
+type Order struct {
+	Verb      Verb      `json:"verb"`
+	Selection Selection `json:"selection"`
+	// To is where records are redriven to: "" for the redrive topic of the topology that they failed in, Origin for the topic where they
+	// failed first, or the name of a topic.
+	To    string `json:"to,omitempty"`
+	Force bool   `json:"force,omitempty"` // also those that were redriven MaxRedrives times
+	Why   string `json:"why,omitempty"`
+}
+
+// Origin is the To that stands for the topic where a record failed first.
+const Origin = "origin"
+
+// job is an order with its progress in one partition: what it chose among the letters from From up to Position is resolved. It is
+// written by the process that holds the transactional id of the topic, and never again when that has ended.
+type job struct {
+	Version   int    `json:"version"`
+	ID        string `json:"job"`
+	Topic     string `json:"topic"`
+	TopicID   string `json:"topic_id"`
+	Partition int32  `json:"partition"`
+	Order
+	From     int64     `json:"from"`
+	Position int64     `json:"position"`
+	Until    int64     `json:"until"`
+	Done     int64     `json:"done"` // letters that this job resolved in the partition
+	Who      string    `json:"who"`
+	At       time.Time `json:"at"` // when the job began
+}
+
+// keyOf is what the keys of jobs on a topic of dead letters begin with.
+func keyOf(topic string) string { return "dlq/" + topic + "/" }
+
+func (j *job) key() string { return fmt.Sprintf("%s%s/%d", keyOf(j.Topic), j.ID, j.Partition) }
+
+func (j *job) resolved(l *Letter) bool {
+	return j.Partition == l.Partition && j.From <= l.Record.Offset && l.Record.Offset < j.Position && j.takes(l)
+}
+
+// takes says whether the order is carried out on a letter.
+func (o *Order) takes(l *Letter) bool { return o.Selection.has(l) && o.refuses(l) == "" }
+
+func (p *place) resolved(l *Letter) bool {
+	for i := range p.jobs {
+		if p.jobs[i].resolved(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// jobs reads what was done on the topic of that id.
+func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, id string) ([]job, error) {
+	name := t.jobsTopic()
+	infos, err := t.Client.Topics(ctx, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	info, ok := infos[name]
+	if !ok {
+		return nil, nil
+	}
+	if err := system.Jobs.Check(info); err != nil {
+		return nil, err
+	}
+	tp := system.Of(name)
+	starts, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
+	if err != nil {
+		return nil, err
+	}
+	ends, err := t.Client.Ends(ctx, []kafka.TopicPartition{tp})
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]job{}
+	err = kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
+		key := string(r.Key)
+		if !strings.HasPrefix(key, keyOf(t.Topic)) {
+			return nil
+		}
+		delete(newest, key)
+		var j job
+		switch err := json.Unmarshal(r.Value, &j); {
+		case r.Value == nil:
+		case err != nil || j.Version != 1:
+			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
+		case j.TopicID == id && j.key() == key: // a topic that was made again has other letters
+			newest[key] = j
+		}
+		return nil
+	})
+	var jobs []job
+	for _, j := range newest {
+		jobs = append(jobs, j)
+	}
+	return jobs, err
+}

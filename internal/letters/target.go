@@ -1,0 +1,118 @@
+package letters
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// refuses says why an order leaves a letter alone that it chooses, "" where it does not. It looks at nothing but the order and the
+// letter, because it decides what was resolved, too.
+func (o *Order) refuses(l *Letter) string {
+	switch {
+	case o.Verb == Discard:
+		return ""
+	case l.Cut || l.Excess != nil:
+		return "the letter does not hold its whole record"
+	case l.Redrives >= MaxRedrives && !o.Force:
+		return fmt.Sprintf("it was redriven %d times and failed each time: correct what it fails of first, then give --force", l.Redrives)
+	case o.To == "" && (l.Topology == "" || l.Position.Topic == ""):
+		return "the letter does not name the topology that it failed in: give --to origin, or --to TOPIC"
+	case o.To == Origin && l.First.Topic == "":
+		return "the letter does not name the topic of its record: give --to TOPIC"
+	}
+	return ""
+}
+
+// redriveTopic is the topic through which a letter comes back, and the input whose records it holds; "" for one that exists, since
+// the letter was redriven before.
+func redriveTopic(n plan.Names, l *Letter) (topic, input string) {
+	failed := l.Position.Topic
+	name := strings.TrimPrefix(failed, n.Prefix)
+	if strings.HasPrefix(name, l.Topology+"-") && strings.HasSuffix(name, "-redrive") {
+		return failed, ""
+	}
+	return n.Redrive(l.Topology, &plan.Stream{Name: name}), failed
+}
+
+// target is where a letter goes: the topic, and the partition, or -1 for the one that its key belongs to.
+func (t *Tool) target(o *Order, l *Letter) (tp kafka.TopicPartition, input string) {
+	switch o.To {
+	case "":
+		topic, input := redriveTopic(t.Names, l)
+		return kafka.TopicPartition{Topic: topic, Partition: l.Position.Partition}, input
+	case Origin:
+		return l.First.TopicPartition, ""
+	}
+	return kafka.TopicPartition{Topic: o.To, Partition: -1}, ""
+}
+
+// outgoing is what is written for a letter.
+func (o *Order) outgoing(l *Letter, to kafka.TopicPartition, now int64) *kafka.Outgoing {
+	r := l.Record
+	out := &kafka.Outgoing{TopicPartition: to, Timestamp: now, Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)}
+	headers := l.Headers
+	if o.To == "" {
+		headers = deadletter.Redriven(r.Headers)
+	}
+	for _, h := range headers { // the reader's memory is given back
+		out.Headers = append(out.Headers, kafka.Header{Key: h.Key, Value: slices.Clone(h.Value)})
+	}
+	return out
+}
+
+// ready makes the topics that an order needs. needs are the redrive topics by the input whose partitions they share, "" for topics that
+// must exist. It returns how many partitions each has.
+func (t *Tool) ready(ctx context.Context, needs map[string]string) (map[string]int32, error) {
+	if err := system.Jobs.Ensure(ctx, t.Client, t.jobsTopic()); err != nil {
+		return nil, err
+	}
+	if err := system.Audit.Ensure(ctx, t.Client, t.auditTopic()); err != nil {
+		return nil, err
+	}
+	names := slices.Sorted(maps.Keys(needs))
+	for _, input := range needs {
+		if input != "" {
+			names = append(names, input)
+		}
+	}
+	infos, err := t.Client.Topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int32{}
+	var specs []kafka.TopicSpec
+	for _, name := range slices.Sorted(maps.Keys(needs)) {
+		if info, ok := infos[name]; ok {
+			counts[name] = info.Partitions
+			continue
+		}
+		input, ok := infos[needs[name]]
+		if !ok {
+			what := needs[name]
+			if what == "" {
+				what = name
+			}
+			return nil, fmt.Errorf("topic %s does not exist, so nothing can be redriven: make it again, or give --to TOPIC", what)
+		}
+		counts[name] = input.Partitions
+		specs = append(specs, redriveSpec(name, input.Partitions))
+	}
+	return counts, t.Client.CreateTopics(ctx, specs)
+}
+
+// redriveSpec is how a redrive topic is made.
+func redriveSpec(name string, partitions int32) kafka.TopicSpec {
+	return kafka.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: -1, Config: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": strconv.FormatInt(plan.DeadLetterRetention.Milliseconds(), 10),
+		"max.message.bytes": strconv.Itoa(plan.DeadLetterSize), "message.timestamp.type": "LogAppendTime",
+	}}
+}

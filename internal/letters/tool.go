@@ -1,0 +1,153 @@
+// Package letters is what operators do with the dead letters of a topic: look at them, send them back into their topology, or discard
+// them.
+//
+// A letter is open until a job has resolved it. Jobs and their progress are in the topic of jobs (system.Jobs): what a job has resolved
+// in a partition are the letters between two offsets that it chose. The progress is written in the transaction that writes the
+// redriven records, so a letter is redriven once, however often the command is killed and run again. Two commands at one topic of dead
+// letters fence each other, by their transactional id.
+package letters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// Tool works on the letters of one topic.
+type Tool struct {
+	Client *kafka.Client
+	Names  plan.Names
+	Topic  string // of dead letters, as it is called in the cluster
+	Who    string
+	// Progress, if not nil, is called now and then with how many offsets of how many were read.
+	Progress func(read, of int64)
+}
+
+// MaxRedrives is how often a letter is redriven unless it is forced: one that fails each time goes round in circles.
+const MaxRedrives = 3
+
+// Letter is a dead letter where it stands.
+type Letter struct {
+	deadletter.Letter
+	Record    *kafka.Record
+	Partition int32
+}
+
+// Place is where letters stand, and where their partitions began and ended when they were looked at.
+type place struct {
+	info         kafka.TopicInfo
+	starts, ends map[kafka.TopicPartition]int64
+	jobs         []job
+}
+
+// look finds the topic's partitions, and the jobs that were done on them.
+func (t *Tool) look(ctx context.Context, reader kafka.Reader) (*place, error) {
+	infos, err := t.Client.Topics(ctx, []string{t.Topic})
+	if err != nil {
+		return nil, err
+	}
+	info, ok := infos[t.Topic]
+	if !ok {
+		return nil, &NoTopicError{t.Topic}
+	}
+	p := &place{info: info}
+	tps := p.partitions()
+	if p.starts, err = t.Client.Starts(ctx, tps); err != nil {
+		return nil, err
+	}
+	if p.ends, err = t.Client.Ends(ctx, tps); err != nil {
+		return nil, err
+	}
+	p.jobs, err = t.jobs(ctx, reader, info.ID)
+	return p, err
+}
+
+func (p *place) partitions() (tps []kafka.TopicPartition) {
+	for n := range p.info.Partitions {
+		tps = append(tps, kafka.TopicPartition{Topic: p.info.Name, Partition: n})
+	}
+	return tps
+}
+
+// NoTopicError says that there is no topic of that name.
+type NoTopicError struct{ Topic string }
+
+func (e *NoTopicError) Error() string {
+	return fmt.Sprintf("topic %s does not exist: give the topic of dead letters as it is called in the cluster, with its topic.prefix; it is made with its topology's first start", e.Topic)
+}
+
+// each calls do with the letters of the topic, partition by partition, each in order, and says of each whether it is open.
+func (t *Tool) each(ctx context.Context, reader kafka.Reader, p *place, do func(l *Letter, open bool) error) error {
+	read, all := int64(0), int64(0)
+	for _, tp := range p.partitions() {
+		all += p.ends[tp] - p.starts[tp]
+	}
+	for _, tp := range p.partitions() {
+		before := read
+		err := kafka.Scan(ctx, reader, tp, p.starts[tp], p.ends[tp], func(r *kafka.Record) error {
+			if r.Offset >= p.ends[tp] {
+				return nil
+			}
+			if read = before + r.Offset - p.starts[tp]; t.Progress != nil {
+				t.Progress(read, all)
+			}
+			l := letterOf(r, tp.Partition)
+			return do(l, !p.resolved(l))
+		})
+		if err != nil {
+			return err
+		}
+		read = before + p.ends[tp] - p.starts[tp]
+	}
+	if t.Progress != nil {
+		t.Progress(all, all)
+	}
+	return nil
+}
+
+// letterOf reads a record as a dead letter. What is no envelope of Weir's, or a damaged one, is a letter of which as much is known as
+// can be read.
+func letterOf(r *kafka.Record, partition int32) *Letter {
+	l, err := deadletter.Read(r.Headers)
+	if errors.Is(err, deadletter.ErrNoEnvelope) {
+		l = deadletter.Letter{Headers: r.Headers, Fingerprint: deadletter.Fingerprint("", "", ""), Failures: 1}
+	}
+	return &Letter{Letter: l, Record: r, Partition: partition}
+}
+
+// failed is when the letter's record failed last: as it says itself, or when the letter was written.
+func (l *Letter) failed() time.Time {
+	if l.At > 0 {
+		return time.UnixMilli(l.At).UTC()
+	}
+	return time.UnixMilli(max(0, l.Record.Timestamp)).UTC()
+}
+
+// reason is the kind of the failure and its message, on one line.
+func (l *Letter) reason() string {
+	switch {
+	case l.Reason == "" && l.Message == "":
+		return "the letter does not say"
+	case l.Reason == "":
+		return l.Message
+	case l.Message == "":
+		return l.Reason
+	}
+	return l.Reason + ": " + l.Message
+}
+
+// jobsTopic and auditTopic are what they are called in the cluster.
+func (t *Tool) jobsTopic() string  { return t.Names.System(system.Jobs.Name) }
+func (t *Tool) auditTopic() string { return t.Names.System(system.Audit.Name) }
+
+// reader reads the cluster's partitions. It is to be closed.
+func (t *Tool) reader() *kafka.Fetcher { return t.Client.NewFetcher(readAhead) }
+
+// readAhead is how many bytes of a partition are read before they are looked at.
+const readAhead = 4 << 20
