@@ -14,6 +14,8 @@ import (
 
 // A process that writes on after another has claimed the partition is refused, and what it wrote is nowhere in the log, also
 // where the cluster knows the other by another producer id: one whose epochs ran out, or that was forgotten.
+//
+// Mutation seen to fail it: a claim of no epoch; Claim that does not fence the producer before.
 func TestAPartitionHasOneWriter(t *testing.T) {
 	kafkatest.Require(t)
 	c := dial(t, Config{Brokers: kafkatest.Start(t, kafkatest.Options{}).Addrs()})
