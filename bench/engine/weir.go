@@ -29,10 +29,14 @@ func runWeir(ctx context.Context, j job.Job, guarantee string) error {
 		return err
 	}
 	defer client.Close()
-	inst, err := processors.New(p, processors.Options{
+	opts := processors.Options{
 		Wire: processors.Kafka(client), Guarantee: processors.Guarantee(guarantee), CommitInterval: j.Interval,
 		Workers: j.Workers, StateDir: j.StateDir, Static: j.Static, Log: log,
-	})
+	}
+	if j.Static {
+		opts.InstanceID = "bench" // or an instance with a new folder waits for the session of the one before it
+	}
+	inst, err := processors.New(p, opts)
 	if err != nil {
 		return err
 	}
