@@ -30,6 +30,7 @@ type Database struct {
 	closed     bool
 	key        []byte        // scratch of Get and Restore
 	batch      leveldb.Batch // of Restore
+	bulk       bulk          // of Restore
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one

@@ -15,19 +15,20 @@ import (
 	"github.com/weirstream/weir/internal/keyed"
 )
 
-var large = struct{ keys, partitions, cacheMB, commit, updates *int }{
+var large = struct{ keys, partitions, cacheMB, commit, updates, batch *int }{
 	flag.Int("large.keys", 10_000, "BenchmarkLarge: distinct keys"),
 	flag.Int("large.partitions", 8, "BenchmarkLarge: stores"),
 	flag.Int("large.cache", 128, "BenchmarkLarge: MiB for all stores together"),
 	flag.Int("large.commit", 30_000, "BenchmarkLarge: records a commit of all stores"),
 	flag.Int("large.updates", -1, "BenchmarkLarge: records over existing keys, -1 for as many as keys"),
+	flag.Int("large.batch", 120_000, "BenchmarkLarge: records of a changelog that are written at once"),
 }
 
 // BenchmarkLarge is the work of the reference job on stores that do not fit into memory, without Kafka: each key for the first
-// time, then existing keys, both in random order; then a start, and the same keys from a changelog. It reports for each part CPU
+// time, then existing keys, both in random order; then a start, and some keys again. It reports for each part CPU
 // and bytes written a record, the longest call, and the most memory of the process so far.
 //
-//	go test ./state -run '^$' -bench Large -benchtime 1x -large.keys 3000000
+//	go test ./state -run '^$' -bench 'Large$' -benchtime 1x -large.keys 3000000
 func BenchmarkLarge(b *testing.B) {
 	for range b.N {
 		l := &largeRun{b: b, dir: b.TempDir(), n: uint64(*large.keys)}
@@ -50,10 +51,20 @@ func BenchmarkLarge(b *testing.B) {
 		b.ReportMetric(time.Since(begin).Seconds(), "open-s")
 		l.measure("again", updates/10, func(i int) uint64 { return uint64(i) })
 		l.close()
-		l.dir = b.TempDir()
+	}
+}
+
+// BenchmarkLargeRestore gives stores that are empty what their changelogs hold, one store after the other, with flags of BenchmarkLarge.
+//
+//	go test ./state -run '^$' -bench LargeRestore -benchtime 1x -large.keys 3000000
+func BenchmarkLargeRestore(b *testing.B) {
+	for range b.N {
+		l := &largeRun{b: b, dir: b.TempDir(), n: uint64(*large.keys)}
 		l.open()
 		l.restore()
+		begin := time.Now()
 		l.close()
+		b.ReportMetric(time.Since(begin).Seconds(), "close-s")
 	}
 }
 
@@ -144,7 +155,7 @@ func (l *largeRun) report(what string, records int, cpu time.Duration, begin tim
 // restore gives each store the keys as its changelog has them.
 func (l *largeRun) restore() {
 	cpu, begin, wrote := processCPU(), time.Now(), diskWrites()
-	const batch = 20_000
+	batch := *large.batch
 	for p, s := range l.stores {
 		entries := make([]keyed.Entry, 0, batch)
 		for i := uint64(p); i < l.n; i += uint64(len(l.stores)) {

@@ -53,7 +53,7 @@ func (d *Database) Failed() error { return d.behind.failed() }
 func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
 	d.batch.Reset()
 	add := hashes{to: d.present}
-	for _, r := range entries {
+	d.bulk.sort(entries, func(r keyed.Entry) {
 		add.add(keyed.HashBytes(r.Key))
 		d.key = append(append(d.key[:0], userPrefix), r.Key...)
 		if r.Value != nil {
@@ -61,7 +61,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 		} else {
 			d.batch.Delete(d.key)
 		}
-	}
+	})
 	add.end()
 	if err := d.write(&d.batch, checkpoint, note); err != nil {
 		return err
