@@ -254,25 +254,6 @@ func addressKind() kind {
 	}
 }
 
-// listKind is a list of plain texts.
-func listKind(flag string) kind {
-	return kind{
-		name: "list",
-		flag: flag,
-		parse: func(s string) (any, error) {
-			list := []string{}
-			for item := range strings.SplitSeq(s, ",") {
-				if item = strings.TrimSpace(item); item == "" {
-					return nil, errors.New("give names with one comma between two of them")
-				}
-				list = append(list, item)
-			}
-			return list, nil
-		},
-		format: func(v any) string { return strings.Join(v.([]string), ",") },
-	}
-}
-
 func splitAddress(s string) (host string, ok bool) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
