@@ -34,7 +34,7 @@ func TestAFingerprintIsSharedByFailuresOfOneKind(t *testing.T) {
 
 // TestALetterKnowsWhenItFailedAndHowOftenItWasRedriven goes round: it fails, is redriven, fails, and is redriven again.
 //
-// Mutation: again without the number of redrives, or with the time of the last failure for the first; Redriven that adds a second header.
+// Mutation: again without the number of redrives, or with the time of the last failure for the first.
 func TestALetterKnowsWhenItFailedAndHowOftenItWasRedriven(t *testing.T) {
 	c := Cause{Topology: "t", Group: "x.t", Node: "n", Reason: "error", Topic: "a.b.v1", Partition: 1, Offset: 10, At: 1000, Err: errors.New("no 7")}
 	headers := Headers(append(original[:1:1], header(HeaderRedrives, "9")), c) // what a producer wrote is no fact

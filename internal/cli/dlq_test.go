@@ -92,7 +92,7 @@ var amounts = deadletter.Fingerprint("accumulate", "rejected", "amount 1 is wron
 
 // TestTheCommandsOfFailuresMdDoWhatTheySay runs each command line of the page, in order.
 //
-// Mutation: Plan that does; resolved that looks at the selection alone, or not at the partition; takes without refuses.
+// Mutation: Plan that does; resolved that looks at the selection alone; takes without refuses.
 func TestTheCommandsOfFailuresMdDoWhatTheySay(t *testing.T) {
 	d := newLetters(t)
 	page, err := os.ReadFile("../../docs/failures.md")
@@ -140,7 +140,7 @@ func TestTheCommandsOfFailuresMdDoWhatTheySay(t *testing.T) {
 
 // TestRedrivesAreFactsInTheirTopic looks at what is redriven: to the partition of its record, with its headers, once.
 //
-// Mutation: target by key; outgoing without Redriven; a job that begins at 0 again with nothing resolved; Open that is not counted down.
+// Mutation: target by key; Open that is not counted down.
 func TestRedrivesAreFactsInTheirTopic(t *testing.T) {
 	d := newLetters(t)
 	var r struct {
@@ -204,7 +204,7 @@ func TestLettersGoToTheirOriginAsTheyWere(t *testing.T) {
 
 // TestWrongUseOfLettersIsRefused before anything is changed.
 //
-// Mutation: Check left out; a topic of jobs that is not checked.
+// Mutation: Check left out; an audit that is not checked.
 func TestWrongUseOfLettersIsRefused(t *testing.T) {
 	d := newLetters(t)
 	for _, c := range []struct {
