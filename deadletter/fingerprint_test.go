@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -34,7 +35,7 @@ func TestAFingerprintIsSharedByFailuresOfOneKind(t *testing.T) {
 
 // TestALetterKnowsWhenItFailedAndHowOftenItWasRedriven goes round: it fails, is redriven, fails, and is redriven again.
 //
-// Mutation: again without the number of redrives, or with the time of the last failure for the first.
+// Mutation: again without the number of redrives, or with the time of the last failure for the first; Redriven that leaves the number before.
 func TestALetterKnowsWhenItFailedAndHowOftenItWasRedriven(t *testing.T) {
 	c := Cause{Topology: "t", Group: "x.t", Node: "n", Reason: "error", Topic: "a.b.v1", Partition: 1, Offset: 10, At: 1000, Err: errors.New("no 7")}
 	headers := Headers(append(original[:1:1], header(HeaderRedrives, "9")), c) // what a producer wrote is no fact
@@ -45,8 +46,9 @@ func TestALetterKnowsWhenItFailedAndHowOftenItWasRedriven(t *testing.T) {
 			t.Fatalf("round %d: %+v, %v", round, l, err)
 		}
 		back := Redriven(headers)
-		if l, err := Read(back); err != nil || l.Redrives != round+1 || len(back) > len(headers)+1 {
-			t.Fatalf("redriven in round %d: %+v, %v", round, l, err)
+		counts := slices.DeleteFunc(slices.Clone(back), func(h Header) bool { return h.Key != HeaderRedrives })
+		if l, err := Read(back); err != nil || l.Redrives != round+1 || len(counts) != 1 {
+			t.Fatalf("redriven in round %d: %+v, %v, %v", round, l, counts, err)
 		}
 		c.Topic, c.Offset, c.At, c.Letters = "t-a.b.v1-redrive", int64(round), c.At+1, true
 		headers = Headers(back, c)
