@@ -40,7 +40,11 @@ func (e *Entry) content() [md5.Size]byte {
 		References        []Reference
 		Metadata, RuleSet any
 	}
-	data, _ := json.Marshal(identity{e.SchemaType, e.Schema, e.References, anyOf(e.Metadata), anyOf(e.RuleSet)})
+	references := e.References
+	if len(references) == 0 {
+		references = nil // a list of none, as some clients send it, is no list
+	}
+	data, _ := json.Marshal(identity{e.SchemaType, e.Schema, references, anyOf(e.Metadata), anyOf(e.RuleSet)})
 	return md5.Sum(data)
 }
 
