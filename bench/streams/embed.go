@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/weirstream/weir/internal/maven"
+	"github.com/weirstream/weir/internal/fetched"
 )
 
 //go:embed pom.xml src
@@ -25,12 +25,12 @@ func ClassPath(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, have := maven.Folder("bench-streams", Version, sum)
+	dir, have := fetched.Folder("bench-streams", Version, sum)
 	if !have {
-		err = maven.Make(dir, func(part string) (string, error) {
+		err = fetched.Make(dir, func(part string) (string, error) {
 			err := os.CopyFS(part, sources)
 			if err == nil {
-				err = maven.Run(ctx, part, "package")
+				err = fetched.Maven(ctx, part, "package")
 			}
 			if err != nil {
 				return "", fmt.Errorf("build the jobs on Kafka Streams: %w", err)

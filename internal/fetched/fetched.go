@@ -1,7 +1,8 @@
 //go:build unix
 
-// Package maven fills folders in the user's cache with what Maven makes, once: the jars of Kafka, and programs of the benchmark.
-package maven
+// Package fetched fills folders in the user's cache with what Maven and pip fetch or make, once: the jars of Kafka, programs of the
+// benchmark, and clients in other languages that tests use.
+package fetched
 
 import (
 	"context"
@@ -54,13 +55,23 @@ func Make(dir string, fill func(part string) (whole string, err error)) error {
 	return os.Rename(whole, dir)
 }
 
-// Run runs Maven in a folder. Its output is part of the error.
-func Run(ctx context.Context, dir string, args ...string) error {
-	mvn, err := exec.LookPath("mvn")
+// Maven runs it in a folder. Its output is part of the error.
+func Maven(ctx context.Context, dir string, args ...string) error {
+	return run(ctx, dir, "mvn", "install Maven", append([]string{"-B", "-q"}, args...)...)
+}
+
+// Pip puts packages of Python into a folder, for PYTHONPATH.
+func Pip(ctx context.Context, dir string, requirements ...string) error {
+	return run(ctx, dir, "python3", "install Python 3 with pip",
+		append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--target", dir}, requirements...)...)
+}
+
+func run(ctx context.Context, dir, name, remedy string, args ...string) error {
+	path, err := exec.LookPath(name)
 	if err != nil {
-		return errors.New("mvn is not in the PATH: install Maven")
+		return fmt.Errorf("%s is not in the PATH: %s", name, remedy)
 	}
-	cmd := exec.CommandContext(ctx, mvn, append([]string{"-B", "-q"}, args...)...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)

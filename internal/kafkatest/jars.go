@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/weirstream/weir/internal/maven"
+	"github.com/weirstream/weir/internal/fetched"
 )
 
 // Version is the version of Kafka that is started.
@@ -25,7 +25,7 @@ var log4j []byte
 // cached returns the folder of Kafka's jars, and whether it is there.
 func cached() (dir string, have bool) {
 	sum := sha256.Sum256(pom)
-	return maven.Folder("kafka", Version, sum[:])
+	return fetched.Folder("kafka", Version, sum[:])
 }
 
 // jars returns the folder of Kafka's jars and fetches them when they are not there.
@@ -34,7 +34,7 @@ func jars(ctx context.Context) (string, error) {
 	if have {
 		return dir, nil
 	}
-	return dir, maven.Make(dir, func(part string) (string, error) {
+	return dir, fetched.Make(dir, func(part string) (string, error) {
 		libs, err := fetch(ctx, part)
 		if err != nil {
 			return "", fmt.Errorf("fetch the jars of Kafka %s: %w", Version, err)
@@ -48,7 +48,7 @@ func fetch(ctx context.Context, part string) (libs string, err error) {
 		return "", err
 	}
 	libs = filepath.Join(part, "libs")
-	if err := maven.Run(ctx, part, "dependency:copy-dependencies", "-DoutputDirectory="+libs); err != nil {
+	if err := fetched.Maven(ctx, part, "dependency:copy-dependencies", "-DoutputDirectory="+libs); err != nil {
 		return "", err
 	}
 	if found, err := filepath.Glob(filepath.Join(libs, "kafka_*.jar")); err != nil || len(found) == 0 {

@@ -129,7 +129,7 @@ func TestPortsAreFreeAndNotTakenByOutgoingConnections(t *testing.T) {
 	}
 }
 
-// Mutations: maven.Make looks for the folder only before it has the lock; or moves what a failed mvn left.
+// Mutations: fetched.Make looks for the folder only before it has the lock; or moves what a failed mvn left.
 func TestJarsAreFetchedOnceAndWhole(t *testing.T) {
 	bin, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())

@@ -57,16 +57,23 @@ func (s *server) end(sig syscall.Signal) (code int) {
 	return s.cmd.ProcessState.ExitCode()
 }
 
+// build makes the command.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "weir")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirstream/weir/cmd/weir").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
 // Two servers of one topic, clients at both, and the one that writes is killed again and again: each schema that was acknowledged
 // is in the topic under the id that the client was told, and no id is that of two schemas.
 func TestNoAcknowledgedSchemaIsLostWhenTheWriterIsKilled(t *testing.T) {
 	kafkatest.Require(t)
 	cluster := kafkatest.Start(t, kafkatest.Options{})
 	brokers := strings.Join(cluster.Addrs(), ",")
-	binary := filepath.Join(t.TempDir(), "weir")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirstream/weir/cmd/weir").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := build(t)
 	topic := fmt.Sprint("schemas-", time.Now().UnixNano())
 	var servers []*server
 	for range 2 {
