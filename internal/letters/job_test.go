@@ -26,3 +26,21 @@ func TestWhatAJobHasResolved(t *testing.T) {
 		}
 	}
 }
+
+// What a letter failed of is told once.
+//
+// Mutation seen to fail it: the message always after the kind.
+func TestTheReasonIsToldOnce(t *testing.T) {
+	for want, l := range map[string]deadletter.Letter{
+		"rejected: too small":      {Reason: "rejected", Message: "rejected: too small"},
+		"rejected: rejectedly":     {Reason: "rejected", Message: "rejectedly"},
+		"panic":                    {Reason: "panic"},
+		"no key":                   {Message: "no key"},
+		"the letter does not say":  {},
+		"error: rejected: is late": {Reason: "error", Message: "rejected: is late"},
+	} {
+		if got := (&Letter{Letter: l}).reason(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
@@ -138,6 +139,8 @@ func (l *Letter) reason() string {
 		return l.Message
 	case l.Message == "":
 		return l.Reason
+	case strings.HasPrefix(l.Message, l.Reason+": "): // errors of topology.Reject say so themselves
+		return l.Message
 	}
 	return l.Reason + ": " + l.Message
 }
