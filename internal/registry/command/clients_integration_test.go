@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ import (
 var python string
 
 // Confluent's own client for Python, with its serializers of all three types, works against the server unchanged: what it registers
-// it finds again, and it is refused with the codes that it knows.
+// it finds again, and it is refused with the codes that it knows. The line of docs/schemas.md for curl is run too.
 //
 // Mutation seen to fail it: an empty list of references is another schema than none.
 func TestConfluentsClientForPythonWorksUnchanged(t *testing.T) {
@@ -48,6 +49,15 @@ func TestConfluentsClientForPythonWorksUnchanged(t *testing.T) {
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	page, err := os.ReadFile("../../../docs/schemas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^curl .*$`).FindString(string(page))
+	line = strings.ReplaceAll(line, "http://127.0.0.1:8081", "--silent http://"+s.addr)
+	if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil || !strings.Contains(string(out), `"version":1`) {
+		t.Errorf("%s: %v, %s", line, err, out)
 	}
 	if code := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("the server ended with code %d", code)
