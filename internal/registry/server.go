@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -58,9 +60,36 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		}
 	}()
 	q.Body = http.MaxBytesReader(w, q.Body, maxBody)
+	var ok bool
+	if q, ok = tidy(q); !ok {
+		reply(w, nil, refuse(404, "HTTP 404 Not Found"))
+		return
+	}
 	// Subjects have colons and slashes, escaped: what is between two slashes of the path as it was sent is one name. A context may
 	// stand before it: /contexts/.ctx/subjects/name.
 	r.mux.ServeHTTP(w, q)
+}
+
+// tidy takes slashes from both ends of the path, which clients add whose URL of the registry ends with one. A name in it that is empty
+// or "." or ".." is none: the mux would redirect to another resource.
+func tidy(q *http.Request) (_ *http.Request, ok bool) {
+	sent := q.URL.EscapedPath()
+	wanted := "/" + strings.Trim(sent, "/")
+	if path.Clean(wanted) != wanted {
+		return q, false
+	}
+	if wanted == sent {
+		return q, true
+	}
+	short := *q.URL
+	short.RawPath = wanted
+	var err error
+	if short.Path, err = url.PathUnescape(wanted); err != nil {
+		return q, false
+	}
+	q = q.Clone(q.Context())
+	q.URL = &short
+	return q, true
 }
 
 // reply writes an answer, or an error.
