@@ -75,28 +75,8 @@ func (p *place) resolved(l *Letter) bool {
 // jobs reads what was done on the topic of that id.
 func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, id string) ([]job, error) {
 	name := t.jobsTopic()
-	infos, err := t.Client.Topics(ctx, []string{name})
-	if err != nil {
-		return nil, err
-	}
-	info, ok := infos[name]
-	if !ok {
-		return nil, nil
-	}
-	if err := system.Jobs.Check(info); err != nil {
-		return nil, err
-	}
-	tp := system.Of(name)
-	starts, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
-	if err != nil {
-		return nil, err
-	}
-	ends, err := t.Client.Ends(ctx, []kafka.TopicPartition{tp})
-	if err != nil {
-		return nil, err
-	}
 	newest := map[string]job{}
-	err = kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
+	err := system.Jobs.Read(ctx, t.Client, reader, name, func(r *kafka.Record) error {
 		key := string(r.Key)
 		if !strings.HasPrefix(key, keyOf(t.Topic)) {
 			return nil

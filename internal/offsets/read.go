@@ -7,37 +7,10 @@ import (
 	"github.com/weirstream/weir/internal/system"
 )
 
-// Cluster is what is asked of a cluster.
-type Cluster interface {
-	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
-	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
-	Ends(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
-}
-
 // Resets reads what was recorded in a topic of jobs, the newest of each partition, by key. Where there is no topic nothing was.
-func Resets(ctx context.Context, cluster Cluster, reader kafka.Reader, topic string) (map[string]Reset, error) {
+func Resets(ctx context.Context, source system.Source, reader kafka.Reader, topic string) (map[string]Reset, error) {
 	resets := map[string]Reset{}
-	infos, err := cluster.Topics(ctx, []string{topic})
-	if err != nil {
-		return nil, err
-	}
-	info, ok := infos[topic]
-	if !ok {
-		return resets, nil
-	}
-	if err := system.Jobs.Check(info); err != nil {
-		return nil, err
-	}
-	jobs := system.Of(topic)
-	starts, err := cluster.Starts(ctx, []kafka.TopicPartition{jobs})
-	if err != nil {
-		return nil, err
-	}
-	ends, err := cluster.Ends(ctx, []kafka.TopicPartition{jobs})
-	if err != nil {
-		return nil, err
-	}
-	err = kafka.Scan(ctx, reader, jobs, starts[jobs], ends[jobs], func(r *kafka.Record) error {
+	err := system.Jobs.Read(ctx, source, reader, topic, func(r *kafka.Record) error {
 		if reset, ok := ParseReset(r.Key, r.Value); ok {
 			resets[reset.Key()] = reset
 		} else {

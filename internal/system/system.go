@@ -70,6 +70,39 @@ func (t Topic) Ensure(ctx context.Context, cluster Cluster, name string) error {
 	return cluster.CreateTopics(ctx, []kafka.TopicSpec{t.Spec(name)})
 }
 
+// Source is what Read asks of a cluster.
+type Source interface {
+	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
+	Starts(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+	Ends(ctx context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error)
+}
+
+// Read calls each with the records that the topic holds, in order, and with none where there is no topic. name is its name in the
+// cluster. One that would have lost records is refused with an UnfitError.
+func (t Topic) Read(ctx context.Context, source Source, reader kafka.Reader, name string, each func(*kafka.Record) error) error {
+	infos, err := source.Topics(ctx, []string{name})
+	if err != nil {
+		return err
+	}
+	info, ok := infos[name]
+	if !ok {
+		return nil
+	}
+	if err := t.Check(info); err != nil {
+		return err
+	}
+	tp := Of(name)
+	starts, err := source.Starts(ctx, []kafka.TopicPartition{tp})
+	if err != nil {
+		return err
+	}
+	ends, err := source.Ends(ctx, []kafka.TopicPartition{tp})
+	if err != nil {
+		return err
+	}
+	return kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], each)
+}
+
 // UnfitError says that a topic has a cleanup policy with which records in it are lost. Whoever needs them cannot go on.
 type UnfitError struct {
 	Topic, Policy string
