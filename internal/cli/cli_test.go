@@ -257,7 +257,7 @@ func TestEveryShellHasItsCompletion(t *testing.T) {
 	}
 }
 
-// Mutation seen to fail this test: FetchMaxWait left out of kafkaConfig.
+// Mutation seen to fail this test: FetchMaxWait left out of ClientConfig.
 func TestEverySettingReachesTheEngine(t *testing.T) {
 	elsewhere := map[string]bool{ // used by the command itself
 		"config": true, "topology": true, "http": true, "http-token-file": true, "topic.prefix": true, "log-level": true, "log-format": true,
@@ -306,7 +306,7 @@ func resolved(t *testing.T, env ...string) resolvedSettings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf, _ := kafkaConfig(v) // some values make no sense together
+	conf, _ := ClientConfig(v) // some values make no sense together
 	opts, err := options(v)
 	if err != nil {
 		t.Fatal(err)
@@ -356,7 +356,7 @@ func TestAMistakeAmongSettingsNamesTheOneThatWasGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = kafkaConfig(v)
+	_, err = ClientConfig(v)
 	if err == nil || !strings.HasPrefix(err.Error(), "WEIR_SESSION_TIMEOUT_MS: heartbeat.interval.ms") {
 		t.Errorf("got %v", err)
 	}

@@ -52,7 +52,7 @@ func (p Program) Command() *cobra.Command {
 			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node,\n" +
 			"5 offsets and state disagree; 129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
 		Args:          cobra.ArbitraryArgs,
-		RunE:          group,
+		RunE:          Group,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -114,8 +114,8 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	return root.ExecuteContext(ctx)
 }
 
-// group is what a command does that only holds others.
-func group(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+// Group is what a command does that only holds others.
+func Group(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // unknownCommand is the answer to a command line that names a command which does not exist. cobra would look at the flags
 // after it first and call them unknown, or answer with help and success.

@@ -11,11 +11,8 @@ import (
 	"github.com/weirstream/weir/processors"
 )
 
-// ClientConfig is what the settings of a command say about the cluster, for commands outside of this package.
-func ClientConfig(v *settings.Values) (kafka.Config, error) { return kafkaConfig(v) }
-
-// kafkaConfig is what the settings say about the cluster.
-func kafkaConfig(v *settings.Values) (kafka.Config, error) {
+// ClientConfig is what the settings say about the cluster.
+func ClientConfig(v *settings.Values) (kafka.Config, error) {
 	c := kafka.Config{
 		Brokers:         settings.Brokers.Of(v),
 		ClientID:        settings.ClientID.Of(v),

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/letters"
@@ -29,7 +28,7 @@ func dlqCommand(program string) *cobra.Command {
 		Long: "Looks at the dead letters of a topic, sends them back into the topology that they failed in, or discards them. docs/failures.md\n" +
 			"tells how. A letter is open until it was redriven or discarded; it stays in its topic until the topic's retention.\n\n" +
 			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
-		RunE: group,
+		RunE: Group,
 	}
 	cmd.AddCommand(dlqList(program), dlqShow(program), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
 	return cmd
@@ -232,7 +231,7 @@ func (f *dlqFlags) choose(cmd *cobra.Command) {
 func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Command, *letters.Tool) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
 			if err != nil {
 				return withCode(exitUsage, err)
@@ -246,30 +245,18 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 			if cmd.Flags().Changed("offset") {
 				f.which.Offset = &f.offset
 			}
-			var err3 error
+			var wrong error
 			if f.topic == "" {
-				err3 = errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq")
+				wrong = errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq")
 			}
 			if check != nil {
-				err3 = errors.Join(err3, check())
+				wrong = errors.Join(wrong, check())
 			}
-			conf, err1 := kafkaConfig(v)
-			log, err2 := NewLog(cmd.ErrOrStderr(), v)
-			if err := errors.Join(err1, err2, err3); err != nil {
-				return withCode(exitUsage, err)
-			}
-			client, err := kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, client.Close()) }()
-			bar := newProgress(cmd.ErrOrStderr())
-			defer bar.end()
-			err = do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Topic: f.topic, Who: who(), Progress: bar.at})
-			if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
-				return withCode(exitRefused, errors.New(unfit.Problem(conf)))
-			}
-			return err
+			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+				bar := newProgress(cmd.ErrOrStderr())
+				defer bar.end()
+				return do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Topic: f.topic, Who: who(), Progress: bar.at})
+			})
 		},
 	}
 	settings.AddFlags(cmd.Flags(), slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool { return s == settings.Topology.Setting }), nil)

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"errors"
-
-	"github.com/spf13/cobra"
 )
 
 // The exit codes, documented in docs/exit-codes.md.
@@ -44,9 +42,6 @@ func ExitCode(err error) int {
 	// cobra's own errors carry no code: a command, an argument or a flag that does not exist.
 	return exitUsage
 }
-
-// Group is what a command runs that only holds others.
-func Group(cmd *cobra.Command, args []string) error { return group(cmd, args) }
 
 // UsageError marks an error as one of wrong use or settings.
 func UsageError(err error) error { return withCode(exitUsage, err) }

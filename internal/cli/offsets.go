@@ -27,7 +27,7 @@ func offsetsCommand(program string, topologies []*topology.Topology) *cobra.Comm
 		Long: "Shows and sets how far a topology has read its inputs, in agreement with its state. What changes offsets is recorded\n" +
 			"before it happens, in the topic " + system.Jobs.Name + ": an instance refuses offsets that disagree with its state and were not recorded.\n\n" +
 			"Where runs have a topic.prefix, give it here too: group, topics and PREFIX" + system.Jobs.Name + " are then those of that environment.",
-		RunE: group,
+		RunE: Group,
 	}
 	cmd.AddCommand(offsetsShow(program, topologies), offsetsAccept(program, topologies), offsetsReset(program, topologies))
 	return cmd
@@ -234,7 +234,7 @@ func orNone(n *int64) string {
 func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() error, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
 			if err != nil {
 				return withCode(exitUsage, err)
@@ -247,8 +247,6 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			conf, err1 := kafkaConfig(v)
-			log, err2 := NewLog(cmd.ErrOrStderr(), v)
 			tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who()}
 			for _, g := range p.Subgraphs {
 				var part offsets.Graph
@@ -260,26 +258,18 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 				}
 				tool.Graphs = append(tool.Graphs, part)
 			}
-			err3 := f.which.Among(tool.Graphs)
+			wrong := f.which.Among(tool.Graphs)
 			if check != nil {
-				err3 = errors.Join(err3, check())
+				wrong = errors.Join(wrong, check())
 			}
-			if err := errors.Join(err1, err2, err3); err != nil {
-				return withCode(exitUsage, err)
-			}
-			tool.Client, err = kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, tool.Client.Close()) }()
-			rows, err := tool.Show(cmd.Context())
-			if err == nil {
-				err = do(cmd, tool, rows)
-			}
-			if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
-				return withCode(exitRefused, errors.New(unfit.Problem(conf)))
-			}
-			return err
+			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+				tool.Client = client
+				rows, err := tool.Show(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return do(cmd, tool, rows)
+			})
 		},
 	}
 	f.which.Partition = -1
@@ -288,6 +278,26 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 	cmd.SetUsageFunc(settings.Usage)
 	AddOutput(cmd, &f.output)
 	return cmd
+}
+
+// withClient connects a command to the cluster that its settings name. Wrong use, which the caller has found, and wrong settings are
+// refused together before that. A topic of Weir's own that is unfit is a refusal, with the line that mends it.
+func withClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*kafka.Client) error) (err error) {
+	conf, err1 := ClientConfig(v)
+	log, err2 := NewLog(cmd.ErrOrStderr(), v)
+	if err := errors.Join(err1, err2, wrong); err != nil {
+		return withCode(exitUsage, err)
+	}
+	client, err := kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	err = do(client)
+	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
+		return withCode(exitRefused, errors.New(unfit.Problem(conf)))
+	}
+	return err
 }
 
 // who is the operator, for the record.

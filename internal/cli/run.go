@@ -102,7 +102,7 @@ func prepare(topologies []*topology.Topology, v *settings.Values, log *zap.Logge
 	r := &runner{values: v, log: log}
 	var errs [5]error
 	r.topology, errs[0] = pick(topologies, settings.Topology.Of(v))
-	r.client, errs[1] = kafkaConfig(v)
+	r.client, errs[1] = ClientConfig(v)
 	r.opts, errs[2] = options(v)
 	errs[3] = commitsInTime(v)
 	if settings.HTTP.Of(v) != "" {

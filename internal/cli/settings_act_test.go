@@ -196,7 +196,7 @@ func (w *wireFacts) has(t *testing.T, fact, value string) {
 // TestSettingsActOnTheWire runs an instance with values of its own for every setting that brokers can see, as a user would:
 // from the environment through the command line's run. What they see must be these values, and only with acks=all.
 //
-// Mutations: a value left out of kafkaConfig, options or the request; acks 1.
+// Mutations: a value left out of ClientConfig, options or the request; acks 1.
 func TestSettingsActOnTheWire(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{MinSessionTimeout: time.Millisecond})
 	if err != nil {
@@ -370,7 +370,7 @@ func TestAtLeastOnceOpensNoTransaction(t *testing.T) {
 	}
 }
 
-// Mutation: the client's id left out of kafkaConfig.
+// Mutation: the client's id left out of ClientConfig.
 func TestTheClientIDIsWhatBrokersSee(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -425,7 +425,7 @@ func mustPartitioner(name string) partitioner.Partitioner {
 // TestLimitsOfTheSettingsAct: records that are each over one limit, which the environment sets, become dead letters that name
 // it. A record within all of them passes.
 //
-// Mutations: one of the limits left out of kafkaConfig; two of them swapped.
+// Mutations: one of the limits left out of ClientConfig; two of them swapped.
 func TestLimitsOfTheSettingsAct(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{Config: map[string]string{"message.max.bytes": "2000000"}})
 	if err != nil {

@@ -19,7 +19,7 @@ func topologyCommand(program string, topologies []*topology.Topology) *cobra.Com
 		Short: "Check, describe or draw topologies, without a cluster",
 		Long: "Checks, describes or draws topologies, without a cluster. Where runs have a topic.prefix, give it here too (--topic.prefix,\n" +
 			"WEIR_TOPIC_PREFIX, or --config): topics and the group are then shown by the names that they have in the cluster.",
-		RunE: group,
+		RunE: Group,
 	}
 	cmd.AddCommand(checkCommand(program, topologies), describeCommand(program, topologies), drawCommand(program, topologies))
 	return cmd
