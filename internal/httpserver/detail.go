@@ -10,7 +10,7 @@ import (
 
 // detailed says whether a request may read details of health: paths, names and error texts. It may on loopback, and
 // elsewhere with the token.
-func (s *Server) detailed(r *http.Request) bool { return s.authorized(r) || onLoopback(r) }
+func (s *Server) detailed(r *http.Request) bool { return s.authorized(r) || OnLoopback(r) }
 
 // authorized compares in a time that tells nothing of the token; the hashes make both sides equally long.
 func (s *Server) authorized(r *http.Request) bool {
@@ -22,16 +22,19 @@ func (s *Server) authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// onLoopback says whether somebody on this machine asks for himself. A proxy on this machine asks for others, and says so. A
+// OnLoopback says whether somebody on this machine asks for himself. A proxy on this machine asks for others, and says so. A
 // page in a browser on this machine can be made to ask under a name of its own that leads here: then the host is that name.
-func onLoopback(r *http.Request) bool {
+func OnLoopback(r *http.Request) bool {
 	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(header) != "" {
 			return false
 		}
 	}
-	return isLoopback(r.RemoteAddr) && (isLoopback(r.Host) || hostOf(r.Host) == "localhost")
+	return isLoopback(r.RemoteAddr) && Loopback(r.Host)
 }
+
+// Loopback says whether an address, with a port or without, is reached on this machine only.
+func Loopback(address string) bool { return isLoopback(address) || hostOf(address) == "localhost" }
 
 func hostOf(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {

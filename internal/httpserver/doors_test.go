@@ -20,7 +20,7 @@ import (
 	"github.com/weirstream/weir/processors"
 )
 
-// Mutations seen to fail this test: withHost not called; an empty host taken for all interfaces.
+// Mutations seen to fail this test: WithHost not called; an empty host taken for all interfaces.
 func TestAnAddressWithoutAHostIsLoopback(t *testing.T) {
 	for address, want := range map[string]bool{":0": true, "127.0.0.1:0": true, "localhost:0": true, "0.0.0.0:0": false} {
 		s, err := Start(Options{Address: address, Metrics: prometheus.NewRegistry(), Instance: &instance{}})

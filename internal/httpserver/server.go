@@ -70,7 +70,7 @@ func Start(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	address, err := withHost(o.Address)
+	address, err := WithHost(o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("serve http: %w", err)
 	}
@@ -118,8 +118,8 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// withHost puts loopback where no host is named: whoever wants others to reach it says so.
-func withHost(address string) (string, error) {
+// WithHost puts loopback where no host is named: whoever wants others to reach it says so.
+func WithHost(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/registry"
 	"github.com/weirstream/weir/internal/secretfile"
@@ -106,14 +107,11 @@ type door struct {
 }
 
 func (o *runOptions) door(v *settings.Values) (*door, error) {
-	d := &door{address: settings.HTTP.Of(v)}
-	host, port, err := net.SplitHostPort(d.address)
+	address, err := httpserver.WithHost(settings.HTTP.Of(v))
 	if err != nil {
 		return nil, err
 	}
-	if host == "" {
-		host, d.address = "127.0.0.1", net.JoinHostPort("127.0.0.1", port)
-	}
+	d := &door{address: address}
 	token, warning, err := cli.HTTPToken(v)
 	if err != nil {
 		return nil, err
@@ -137,7 +135,7 @@ func (o *runOptions) door(v *settings.Values) (*door, error) {
 		}
 		d.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	if len(d.credentials) == 0 && !loopback(host) {
+	if len(d.credentials) == 0 && !httpserver.Loopback(d.address) {
 		return nil, fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give --users-file or --http-token-file, or listen on 127.0.0.1", d.address)
 	}
 	return d, nil
@@ -160,11 +158,11 @@ func (d *door) readUsers(path string) error {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if user, password, ok := strings.Cut(line, ":"); !ok || user == "" || password == "" {
+		user, password, ok := strings.Cut(line, ":")
+		if !ok || user == "" || password == "" {
 			return fmt.Errorf("%s: a line is not USER:PASSWORD", path)
 		}
 		q := http.Request{Header: http.Header{}}
-		user, password, _ := strings.Cut(line, ":")
 		q.SetBasicAuth(user, password)
 		d.credentials = append(d.credentials, sha256.Sum256([]byte(q.Header.Get("Authorization"))))
 		n++
@@ -175,21 +173,11 @@ func (d *door) readUsers(path string) error {
 	return nil
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// guard lets in who has credentials, and where there are none who asks on this machine for himself: a page in a browser here can be
-// made to ask under a name of its own, and a proxy asks for others.
+// guard lets in who has credentials, and where there are none who asks on this machine for himself, and not through a page in a browser.
 func (d *door) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if len(d.credentials) == 0 {
-			host, _, err := net.SplitHostPort(q.Host)
-			if err != nil {
-				host = q.Host
-			}
-			if !loopback(host) || q.Header.Get("Forwarded") != "" || q.Header.Get("X-Forwarded-For") != "" || q.Header.Get("Origin") != "" {
+			if !httpserver.OnLoopback(q) || q.Header.Get("Origin") != "" {
 				http.Error(w, `{"error_code":403,"message":"without credentials this server answers only who asks it on its own machine"}`, http.StatusForbidden)
 				return
 			}
