@@ -96,7 +96,7 @@ type taskStore struct {
 func newTask(ctx context.Context, id taskID, g *subgraph, redriven map[kafka.TopicPartition]bool) *task {
 	t := &task{id: id, graph: g, base: ctx}
 	t.renew()
-	for _, s := range append(slices.Clone(g.sources), g.redrives...) {
+	for _, s := range slices.Concat(g.sources, g.redrives) {
 		if s.Redrives != nil && !redriven[kafka.TopicPartition{Topic: s.Topic, Partition: id.partition}] {
 			continue
 		}

@@ -2,7 +2,6 @@ package keyed
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 
 	"github.com/weirstream/weir/internal/offheap"
 )
@@ -20,7 +19,6 @@ type shelf struct {
 	places   []uint64 // open addressing: 32 bits of a key's hash, and the place of its record plus 1; 0 is none
 	used     int
 	most     int // places that may be used
-	seed     maphash.Seed
 
 	records, table offheap.Memory // what segments and places are in
 }
@@ -48,7 +46,7 @@ func newShelf(limit int64) shelf {
 	for int64(places)*placeBytes*2 <= limit/4 {
 		places *= 2
 	}
-	return shelf{size: size, seed: maphash.MakeSeed(), most: places * 3 / 4}
+	return shelf{size: size, most: places * 3 / 4}
 }
 
 type record struct {
@@ -71,7 +69,7 @@ func (s *shelf) record(place int) record {
 
 // find returns where in places a key is, or the free one where it belongs.
 func (s *shelf) find(key string) (at int, tag uint32, ok bool) {
-	hash := maphash.String(s.seed, key)
+	hash := Hash(key)
 	tag = uint32(hash >> 32)
 	for at = int(tag) & (len(s.places) - 1); ; at = (at + 1) & (len(s.places) - 1) {
 		p := s.places[at]
@@ -247,7 +245,7 @@ func (s *shelf) empty(segment int) {
 // placed returns where in places a record is.
 func (s *shelf) placed(r record) int {
 	mask := len(s.places) - 1
-	at := int(maphash.Bytes(s.seed, r.key)>>32) & mask
+	at := int(HashBytes(r.key)>>32) & mask
 	for uint32(s.places[at]) != uint32(r.place+1) {
 		at = (at + 1) & mask
 	}
