@@ -46,6 +46,6 @@ func writeBuffer(opts Options) int {
 	return int(min(max(opts.cacheBytes()/16, 128<<10), 4<<20))
 }
 
-// gatheredBytes is how much is gathered for a write. A buffer has room for two writes, and for what the last commit brings: LevelDB
-// uses no buffer again that had to grow.
-func gatheredBytes(opts Options) int { return writeBuffer(opts) / 2 }
+// gatheredBytes is how much is gathered before a write does not wait for the interval: enough that a key in use is written once an
+// interval, and not with every few commits.
+func gatheredBytes(opts Options) int { return writeBuffer(opts) * 3 / 2 }
