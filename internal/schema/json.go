@@ -10,14 +10,6 @@ import (
 
 type jsonSchema struct{ root *jsonschema.Schema }
 
-// Compiled is a JSON schema ready to validate values, nil for other types.
-func (s *Schema) Compiled() *jsonschema.Schema {
-	if s.json == nil {
-		return nil
-	}
-	return s.json.root
-}
-
 // jsonBase is where a schema and its references are said to be, so that a relative $ref finds a reference by its name.
 const jsonBase = "weir:///schemas/"
 
