@@ -43,13 +43,17 @@ func OpenLog(ctx context.Context, client *kafka.Client, topic string, replicatio
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{client: client, topic: kafka.TopicPartition{Topic: topic}, url: url, log: log, fetcher: client.NewFetcher(8 << 20),
-		state: newState(), changed: make(chan struct{}), writing: make(chan struct{}, 1)}
+	l := newLog(client, topic, url, log)
 	if err := l.load(ctx); err != nil {
 		l.fetcher.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+func newLog(client *kafka.Client, topic, url string, log *zap.Logger) *Log {
+	return &Log{client: client, topic: kafka.TopicPartition{Topic: topic}, url: url, log: log, fetcher: client.NewFetcher(8 << 20),
+		state: newState(), changed: make(chan struct{}), writing: make(chan struct{}, 1)}
 }
 
 // Close ends reading. Nothing is left to be written.

@@ -280,21 +280,21 @@ func usesOf(q *http.Request, s *state, show func(*Entry) any) (any, error) {
 }
 
 // withGUID are the entries of a guid, one an id and context.
-func withGUID(q *http.Request, s *state) ([]*Entry, error) {
+func (s *state) withGUID(guid string) ([]*Entry, error) {
 	var list []*Entry
 	for _, key := range slices.SortedFunc(maps.Keys(s.ids), func(a, b idKey) int { return cmp.Or(strings.Compare(a.context, b.context), a.id-b.id) }) {
-		if e := s.ids[key][0]; e.GUID == q.PathValue("guid") {
+		if e := s.ids[key][0]; e.GUID == guid {
 			list = append(list, e)
 		}
 	}
 	if len(list) == 0 {
-		return nil, noSchemaOf(q.PathValue("guid"))
+		return nil, noSchemaOf(guid)
 	}
 	return list, nil
 }
 
 func byGUID(q *http.Request, s *state) (any, error) {
-	list, err := withGUID(q, s)
+	list, err := s.withGUID(q.PathValue("guid"))
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +302,7 @@ func byGUID(q *http.Request, s *state) (any, error) {
 }
 
 func idsOfGUID(q *http.Request, s *state) (any, error) {
-	list, err := withGUID(q, s)
+	list, err := s.withGUID(q.PathValue("guid"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// The kinds of errors: one of them is true of each [*Error], by errors.Is.
+var (
+	// ErrAway says that the registry cannot be asked now: it is not reached, does not answer in time, has an error of its own, does
+	// not know the credentials, or what answers is no registry. Nothing is known; ask again later.
+	ErrAway = errors.New("the schema registry cannot be asked")
+	// ErrNotFound says that the registry has no such subject, version, schema or setting. One that is mirrored from another may have it
+	// a moment later.
+	ErrNotFound = errors.New("the schema registry has no such thing")
+	// ErrIncompatible says that a new version would break readers, by the subject's level of compatibility.
+	ErrIncompatible = errors.New("the schema is not compatible")
+	// ErrRefused says that the registry does not do what was asked for. Asking again does not help.
+	ErrRefused = errors.New("the schema registry refuses")
+)
+
+// Error is a request that failed.
+type Error struct {
+	Op   string // what was asked for, in words: "get schema 7"
+	Code int    // the registry's error_code, as 40403; 0 where it gave none
+	// Reasons are the incompatibilities of an [ErrIncompatible], in the registry's words.
+	Reasons []Incompatibility
+	Err     error // what happened
+
+	kind error
+}
+
+func (e *Error) Error() string {
+	text := e.Op + ": " + e.Err.Error()
+	if e.Code != 0 {
+		text += fmt.Sprintf(" (error code %d)", e.Code)
+	}
+	return text
+}
+
+// Unwrap returns the kind of the error and what happened.
+func (e *Error) Unwrap() []error { return []error{e.kind, e.Err} }
+
+// NewError is how another [Source] says what went wrong: kind is [ErrAway], [ErrNotFound], [ErrIncompatible] or [ErrRefused].
+func NewError(op string, kind, err error) *Error { return &Error{Op: op, Err: err, kind: kind} }
+
+func away(op string, err error) *Error { return &Error{Op: op, Err: err, kind: ErrAway} }
+
+// judge makes an Error of what a request ended with.
+func judge(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var said *sr.ResponseError
+	if !errors.As(err, &said) {
+		return away(op, err)
+	}
+	e := &Error{Op: op, Code: said.ErrorCode, kind: ErrAway}
+	var answer struct {
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}
+	isRegistry := json.Unmarshal(said.Raw, &answer) == nil && answer.Code != 0
+	switch status := said.StatusCode; {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		e.Err = fmt.Errorf("the registry does not let this client in (%s): check its credentials", http.StatusText(status))
+		return e
+	case !isRegistry:
+		e.Code = 0
+		e.Err = fmt.Errorf("what answers with status %d is no schema registry, or is not well: check the URL", status)
+		return e
+	case status == http.StatusNotFound:
+		e.kind = ErrNotFound
+	case status == http.StatusConflict:
+		e.kind = ErrIncompatible
+		e.Reasons = reasonsIn(answer.Message)
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500, status < 400:
+	default:
+		e.kind = ErrRefused
+	}
+	e.Err = errors.New(shortened(answer.Message))
+	return e
+}
+
+// longest is how much of a registry's message an error has.
+const longest = 4 << 10
+
+func shortened(text string) string {
+	if len(text) > longest {
+		return strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	return text
+}

@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// answer is a schema as registries answer it.
+type answer struct {
+	Subject    string          `json:"subject"`
+	Version    int             `json:"version"`
+	ID         int             `json:"id"`
+	GUID       string          `json:"guid"`
+	SchemaType Type            `json:"schemaType"`
+	Schema     string          `json:"schema"`
+	References []Reference     `json:"references"`
+	Metadata   json.RawMessage `json:"metadata"`
+	RuleSet    json.RawMessage `json:"ruleSet"`
+	Deleted    bool            `json:"deleted"`
+}
+
+func (a *answer) registered() *Registered {
+	return &Registered{
+		Schema:  Schema{Type: cmp.Or(a.SchemaType, Avro), Text: a.Schema, References: a.References, Metadata: given(a.Metadata), RuleSet: given(a.RuleSet)},
+		Subject: a.Subject, Version: a.Version, ID: a.ID, GUID: a.GUID, Deleted: a.Deleted,
+	}
+}
+
+// given is nil for null.
+func given(raw json.RawMessage) json.RawMessage {
+	if string(raw) == "null" {
+		return nil
+	}
+	return raw
+}
+
+// ByID finds the schema of an id with all that it refers to, and keeps it. It returns when ctx ends, and goes on fetching for who asks next.
+func (c *Client) ByID(ctx context.Context, id int) (*Registered, error) {
+	return c.schemas.get(ctx, strconv.Itoa(id), func() (*Registered, error) {
+		return c.fetch(fmt.Sprintf("get schema %d", id), []string{"schemas", "ids", strconv.Itoa(id)}, func(a *answer) { a.ID, a.Subject, a.Version = id, "", 0 })
+	})
+}
+
+// guidForm is how GUIDs are written.
+var guidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// ByGUID finds the schema of a GUID, as ByID does. A registry that does not know GUIDs, as Apicurio 3.0, has none: [ErrNotFound].
+func (c *Client) ByGUID(ctx context.Context, guid string) (*Registered, error) {
+	op := "get schema " + guid
+	if !guidForm.MatchString(guid) {
+		return nil, &Error{Op: op, Err: fmt.Errorf("%q is no GUID", guid), kind: ErrRefused}
+	}
+	return c.schemas.get(ctx, guid, func() (*Registered, error) {
+		return c.fetch(op, []string{"schemas", "guids", guid}, func(a *answer) { a.GUID, a.ID, a.Subject, a.Version = guid, 0, "", 0 })
+	})
+}
+
+// fetch asks for a schema and what it refers to. It is ended by Close and by its own time only.
+func (c *Client) fetch(op string, path []string, known func(*answer)) (*Registered, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	var a answer
+	if err := c.ask(ctx, op, http.MethodGet, path, nil, nil, &a); err != nil {
+		return nil, err
+	}
+	if a.Schema == "" {
+		return nil, away(op, fmt.Errorf("what answers is no schema registry: the answer has no schema"))
+	}
+	known(&a)
+	r := a.registered()
+	return r, c.imports(ctx, op, r.References, &r.Imports, 0)
+}
+
+// maxImports bounds what a schema may refer to, directly or not, and how deep.
+const (
+	maxImports = 1000
+	maxDepth   = 100
+)
+
+// imports finds references, each after its own. A version that was deleted softly is still what a schema refers to.
+func (c *Client) imports(ctx context.Context, op string, references []Reference, list *[]Import, depth int) error {
+	if depth > maxDepth || len(*list) > maxImports {
+		return &Error{Op: op, Err: fmt.Errorf("it refers to more than %d schemas, or over more than %d steps", maxImports, maxDepth), kind: ErrRefused}
+	}
+	for _, r := range references {
+		if slices.ContainsFunc(*list, func(i Import) bool { return i.Name == r.Name }) {
+			continue
+		}
+		var a answer
+		path := []string{"subjects", r.Subject, "versions", version(r.Version)}
+		if err := c.ask(ctx, op+", which refers to "+r.Name, http.MethodGet, path, url.Values{"deleted": {"true"}}, nil, &a); err != nil {
+			return err
+		}
+		if err := c.imports(ctx, op, a.References, list, depth+1); err != nil {
+			return err
+		}
+		*list = append(*list, Import{r.Name, a.Schema})
+	}
+	return nil
+}
+
+// version is a version in a path.
+func version(n int) string {
+	if n < 1 {
+		return "latest"
+	}
+	return strconv.Itoa(n)
+}
+
+// Latest finds the latest version of a subject with all that it refers to. It asks each time.
+func (c *Client) Latest(ctx context.Context, subject string) (*Registered, error) {
+	return c.Version(ctx, subject, -1)
+}
+
+// Version finds a version of a subject with all that it refers to; -1 is the latest. It asks each time.
+func (c *Client) Version(ctx context.Context, subject string, n int) (*Registered, error) {
+	op := fmt.Sprintf("get version %s of subject %q", version(n), subject)
+	var a answer
+	if err := c.ask(ctx, op, http.MethodGet, []string{"subjects", subject, "versions", version(n)}, nil, nil, &a); err != nil {
+		return nil, err
+	}
+	r := a.registered()
+	return r, c.imports(ctx, op, r.References, &r.Imports, 0)
+}
+
+// Subjects are the names of all subjects, in the registry's order; those that were deleted softly too where they are wanted.
+func (c *Client) Subjects(ctx context.Context, deleted bool) ([]string, error) {
+	var list []string
+	return list, c.ask(ctx, "list the subjects", http.MethodGet, []string{"subjects"}, params(deleted, "deleted"), nil, &list)
+}
+
+// Versions are the versions of a subject, the oldest first.
+func (c *Client) Versions(ctx context.Context, subject string, deleted bool) ([]int, error) {
+	var list []int
+	err := c.ask(ctx, fmt.Sprintf("list the versions of subject %q", subject), http.MethodGet, []string{"subjects", subject, "versions"}, params(deleted, "deleted"), nil, &list)
+	return list, err
+}
+
+// params are query parameters that are true.
+func params(on bool, name string) url.Values {
+	if !on {
+		return nil
+	}
+	return url.Values{name: {"true"}}
+}
