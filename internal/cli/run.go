@@ -155,6 +155,11 @@ func (r *runner) run(ctx context.Context) (err error) {
 
 // Serve starts the HTTP server that the settings describe.
 func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.Instance, log *zap.Logger) (*httpserver.Server, error) {
+	return ServeAt(settings.HTTP.Of(v), v, metrics, instance, log)
+}
+
+// ServeAt is Serve at another address than the settings', which is what a command has whose --http is its own door.
+func ServeAt(address string, v *settings.Values, metrics prometheus.Gatherer, instance httpserver.Instance, log *zap.Logger) (*httpserver.Server, error) {
 	token, warning, err := httpToken(v)
 	if err != nil {
 		return nil, withCode(exitUsage, err)
@@ -162,7 +167,7 @@ func Serve(v *settings.Values, metrics prometheus.Gatherer, instance httpserver.
 	if warning != "" {
 		log.Warn(warning)
 	}
-	o := httpserver.Options{Address: settings.HTTP.Of(v), Token: token, Metrics: metrics, Instance: instance, Log: log}
+	o := httpserver.Options{Address: address, Token: token, Metrics: metrics, Instance: instance, Log: log}
 	server, err := httpserver.Start(o)
 	if err != nil {
 		return nil, err

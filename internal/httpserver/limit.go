@@ -18,6 +18,14 @@ func connectionCap(descriptors uint64) int {
 	return int(min(max(descriptors/descriptorShare, leastConnections), mostConnections))
 }
 
+// Limit bounds the connections of a server for others than the monitoring: most, or a quarter of the files that this process may have
+// open if that is less. Clients that connect and say nothing keep nobody out: a new connection takes the place of the one that has
+// been idle for longest. Of the http.Server, track is the ConnState.
+func Limit(l net.Listener, most int) (_ net.Listener, track func(net.Conn, http.ConnState)) {
+	limited := limit(l, int(min(max(descriptors()/4, leastConnections), uint64(most))))
+	return limited, limited.track
+}
+
 // limited is a listener with at most max connections. When there are so many, a new one takes the place of the one that has
 // been idle for longest, and waits in the kernel's queue while all of them are at work. So clients that connect and say
 // nothing keep nobody out.

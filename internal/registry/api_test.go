@@ -43,7 +43,7 @@ func open(t *testing.T, broker *embedded.Broker) *registry.Registry {
 // Each file is one registry, asked one question after the other; `restart` reads everything back from the topic, and what follows
 // is asked of that.
 func TestAnswers(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/answers", func(t *testing.T, path string) {
 		broker, err := embedded.Start(embedded.Options{})
 		if err != nil {
 			t.Fatal(err)

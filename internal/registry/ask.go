@@ -4,16 +4,23 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"net/http"
+
+	"github.com/weirstream/weir/internal/kafka"
 )
 
-// requestOf reads the schema in a body. Members that are not known are left out, as theirs does.
-func requestOf(q *http.Request) (*Request, error) {
-	var given Request
-	if err := json.NewDecoder(q.Body).Decode(&given); err != nil {
-		return nil, badJSON(err)
+// look answers a question to the state, and plan makes a change of it: its answer holds when its records are in the topic. They may
+// be called several times.
+type (
+	look func(view) (any, error)
+	plan func(view) (any, []kafka.Outgoing, error)
+)
+
+// decoded reads a body. Members that are not known are left out, as theirs does.
+func decoded[T any](body []byte) (given T, err error) {
+	if err := json.Unmarshal(body, &given); err != nil {
+		return given, badJSON(err)
 	}
-	return &given, nil
+	return given, nil
 }
 
 // notDialled says whether a call failed before anything was sent.

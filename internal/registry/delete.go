@@ -49,17 +49,17 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Ou
 	if permanent {
 		records := []kafka.Outgoing{s.remember()}
 		for _, v := range versions {
-			records = append(records, record(schemaKey(subject, v), nil))
+			records = append(records, s.gone(schemaKey(subject, v))...)
 		}
 		return versions, records, nil
 	}
 	key := recordKey{Keytype: "DELETE_SUBJECT", Subject: &subject}
 	records := []kafka.Outgoing{record(key, map[string]any{"subject": subject, "version": versions[len(versions)-1]})}
 	if _, ok := s.modes[subject]; ok {
-		records = append(records, record(scoped("MODE", subject), nil))
+		records = append(records, s.gone(scoped("MODE", subject))...)
 	}
 	if _, ok := s.configs[subject]; ok {
-		records = append(records, record(scoped("CONFIG", subject), nil))
+		records = append(records, s.gone(scoped("CONFIG", subject))...)
 	}
 	return versions, records, nil
 }
@@ -80,7 +80,7 @@ func (s *state) deleteVersion(subject, version string, permanent bool) (int, []k
 	case len(s.referencedBy(subject, e.Version)) > 0:
 		return 0, nil, referenceExists(subject, e.Version)
 	case permanent:
-		return e.Version, []kafka.Outgoing{s.remember(), record(schemaKey(subject, e.Version), nil)}, nil
+		return e.Version, append([]kafka.Outgoing{s.remember()}, s.gone(schemaKey(subject, e.Version))...), nil
 	}
 	gone := *e
 	gone.Deleted = true

@@ -28,10 +28,11 @@ type Log struct {
 	again   *time.Timer
 	changed chan struct{} // closed when something above changes
 	closed  bool
+	as      kafka.Producer // of claim
+	seen    sightings
 
 	writing chan struct{} // holds one token: whoever has it may use claim
 	claim   *kafka.Claim
-	as      kafka.Producer // of claim
 }
 
 // claimName is the transactional id by which servers take the topic from each other.
@@ -80,9 +81,13 @@ func (l *Log) load(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
+	before := l.state
 	l.state, l.loaded, l.until = newState(), false, ends[l.topic]
 	l.state.next = starts[l.topic]
-	l.loaded = l.state.next >= l.until
+	l.state.keepIDs(before, starts[l.topic])
+	l.seen.started(before, starts[l.topic])
+	l.endReached()
+	l.announce()
 	l.mu.Unlock()
 	l.fetcher.Start(l.topic, kafka.At(starts[l.topic]), l.deliver)
 	return nil
@@ -99,16 +104,24 @@ func (l *Log) deliver(b kafka.Batch) {
 	for i := range b.Records {
 		r := &b.Records[i]
 		if err := l.state.apply(r); err != nil {
+			l.seen.odd(r.Offset, err)
 			l.log.Error("a record of the topic is not as it should be", zap.String("topic", l.topic.Topic), zap.Int64("offset", r.Offset), zap.Error(err))
 		}
 	}
 	l.state.next = max(l.state.next, b.Position)
-	if !l.loaded && l.state.next >= l.until {
-		l.loaded, l.failure = true, nil
-		l.log.Info("the topic is read", zap.String("topic", l.topic.Topic), zap.Int64("end", l.state.next), zap.Int("subjects", len(l.state.subjects)))
-	}
+	l.endReached()
 	l.announce()
 	l.fetcher.Release(b.TopicPartition, b.Bytes)
+}
+
+// endReached notes when all is read that the topic held when reading began. l.mu is held.
+func (l *Log) endReached() {
+	if l.loaded || l.state.next < l.until {
+		return
+	}
+	l.loaded, l.failure = true, nil
+	l.seen.read(l.state)
+	l.log.Info("the topic is read", zap.String("topic", l.topic.Topic), zap.Int64("end", l.state.next), zap.Int("subjects", len(l.state.subjects)))
 }
 
 // fail has the topic read again from its start: it was truncated, made again, or is damaged. Until that is done nothing is
@@ -116,6 +129,7 @@ func (l *Log) deliver(b kafka.Batch) {
 func (l *Log) fail(err error) {
 	l.log.Error("the topic cannot be read on; it is read again from its start", zap.Error(err))
 	l.loaded, l.failure = false, err
+	l.seen.reloads++
 	l.announce()
 	l.again = time.AfterFunc(time.Second, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -190,96 +204,4 @@ func (l *Log) read(look func(*state) error) error {
 		return storeError(errors.New("the topic is still being read"))
 	}
 	return look(l.state)
-}
-
-// errNotWriter says that another server writes.
-var errNotWriter = errors.New("another server writes")
-
-// owner is who writes. mine says that it is this server, as far as it knows.
-func (l *Log) owner() (w *writer, mine bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	w = l.state.writer
-	return w, w != nil && l.as != (kafka.Producer{}) && w.producer() == l.as
-}
-
-// write makes one change: plan decides on all that the log holds, what it returns is appended as one batch, and read back.
-// seize says to take the right to write from whoever has it; otherwise errNotWriter says that another server has it. The offset
-// is that after the change.
-//
-// plan may be called again, when the right was lost before anything was written.
-func (l *Log) write(ctx context.Context, seize bool, plan func(*state) ([]kafka.Outgoing, error)) (int64, error) {
-	select {
-	case l.writing <- struct{}{}:
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
-	defer func() { <-l.writing }()
-	if err := l.own(ctx, seize); err != nil {
-		return 0, err
-	}
-	var records []kafka.Outgoing
-	var at int64
-	err := l.read(func(s *state) (err error) {
-		records, err = plan(s)
-		at = s.next
-		return err
-	})
-	if err != nil || len(records) == 0 {
-		return at, err
-	}
-	offset, err := l.claim.Append(ctx, records...)
-	if err != nil {
-		l.claim = nil
-		if errors.Is(err, kafka.ErrClaimLost) {
-			return 0, errNotWriter
-		}
-		return 0, err
-	}
-	if offset != at {
-		l.log.Error("another registry, which does not ask this one, writes to the topic too: stop it, or this server",
-			zap.Int64("expected", at), zap.Int64("written", offset))
-	}
-	end := offset + int64(len(records))
-	return end, l.await(ctx, end)
-}
-
-// own makes sure that this server has the right to write, and has read all that was written before it got it. l.writing is held.
-func (l *Log) own(ctx context.Context, seize bool) error {
-	w, mine := l.owner()
-	if l.claim != nil && mine {
-		return nil
-	}
-	if l.claim = nil; !seize {
-		return errNotWriter
-	}
-	if err := l.catchUp(ctx); err != nil {
-		return err
-	}
-	// Whoever has claimed meanwhile is alive; the caller asks it first.
-	if now, _ := l.owner(); now != nil && (w == nil || now.producer() != w.producer()) && now.producer() != l.as {
-		return errNotWriter
-	}
-	l.mu.Lock()
-	ids := l.state.maxIDs
-	before := l.state.writer.producer()
-	l.mu.Unlock()
-	claim, offset, err := l.client.Claim(ctx, claimName(l.topic.Topic), l.topic, before, func(p kafka.Producer) kafka.Outgoing {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.as = p
-		return record(recordKey{Keytype: "NOOP"}, mark{Writer: &writer{l.url, p.ID, p.Epoch}, MaxIDs: ids})
-	})
-	if err != nil {
-		if errors.Is(err, kafka.ErrClaimLost) {
-			return errNotWriter
-		}
-		return err
-	}
-	if err := l.await(ctx, offset+1); err != nil {
-		return err
-	}
-	l.claim = claim
-	l.log.Info("this server writes to the topic now", zap.String("topic", l.topic.Topic), zap.Int16("epoch", l.as.Epoch))
-	return nil
 }

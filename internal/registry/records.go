@@ -30,11 +30,14 @@ type Entry struct {
 	Schema     string          `json:"schema"`
 	Deleted    bool            `json:"deleted,omitempty"`
 
-	raw json.RawMessage // the value in the topic, with what this server does not know
+	raw     json.RawMessage // the value in the topic, with what this server does not know
+	content [md5.Size]byte  // contentOf it
+	at      int64           // offset of its record
+	before  *Entry          // another content that had the version
 }
 
-// content is what makes a schema another one: entries of one content share an id.
-func (e *Entry) content() [md5.Size]byte {
+// contentOf is what makes a schema another one: entries of one content share an id.
+func contentOf(e *Entry) [md5.Size]byte {
 	type identity struct {
 		Type, Schema      string
 		References        []Reference

@@ -61,7 +61,12 @@ func TestIdsOfWhatIsGoneAreNotGivenAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e, _, err := New(nil, nil, nil).register(after, "other", &Request{Schema: `"string"`}, false)
+	study := New(nil, nil, nil).newStudy()
+	var e *Entry
+	err = study.settle(t.Context(), func() (err error) {
+		e, _, err = view{after, study}.register("other", &Request{Schema: `"string"`}, false)
+		return err
+	})
 	if err != nil || e.ID != 8 {
 		t.Errorf("id %+v, %v", e, err)
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type Request struct {
 }
 
 // understand makes an entry of a request, in canonical form.
-func (r *Registry) understand(s *state, subject string, q *Request, normalize bool) (*Entry, *schema.Schema, error) {
+func (v view) understand(subject string, q *Request, normalize bool) (*Entry, *understood, error) {
 	e := &Entry{Subject: subject, Schema: q.Schema, SchemaType: strings.ToUpper(q.SchemaType), References: q.References, Metadata: absent(q.Metadata), RuleSet: absent(q.RuleSet)}
 	if e.SchemaType == "AVRO" {
 		e.SchemaType = ""
@@ -33,24 +34,28 @@ func (r *Registry) understand(s *state, subject string, q *Request, normalize bo
 	}
 	context, _ := contextOf(subject)
 	for i, ref := range e.References { // -1 is the latest, which is another one tomorrow
-		if all := s.versions(qualify(context, ref.Subject), false); ref.Version == -1 && len(all) > 0 {
+		if all := v.versions(qualify(context, ref.Subject), false); ref.Version == -1 && len(all) > 0 {
 			e.References = slices.Clone(e.References)
 			e.References[i].Version = all[len(all)-1].Version
 		}
 	}
-	src, err := s.source(e)
+	src, err := v.source(e)
 	if err != nil {
 		return nil, nil, invalidSchema("%s with refs %s of type %s, details: %v", quoted(q.Schema), plain(q.References), src.Type, err)
 	}
-	parsed, err := schema.Parse(src)
-	if err != nil {
+	parsed, err := v.parse(src)
+	switch {
+	case errors.Is(err, errUnstudied):
+		return nil, nil, err
+	case err != nil:
 		return nil, nil, invalidSchema("%s of type %s, details: %v", quoted(q.Schema), src.Type, err)
 	}
-	if e.Schema = parsed.Text; normalize || s.normalizes(subject) {
+	if e.Schema = parsed.Text; normalize || v.normalizes(subject) {
 		e.Schema = parsed.Normal
 		e.References = slices.Clone(e.References)
 		slices.SortFunc(e.References, func(a, b Reference) int { return strings.Compare(a.Name, b.Name) })
 	}
+	e.content = contentOf(e)
 	return e, parsed, nil
 }
 
@@ -71,33 +76,42 @@ func quoted(text string) string {
 }
 
 // old understands a version that is stored.
-func (r *Registry) old(s *state, e *Entry) (*schema.Schema, error) {
-	return r.parsed.get(e.content(), func() (*schema.Schema, error) {
-		src, err := s.source(e)
-		if err != nil {
-			return nil, err
-		}
-		return schema.Parse(src)
-	})
+func (v view) old(e *Entry) (*understood, error) {
+	src, err := v.source(e)
+	if err != nil {
+		return nil, err
+	}
+	return v.parse(src)
 }
 
 // check compares a schema with versions that are stored, as a level asks.
-func (r *Registry) check(s *state, level schema.Level, old []*Entry, next *schema.Schema) ([]schema.Incompatibility, error) {
+func (v view) check(level schema.Level, old []*Entry, next *understood) ([]schema.Incompatibility, error) {
 	if level == schema.None {
 		return nil, nil
 	}
 	if !level.Transitive() && len(old) > 1 {
 		old = old[len(old)-1:]
 	}
-	schemas := make([]*schema.Schema, len(old))
+	schemas := make([]*understood, len(old))
+	unstudied := false
 	for i, e := range old {
-		before, err := r.old(s, e)
-		if err != nil {
+		before, err := v.old(e)
+		switch {
+		case errors.Is(err, errUnstudied):
+			unstudied = true // the others are noted as well
+		case err != nil:
 			return nil, invalidSchema("of version %d of %s, which is stored: %v", e.Version, e.Subject, err)
 		}
 		schemas[i] = before
 	}
-	found := schema.Check(level, schemas, next)
+	if unstudied {
+		return nil, errUnstudied
+	}
+	found, err := v.compare(level, schemas, next)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.Clone(found)
 	for i := range found {
 		found[i].Old = old[found[i].Old].Version
 	}
@@ -119,8 +133,8 @@ func messages(found []schema.Incompatibility) []string {
 }
 
 // register plans the registration of a schema, and tells the entry that it has then, new or not.
-func (r *Registry) register(s *state, subject string, q *Request, normalize bool) (*Entry, []kafka.Outgoing, error) {
-	mode := s.mode(subject)
+func (v view) register(subject string, q *Request, normalize bool) (*Entry, []kafka.Outgoing, error) {
+	mode := v.mode(subject)
 	importing := mode == "IMPORT"
 	if strings.HasPrefix(mode, "READONLY") {
 		return nil, nil, notPermitted("Subject %s is in read-only mode", subject)
@@ -128,19 +142,18 @@ func (r *Registry) register(s *state, subject string, q *Request, normalize bool
 	if !importing && q.ID > 0 {
 		return nil, nil, notPermitted("Subject %s is not in import mode", subject)
 	}
-	e, next, err := r.understand(s, subject, q, normalize)
+	e, next, err := v.understand(subject, q, normalize)
 	if err != nil {
 		return nil, nil, err
 	}
-	live, content := s.versions(subject, false), e.content()
-	for _, old := range slices.Backward(live) {
-		if old.content() == content && (q.ID == 0 || q.ID == old.ID) {
-			return old, nil, nil
-		}
+	live, content := v.versions(subject, false), e.content
+	same, err := v.same(live, e, func(old *Entry) bool { return q.ID == 0 || q.ID == old.ID })
+	if err != nil || same != nil {
+		return same, nil, err
 	}
 	if !importing {
-		level, _ := schema.ParseLevel(s.level(subject))
-		found, err := r.check(s, level, live, next)
+		level, _ := schema.ParseLevel(v.level(subject))
+		found, err := v.check(level, live, next)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,25 +164,27 @@ func (r *Registry) register(s *state, subject string, q *Request, normalize bool
 	}
 	context, _ := contextOf(subject)
 	e.ID = q.ID
-	if id, known := s.contents[contentKey{context, content}]; e.ID == 0 && known {
+	if id, known := v.contents[contentKey{context, content}]; e.ID == 0 && known {
 		e.ID = id
 	}
 	if e.ID == 0 {
 		if importing {
 			return nil, nil, notPermitted("Subject %s is in import mode", subject)
 		}
-		e.ID = s.maxIDs[context] + 1
+		if e.ID, err = v.nextID(context); err != nil {
+			return nil, nil, err
+		}
 	}
-	if others := s.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content() != content {
+	if others := v.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content != content {
 		return nil, nil, notPermitted("Overwrite new schema with id %d is not permitted.", e.ID)
 	}
-	for version := range s.subjects[subject] {
+	for version := range v.subjects[subject] {
 		e.Version = max(e.Version, version)
 	}
 	e.Version++
 	if q.Version > 0 && importing {
 		e.Version = q.Version
-		if s.subjects[subject][e.Version] != nil && !s.subjects[subject][e.Version].Deleted {
+		if v.subjects[subject][e.Version] != nil && !v.subjects[subject][e.Version].Deleted {
 			return nil, nil, notPermitted("Overwrite new schema with version %d is not permitted.", e.Version)
 		}
 	} else if q.Version > 0 && q.Version != e.Version {
@@ -180,20 +195,52 @@ func (r *Registry) register(s *state, subject string, q *Request, normalize bool
 }
 
 // lookup finds the version of a subject that a schema is.
-func (r *Registry) lookup(s *state, subject string, q *Request, normalize, deleted bool) (*Entry, error) {
-	all := s.versions(subject, deleted)
+func (v view) lookup(subject string, q *Request, normalize, deleted bool) (*Entry, error) {
+	all := v.versions(subject, deleted)
 	if len(all) == 0 {
 		return nil, noSubject(subject)
 	}
-	e, _, err := r.understand(s, subject, q, normalize)
+	e, _, err := v.understand(subject, q, normalize)
 	if err != nil {
 		return nil, err
 	}
-	content := e.content()
-	for _, old := range slices.Backward(all) {
-		if old.content() == content {
+	same, err := v.same(all, e, func(*Entry) bool { return true })
+	if err == nil && same == nil {
+		err = noSchema()
+	}
+	return same, err
+}
+
+// same finds the version that is a schema. Other registries store another form of it than this one, Karapace with its members in
+// the order of their names: what is meant counts.
+func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Entry, error) {
+	for _, old := range slices.Backward(versions) {
+		if old.content == e.content && allowed(old) {
 			return old, nil
 		}
 	}
-	return nil, noSchema()
+	unstudied := false
+	for _, old := range slices.Backward(versions) {
+		if old.SchemaType != e.SchemaType || !allowed(old) {
+			continue
+		}
+		meant, err := v.old(old)
+		if errors.Is(err, errUnstudied) {
+			unstudied = true
+			continue
+		}
+		if err != nil {
+			continue // one that this server does not understand is another one
+		}
+		as := *old
+		for _, as.Schema = range []string{meant.Text, meant.Normal} {
+			if contentOf(&as) == e.content && !unstudied {
+				return old, nil
+			}
+		}
+	}
+	if unstudied {
+		return nil, errUnstudied
+	}
+	return nil, nil
 }

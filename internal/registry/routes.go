@@ -24,18 +24,18 @@ func (r *Registry) routes() {
 	r.mux.HandleFunc("GET /schemas/types", func(w http.ResponseWriter, _ *http.Request) { reply(w, schema.Types, nil) })
 	r.mux.HandleFunc("GET /contexts", r.get(contexts))
 	handle("GET", "/subjects", r.get(subjects))
-	handle("POST", "/subjects/{subject}", r.get(r.lookupOf))
-	handle("DELETE", "/subjects/{subject}", r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
-		return answered(s.deleteSubject(subjectIn(q), flag(q, "permanent")))
-	}))
+	handle("POST", "/subjects/{subject}", r.answer(lookupOf))
+	handle("DELETE", "/subjects/{subject}", r.change(false, unasked(func(q *http.Request, v view) (any, []kafka.Outgoing, error) {
+		return answered(v.deleteSubject(subjectIn(q), flag(q, "permanent")))
+	})))
 	handle("GET", "/subjects/{subject}/versions", r.get(versions))
-	handle("POST", "/subjects/{subject}/versions", r.change(true, r.registerOf))
+	handle("POST", "/subjects/{subject}/versions", r.change(true, registerOf))
 	handle("GET", "/subjects/{subject}/versions/{version}", r.get(versionOf))
-	handle("DELETE", "/subjects/{subject}/versions/{version}", r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
-		return answered(s.deleteVersion(subjectIn(q), q.PathValue("version"), flag(q, "permanent")))
-	}))
-	handle("GET", "/subjects/{subject}/versions/{version}/schema", r.get(func(q *http.Request, s *state) (any, error) {
-		e, err := s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	handle("DELETE", "/subjects/{subject}/versions/{version}", r.change(false, unasked(func(q *http.Request, v view) (any, []kafka.Outgoing, error) {
+		return answered(v.deleteVersion(subjectIn(q), q.PathValue("version"), flag(q, "permanent")))
+	})))
+	handle("GET", "/subjects/{subject}/versions/{version}/schema", r.get(func(q *http.Request, v view) (any, error) {
+		e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
 		if err != nil {
 			return nil, err
 		}
@@ -43,55 +43,62 @@ func (r *Registry) routes() {
 	}))
 	handle("GET", "/subjects/{subject}/versions/{version}/referencedby", r.get(referencedBy))
 	handle("GET", "/schemas", r.get(schemas))
-	handle("GET", "/schemas/ids/{id}", r.get(r.byID))
-	handle("GET", "/schemas/ids/{id}/schema", r.get(func(q *http.Request, s *state) (any, error) {
-		list, err := ofID(q, s)
+	handle("GET", "/schemas/ids/{id}", r.get(byID))
+	handle("GET", "/schemas/ids/{id}/schema", r.get(func(q *http.Request, v view) (any, error) {
+		list, err := ofID(q, v)
 		if err != nil {
 			return nil, err
 		}
 		return rawText(list[0].Schema), nil
 	}))
-	handle("GET", "/schemas/ids/{id}/subjects", r.get(func(q *http.Request, s *state) (any, error) {
-		return usesOf(q, s, func(e *Entry) any { return e.Subject })
+	handle("GET", "/schemas/ids/{id}/subjects", r.get(func(q *http.Request, v view) (any, error) {
+		return usesOf(q, v, func(e *Entry) any { return e.Subject })
 	}))
-	handle("GET", "/schemas/ids/{id}/versions", r.get(func(q *http.Request, s *state) (any, error) {
-		return usesOf(q, s, func(e *Entry) any { return subjectVersion{e.Subject, e.Version} })
+	handle("GET", "/schemas/ids/{id}/versions", r.get(func(q *http.Request, v view) (any, error) {
+		return usesOf(q, v, func(e *Entry) any { return subjectVersion{e.Subject, e.Version} })
 	}))
 	handle("GET", "/schemas/guids/{guid}", r.get(byGUID))
 	handle("GET", "/schemas/guids/{guid}/ids", r.get(idsOfGUID))
 	for _, path := range []string{"/config", "/config/{subject}"} {
-		handle("GET", path, r.get(func(q *http.Request, s *state) (any, error) { return s.config(scopeIn(q), flag(q, "defaultToGlobal")) }))
-		handle("PUT", path, r.change(true, func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
-			var given map[string]json.RawMessage
-			if err := json.Unmarshal(body, &given); err != nil {
-				return nil, nil, badJSON(err)
-			}
-			return answered(s.setConfig(scopeIn(q), given))
-		}))
-		handle("DELETE", path, r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
-			return answered(s.deleteConfig(scopeIn(q)))
-		}))
+		handle("GET", path, r.get(func(q *http.Request, v view) (any, error) { return v.config(scopeIn(q), flag(q, "defaultToGlobal")) }))
+		handle("PUT", path, r.change(true, asked(func(q *http.Request, given map[string]json.RawMessage, v view) (any, []kafka.Outgoing, error) {
+			return answered(v.setConfig(scopeIn(q), given))
+		})))
+		handle("DELETE", path, r.change(false, unasked(func(q *http.Request, v view) (any, []kafka.Outgoing, error) {
+			return answered(v.deleteConfig(scopeIn(q)))
+		})))
 	}
 	for _, path := range []string{"/mode", "/mode/{subject}"} {
 		handle("GET", path, r.get(modeOf))
-		handle("PUT", path, r.change(true, func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
-			var given struct{ Mode string }
-			if err := json.Unmarshal(body, &given); err != nil {
-				return nil, nil, badJSON(err)
-			}
-			mode, records, err := s.setMode(scopeIn(q), given.Mode, flag(q, "force"))
+		handle("PUT", path, r.change(true, asked(func(q *http.Request, given struct{ Mode string }, v view) (any, []kafka.Outgoing, error) {
+			mode, records, err := v.setMode(scopeIn(q), given.Mode, flag(q, "force"))
 			return map[string]string{"mode": mode}, records, err
-		}))
-		handle("DELETE", path, r.change(false, func(q *http.Request, _ []byte, s *state) (any, []kafka.Outgoing, error) {
-			mode, records, err := s.deleteMode(scopeIn(q))
+		})))
+		handle("DELETE", path, r.change(false, unasked(func(q *http.Request, v view) (any, []kafka.Outgoing, error) {
+			mode, records, err := v.deleteMode(scopeIn(q))
 			return map[string]string{"mode": mode}, records, err
-		}))
+		})))
 	}
-	handle("POST", "/compatibility/subjects/{subject}/versions", r.get(r.compatible))
-	handle("POST", "/compatibility/subjects/{subject}/versions/{version}", r.get(r.compatible))
+	handle("POST", "/compatibility/subjects/{subject}/versions", r.answer(compatible))
+	handle("POST", "/compatibility/subjects/{subject}/versions/{version}", r.answer(compatible))
 }
 
-// answered is a plan with its answer as any value.
+// asked is a change with a body.
+func asked[T any](do func(q *http.Request, given T, v view) (any, []kafka.Outgoing, error)) func(*http.Request, []byte) (plan, error) {
+	return func(q *http.Request, body []byte) (plan, error) {
+		given, err := decoded[T](body)
+		return func(v view) (any, []kafka.Outgoing, error) { return do(q, given, v) }, err
+	}
+}
+
+// unasked is a change without a body.
+func unasked(do func(q *http.Request, v view) (any, []kafka.Outgoing, error)) func(*http.Request, []byte) (plan, error) {
+	return func(q *http.Request, _ []byte) (plan, error) {
+		return func(v view) (any, []kafka.Outgoing, error) { return do(q, v) }, nil
+	}
+}
+
+// answered is a plan's result with its answer as any value.
 func answered[T any](answer T, records []kafka.Outgoing, err error) (any, []kafka.Outgoing, error) {
 	return answer, records, err
 }
@@ -104,9 +111,9 @@ func scopeIn(q *http.Request) string {
 	return subjectIn(q)
 }
 
-func contexts(_ *http.Request, s *state) (any, error) {
+func contexts(_ *http.Request, v view) (any, error) {
 	list := []string{defaultContext}
-	for name := range s.subjects {
+	for name := range v.subjects {
 		context, _ := contextOf(name)
 		list = append(list, context)
 	}
@@ -147,19 +154,19 @@ func page[T any](q *http.Request, list []T) []T {
 	return append([]T{}, list...)
 }
 
-func subjects(q *http.Request, s *state) (any, error) {
+func subjects(q *http.Request, v view) (any, error) {
 	var list []string
-	for _, name := range s.names(flag(q, "deleted") || flag(q, "deletedOnly")) {
-		if hasPrefix(name, prefixIn(q)) && !(flag(q, "deletedOnly") && len(s.versions(name, false)) > 0) {
+	for _, name := range v.names(flag(q, "deleted") || flag(q, "deletedOnly")) {
+		if hasPrefix(name, prefixIn(q)) && !(flag(q, "deletedOnly") && len(v.versions(name, false)) > 0) {
 			list = append(list, name)
 		}
 	}
 	return page(q, list), nil
 }
 
-func versions(q *http.Request, s *state) (any, error) {
+func versions(q *http.Request, v view) (any, error) {
 	var list []int
-	for _, e := range s.versions(subjectIn(q), flag(q, "deleted") || flag(q, "deletedOnly")) {
+	for _, e := range v.versions(subjectIn(q), flag(q, "deleted") || flag(q, "deletedOnly")) {
 		if e.Deleted || !flag(q, "deletedOnly") {
 			list = append(list, e.Version)
 		}
@@ -170,30 +177,30 @@ func versions(q *http.Request, s *state) (any, error) {
 	return page(q, list), nil
 }
 
-func versionOf(q *http.Request, s *state) (any, error) {
-	return s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+func versionOf(q *http.Request, v view) (any, error) {
+	return v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
 }
 
-func referencedBy(q *http.Request, s *state) (any, error) {
-	e, err := s.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+func referencedBy(q *http.Request, v view) (any, error) {
+	e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
 	if err != nil {
 		return nil, err
 	}
 	ids := []int{}
-	for _, by := range s.referencedBy(e.Subject, e.Version) {
+	for _, by := range v.referencedBy(e.Subject, e.Version) {
 		ids = append(ids, by.ID)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
 }
 
-func schemas(q *http.Request, s *state) (any, error) {
+func schemas(q *http.Request, v view) (any, error) {
 	list := []*Entry{}
-	for _, name := range s.names(flag(q, "deleted")) {
+	for _, name := range v.names(flag(q, "deleted")) {
 		if !hasPrefix(name, prefixIn(q)) {
 			continue
 		}
-		all := s.versions(name, flag(q, "deleted"))
+		all := v.versions(name, flag(q, "deleted"))
 		if flag(q, "latestOnly") {
 			all = all[len(all)-1:]
 		}
@@ -203,7 +210,7 @@ func schemas(q *http.Request, s *state) (any, error) {
 }
 
 // ofID are the entries of an id: in the context of a subject where one is given, else in that of the path.
-func ofID(q *http.Request, s *state) ([]*Entry, error) {
+func ofID(q *http.Request, v view) ([]*Entry, error) {
 	id, err := strconv.Atoi(q.PathValue("id"))
 	if err != nil {
 		return nil, refuse(404, "HTTP 404 Not Found")
@@ -212,7 +219,7 @@ func ofID(q *http.Request, s *state) ([]*Entry, error) {
 	if subject := q.URL.Query().Get("subject"); subject != "" {
 		context, _ = contextOf(qualify(context, subject))
 	}
-	list := slices.Clone(s.ids[idKey{context, id}])
+	list := slices.Clone(v.ids[idKey{context, id}])
 	if len(list) == 0 {
 		return nil, noSchemaOf(id)
 	}
@@ -237,22 +244,22 @@ func foundOf(e *Entry) found {
 	return found{SchemaType: e.SchemaType, Schema: e.Schema, References: e.References, Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}
 }
 
-func (r *Registry) byID(q *http.Request, s *state) (any, error) {
-	list, err := ofID(q, s)
+func byID(q *http.Request, v view) (any, error) {
+	list, err := ofID(q, v)
 	if err != nil {
 		return nil, err
 	}
 	answer := foundOf(list[0])
 	if flag(q, "fetchMaxId") {
 		context, _ := contextOf(list[0].Subject)
-		answer.MaxID = s.maxIDs[context]
+		answer.MaxID = v.maxIDs[context]
 	}
 	if q.URL.Query().Get("format") == "serialized" && list[0].SchemaType == string(schema.Protobuf) {
-		parsed, err := r.old(s, list[0])
+		parsed, err := v.old(list[0])
 		if err != nil {
 			return nil, err
 		}
-		if answer.Schema, err = parsed.Packed(); err != nil {
+		if answer.Schema, err = v.pack(parsed); err != nil {
 			return nil, err
 		}
 	}
@@ -265,8 +272,8 @@ type subjectVersion struct {
 }
 
 // usesOf lists where an id is used.
-func usesOf(q *http.Request, s *state, show func(*Entry) any) (any, error) {
-	list, err := ofID(q, s)
+func usesOf(q *http.Request, v view, show func(*Entry) any) (any, error) {
+	list, err := ofID(q, v)
 	if err != nil {
 		return nil, err
 	}
@@ -293,16 +300,16 @@ func (s *state) withGUID(guid string) ([]*Entry, error) {
 	return list, nil
 }
 
-func byGUID(q *http.Request, s *state) (any, error) {
-	list, err := s.withGUID(q.PathValue("guid"))
+func byGUID(q *http.Request, v view) (any, error) {
+	list, err := v.withGUID(q.PathValue("guid"))
 	if err != nil {
 		return nil, err
 	}
 	return foundOf(list[0]), nil
 }
 
-func idsOfGUID(q *http.Request, s *state) (any, error) {
-	list, err := s.withGUID(q.PathValue("guid"))
+func idsOfGUID(q *http.Request, v view) (any, error) {
+	list, err := v.withGUID(q.PathValue("guid"))
 	if err != nil {
 		return nil, err
 	}
@@ -318,74 +325,80 @@ func idsOfGUID(q *http.Request, s *state) (any, error) {
 	return places, nil
 }
 
-func modeOf(q *http.Request, s *state) (any, error) {
+func modeOf(q *http.Request, v view) (any, error) {
 	subject := scopeIn(q)
-	mode, own := s.modes[subject]
+	mode, own := v.modes[subject]
 	switch {
 	case own:
 	case subject != "" && !flag(q, "defaultToGlobal"):
 		return nil, noSubjectMode(subject)
 	default:
-		mode = s.mode(subject)
+		mode = v.mode(subject)
 	}
 	return map[string]string{"mode": mode}, nil
 }
 
-func (r *Registry) registerOf(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error) {
-	var given Request
-	if err := json.Unmarshal(body, &given); err != nil {
-		return nil, nil, badJSON(err)
+// registerOf reads the body before the state is locked; so do the others.
+func registerOf(q *http.Request, body []byte) (plan, error) {
+	given, err := decoded[Request](body)
+	if err != nil {
+		return nil, err
 	}
 	subject := subjectIn(q)
 	if !validSubject(subject) {
-		return nil, nil, invalidSubject(subject)
-	}
-	e, records, err := r.register(s, subject, &given, flag(q, "normalize"))
-	if err != nil {
-		return nil, nil, err
+		return nil, invalidSubject(subject)
 	}
 	type registered struct {
 		ID      int    `json:"id"`
 		Version int    `json:"version"`
 		GUID    string `json:"guid"`
 	}
-	return registered{e.ID, e.Version, e.GUID}, records, nil
+	return func(v view) (any, []kafka.Outgoing, error) {
+		e, records, err := v.register(subject, &given, flag(q, "normalize"))
+		if err != nil {
+			return nil, nil, err
+		}
+		return registered{e.ID, e.Version, e.GUID}, records, nil
+	}, nil
 }
 
-func (r *Registry) lookupOf(q *http.Request, s *state) (any, error) {
-	given, err := requestOf(q)
+func lookupOf(q *http.Request, body []byte) (look, error) {
+	given, err := decoded[Request](body)
 	if err != nil {
 		return nil, err
 	}
-	return r.lookup(s, subjectIn(q), given, flag(q, "normalize"), flag(q, "deleted"))
+	return func(v view) (any, error) {
+		return v.lookup(subjectIn(q), &given, flag(q, "normalize"), flag(q, "deleted"))
+	}, nil
 }
 
-func (r *Registry) compatible(q *http.Request, s *state) (any, error) {
-	given, err := requestOf(q)
-	if err != nil {
-		return nil, err
-	}
+func compatible(q *http.Request, body []byte) (look, error) {
+	given, err := decoded[Request](body)
+	return func(v view) (any, error) { return v.compatible(q, &given) }, err
+}
+
+func (v view) compatible(q *http.Request, given *Request) (any, error) {
 	subject, version := subjectIn(q), q.PathValue("version")
-	level, _ := schema.ParseLevel(s.level(subject))
-	old := s.versions(subject, false)
+	level, _ := schema.ParseLevel(v.level(subject))
+	old := v.versions(subject, false)
 	if version != "" {
 		n, err := versionNumber(version)
 		if err != nil {
 			return nil, err
 		}
 		if n > 0 || len(old) > 0 {
-			e, err := s.version(subject, version, false)
+			e, err := v.version(subject, version, false)
 			if err != nil {
 				return nil, err
 			}
 			old = []*Entry{e}
 		}
 	}
-	_, next, err := r.understand(s, subject, given, flag(q, "normalize"))
+	_, next, err := v.understand(subject, given, flag(q, "normalize"))
 	if err != nil {
 		return nil, err
 	}
-	broken, err := r.check(s, level, old, next)
+	broken, err := v.check(level, old, next)
 	if err != nil {
 		return nil, err
 	}

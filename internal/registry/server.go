@@ -16,20 +16,23 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
 )
 
 // Registry answers the API over a Log.
 type Registry struct {
-	log    *Log
-	peers  *http.Client // to the server that writes
-	logger *zap.Logger
-	parsed parsed
-	mux    *http.ServeMux
+	log     *Log
+	peers   *http.Client // to the server that writes
+	logger  *zap.Logger
+	parsed  parsed
+	mux     *http.ServeMux
+	metrics metrics
 }
 
 // New makes the API of a log. peers is how other servers of it are called.
 func New(log *Log, peers *http.Client, logger *zap.Logger) *Registry {
-	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux()}
+	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics()}
+	r.parsed.parse = schema.Parse
 	r.routes()
 	return r
 }
@@ -67,7 +70,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	// Subjects have colons and slashes, escaped: what is between two slashes of the path as it was sent is one name. A context may
 	// stand before it: /contexts/.ctx/subjects/name.
-	r.mux.ServeHTTP(w, q)
+	r.counted(w, q, r.mux)
 }
 
 // tidy takes slashes from both ends of the path, which clients add whose URL of the registry ends with one. A name in it that is empty
@@ -132,21 +135,35 @@ func unreadable(err error) *Error {
 	return badJSON(err)
 }
 
-// get answers a question to the state. What is not there is looked for again when all is read that the topic holds: another server
+// get answers a question without a body.
+func (r *Registry) get(ask func(q *http.Request, v view) (any, error)) http.HandlerFunc {
+	return r.answer(func(q *http.Request, _ []byte) (look, error) {
+		return func(v view) (any, error) { return ask(q, v) }, nil
+	})
+}
+
+// answer answers a question to the state. What is not there is looked for again when all is read that the topic holds: another server
 // may have written it a moment ago.
-func (r *Registry) get(look func(q *http.Request, s *state) (any, error)) http.HandlerFunc {
+func (r *Registry) answer(ask func(q *http.Request, body []byte) (look, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		sent, err := io.ReadAll(q.Body) // before the state is locked: a client may be slow
 		if err != nil {
 			reply(w, nil, unreadable(err))
 			return
 		}
+		see, err := ask(q, sent)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
 		var body any
+		study := r.newStudy()
 		try := func() error {
-			q.Body = io.NopCloser(bytes.NewReader(sent))
-			return r.log.read(func(s *state) (err error) {
-				body, err = look(q, s)
-				return err
+			return study.settle(q.Context(), func() error {
+				return r.log.read(func(s *state) (err error) {
+					body, err = see(view{s, study})
+					return err
+				})
 			})
 		}
 		err = try()
@@ -170,29 +187,40 @@ func (r *Registry) get(look func(q *http.Request, s *state) (any, error)) http.H
 // rawText is an answer that is not wrapped in JSON.
 type rawText string
 
-// change makes a change where the right to write is, here or at another server. plan is called with the body; what it answers
-// holds when its records are in the topic.
-func (r *Registry) change(repeatable bool, plan func(q *http.Request, body []byte, s *state) (any, []kafka.Outgoing, error)) http.HandlerFunc {
+// change makes a change where the right to write is, here or at another server.
+func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte) (plan, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
 			reply(w, nil, unreadable(err))
 			return
 		}
+		decide, err := ask(q, body)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
 		// A client that goes away does not end a change that is under way.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), writeWithin)
 		defer cancel()
 		var answer any
-		here := func(s *state) (records []kafka.Outgoing, err error) {
-			answer, records, err = plan(q, body, s)
-			return records, err
+		study := r.newStudy()
+		here := func(seize bool) (end int64, err error) {
+			err = study.settle(ctx, func() (err error) {
+				end, err = r.log.write(ctx, seize, func(s *state) (records []kafka.Outgoing, err error) {
+					answer, records, err = decide(view{s, study})
+					return records, err
+				})
+				return err
+			})
+			return end, err
 		}
-		if for_ := q.Header.Get(headerWriter); for_ != "" {
-			r.forOther(ctx, w, for_, here, &answer)
+		if meant := q.Header.Get(headerWriter); meant != "" {
+			r.forOther(ctx, w, meant, here, &answer)
 			return
 		}
 		for seize := false; ; {
-			end, err := r.log.write(ctx, seize, here)
+			end, err := here(seize)
 			if !errors.Is(err, errNotWriter) {
 				w.Header().Set(headerOffset, fmt.Sprint(end))
 				reply(w, answer, err)
@@ -234,14 +262,14 @@ func (r *Registry) change(repeatable bool, plan func(q *http.Request, body []byt
 func name(p kafka.Producer) string { return fmt.Sprintf("%d/%d", p.ID, p.Epoch) }
 
 // forOther makes a change for another server, if this is the one that is meant.
-func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant string, here func(*state) ([]kafka.Outgoing, error), answer *any) {
+func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant string, here func(seize bool) (int64, error), answer *any) {
 	to, mine := r.log.owner()
 	if !mine || name(to.producer()) != meant {
 		w.Header().Set(headerWriter, "no")
 		reply(w, nil, unknownLeader())
 		return
 	}
-	end, err := r.log.write(ctx, false, here)
+	end, err := here(false)
 	if errors.Is(err, errNotWriter) {
 		w.Header().Set(headerWriter, "no")
 		err = unknownLeader()

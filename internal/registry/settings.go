@@ -51,7 +51,7 @@ func (s *state) deleteMode(subject string) (string, []kafka.Outgoing, error) {
 	if !ok {
 		return "READWRITE", nil, nil
 	}
-	return was, []kafka.Outgoing{record(scoped("MODE", subject), nil)}, nil
+	return was, s.gone(scoped("MODE", subject)), nil
 }
 
 // configNames are what a configuration has beside its level, by Confluent's names. They are kept and returned; of these only
@@ -104,7 +104,7 @@ func (s *state) deleteConfig(subject string) (map[string]json.RawMessage, []kafk
 	if !ok {
 		return map[string]json.RawMessage{"compatibilityLevel": plain(schema.Backward)}, nil, nil
 	}
-	return shown(was), []kafka.Outgoing{record(scoped("CONFIG", subject), nil)}, nil
+	return shown(was), s.gone(scoped("CONFIG", subject)), nil
 }
 
 // shown is a configuration as it is answered.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -20,6 +21,12 @@ type state struct {
 	configs  map[string]Config // by subject, :.context: or ""
 	modes    map[string]string
 	writer   *writer // who claimed the topic last, as far as the log says
+	// spelled are the keys that do not have their members in the usual order, as old versions of Karapace wrote them, by the usual one.
+	// To compaction they are other keys: what is to be gone must be so under each of them.
+	spelled map[string][]string
+	clashes map[idKey]bool // ids under which there were two schemas
+	// floor is the highest id that may have been given in any context although the topic does not say so any more.
+	floor int
 }
 
 type idKey struct {
@@ -34,11 +41,14 @@ type contentKey struct {
 
 func newState() *state {
 	return &state{subjects: map[string]map[int]*Entry{}, ids: map[idKey][]*Entry{}, contents: map[contentKey]int{}, maxIDs: map[string]int{},
-		configs: map[string]Config{}, modes: map[string]string{}}
+		configs: map[string]Config{}, modes: map[string]string{}, spelled: map[string][]string{}, clashes: map[idKey]bool{}}
 }
 
 // apply takes a record. What cannot be understood changes nothing, and is an error for the log.
 func (s *state) apply(r *kafka.Record) error {
+	if r.Excess != nil {
+		return fmt.Errorf("the record is over the limit %s of this program: raise it", r.Excess.Limit)
+	}
 	var key recordKey
 	if err := json.Unmarshal(r.Key, &key); err != nil {
 		return fmt.Errorf("the key is not understood: %w", err)
@@ -47,30 +57,35 @@ func (s *state) apply(r *kafka.Record) error {
 	if key.Subject != nil {
 		subject = qualify(defaultContext, *key.Subject)
 	}
+	value := r.Value
+	if len(value) == 0 || string(value) == "null" {
+		value = nil // Karapace's deletions have a value of no bytes
+	}
+	s.spell(key, r.Key, value == nil)
 	switch key.Keytype {
 	case "SCHEMA":
-		return s.applySchema(subject, key.Version, r.Value)
+		return s.applySchema(subject, key.Version, r.Offset, value)
 	case "CONFIG":
-		return s.applyConfig(subject, r.Value)
+		return s.applyConfig(subject, value)
 	case "MODE":
-		var value struct{ Mode string }
-		if r.Value == nil {
+		var given struct{ Mode string }
+		if value == nil {
 			delete(s.modes, subject)
-		} else if err := json.Unmarshal(r.Value, &value); err != nil {
+		} else if err := json.Unmarshal(value, &given); err != nil {
 			return fmt.Errorf("the mode is not understood: %w", err)
 		} else {
-			s.modes[subject] = strings.ToUpper(value.Mode)
+			s.modes[subject] = strings.ToUpper(given.Mode)
 		}
 	case "DELETE_SUBJECT":
-		var value struct{ Version int }
-		if r.Value == nil {
+		var given struct{ Version int }
+		if value == nil {
 			return nil
 		}
-		if err := json.Unmarshal(r.Value, &value); err != nil {
+		if err := json.Unmarshal(value, &given); err != nil {
 			return fmt.Errorf("the deletion is not understood: %w", err)
 		}
 		for version, e := range s.subjects[subject] {
-			if version <= value.Version && !e.Deleted { // entries are never changed: answers hold them
+			if version <= given.Version && !e.Deleted { // entries are never changed: answers hold them
 				gone := *e
 				gone.Deleted = true
 				s.subjects[subject][version] = &gone
@@ -86,7 +101,7 @@ func (s *state) apply(r *kafka.Record) error {
 			}
 		}
 	case "NOOP":
-		s.applyMark(r.Value)
+		s.applyMark(value)
 	case "CONTEXT": // contexts are known by their subjects
 	default:
 		return fmt.Errorf("records of keytype %q are not known", key.Keytype)
@@ -94,28 +109,38 @@ func (s *state) apply(r *kafka.Record) error {
 	return nil
 }
 
-func (s *state) applySchema(subject string, version int, value []byte) error {
+func (s *state) applySchema(subject string, version int, at int64, value []byte) error {
 	if value == nil {
 		s.remove(subject, version)
 		return nil
 	}
-	e := &Entry{raw: slices.Clone(value)}
+	e := &Entry{raw: slices.Clone(value), at: at}
 	if err := json.Unmarshal(value, e); err != nil {
 		return fmt.Errorf("the schema is not understood: %w", err)
 	}
 	e.Subject, e.Version = subject, version
+	if e.ID < 1 || e.ID > math.MaxInt32 || version < 1 || version > math.MaxInt32 {
+		return fmt.Errorf("id %d and version %d are not ones that a registry gives", e.ID, version)
+	}
 	if e.SchemaType == "AVRO" {
 		e.SchemaType = ""
 	}
 	context, _ := contextOf(subject)
-	content := e.content()
+	e.content = contentOf(e)
+	content := e.content
 	if e.GUID == "" {
 		e.GUID = guidOf(content)
 	}
+	if was := s.subjects[subject][version]; was != nil && was.content != content {
+		first := *was
+		first.before = nil
+		e.before = &first
+	}
 	s.remove(subject, version)
 	var conflict error
-	if others := s.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content() != content {
+	if others := s.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content != content {
 		conflict = fmt.Errorf("id %d is that of another schema, of version %d of %q: whoever writes to the topic beside this server must be stopped", e.ID, others[0].Version, others[0].Subject)
+		s.clashes[idKey{context, e.ID}] = true
 	}
 	if s.subjects[subject] == nil {
 		s.subjects[subject] = map[int]*Entry{}
@@ -142,11 +167,14 @@ func (s *state) remove(subject string, version int) {
 	context, _ := contextOf(subject)
 	key := idKey{context, e.ID}
 	left := slices.DeleteFunc(s.ids[key], func(o *Entry) bool { return o == e })
-	if s.ids[key] = left; len(left) == 0 {
+	if s.ids[key] = left; !slices.ContainsFunc(left, func(o *Entry) bool { return o.content != left[0].content }) {
+		delete(s.clashes, key)
+	}
+	if len(left) == 0 {
 		delete(s.ids, key)
-		if content := (contentKey{context, e.content()}); s.contents[content] == e.ID {
-			delete(s.contents, content)
-		}
+	}
+	if content := (contentKey{context, e.content}); s.contents[content] == e.ID && !slices.ContainsFunc(left, func(o *Entry) bool { return o.content == e.content }) {
+		delete(s.contents, content)
 	}
 }
 
@@ -177,6 +205,75 @@ func (s *state) applyMark(value []byte) {
 	for context, id := range m.MaxIDs {
 		s.maxIDs[context] = max(s.maxIDs[context], id)
 	}
+}
+
+// spell remembers how a key is written that is not written as usual, until what it names is gone.
+func (s *state) spell(key recordKey, raw []byte, gone bool) {
+	usual := string(key.encode())
+	if usual == string(raw) {
+		return
+	}
+	others := slices.DeleteFunc(s.spelled[usual], func(o string) bool { return o == string(raw) })
+	if !gone {
+		others = append(others, string(raw))
+	}
+	if s.spelled[usual] = others; len(others) == 0 {
+		delete(s.spelled, usual)
+	}
+}
+
+// gone are the records that remove what a key names.
+func (s *state) gone(key recordKey) []kafka.Outgoing {
+	records := []kafka.Outgoing{record(key, nil)}
+	for _, raw := range s.spelled[string(key.encode())] {
+		other := record(key, nil)
+		other.Key = []byte(raw)
+		records = append(records, other)
+	}
+	return records
+}
+
+// keepIDs sees to it that no id is given again that was given before the topic lost records. What was read before says the ids; and
+// each one took a record at least, so that there were no more than the topic has lost, unless they were imported.
+func (s *state) keepIDs(before *state, start int64) {
+	s.floor = max(before.floor, int(min(start, math.MaxInt32)))
+	for context, id := range before.maxIDs {
+		s.maxIDs[context] = max(s.maxIDs[context], id)
+	}
+}
+
+// nextID is an id that was never given in a context.
+func (s *state) nextID(context string) (int, error) {
+	last := max(s.maxIDs[context], s.floor)
+	if last >= math.MaxInt32 {
+		return 0, storeError(fmt.Errorf("the ids of context %q have run out: the highest one is taken", context))
+	}
+	return last + 1, nil
+}
+
+// takeBack are the records that undo those of a change, decided on at an offset, which clash with what another registry has written
+// meanwhile.
+func (s *state) takeBack(at int64, records []kafka.Outgoing) (back []kafka.Outgoing) {
+	for i := range records {
+		var key recordKey
+		if json.Unmarshal(records[i].Key, &key) != nil || key.Keytype != "SCHEMA" || records[i].Value == nil {
+			continue
+		}
+		e := s.subjects[qualify(defaultContext, *key.Subject)][key.Version]
+		if e == nil || string(e.raw) != string(records[i].Value) {
+			continue // the other one's is the later one
+		}
+		context, _ := contextOf(e.Subject)
+		switch {
+		case e.before != nil && e.before.at >= at:
+			was := record(key, nil)
+			was.Value = e.before.raw
+			back = append(back, was)
+		case s.ids[idKey{context, e.ID}][0].content != e.content:
+			back = append(back, record(key, nil))
+		}
+	}
+	return back
 }
 
 // versions are those of a subject, the oldest first; deleted ones too where they are wanted.

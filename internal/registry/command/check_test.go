@@ -14,12 +14,17 @@ import (
 
 func execute(t *testing.T, args ...string) (output string, code int) {
 	t.Helper()
+	return executeIn(context.Background(), t, args...)
+}
+
+func executeIn(ctx context.Context, t *testing.T, args ...string) (output string, code int) {
+	t.Helper()
 	root := cli.New("weir")
 	root.AddCommand(command.Registry(), command.Schema())
 	var out strings.Builder
 	root.SetOut(&out)
 	root.SetErr(&out)
-	err := cli.Execute(context.Background(), root, args)
+	err := cli.Execute(ctx, root, args)
 	if err != nil {
 		out.WriteString(err.Error())
 	}

@@ -33,8 +33,9 @@ func Registry() *cobra.Command {
 }
 
 type runOptions struct {
-	topic, url, users, cert, key string
-	replication                  int16
+	topic, url, users, cert, key, probes string
+	replication                          int16
+	connections                          int
 }
 
 func run() *cobra.Command {
@@ -50,7 +51,8 @@ func run() *cobra.Command {
 			"Without credentials the server listens on loopback only. Give --http-token-file (a bearer token) or --users-file (lines of\n" +
 			"USER:PASSWORD, for basic auth), the same to each server, and --tls-cert with --tls-key where the network is not trusted.",
 		Example: "  weir registry run --http 127.0.0.1:8081 --brokers localhost:9092\n" +
-			"  weir registry run --http 0.0.0.0:8081 --brokers k1:9092,k2:9092 --users-file users --advertised-url http://r1.example.org:8081",
+			"  weir registry run --http 0.0.0.0:8081 --brokers k1:9092,k2:9092 --users-file users --advertised-url http://r1.example.org:8081 \\\n" +
+			"      --probes-http 0.0.0.0:9090",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), defaults))
@@ -66,7 +68,7 @@ func run() *cobra.Command {
 			for _, warning := range door.warnings {
 				log.Warn(warning)
 			}
-			return o.serve(cmd.Context(), conf, door, log)
+			return o.serve(cmd.Context(), v, conf, door, log)
 		},
 	}
 	flags := cmd.Flags()
@@ -74,6 +76,8 @@ func run() *cobra.Command {
 	flags.Int16Var(&o.replication, "replication-factor", -1, "replicas of the topic where it is made; -1 is the cluster's default")
 	flags.StringVar(&o.url, "advertised-url", "", "URL by which other servers of the registry reach this one (default: that of --http)")
 	flags.StringVar(&o.users, "users-file", "", "file with a line USER:PASSWORD for each who may use the registry, by basic auth")
+	flags.StringVar(&o.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
+	flags.IntVar(&o.connections, "max-connections", 1000, "most connections at once; a new one takes the place of the one that has been idle for longest")
 	flags.StringVar(&o.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
 	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
@@ -124,6 +128,9 @@ func (o *runOptions) door(v *settings.Values) (*door, error) {
 	}
 	if err := d.readUsers(o.users); err != nil {
 		return nil, fmt.Errorf("--users-file: %w", err)
+	}
+	if o.connections < 1 {
+		return nil, errors.New("--max-connections must be 1 or more")
 	}
 	if (o.cert == "") != (o.key == "") {
 		return nil, errors.New("give --tls-cert and --tls-key together")
@@ -207,11 +214,21 @@ const (
 	drainWithin  = 3 * time.Second
 )
 
-func (o *runOptions) serve(ctx context.Context, conf kafka.Config, d *door, log *zap.Logger) (err error) {
+func (o *runOptions) serve(ctx context.Context, v *settings.Values, conf kafka.Config, d *door, log *zap.Logger) (err error) {
+	probes := &probes{began: time.Now()}
+	metrics := cli.NewMetrics()
+	if o.probes != "" {
+		server, err := cli.ServeAt(o.probes, v, metrics, probes, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
 	listener, err := net.Listen("tcp", d.address)
 	if err != nil {
 		return err
 	}
+	listener, track := httpserver.Limit(listener, o.connections)
 	scheme := "http"
 	if d.tls != nil {
 		scheme, listener = "https", tls.NewListener(listener, d.tls)
@@ -252,10 +269,13 @@ func (o *runOptions) serve(ctx context.Context, conf kafka.Config, d *door, log 
 	if err != nil {
 		return err
 	}
+	api := registry.New(schemas, peers, log)
+	metrics.MustRegister(api)
+	probes.log.Store(schemas)
 	server := &http.Server{
-		Handler:           d.guard(registry.New(schemas, peers, log)),
+		Handler:           d.guard(api),
 		ReadHeaderTimeout: headerWithin, ReadTimeout: bodyWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: 64 << 10,
-		ErrorLog: httpLog,
+		ErrorLog: httpLog, ConnState: track,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

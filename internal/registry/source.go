@@ -4,39 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/weirstream/weir/internal/schema"
 )
-
-// parsed are schemas that were understood, by content: the versions of a subject are compared again and again.
-type parsed struct {
-	mu  sync.Mutex
-	all map[[16]byte]*schema.Schema
-}
-
-// most is how many schemas are kept understood.
-const most = 2000
-
-func (p *parsed) get(content [16]byte, parse func() (*schema.Schema, error)) (*schema.Schema, error) {
-	p.mu.Lock()
-	s := p.all[content]
-	p.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	s, err := parse()
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil || len(p.all) >= most {
-		p.all = map[[16]byte]*schema.Schema{}
-	}
-	p.all[content] = s
-	return s, nil
-}
 
 // mostImports bounds what one schema may refer to, directly or not.
 const mostImports = 1000

@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// errNotWriter says that another server writes.
+var errNotWriter = errors.New("another server writes")
+
+// owner is who writes. mine says that it is this server, as far as it knows.
+func (l *Log) owner() (w *writer, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w = l.state.writer
+	return w, w != nil && l.as != (kafka.Producer{}) && w.producer() == l.as
+}
+
+// mostOvertaken is how often a change is tried that meets what another registry wrote at the same time.
+const mostOvertaken = 3
+
+// write makes one change: decide decides on all that the log holds, what it returns is appended as one batch, and read back.
+// seize says to take the right to write from whoever has it; otherwise errNotWriter says that another server has it. The offset
+// is that after the change.
+//
+// A registry that does not ask for the claim, one of another maker perhaps, may write between the decision and the batch. Then two
+// schemas may have one id, or one version. Nobody has been told of this server's yet: it is taken back, and decided on again.
+//
+// decide may be called again, when the right was lost before anything was written.
+func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafka.Outgoing, error)) (int64, error) {
+	select {
+	case l.writing <- struct{}{}:
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	defer func() { <-l.writing }()
+	if err := l.own(ctx, seize); err != nil {
+		return 0, err
+	}
+	for range mostOvertaken {
+		var records []kafka.Outgoing
+		var at int64
+		err := l.read(func(s *state) (err error) {
+			records, err = decide(s)
+			at = s.next
+			return err
+		})
+		if err != nil || len(records) == 0 {
+			return at, err
+		}
+		offset, end, err := l.append(ctx, records)
+		if err != nil || offset == at {
+			return end, err
+		}
+		l.log.Error("another registry, which does not ask this one, writes to the topic too: stop it, or this server",
+			zap.Int64("expected", at), zap.Int64("written", offset))
+		var back []kafka.Outgoing
+		err = l.read(func(s *state) error {
+			back = s.takeBack(at, records)
+			l.seen.overtaken(offset)
+			return nil
+		})
+		if err != nil || len(back) == 0 {
+			return end, err
+		}
+		if _, _, err := l.append(ctx, back); err != nil {
+			return 0, err
+		}
+	}
+	return 0, storeError(errors.New("another registry writes to the topic at the same time: stop it"))
+}
+
+// append writes one batch and returns when it is read back: the offset of its first record, and that after its last. l.writing is
+// held.
+func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end int64, err error) {
+	offset, err = l.claim.Append(ctx, records...)
+	if err != nil {
+		l.claim = nil
+		if errors.Is(err, kafka.ErrClaimLost) {
+			return 0, 0, errNotWriter
+		}
+		return 0, 0, err
+	}
+	end = offset + int64(len(records))
+	return offset, end, l.await(ctx, end)
+}
+
+// own makes sure that this server has the right to write, and has read all that was written before it got it. l.writing is held.
+func (l *Log) own(ctx context.Context, seize bool) error {
+	w, mine := l.owner()
+	if l.claim != nil && mine {
+		return nil
+	}
+	if l.claim = nil; !seize {
+		return errNotWriter
+	}
+	if err := l.catchUp(ctx); err != nil {
+		return err
+	}
+	// Whoever has claimed meanwhile is alive; the caller asks it first.
+	if now, _ := l.owner(); now != nil && (w == nil || now.producer() != w.producer()) && now.producer() != l.as {
+		return errNotWriter
+	}
+	l.mu.Lock()
+	ids := l.state.maxIDs
+	before := l.state.writer.producer()
+	l.mu.Unlock()
+	claim, offset, err := l.client.Claim(ctx, claimName(l.topic.Topic), l.topic, before, func(p kafka.Producer) kafka.Outgoing {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.as = p
+		return record(recordKey{Keytype: "NOOP"}, mark{Writer: &writer{l.url, p.ID, p.Epoch}, MaxIDs: ids})
+	})
+	if err != nil {
+		if errors.Is(err, kafka.ErrClaimLost) {
+			return errNotWriter
+		}
+		return err
+	}
+	if err := l.await(ctx, offset+1); err != nil {
+		return err
+	}
+	l.claim = claim
+	l.mu.Lock()
+	l.seen.claims++
+	l.mu.Unlock()
+	l.log.Info("this server writes to the topic now", zap.String("topic", l.topic.Topic), zap.Int16("epoch", l.as.Epoch))
+	return nil
+}
