@@ -60,7 +60,8 @@ type Sink struct {
 	coord *coordinators
 	as    producerID
 	txn   sinkTxn
-	err   error // why only Abort and Close are left
+	err   error                                                // why only Abort and Close are left
+	told  func(tp TopicPartition, base int64, origins []int64) // of each batch that was acknowledged, or nil
 }
 
 // limits are the sink's settings in the form in which they are used.

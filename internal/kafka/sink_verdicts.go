@@ -107,6 +107,9 @@ func (s *Sink) acknowledged(b *outBatch, offset int64) {
 		s.active = slices.DeleteFunc(s.active, func(a *outPartition) bool { return a == p })
 	}
 	s.buffered -= b.cost()
+	if s.told != nil {
+		s.told(p.TopicPartition, offset, b.origins)
+	}
 	s.recycle(b)
 }
 
