@@ -149,7 +149,7 @@ func streamOf(h *handle) *plan.Stream {
 }
 
 func (c *checker) stream(users []string, kind string, d *plan.Stream) {
-	if !d.Foreign && !eventName.MatchString(d.Name) {
+	if !d.Foreign && !plan.IsEventName(d.Name) {
 		c.mistake(users, fmt.Sprintf("rename it, or declare the %s with Foreign() when others named the topic", kind),
 			"%s %s is not named entity.event_type.vN", kind, d.Name)
 	}

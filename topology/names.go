@@ -2,14 +2,11 @@ package topology
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // maxName is the length of the longest topic name that Kafka takes.
 const maxName = 249
-
-var eventName = regexp.MustCompile(`^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*\.v[1-9][0-9]*$`)
 
 // illegal says what is wrong with a name by the rules of Kafka's topic names, which all names here follow because they
 // become parts of topics, folders and metrics. Empty: nothing.

@@ -1,5 +1,12 @@
 package plan
 
+import "regexp"
+
+var eventName = regexp.MustCompile(`^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*\.v[1-9][0-9]*$`)
+
+// IsEventName says whether a topic is named entity.event_type.vN, as topics of events are.
+func IsEventName(topic string) bool { return eventName.MatchString(topic) }
+
 // Names says what topics and groups are called in a cluster.
 type Names struct {
 	// Prefix stands before every name (topic.prefix), so that several environments can share a cluster. It is part of the name as it is:
