@@ -9,11 +9,13 @@ import (
 	"github.com/weirstream/weir/examples/totals/orders"
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/demo"
+	"github.com/weirstream/weir/internal/dev"
+	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/registry/command"
 )
 
 func main() {
 	root := cli.New("weir", orders.Totals)
-	root.AddCommand(demo.Command(), command.Registry(), command.Schema())
+	root.AddCommand(demo.Command(), dev.Command(), gateway.Gateway(), command.Registry(), command.Schema())
 	os.Exit(cli.Main(root))
 }

@@ -1,0 +1,180 @@
+// Package dev is `weir dev`: an embedded broker, a schema registry and a gateway in one process, for a laptop.
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/gateway"
+	gatecommand "github.com/weirstream/weir/internal/gateway/command"
+	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/registry"
+	"github.com/weirstream/weir/internal/settings"
+)
+
+var (
+	shared   = []*settings.Setting{settings.HTTP.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting}
+	defaults = map[string]string{settings.HTTP.Name: "127.0.0.1:8080", settings.LogLevel.Name: "warn"}
+)
+
+// Command is `weir dev`.
+func Command() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run broker, schema registry and gateway in one process, without a Kafka cluster",
+		Long: "Starts a gateway at --http, a schema registry on the port after it and an embedded broker on the next, and prints of each a line to\n" +
+			"try. The topic " + exampleTopic + " is made where there is none. It ends at Ctrl-C or SIGTERM.",
+		Example: "  weir dev\n  weir dev --http 127.0.0.1:9000 --data-dir dev-data",
+		Args:    cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), defaults))
+			if err != nil {
+				return cli.UsageError(err)
+			}
+			log, err1 := cli.NewLog(cmd.ErrOrStderr(), v)
+			doors, err2 := addresses(settings.HTTP.Of(v))
+			if err := errors.Join(err1, err2); err != nil {
+				return cli.UsageError(err)
+			}
+			return run(cmd.Context(), doors, dir, log, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&dir, "data-dir", "", "keep the broker's data here, and go on with it the next time; kill -9 can tear it (default: a temporary folder)")
+	settings.AddFlags(flags, shared, defaults)
+	settings.Complete(cmd)
+	_ = cmd.MarkFlagDirname("data-dir")
+	cmd.SetUsageFunc(settings.Usage)
+	return cmd
+}
+
+// addresses are those of gateway, registry and broker.
+func addresses(first string) (doors [3]string, err error) {
+	first, err = httpserver.WithHost(first)
+	if err != nil {
+		return doors, err
+	}
+	host, text, err := net.SplitHostPort(first)
+	if err != nil {
+		return doors, err
+	}
+	if !httpserver.Loopback(first) {
+		return doors, fmt.Errorf("--http %s can be reached by others, and weir dev asks nobody for credentials: listen on 127.0.0.1", first)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port > 65533 {
+		return doors, fmt.Errorf("--http %s: want a port from 0 to 65533", first)
+	}
+	for i := range doors {
+		own := 0
+		if port > 0 {
+			own = port + i
+		}
+		doors[i] = net.JoinHostPort(host, strconv.Itoa(own))
+	}
+	return doors, nil
+}
+
+const (
+	exampleTopic = "order.placed.v1"
+	partitions   = 4
+	startWithin  = 30 * time.Second
+)
+
+func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out io.Writer) (err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "weir-dev-"); err != nil {
+			return fmt.Errorf("make a data folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		cli.OnAbort(ctx, func() { _ = os.RemoveAll(dir) })
+	}
+	gateDoor, err := gatecommand.Listen(doors[0], nil)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	defer func() { gateDoor.Close(ctx) }()
+	schemaDoor, err := gatecommand.Listen(doors[1], nil)
+	if err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	defer func() { schemaDoor.Close(ctx) }()
+	broker, err := embedded.Start(embedded.Options{DataDir: filepath.Join(dir, "broker"), Addr: doors[2], Partitions: partitions, Log: log.Named("broker")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, broker.Close()) }()
+
+	starting, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	client, err := kafka.Dial(starting, gatecommand.Patient(kafka.Config{Brokers: broker.Addrs()}), log)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	schemas, err := registry.OpenLog(starting, client, "_schemas", 1, schemaDoor.URL(), log)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer schemas.Close()
+	if err := client.CreateTopics(starting, []kafka.TopicSpec{{Name: exampleTopic, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
+		return stopped(ctx, err)
+	}
+	gate, err := gateway.New(gateway.Config{Client: client, Log: log})
+	if err != nil {
+		return err
+	}
+	schemaDoor.Serve(local(registry.New(schemas, http.DefaultClient, log)), log)
+	gateDoor.Serve(gate, log)
+	defer gatecommand.Stop(gate, gateDoor)
+	if err := hello(out, gateDoor, schemaDoor, broker.Addrs()[0]); err != nil {
+		return err
+	}
+	select {
+	case err = <-gateDoor.Failed():
+	case err = <-schemaDoor.Failed():
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// local answers only who asks on this machine for himself, and not through a page in a browser.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" {
+			http.Error(w, `{"error_code":403,"message":"without credentials this server answers only who asks it on its own machine"}`, http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stopped is nil when err only says that it was told to end before it had begun.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func hello(out io.Writer, gate, schemas *gatecommand.Door, broker string) error {
+	_, err := fmt.Fprintf(out, "gateway   %s\n  curl -X POST '%s/topics/%s/events?key=c1' -d '{\"order_id\": \"o1\", \"customer_id\": \"c1\", \"amount_cents\": 1250}'\n"+
+		"registry  %s\n  curl %s/subjects\n"+
+		"kafka     %s\n  kcat -b %s -t %s -C -e\n", gate.URL(), gate.URL(), exampleTopic, schemas.URL(), schemas.URL(), broker, broker, exampleTopic)
+	return err
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// body is a request's body, decompressed and bounded.
+type body struct {
+	io.Reader
+	close func()
+}
+
+// most decompressed bytes a stream may have for each that was sent, beside a first few: a bomb has thousands.
+const (
+	expansion      = 200
+	expansionSlack = 1 << 20
+)
+
+// open gives the body of a request. limit bounds it after decompression, 0 for a stream, which is bounded by what was sent. A client that
+// is silent for too long ends it.
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*body, *Problem) {
+	if limit > 0 && r.ContentLength > limit {
+		return nil, tooLarge.of("the body has %d bytes, %d are allowed", r.ContentLength, limit)
+	}
+	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
+	b := &body{Reader: sent, close: func() {}}
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(sent)
+		if err != nil {
+			return nil, ofBody(err)
+		}
+		b.Reader = &tamed{r: z, sent: sent}
+	case "zstd":
+		z, err := zstd.NewReader(sent, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, ofBody(err)
+		}
+		b.Reader, b.close = &tamed{r: z, sent: sent}, z.Close
+	default:
+		return nil, mediaType.of("Content-Encoding %q is not taken", encoding)
+	}
+	if limit > 0 {
+		b.Reader = &bounded{r: b.Reader, left: limit, limit: limit}
+	}
+	return b, nil
+}
+
+// patient reads what a client sends, as long as it does not stop sending.
+type patient struct {
+	r       io.Reader
+	control *http.ResponseController
+	silence time.Duration
+	until   time.Time
+	n       int64
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	// The deadline is a system call, so it is moved once a second at most.
+	if now := time.Now(); now.Add(p.silence).Sub(p.until) > time.Second {
+		p.until = now.Add(p.silence)
+		_ = p.control.SetReadDeadline(p.until) // a test's recorder has none
+	}
+	n, err := p.r.Read(b)
+	p.n += int64(n)
+	return n, err
+}
+
+// tamed refuses a body that decompresses to very much more than was sent.
+type tamed struct {
+	r    io.Reader
+	sent *patient
+	n    int64
+}
+
+var errBomb = errors.New("the body is compressed more than 200 times")
+
+func (t *tamed) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	if t.n += int64(n); t.n > expansionSlack+expansion*t.sent.n {
+		return 0, errBomb
+	}
+	return n, err
+}
+
+// bounded refuses a body that is too long.
+type bounded struct {
+	r           io.Reader
+	left, limit int64
+}
+
+type longError struct{ limit int64 }
+
+func (e *longError) Error() string { return "the body is too long" }
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, &longError{b.limit}
+	}
+	return n, err
+}
+
+// ofBody is the problem of a body that could not be read.
+func ofBody(err error) *Problem {
+	var long *longError
+	switch {
+	case errors.As(err, &long):
+		return tooLarge.of("the body has more than %d bytes", long.limit)
+	case errors.Is(err, errBomb):
+		return tooLarge.of("%v", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return slow.of("the rest of the body did not come in time")
+	}
+	return malformed.of("the body cannot be read: %v", err)
+}

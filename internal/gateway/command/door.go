@@ -1,0 +1,74 @@
+package command
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Bounds of what a client may take of a connection. Bodies have bounds of their own, since a stream may last for ever.
+const (
+	headerWithin = 5 * time.Second
+	answerWithin = time.Minute
+	idleFor      = 2 * time.Minute
+	maxHeader    = 64 << 10
+	drainWithin  = 3 * time.Second
+)
+
+// Door serves a handler at an address until it is closed.
+type Door struct {
+	listener net.Listener
+	server   *http.Server
+	served   chan error
+	scheme   string
+}
+
+// Listen opens the address, so that one in use is an error at once.
+func Listen(address string, conf *tls.Config) (*Door, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	d := &Door{listener: l, scheme: "http", served: make(chan error, 1)}
+	if conf != nil {
+		conf = conf.Clone()
+		conf.NextProtos = []string{"h2", "http/1.1"}
+		d.scheme, d.listener = "https", tls.NewListener(l, conf)
+	}
+	return d, nil
+}
+
+// Address is where the door is; the port is the real one when 0 was asked for.
+func (d *Door) Address() string { return d.listener.Addr().String() }
+
+// URL is the door's for clients on this machine.
+func (d *Door) URL() string { return d.scheme + "://" + d.Address() }
+
+// Serve begins to serve. Failed has the error when it cannot go on.
+func (d *Door) Serve(h http.Handler, log *zap.Logger) {
+	d.server = &http.Server{Handler: h, ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+		Protocols: new(http.Protocols)}
+	d.server.Protocols.SetHTTP1(true)
+	d.server.Protocols.SetHTTP2(true)
+	d.server.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback
+	d.server.ErrorLog, _ = zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
+	go func() { d.served <- d.server.Serve(d.listener) }()
+}
+
+// Failed gives the error with which serving ended by itself.
+func (d *Door) Failed() <-chan error { return d.served }
+
+// Close answers what is under way, as long as ctx allows, and ends.
+func (d *Door) Close(ctx context.Context) {
+	if d.server == nil {
+		_ = d.listener.Close()
+		return
+	}
+	if d.server.Shutdown(ctx) != nil {
+		_ = d.server.Close() // who is still there has had his time
+	}
+}

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+)
+
+// topic is what the gateway knows of a topic that exists.
+type topic struct {
+	name       string // as producers say it
+	cluster    string // with the prefix
+	partitions int32
+	largest    int // max.message.bytes, 0 when it is not known
+	compacted  bool
+	until      time.Time // looked up again afterwards
+}
+
+// Topics are looked up again now and then: partitions are added, and settings change.
+const (
+	topicFor     = 30 * time.Second
+	absentFor    = time.Second
+	lookUpWithin = 5 * time.Second
+	mostTopics   = 10_000
+)
+
+// topics looks topics up, and keeps what it found for a while.
+type topics struct {
+	client  *kafka.Client
+	prefix  string
+	foreign bool
+
+	mu     sync.Mutex
+	known  map[string]*topic // partitions 0: there is none
+	asking map[string]chan struct{}
+}
+
+// takes says whether a name may be that of a topic that events go to: Weir's own and Kafka's are never.
+func (t *topics) takes(name string) *Problem {
+	switch {
+	case plan.IsEventName(name) && len(name) <= 249-len(t.prefix):
+		return nil
+	case strings.HasPrefix(name, "_") || !t.foreign || !legal(name) || len(name) > 249-len(t.prefix):
+		return noTopic.of("%s is not named entity.event_type.vN", strconv.Quote(name)).todo("publish to a topic of that form, such as order.placed.v1")
+	}
+	return nil
+}
+
+func legal(name string) bool {
+	for _, c := range name {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return name != "" && name != "." && name != ".."
+}
+
+// get finds a topic.
+func (t *topics) get(ctx context.Context, name string) (*topic, *Problem) {
+	if p := t.takes(name); p != nil {
+		return nil, p
+	}
+	for {
+		t.mu.Lock()
+		if known := t.known[name]; known != nil && time.Now().Before(known.until) {
+			t.mu.Unlock()
+			if known.partitions == 0 {
+				return nil, noTopic.of("topic %s does not exist", name)
+			}
+			return known, nil
+		}
+		asked, others := t.asking[name]
+		if !others {
+			asked = make(chan struct{})
+			t.asking[name] = asked
+		}
+		t.mu.Unlock()
+		if others {
+			select {
+			case <-asked:
+				continue
+			case <-ctx.Done():
+				return nil, notWritten.of("the topic could not be looked up: %v", context.Cause(ctx))
+			}
+		}
+		found, err := t.ask(name)
+		t.mu.Lock()
+		delete(t.asking, name)
+		close(asked)
+		if err != nil {
+			t.mu.Unlock()
+			return nil, notWritten.of("the topic could not be looked up: %v", err)
+		}
+		for other := range t.known { // any: they are looked up again
+			if len(t.known) < mostTopics {
+				break
+			}
+			delete(t.known, other)
+		}
+		t.known[name] = found
+		t.mu.Unlock()
+	}
+}
+
+func (t *topics) ask(name string) (*topic, error) {
+	// Others wait for the answer too, so it does not end with who asked first.
+	ctx, cancel := context.WithTimeout(context.Background(), lookUpWithin)
+	defer cancel()
+	cluster := t.prefix + name
+	infos, err := t.client.Topics(ctx, []string{cluster})
+	if err != nil {
+		return nil, err
+	}
+	info, ok := infos[cluster]
+	if !ok {
+		return &topic{name: name, until: time.Now().Add(absentFor)}, nil
+	}
+	largest, _ := strconv.Atoi(info.Config["max.message.bytes"])
+	return &topic{name: name, cluster: cluster, partitions: info.Partitions, largest: largest,
+		compacted: strings.Contains(info.Config["cleanup.policy"], "compact"), until: time.Now().Add(topicFor)}, nil
+}
