@@ -42,6 +42,8 @@ type Cluster struct {
 	opts        Options
 	dir         string
 	java, libs  string
+	javaBuild   string   // what Java says of itself
+	classes     []string // arguments of Java for the archive of Kafka's classes
 	voters      []string
 	addrs       []string
 	extra       map[string][]string // addresses by the name of the listener
@@ -96,12 +98,13 @@ func Run(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, fmt.Errorf("a cluster of %d brokers: want 1 or 3", opts.Brokers)
 	}
 	var err error
-	if c.java, err = java(); err != nil {
+	if c.java, c.javaBuild, err = java(); err != nil {
 		return nil, err
 	}
 	if c.libs, err = jars(ctx); err != nil {
 		return nil, err
 	}
+	c.classes = c.archived(ctx)
 	if c.dir, err = os.MkdirTemp("", "weir-kafka-"); err != nil {
 		return nil, err
 	}

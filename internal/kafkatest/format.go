@@ -18,7 +18,7 @@ import (
 func (c *Cluster) format(ctx context.Context) error {
 	nodes := append(append([]*Node(nil), c.brokers...), c.controllers...)
 	first := nodes[0]
-	args := append(jvm("128m", c.libs), "kafka.tools.StorageTool", "format",
+	args := append(c.jvm("128m"), "kafka.tools.StorageTool", "format",
 		"--cluster-id", uuid(), "--config", filepath.Join(first.dir, "server.properties"))
 	cmd := exec.CommandContext(ctx, c.java, append(args, c.opts.FormatArgs...)...)
 	cmd.SysProcAttr = child()

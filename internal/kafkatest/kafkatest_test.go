@@ -102,7 +102,7 @@ func TestAnOldJavaIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("JAVA_HOME", home)
-		_, err := java()
+		_, _, err := java()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v", tc.says, err)
 		}

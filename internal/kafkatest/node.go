@@ -63,7 +63,7 @@ func (n *Node) launch() error {
 		return err
 	}
 	defer log.Close()
-	args := append(jvm(n.heap, n.cluster.libs), n.cluster.opts.JVM...)
+	args := append(n.cluster.jvm(n.heap), n.cluster.opts.JVM...)
 	cmd := exec.Command(n.cluster.java, append(args, "kafka.Kafka", filepath.Join(n.dir, "server.properties"))...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, log, log
 	cmd.SysProcAttr = child()
@@ -80,13 +80,13 @@ func (n *Node) launch() error {
 
 // jvm are the arguments before the class. Half the time of a start is the optimising compiler at work on code that runs
 // once, so it is left out; and six collectors with a thread for every core are more than a test machine can use.
-func jvm(heap, libs string) []string {
-	return []string{
+func (c *Cluster) jvm(heap string) []string {
+	return append([]string{
 		"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
 		"-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true",
-		"-Dlog4j2.configurationFile=" + filepath.Join(libs, "log4j2.properties"),
-		"-cp", filepath.Join(libs, "*"),
-	}
+		"-Dlog4j2.configurationFile=" + filepath.Join(c.libs, "log4j2.properties"),
+		"-cp", filepath.Join(c.libs, "*"),
+	}, c.classes...)
 }
 
 // LogFile is where the node's log goes.
@@ -108,7 +108,9 @@ func (n *Node) Kill() error {
 
 // Stop ends the process in order: a broker first hands its partitions over. One that takes more than 30 s is killed,
 // which is an error.
-func (n *Node) Stop() error {
+func (n *Node) Stop() error { return n.stop(30 * time.Second) }
+
+func (n *Node) stop(patience time.Duration) error {
 	n.mu.Lock()
 	if !n.runs() {
 		n.mu.Unlock()
@@ -122,13 +124,13 @@ func (n *Node) Stop() error {
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop node %d: %w", n.ID, err)
 	}
-	timer := time.NewTimer(30 * time.Second)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-exited:
 		return nil
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("stop node %d: it still runs after 30s", n.ID), n.Kill())
+		return errors.Join(fmt.Errorf("stop node %d: it still runs after %s", n.ID, patience), n.Kill())
 	}
 }
 

@@ -32,7 +32,7 @@ func Missing() error {
 	if existing() != nil {
 		return nil
 	}
-	_, err := java()
+	_, _, err := java()
 	if _, have := cached(); !have {
 		if _, mvn := exec.LookPath("mvn"); mvn != nil {
 			err = errors.Join(err, errors.New("mvn is not in the PATH: install Maven (Debian: apt-get install maven) to fetch Kafka's jars"))
@@ -44,26 +44,26 @@ func Missing() error {
 	return nil
 }
 
-// java finds a Java that Kafka 4 runs on.
-func java() (string, error) {
+// java finds a Java that Kafka 4 runs on, and what it says of its build.
+func java() (path, build string, err error) {
 	const hint = "install one (Debian: apt-get install openjdk-17-jre-headless) or point JAVA_HOME to it"
-	path, err := exec.LookPath("java")
+	path, err = exec.LookPath("java")
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		path, err = exec.LookPath(filepath.Join(home, "bin", "java"))
 	}
 	if err != nil {
-		return "", fmt.Errorf("Java 17 or newer is needed and none is found: %s", hint)
+		return "", "", fmt.Errorf("Java 17 or newer is needed and none is found: %s", hint)
 	}
 	out, err := exec.Command(path, "-version").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s -version: %w", path, err)
+		return "", "", fmt.Errorf("%s -version: %w", path, err)
 	}
 	version := regexp.MustCompile(`version "(\d+)`).FindSubmatch(out)
 	if version == nil {
-		return "", fmt.Errorf("%s -version says %q", path, out)
+		return "", "", fmt.Errorf("%s -version says %q", path, out)
 	}
 	if n, err := strconv.Atoi(string(version[1])); err != nil || n < 17 {
-		return "", fmt.Errorf("%s is version %s, and Kafka needs 17 or newer: %s", path, version[1], hint)
+		return "", "", fmt.Errorf("%s is version %s, and Kafka needs 17 or newer: %s", path, version[1], hint)
 	}
-	return path, nil
+	return path, string(out), nil
 }

@@ -16,7 +16,7 @@ func (c *Cluster) Tool(ctx context.Context, class string, args ...string) (*exec
 	if c.java == "" {
 		return nil, errors.New("Kafka's tools are not at hand: the cluster is that of WEIR_KAFKA_BROKERS")
 	}
-	cmd := exec.CommandContext(ctx, c.java, append(append(jvm("128m", c.libs), class), args...)...)
+	cmd := exec.CommandContext(ctx, c.java, append(append(c.jvm("128m"), class), args...)...)
 	cmd.SysProcAttr = child()
 	return cmd, nil
 }
