@@ -11,8 +11,8 @@ import (
 )
 
 // behind gathers what was committed and writes it to the database in the background, together with the newest
-// checkpoint in one batch: once an interval, or earlier when it is much. A key that changes with every commit is written
-// once an interval only; that is most of what a store costs.
+// checkpoint in one batch: once an interval, or earlier when it is much or many changes. A key that changes with every commit is
+// written once an interval only; that is most of what a store costs.
 //
 // The price is that a database may be an interval behind after a crash. The changelog has what is missing.
 type behind struct {
@@ -32,8 +32,12 @@ type behind struct {
 	done sync.WaitGroup
 }
 
-// writeInterval is long against a commit interval and short against what reading a changelog takes.
-const writeInterval = time.Second
+// After a crash a restore reads from the changelog what was not written: writeInterval of it, or mostChanges where that is less, which
+// is a fraction of a second. A key that changes all the time costs a write to LevelDB, with its share of the merges, once in that time.
+const (
+	writeInterval = 5 * time.Second
+	mostChanges   = 200_000
+)
 
 // gathered is what one batch writes. begin and end are around all changes of a commit, and hold the lock.
 type gathered struct {
@@ -72,7 +76,7 @@ func (b *behind) end(checkpoint int64, note []byte) {
 		b.running = true
 		b.done.Go(b.run)
 	}
-	if b.filling.Bytes() >= b.limit {
+	if b.filling.Bytes() >= b.limit || b.filling.Changes() >= mostChanges {
 		select {
 		case b.full <- struct{}{}:
 		default:

@@ -3,7 +3,7 @@
 //
 // A database holds bytes. What a node reads and writes is a store over it, with a type and a cache (package keyed under internal/),
 // which takes changes from a record into a transaction and from there into the database: values and changelog offset in one
-// batch, so that they always agree. Batches are written about once a second and not synced, for the changelog is what makes state durable;
+// batch, so that they always agree. Batches are written every 5 s or 200,000 changes and not synced, for the changelog is what makes state durable;
 // after a crash the database holds what some earlier Commit left, whole, and says at which offset to go on.
 //
 // Damage is told from other failures. A damaged database is set aside and restored from the changelog; a full disk, a

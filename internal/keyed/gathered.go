@@ -2,6 +2,7 @@ package keyed
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
@@ -10,13 +11,14 @@ import (
 )
 
 // Gathered is what was committed and is not written yet: the last value of each key. It is a table of places in a list of records, in
-// memory outside of the heap: a map would have the collector look at each key and value, once a second new ones.
+// memory outside of the heap: a map would have the collector look at each key and value, new ones every few seconds.
 //
 // It has to be freed.
 type Gathered struct {
 	records []byte   // each a head, the key, and room for a value
 	places  []uint64 // open addressing: 24 bits of a key's hash, and the place of its record plus 1; 0 is none
 	keys    int
+	changes int
 	fresh   []uint64
 
 	memory, table offheap.Memory // what records and places are in
@@ -47,6 +49,9 @@ func (g *Gathered) Bytes() int { return len(g.records) }
 // Keys is the number of keys.
 func (g *Gathered) Keys() int { return g.keys }
 
+// Changes is how often Put was called, with whatever keys.
+func (g *Gathered) Changes() int { return g.changes }
+
 // Fresh is the hashes of the keys that came in since it was called last. It is valid until the next Put.
 func (g *Gathered) Fresh() []uint64 {
 	fresh := g.fresh
@@ -67,6 +72,7 @@ func (g *Gathered) Reserve(n int) {
 
 // Put adds a committed change; value is nil for a deleted key. Both are copied.
 func (g *Gathered) Put(key string, value []byte) {
+	g.changes++
 	if g.places == nil {
 		g.table, g.places = offheap.Words(leastPlaces)
 	}
@@ -114,6 +120,42 @@ func (g *Gathered) Get(key string) (value []byte, ok bool) {
 
 // All calls yield with every key and its value, nil for a deleted one, in the order of the keys' bytes.
 func (g *Gathered) All(yield func(key, value []byte)) {
+	places := g.last()
+	common := g.common(places)
+	order := make([]sorted, len(places))
+	for i, place := range places {
+		order[i] = sorted{start(g.key(place)[common:]), place}
+	}
+	slices.SortFunc(order, func(a, b sorted) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
+		}
+		return bytes.Compare(g.key(a.place), g.key(b.place))
+	})
+	for _, o := range order {
+		yield(g.at(o.place))
+	}
+}
+
+// sorted is a record with the first bytes of its key that are not common to all: most comparisons need not look at the key, which is
+// somewhere else in memory.
+type sorted struct {
+	start uint64
+	place int
+}
+
+// start is the first 8 bytes of a key as a number of the same order; a key that is shorter is filled up with zeros.
+func start(key []byte) uint64 {
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	var first [8]byte
+	copy(first[:], key)
+	return binary.BigEndian.Uint64(first[:])
+}
+
+// last is the places of the last record of each key.
+func (g *Gathered) last() []int {
 	places := make([]int, 0, g.keys)
 	for at := 0; at < len(g.records); {
 		head := g.records[at:]
@@ -122,10 +164,24 @@ func (g *Gathered) All(yield func(key, value []byte)) {
 		}
 		at += headBytes + int(binary.LittleEndian.Uint32(head)) + int(binary.LittleEndian.Uint32(head[4:]))
 	}
-	slices.SortFunc(places, func(a, b int) int { return bytes.Compare(g.key(a), g.key(b)) })
-	for _, place := range places {
-		yield(g.at(place))
+	return places
+}
+
+// common is how many bytes all keys begin with.
+func (g *Gathered) common(places []int) int {
+	if len(places) == 0 {
+		return 0
 	}
+	first := g.key(places[0])
+	for _, place := range places[1:] {
+		key := g.key(place)
+		n := 0
+		for n < len(first) && n < len(key) && first[n] == key[n] {
+			n++
+		}
+		first = first[:n]
+	}
+	return len(first)
 }
 
 // Reset forgets everything and keeps the memory, unless that is much more than limit.
@@ -134,7 +190,7 @@ func (g *Gathered) Reset(limit int) {
 		g.Free()
 		return
 	}
-	g.records, g.keys, g.fresh = g.records[:0], 0, g.fresh[:0]
+	g.records, g.keys, g.changes, g.fresh = g.records[:0], 0, 0, g.fresh[:0]
 	clear(g.places)
 }
 

@@ -14,7 +14,7 @@ import (
 //
 // Mutations, each seen to fail: Put that leaves the old record when a value outgrows it; a value that is written over without its new
 // length; a deleted key that is an empty one; grow that keeps the places of before; Reset without the places; Reserve without what was
-// there; All in the order of the records.
+// there; All in the order of the records, in that of the first bytes alone, and with what some keys have in common.
 func TestGatheredHasTheLastValueOfEachKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := &Gathered{}
@@ -22,7 +22,9 @@ func TestGatheredHasTheLastValueOfEachKey(t *testing.T) {
 		put := map[string][]byte{}
 		fresh := map[uint64]bool{}
 		key := rapid.Custom(func(t *rapid.T) string {
-			return fmt.Sprintf("%0*d", rapid.IntRange(0, 30).Draw(t, "width"), rapid.IntRange(0, 300).Draw(t, "key"))
+			start := rapid.SampledFrom([]string{"", "order-of-", "\x00"}).Draw(t, "start")
+			end := rapid.SampledFrom([]string{"", "\x00", "\xff"}).Draw(t, "end")
+			return start + fmt.Sprintf("%0*d", rapid.IntRange(0, 30).Draw(t, "width"), rapid.IntRange(0, 300).Draw(t, "key")) + end
 		})
 		value := rapid.Custom(func(t *rapid.T) []byte {
 			if rapid.IntRange(0, 5).Draw(t, "deleted") == 0 {
