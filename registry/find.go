@@ -101,7 +101,7 @@ func (c *Client) imports(ctx context.Context, op string, references []Reference,
 		if err := c.imports(ctx, op, a.References, list, depth+1); err != nil {
 			return err
 		}
-		*list = append(*list, Import{r.Name, a.Schema})
+		*list = append(*list, Import{Name: r.Name, Text: a.Schema})
 	}
 	return nil
 }

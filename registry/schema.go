@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/weirstream/weir/internal/schema/source"
 )
 
 // Type is the language of a schema.
@@ -46,8 +48,8 @@ type Registered struct {
 	Imports []Import
 }
 
-// Import is the text of a reference.
-type Import struct{ Name, Text string }
+// Import is the text of a reference: Name is that of the reference.
+type Import = source.Import
 
 // Source finds registered schemas. [Client] is one. Its methods may be called from several goroutines, and what they return is shared:
 // do not change it.

@@ -50,9 +50,7 @@ func (r *Reader) find(ctx context.Context, op string, look func(*state) (*Entry,
 				return err
 			}
 			found = registeredOf(e)
-			for _, in := range src.Imports {
-				found.Imports = append(found.Imports, client.Import(in))
-			}
+			found.Imports = src.Imports
 			return nil
 		})
 	}

@@ -1,74 +1,27 @@
 package schema
 
 import (
-	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/weirstream/weir/internal/schema/protovalue"
 )
 
 type protoFile struct{ file protoreflect.FileDescriptor }
 
-// mainProto is what a schema is called among its imports; a file cannot import itself, and no import has such a name.
-const mainProto = "\x00schema.proto"
-
-// parseProtobuf compiles a file. Clients in Python send the descriptor of the file in base64 in place of its text.
 func parseProtobuf(s Source) (*Schema, error) {
-	files := map[string]protocompile.SearchResult{}
-	main, err := protoSource(s.Text)
+	file, err := protovalue.Compile(s.Text, s.Imports)
 	if err != nil {
 		return nil, err
 	}
-	files[mainProto] = main
-	for _, in := range s.Imports {
-		if files[in.Name], err = protoSource(in.Text); err != nil {
-			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
-		}
-	}
-	compiler := protocompile.Compiler{
-		MaxParallelism: 1,
-		Resolver: protocompile.WithStandardImports(protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
-			if found, ok := files[path]; ok {
-				if found.Proto != nil { // it is named by who imports it
-					named := proto.CloneOf(found.Proto)
-					named.Name = &path
-					found.Proto = named
-				}
-				return found, nil
-			}
-			return protocompile.SearchResult{}, fmt.Errorf("no reference is named %q", path)
-		})),
-	}
-	compiled, err := compiler.Compile(context.Background(), mainProto)
-	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), mainProto+":", ""), mainProto, "the schema"))
-	}
-	file := compiled[0]
 	text := printProto(protodesc.ToFileDescriptorProto(file), file, false)
 	return &Schema{Type: Protobuf, Text: text, Normal: printProto(protodesc.ToFileDescriptorProto(file), file, true), proto: &protoFile{file}}, nil
-}
-
-func protoSource(text string) (protocompile.SearchResult, error) {
-	if packed := strings.TrimSpace(text); packed != "" && !strings.ContainsAny(packed, " ;{\n\t") {
-		raw, err := base64.StdEncoding.DecodeString(packed)
-		if err == nil {
-			file := &descriptorpb.FileDescriptorProto{}
-			if err := proto.Unmarshal(raw, file); err != nil {
-				return protocompile.SearchResult{}, fmt.Errorf("it is base64, and no file descriptor: %w", err)
-			}
-			file.Name = proto.String(mainProto)
-			return protocompile.SearchResult{Proto: file}, nil
-		}
-	}
-	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
 }
 
 // Descriptor is the file of a Protobuf schema, nil for other types.

@@ -10,6 +10,8 @@ package schema
 import (
 	"fmt"
 	"strings"
+
+	"github.com/weirstream/weir/internal/schema/source"
 )
 
 // Type is the language of a schema, by the registries' name for it.
@@ -44,7 +46,7 @@ type Source struct {
 
 // Import is a schema that others refer to by a name: the full name of an Avro type, the path of a Protobuf file, or the $ref of a
 // JSON schema.
-type Import struct{ Name, Text string }
+type Import = source.Import
 
 // Schema is a schema that was understood. It is not changed by anything.
 type Schema struct {

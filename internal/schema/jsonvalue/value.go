@@ -1,0 +1,182 @@
+// Package jsonvalue checks JSON documents against JSON schemas and says where in the document each mistake is.
+package jsonvalue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/weirstream/weir/internal/jsonscan"
+	"github.com/weirstream/weir/internal/schema/source"
+)
+
+// base is where a schema and its references are said to be, so that a relative $ref finds a reference by its name.
+const base = "weir:///schemas/"
+
+// noLoader keeps a schema from naming files and addresses that would be read.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("no reference is named %q", strings.TrimPrefix(url, base))
+}
+
+// Parse compiles a schema with what it refers to. One that names no draft is of draft 7.
+func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft7)
+	c.UseLoader(noLoader{})
+	add := func(name, text string) error {
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(name, "://") {
+			name = base + name
+		}
+		return c.AddResource(name, v)
+	}
+	for _, in := range imports {
+		if err := add(in.Name, in.Text); err != nil {
+			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
+		}
+	}
+	const main = "%00schema"
+	if err := add(main, text); err != nil {
+		return nil, err
+	}
+	root, err := c.Compile(base + main)
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), base+main, ""))
+	}
+	return root, nil
+}
+
+// Check says why a document is not valid, with the place of each mistake, up to ten. A document that RFC 8259 does not describe, or in which
+// a name comes twice, is not valid.
+func Check(s *jsonschema.Schema, document []byte) error {
+	d := decoder{jsonscan.New(document)}
+	v, err := d.value()
+	if err == nil {
+		err = d.End()
+	}
+	if err != nil {
+		return jsonscan.Located(err)
+	}
+	return CheckValue(s, v)
+}
+
+// CheckValue is Check of a document that is decoded, with json.Number for numbers.
+func CheckValue(s *jsonschema.Schema, v any) error {
+	err := s.Validate(v)
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	var all []error
+	leaves(invalid, func(e *jsonschema.ValidationError) {
+		if len(all) < most {
+			all = append(all, located(v, e))
+		}
+	})
+	if len(all) == 1 {
+		return all[0]
+	}
+	return joined(all)
+}
+
+// most is how many mistakes are told.
+const most = 10
+
+// joined are several mistakes, on one line.
+type joined []error
+
+func (j joined) Unwrap() []error { return j }
+func (j joined) Error() string {
+	texts := make([]string, len(j))
+	for i, err := range j {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func leaves(e *jsonschema.ValidationError, found func(*jsonschema.ValidationError)) {
+	if len(e.Causes) == 0 {
+		found(e)
+	}
+	for _, c := range e.Causes {
+		leaves(c, found)
+	}
+}
+
+var english = message.NewPrinter(language.English)
+
+// located is a mistake at its place: a token of a location is an index where the document has an array.
+func located(v any, e *jsonschema.ValidationError) error {
+	var tokens []func(error) error
+	for _, token := range e.InstanceLocation {
+		if list, ok := v.([]any); ok {
+			i, _ := strconv.Atoi(token)
+			tokens = append(tokens, func(err error) error { return jsonscan.At(err, i) })
+			v = nil
+			if i < len(list) {
+				v = list[i]
+			}
+			continue
+		}
+		tokens = append(tokens, func(err error) error { return jsonscan.Below(err, token) })
+		object, _ := v.(map[string]any)
+		v = object[token]
+	}
+	err := jsonscan.Located(errors.New(e.ErrorKind.LocalizedString(english)))
+	for i := len(tokens) - 1; i >= 0; i-- {
+		err = tokens[i](err)
+	}
+	return err
+}
+
+// decoder makes values of a document, as jsonschema wants them.
+type decoder struct{ jsonscan.Scanner }
+
+func (d *decoder) value() (any, error) {
+	switch d.Peek() {
+	case '{':
+		object := map[string]any{}
+		return object, d.Object(func(name []byte) error {
+			v, err := d.value()
+			object[string(name)] = v
+			return err
+		})
+	case '[':
+		list := []any{}
+		err := d.Array(func(int) error {
+			v, err := d.value()
+			list = append(list, v)
+			return err
+		})
+		return list, err
+	case '"':
+		s, err := d.String()
+		return string(s), err
+	case '0':
+		n, err := d.Number()
+		if err == nil && tooLong(n) {
+			err = errors.New("a number has an exponent of over three digits, or over a thousand digits")
+		}
+		return json.Number(n), err
+	case 't', 'f':
+		return d.Bool()
+	}
+	return nil, d.Null()
+}
+
+// tooLong says whether a number is expensive to calculate with.
+func tooLong(n []byte) bool {
+	at := strings.IndexAny(string(n), "eE")
+	return len(n) > 1000 || at >= 0 && len(strings.TrimLeft(string(n[at+1:]), "+-0")) > 3
+}

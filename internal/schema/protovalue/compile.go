@@ -1,0 +1,74 @@
+// Package protovalue turns JSON documents into Protobuf messages and back, by the text of a .proto file, and enforces the rules of
+// protovalidate that the file states.
+package protovalue
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/bufbuild/protocompile"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/weirstream/weir/internal/schema/source"
+)
+
+// mainProto is what a schema is called among its imports; a file cannot import itself, and no import has such a name.
+const mainProto = "\x00schema.proto"
+
+// Compile compiles a file with what it imports. Google's well-known types and buf/validate/validate.proto are there. Clients in Python send
+// the descriptor of the file in base64 in place of its text.
+func Compile(text string, imports []source.Import) (protoreflect.FileDescriptor, error) {
+	files := map[string]protocompile.SearchResult{
+		validate.File_buf_validate_validate_proto.Path(): {Desc: validate.File_buf_validate_validate_proto},
+	}
+	main, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	files[mainProto] = main
+	for _, in := range imports {
+		if files[in.Name], err = parse(in.Text); err != nil {
+			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
+		}
+	}
+	compiler := protocompile.Compiler{
+		MaxParallelism: 1,
+		Resolver: protocompile.WithStandardImports(protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
+			if found, ok := files[path]; ok {
+				if found.Proto != nil { // it is named by who imports it
+					named := proto.CloneOf(found.Proto)
+					named.Name = &path
+					found.Proto = named
+				}
+				return found, nil
+			}
+			return protocompile.SearchResult{}, fmt.Errorf("no reference is named %q", path)
+		})),
+	}
+	compiled, err := compiler.Compile(context.Background(), mainProto)
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), mainProto+":", ""), mainProto, "the schema"))
+	}
+	return compiled[0], nil
+}
+
+func parse(text string) (protocompile.SearchResult, error) {
+	if packed := strings.TrimSpace(text); packed != "" && !strings.ContainsAny(packed, " ;{\n\t") {
+		raw, err := base64.StdEncoding.DecodeString(packed)
+		if err == nil {
+			file := &descriptorpb.FileDescriptorProto{}
+			if err := proto.Unmarshal(raw, file); err != nil {
+				return protocompile.SearchResult{}, fmt.Errorf("it is base64, and no file descriptor: %w", err)
+			}
+			file.Name = proto.String(mainProto)
+			return protocompile.SearchResult{Proto: file}, nil
+		}
+	}
+	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
+}

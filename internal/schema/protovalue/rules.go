@@ -1,0 +1,105 @@
+package protovalue
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/weirstream/weir/internal/jsonscan"
+)
+
+// Rules are the rules of protovalidate in a file and what it imports. A file without such has none, and costs nothing.
+type Rules struct {
+	there bool
+	once  sync.Once
+	with  protovalidate.Validator
+	err   error
+}
+
+// RulesOf are the rules of a file.
+func RulesOf(file protoreflect.FileDescriptor) *Rules {
+	return &Rules{there: imports(file, "buf/validate/validate.proto", map[string]bool{})}
+}
+
+func imports(file protoreflect.FileDescriptor, path string, seen map[string]bool) bool {
+	for i := range file.Imports().Len() {
+		in := file.Imports().Get(i)
+		if in.Path() == path {
+			return true
+		}
+		if !seen[in.Path()] {
+			seen[in.Path()] = true
+			if imports(in, path, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Check says which rules a message breaks, each with its place.
+func (r *Rules) Check(m proto.Message) error {
+	if !r.there {
+		return nil
+	}
+	r.once.Do(func() { r.with, r.err = protovalidate.New() })
+	if r.err != nil {
+		return r.err
+	}
+	err := r.with.Validate(m)
+	var broken *protovalidate.ValidationError
+	if !errors.As(err, &broken) {
+		return err
+	}
+	var texts []string
+	for i, v := range broken.Violations {
+		if i == 10 {
+			texts = append(texts, fmt.Sprintf("and %d more", len(broken.Violations)-i))
+			break
+		}
+		text := v.Proto.GetMessage()
+		if text == "" {
+			text = "the rule " + v.Proto.GetRuleId() + " is broken"
+		}
+		texts = append(texts, "$"+pathOf(m.ProtoReflect().Descriptor(), v.Proto.GetField())+": "+text)
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// pathOf is the place of a field, by the names that its fields have in JSON.
+func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath) string {
+	var b strings.Builder
+	for _, e := range path.GetElements() {
+		name := e.GetFieldName()
+		var f protoreflect.FieldDescriptor
+		if m != nil {
+			f = m.Fields().ByNumber(protoreflect.FieldNumber(e.GetFieldNumber()))
+		}
+		if m = nil; f != nil {
+			name = f.JSONName()
+			if m = f.Message(); f.IsMap() {
+				m = f.MapValue().Message()
+			}
+		}
+		b.WriteString(jsonscan.Segment(name))
+		switch at := e.GetSubscript().(type) {
+		case *validate.FieldPathElement_Index:
+			fmt.Fprintf(&b, "[%d]", at.Index)
+		case *validate.FieldPathElement_BoolKey:
+			fmt.Fprintf(&b, "[%t]", at.BoolKey)
+		case *validate.FieldPathElement_IntKey:
+			fmt.Fprintf(&b, "[%d]", at.IntKey)
+		case *validate.FieldPathElement_UintKey:
+			fmt.Fprintf(&b, "[%d]", at.UintKey)
+		case *validate.FieldPathElement_StringKey:
+			b.WriteString(jsonscan.Segment(at.StringKey))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,207 @@
+// Package values turns JSON documents into what producers write and back, by registered schemas of all three types.
+//
+// It is for programs that know no Go type of a value: the gateway, the commands that show records. A mistake is an error with its place
+// in the value: `$.lines[2].amount: ...`.
+package values
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/weirstream/weir/internal/schema/avrovalue"
+	"github.com/weirstream/weir/internal/schema/framing"
+	"github.com/weirstream/weir/internal/schema/jsonvalue"
+	"github.com/weirstream/weir/internal/schema/protovalue"
+	"github.com/weirstream/weir/registry"
+)
+
+// Schema converts values of a registered schema. It may be used from several goroutines.
+type Schema struct {
+	registered *registry.Registered
+	avro       *avrovalue.Schema
+	proto      *protovalue.File
+	json       *jsonschema.Schema
+}
+
+// Compile prepares a schema. Its error says what is wrong with the schema.
+func Compile(r *registry.Registered) (*Schema, error) {
+	s, err := &Schema{registered: r}, error(nil)
+	switch r.Type {
+	case registry.Avro, "":
+		parsed, err := avrovalue.Parse(r.Text, r.Imports)
+		if err != nil {
+			return nil, err
+		}
+		s.avro, err = avrovalue.Compile(parsed)
+		return s, err
+	case registry.Protobuf:
+		var file protoreflect.FileDescriptor
+		if file, err = protovalue.Compile(r.Text, r.Imports); err == nil {
+			s.proto, err = protovalue.Of(file)
+		}
+	case registry.JSON:
+		s.json, err = jsonvalue.Parse(r.Text, r.Imports)
+	default:
+		err = fmt.Errorf("%q is no type of schemas", r.Type)
+	}
+	return s, err
+}
+
+// Registered is what the schema was made of.
+func (s *Schema) Registered() *registry.Registered { return s.registered }
+
+// Form is where a record says which schema its value was written with.
+type Form int
+
+// The forms: see package framing.
+const (
+	InValue  Form = iota // magic byte 0 and the id before the value
+	InHeader             // the GUID in a header
+)
+
+// Message finds the message of a Protobuf schema that a document is to be: "" is the first one. Of other types there is none to find: nil.
+func (s *Schema) Message(name string) (protoreflect.MessageDescriptor, error) {
+	switch {
+	case s.proto == nil && name == "":
+		return nil, nil
+	case s.proto == nil:
+		return nil, fmt.Errorf("the schema is %s, and has no message %q", s.registered.Type, name)
+	case name == "":
+		return s.proto.Message(nil)
+	}
+	return s.proto.Named(name)
+}
+
+// Append encodes a JSON document after dst, with all that stands before the value; header is the value of the record's header in the form
+// InHeader, nil otherwise. message is which message of a Protobuf schema it is: see Message.
+func (s *Schema) Append(dst []byte, form Form, message protoreflect.MessageDescriptor, document []byte) (out, header []byte, err error) {
+	if form == InHeader {
+		if header, err = framing.Header(s.registered.GUID); err != nil {
+			return dst, nil, fmt.Errorf("the schema %d has no GUID that a header could have: %w", s.registered.ID, err)
+		}
+		out = dst
+	} else {
+		out = framing.AppendID(dst, s.registered.ID)
+	}
+	if s.proto != nil {
+		if message == nil {
+			if message, err = s.proto.Message(nil); err != nil {
+				return dst, nil, err
+			}
+		}
+		if form == InHeader {
+			header = framing.AppendIndexes(header, protovalue.Indexes(message))
+		} else {
+			out = framing.AppendIndexes(out, protovalue.Indexes(message))
+		}
+	}
+	if out, err = s.AppendBare(out, message, document); err != nil {
+		return dst, nil, err
+	}
+	return out, header, nil
+}
+
+// AppendBare encodes a JSON document after dst, with nothing before it.
+func (s *Schema) AppendBare(dst []byte, message protoreflect.MessageDescriptor, document []byte) ([]byte, error) {
+	switch {
+	case s.avro != nil:
+		return s.avro.Append(dst, document)
+	case s.proto != nil:
+		return s.proto.Append(dst, message, document)
+	}
+	if err := jsonvalue.Check(s.json, document); err != nil {
+		return dst, err
+	}
+	return append(dst, document...), nil
+}
+
+// JSON turns an encoded value into a JSON document. rest is what follows the id or GUID: see framing.Read.
+func (s *Schema) JSON(value, rest []byte, inHeader bool) ([]byte, error) {
+	encoded := rest
+	if inHeader {
+		encoded = value
+	}
+	switch {
+	case s.avro != nil:
+		return s.avro.AppendJSON(nil, encoded)
+	case s.proto != nil:
+		indexes, after, err := framing.Indexes(rest)
+		if err != nil {
+			return nil, err
+		}
+		if !inHeader {
+			encoded = after
+		}
+		m, err := s.proto.Message(indexes)
+		if err != nil {
+			return nil, err
+		}
+		return s.proto.AppendJSON(nil, m, encoded)
+	}
+	if err := jsonvalue.Check(s.json, encoded); err != nil {
+		return nil, err
+	}
+	return encoded, nil
+}
+
+// Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
+type Values struct {
+	source registry.Source
+	mu     sync.Mutex
+	known  map[string]*Schema // by ID or GUID
+}
+
+// New makes Values over a source.
+func New(source registry.Source) *Values { return &Values{source: source} }
+
+const mostKnown = 1000
+
+// Schema compiles a schema of the source, once for each id.
+func (v *Values) Schema(r *registry.Registered) (*Schema, error) {
+	frame := framing.Frame{ID: r.ID, GUID: r.GUID}
+	v.mu.Lock()
+	s := v.known[frame.String()]
+	v.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := Compile(r)
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", frame, err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known == nil || len(v.known) >= mostKnown {
+		v.known = map[string]*Schema{}
+	}
+	v.known[frame.String()] = s
+	return s, nil
+}
+
+// JSON turns a record's key or value into a JSON document, by the schema that it names. header is the value of the record's header
+// framing.HeaderOf, nil where it has none. framing.ErrNone: it names none; registry.ErrAway and ErrNotFound: the schema is not found.
+func (v *Values) JSON(ctx context.Context, value, header []byte) ([]byte, *registry.Registered, error) {
+	frame, rest, inHeader, err := framing.Read(value, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	var r *registry.Registered
+	if frame.GUID != "" {
+		r, err = v.source.ByGUID(ctx, frame.GUID)
+	} else {
+		r, err = v.source.ByID(ctx, frame.ID)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := v.Schema(r)
+	if err != nil {
+		return nil, r, err
+	}
+	document, err := s.JSON(value, rest, inHeader)
+	return document, r, err
+}
