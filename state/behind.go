@@ -70,7 +70,12 @@ func (b *behind) begin() (*keyed.Gathered, error) {
 func (b *behind) end(checkpoint int64, note []byte) {
 	defer b.mu.Unlock()
 	b.filling.checkpoint, b.filling.note, b.filling.any = checkpoint, note, true
-	b.db.present.add(b.filling.Fresh())
+	fresh := b.filling.Fresh()
+	b.db.present.add(fresh)
+	if next := b.db.next; next != nil {
+		next.add(fresh)
+	}
+	b.db.renew()
 	b.db.checkpoint = checkpoint
 	if !b.running {
 		b.running = true
@@ -143,6 +148,7 @@ func (d *Database) writeGathered(g *gathered) error {
 			batch.Put(scratch, value)
 		} else {
 			batch.Delete(scratch)
+			d.deleted.Add(1)
 		}
 	})
 	return d.write(batch, g.checkpoint, g.note)
@@ -174,6 +180,22 @@ func (b *behind) get(key string) (value []byte, ok bool) {
 		value, ok = b.writing.Get(key)
 	}
 	return bytes.Clone(value), ok
+}
+
+// each calls yield with the keys that are not in the database for sure. It is for between begin and end.
+func (b *behind) each(yield func(key []byte)) {
+	for _, g := range []*gathered{b.filling, b.writing} {
+		if g != nil {
+			g.All(func(key, _ []byte) { yield(key) })
+		}
+	}
+}
+
+// renew is that of the database, for who holds no lock.
+func (b *behind) renew() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.db.renew()
 }
 
 // close ends the goroutine and writes what is left.

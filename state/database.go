@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ type Database struct {
 	opts       Options
 	behind     *behind // nil for one that is only read
 	present    *present
+	next       *present     // what takes its place when it is complete, nil while nothing does
+	deleted    atomic.Int64 // keys, since present began
 	survey     survey
 	closed     bool
 	key        []byte        // scratch of Get and Restore
@@ -66,7 +69,7 @@ func tryOpen(opts Options) (*Database, error) {
 	}
 	d.behind = newBehind(d, gatheredBytes(opts))
 	if !d.present.complete.Load() {
-		d.survey.begin(d)
+		d.survey.begin(d, d.present)
 	}
 	return d, nil
 }
@@ -214,6 +217,9 @@ func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) er
 func (d *Database) close() error {
 	d.survey.end()
 	d.present.free()
+	if d.next != nil {
+		d.next.free()
+	}
 	if d.files == nil {
 		return nil
 	}

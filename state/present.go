@@ -14,13 +14,15 @@ import (
 //
 // The filter is a Bloom filter of 16 bits a key, in layers: a full layer is followed by one of twice its size. It may be asked while
 // keys are added. It is not kept on disk, where it could be older than the database: a database that has keys when it is opened is
-// read once in the background, and until then every key may be there.
+// read once in the background, and until then every key may be there. One that has come to know many keys which are deleted by now is
+// replaced in the same way (see Database.renew), or a store whose keys come and go would need more and more memory.
 type present struct {
 	complete atomic.Bool // every key of the database was added; until then any key may be there
 	layers   atomic.Pointer[[]*layer]
 	adding   sync.Mutex
-	first    int // blocks of the first layer
-	room     int // keys that the last layer still takes
+	first    int          // blocks of the first layer
+	room     int          // keys that the last layer still takes
+	keys     atomic.Int64 // that were added
 }
 
 // layer is blocks of 256 bits. A key has one bit in each word of one block.
@@ -94,6 +96,7 @@ func (p *present) add(hashes []uint64) {
 			p.grow()
 		}
 		p.room--
+		p.keys.Add(1)
 		layers := *p.layers.Load()
 		layers[len(layers)-1].add(hash)
 	}

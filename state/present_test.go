@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 
+	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/keyed"
 )
 
@@ -92,7 +94,7 @@ func TestADatabaseThatCannotBeReadHasNoAbsentKeys(t *testing.T) {
 				return nil
 			})
 		}
-		db.survey.begin(db)
+		db.survey.begin(db, db.present)
 		db.survey.done.Wait()
 		d.failWith(nil)
 		if got := db.present.absent("none"); got == broken {
@@ -153,5 +155,62 @@ func TestAnAbsentKeyCostsNoAllocation(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { s.db.Get("none") }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestAFilterForgetsKeysThatAreDeleted: a store whose keys come and go keeps a filter of the keys that it has, not of all that it ever had,
+// and none of those that it has is missing in it while it is replaced.
+//
+// Mutations, each seen to fail: without renew; without what is gathered and being written; without the fresh keys of the meantime.
+func TestAFilterForgetsKeysThatAreDeleted(t *testing.T) {
+	db, err := Open(Options{Dir: t.TempDir(), CacheBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := keyed.Over(db, codecs.String())
+	defer s.Close()
+	const turn, live, turns = 4_000, 3, 50
+	key := func(turn, n int) string { return fmt.Sprintf("%d-%d", turn, n) }
+	renewed, was := 0, db.present
+	for i := range turns {
+		for n := range turn {
+			if err := s.Set(key(i, n), "x"); err != nil {
+				t.Fatal(err)
+			}
+			if i >= live {
+				if err := s.Delete(key(i-live, n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n%100 == 99 {
+				s.Keep()
+				if err := errors.Join(s.Drain(func(_, _ []byte) error { return nil }), s.Commit(int64(i*turn+n))); err != nil {
+					t.Fatal(err)
+				}
+				if db.present != was {
+					renewed, was = renewed+1, db.present
+				}
+				for _, at := range []int{0, n / 2, n} {
+					if db.present.absent(key(i, at)) {
+						t.Fatalf("turn %d: key %d is there, and absent by the filter", i, at)
+					}
+				}
+			}
+		}
+		if i%5 == 4 {
+			for back := range live {
+				for n := 0; n < turn; n += 7 {
+					if db.present.absent(key(i-back, n)) {
+						t.Fatalf("turn %d: key %d of turn %d is there, and absent by the filter", i, n, i-back)
+					}
+				}
+			}
+		}
+	}
+	if renewed < 2 {
+		t.Errorf("the filter was replaced %d times", renewed)
+	}
+	if n := db.present.keys.Load(); n > turns*turn/2 {
+		t.Errorf("the filter knows %d keys, of %d that are there", n, live*turn)
 	}
 }

@@ -52,21 +52,30 @@ func (d *Database) Failed() error { return d.behind.failed() }
 // Restore implements keyed.Database.
 func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
 	d.batch.Reset()
-	add := hashes{to: d.present}
+	add, next := hashes{to: d.present}, hashes{to: d.next}
 	d.bulk.sort(entries, func(r keyed.Entry) {
-		add.add(keyed.HashBytes(r.Key))
+		hash := keyed.HashBytes(r.Key)
+		add.add(hash)
+		if d.next != nil {
+			next.add(hash)
+		}
 		d.key = append(append(d.key[:0], userPrefix), r.Key...)
 		if r.Value != nil {
 			d.batch.Put(d.key, r.Value)
 		} else {
 			d.batch.Delete(d.key)
+			d.deleted.Add(1)
 		}
 	})
 	add.end()
+	if d.next != nil {
+		next.end()
+	}
 	if err := d.write(&d.batch, checkpoint, note); err != nil {
 		return err
 	}
 	d.checkpoint = checkpoint
+	d.behind.renew()
 	return nil
 }
 
