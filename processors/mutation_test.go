@@ -47,7 +47,9 @@ func TestMutations(t *testing.T) {
 		{rule: fault.ReadWhatCopiesLack, copies: 73, want: "output differs"},
 		{rule: fault.CopyCommitted, copies: 121, want: "store differs"},
 		{rule: fault.CommitBelowUnfinished, guarantee: AtLeastOnce, want: "output lost"},
+		{rule: fault.IDsInTransaction, copies: 17, want: "output lost"},
 		{name: "deduplicate", defect: forgetful, want: "output too many"},
+		{name: "know-ids", defect: forgetsIDs, want: "output too many"},
 		{name: "undo-after-exit", defect: keepsExit, want: "output differs"},
 		{name: "refuse-late-contexts", defect: sparesLate, want: "dead letter lost"},
 	} {

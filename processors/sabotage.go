@@ -31,6 +31,9 @@ var sabotages = map[fault.Rule]func(Wire) saboteur{
 	fault.OffsetsInTransaction:     func(w Wire) saboteur { return outside(w, &outsideSink{offsets: true}) },
 	fault.OutputsInTransaction:     func(w Wire) saboteur { return outside(w, &outsideSink{appends: isOutput}) },
 	fault.DeadLettersInTransaction: func(w Wire) saboteur { return outside(w, &outsideSink{appends: isLetter}) },
+	fault.IDsInTransaction: func(w Wire) saboteur {
+		return outside(w, &outsideSink{appends: func(r *kafka.Outgoing) bool { return strings.HasSuffix(r.Topic, "-ids-changelog") }})
+	},
 	fault.StoreAfterCommit: func(Wire) saboteur {
 		return saboteur{sink: func(_ context.Context, s Sink) Sink {
 			return &hastySink{Sink: s, ends: map[kafka.TopicPartition]logEnd{}}

@@ -2,12 +2,14 @@ package processors
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/deadletter"
@@ -48,6 +50,7 @@ func (w *simWorld) check() {
 			w.same(fmt.Sprintf("%s/%d", simTotals, p), written, m.totals)
 			w.same(fmt.Sprintf("%s/%d", simDead, p), w.letters(at(simDead)), sorted(m.dead))
 			w.sameState(at(simCountLog), counted)
+			w.sameIDs(at(simIDLog), m.ids.keys())
 		} else {
 			w.atLeast(fmt.Sprintf("%s/%d", simTotals, p), written, m.totals)
 		}
@@ -170,6 +173,32 @@ func (w *simWorld) sameState(tp kafka.TopicPartition, want map[string]string) {
 	}
 }
 
+// sameIDs replays the changelog of the ids that Dedup knows, and leaves out those that are too old and not deleted yet, which must be
+// listed as such.
+func (w *simWorld) sameIDs(tp kafka.TopicPartition, want map[string]bool) {
+	type slice struct{ Start int64 }
+	var clock struct{ Live, Expired []slice }
+	content := replayed(w.cluster.Committed(tp))
+	if err := json.Unmarshal([]byte(cmp.Or(content["clock"], "{}")), &clock); err != nil {
+		w.problem("%s: %v", tp, err)
+	}
+	delete(content, "clock")
+	got := map[string]bool{}
+	for k := range content {
+		key := fmt.Sprintf("%x", k)
+		of := func(s slice) bool { return strings.HasPrefix(key, fmt.Sprintf("%014x", s.Start)) }
+		switch {
+		case slices.ContainsFunc(clock.Live, of):
+			got[key] = true
+		case !slices.ContainsFunc(clock.Expired, of):
+			w.problem("%s: id %s is neither known nor to be deleted", tp, key)
+		}
+	}
+	if !maps.Equal(got, want) {
+		w.problem("%s replayed has ids %v, want %v", tp, got, want)
+	}
+}
+
 func replayed(records []kafka.Record) map[string]string {
 	got := map[string]string{}
 	for _, r := range records {
@@ -186,7 +215,7 @@ func replayed(records []kafka.Record) map[string]string {
 func (w *simWorld) sameStores() {
 	current := map[string]bool{}
 	for _, s := range w.slots {
-		for store, log := range map[string]string{"totals": simTotalLog, "counts": simCountLog} {
+		for store, log := range map[string]string{"totals": simTotalLog, "counts": simCountLog, "audit-ids": simIDLog} {
 			dirs, _ := filepath.Glob(filepath.Join(state.TopologyDir(s.dir, simGroup), store, "*"))
 			for _, dir := range dirs {
 				p, err := strconv.Atoi(filepath.Base(dir))
@@ -200,7 +229,7 @@ func (w *simWorld) sameStores() {
 	}
 	if w.guarantee == ExactlyOnce {
 		for p := range w.partitions {
-			for _, log := range []string{simTotalLog, simCountLog} {
+			for _, log := range []string{simTotalLog, simCountLog, simIDLog} {
 				tp := kafka.TopicPartition{Topic: log, Partition: p}
 				if len(w.cluster.History(tp, 1<<40)) > 0 && !current[tp.String()] {
 					w.problem("no disk has a database of %s as it is now", tp)

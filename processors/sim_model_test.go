@@ -1,11 +1,13 @@
 package processors
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +18,8 @@ import (
 )
 
 // The simulated job: orders are deduplicated by their sequence number and added up, and what was accepted is counted
-// after an edge. An order says itself what else is to go wrong with it.
+// after an edge, once for each pair of sequence numbers: that node knows them by Dedup. An order says itself what else is to go wrong
+// with it.
 const (
 	simGroup    = "sim"
 	simPlaced   = "order.placed.v1"
@@ -26,6 +29,7 @@ const (
 	simDead     = "order.placed.v1.dlq"
 	simTotalLog = "sim-totals-changelog"
 	simCountLog = "sim-counts-changelog"
+	simIDLog    = "sim-audit-ids-changelog"
 	simAttempts = 3
 )
 
@@ -62,7 +66,19 @@ const (
 	forgetful            // of the orders that it has seen
 	keepsExit            // what a call has changed that ended its goroutine, as if that were not undone
 	sparesLate           // a Context that is used late, as if that were not refused
+	forgetsIDs           // of what Dedup has seen
 )
+
+// simWindow is for how long ids are known: not for long where the order of the records is the model's.
+func simWindow(inputs []string) time.Duration {
+	if len(inputs) > 1 {
+		return time.Hour
+	}
+	return 40 * time.Millisecond
+}
+
+// simID is the id of an accepted order, of one that follows it, and of those that have their numbers after the customer's state was deleted.
+func simID(key string, o simOrder) string { return fmt.Sprint(key, "/", o.Seq/2) }
 
 // The node counts its calls itself: see simTries.
 func simTopology(tries *simTries, inputs ...string) *topology.Topology {
@@ -146,6 +162,12 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 				}
 				return nil
 			}),
+			topology.Dedup(func(_ topology.Context, key string, o simAccepted) (string, error) {
+				if defect == forgetsIDs {
+					return fmt.Sprint(key, "/", o.Seq), nil
+				}
+				return simID(key, o.simOrder), nil
+			}, simWindow(inputs)),
 			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)))
 }
 
@@ -232,10 +254,11 @@ type simModel struct {
 	sums           map[string]simTotal
 	counted        map[string]int64
 	changed        map[simPlace]bool // records that have changed state
+	ids            simIDs
 }
 
-func newSimModel() *simModel {
-	return &simModel{sums: map[string]simTotal{}, counted: map[string]int64{}, changed: map[simPlace]bool{}}
+func newSimModel(inputs []string) *simModel {
+	return &simModel{ids: simIDs{window: simWindow(inputs).Milliseconds()}, sums: map[string]simTotal{}, counted: map[string]int64{}, changed: map[simPlace]bool{}}
 }
 
 type simLetter struct {
@@ -282,7 +305,7 @@ func (m *simModel) take(tp kafka.TopicPartition, records []kafka.Record) {
 		case o.Amount == 0:
 			m.counts[filtered]++
 			continue
-		case o.Amount < 0, o.Refuse != "", o.Late:
+		case o.Amount < 0, strings.HasPrefix(o.Refuse, "total"), (o.Refuse != "" || o.Late) && !m.ids.has(simID(key, o)):
 			dead(1)
 			continue
 		case o.Panics, o.Exits, o.Fails >= simAttempts:
@@ -298,10 +321,50 @@ func (m *simModel) take(tp kafka.TopicPartition, records []kafka.Record) {
 			m.sums[key] = total
 			m.totals = append(m.totals, simWritten{key, asJSON(total)})
 		}
+		m.changed[simPlace{tp, r.Offset}] = true
+		if m.ids.has(simID(key, o)) {
+			continue
+		}
+		m.ids.add(simID(key, o), r.Timestamp)
 		m.counted[key]++
 		m.audits = append(m.audits, simWritten{key, asJSON(simTotal{Count: m.counted[key]})})
-		m.changed[simPlace{tp, r.Offset}] = true
 	}
+}
+
+// simIDs are the ids of a task that are known, by the slice of time in which they came to be known.
+type simIDs struct {
+	window int64 // in milliseconds
+	slices []simSlice
+}
+
+type simSlice struct {
+	start int64
+	ids   map[string]bool
+}
+
+func (s *simIDs) has(id string) bool {
+	return slices.ContainsFunc(s.slices, func(l simSlice) bool { return l.ids[id] })
+}
+
+func (s *simIDs) add(id string, at int64) {
+	quarter := s.window / 4
+	if n := len(s.slices); n == 0 || at >= s.slices[n-1].start+quarter {
+		s.slices = slices.DeleteFunc(s.slices, func(l simSlice) bool { return l.start+quarter+s.window <= at })
+		s.slices = append(s.slices, simSlice{at / quarter * quarter, map[string]bool{}})
+	}
+	s.slices[len(s.slices)-1].ids[id] = true
+}
+
+// keys are those of a store that has these ids and no others.
+func (s *simIDs) keys() map[string]bool {
+	keys := map[string]bool{}
+	for _, l := range s.slices {
+		for id := range l.ids {
+			sum := sha256.Sum256([]byte(id))
+			keys[fmt.Sprintf("%014x%x", l.start, sum[:16])] = true
+		}
+	}
+	return keys
 }
 
 // stores are the two stores as their changelogs hold them.

@@ -236,7 +236,7 @@ func (w *simWorld) mustRefuse(why string, of []kafka.TopicPartition) bool {
 		all := ""
 		for _, tp := range of {
 			all += fmt.Sprintf("%s committed %+v", tp, w.cluster.OffsetOf(simGroup, tp))
-			for _, topic := range []string{simTotals, simDead, simTotalLog, simCountLog} {
+			for _, topic := range []string{simTotals, simDead, simTotalLog, simCountLog, simIDLog} {
 				_, _, end := w.cluster.Bounds(kafka.TopicPartition{Topic: topic, Partition: tp.Partition})
 				all += fmt.Sprintf(", %s ends at %d", topic, end)
 			}
@@ -258,7 +258,7 @@ func (w *simWorld) mustRefuse(why string, of []kafka.TopicPartition) bool {
 // stated is how far the changelogs say that the state has read an input; -1 where they do not.
 func (w *simWorld) stated(tp kafka.TopicPartition) int64 {
 	most := int64(-1)
-	for _, log := range []string{simTotalLog, simCountLog} {
+	for _, log := range []string{simTotalLog, simCountLog, simIDLog} {
 		var newest []byte
 		for _, r := range w.cluster.Committed(kafka.TopicPartition{Topic: log, Partition: tp.Partition}) {
 			if raw := offsets.Raw(r.Headers); raw != nil {

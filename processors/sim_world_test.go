@@ -109,7 +109,7 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	createSimTopics(t, w.cluster, w.partitions, w.auditParts)
 	w.records = map[kafka.TopicPartition][]kafka.Record{}
 	for range w.partitions {
-		w.models = append(w.models, newSimModel())
+		w.models = append(w.models, newSimModel(w.inputs))
 	}
 	w.comes(simPlaced, simInput(w.rng, 10+pick(150), 1+pick(10), w.guarantee == AtLeastOnce))
 	if len(w.inputs) > 1 {
@@ -134,6 +134,7 @@ func createSimTopics(t testing.TB, c *simkafka.Cluster, partitions, auditParts i
 		{Name: simDead, Partitions: partitions},
 		{Name: simTotalLog, Partitions: partitions, Config: compacted},
 		{Name: simCountLog, Partitions: partitions, Config: compacted},
+		{Name: simIDLog, Partitions: partitions, Config: compacted},
 		{Name: system.Jobs.Name, Partitions: 1, Config: compacted},
 	} {
 		if err := c.CreateTopic(topic); err != nil {
@@ -216,6 +217,7 @@ func (w *simWorld) run() {
 			if feeder.IntN(8) == 0 {
 				w.cluster.Compact(simTotalLog)
 				w.cluster.Compact(simCountLog)
+				w.cluster.Compact(simIDLog)
 			}
 			if feeder.IntN(12) == 0 {
 				w.cluster.Rebalance(simGroup)
@@ -237,7 +239,7 @@ func (w *simWorld) run() {
 func (w *simWorld) trouble(rng *rand.Rand) {
 	switch rng.IntN(8) {
 	case 0:
-		topics := []string{simTotals, simAudits, simDead, simTotalLog, simCountLog, simPlaced}
+		topics := []string{simTotals, simAudits, simDead, simTotalLog, simCountLog, simIDLog, simPlaced}
 		w.cluster.SetTrouble(topics[rng.IntN(len(topics))], simkafka.Trouble(1+rng.IntN(3)))
 	case 1:
 		w.cluster.DenyGroup(true)

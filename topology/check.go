@@ -145,7 +145,34 @@ func (c *checker) parts(n *node) {
 	for _, o := range repeated(n.outputs) {
 		c.mistake(at, "list it once", "lists %s twice in Emits", plan.NameOf(o))
 	}
+	c.dedup(at, n)
 	c.policy(at, n)
+}
+
+// dedup checks that a node's ids are those of all that it reads.
+func (c *checker) dedup(at []string, n *node) {
+	if len(n.dedups) > 1 {
+		c.mistake(at, "keep one", "has %d Dedup and DedupSequence parts", len(n.dedups))
+		return
+	}
+	for _, d := range n.dedups {
+		decl := d.decl()
+		for _, m := range d.check(n) {
+			c.mistake(at, m.Do, "%s", m.What)
+		}
+		for _, h := range n.reads {
+			typ := ""
+			if h.Edge != nil {
+				typ = h.Edge.Type
+			} else {
+				typ = h.Stream.Type
+			}
+			if typ != decl.Type {
+				c.mistake(at, "read values of one type, or make a node for each type", "has a Dedup for values of type %s, and reads %s with values of type %s",
+					decl.Type, plan.NameOf(h.Input()), typ)
+			}
+		}
+	}
 }
 
 // policy checks what a node may say for itself, or the topology for all.

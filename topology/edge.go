@@ -52,7 +52,7 @@ func (e *EdgeOf[T]) readBy(n *node, fn func(Context, string, T) error, opts onOp
 		if !ok && value != nil { // a nil T that is an interface loses its type on the way
 			return fmt.Errorf("edge %s carries %s, not %T", e.decl.Name, e.decl.Type, value)
 		}
-		return fn(Context{call}, key, v)
+		return invoke(n, Context{call}, key, v, fn)
 	}}, fn == nil)
 }
 

@@ -79,6 +79,16 @@ var good = map[string]func() *topology.Topology{
 			topology.Node("n", topology.On(placed, pass[order]), topology.On(legacy, pass[int64]), topology.Uses(count("seen")),
 				topology.Emits(latest, recent, kept)))
 	},
+	// A node that knows ids, one after an edge that knows numbers.
+	"deduplicated": func() *topology.Topology {
+		placed, accepted := topology.Stream("order.placed.v1", codecs.JSON[order]()), topology.Edge[order]("accepted")
+		store := topology.Store("totals", codecs.JSON[total]())
+		return topology.Define("once",
+			topology.Node("accept", topology.On(placed, pass[order]), topology.Emits(accepted),
+				topology.Dedup(func(topology.Context, string, order) (string, error) { return "", nil }, 36*time.Hour)),
+			topology.Node("add", topology.DedupSequence(store, func(_ topology.Context, _ string, o order) (int64, error) { return o.Seq, nil },
+				func(t total) int64 { return t.LastSeq }), topology.On(accepted, pass[order]), topology.Uses(store)))
+	},
 	// A global that two nodes of different sub-graphs look up, and one whose topic the topology writes itself.
 	"globals": func() *topology.Topology {
 		in, other, out := text("order.placed.v1"), text("order.paid.v1"), text("rate.seen.v1", topology.Compacted())
@@ -196,6 +206,21 @@ var bad = map[string]func() *topology.Topology{
 			topology.Node("third", topology.On(out, pass[string]), topology.Emits(in)),
 			topology.Node("self", topology.On(own, pass[string]), topology.Emits(own)),
 			topology.Node("self-edge", topology.On(f, pass[string]), topology.Emits(f)))
+	},
+	"deduplication": func() *topology.Topology {
+		id := func(topology.Context, string, string) (string, error) { return "", nil }
+		number := func(topology.Context, string, string) (int64, error) { return 0, nil }
+		last := func(n int64) int64 { return n }
+		s := count("s")
+		return topology.Define("t",
+			topology.Node("window", topology.On(text("a.a.v1"), pass[string]), topology.Dedup(id, 0)),
+			topology.Node("function", topology.On(text("a.b.v1"), pass[string]), topology.Dedup[string](nil, time.Hour)),
+			topology.Node("type", topology.On(text("a.c.v1"), pass[string]), topology.On(topology.Stream("a.d.v1", codecs.Int64()), pass[int64]), topology.Dedup(id, time.Hour)),
+			topology.Node("both", topology.On(text("a.e.v1"), pass[string]), topology.Dedup(id, time.Hour), topology.DedupSequence(s, number, last), topology.Uses(s)),
+			topology.Node("unused", topology.On(text("a.f.v1"), pass[string]), topology.DedupSequence(count("u"), number, last)),
+			topology.Node("nothing", topology.On(text("a.g.v1"), pass[string]), topology.DedupSequence[string, int64](nil, nil, last)),
+			topology.Node("name", topology.On(text("a.h.v1"), pass[string]), topology.Dedup(id, time.Hour), topology.Uses(count("name-ids"))),
+			topology.Dedup(id, time.Hour))
 	},
 	"shared store": func() *topology.Topology {
 		shared, fine := count("shared"), count("fine")

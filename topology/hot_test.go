@@ -37,6 +37,7 @@ func (e *engine) Buffer() []byte                         { return e.buffer[:0] }
 func (e *engine) Emit(_ *plan.Stream, _ string, b []byte, _ bool, _ *plan.Emission) {
 	e.buffer = b
 }
+func (e *engine) Duplicate(string, int64)         {}
 func (e *engine) Forward(*plan.Edge, string, any) {}
 func (e *engine) Fail(err error)                  { e.err = err }
 

@@ -9,7 +9,7 @@ import (
 // NodeSpec is a node for [Define]. [Node] makes it.
 type NodeSpec = Part
 
-// Part is one part of a node: [On], [Uses], [Emits], [Retry], [Timeout], [DeadLetter] or [PassHeaders].
+// Part is one part of a node: [On], [Uses], [Emits], [Dedup], [DedupSequence], [Retry], [Timeout], [DeadLetter] or [PassHeaders].
 //
 // A node is a part of a topology, and so is a [Retry], [Timeout], [DeadLetter] or [PassHeaders] that stands beside the nodes: it holds
 // for every node that says nothing of its kind.
@@ -38,6 +38,7 @@ type node struct {
 	timeouts []time.Duration
 	dead     []string
 	passes   []string  // headers of the input
+	dedups   []deduper // at most one, but for mistakes
 	mistakes []Mistake // those that only the parts know of
 }
 
@@ -58,6 +59,9 @@ func Node(name string, parts ...Part) NodeSpec {
 			continue
 		}
 		p.add(n)
+	}
+	if len(n.dedups) == 1 {
+		n.dedups[0].joins(n)
 	}
 	return NodeSpec{node: n}
 }

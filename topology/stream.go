@@ -123,7 +123,7 @@ func (s *StreamOf[T]) readBy(n *node, fn func(Context, string, T) error, opts on
 			}
 			return &DecodeError{Stream: s.decl.Name, Err: err}
 		}
-		return fn(ctx, key, v)
+		return invoke(n, ctx, key, v, fn)
 	}}, fn == nil)
 }
 

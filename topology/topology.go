@@ -104,6 +104,9 @@ func (n *node) joins(g *plan.Subgraph, defaults *node) {
 		d.DeadLetter = dead[0]
 	}
 	d.PassHeaders = said(n.passes, defaults.passes)
+	if len(n.dedups) > 0 {
+		d.Dedup = n.dedups[0].decl()
+	}
 	g.Nodes = append(g.Nodes, d)
 }
 

@@ -29,7 +29,11 @@ func (c *Cluster) Prepare(ctx context.Context, j job.Job) error {
 	}
 	compact := "compact"
 	// Weir's name and that of Kafka Streams; goka makes its own.
-	return c.create(ctx, j.Partitions, map[string]*string{"cleanup.policy": &compact}, j.Group()+"-"+j.Store()+"-changelog")
+	logs := []string{j.Group() + "-" + j.Store() + "-changelog"}
+	if j.Kind == job.Dedup {
+		logs = append(logs, j.Group()+"-"+j.Store()+"-ids-changelog")
+	}
+	return c.create(ctx, j.Partitions, map[string]*string{"cleanup.policy": &compact}, logs...)
 }
 
 func (c *Cluster) create(ctx context.Context, partitions int, configs map[string]*string, topics ...string) error {

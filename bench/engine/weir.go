@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -84,19 +85,10 @@ func weirTotals(j job.Job, letters topology.Part) topology.NodeSpec {
 func weirDedup(j job.Job, letters topology.Part) topology.NodeSpec {
 	in := topology.Stream(j.Input, codecs.Bytes(), topology.Foreign())
 	out := topology.Stream(j.Output(), codecs.Bytes(), topology.Foreign())
-	seen := topology.Store(j.Store(), codecs.Int64())
-	return topology.Node("dedup", topology.On(in, func(ctx topology.Context, key string, v []byte) error {
-		known, err := seen.Get(ctx, key)
-		if err != nil {
-			return err
-		}
-		if known != 0 {
-			return ctx.Drop(topology.Duplicate)
-		}
-		seen.Set(ctx, key, 1)
+	return topology.Node(j.Store(), topology.On(in, func(ctx topology.Context, key string, v []byte) error {
 		out.Emit(ctx, key, v)
 		return nil
-	}), topology.Uses(seen), topology.Emits(out), letters)
+	}), topology.Dedup(func(_ topology.Context, key string, _ []byte) (string, error) { return key, nil }, 24*time.Hour), topology.Emits(out), letters)
 }
 
 func weirShuffle(j job.Job, letters topology.Part) []topology.NodeSpec {

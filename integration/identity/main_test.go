@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,6 +25,9 @@ const jobEnv, storeEnv = "WEIR_TEST_JOB", "WEIR_TEST_STORE"
 
 // mendedEnv is set for a program that has learnt to count bad records: it emits them too.
 const mendedEnv = "WEIR_TEST_MENDED"
+
+// windowEnv is for how long a program with a store knows the values that it has counted, by Dedup.
+const windowEnv = "WEIR_TEST_WINDOW"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(jobEnv); name != "" {
@@ -53,7 +57,11 @@ func jobOf(name, store string) *topology.Topology {
 		}), topology.Emits(out), topology.DeadLetter(name+".in.v1.dlq")))
 	}
 	counts := topology.Store(store, codecs.String())
-	return topology.Define(name, topology.Node("count",
+	dedup := topology.DeadLetter(name + ".in.v1.dlq")
+	if window, err := time.ParseDuration(os.Getenv(windowEnv)); err == nil {
+		dedup = topology.Dedup(func(_ topology.Context, _, value string) (string, error) { return value, nil }, window)
+	}
+	return topology.Define(name, topology.Node("count", dedup,
 		topology.On(in, func(ctx topology.Context, key, value string) error {
 			if strings.HasPrefix(value, "bad") {
 				if os.Getenv(mendedEnv) == "" {
@@ -72,7 +80,7 @@ func jobOf(name, store string) *topology.Topology {
 			out.Emit(ctx, key, total)
 			return nil
 		}),
-		topology.Uses(counts), topology.Emits(out), topology.DeadLetter(name+".in.v1.dlq")))
+		topology.Uses(counts), topology.Emits(out)))
 }
 
 // shared is the one-node cluster of all tests that change nothing but their own topics and group.

@@ -48,7 +48,8 @@ type place struct {
 	parts   int32
 	sent    int
 	last    *life
-	mended  bool // see mendedEnv
+	mended  bool          // see mendedEnv
+	window  time.Duration // see windowEnv
 }
 
 var unfitForNames = regexp.MustCompile(`[^a-z0-9]+`)
@@ -151,6 +152,9 @@ func (p *place) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(p.context(), path, args...)
 	cmd.Args[0] = "job"
 	cmd.Env = append(os.Environ(), jobEnv+"="+p.name, storeEnv+"="+p.store)
+	if p.window > 0 {
+		cmd.Env = append(cmd.Env, windowEnv+"="+p.window.String())
+	}
 	if p.mended {
 		cmd.Env = append(cmd.Env, mendedEnv+"=1")
 	}

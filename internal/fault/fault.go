@@ -45,6 +45,7 @@ const (
 	CheckTopicIDs            Rule = "check-topic-ids"
 	ReadWhatCopiesLack       Rule = "read-what-copies-lack"
 	CopyCommitted            Rule = "copy-committed"
+	IDsInTransaction         Rule = "ids-in-transaction"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -54,5 +55,5 @@ var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
 	CountWholeRanges, BlameTheEmitter,
-	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, EveryOutput, EveryLetter,
+	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, IDsInTransaction, EveryOutput, EveryLetter,
 }

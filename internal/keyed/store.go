@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strings"
 	"unsafe"
 
 	"github.com/weirstream/weir/codecs"
@@ -81,6 +82,26 @@ func (s *Store[T]) Get(key string) (value T, ok bool, err error) {
 		return value, false, s.undecodable(key, err)
 	}
 	return value, true, nil
+}
+
+// Peek is Get for a key that mostly is not there, or is not asked for again: the cache does not take it up. The key is not kept.
+func (s *Store[T]) Peek(key string) (value T, ok bool, err error) {
+	if s.err != nil {
+		return value, false, s.err
+	}
+	if _, shelved := s.cache.shelf.get(key); shelved || s.cache.entries[key] != nil {
+		return s.Get(strings.Clone(key))
+	}
+	data, ok, err := s.db.Get(key)
+	if err != nil {
+		return value, false, s.fail(err)
+	}
+	if ok {
+		if value, err = s.codec.Parse(bytes.Clone(data)); err != nil {
+			return value, false, s.undecodable(strings.Clone(key), err)
+		}
+	}
+	return value, ok, nil
 }
 
 // load brings a key into the cache, absent ones too: most are set right after.

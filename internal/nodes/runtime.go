@@ -47,6 +47,13 @@ func (c *Call) IdempotencyKey() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// Duplicate implements plan.Runtime.
+func (c *Call) Duplicate(topic string, offset int64) {
+	if c.env.Log.Core().Enabled(zap.DebugLevel) {
+		c.Log().Debug("duplicate", zap.String("first_topic", topic), zap.Int64("first_offset", offset))
+	}
+}
+
 // Store implements plan.Runtime. A handle that is not declared is a mistake of the program: every record would fail of
 // it, and drain into the dead letters.
 func (c *Call) Store(store *plan.Store) (keyed.Any, error) {

@@ -34,6 +34,11 @@ func (p *Plan) Describe() string {
 			for _, o := range n.Emits {
 				fmt.Fprintf(&b, "    emits to %s\n", o)
 			}
+			if d := n.Dedup; d != nil && d.Window > 0 {
+				fmt.Fprintf(&b, "    drops what has an id of the last %v, kept in store %s\n", time.Duration(d.Window)*time.Millisecond, d.Store)
+			} else if d != nil {
+				fmt.Fprintf(&b, "    drops what is not after the last sequence number of its key, kept in store %s\n", d.Store)
+			}
 			if len(n.PassHeaders) > 0 {
 				fmt.Fprintf(&b, "    passes headers %s on\n", strings.Join(n.PassHeaders, ", "))
 			}
@@ -138,6 +143,12 @@ type nodeDescription struct {
 	Timeout     int64              `json:"timeout_ms,omitempty"`
 	DeadLetters []string           `json:"dead_letters"`
 	PassHeaders []string           `json:"pass_headers,omitempty"`
+	Dedup       *dedupDescription  `json:"dedup,omitempty"`
+}
+
+type dedupDescription struct {
+	Store  string `json:"store"`
+	Window int64  `json:"window_ms,omitempty"` // of ids; left out with sequence numbers
 }
 
 type valueDescription struct {
@@ -229,6 +240,9 @@ func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: p.DeadLetters(g, n), PassHeaders: n.PassHeaders,
 		Retry:   retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
 		Timeout: n.Timeout.Milliseconds(),
+	}
+	if n.Dedup != nil {
+		d.Dedup = &dedupDescription{n.Dedup.Store.Name, n.Dedup.Window.Milliseconds()}
 	}
 	for _, h := range n.Reads {
 		d.Reads = append(d.Reads, describeOutput(h.Input()))

@@ -71,6 +71,14 @@ type Node struct {
 	DeadLetter string        // the topic for failed records, as its author named it; empty means <input stream>.dlq
 	// PassHeaders are the headers of input records that go along with what the node emits, see Passes.
 	PassHeaders []string
+	Dedup       *Dedup // nil: the node is called with every record
+}
+
+// Dedup says which records a node leaves out because it has processed them before.
+type Dedup struct {
+	Type   string        // of the values that have ids, in Go's words
+	Store  *Store        // where the node's ids are, or the last sequence number of each key
+	Window time.Duration // for how long an id is known, in the stream's time; 0 with sequence numbers
 }
 
 // Handler is one On of a node: exactly one of Stream and Edge is set.

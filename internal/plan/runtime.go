@@ -35,6 +35,9 @@ type Runtime interface {
 	Log() *zap.Logger
 	// IdempotencyKey names what the node does for the record in work.
 	IdempotencyKey() string
+	// Duplicate says that the record in work is one that was processed before, at an offset of this partition of a topic; -1 where that
+	// is not known. The node then drops it.
+	Duplicate(topic string, offset int64)
 	// Global returns the instance's copy of a global.
 	Global(global *Global) (View, error)
 	// Store returns the store at the task's partition.
@@ -82,6 +85,7 @@ func (l late) Now() time.Time {
 func (l late) Store(*Store) (keyed.Any, error)               { return nil, l.late() }
 func (l late) Global(*Global) (View, error)                  { return nil, l.late() }
 func (l late) Output(Output) error                           { return l.late() }
+func (l late) Duplicate(string, int64)                       { _ = l.late() }
 func (l late) Buffer() []byte                                { return nil }
 func (l late) Emit(*Stream, string, []byte, bool, *Emission) { _ = l.late() }
 func (l late) Forward(*Edge, string, any)                    { _ = l.late() }
@@ -101,6 +105,7 @@ func (outside) IdempotencyKey() string                        { return "" }
 func (outside) Store(*Store) (keyed.Any, error)               { return nil, ErrOutside }
 func (outside) Global(*Global) (View, error)                  { return nil, ErrOutside }
 func (outside) Output(Output) error                           { return ErrOutside }
+func (outside) Duplicate(string, int64)                       {}
 func (outside) Buffer() []byte                                { return nil }
 func (outside) Emit(*Stream, string, []byte, bool, *Emission) {}
 func (outside) Forward(*Edge, string, any)                    {}

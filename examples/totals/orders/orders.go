@@ -33,24 +33,27 @@ var (
 var Totals = topology.Define("customer-totals",
 	topology.Node("accumulate",
 		topology.On(placed, accumulate),
+		topology.DedupSequence(store, numberOf, func(t Total) int64 { return t.LastSeq }),
 		topology.Uses(store),
 		topology.Emits(totals),
 		topology.DeadLetter("order.placed.v1.dlq")))
 
-func accumulate(ctx topology.Context, customer string, order Order) error {
-	// JSON that lacks a field decodes: {} would pass for a duplicate, and leave no trace.
+// numberOf is what a customer's orders are told apart by. JSON that lacks a field decodes: {} would pass for a duplicate, and leave no
+// trace.
+func numberOf(_ topology.Context, _ string, order Order) (int64, error) {
 	if order.EventID == "" || order.Customer == "" {
-		return topology.Reject(errors.New("an order needs event_id and customer"))
+		return 0, topology.Reject(errors.New("an order needs event_id and customer"))
 	}
-	total, known, err := store.Lookup(ctx, customer)
-	if err != nil {
-		return err
-	}
-	if known && order.Seq <= total.LastSeq {
-		return ctx.Drop(topology.Duplicate)
-	}
+	return order.Seq, nil
+}
+
+func accumulate(ctx topology.Context, customer string, order Order) error {
 	if order.AmountCents < 0 {
 		return topology.Reject(errors.New("amount_cents is below 0"))
+	}
+	total, err := store.Get(ctx, customer)
+	if err != nil {
+		return err
 	}
 	total.LastSeq = order.Seq
 	total.Count++
