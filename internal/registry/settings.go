@@ -46,7 +46,7 @@ func (s *state) setMode(subject, mode string, force bool) (string, []kafka.Outgo
 func (s *state) deleteMode(subject string) (string, []kafka.Outgoing, error) {
 	was, ok := s.modes[subject]
 	if !ok && subject != "" {
-		return "", nil, noSubjectMode(subject)
+		return "", nil, noSubject(subject)
 	}
 	if !ok {
 		return "READWRITE", nil, nil
@@ -99,7 +99,7 @@ func (s *state) deleteConfig(subject string) (map[string]json.RawMessage, []kafk
 	}
 	was, ok := s.configs[subject]
 	if !ok && subject != "" {
-		return nil, nil, noSubjectLevel(subject)
+		return nil, nil, noSubject(subject) // which is what theirs answers to this, and 40408 to GET
 	}
 	if !ok {
 		return map[string]json.RawMessage{"compatibilityLevel": plain(schema.Backward)}, nil, nil

@@ -4,19 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/schema"
-	"github.com/weirstream/weir/internal/secretfile"
 )
 
 // Schema is `weir schema`.
 func Schema() *cobra.Command {
-	cmd := &cobra.Command{Use: "schema", Short: "Compare schemas", Args: cobra.ArbitraryArgs, RunE: cli.Group}
-	cmd.AddCommand(check())
+	cmd := &cobra.Command{Use: "schema", Short: "Compare, register and change schemas", Args: cobra.ArbitraryArgs, RunE: cli.Group}
+	cmd.AddCommand(check(), registerVerb(), listVerb(), showVerb(), diffVerb(), historyVerb(), compatVerb(), deleteVerb(), exportVerb(), importVerb())
 	return cmd
 }
 
@@ -103,15 +101,11 @@ func check() *cobra.Command {
 func compare(t schema.Type, l schema.Level, files []string) (*checked, error) {
 	var all []*schema.Schema
 	for _, path := range files {
-		f, err := os.Open(path)
+		text, err := readSchema(path)
 		if err != nil {
 			return nil, err
 		}
-		text, err := secretfile.ReadAll(f, path, 8<<20)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, err
-		}
-		s, err := schema.Parse(schema.Source{Type: t, Text: string(text)})
+		s, err := schema.Parse(schema.Source{Type: t, Text: text})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

@@ -1,0 +1,251 @@
+package evolution
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/weirstream/weir/registry"
+)
+
+// line is one line of an export: the first has the format, the others a schema or a level.
+type line struct {
+	Format int                  `json:"weirSchemas,omitempty"`
+	Schema *registry.Registered `json:"schema,omitempty"`
+	Level  *subjectLevel        `json:"level,omitempty"`
+}
+
+type subjectLevel struct {
+	Subject string         `json:"subject"` // "" is everything
+	Level   registry.Level `json:"level"`
+}
+
+// exportFormat is the number in the first line.
+const exportFormat = 1
+
+// Export writes all subjects, or those that are named, with all versions, ids and levels of their own, as lines of JSON. Those that were
+// deleted softly are there as such: records may have been written with them. The number is that of the schemas.
+func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int, error) {
+	names := subjects
+	if len(names) == 0 {
+		var err error
+		if names, err = t.Client.Subjects(ctx, true); err != nil {
+			return 0, err
+		}
+	}
+	out := json.NewEncoder(w)
+	if err := out.Encode(line{Format: exportFormat}); err != nil {
+		return 0, err
+	}
+	if len(subjects) == 0 {
+		level, err := t.Client.Level(ctx, "")
+		if err == nil {
+			err = out.Encode(line{Level: &subjectLevel{"", level}})
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	for _, name := range names {
+		all, err := t.Client.Versions(ctx, name, true)
+		if err != nil {
+			return n, err
+		}
+		live, err := t.Client.Versions(ctx, name, false)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return n, err
+		}
+		for _, v := range all {
+			r, err := t.Client.Stored(ctx, name, v)
+			if err != nil {
+				return n, err
+			}
+			r.Deleted = !slices.Contains(live, v)
+			if err := out.Encode(line{Schema: r}); err != nil {
+				return n, err
+			}
+			n++
+		}
+		raw, err := t.Client.Config(ctx, name, true)
+		if errors.Is(err, registry.ErrNotFound) {
+			continue
+		}
+		var own struct {
+			CompatibilityLevel registry.Level `json:"compatibilityLevel"`
+		}
+		if err == nil {
+			err = json.Unmarshal(raw, &own)
+		}
+		if err == nil && own.CompatibilityLevel != "" {
+			err = out.Encode(line{Level: &subjectLevel{name, own.CompatibilityLevel}})
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Importing is what an import does.
+type Importing struct {
+	Schemas  int      `json:"schemas"`  // in the file
+	New      int      `json:"new"`      // that are registered by it
+	Known    int      `json:"known"`    // that are there already, as they are in the file
+	Conflict []string `json:"conflict"` // why it cannot be done
+	Done     bool     `json:"done"`
+
+	add    []*registry.Registered
+	levels []subjectLevel
+}
+
+// PlanImport reads an export and says what importing it would do: ids and versions stay as they were, so that records that were written
+// with them are read. A schema that is there with another id, or an id that is another schema's, is a conflict.
+func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) {
+	in := bufio.NewReader(r)
+	d := json.NewDecoder(in)
+	d.DisallowUnknownFields()
+	var first line
+	if err := d.Decode(&first); err != nil || first.Format != exportFormat {
+		return nil, errors.New("it is no export of `weir schema export`: its first line is not {\"weirSchemas\":1}")
+	}
+	plan := &Importing{Conflict: []string{}}
+	for n := 2; ; n++ {
+		var l line
+		err := d.Decode(&l)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		switch {
+		case l.Level != nil:
+			plan.levels = append(plan.levels, *l.Level)
+		case l.Schema == nil || l.Schema.Subject == "" || l.Schema.Version < 1 || l.Schema.ID < 1:
+			return nil, fmt.Errorf("line %d: it is no schema with subject, version and id", n)
+		default:
+			plan.Schemas++
+			if err := t.place(ctx, plan, l.Schema); err != nil {
+				return nil, err
+			}
+		}
+	}
+	plan.New = len(plan.add)
+	return plan, nil
+}
+
+func (t *Tool) place(ctx context.Context, plan *Importing, s *registry.Registered) error {
+	have, err := t.Client.Stored(ctx, s.Subject, s.Version)
+	if err == nil {
+		if have.ID != s.ID || have.Text != s.Text {
+			plan.Conflict = append(plan.Conflict, fmt.Sprintf("version %d of %s is there with id %d, and has id %d in the file", s.Version, s.Subject, have.ID, s.ID))
+		} else {
+			plan.Known++
+		}
+		return nil
+	}
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	other, err := t.Client.ByID(ctx, s.ID)
+	switch {
+	case err == nil && other.Text != s.Text:
+		plan.Conflict = append(plan.Conflict, fmt.Sprintf("id %d of version %d of %s is that of another schema there", s.ID, s.Version, s.Subject))
+		return nil
+	case err != nil && !errors.Is(err, registry.ErrNotFound):
+		return err
+	}
+	plan.add = append(plan.add, s)
+	return nil
+}
+
+// Import does what PlanImport says, unless there is a conflict. It can be run again after it was interrupted.
+func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
+	plan, err := t.PlanImport(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.Conflict) > 0 {
+		return plan, fmt.Errorf("nothing was imported: %d schemas are in the way", len(plan.Conflict))
+	}
+	var subjects []string
+	for _, s := range plan.add {
+		if !slices.Contains(subjects, s.Subject) {
+			subjects = append(subjects, s.Subject)
+		}
+	}
+	for _, subject := range subjects {
+		if err := t.Client.SetMode(ctx, subject, "IMPORT", true); err != nil {
+			return plan, err
+		}
+	}
+	err = t.register(ctx, plan.add)
+	for _, subject := range subjects { // also after a failure: a subject in this mode takes no other registration
+		err = errors.Join(err, t.Client.ResetMode(context.WithoutCancel(ctx), subject))
+	}
+	if err != nil {
+		return plan, err
+	}
+	for _, l := range plan.levels {
+		if err := t.Client.SetLevel(ctx, l.Subject, l.Level); err != nil {
+			return plan, err
+		}
+	}
+	plan.Done = true
+	return plan, nil
+}
+
+// register registers schemas, those that others refer to before these.
+func (t *Tool) register(ctx context.Context, left []*registry.Registered) error {
+	for len(left) > 0 {
+		var again []*registry.Registered
+		var last error
+		for _, s := range left {
+			waits := slices.ContainsFunc(s.References, func(ref registry.Reference) bool {
+				return slices.ContainsFunc(left, func(o *registry.Registered) bool {
+					return o.Subject == ref.Subject && o.Version == ref.Version && o != s
+				}) &&
+					!t.has(ctx, ref)
+			})
+			if waits {
+				again = append(again, s)
+				continue
+			}
+			if err := t.Client.RegisterAs(ctx, s); err != nil {
+				last = err
+				if !errors.Is(err, registry.ErrRefused) {
+					return err
+				}
+				again = append(again, s)
+			}
+		}
+		if len(again) == len(left) {
+			return errors.Join(errors.New("the schemas that are left refer to ones that are not there"), last)
+		}
+		for _, s := range left {
+			if s.Deleted && !slices.Contains(again, s) && !referred(again, s) {
+				if err := t.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
+					return err
+				}
+			}
+		}
+		left = again
+	}
+	return nil
+}
+
+func (t *Tool) has(ctx context.Context, ref registry.Reference) bool {
+	_, err := t.Client.Stored(ctx, ref.Subject, ref.Version)
+	return err == nil
+}
+
+func referred(by []*registry.Registered, to *registry.Registered) bool {
+	return slices.ContainsFunc(by, func(s *registry.Registered) bool {
+		return slices.ContainsFunc(s.References, func(ref registry.Reference) bool { return ref.Subject == to.Subject && ref.Version == to.Version })
+	})
+}
