@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/filelock"
+	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/private"
 )
 
@@ -33,7 +34,7 @@ type Database struct {
 	closed     bool
 	key        []byte        // scratch of Get and Restore
 	batch      leveldb.Batch // of Restore
-	bulk       bulk          // of Restore
+	sorter     keyed.Sorter  // of Restore
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one

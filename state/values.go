@@ -53,7 +53,8 @@ func (d *Database) Failed() error { return d.behind.failed() }
 func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
 	d.batch.Reset()
 	add, next := hashes{to: d.present}, hashes{to: d.next}
-	d.bulk.sort(entries, func(r keyed.Entry) {
+	d.sorter.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
+		r := entries[i]
 		hash := keyed.HashBytes(r.Key)
 		add.add(hash)
 		if d.next != nil {

@@ -1,11 +1,8 @@
 package keyed
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"hash/maphash"
-	"slices"
 
 	"github.com/weirstream/weir/internal/offheap"
 )
@@ -121,37 +118,7 @@ func (g *Gathered) Get(key string) (value []byte, ok bool) {
 // All calls yield with every key and its value, nil for a deleted one, in the order of the keys' bytes.
 func (g *Gathered) All(yield func(key, value []byte)) {
 	places := g.last()
-	common := g.common(places)
-	order := make([]sorted, len(places))
-	for i, place := range places {
-		order[i] = sorted{start(g.key(place)[common:]), place}
-	}
-	slices.SortFunc(order, func(a, b sorted) int {
-		if a.start != b.start {
-			return cmp.Compare(a.start, b.start)
-		}
-		return bytes.Compare(g.key(a.place), g.key(b.place))
-	})
-	for _, o := range order {
-		yield(g.at(o.place))
-	}
-}
-
-// sorted is a record with the first bytes of its key that are not common to all: most comparisons need not look at the key, which is
-// somewhere else in memory.
-type sorted struct {
-	start uint64
-	place int
-}
-
-// start is the first 8 bytes of a key as a number of the same order; a key that is shorter is filled up with zeros.
-func start(key []byte) uint64 {
-	if len(key) >= 8 {
-		return binary.BigEndian.Uint64(key)
-	}
-	var first [8]byte
-	copy(first[:], key)
-	return binary.BigEndian.Uint64(first[:])
+	(&Sorter{}).Sort(len(places), func(i int) []byte { return g.key(places[i]) }, func(i int) { yield(g.at(places[i])) })
 }
 
 // last is the places of the last record of each key.
@@ -165,23 +132,6 @@ func (g *Gathered) last() []int {
 		at += headBytes + int(binary.LittleEndian.Uint32(head)) + int(binary.LittleEndian.Uint32(head[4:]))
 	}
 	return places
-}
-
-// common is how many bytes all keys begin with.
-func (g *Gathered) common(places []int) int {
-	if len(places) == 0 {
-		return 0
-	}
-	first := g.key(places[0])
-	for _, place := range places[1:] {
-		key := g.key(place)
-		n := 0
-		for n < len(first) && n < len(key) && first[n] == key[n] {
-			n++
-		}
-		first = first[:n]
-	}
-	return len(first)
 }
 
 // Reset forgets everything and keeps the memory, unless that is much more than limit.

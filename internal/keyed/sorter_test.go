@@ -1,4 +1,4 @@
-package state
+package keyed
 
 import (
 	"bytes"
@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/weirstream/weir/internal/keyed"
 )
 
 // A restore writes the keys in order, each once, as the changelog left it, whatever the keys look like: short ones, those that begin
@@ -16,23 +14,24 @@ import (
 //
 // Mutation: entries of one key in any order; every entry of a key; only the heads compared.
 func TestEntriesAreSortedAndTheLastOfAKeyCounts(t *testing.T) {
-	var b bulk // used again, as by a database
+	var s Sorter // used again, as by a database
 	rapid.Check(t, func(t *rapid.T) {
 		prefix := rapid.SampledFrom([]string{"", "customer-"}).Draw(t, "prefix")
 		key := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 'a', 0xff}), 0, 12)
 		alike := rapid.SampledFrom([]string{"", "\x00\x00\x00\x00\x00\x00\x00", "aaaaaaaaa"})
 		want := map[string]byte{}
-		var entries []keyed.Entry
+		var entries []Entry
 		for i := range rapid.IntRange(0, 80).Draw(t, "entries") {
 			k := prefix + alike.Draw(t, "alike") + string(key.Draw(t, "key"))
 			if again := rapid.IntRange(0, 3).Draw(t, "again"); again == 0 && i > 0 {
 				k = string(entries[rapid.IntRange(0, i-1).Draw(t, "of")].Key)
 			}
-			entries = append(entries, keyed.Entry{Key: []byte(k), Value: []byte{byte(i)}})
+			entries = append(entries, Entry{Key: []byte(k), Value: []byte{byte(i)}})
 			want[k] = byte(i)
 		}
 		var keys []string
-		b.sort(entries, func(e keyed.Entry) {
+		s.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
+			e := entries[i]
 			keys = append(keys, string(e.Key))
 			if !bytes.Equal(e.Value, []byte{want[string(e.Key)]}) {
 				t.Fatalf("key %q has the value %d, and its last one is %d", e.Key, e.Value[0], want[string(e.Key)])
