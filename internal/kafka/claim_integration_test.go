@@ -8,8 +8,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // A process that writes on after another has claimed the partition is refused, and what it wrote is nowhere in the log, also
@@ -17,8 +15,7 @@ import (
 //
 // Mutation seen to fail it: a claim of no epoch; Claim that does not fence the producer before.
 func TestAPartitionHasOneWriter(t *testing.T) {
-	kafkatest.Require(t)
-	c := dial(t, Config{Brokers: kafkatest.Start(t, kafkatest.Options{}).Addrs()})
+	c := dial(t, Config{Brokers: oneBroker(t).Addrs()})
 	tp := TopicPartition{Topic: fmt.Sprint("claimed-", time.Now().UnixNano()), Partition: 0}
 	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: tp.Topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)

@@ -18,16 +18,13 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // What Kafka's own producer writes is read, also where a record takes under a byte.
 //
 // Mutation: the count of records is compared with the bytes that are there.
 func TestWhatKafkasConsoleProducerWritesIsRead(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := oneBroker(t)
 	if cluster.External() {
 		t.Skip("needs Kafka's jars")
 	}
@@ -135,8 +132,7 @@ func produceRaw(t *testing.T, c *Client, tp TopicPartition, raw []byte) {
 
 // Mutations: batches are decompressed whole; the number of headers is not bounded (the records' headers take 400 MB).
 func TestDecompressionBombsAreReadInBoundedMemory(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := oneBroker(t)
 	c := dial(t, Config{Brokers: cluster.Addrs(), RequestTimeout: 2 * time.Minute, Sink: SinkTuning{DeliveryTimeout: 4 * time.Minute}})
 	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: "bombs", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{"max.message.bytes": "10485760", "retention.ms": "-1"}}}); err != nil {
 		t.Fatal(err)
@@ -203,8 +199,7 @@ func TestDecompressionBombsAreReadInBoundedMemory(t *testing.T) {
 // Mutations: damaged fails every partition of the reader; after gives the offset of the damaged batch; the checksum is not
 // compared.
 func TestABatchDamagedOnDiskEndsItsPartitionOnly(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := oneBroker(t)
 	if cluster.External() {
 		t.Skip("damages the files of a broker")
 	}
@@ -257,8 +252,7 @@ func TestABatchDamagedOnDiskEndsItsPartitionOnly(t *testing.T) {
 //
 // Mutations: knows takes any id; the request names no topic id (the new topic's records come, without a word).
 func TestARecreatedTopicEndsTheDelivery(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := oneBroker(t)
 	c := dial(t, Config{Brokers: cluster.Addrs()})
 	create := func() string {
 		if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: "again", Partitions: 1, ReplicationFactor: 1}}); err != nil {

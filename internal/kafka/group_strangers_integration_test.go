@@ -13,8 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // stranger is a member of another kind in a group, by the bare protocol.
@@ -154,7 +152,7 @@ func coded(code int16, message *string) error {
 // survey does not look (the instance that comes second joins a group that the coordinator leads; join's own check of the
 // leader ends that too, so take both out).
 func TestStrangersInTheGroupOnARealKafka(t *testing.T) {
-	cluster := kafkatest.Start(t, kafkatest.Options{Brokers: 1})
+	cluster := oneBroker(t)
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Addrs()...), kgo.ClientID("weir-stranger"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka makes one as older clients did by accident: a transactional batch
@@ -22,7 +20,7 @@ import (
 //
 // Mutation: explain does not look whether the partition is in the coordinator's transaction.
 func TestAHangingTransactionIsToldFromAnOpenOneOnARealKafka(t *testing.T) {
-	cluster := kafkatest.Start(t, kafkatest.Options{Brokers: 1})
+	cluster := oneBroker(t)
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Addrs()...))
 	if err != nil {
 		t.Fatal(err)
