@@ -44,7 +44,8 @@ type input struct {
 	bounded   bool   // it is read up to the offset until, which is the first that is not
 	until     int64
 
-	attempt int               // failed tries of the next record
+	attempt int // failed tries of the next record
+	outage  outage
 	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
 	retryAt time.Time         // the next record waits until then
 	refused map[int64]refusal // by offset, what brokers refused of records that are not committed
@@ -93,6 +94,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
+	in.outage = outage{}
 	in.stands, in.heldUntil, in.unsent = atNothing, time.Time{}, false
 	in.next.Store(offset)
 	in.end.Store(offset)
@@ -165,6 +167,10 @@ func (in *input) advance() {
 	in.position, in.leader = b.Records[in.rec].Next(), b.LeaderEpoch
 	in.rec++
 	in.attempt, in.letter = 0, nil
+	if in.outage.tries > 0 {
+		in.outage = outage{}
+		in.waiting.Store(nil)
+	}
 	in.skipEmpty()
 }
 

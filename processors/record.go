@@ -169,7 +169,7 @@ func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
 }
 
 // ofTheCall are failures that may be those of a call whose Context ended, whatever the record is like.
-var ofTheCall = map[nodes.Reason]bool{nodes.Error: true, nodes.Timeout: true, nodes.Rejected: true, nodes.Panic: true, nodes.Exit: true}
+var ofTheCall = map[nodes.Reason]bool{nodes.Error: true, nodes.Timeout: true, nodes.Rejected: true, nodes.Panic: true, nodes.Exit: true, nodes.World: true}
 
 // failed is the policy for a cause whose node failed: retry, dead-letter, or stop.
 func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
@@ -189,6 +189,8 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 		return stepStopping
 	case nodes.Rejected, nodes.Undecodable, nodes.Late:
 		return w.deadLetter(ctx, c, f)
+	case nodes.World:
+		return w.holdUp(c, f)
 	}
 	retry := f.Node.Decl.Retry
 	if c.attempt >= retry.Attempts {

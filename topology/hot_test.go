@@ -34,6 +34,7 @@ func (e *engine) Store(*plan.Store) (keyed.Any, error)   { return e.opened, nil 
 func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
 func (e *engine) Output(plan.Output) error               { return nil }
 func (e *engine) Buffer() []byte                         { return e.buffer[:0] }
+func (e *engine) Topic(*plan.Stream) string              { return "" }
 func (e *engine) Emit(_ *plan.Stream, _ string, b []byte, _ bool, _ *plan.Emission) {
 	e.buffer = b
 }

@@ -13,6 +13,7 @@ import (
 type StreamOf[T any] struct {
 	decl  plan.Stream
 	codec codecs.Codec[T]
+	in    codecs.InRecord[T] // codec, where it looks at records
 }
 
 // defaultSubject is what the name of a topic's subject has after that of the topic.
@@ -25,6 +26,7 @@ func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *St
 	if s.decl.NoCodec {
 		s.codec = noCodec[T]{}
 	}
+	s.in, _ = s.codec.(codecs.InRecord[T])
 	return s
 }
 
@@ -52,12 +54,45 @@ func (s *StreamOf[T]) Emit(ctx Context, key string, v T, opts ...EmitOption) {
 		run.Fail(err)
 		return
 	}
-	encoded, err := s.codec.Append(run.Buffer(), v)
+	encoded, as, err := s.encode(run, v, as)
 	if err != nil {
 		run.Fail(fmt.Errorf("emit to stream %s: %w", s.decl.Name, err))
 		return
 	}
 	run.Emit(&s.decl, key, encoded, false, as)
+}
+
+// encode appends a value to the buffer of a call, and its codec's headers to what the record is emitted with.
+func (s *StreamOf[T]) encode(run plan.Runtime, v T, as *plan.Emission) ([]byte, *plan.Emission, error) {
+	if s.in == nil {
+		encoded, err := s.codec.Append(run.Buffer(), v)
+		return encoded, as, err
+	}
+	encoded, headers, err := s.in.AppendIn(&codecs.Record{Topic: run.Topic(&s.decl), Subject: s.statedSubject()}, run.Buffer(), v)
+	if len(headers) > 0 {
+		if as == nil {
+			as = &plan.Emission{Partition: -1}
+		}
+		as.Headers = append(as.Headers, headers...)
+	}
+	return encoded, as, err
+}
+
+// decode parses a value of the record in work.
+func (s *StreamOf[T]) decode(call plan.Call, value []byte) (T, error) {
+	if s.in == nil {
+		return s.codec.Parse(value)
+	}
+	r := call.Runtime().Record()
+	return s.in.ParseIn(&codecs.Record{Topic: r.Topic, Subject: s.statedSubject(), Time: r.Timestamp, Headers: r.Headers}, value)
+}
+
+// statedSubject is the Subject that the stream states, "" where it does not.
+func (s *StreamOf[T]) statedSubject() string {
+	if s.decl.Subject == s.decl.Name+defaultSubject {
+		return ""
+	}
+	return s.decl.Subject
 }
 
 // Tombstone writes a record without a value, which deletes the key in a compacted topic. It fails as Emit does.
@@ -113,7 +148,10 @@ func (s *StreamOf[T]) readBy(n *node, fn func(Context, string, T) error, opts on
 			}
 			return opts.tombstone(ctx, key)
 		}
-		v, err := s.codec.Parse(value)
+		v, err := s.decode(call, value)
+		if errors.Is(err, codecs.ErrUnavailable) {
+			return fmt.Errorf("decode value of %s: %w", s.decl.Name, err)
+		}
 		if err != nil {
 			if errors.Is(err, codecs.ErrNull) {
 				if opts.tombstone != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -22,6 +23,7 @@ const (
 	Exit        Reason = "exit"    // runtime.Goexit
 	Late        Reason = "late"    // a Context was used after its node returned
 	Timeout     Reason = "timeout" // the node took longer than its topology.Timeout
+	World       Reason = "world"   // what failed is no property of the record, which waits
 	Fatal       Reason = "fatal"   // topology.Fatal, a handle that was not declared, a store that cannot be read
 
 	// These two the engine finds out for itself.
@@ -90,6 +92,8 @@ func (c *Call) fail(n *Node, err error) *Failure {
 		f.Reason, f.Name = Late, late.Node
 	case errors.As(err, &undecodable):
 		f.Reason = Undecodable
+	case errors.Is(err, codecs.ErrUnavailable):
+		f.Reason = World
 	case errors.As(err, &slow):
 		f.Reason = Timeout
 	case topology.IsRejected(err):

@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/record"
+	"github.com/weirstream/weir/internal/schema/framing"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -110,14 +111,19 @@ func (c *Call) twice(kind, name, part string) error {
 // Buffer implements plan.Runtime.
 func (c *Call) Buffer() []byte { return c.arena.Tail() }
 
-// Emit implements plan.Runtime.
-func (c *Call) Emit(stream *plan.Stream, key string, encoded []byte, tombstone bool, as *plan.Emission) {
-	topic := ""
+// Topic implements plan.Runtime.
+func (c *Call) Topic(stream *plan.Stream) (topic string) {
 	for i, o := range c.node.Decl.Outputs {
 		if o == plan.Output(stream) {
 			topic = c.node.topics[i]
 		}
 	}
+	return topic
+}
+
+// Emit implements plan.Runtime.
+func (c *Call) Emit(stream *plan.Stream, key string, encoded []byte, tombstone bool, as *plan.Emission) {
+	topic := c.Topic(stream)
 	if as != nil && as.Partition >= 0 && c.env.Partitions != nil {
 		if n := c.env.Partitions(topic); n > 0 && as.Partition >= n {
 			c.Fail(fmt.Errorf("emit to stream %s: there is no partition %d of %d", stream.Name, as.Partition, n))
@@ -135,6 +141,10 @@ func (c *Call) Headers(into []record.Header, e *Effect) []record.Header {
 		own = e.As.Headers
 	}
 	for _, h := range c.record.Headers {
+		// What the input's value was written with says nothing of another value.
+		if h.Key == framing.ValueHeader || h.Key == framing.KeyHeader && e.Key != c.RecordKey() {
+			continue
+		}
 		if e.Node.Decl.Passes(h) && !slices.ContainsFunc(own, func(o record.Header) bool { return o.Key == h.Key }) {
 			into = append(into, h)
 		}

@@ -44,6 +44,8 @@ type Runtime interface {
 	Store(store *Store) (keyed.Any, error)
 	// Output checks that the node declared the stream or edge.
 	Output(decl Output) error
+	// Topic is what an output of the node is called in the cluster, "" for what is none of its.
+	Topic(stream *Stream) string
 	// Buffer is where the next value is encoded: append to it and hand the result to Emit at once.
 	Buffer() []byte
 	// Emit stages a record for a stream. encoded is Buffer's slice, extended; tombstone says that there is none. as is what the
@@ -86,6 +88,7 @@ func (l late) Store(*Store) (keyed.Any, error)               { return nil, l.lat
 func (l late) Global(*Global) (View, error)                  { return nil, l.late() }
 func (l late) Output(Output) error                           { return l.late() }
 func (l late) Duplicate(string, int64)                       { _ = l.late() }
+func (l late) Topic(*Stream) string                          { return "" }
 func (l late) Buffer() []byte                                { return nil }
 func (l late) Emit(*Stream, string, []byte, bool, *Emission) { _ = l.late() }
 func (l late) Forward(*Edge, string, any)                    { _ = l.late() }
@@ -106,6 +109,7 @@ func (outside) Store(*Store) (keyed.Any, error)               { return nil, ErrO
 func (outside) Global(*Global) (View, error)                  { return nil, ErrOutside }
 func (outside) Output(Output) error                           { return ErrOutside }
 func (outside) Duplicate(string, int64)                       {}
+func (outside) Topic(*Stream) string                          { return "" }
 func (outside) Buffer() []byte                                { return nil }
 func (outside) Emit(*Stream, string, []byte, bool, *Emission) {}
 func (outside) Forward(*Edge, string, any)                    {}

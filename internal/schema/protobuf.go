@@ -20,8 +20,8 @@ func parseProtobuf(s Source) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := printProto(protodesc.ToFileDescriptorProto(file), file, false)
-	return &Schema{Type: Protobuf, Text: text, Normal: printProto(protodesc.ToFileDescriptorProto(file), file, true), proto: &protoFile{file}}, nil
+	text := protovalue.Print(protodesc.ToFileDescriptorProto(file), file, false)
+	return &Schema{Type: Protobuf, Text: text, Normal: protovalue.Print(protodesc.ToFileDescriptorProto(file), file, true), proto: &protoFile{file}}, nil
 }
 
 // Descriptor is the file of a Protobuf schema, nil for other types.
@@ -129,7 +129,7 @@ func (c *protoReading) oneofs(r, w protoreflect.MessageDescriptor, path string) 
 
 func (c *protoReading) field(r, w protoreflect.FieldDescriptor, path string) {
 	if r.IsMap() != w.IsMap() {
-		c.add("FIELD_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), typeName(r), typeName(w))
+		c.add("FIELD_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), protovalue.TypeName(r), protovalue.TypeName(w))
 		return
 	}
 	if r.IsMap() {
@@ -142,15 +142,15 @@ func (c *protoReading) field(r, w protoreflect.FieldDescriptor, path string) {
 	}
 	switch rm, wm := r.Message(), w.Message(); {
 	case (rm == nil) != (wm == nil):
-		c.add("FIELD_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), typeName(r), typeName(w))
+		c.add("FIELD_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), protovalue.TypeName(r), protovalue.TypeName(w))
 	case rm != nil:
 		if rm.FullName() != wm.FullName() {
-			c.add("FIELD_NAMED_TYPE_CHANGED", path, "the field %s is %s, and was %s", r.Name(), typeName(r), typeName(w))
+			c.add("FIELD_NAMED_TYPE_CHANGED", path, "the field %s is %s, and was %s", r.Name(), protovalue.TypeName(r), protovalue.TypeName(w))
 		}
 	case protoGroup(r.Kind()) != protoGroup(w.Kind()):
-		c.add("FIELD_SCALAR_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), typeName(r), typeName(w))
+		c.add("FIELD_SCALAR_KIND_CHANGED", path, "the field %s is %s, and was %s", r.Name(), protovalue.TypeName(r), protovalue.TypeName(w))
 	case r.Enum() != nil && w.Enum() != nil && r.Enum().FullName() != w.Enum().FullName():
-		c.add("FIELD_NAMED_TYPE_CHANGED", path, "the field %s is %s, and was %s", r.Name(), typeName(r), typeName(w))
+		c.add("FIELD_NAMED_TYPE_CHANGED", path, "the field %s is %s, and was %s", r.Name(), protovalue.TypeName(r), protovalue.TypeName(w))
 	}
 }
 
@@ -176,16 +176,4 @@ func numeric(k protoreflect.Kind) bool {
 		return false
 	}
 	return true
-}
-
-func typeName(f protoreflect.FieldDescriptor) string {
-	switch {
-	case f.IsMap():
-		return fmt.Sprintf("map<%s, %s>", typeName(f.MapKey()), typeName(f.MapValue()))
-	case f.Message() != nil:
-		return string(f.Message().FullName())
-	case f.Enum() != nil:
-		return string(f.Enum().FullName())
-	}
-	return f.Kind().String()
 }

@@ -50,11 +50,16 @@ func register(files *protoregistry.Files, file protoreflect.FileDescriptor) erro
 
 // Message finds a message by its indexes, from the outermost message on. None is the first message of the file.
 func (f *File) Message(indexes []int) (protoreflect.MessageDescriptor, error) {
+	return MessageOf(f.file, indexes)
+}
+
+// MessageOf is Message of a file that was compiled.
+func MessageOf(file protoreflect.FileDescriptor, indexes []int) (protoreflect.MessageDescriptor, error) {
 	if len(indexes) == 0 {
 		indexes = []int{0}
 	}
 	var m protoreflect.MessageDescriptor
-	among := f.file.Messages()
+	among := file.Messages()
 	for _, i := range indexes {
 		if i < 0 || i >= among.Len() {
 			return nil, fmt.Errorf("the schema has no message with the indexes %v", indexes)

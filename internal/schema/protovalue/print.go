@@ -1,4 +1,4 @@
-package schema
+package protovalue
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// printProto writes a file as its source, without comments, everything in the order of its declaration; imports and options
+// Print writes a file as its source, without comments, everything in the order of its declaration; imports and options
 // sorted where asked for.
-func printProto(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor, sorted bool) string {
+func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor, sorted bool) string {
 	p := &protoPrinter{sorted: sorted}
 	switch {
 	case f.GetSyntax() == "editions":
@@ -227,12 +227,12 @@ func (p *protoPrinter) field(f *descriptorpb.FieldDescriptorProto, d protoreflec
 	case f.GetProto3Optional() || syntax == "" || syntax == "proto2":
 		label = "optional "
 	}
-	name := typeName(d)
+	name := TypeName(d)
 	if strings.Contains(name, ".") && !d.IsMap() {
 		name = "." + name
 	}
 	if d.IsMap() && (d.MapValue().Message() != nil || d.MapValue().Enum() != nil) {
-		name = fmt.Sprintf("map<%s, .%s>", typeName(d.MapKey()), typeName(d.MapValue()))
+		name = fmt.Sprintf("map<%s, .%s>", TypeName(d.MapKey()), TypeName(d.MapValue()))
 	}
 	options := protoOptions(f.Options)
 	if f.DefaultValue != nil {
@@ -316,4 +316,17 @@ func (p *protoPrinter) service(s *descriptorpb.ServiceDescriptorProto) {
 			}
 		}
 	})
+}
+
+// TypeName is the type of a field as it stands in a file.
+func TypeName(f protoreflect.FieldDescriptor) string {
+	switch {
+	case f.IsMap():
+		return fmt.Sprintf("map<%s, %s>", TypeName(f.MapKey()), TypeName(f.MapValue()))
+	case f.Message() != nil:
+		return string(f.Message().FullName())
+	case f.Enum() != nil:
+		return string(f.Enum().FullName())
+	}
+	return f.Kind().String()
 }

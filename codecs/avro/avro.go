@@ -1,0 +1,145 @@
+// Package avro has codecs for values in Avro's binary encoding.
+//
+// [Of] reads and writes values alone. [Bound] is for values that a schema registry knows: each says which schema it was written with,
+// in the form that all of Confluent's clients read, and one that was written with another version is read by the rules of Avro's
+// schema resolution: fields that were added have their defaults, fields that are gone are left out, numbers widen.
+//
+// The Go type is a struct, or a map[string]any for any record. Fields are called as their tag avro:"name" says; see
+// github.com/twmb/avro for the types and options of tags. The schema is that of the Go type unless [Schema] gives one.
+package avro
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/twmb/avro"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/schema/avrovalue"
+	"github.com/weirstream/weir/internal/schema/bound"
+	"github.com/weirstream/weir/registry"
+)
+
+// Option is something that a codec is made with: [Schema].
+type Option struct{ text string }
+
+// Schema gives the schema, as JSON, in place of the Go type's own. It must fit the type.
+func Schema(text string) Option { return Option{text} }
+
+// Codec reads and writes values of type T.
+type Codec[T any] struct {
+	schema  *avro.Schema
+	err     error // of the declaration, and of each use
+	bound   *bound.Codec
+	readers bound.Known[*avro.Schema]
+}
+
+// Of is a codec for values alone, with nothing before them. A schema that makes no sense, or does not fit T, is the error of every value.
+func Of[T any](opts ...Option) *Codec[T] {
+	c := &Codec[T]{}
+	text := ""
+	for _, o := range opts {
+		text = cmp.Or(o.text, text)
+	}
+	if text != "" {
+		c.schema, c.err = avro.Parse(text)
+	} else {
+		c.schema, c.err = avro.SchemaFor[T]()
+	}
+	return c
+}
+
+// Bound is a codec for values that say which schema of a registry they were written with. The client is the caller's to close, after the
+// topology.
+//
+// A value of a schema that is not known yet, while the registry is away or has no such id, is a value that waits: see
+// [codecs.ErrUnavailable] and [registry.Binding].
+func Bound[T any](client *registry.Client, with registry.Binding, opts ...Option) *Codec[T] {
+	c := Of[T](opts...)
+	if c.err == nil {
+		root := c.schema.Root()
+		name := root.Name
+		if root.Namespace != "" {
+			name = root.Namespace + "." + name
+		}
+		c.bound = bound.New(client, with, registry.Avro, name, c.schema.String(), nil)
+	}
+	return c
+}
+
+// Name implements codecs.Named.
+func (c *Codec[T]) Name() string { return "avro" }
+
+// Append implements codecs.Codec.
+func (c *Codec[T]) Append(dst []byte, v T) ([]byte, error) {
+	out, _, err := c.AppendIn(&codecs.Record{}, dst, v)
+	return out, err
+}
+
+// AppendIn implements codecs.InRecord.
+func (c *Codec[T]) AppendIn(r *codecs.Record, dst []byte, v T) (out []byte, headers []codecs.Header, err error) {
+	defer bound.Recovered(&err, "encode Avro")
+	out, err = dst, c.err
+	if err == nil && c.bound != nil {
+		out, headers, err = c.bound.Begin(r, dst, nil)
+	}
+	if err == nil {
+		out, err = c.schema.AppendEncode(out, &v)
+	}
+	if err != nil {
+		return dst, nil, fmt.Errorf("encode Avro: %w", err)
+	}
+	return out, headers, nil
+}
+
+// Parse implements codecs.Codec.
+func (c *Codec[T]) Parse(data []byte) (T, error) { return c.ParseIn(&codecs.Record{}, data) }
+
+// ParseIn implements codecs.InRecord.
+func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
+	defer bound.Recovered(&err, "decode Avro")
+	schema, err := c.schema, c.err
+	if err == nil && c.bound != nil {
+		schema, data, err = c.reader(r, data)
+	}
+	if err == nil {
+		var rest []byte
+		if rest, err = schema.Decode(data, &v); err == nil && len(rest) > 0 {
+			err = fmt.Errorf("%d bytes follow the value", len(rest))
+		}
+	}
+	if err != nil {
+		return *new(T), fmt.Errorf("decode Avro: %w", err)
+	}
+	return v, nil
+}
+
+// reader is the schema that reads what a value was written with as this program's type, and the value without what stands before it.
+func (c *Codec[T]) reader(r *codecs.Record, data []byte) (*avro.Schema, []byte, error) {
+	written, frame, rest, inHeader, err := c.bound.Read(r, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	schema, err := c.readers.Get(frame.String(), func() (*avro.Schema, error) {
+		if written.Type != registry.Avro {
+			return nil, fmt.Errorf("schema %s is %s, and no Avro", frame, written.Type)
+		}
+		writer, err := avrovalue.Parse(written.Text, written.Imports)
+		if err != nil {
+			return nil, fmt.Errorf("schema %s: %w", frame, err)
+		}
+		return avro.Resolve(writer, c.schema)
+	})
+	if inHeader {
+		rest = data
+	}
+	return schema, rest, err
+}
+
+// Prepare implements codecs.Prepared.
+func (c *Codec[T]) Prepare(p codecs.Preparation) error {
+	if c.err != nil || c.bound == nil {
+		return c.err
+	}
+	return c.bound.Prepare(p)
+}

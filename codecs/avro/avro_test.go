@@ -1,0 +1,180 @@
+package avro_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/codecs/avro"
+	"github.com/weirstream/weir/internal/registry/registrytest"
+	"github.com/weirstream/weir/registry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type order struct {
+	ID     string `avro:"id"`
+	Amount int32  `avro:"amount"`
+}
+
+// newer has a field more, with a default, and a wider amount.
+type newer struct {
+	ID     string `avro:"id"`
+	Amount int64  `avro:"amount"`
+	Note   string `avro:"note,default=none"`
+}
+
+func prepare(t *testing.T, codec codecs.Prepared, register bool) error {
+	t.Helper()
+	return codec.Prepare(codecs.Preparation{Context: t.Context(), Record: codecs.Record{Topic: "order.placed.v1"}, Register: register})
+}
+
+const (
+	olderSchema = `{"type":"record","name":"order","fields":[{"name":"id","type":"string"},{"name":"amount","type":"int"}]}`
+	newerSchema = `{"type":"record","name":"order","fields":[{"name":"id","type":"string"},{"name":"amount","type":"long"},{"name":"note","type":"string","default":"none"}]}`
+	brokenOne   = `{"type":"record","name":"order","fields":[{"name":"id","type":"string"},{"name":"amount","type":"int"},{"name":"must","type":"int"}]}`
+)
+
+// A value is written with the id, or with the GUID in a header, and both are read by who has a newer type: by Avro's resolution.
+//
+// Mutations seen to fail it: the writer's schema in place of the resolved one; the header not given; the value read on after its header.
+func TestOfOneVersionReadByAnother(t *testing.T) {
+	_, client := registrytest.Start(t)
+	for _, form := range []registry.Form{registry.InValue, registry.InHeader} {
+		old := avro.Bound[order](client, registry.Binding{Form: form}, avro.Schema(olderSchema))
+		if err := prepare(t, old, true); err != nil {
+			t.Fatal(err)
+		}
+		value, headers, err := old.AppendIn(&codecs.Record{Topic: "order.placed.v1"}, nil, order{"a", 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (value[0] == 0) != (form == registry.InValue) || len(headers) != map[registry.Form]int{registry.InHeader: 1}[form] {
+			t.Errorf("form %d: %x with %d headers", form, value, len(headers))
+		}
+		reader := avro.Bound[newer](client, registry.Binding{}, avro.Schema(newerSchema))
+		got, err := reader.ParseIn(&codecs.Record{Topic: "order.placed.v1", Headers: headers}, value)
+		if err != nil || got != (newer{"a", 7, "none"}) {
+			t.Errorf("form %d: %+v, %v", form, got, err)
+		}
+	}
+	plain := avro.Of[order]()
+	data, err := plain.Append([]byte("x"), order{"a", 7})
+	if err != nil || string(data) != "x\x02a\x0e" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if v, err := plain.Parse(data[1:]); err != nil || v != (order{"a", 7}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := plain.Parse(append(data[1:], 0)); err == nil {
+		t.Error("what follows a value is passed over")
+	}
+}
+
+// A schema that breaks readers is refused at the start with its reason, registered or checked; one that can be registered passes a check.
+//
+// Mutations seen to fail it: Prepare without Check; the reasons left out.
+func TestAnIncompatibleSchemaIsRefusedAtTheStart(t *testing.T) {
+	_, client := registrytest.Start(t)
+	if err := prepare(t, avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema)), false); err != nil {
+		t.Errorf("a subject that is not there: %v", err)
+	}
+	if err := prepare(t, avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema)), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, register := range []bool{true, false} {
+		err := prepare(t, avro.Bound[order](client, registry.Binding{}, avro.Schema(brokenOne)), register)
+		if err == nil || !strings.Contains(err.Error(), "READER_FIELD_MISSING_DEFAULT_VALUE: ") || !strings.Contains(err.Error(), "/fields/2") {
+			t.Errorf("register %t: %v", register, err)
+		}
+	}
+	if err := prepare(t, avro.Bound[newer](client, registry.Binding{}, avro.Schema(newerSchema)), false); err != nil {
+		t.Errorf("a compatible one: %v", err)
+	}
+}
+
+// While the registry is away records of known schemas are read, and others wait; so does one whose schema is not there yet, and becomes
+// undecodable when it has not come in time. A value that was written with no registry is undecodable at once.
+//
+// Mutations seen to fail it: ErrAway as a mistake of the record; MissingAfter not asked; an age of a record without time.
+func TestWhoWaitsAndWhoFails(t *testing.T) {
+	web, client := registrytest.Start(t)
+	codec := avro.Bound[order](client, registry.Binding{MissingAfter: time.Minute}, avro.Schema(olderSchema))
+	if err := prepare(t, codec, true); err != nil {
+		t.Fatal(err)
+	}
+	now, old := codecs.Record{Topic: "order.placed.v1", Time: time.Now()}, codecs.Record{Topic: "order.placed.v1", Time: time.Now().Add(-time.Hour)}
+	value, _, err := codec.AppendIn(&now, nil, order{"a", 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := codec.ParseIn(&now, value); err != nil {
+		t.Fatal(err)
+	}
+	strange := append([]byte{0, 0, 0, 0, 99}, value[5:]...)
+	waits := func(what string, r codecs.Record, data []byte, want bool) {
+		t.Helper()
+		if _, err := codec.ParseIn(&r, data); err == nil || errors.Is(err, codecs.ErrUnavailable) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	waits("a schema that is not there yet", now, strange, true)
+	waits("a schema that has not come for an hour", old, strange, false)
+	waits("a schema that is not there, at no time", codecs.Record{}, strange, true)
+	waits("no schema", now, []byte(`{"id":"a"}`), false)
+	web.Close()
+	waits("a registry that is away", now, strange, true)
+	waits("a registry that is away, and an old record", old, strange, true)
+	if v, err := codec.ParseIn(&old, value); err != nil || v.ID != "a" {
+		t.Errorf("a known schema while the registry is away: %v", err)
+	}
+	if _, _, err := codec.AppendIn(&codecs.Record{Topic: "other.topic.v1"}, nil, order{}); !errors.Is(err, codecs.ErrUnavailable) {
+		t.Errorf("written to a subject that is not known while the registry is away: %v", err)
+	}
+}
+
+// The subject follows the naming, and what the stream or the binding states.
+//
+// Mutations seen to fail it: the suffix of a key; RecordName as TopicName.
+func TestTheSubjectOfASchema(t *testing.T) {
+	_, client := registrytest.Start(t)
+	for want, c := range map[string]struct {
+		with   registry.Binding
+		record codecs.Record
+	}{
+		"t.a.v1-value":      {registry.Binding{}, codecs.Record{Topic: "t.a.v1"}},
+		"t.a.v1-key":        {registry.Binding{}, codecs.Record{Topic: "t.a.v1", Key: true}},
+		"shop.order":        {registry.Binding{Naming: registry.RecordName}, codecs.Record{Topic: "t.a.v1"}},
+		"t.a.v1-shop.order": {registry.Binding{Naming: registry.TopicRecordName}, codecs.Record{Topic: "t.a.v1"}},
+		"stated":            {registry.Binding{}, codecs.Record{Topic: "t.a.v1", Subject: "stated"}},
+		"bound":             {registry.Binding{Subject: "bound"}, codecs.Record{Topic: "t.a.v1", Subject: "stated"}},
+	} {
+		schema := strings.Replace(olderSchema, `"name":"order"`, `"name":"order","namespace":"shop"`, 1)
+		codec := avro.Bound[order](client, c.with, avro.Schema(schema))
+		if err := codec.Prepare(codecs.Preparation{Context: t.Context(), Record: c.record, Register: true}); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := client.Latest(t.Context(), want); err != nil {
+			t.Errorf("%s: %v, %v", want, found, err)
+		}
+	}
+}
+
+// A declaration that makes no sense is the error of each value, and no panic.
+func TestADeclarationThatMakesNoSense(t *testing.T) {
+	for _, codec := range []*avro.Codec[order]{avro.Of[order](avro.Schema(`{"type":"nothing"}`)), avro.Of[order](avro.Schema(`"string"`))} {
+		if _, err := codec.Append(nil, order{}); err == nil {
+			t.Error("encoded")
+		}
+		if _, err := codec.Parse([]byte("\x02a")); err == nil {
+			t.Error("decoded")
+		}
+	}
+	if _, err := avro.Of[int]().Append(nil, 1); err == nil {
+		t.Error("a type that is no record has a schema")
+	}
+}

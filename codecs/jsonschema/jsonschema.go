@@ -1,0 +1,126 @@
+// Package jsonschema has codecs for JSON values that a JSON schema describes: nothing is written, and nothing is read, that its schema
+// does not allow.
+//
+// Values become JSON as codecs.JSON does it. [Of] is for JSON alone. [Bound] is for values that a schema registry knows: each says
+// which schema it was written with, in the form that all of Confluent's clients read, and is checked against that one when it is read.
+package jsonschema
+
+import (
+	"fmt"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/schema/bound"
+	"github.com/weirstream/weir/internal/schema/jsonvalue"
+	"github.com/weirstream/weir/registry"
+)
+
+// Codec reads and writes values of type T.
+type Codec[T any] struct {
+	json    *codecs.JSONCodec[T]
+	schema  *jsonschema.Schema
+	err     error // of the declaration, and of each use
+	bound   *bound.Codec
+	writers bound.Known[*jsonschema.Schema]
+}
+
+// Of is a codec for JSON alone. A schema that makes no sense is the error of every value; one that names no draft is of draft 7.
+func Of[T any](schema string) *Codec[T] {
+	c := &Codec[T]{json: codecs.JSON[T]()}
+	c.schema, c.err = jsonvalue.Parse(schema, nil)
+	return c
+}
+
+// Bound is a codec for values that say which schema of a registry they were written with. The client is the caller's to close, after the
+// topology. The schema's name, for the naming of subjects, is its title.
+//
+// A value of a schema that is not known yet, while the registry is away or has no such id, is a value that waits: see
+// [codecs.ErrUnavailable] and [registry.Binding].
+func Bound[T any](client *registry.Client, with registry.Binding, schema string) *Codec[T] {
+	c := Of[T](schema)
+	if c.err == nil {
+		c.bound = bound.New(client, with, registry.JSON, c.schema.Title, schema, nil)
+	}
+	return c
+}
+
+// Name implements codecs.Named.
+func (c *Codec[T]) Name() string { return "jsonschema" }
+
+// Append implements codecs.Codec.
+func (c *Codec[T]) Append(dst []byte, v T) ([]byte, error) {
+	out, _, err := c.AppendIn(&codecs.Record{}, dst, v)
+	return out, err
+}
+
+// AppendIn implements codecs.InRecord.
+func (c *Codec[T]) AppendIn(r *codecs.Record, dst []byte, v T) (out []byte, headers []codecs.Header, err error) {
+	defer bound.Recovered(&err, "encode JSON")
+	out, err = dst, c.err
+	if err == nil && c.bound != nil {
+		out, headers, err = c.bound.Begin(r, dst, nil)
+	}
+	from := len(out)
+	if err == nil {
+		out, err = c.json.Append(out, v)
+	}
+	if err == nil {
+		err = jsonvalue.Check(c.schema, out[from:])
+	}
+	if err != nil {
+		return dst, nil, fmt.Errorf("encode JSON by its schema: %w", err)
+	}
+	return out, headers, nil
+}
+
+// Parse implements codecs.Codec.
+func (c *Codec[T]) Parse(data []byte) (T, error) { return c.ParseIn(&codecs.Record{}, data) }
+
+// ParseIn implements codecs.InRecord.
+func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
+	defer bound.Recovered(&err, "decode JSON")
+	schema, err := c.schema, c.err
+	if err == nil && c.bound != nil {
+		schema, data, err = c.writer(r, data)
+	}
+	if err == nil {
+		err = jsonvalue.Check(schema, data)
+	}
+	if err == nil {
+		v, err = c.json.Parse(data)
+	}
+	if err != nil {
+		return *new(T), fmt.Errorf("decode JSON by its schema: %w", err)
+	}
+	return v, nil
+}
+
+func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonschema.Schema, []byte, error) {
+	written, frame, rest, inHeader, err := c.bound.Read(r, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	schema, err := c.writers.Get(frame.String(), func() (*jsonschema.Schema, error) {
+		if written.Type != registry.JSON {
+			return nil, fmt.Errorf("schema %s is %s, and no JSON", frame, written.Type)
+		}
+		schema, err := jsonvalue.Parse(written.Text, written.Imports)
+		if err != nil {
+			err = fmt.Errorf("schema %s: %w", frame, err)
+		}
+		return schema, err
+	})
+	if inHeader {
+		rest = data
+	}
+	return schema, rest, err
+}
+
+// Prepare implements codecs.Prepared.
+func (c *Codec[T]) Prepare(p codecs.Preparation) error {
+	if c.err != nil || c.bound == nil {
+		return c.err
+	}
+	return c.bound.Prepare(p)
+}

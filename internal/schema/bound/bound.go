@@ -1,0 +1,279 @@
+// Package bound is what the codecs of all three types have in common that are bound to a schema registry: which subject a schema is in,
+// which schema a value was written with, and what it means when the registry does not say.
+package bound
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/schema/framing"
+	"github.com/weirstream/weir/registry"
+)
+
+// Dependency is a schema that others refer to by its name, which is its subject too.
+type Dependency struct {
+	Name string
+	Text string
+	Uses []*Dependency
+}
+
+// Codec is the part of a codec that knows the registry.
+type Codec struct {
+	client  *registry.Client
+	with    registry.Binding
+	kind    registry.Type
+	text    string
+	name    string // of the record or message
+	uses    []*Dependency
+	writing sync.Map // *registry.Registered by subject
+}
+
+const (
+	missingAfter = 5 * time.Minute
+	wait         = 200 * time.Millisecond
+)
+
+// New binds a schema of a name to a registry.
+func New(client *registry.Client, with registry.Binding, kind registry.Type, name, text string, uses []*Dependency) *Codec {
+	with.MissingAfter = cmp.Or(with.MissingAfter, missingAfter)
+	with.Wait = cmp.Or(with.Wait, wait)
+	return &Codec{client: client, with: with, kind: kind, name: name, text: text, uses: uses}
+}
+
+// subject is that of a record's value or key.
+func (c *Codec) subject(r *codecs.Record) (string, error) {
+	suffix := "-value"
+	if r.Key {
+		suffix = "-key"
+	}
+	switch {
+	case c.with.Subject != "":
+		return c.with.Subject, nil
+	case r.Subject != "" && !r.Key:
+		return r.Subject, nil
+	case c.with.Naming != registry.TopicName && c.name == "":
+		return "", errors.New("the schema has no name that its subject could have: name it, or give the binding a Subject")
+	case c.with.Naming == registry.RecordName:
+		return c.name, nil
+	case r.Topic == "":
+		return "", errors.New("a value outside of a topic has no subject of the topic's: give the binding a Subject, or RecordName")
+	case c.with.Naming == registry.TopicRecordName:
+		return r.Topic + "-" + c.name, nil
+	}
+	return r.Topic + suffix, nil
+}
+
+// unavailable says that a value waits.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", codecs.ErrUnavailable, err) }
+
+// Written is the registered schema that a record's value is written with.
+func (c *Codec) Written(r *codecs.Record) (*registry.Registered, error) {
+	subject, err := c.subject(r)
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := c.writing.Load(subject); ok {
+		return known.(*registry.Registered), nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
+	defer cancel()
+	s, err := c.schema(ctx, c.client.Registered)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	found, err := c.client.Registered(ctx, subject, s)
+	if errors.Is(err, registry.ErrNotFound) {
+		err = fmt.Errorf("the schema is not registered in subject %q: register it, or start with --schemas register: %w", subject, err)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	c.writing.Store(subject, found)
+	return found, nil
+}
+
+// schema is what is registered, with references to what it uses; find finds or registers these.
+func (c *Codec) schema(ctx context.Context, find func(context.Context, string, registry.Schema) (*registry.Registered, error)) (registry.Schema, error) {
+	s := registry.Schema{Type: c.kind, Text: c.text}
+	var refer func(uses []*Dependency) ([]registry.Reference, error)
+	refer = func(uses []*Dependency) (list []registry.Reference, err error) {
+		for _, d := range uses {
+			below, err := refer(d.Uses)
+			if err != nil {
+				return nil, err
+			}
+			found, err := find(ctx, d.Name, registry.Schema{Type: c.kind, Text: d.Text, References: below})
+			if err != nil {
+				return nil, fmt.Errorf("%s, which the schema refers to: %w", d.Name, err)
+			}
+			list = append(list, registry.Reference{Name: d.Name, Subject: d.Name, Version: found.Version})
+		}
+		return list, nil
+	}
+	var err error
+	s.References, err = refer(c.uses)
+	return s, err
+}
+
+// Prepare registers the schema, or checks that it can be registered.
+func (c *Codec) Prepare(p codecs.Preparation) error {
+	subject, err := c.subject(&p.Record)
+	if err != nil {
+		return err
+	}
+	find := c.client.Registered
+	if p.Register {
+		find = c.client.Register
+	}
+	s, err := c.schema(p.Context, find)
+	if err != nil {
+		return err
+	}
+	if p.Register {
+		found, err := c.client.Register(p.Context, subject, s)
+		if err == nil {
+			c.writing.Store(subject, found)
+		}
+		return c.explained(p.Context, subject, s, err)
+	}
+	if _, err := c.client.Registered(p.Context, subject, s); err == nil || !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	reasons, err := c.client.Check(p.Context, subject, s)
+	if err == nil && len(reasons) > 0 {
+		err = &IncompatibleError{subject, reasons}
+	}
+	return err
+}
+
+// explained lists why a schema cannot be registered.
+func (c *Codec) explained(ctx context.Context, subject string, s registry.Schema, err error) error {
+	if !errors.Is(err, registry.ErrIncompatible) {
+		return err
+	}
+	var refused *registry.Error
+	if errors.As(err, &refused) && len(refused.Reasons) > 0 && refused.Reasons[0].Rule != "" {
+		return &IncompatibleError{subject, refused.Reasons}
+	}
+	if reasons, err := c.client.Check(ctx, subject, s); err == nil && len(reasons) > 0 {
+		return &IncompatibleError{subject, reasons}
+	}
+	return err
+}
+
+// IncompatibleError says how the schema of a program breaks readers of its subject.
+type IncompatibleError struct {
+	Subject string
+	Reasons []registry.Incompatibility
+}
+
+func (e *IncompatibleError) Error() string {
+	lines := []string{fmt.Sprintf("the schema of this program is not compatible with subject %q:", e.Subject)}
+	for _, r := range e.Reasons {
+		lines = append(lines, "  "+r.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Read is which schema a value was written with, and what is left of the value and of the header: see framing.Read.
+func (c *Codec) Read(r *codecs.Record, value []byte) (written *registry.Registered, frame framing.Frame, rest []byte, inHeader bool, err error) {
+	frame, rest, inHeader, err = framing.Read(value, header(r))
+	if err != nil {
+		return nil, frame, nil, false, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
+	defer cancel()
+	if frame.GUID != "" {
+		written, err = c.client.ByGUID(ctx, frame.GUID)
+	} else {
+		written, err = c.client.ByID(ctx, frame.ID)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, registry.ErrNotFound):
+		if age := time.Since(r.Time); !r.Time.IsZero() && age > c.with.MissingAfter {
+			err = fmt.Errorf("the schema %s with which the value was written is not in the registry, %v after the record was written: %w", frame, age.Round(time.Second), err)
+		} else {
+			err = unavailable(fmt.Errorf("the schema %s is not in the registry yet: %w", frame, err))
+		}
+	default:
+		err = unavailable(err)
+	}
+	return written, frame, rest, inHeader, err
+}
+
+// header is the last header of the record that says which schema its value, or key, was written with.
+func header(r *codecs.Record) (value []byte) {
+	name := framing.HeaderOf(r.Key)
+	for i := range r.Headers {
+		if r.Headers[i].Key == name {
+			value = r.Headers[i].Value
+		}
+	}
+	return value
+}
+
+// Begin writes what stands before a value, or in its header. indexes are those of a Protobuf message, nil for other types.
+func (c *Codec) Begin(r *codecs.Record, dst []byte, indexes []int) ([]byte, []codecs.Header, error) {
+	written, err := c.Written(r)
+	if err != nil {
+		return dst, nil, err
+	}
+	if c.with.Form == registry.InHeader {
+		value, err := framing.Header(written.GUID)
+		if err != nil {
+			return dst, nil, fmt.Errorf("the registry gives schemas no GUID, which a header has: write the id before the value (registry.InValue): %w", err)
+		}
+		if indexes != nil {
+			value = framing.AppendIndexes(value, indexes)
+		}
+		return dst, []codecs.Header{{Key: framing.HeaderOf(r.Key), Value: value}}, nil
+	}
+	dst = framing.AppendID(dst, written.ID)
+	if indexes != nil {
+		dst = framing.AppendIndexes(dst, indexes)
+	}
+	return dst, nil, nil
+}
+
+// Known are things made of registered schemas, by id: the last thousand or so.
+type Known[V any] struct {
+	mu  sync.RWMutex
+	all map[string]V
+}
+
+const mostKnown = 1000
+
+// Get makes a thing once for each name. An error is not kept.
+func (k *Known[V]) Get(name string, make_ func() (V, error)) (V, error) {
+	k.mu.RLock()
+	v, ok := k.all[name]
+	k.mu.RUnlock()
+	if ok {
+		return v, nil
+	}
+	v, err := make_()
+	if err != nil {
+		return v, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.all == nil || len(k.all) >= mostKnown {
+		k.all = map[string]V{}
+	}
+	k.all[name] = v
+	return v, nil
+}
+
+// Recovered turns a panic of a library into an error.
+func Recovered(err *error, doing string) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: panic: %v", doing, p)
+	}
+}
