@@ -14,7 +14,7 @@ import (
 // Schema is `weir schema`.
 func Schema() *cobra.Command {
 	cmd := &cobra.Command{Use: "schema", Short: "Compare, register and change schemas", Args: cobra.ArbitraryArgs, RunE: cli.Group}
-	cmd.AddCommand(check(), registerVerb(), listVerb(), showVerb(), diffVerb(), historyVerb(), compatVerb(), deleteVerb(), exportVerb(), importVerb())
+	cmd.AddCommand(check(), registerVerb(), listVerb(), showVerb(), diffVerb(), historyVerb(), compatVerb(), deleteVerb(), exportVerb(), importVerb(), impactVerb(), rollbackVerb())
 	return cmd
 }
 

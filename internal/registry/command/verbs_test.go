@@ -28,6 +28,21 @@ func orders(t *testing.T) {
 	}
 }
 
+// commandsOf are the lines of a section of docs/schemas.md that are commands of weir, without its name.
+func commandsOf(t *testing.T, title string) (lines []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/schemas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## "+title+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, m := range regexp.MustCompile(`(?m)^weir (.*)$`).FindAllStringSubmatch(section, -1) {
+		lines = append(lines, m[1])
+	}
+	return lines
+}
+
 func registryOfTest(t *testing.T) (url string) {
 	t.Helper()
 	broker, err := embedded.Start(embedded.Options{})
@@ -42,14 +57,9 @@ func registryOfTest(t *testing.T) (url string) {
 //
 // Mutations seen to fail it: a Plan that does not compare; an Export without deleted versions.
 func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/schemas.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	lines := commandsOf(t, "Change a schema")
 	orders(t)
 	url := registryOfTest(t)
-	_, section, _ := strings.Cut(string(page), "\n## Change a schema\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	wants := []string{
 		"it is now version 1 of order.placed.v1-value, id 1",
 		"it would be version 2 of order.placed.v1-value (BACKWARD)",
@@ -63,14 +73,13 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 		"2 schemas are in schemas.jsonl",
 		"2 schemas: 0 are new, 2 are there already, 0 are in the way",
 	}
-	lines := regexp.MustCompile(`(?m)^weir (schema .*)$`).FindAllStringSubmatch(section, -1)
 	if len(lines) != len(wants) {
 		t.Fatalf("%d commands stand there, want %d", len(lines), len(wants))
 	}
 	for n, line := range lines {
-		args := strings.ReplaceAll(line[1], "http://127.0.0.1:8081", url)
+		args := strings.ReplaceAll(line, "http://127.0.0.1:8081", url)
 		if out, code := execute(t, strings.Fields(args)...); code != 0 || !strings.Contains(out, wants[n]) {
-			t.Errorf("%s: exit code %d, without %q:\n%s", line[1], code, wants[n], out)
+			t.Errorf("%s: exit code %d, without %q:\n%s", line, code, wants[n], out)
 		}
 	}
 

@@ -1,0 +1,267 @@
+package evolution
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/registry"
+)
+
+// Impact is what a new schema of a subject would do to those who use it.
+type Impact struct {
+	Subject string          `json:"subject"`
+	Level   registry.Level  `json:"level"`
+	Allowed bool            `json:"allowed"` // by the level
+	Reads   []VersionImpact `json:"versions"`
+	Uses    []Use           `json:"topologies"`
+	Records *Records        `json:"records,omitempty"`
+	Unknown []string        `json:"unknown"` // what cannot be known from here
+}
+
+// VersionImpact is how the new schema stands to one that is registered.
+type VersionImpact struct {
+	Version int                 `json:"version"`
+	Broken  []schema.Difference `json:"backward"` // why the new schema cannot read what this version wrote
+	Breaks  []schema.Difference `json:"forward"`  // why this version cannot read what the new schema writes
+}
+
+// Use is a topology that reads or writes the subject.
+type Use struct {
+	Topology string   `json:"topology"`
+	Nodes    []string `json:"nodes"`
+	Role     string   `json:"role"` // reads or writes
+	Topic    string   `json:"topic"`
+	Codec    string   `json:"codec"`
+	// Breaks are the versions with which it would break: while it reads with one of these and others write with the new schema, or
+	// the other way round.
+	Breaks []int `json:"breaks_with"`
+}
+
+// Question is which schema of which subject is asked about.
+type Question struct {
+	Subject string
+	Topic   string // "" is the subject's without -value or -key
+	Schema  registry.Schema
+	Last    int           // records to look at
+	Kafka   *kafka.Client // nil: no records are looked at
+	Graphs  io.Reader     // topologies as `topology describe --output json` writes them; nil for none
+}
+
+// place is the topic of a subject, and whether its keys are meant.
+func (q *Question) place() (topic string, key bool) {
+	topic, key = strings.CutSuffix(q.Subject, "-key")
+	if !key {
+		topic = strings.TrimSuffix(q.Subject, "-value")
+	}
+	if q.Topic != "" {
+		topic = q.Topic
+	}
+	return topic, key
+}
+
+// Impact says what a schema would do, without registering it.
+func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
+	given := &registry.Registered{Schema: q.Schema}
+	var err error
+	if given.Imports, err = t.imports(ctx, q.Schema.References, 0, nil); err != nil {
+		return nil, err
+	}
+	next, err := Parse(given)
+	if err != nil {
+		return nil, fmt.Errorf("it is no schema: %w", err)
+	}
+	result := &Impact{Subject: q.Subject, Reads: []VersionImpact{}, Uses: []Use{}, Unknown: []string{}}
+	planned, err := t.Plan(ctx, q.Subject, q.Schema)
+	var broken *IncompatibleError
+	if err != nil && !errors.As(err, &broken) {
+		return nil, err
+	}
+	result.Level, result.Allowed = planned.Level, err == nil
+	live, err := t.Client.Versions(ctx, q.Subject, false)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	versions := map[int]int{}
+	for _, n := range live {
+		r, err := t.Client.Version(ctx, q.Subject, n)
+		if err != nil {
+			return nil, err
+		}
+		old, err := Parse(r)
+		if err != nil {
+			return nil, err
+		}
+		versions[r.ID] = n
+		result.Reads = append(result.Reads, VersionImpact{n, list(schema.Read(next, old)), list(schema.Read(old, next))})
+	}
+	topic, key := q.place()
+	if err := result.uses(q.Graphs, topic, q.Subject); err != nil {
+		return nil, err
+	}
+	if q.Kafka == nil {
+		result.Unknown = append(result.Unknown, "which real records the schema cannot read: give --brokers")
+		return result, nil
+	}
+	result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, given, versions)
+	return result, err
+}
+
+// graph is what is read of a described topology.
+type graph struct {
+	Topology  string `json:"topology"`
+	Subgraphs []struct {
+		Nodes []struct {
+			Name  string      `json:"name"`
+			Reads []graphEdge `json:"reads"`
+			Emits []graphEdge `json:"emits"`
+		} `json:"nodes"`
+	} `json:"subgraphs"`
+	Streams []struct {
+		Name    string `json:"name"`
+		Codec   string `json:"codec"`
+		Subject string `json:"subject"`
+	} `json:"streams"`
+}
+
+type graphEdge struct{ Kind, Name string }
+
+// uses finds the topologies of the graphs that have to do with a topic or subject.
+func (i *Impact) uses(graphs io.Reader, topic, subject string) error {
+	i.Unknown = append(i.Unknown, "with which version each running instance reads and writes, and programs whose topologies are not given with --topologies")
+	if graphs == nil {
+		return nil
+	}
+	d := json.NewDecoder(graphs)
+	for n := 1; ; n++ {
+		var g graph
+		err := d.Decode(&g)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && g.Topology == "" {
+			err = errors.New("it has no topology")
+		}
+		if err != nil {
+			return fmt.Errorf("--topologies: document %d is none that `topology describe --output json` writes: %w", n, err)
+		}
+		for _, s := range g.Streams {
+			if s.Name != topic && s.Subject != subject {
+				continue
+			}
+			reads, writes := Use{Topology: g.Topology, Role: "reads", Topic: s.Name, Codec: s.Codec}, Use{Topology: g.Topology, Role: "writes", Topic: s.Name, Codec: s.Codec}
+			for _, sub := range g.Subgraphs {
+				for _, node := range sub.Nodes {
+					if slices.Contains(node.Reads, graphEdge{"stream", s.Name}) {
+						reads.Nodes = append(reads.Nodes, node.Name)
+					}
+					if slices.Contains(node.Emits, graphEdge{"stream", s.Name}) {
+						writes.Nodes = append(writes.Nodes, node.Name)
+					}
+				}
+			}
+			for _, u := range []Use{reads, writes} {
+				if len(u.Nodes) > 0 {
+					i.Uses = append(i.Uses, i.judged(u))
+				}
+			}
+		}
+	}
+}
+
+// judged says with which versions a use breaks. A codec without a schema registry knows no version: what it can read is not known.
+func (i *Impact) judged(u Use) Use {
+	u.Breaks = []int{}
+	for _, v := range i.Reads {
+		if u.Role == "reads" && len(v.Breaks) > 0 || u.Role == "writes" && len(v.Broken) > 0 {
+			u.Breaks = append(u.Breaks, v.Version)
+		}
+	}
+	return u
+}
+
+// Rollback is how a subject goes back to the schema of an earlier version.
+type Rollback struct {
+	Registration
+	To int `json:"to"`
+	// Records are those of the topic, as readers with the older schema see them.
+	Records *Records `json:"records,omitempty"`
+	// Newer is how many of them were written with a later version than the one that is gone back to.
+	Newer int `json:"newer"`
+}
+
+// Rollback registers the schema of an earlier version as the next one, where the level allows it: what was written with the versions in
+// between stays, so the older schema must read it. Its id stays the same. With execute it is done, otherwise shown.
+//
+// A registry answers a schema that is registered already with the version that it is. So that version is deleted softly first, which
+// leaves its id; when the registration fails then, running it again does it.
+func (t *Tool) Rollback(ctx context.Context, q Question, to int, execute bool) (*Rollback, error) {
+	older, err := t.version(ctx, q.Subject, to)
+	if err != nil {
+		return nil, err
+	}
+	all, err := t.Client.Versions(ctx, q.Subject, true)
+	if err != nil {
+		return nil, err
+	}
+	live, err := t.Client.Versions(ctx, q.Subject, false)
+	if err != nil {
+		return nil, err
+	}
+	result := &Rollback{Registration: Registration{Subject: q.Subject, Version: all[len(all)-1] + 1, ID: older.ID, Incompatibilities: []Incompatibility{}}, To: to}
+	latest, err := t.Client.Latest(ctx, q.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if latest.ID == older.ID {
+		result.Known, result.Version = true, latest.Version
+		return result, nil
+	}
+	if result.Level, err = t.Client.Level(ctx, q.Subject); err != nil {
+		return nil, err
+	}
+	versions := map[int]int{}
+	for _, n := range all {
+		r, err := t.Client.Stored(ctx, q.Subject, n)
+		if err != nil {
+			return nil, err
+		}
+		versions[r.ID] = n
+	}
+	topic, key := q.place()
+	if q.Kafka != nil {
+		if result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, older, versions); err != nil {
+			return nil, err
+		}
+		for _, w := range result.Records.By {
+			if w.Version > to {
+				result.Newer += w.Records
+			}
+		}
+	}
+	next, err := Parse(older)
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(live), func(n int) bool { return n == to })
+	if err := t.compare(ctx, &result.Registration, others, older, next); err != nil || !execute {
+		return result, err
+	}
+	if slices.Contains(live, to) {
+		if err := t.Client.DeleteVersion(ctx, q.Subject, to, false); err != nil {
+			return result, err
+		}
+	}
+	r, err := t.Client.Register(ctx, q.Subject, older.Schema)
+	if err != nil {
+		return result, err
+	}
+	result.Done, result.Version, result.ID = true, r.Version, r.ID
+	return result, nil
+}

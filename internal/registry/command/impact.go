@@ -1,0 +1,188 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/evolution"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/termtext"
+)
+
+// recordsOf are the flags of a verb that looks at the records of a topic too.
+type recordsOf struct {
+	topic      string
+	topologies string
+	last       int
+}
+
+func (o *recordsOf) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.topic, "topic", "", "the topic of the subject, as it is called in the cluster (default: the subject without -value or -key)")
+	cmd.Flags().IntVar(&o.last, "last", 1000, "how many of the newest records of the topic to look at, over all its partitions")
+	settings.AddFlags(cmd.Flags(), without(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
+	settings.Complete(cmd)
+	cmd.SetUsageFunc(settings.Usage)
+}
+
+// ask calls do with a client of the cluster, or with none where no brokers are given.
+func (o *recordsOf) ask(cmd *cobra.Command, subject string, do func(evolution.Question) error) error {
+	q := evolution.Question{Subject: subject, Topic: o.topic, Last: o.last}
+	if o.last < 1 {
+		return cli.UsageError(errors.New("--last must be 1 or more"))
+	}
+	if o.topologies != "" {
+		f, err := os.Open(o.topologies)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		q.Graphs = f
+	}
+	v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
+	if err != nil {
+		return cli.UsageError(err)
+	}
+	if len(settings.Brokers.Of(v)) == 0 {
+		return do(q)
+	}
+	return cli.WithClient(cmd, v, nil, func(client *kafka.Client) error {
+		q.Kafka = client
+		return do(q)
+	})
+}
+
+func impactVerb() *cobra.Command {
+	var r reach
+	var g given
+	var o recordsOf
+	cmd := r.verb("impact SUBJECT FILE", "Show what a new schema would break: versions, topologies, and real records", 2,
+		func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
+			s, err := g.read(args[1])
+			if err != nil {
+				return err
+			}
+			return o.ask(cmd, args[0], func(q evolution.Question) error {
+				q.Schema = s
+				impact, err := t.Impact(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				return r.show(cmd, impact, func(out io.Writer) { tellImpact(out, impact) })
+			})
+		})
+	cmd.Long = cmd.Short + ".\nTopologies are those in the file of --topologies, which PROGRAM topology describe --output json writes. With --brokers the newest records of\n" +
+		"the topic are decoded with the schema, as a consumer would."
+	cmd.Example = "  orders topology describe --output json > graph.json\n" +
+		"  weir schema impact order.placed.v1-value order.v2.avsc --registry http://localhost:8081 --brokers localhost:9092 --topologies graph.json --last 10000"
+	g.flags(cmd)
+	cmd.Flags().StringVar(&o.topologies, "topologies", "", "file with topologies, as topology describe --output json writes them")
+	o.flags(cmd)
+	return cmd
+}
+
+func tellImpact(out io.Writer, i *evolution.Impact) {
+	allowed := "allowed"
+	if !i.Allowed {
+		allowed = "refused"
+	}
+	fmt.Fprintf(out, "by the level %s it is %s\n", i.Level, allowed)
+	for _, v := range i.Reads {
+		if len(v.Broken)+len(v.Breaks) == 0 {
+			fmt.Fprintf(out, "version %d: each reads what the other writes\n", v.Version)
+		}
+		for _, b := range v.Broken {
+			fmt.Fprintf(out, "version %d: the new schema cannot read what it wrote: %s at %s: %s\n", v.Version, b.Rule, termtext.Text(b.Path), termtext.Text(b.Detail))
+		}
+		for _, b := range v.Breaks {
+			fmt.Fprintf(out, "version %d: it cannot read what the new schema writes: %s at %s: %s\n", v.Version, b.Rule, termtext.Text(b.Path), termtext.Text(b.Detail))
+		}
+	}
+	for _, u := range i.Uses {
+		fmt.Fprintf(out, "topology %s %s %s (codec %s): ", termtext.Text(u.Topology), u.Role, termtext.Text(u.Topic), termtext.Text(u.Codec))
+		if len(u.Breaks) == 0 {
+			fmt.Fprintln(out, "it would not break with any registered version")
+		} else {
+			fmt.Fprintf(out, "it would break where it has version %v\n", u.Breaks)
+		}
+	}
+	tellRecords(out, i.Records, "the new schema")
+	for _, u := range i.Unknown {
+		fmt.Fprintf(out, "not known: %s\n", u)
+	}
+}
+
+func tellRecords(out io.Writer, r *evolution.Records, reader string) {
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(out, "of the newest %d records of %s %s cannot read %d; %d name no schema, %d are empty\n", r.Read, termtext.Text(r.Topic), reader, r.Undecodable, r.Unframed, r.Empty)
+	for _, w := range r.By {
+		what := fmt.Sprintf("schema %d, no version of the subject", w.ID)
+		if w.Version > 0 {
+			what = fmt.Sprintf("version %d", w.Version)
+		}
+		fmt.Fprintf(out, "  written with %s: %d, of which %d cannot be read", what, w.Records, w.Undecodable)
+		if w.Why != "" {
+			fmt.Fprintf(out, ", such as %s: %s", w.Example, termtext.Text(w.Why))
+		}
+		fmt.Fprintln(out)
+	}
+}
+
+func rollbackVerb() *cobra.Command {
+	var r reach
+	var o recordsOf
+	var to string
+	var execute bool
+	cmd := r.verb("rollback SUBJECT", "Register the schema of an earlier version as the next one", 1, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
+		version, err := number(to)
+		if err == nil && version < 0 {
+			err = errors.New("the latest version is what it is rolled back from")
+		}
+		if err != nil {
+			return cli.UsageError(fmt.Errorf("--to: %w", err))
+		}
+		return o.ask(cmd, args[0], func(q evolution.Question) error {
+			result, err := t.Rollback(cmd.Context(), q, version, execute)
+			if result == nil {
+				return err
+			}
+			shown := r.show(cmd, result, func(out io.Writer) {
+				for _, i := range result.Incompatibilities {
+					fmt.Fprintf(out, "%s\t%s\t%s\n", i.Rule, termtext.Text(i.Path), termtext.Text(i.Explain()))
+				}
+				switch {
+				case result.Known:
+					fmt.Fprintf(out, "version %d is this schema already\n", result.Version)
+				case result.Done:
+					fmt.Fprintf(out, "version %d is now the schema of version %d, id %d\n", result.Version, result.To, result.ID)
+				case err == nil:
+					fmt.Fprintf(out, "version %d would be the schema of version %d, id %d\n", result.Version, result.To, result.ID)
+				}
+				if result.Records != nil {
+					fmt.Fprintf(out, "%d of the newest records were written with a later version\n", result.Newer)
+				}
+				tellRecords(out, result.Records, "the older schema")
+			})
+			if err == nil && !result.Known && !result.Done {
+				unchanged(cmd)
+			}
+			return errors.Join(shown, err)
+		})
+	})
+	cmd.Long = cmd.Short + ", where the level allows it: what was written with the versions in between stays, and readers must\n" +
+		"take it. Its id stays. With --brokers it is told how many of the newest records were written with a later version, and whether readers with\n" +
+		"the older schema can read them. The older version is deleted softly, since a registry would answer with it otherwise."
+	cmd.Example = "  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092\n" +
+		"  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092 --execute"
+	cmd.Flags().StringVar(&to, "to", "", "the version to go back to; required")
+	addExecute(cmd, &execute)
+	o.flags(cmd)
+	return cmd
+}
