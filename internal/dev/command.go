@@ -18,12 +18,16 @@ import (
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/gateway"
 	gatecommand "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/registry"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/system"
+	schemaclient "github.com/weirstream/weir/registry"
 )
 
 var (
@@ -38,7 +42,7 @@ func Command() *cobra.Command {
 		Use:   "dev",
 		Short: "Run broker, schema registry and gateway in one process, without a Kafka cluster",
 		Long: "Starts a gateway at --http, a schema registry on the port after it and an embedded broker on the next, and prints of each a line to\n" +
-			"try. The topic " + exampleTopic + " is made where there is none. It ends at Ctrl-C or SIGTERM.",
+			"try. The topic " + exampleTopic + " is made where there is none, with a schema. It ends at Ctrl-C or SIGTERM.",
 		Example: "  weir dev\n  weir dev --http 127.0.0.1:9000 --data-dir dev-data",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -93,6 +97,7 @@ func addresses(first string) (doors [3]string, err error) {
 const (
 	exampleTopic = "order.placed.v1"
 	partitions   = 4
+	connections  = 1000
 	startWithin  = 30 * time.Second
 )
 
@@ -122,7 +127,7 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 
 	starting, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	client, err := kafka.Dial(starting, gatecommand.Patient(kafka.Config{Brokers: broker.Addrs()}), log)
+	client, err := kafka.Dial(starting, gateway.Patient(kafka.Config{Brokers: broker.Addrs()}), log)
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -132,15 +137,30 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 		return stopped(ctx, err)
 	}
 	defer schemas.Close()
+	reader, err := registry.OpenReader(starting, client, "_schemas", log)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer reader.Close()
+	known, err := client.Topics(starting, []string{exampleTopic})
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	_, before := known[exampleTopic]
 	if err := client.CreateTopics(starting, []kafka.TopicSpec{{Name: exampleTopic, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
 		return stopped(ctx, err)
 	}
-	gate, err := gateway.New(gateway.Config{Client: client, Log: log})
+	schemaDoor.Serve(local(registry.New(schemas, http.DefaultClient, log)), connections, log)
+	if !before { // what somebody has made of it since stays
+		if err := example(starting, client, schemaDoor.URL()); err != nil {
+			return stopped(ctx, err)
+		}
+	}
+	gate, err := gateway.New(starting, gateway.Config{Client: client, Schemas: reader, URL: gateDoor.URL(), Log: log})
 	if err != nil {
 		return err
 	}
-	schemaDoor.Serve(local(registry.New(schemas, http.DefaultClient, log)), log)
-	gateDoor.Serve(gate, log)
+	gateDoor.Serve(gate, connections, log)
 	defer gatecommand.Stop(gate, gateDoor)
 	if err := hello(out, gateDoor, schemaDoor, broker.Addrs()[0]); err != nil {
 		return err
@@ -151,6 +171,42 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 	case <-ctx.Done():
 	}
 	return err
+}
+
+// exampleSchema is what events of the example are like.
+const exampleSchema = `{"type": "record", "name": "OrderPlaced", "fields": [
+  {"name": "order_id", "type": "string"},
+  {"name": "customer_id", "type": "string"},
+  {"name": "amount_cents", "type": "long"}
+]}`
+
+// example registers the schema of the example and declares its key.
+func example(ctx context.Context, client *kafka.Client, schemas string) (err error) {
+	c, err := schemaclient.New(schemaclient.Config{URLs: []string{schemas}})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Register(ctx, exampleTopic+"-value", schemaclient.Schema{Type: schemaclient.Avro, Text: exampleSchema}); err != nil {
+		return err
+	}
+	if err := system.Events.Ensure(ctx, client, system.Events.Name); err != nil {
+		return err
+	}
+	event := declared.Event{Version: 1, Topic: exampleTopic, Key: "customer_id"}
+	record, err := event.Record(plan.Names{})
+	if err != nil {
+		return err
+	}
+	sink, err := client.NewSink(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sink.Close()) }()
+	if err := sink.Append(&record); err != nil {
+		return err
+	}
+	return sink.Flush(ctx)
 }
 
 // local answers only who asks on this machine for himself, and not through a page in a browser.
@@ -173,7 +229,7 @@ func stopped(ctx context.Context, err error) error {
 }
 
 func hello(out io.Writer, gate, schemas *gatecommand.Door, broker string) error {
-	_, err := fmt.Fprintf(out, "gateway   %s\n  curl -X POST '%s/topics/%s/events?key=c1' -d '{\"order_id\": \"o1\", \"customer_id\": \"c1\", \"amount_cents\": 1250}'\n"+
+	_, err := fmt.Fprintf(out, "gateway   %s\n  curl -X POST '%s/topics/%s/events' -d '{\"order_id\": \"o1\", \"customer_id\": \"c1\", \"amount_cents\": 1250}'\n"+
 		"registry  %s\n  curl %s/subjects\n"+
 		"kafka     %s\n  kcat -b %s -t %s -C -e\n", gate.URL(), gate.URL(), exampleTopic, schemas.URL(), schemas.URL(), broker, broker, exampleTopic)
 	return err

@@ -2,22 +2,45 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
+	"github.com/weirstream/weir/internal/schema/framing"
+	"github.com/weirstream/weir/internal/schema/protovalue"
+	"github.com/weirstream/weir/internal/schema/values"
+	"github.com/weirstream/weir/registry"
+)
+
+// form is what the bytes of an event's value are.
+type form int8
+
+const (
+	asJSON    form = iota // a document, which the topic's schema encodes where there is one
+	asBytes               // what the record is to hold
+	asMessage             // a Protobuf message with nothing before it
 )
 
 // event is what a producer hands over, whatever form it came in.
 type event struct {
-	key     []byte // nil for none
-	value   []byte // JSON as it was sent
-	null    bool   // a tombstone instead of a value
-	id      string
-	headers []kafka.Header
+	key       []byte // nil for none
+	keyText   bool   // the key is text: where keys have a schema, it is a document or a string of one
+	value     []byte
+	form      form
+	null      bool // a tombstone instead of a value
+	id        string
+	headers   []kafka.Header
+	partition int32  // -1: that of the key
+	timestamp int64  // 0: now
+	message   string // of a Protobuf schema, "" for the first
+	schema    *values.Schema
+	keySchema *values.Schema // as the request names them; nil: the subject's
 }
 
 // The headers by which a record says what the gateway knows of it. A producer's own of these names are dropped, as are Weir's reserved ones.
@@ -27,37 +50,233 @@ const (
 	headerState   = "tracestate"
 )
 
+// Bounds of what has no setting.
+const (
+	maxKey    = 64 << 10
+	maxID     = 256
+	maxHeader = 16 << 10 // of a header's name and value
+)
+
 // ours says whether a header is none that a producer may set.
 func ours(name string) bool {
-	return provenance.Reserved(name) || name == HeaderEventID || name == "__key_schema_id" || name == "__value_schema_id"
+	return provenance.Reserved(name) || name == HeaderEventID || name == framing.KeyHeader || name == framing.ValueHeader
 }
 
-// admit checks an event and makes its record.
-func (g *Gateway) admit(t *topic, e *event) (kafka.Outgoing, *Problem) {
-	r := kafka.Outgoing{Timestamp: time.Now().UnixMilli(), Key: e.key, Value: e.value, Headers: e.headers}
-	r.Topic = t.cluster
-	switch {
-	case len(e.value) > g.Limits.Event:
-		return r, tooLarge.of("the event has %d bytes, %d are allowed", len(e.value), g.Limits.Event)
-	case len(e.headers) > g.Limits.Headers:
-		return r, tooLarge.of("the event has %d headers, %d are allowed", len(e.headers), g.Limits.Headers)
-	case len(e.key) == 0:
-		return r, invalid.of("the event has no key, and topic %s is partitioned by its entity's key", t.name).
-			todo("give the key by the query parameter key or the header Weir-Key")
-	case e.null && !t.compacted:
-		return r, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
-	case e.null:
-		r.Value = nil
-	default:
-		if p := checkJSON(e.value); p != nil {
-			return r, p
-		}
+// admit checks an event and makes its record. The schema's id is 0 where the topic has none.
+func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *event) (r kafka.Outgoing, schemaID int, p *Problem) {
+	r.Topic, r.Timestamp, r.Headers = t.cluster, e.timestamp, e.headers
+	if r.Timestamp == 0 {
+		r.Timestamp = time.Now().UnixMilli()
+	}
+	if p := g.bounds(e); p != nil {
+		return r, 0, p
+	}
+	if p := fromFields(d, e); p != nil {
+		return r, 0, p
+	}
+	if len(e.id) > maxID {
+		return r, 0, tooLarge.of("the event id has %d bytes, %d are allowed", len(e.id), maxID)
+	}
+	if len(e.key) == 0 && (d == nil || !d.Keyless) && e.partition < 0 {
+		return r, 0, invalid.of("the event has no key, and topic %s is partitioned by its entity's key", t.name).
+			todo("give the key by the query parameter key or the header Weir-Key, or declare the field that holds it")
+	}
+	if d != nil && d.Idempotency == declared.Once && e.id == "" {
+		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
+	}
+	if r.Value, schemaID, p = g.value(ctx, t, e); p != nil {
+		return r, 0, p
+	}
+	if r.Key, p = g.key(ctx, t, e); p != nil {
+		return r, 0, p
 	}
 	if e.id != "" {
-		r.Headers = append(r.Headers, kafka.Header{Key: HeaderEventID, Value: []byte(e.id)})
+		r.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)], kafka.Header{Key: HeaderEventID, Value: []byte(e.id)})
 	}
-	r.Partition = g.Partitioner.Partition(r.Key, t.partitions)
-	return r, nil
+	switch {
+	case e.partition >= t.partitions:
+		return r, 0, noTopic.of("topic %s has no partition %d", t.name, e.partition).todo("leave the partition out: the key says it")
+	case e.partition >= 0:
+		r.Partition = e.partition
+	case len(r.Key) > 0:
+		r.Partition = g.Partitioner.Partition(r.Key, t.partitions)
+	default:
+		r.Partition = int32(g.spread.Add(1) % uint32(t.partitions))
+	}
+	return r, schemaID, nil
+}
+
+func (g *Gateway) bounds(e *event) *Problem {
+	switch {
+	case len(e.value) > g.Limits.Event:
+		return tooLarge.of("the event has %d bytes, %d are allowed", len(e.value), g.Limits.Event)
+	case len(e.key) > maxKey:
+		return tooLarge.of("the key has %d bytes, %d are allowed", len(e.key), maxKey)
+	case len(e.headers) > g.Limits.Headers:
+		return tooLarge.of("the event has %d headers, %d are allowed", len(e.headers), g.Limits.Headers)
+	}
+	for _, h := range e.headers {
+		if len(h.Key)+len(h.Value) > maxHeader {
+			return tooLarge.of("a header has %d bytes, %d are allowed", len(h.Key)+len(h.Value), maxHeader)
+		}
+	}
+	return nil
+}
+
+// fromFields takes key and id from the fields that are declared, where the request names none.
+func fromFields(d *declared.Event, e *event) *Problem {
+	if d == nil || e.form != asJSON || e.null {
+		return nil
+	}
+	if d.Key != "" && e.key == nil {
+		text, p := field(e.value, d.Key)
+		if p != nil {
+			return p
+		}
+		e.key, e.keyText = text, true
+	}
+	if d.ID != "" && e.id == "" {
+		text, p := field(e.value, d.ID)
+		if p != nil {
+			return p
+		}
+		e.id = string(text)
+	}
+	return nil
+}
+
+// field is the text of a string or number in a document.
+func field(document []byte, path string) ([]byte, *Problem) {
+	at, value := "", json.RawMessage(document)
+	for name := range strings.SplitSeq(path, ".") {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(value, &object); err != nil {
+			if !json.Valid(document) {
+				return nil, checkJSON(document)
+			}
+			return nil, invalid.of("this is no object, and the topic's declaration takes %s from it", path).at(at)
+		}
+		at += "/" + name
+		var ok bool
+		if value, ok = object[name]; !ok {
+			return nil, invalid.of("the field %s is missing, which the topic's declaration takes as key or id", path).at(at)
+		}
+	}
+	var text string
+	if json.Unmarshal(value, &text) == nil && text != "" {
+		return []byte(text), nil
+	}
+	var number json.Number
+	if len(value) > 0 && value[0] != '"' && json.Unmarshal(value, &number) == nil && number != "" {
+		return []byte(number), nil
+	}
+	return nil, invalid.of("the field %s is neither a text with a character nor a number", path).at(at)
+}
+
+// value makes the record's value.
+func (g *Gateway) value(ctx context.Context, t *topic, e *event) ([]byte, int, *Problem) {
+	if e.null {
+		if !t.compacted {
+			return nil, 0, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
+		}
+		return nil, 0, nil
+	}
+	schema := e.schema
+	if schema == nil {
+		var p *Problem
+		if schema, p = g.schemas.of(ctx, t.cluster+"-value"); p != nil {
+			return nil, 0, p
+		}
+	}
+	if schema == nil {
+		switch e.form {
+		case asMessage:
+			return nil, 0, invalid.of("topic %s has no Protobuf schema", t.name).todo("register the schema under subject %s-value", t.cluster)
+		case asJSON:
+			return e.value, 0, checkJSON(e.value)
+		}
+		return e.value, 0, nil
+	}
+	id := schema.Registered().ID
+	switch e.form {
+	case asJSON:
+		value, p := encode(schema, e.message, e.value)
+		return value, id, p
+	case asMessage:
+		value, p := message(schema, e.message, e.value)
+		return value, id, p
+	}
+	return e.value, id, framed(schema, e.value)
+}
+
+// message puts before a Protobuf message what says its schema, and checks it.
+func message(schema *values.Schema, name string, bare []byte) ([]byte, *Problem) {
+	if schema.Registered().Type != registry.Protobuf {
+		return nil, invalid.of("the topic's schema is %s, and the body is Protobuf", schema.Registered().Type)
+	}
+	m, err := schema.Message(name)
+	if err != nil {
+		return nil, invalid.of("%v", err)
+	}
+	value := framing.AppendIndexes(framing.AppendID(nil, schema.Registered().ID), protovalue.Indexes(m))
+	value = append(value, bare...)
+	_, rest, _, err := framing.Read(value, nil)
+	if err != nil {
+		return nil, ofValue(err)
+	}
+	document, err := schema.JSON(value, rest, false)
+	if err == nil {
+		_, err = schema.AppendBare(nil, m, document) // the rules in the schema
+	}
+	if err != nil {
+		return nil, ofValue(err)
+	}
+	return value, nil
+}
+
+// framed checks bytes that say themselves which schema they were written with: it must be the topic's.
+func framed(schema *values.Schema, value []byte) *Problem {
+	frame, rest, _, err := framing.Read(value, nil)
+	if err != nil {
+		return invalid.of("the topic has a schema: %v", err)
+	}
+	if r := schema.Registered(); frame.GUID != "" && frame.GUID != r.GUID || frame.GUID == "" && frame.ID != r.ID {
+		return invalid.of("the value was written with schema %s, and the topic's is %d", frame, r.ID)
+	}
+	if _, err := schema.JSON(value, rest, false); err != nil {
+		return ofValue(err)
+	}
+	return nil
+}
+
+// key makes the record's key: where keys have a schema, by that.
+func (g *Gateway) key(ctx context.Context, t *topic, e *event) ([]byte, *Problem) {
+	if len(e.key) == 0 {
+		return nil, nil
+	}
+	schema := e.keySchema
+	if schema == nil {
+		var p *Problem
+		if schema, p = g.schemas.of(ctx, t.cluster+"-key"); p != nil {
+			return nil, p
+		}
+	}
+	if schema == nil {
+		return e.key, nil
+	}
+	if !e.keyText {
+		return e.key, framed(schema, e.key)
+	}
+	if text, err := json.Marshal(string(e.key)); err == nil {
+		if key, p := encode(schema, "", text); p == nil {
+			return key, nil
+		}
+	}
+	key, p := encode(schema, "", e.key)
+	if p != nil {
+		p.Detail, p.Path = "the key: "+p.Detail, ""
+	}
+	return key, p
 }
 
 // checkJSON refuses what is no JSON, with the place.
@@ -73,5 +292,5 @@ func checkJSON(value []byte) *Problem {
 	if err := d.Decode(&any); err != nil {
 		return invalid.of("the value is no JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return invalid.of("after the JSON value, at byte %d, stands something else", d.InputOffset())
+	return invalid.of("after the JSON value, at byte %s, stands something else", strconv.FormatInt(d.InputOffset(), 10))
 }

@@ -5,136 +5,90 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/publish"
 )
-
-// Answer is how one event ended.
-type Answer struct {
-	Status    int      `json:"status" doc:"200: all in-sync replicas have the event; else as the error says"`
-	Partition *int32   `json:"partition,omitempty" doc:"of the record"`
-	Offset    *int64   `json:"offset,omitempty" doc:"of the record in its partition"`
-	SchemaID  int      `json:"schema_id,omitempty" doc:"of the schema that the value was checked with and written by"`
-	Error     *Problem `json:"error,omitempty" doc:"why the event was not accepted"`
-}
-
-// answer is that of an event that was handed to the publisher.
-func answer(r publish.Result) Answer {
-	if r.Err != nil {
-		return failed(ofWriting(r.Err))
-	}
-	a := Answer{Status: http.StatusOK, Partition: &r.Partition}
-	if r.Offset >= 0 {
-		a.Offset = &r.Offset
-	}
-	return a
-}
-
-func failed(p *Problem) Answer { return Answer{Status: p.Status, Error: p} }
-
-// common is what a request says of all its events.
-type common struct {
-	topic   *topic
-	key     []byte
-	id      string
-	headers []kafka.Header
-	atomic  bool
-}
-
-// common reads it from query and headers.
-func (g *Gateway) common(r *http.Request) (*common, *Problem) {
-	c := &common{}
-	query := r.URL.Query()
-	switch {
-	case query.Has("key"):
-		c.key = []byte(query.Get("key"))
-	case r.Header.Get("Weir-Key") != "":
-		c.key = []byte(r.Header.Get("Weir-Key"))
-	}
-	if text := query.Get("atomic"); text != "" {
-		atomic, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, malformed.of("atomic=%q is neither true nor false", text)
-		}
-		c.atomic = atomic
-	}
-	c.id = r.Header.Get("Idempotency-Key")
-	for name, values := range r.Header {
-		header, ok := strings.CutPrefix(name, "Weir-Header-")
-		if !ok {
-			continue
-		}
-		if header = strings.ToLower(header); ours(header) {
-			continue // forged, or a mistake: it is not believed
-		}
-		for _, v := range values {
-			c.headers = append(c.headers, kafka.Header{Key: header, Value: []byte(v)})
-		}
-	}
-	for _, name := range []string{headerTrace, headerState} {
-		if v := r.Header.Get(name); v != "" {
-			c.headers = append(c.headers, kafka.Header{Key: name, Value: []byte(v)})
-		}
-	}
-	t, p := g.topics.get(r.Context(), r.PathValue("topic"))
-	c.topic = t
-	return c, p
-}
-
-// event makes an event of a JSON value.
-func (c *common) event(value []byte) *event {
-	return &event{key: c.key, value: value, null: string(value) == "null", id: c.id, headers: c.headers}
-}
 
 const (
 	jsonType   = "application/json"
 	ndjsonType = "application/x-ndjson"
 )
 
-// postEvents takes one JSON event, an array of them, or a stream of lines.
+// postEvents takes one JSON event, an array of them, a stream of lines, a Protobuf message, or CloudEvents.
 func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
-	form, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	form, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		mediaType.of("Content-Type %q cannot be read", r.Header.Get("Content-Type")).write(w)
 		return
 	}
-	switch form {
-	case "", jsonType, "application/x-www-form-urlencoded": // the last is what curl -d says of anything
+	switch {
+	case isCloudEvent(r):
+		g.postCloudEvents(w, r)
+	case form == "" || form == jsonType || form == "application/x-www-form-urlencoded": // the last is what curl -d says of anything
 		g.postJSON(w, r)
-	case ndjsonType, "application/jsonl", "application/jsonlines":
+	case form == ndjsonType || form == "application/jsonl" || form == "application/jsonlines":
 		g.postLines(w, r)
+	case isProtobuf(form):
+		g.postMessage(w, r, params["messagetype"])
 	default:
 		mediaType.of("Content-Type %q is not taken", form).write(w)
 	}
 }
 
-// postJSON takes a body with one event, or an array.
-func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
-	c, p := g.common(r)
-	if p != nil {
-		p.write(w)
-		return
-	}
+// readBody reads a body that is no stream. leave gives the place up that the request has taken.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (data []byte, leave func(), p *Problem) {
 	body, p := g.open(w, r, g.Limits.Body)
 	if p != nil {
-		p.write(w)
-		return
+		return nil, nil, p
 	}
 	defer body.close()
 	data, err := io.ReadAll(body)
 	if err != nil {
-		ofBody(err).write(w)
+		return nil, nil, ofBody(err)
+	}
+	leave, p = g.enter()
+	return data, leave, p
+}
+
+// postMessage takes one Protobuf message. name says which one of the schema's it is; "" is the first.
+func (g *Gateway) postMessage(w http.ResponseWriter, r *http.Request, name string) {
+	q, p := g.beginEvents(r)
+	if p != nil {
+		p.write(w)
 		return
 	}
-	leave, p := g.enter()
+	data, leave, p := g.readBody(w, r)
+	if p != nil {
+		p.write(w)
+		return
+	}
+	defer leave()
+	e := q.event(data, -1)
+	e.form, e.null, e.message = asMessage, false, name
+	g.answerOne(w, g.publishAll(r.Context(), q, []*event{e})[0])
+}
+
+// answerOne answers a request with one event.
+func (g *Gateway) answerOne(w http.ResponseWriter, a Answer) {
+	if a.Error != nil {
+		a.Error.write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, a)
+}
+
+// postJSON takes a body with one event, or an array.
+func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
+	q, p := g.beginEvents(r)
+	if p != nil {
+		p.write(w)
+		return
+	}
+	data, leave, p := g.readBody(w, r)
 	if p != nil {
 		p.write(w)
 		return
@@ -147,19 +101,18 @@ func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
 			p.write(w)
 			return
 		}
-		g.answerMany(w, g.publishAll(r.Context(), c, values))
+		events := make([]*event, len(values))
+		for i, v := range values {
+			events[i] = q.event(v, i)
+		}
+		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}
 	if len(data) == 0 {
 		malformed.of("the body is empty").write(w)
 		return
 	}
-	a := g.publishAll(r.Context(), c, [][]byte{data})[0]
-	if a.Error != nil {
-		a.Error.write(w)
-		return
-	}
-	writeJSON(w, http.StatusOK, a)
+	g.answerOne(w, g.publishAll(r.Context(), q, []*event{q.event(data, -1)})[0])
 }
 
 // elements takes an array apart.
@@ -220,55 +173,6 @@ func writeAs(w http.ResponseWriter, form string, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client has gone
 }
 
-// publishAll publishes the events of a request that is no stream.
-func (g *Gateway) publishAll(ctx context.Context, c *common, values [][]byte) []Answer {
-	answers := make([]Answer, len(values))
-	batch := &publish.Batch{}
-	places := make([]int, 0, len(values))
-	bad := 0
-	for i, v := range values {
-		record, p := g.admit(c.topic, c.event(v))
-		if p != nil {
-			answers[i] = failed(p)
-			bad++
-			continue
-		}
-		batch.Records = append(batch.Records, record)
-		places = append(places, i)
-	}
-	if c.atomic && bad > 0 {
-		for _, i := range places {
-			answers[i] = failed(invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again"))
-		}
-		return answers
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.Limits.Answer)
-	defer cancel()
-	var results []publish.Result
-	var err error
-	if c.atomic {
-		// A client that goes away does not undo what it has asked for.
-		results, err = g.publisher.Atomic(context.WithoutCancel(ctx), batch.Records)
-	} else if err = g.publisher.Publish(batch); err == nil {
-		select {
-		case <-batch.Done():
-			results = batch.Results
-		case <-ctx.Done():
-			err = errNoAnswer
-		}
-	}
-	for n, i := range places {
-		if err != nil {
-			answers[i] = failed(ofWriting(err))
-			continue
-		}
-		answers[i] = answer(results[n])
-	}
-	return answers
-}
-
-var errNoAnswer = errors.New("the cluster has not acknowledged the event in time")
-
 // A stream's events go to Kafka in chunks: all lines that are there, up to so many. So many chunks may be under way, and their
 // answers are written in order; a client that does not read them is read no further.
 const (
@@ -277,23 +181,15 @@ const (
 	chunksAhead = 16
 )
 
-// chunk is some lines of a stream.
-type chunk struct {
-	answers []Answer
-	batch   publish.Batch
-	places  []int
-	err     error // of Publish
-}
-
 // postLines takes a stream of lines, and answers with a stream of lines.
 func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
-	c, p := g.common(r)
+	q, p := g.beginEvents(r)
 	if p != nil {
 		p.write(w)
 		return
 	}
 	limit := int64(0)
-	if c.atomic {
+	if q.atomic {
 		limit = g.Limits.Body
 	}
 	body, p := g.open(w, r, limit)
@@ -303,8 +199,8 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.close()
 	lines := newLines(body, g.Limits.Event)
-	if c.atomic {
-		var values [][]byte
+	if q.atomic {
+		var events []*event
 		for {
 			line, p := lines.next()
 			if p != nil {
@@ -314,18 +210,18 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 			if line == nil {
 				break
 			}
-			if values = append(values, bytes.Clone(line)); len(values) > g.Limits.Events {
+			if events = append(events, q.event(bytes.Clone(line), len(events))); len(events) > g.Limits.Events {
 				tooLarge.of("the batch has more than %d events", g.Limits.Events).write(w)
 				return
 			}
 		}
-		g.answerMany(w, g.publishAll(r.Context(), c, values))
+		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}
-	g.stream(w, r, c, lines)
+	g.stream(w, r, q, lines)
 }
 
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, c *common, lines *lineReader) {
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lines *lineReader) {
 	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex() // HTTP/2 always is
 	ctx, cancel := context.WithCancel(r.Context())
@@ -338,15 +234,15 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, c *common, line
 		g.writeChunks(w, control, chunks)
 	}()
 	order := &publish.Order{}
-	for {
-		next := g.readChunk(c, lines, order)
-		if len(next.batch.Records) > 0 && next.err == nil {
-			next.err = g.publishSoon(ctx, &next.batch)
-		}
+	for n := 0; ; {
+		next := g.readChunk(ctx, q, lines, order, n)
+		n += len(next.answers)
+		next.submit(ctx, true)
 		end := len(next.answers) == 0 || next.answers[len(next.answers)-1].Error != nil && lines.ended
 		select {
 		case chunks <- next:
 		case <-ctx.Done():
+			next.wait(ctx)
 			end = true
 		}
 		if end {
@@ -360,11 +256,10 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, c *common, line
 	_, _ = io.CopyN(io.Discard, r.Body, 256<<10)
 }
 
-// readChunk reads the lines that are there, at least one.
-func (g *Gateway) readChunk(c *common, lines *lineReader, order *publish.Order) *chunk {
-	next := &chunk{batch: publish.Batch{Order: order}}
-	bytesRead := 0
-	for {
+// readChunk reads the lines that are there, at least one. n is the first one's place in the stream.
+func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, order *publish.Order, n int) *chunk {
+	next := g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+	for bytesRead := 0; ; {
 		line, p := lines.next()
 		if p == nil && line == nil {
 			return next
@@ -375,47 +270,29 @@ func (g *Gateway) readChunk(c *common, lines *lineReader, order *publish.Order) 
 			return next
 		}
 		bytesRead += len(line)
-		record, p := g.admit(c.topic, c.event(bytes.Clone(line)))
-		if p != nil {
-			next.answers = append(next.answers, failed(p))
-		} else {
-			next.batch.Records = append(next.batch.Records, record)
-			next.places = append(next.places, len(next.answers))
-			next.answers = append(next.answers, Answer{})
-		}
+		next.add(ctx, q.event(bytes.Clone(line), n+len(next.answers)))
 		if len(next.answers) == chunkEvents || bytesRead > chunkBytes || !lines.more() {
 			return next
 		}
 	}
 }
 
-// publishSoon waits until the publisher has room: a stream is slowed down, not refused.
-func (g *Gateway) publishSoon(ctx context.Context, b *publish.Batch) error {
-	return waitForRoom(ctx, g.Limits.Answer, func() error { return g.publisher.Publish(b) })
-}
-
 func (g *Gateway) writeChunks(w http.ResponseWriter, control *http.ResponseController, chunks <-chan *chunk) {
 	begun, gone := false, false
-	encoder := json.NewEncoder(w)
-	for next := range chunks {
-		if next.err == nil && len(next.places) > 0 {
-			<-next.batch.Done() // the sink's delivery timeout bounds it
-		}
-		for n, i := range next.places {
-			if next.err != nil {
-				next.answers[i] = failed(ofWriting(next.err))
-			} else {
-				next.answers[i] = answer(next.batch.Results[n])
-			}
-		}
-		if gone {
-			continue
-		}
+	begin := func() {
 		if !begun {
 			begun = true
 			w.Header().Set("Content-Type", ndjsonType)
 			w.WriteHeader(http.StatusOK)
 		}
+	}
+	encoder := json.NewEncoder(w)
+	for next := range chunks {
+		next.wait(context.Background()) // the sink gives up in the end
+		if gone {
+			continue
+		}
+		begin()
 		_ = control.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
 		for i := range next.answers {
 			if encoder.Encode(&next.answers[i]) != nil {
@@ -428,10 +305,7 @@ func (g *Gateway) writeChunks(w http.ResponseWriter, control *http.ResponseContr
 		}
 		_ = control.SetWriteDeadline(time.Time{}) // a stream may be idle for long
 	}
-	if !begun {
-		w.Header().Set("Content-Type", ndjsonType)
-		w.WriteHeader(http.StatusOK)
-	}
+	begin()
 }
 
 // lineReader reads lines of a bounded length.

@@ -9,6 +9,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -17,20 +18,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/publish"
+	"github.com/weirstream/weir/registry"
 )
 
 // Config of a Gateway. A zero field means its default.
 type Config struct {
 	Client      *kafka.Client // the cluster; it stays its owner's
 	Partitioner partitioner.Partitioner
-	Prefix      string // of topics' names in the cluster (topic.prefix)
-	Foreign     bool   // topics that are not named entity.event_type.vN are taken too
+	Prefix      string          // of topics' names in the cluster (topic.prefix)
+	Foreign     bool            // topics that are not named entity.event_type.vN are taken too
+	Schemas     registry.Source // nil: no topic has a schema
+	Clients     *Clients        // nil: whoever asks on this machine, and nobody else
+	URL         string          // by which other gateways reach this one, for topics that take each id once
+	PeerToken   string          // by which gateways know each other; without it only those on this machine do, where nobody needs credentials
 	Limits      Limits
 	Metrics     prometheus.Registerer
+	Access      *zap.Logger // of a line for each request; nil for none
 	Log         *zap.Logger
 }
 
@@ -43,6 +51,7 @@ type Limits struct {
 	Requests int           // under way at once; beyond that 429 is answered. Default 512
 	Waiting  int64         // bytes that wait for Kafka. Default 64 MiB
 	Answer   time.Duration // until a request that Kafka does not answer is answered with 503. Default 20s
+	Remember int           // events with an id whose answers are remembered. Default 100,000
 	Silence  time.Duration // that a client may make while it sends a body or a stream. Default 30s
 }
 
@@ -54,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Body, 16<<20)
 	set(&l.Waiting, 64<<20)
-	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512} {
+	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512, &l.Remember: 100_000} {
 		if *v == 0 {
 			*v = d
 		}
@@ -67,14 +76,31 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Patient makes a client give a write up while the producer still waits for its answer.
+func Patient(c kafka.Config) kafka.Config {
+	c.RequestTimeout = min(c.WithDefaults().RequestTimeout, 5*time.Second)
+	c.Sink.DeliveryTimeout = 15 * time.Second
+	return c
+}
+
 // Gateway is an http.Handler.
 type Gateway struct {
 	Config
-	topics    *topics
-	publisher *publish.Publisher
-	slots     chan struct{} // one for each request that is worked on
-	mux       *http.ServeMux
-	spread    atomic.Uint32 // partitions of events without a key
+	topics       *topics
+	schemas      *schemas
+	memory       *memory
+	once         *once
+	clients      atomic.Pointer[Clients]
+	metrics      *metrics
+	audit        *zap.Logger
+	quotas       sync.Map // of client and topic, as declared
+	declarations *declared.Events
+	publisher    *publish.Publisher
+	slots        chan struct{} // one for each request that is worked on
+	mux          *http.ServeMux
+	name         string // of this process, at random
+	clusterID    atomic.Pointer[string]
+	spread       atomic.Uint32 // partitions of events without a key
 
 	mu       sync.Mutex
 	draining bool
@@ -82,7 +108,7 @@ type Gateway struct {
 }
 
 // New makes a gateway on a client.
-func New(c Config) (*Gateway, error) {
+func New(ctx context.Context, c Config) (*Gateway, error) {
 	c.Limits = c.Limits.withDefaults()
 	if c.Log == nil {
 		c.Log = zap.NewNop()
@@ -90,23 +116,38 @@ func New(c Config) (*Gateway, error) {
 	if c.Partitioner.String() == "" {
 		c.Partitioner = partitioner.Murmur2
 	}
-	g := &Gateway{
-		Config:    c,
-		topics:    &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
-		publisher: publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),
-		slots:     make(chan struct{}, c.Limits.Requests),
+	names := plan.Names{Prefix: c.Prefix}
+	declarations, err := declared.Follow(ctx, c.Client, names, c.Log)
+	if err != nil {
+		return nil, err
 	}
+	g := &Gateway{
+		Config:       c,
+		schemas:      newSchemas(c.Schemas),
+		memory:       newMemory(c.Limits.Remember),
+		audit:        c.Log.Named("audit"),
+		declarations: declarations,
+		topics:       &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
+		publisher:    publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),
+		slots:        make(chan struct{}, c.Limits.Requests),
+	}
+	g.name = rand.Text()
+	g.clients.Store(c.Clients)
+	g.metrics = newMetrics(g)
+	if c.Metrics != nil {
+		if err := c.Metrics.Register(g.metrics); err != nil {
+			return nil, err
+		}
+	}
+	g.once = newOnce(g, names)
 	g.routes()
 	return g, nil
 }
 
-func (g *Gateway) routes() {
-	g.mux = http.NewServeMux()
-	g.mux.HandleFunc("POST /topics/{topic}/events", g.postEvents)
-	g.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		noResource.of("%s is no resource of the gateway", r.URL.Path).write(w)
-	})
-}
+// SetClients replaces the list of clients, for requests that come from now on.
+func (g *Gateway) SetClients(c *Clients) { g.clients.Store(c) }
+
+type clientKey struct{}
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
@@ -119,21 +160,29 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.under.Add(1)
 	g.mu.Unlock()
 	defer g.under.Done()
+	seen := &answered{ResponseWriter: w, began: time.Now()}
+	var client *Client
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
 			g.Log.Error("a request failed by a defect", zap.String("path", r.URL.Path), zap.Any("panic", p), zap.Stack("stack"))
-			defect.of("a request failed by a defect").write(w)
+			defect.of("a request failed by a defect").write(seen)
 		}
+		g.finished(seen, r, client)
 	}()
-	if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" {
-		forbidden.of("without credentials the gateway answers only who asks it on its own machine, and no page in a browser").
-			todo("give the gateway credentials to ask for").write(w)
+	if r.Header.Get(headerHop) != "" && g.once.hop(seen, r) {
 		return
 	}
-	g.mux.ServeHTTP(w, r)
+	var p *Problem
+	if client, p = g.identify(r); p != nil {
+		p.write(seen)
+		return
+	}
+	q := r.WithContext(context.WithValue(r.Context(), clientKey{}, client))
+	g.mux.ServeHTTP(seen, q)
+	r.Pattern = q.Pattern
 }
 
 // enter takes one of the places for requests that are worked on. It does not wait: who waits here would wait behind everybody else.
@@ -160,4 +209,11 @@ func (g *Gateway) Drain(ctx context.Context) {
 }
 
 // Close ends the gateway. What waits for Kafka is waited for as long as ctx allows.
-func (g *Gateway) Close(ctx context.Context) { g.publisher.Close(ctx) }
+func (g *Gateway) Close(ctx context.Context) {
+	g.once.close(ctx)
+	g.publisher.Close(ctx)
+	g.declarations.Close()
+	if g.Config.Metrics != nil {
+		g.Config.Metrics.Unregister(g.metrics)
+	}
+}

@@ -53,7 +53,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	if change != nil {
 		change(&c)
 	}
-	gate, err := New(c)
+	gate, err := New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestAnAcceptedEventIsWhereTheAnswerSays(t *testing.T) {
 				if want := r.gate.Partitioner.Partition([]byte(key), 4); partitions[j] != want {
 					t.Fatalf("key %s is in partition %d, want %d", key, partitions[j], want)
 				}
-				if headers != "[{source shop} {traceparent 00-1-2-01} {event-id "+key+"}]" {
+				if headers != fmt.Sprintf("[{source shop} {traceparent 00-1-2-01} {event-id %s/%d}]", key, n) {
 					t.Fatalf("headers %s", headers)
 				}
 			}

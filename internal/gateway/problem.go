@@ -44,6 +44,7 @@ var (
 	mediaType     = kind{"media-type", "The body has a form that is not taken here", "send application/json or application/x-ndjson, plain or with Content-Encoding gzip or zstd", http.StatusUnsupportedMediaType}
 	invalid       = kind{"invalid-event", "The event is not what the topic takes", "mend the event at the path; sent again as it is, it will be refused again", http.StatusUnprocessableEntity}
 	conflict      = kind{"id-conflict", "The event id was used for another event", "give each event an id of its own", http.StatusUnprocessableEntity}
+	badSchema     = kind{"schema", "The schema in the request cannot be used", "register the schema under the topic's subject", http.StatusUnprocessableEntity}
 	slow          = kind{"too-slow", "The body did not come in time", "send it faster, or in smaller requests", http.StatusRequestTimeout}
 	overQuota     = kind{"quota", "The client is over its quota", "wait as long as Retry-After says, then send again", http.StatusTooManyRequests}
 	overloaded    = kind{"overload", "The gateway has as much to do as it can", "wait as long as Retry-After says, then send again", http.StatusTooManyRequests}
@@ -53,9 +54,11 @@ var (
 	kindsOfEvents = []kind{malformed, unauthorized, forbidden, noTopic, tooLarge, mediaType, invalid, slow, overQuota, overloaded, unavailable, notWritten}
 )
 
-// problem makes one of a kind.
+func (k kind) urn() string { return "urn:weir:problem:" + k.word }
+
+// of makes a problem of the kind.
 func (k kind) of(format string, args ...any) *Problem {
-	return &Problem{Type: "urn:weir:problem:" + k.word, Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...), Remedy: k.remedy}
+	return &Problem{Type: k.urn(), Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...), Remedy: k.remedy}
 }
 
 func (p *Problem) at(path string) *Problem { p.Path = path; return p }
@@ -102,6 +105,10 @@ func ofWriting(err error) *Problem {
 	var blocked *kafka.BlockedError
 	var undecided *publish.UndecidedError
 	switch {
+	case errors.Is(err, errConflict):
+		return conflict.of("%v", err)
+	case errors.Is(err, errAtomicOnce):
+		return invalid.of("%v", err).todo("send the events without atomic")
 	case errors.Is(err, publish.ErrFull):
 		return overloaded.of("%v", err)
 	case errors.Is(err, publish.ErrClosed), errors.Is(err, publish.ErrNotTried):

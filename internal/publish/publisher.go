@@ -174,3 +174,6 @@ func (p *Publisher) Close(ctx context.Context) {
 	}
 	p.cancel()
 }
+
+// Waiting is how many bytes wait for their acknowledgement.
+func (p *Publisher) Waiting() int64 { return p.waiting.Load() }

@@ -1,5 +1,5 @@
-// Package system has the topics in which Weir keeps what concerns several topologies: what operators have done, and how far what they
-// asked for has come. They are made on first use with the right settings, and refused where they exist with wrong ones. Values are
+// Package system has the topics in which Weir keeps what concerns several topologies: what operators have done, how far what they
+// asked for has come, and what teams declare of their events. They are made on first use with the right settings, and refused where they exist with wrong ones. Values are
 // JSON with a version.
 package system
 
@@ -30,6 +30,18 @@ var Audit = Topic{
 	Name: "_weir.audit", policy: "delete",
 	config:    map[string]string{"message.timestamp.type": "LogAppendTime", "retention.ms": "31536000000"},
 	otherwise: "of the changes that it tells only some would stay",
+}
+
+// Events is where teams declare their events: who may publish them, and how. The newest record of each key counts.
+var Events = Topic{
+	Name: "_weir.events", policy: "compact", config: map[string]string{"message.timestamp.type": "LogAppendTime"},
+	otherwise: "declarations of events would be deleted with time",
+}
+
+// Owners is which gateway answers for which ids of events that are taken once. The newest record of each key counts.
+var Owners = Topic{
+	Name: "_weir.gateway.owners", policy: "compact", config: map[string]string{"message.timestamp.type": "LogAppendTime"},
+	otherwise: "gateways would not find each other",
 }
 
 // Of is the partition that is written and read, whatever the number of partitions: what these topics say needs an order.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/httpserver"
 )
 
 // Bounds of what a client may take of a connection. Bodies have bounds of their own, since a stream may last for ever.
@@ -48,15 +50,16 @@ func (d *Door) Address() string { return d.listener.Addr().String() }
 // URL is the door's for clients on this machine.
 func (d *Door) URL() string { return d.scheme + "://" + d.Address() }
 
-// Serve begins to serve. Failed has the error when it cannot go on.
-func (d *Door) Serve(h http.Handler, log *zap.Logger) {
-	d.server = &http.Server{Handler: h, ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+// Serve begins to serve, so many connections at most. Failed has the error when it cannot go on.
+func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
+	listener, track := httpserver.Limit(d.listener, connections)
+	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)
 	d.server.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback
 	d.server.ErrorLog, _ = zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
-	go func() { d.served <- d.server.Serve(d.listener) }()
+	go func() { d.served <- d.server.Serve(listener) }()
 }
 
 // Failed gives the error with which serving ended by itself.

@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/publish"
+)
+
+// Answer is how one event ended.
+type Answer struct {
+	Status    int      `json:"status" doc:"200: all in-sync replicas have the event; else as the error says"`
+	Partition *int32   `json:"partition,omitempty" doc:"of the record"`
+	Offset    *int64   `json:"offset,omitempty" doc:"of the record in its partition"`
+	SchemaID  int      `json:"schema_id,omitempty" doc:"of the schema by which the value was checked and written"`
+	Repeated  bool     `json:"repeated,omitempty" doc:"the event's id was accepted before: this is the first answer again"`
+	Error     *Problem `json:"error,omitempty" doc:"why the event was not accepted"`
+
+	record kafka.Outgoing // its sizes and time, for answers that tell them
+}
+
+func failed(p *Problem) Answer { return Answer{Status: p.Status, Error: p} }
+
+// ended turns the answer of an event that is under way into that of how it ended.
+func (a *Answer) ended(r publish.Result) {
+	if r.Err != nil {
+		*a = failed(ofWriting(r.Err))
+		return
+	}
+	a.Status, a.Partition = http.StatusOK, &r.Partition
+	if r.Offset >= 0 {
+		a.Offset = &r.Offset
+	}
+}
+
+// chunk is events of one request, from admission to their answers.
+type chunk struct {
+	g        *Gateway
+	client   *Client
+	topic    *topic
+	declared *declared.Event
+	atomic   bool
+
+	answers []Answer
+	batch   publish.Batch
+	places  []int     // of the batch's records in answers
+	tickets []*ticket // of the batch's records, nil for those without an id
+	repeats []repeat
+	bytes   int
+	err     error       // of what should have written them
+	once    *onceResult // of the level once, instead of the batch
+}
+
+// repeat is an event whose id is known: it ends as the first one did.
+type repeat struct {
+	place  int
+	ticket *ticket
+}
+
+func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, order *publish.Order) *chunk {
+	return &chunk{g: g, client: client, topic: t, declared: d, batch: publish.Batch{Order: order}}
+}
+
+// add admits an event.
+func (c *chunk) add(ctx context.Context, e *event) {
+	record, schemaID, p := c.g.admit(ctx, c.topic, c.declared, e)
+	if p != nil {
+		c.answers = append(c.answers, failed(p))
+		return
+	}
+	c.bytes += len(record.Key) + len(record.Value)
+	var t *ticket
+	if e.id != "" && !c.isOnce() {
+		first := false
+		if t, first = c.g.memory.begin(c.client.Name, c.topic.name, e.id, record.Key, e.value); !first {
+			if t.print != hashed(record.Key, e.value) {
+				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key or value", e.id)))
+				return
+			}
+			c.repeats = append(c.repeats, repeat{len(c.answers), t})
+			c.answers = append(c.answers, Answer{})
+			return
+		}
+	}
+	c.batch.Records = append(c.batch.Records, record)
+	c.places = append(c.places, len(c.answers))
+	c.tickets = append(c.tickets, t)
+	c.answers = append(c.answers, Answer{SchemaID: schemaID, record: record})
+}
+
+func (c *chunk) isOnce() bool { return c.declared != nil && c.declared.Idempotency == declared.Once }
+
+// refuse ends all events that are not answered yet.
+func (c *chunk) refuse(p *Problem) {
+	for n, i := range c.places {
+		c.answers[i] = failed(p)
+		c.note(n)
+	}
+	c.batch.Records, c.places, c.tickets = nil, nil, nil
+}
+
+// note tells a record's ticket how it ended.
+func (c *chunk) note(n int) {
+	if t := c.tickets[n]; t != nil {
+		c.g.memory.finish(t, c.answers[c.places[n]])
+	}
+}
+
+// bad says whether an event was refused.
+func (c *chunk) bad() bool {
+	for i := range c.answers {
+		if c.answers[i].Error != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// quota takes the events off the client's quotas.
+func (c *chunk) quota() *Problem {
+	if p := c.client.quota.take(len(c.places), c.bytes); p != nil {
+		return p
+	}
+	return c.g.declaredQuota(c.client, c.topic, c.declared).take(len(c.places), c.bytes)
+}
+
+// submit hands the events over to be written.
+func (c *chunk) submit(ctx context.Context, patient bool) {
+	if len(c.batch.Records) == 0 {
+		return
+	}
+	if p := c.quota(); p != nil {
+		if patient && p.retryAfter < c.g.Limits.Answer { // a stream is slowed down, not refused
+			select {
+			case <-time.After(p.retryAfter):
+				p = c.quota()
+			case <-ctx.Done():
+			}
+		}
+		if p != nil {
+			if c.batch.Order != nil {
+				c.batch.Order.Break()
+			}
+			c.refuse(p)
+			return
+		}
+	}
+	switch {
+	case c.isOnce():
+		c.once = c.g.once.submit(c)
+	case c.atomic:
+		// A client that goes away does not undo what it has asked for.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.g.Limits.Answer)
+		defer cancel()
+		c.batch.Results, c.err = c.g.publisher.Atomic(limited, c.batch.Records)
+	case patient:
+		c.err = waitForRoom(ctx, c.g.Limits.Answer, func() error { return c.g.publisher.Publish(&c.batch) })
+	default:
+		c.err = c.g.publisher.Publish(&c.batch)
+	}
+	if c.err != nil && c.batch.Order != nil {
+		c.batch.Order.Break()
+	}
+}
+
+var errNoAnswer = errors.New("the cluster has not acknowledged the event in time")
+
+// wait returns when all events are answered, or ctx ends.
+func (c *chunk) wait(ctx context.Context) {
+	results := c.batch.Results
+	switch {
+	case len(c.places) == 0 || c.err != nil || c.atomic && c.once == nil:
+	case c.once != nil:
+		results, c.err = c.once.wait(ctx, c)
+	default:
+		select {
+		case <-c.batch.Done():
+		case <-ctx.Done():
+			c.err = errNoAnswer
+			go c.finishLater()
+		}
+	}
+	for n, i := range c.places {
+		if c.err != nil {
+			c.answers[i] = failed(ofWriting(c.err))
+		} else {
+			c.answers[i].ended(results[n])
+			c.answers[i].Repeated = c.once != nil && c.once.repeated[n]
+		}
+		if c.err != errNoAnswer {
+			c.note(n)
+		}
+	}
+	for _, r := range c.repeats {
+		select {
+		case <-r.ticket.done:
+			a := r.ticket.answer
+			a.Repeated = a.Error == nil
+			c.answers[r.place] = a
+		case <-ctx.Done():
+			c.answers[r.place] = failed(ofWriting(errNoAnswer))
+		}
+	}
+	c.g.count(c)
+}
+
+// finishLater tells tickets how records ended for which the request has not waited: a repetition may ask.
+func (c *chunk) finishLater() {
+	<-c.batch.Done() // the sink gives up in the end
+	for n, t := range c.tickets {
+		if t != nil {
+			a := Answer{}
+			a.ended(c.batch.Results[n])
+			c.g.memory.finish(t, a)
+		}
+	}
+}
+
+// publishAll publishes the events of a request that is no stream.
+func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) []Answer {
+	c := g.newChunk(r.client, r.topic, r.declared, nil)
+	c.atomic = r.atomic
+	for _, e := range events {
+		c.add(ctx, e)
+	}
+	if c.atomic && c.bad() {
+		c.refuse(invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.Limits.Answer)
+	defer cancel()
+	c.submit(ctx, false)
+	c.wait(ctx)
+	return c.answers
+}

@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/time/rate"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/httpserver"
+)
+
+// Clients are those who may come in, and what each may do. Nil is nobody's list: then only this machine may, and may do everything.
+type Clients struct {
+	JWT *JWT
+
+	list          []*Client
+	byKey         map[[sha256.Size]byte]*Client
+	bySubject     map[string]*Client
+	byCertificate map[string]*Client
+}
+
+// Client is one of them.
+type Client struct {
+	Name   string
+	topics []string // prefixes
+	quota  *quota
+}
+
+// clientsFile is the form of the file. Keys are hashed: who reads the file can not come in with it.
+type clientsFile struct {
+	JWT *struct {
+		Issuer   string `yaml:"issuer"`
+		Audience string `yaml:"audience"`
+		JWKS     string `yaml:"jwks"`
+		Claim    string `yaml:"claim"`
+	} `yaml:"jwt"`
+	Clients []struct {
+		Name            string   `yaml:"name"`
+		Keys            []string `yaml:"keys"`
+		Subject         string   `yaml:"subject"`
+		Certificate     string   `yaml:"certificate"`
+		Topics          []string `yaml:"topics"`
+		EventsPerSecond float64  `yaml:"events_per_second"`
+		BytesPerSecond  float64  `yaml:"bytes_per_second"`
+	} `yaml:"clients"`
+}
+
+const keyHash = "sha256:"
+
+// HashKey is an API key as the file has it.
+func HashKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return keyHash + hex.EncodeToString(sum[:])
+}
+
+// ParseClients reads the file.
+func ParseClients(data []byte) (*Clients, error) {
+	var f clientsFile
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	c := &Clients{byKey: map[[sha256.Size]byte]*Client{}, bySubject: map[string]*Client{}, byCertificate: map[string]*Client{}}
+	names := map[string]bool{}
+	for i, in := range f.Clients {
+		if in.Name == "" || in.Name == "*" || names[in.Name] {
+			return nil, fmt.Errorf("client %d has the name %q: give each a name of its own", i+1, in.Name)
+		}
+		names[in.Name] = true
+		if len(in.Keys) == 0 && in.Subject == "" && in.Certificate == "" {
+			return nil, fmt.Errorf("client %s has nothing to be known by: give it keys, a subject or a certificate", in.Name)
+		}
+		if in.EventsPerSecond < 0 || in.BytesPerSecond < 0 {
+			return nil, fmt.Errorf("client %s has a quota below 0", in.Name)
+		}
+		if in.Subject != "" && f.JWT == nil {
+			return nil, fmt.Errorf("client %s has a subject, and the file no jwt with the issuer of its tokens", in.Name)
+		}
+		client := &Client{Name: in.Name, topics: in.Topics, quota: newQuota(in.EventsPerSecond, in.BytesPerSecond)}
+		c.list = append(c.list, client)
+		for _, key := range in.Keys {
+			text, ok := strings.CutPrefix(key, keyHash)
+			sum, err := hex.DecodeString(text)
+			if !ok || err != nil || len(sum) != sha256.Size {
+				return nil, fmt.Errorf("client %s has a key that is not %s and 64 hexadecimal digits: weir gateway key makes one", in.Name, keyHash)
+			}
+			if other := c.byKey[[sha256.Size]byte(sum)]; other != nil {
+				return nil, fmt.Errorf("clients %s and %s have the same key", other.Name, in.Name)
+			}
+			c.byKey[[sha256.Size]byte(sum)] = client
+		}
+		for name, m := range map[string]map[string]*Client{in.Subject: c.bySubject, in.Certificate: c.byCertificate} {
+			if name == "" {
+				continue
+			}
+			if other := m[name]; other != nil {
+				return nil, fmt.Errorf("clients %s and %s are both known by %q", other.Name, in.Name, name)
+			}
+			m[name] = client
+		}
+	}
+	if f.JWT != nil {
+		var err error
+		if c.JWT, err = newJWT(f.JWT.Issuer, f.JWT.Audience, f.JWT.JWKS, f.JWT.Claim); err != nil {
+			return nil, fmt.Errorf("jwt: %w", err)
+		}
+	}
+	if len(c.list) == 0 {
+		return nil, errors.New("the file has no client")
+	}
+	return c, nil
+}
+
+// here is who asks on this machine where nobody needs credentials.
+var here = &Client{Name: "local", topics: []string{""}, quota: newQuota(0, 0)}
+
+// identify finds out who asks.
+func (g *Gateway) identify(r *http.Request) (*Client, *Problem) {
+	c := g.clients.Load()
+	if c == nil {
+		if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" {
+			return nil, forbidden.of("without credentials the gateway answers only who asks it on its own machine, and no page in a browser").
+				todo("give the gateway a list of clients (--clients)")
+		}
+		return here, nil
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		if client := c.certified(r.TLS.VerifiedChains[0][0]); client != nil {
+			return client, nil
+		}
+	}
+	key, user := r.Header.Get("X-Api-Key"), ""
+	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		key = given
+	} else if name, password, ok := r.BasicAuth(); ok {
+		user, key = name, password
+	}
+	if key == "" {
+		return nil, unauthorized.of("the request has no credentials")
+	}
+	// A map is looked up by the hash: the time that it takes tells nothing of a key.
+	if client := c.byKey[sha256.Sum256([]byte(key))]; client != nil && (user == "" || user == client.Name) {
+		return client, nil
+	}
+	if c.JWT != nil && strings.Count(key, ".") == 2 {
+		subject, p := c.JWT.verify(r.Context(), key)
+		if p != nil {
+			return nil, p
+		}
+		if client := c.bySubject[subject]; client != nil {
+			return client, nil
+		}
+		return nil, forbidden.of("the token's subject is no client of the gateway").todo("ask who runs the gateway to add it to the clients")
+	}
+	return nil, unauthorized.of("the credentials are not known")
+}
+
+// certified finds the client of a certificate: by its common name, or one of its alternative names.
+func (c *Clients) certified(cert *x509.Certificate) *Client {
+	names := append([]string{cert.Subject.CommonName}, cert.DNSNames...)
+	for _, u := range cert.URIs {
+		names = append(names, u.String())
+	}
+	names = append(names, cert.EmailAddresses...)
+	for _, name := range names {
+		if client := c.byCertificate[name]; name != "" && client != nil {
+			return client
+		}
+	}
+	return nil
+}
+
+// allow says whether a client may publish to a topic, by the file or by what is declared of the topic.
+func (c *Client) allow(topic string, d *declared.Event) *Problem {
+	for _, prefix := range c.topics {
+		if strings.HasPrefix(topic, strings.TrimSuffix(prefix, "*")) {
+			return nil
+		}
+	}
+	if d != nil {
+		for _, other := range d.Clients {
+			if other.Name == c.Name || other.Name == "*" {
+				return nil
+			}
+		}
+	}
+	return forbidden.of("client %s may not publish to topic %s", c.Name, topic)
+}
+
+// quota is what a client may publish in a second. Bursts of two seconds are let through.
+type quota struct{ events, bytes *rate.Limiter }
+
+func newQuota(events, bytes float64) *quota {
+	limiter := func(perSecond float64) *rate.Limiter {
+		if perSecond == 0 {
+			return nil
+		}
+		return rate.NewLimiter(rate.Limit(perSecond), max(1, int(2*perSecond)))
+	}
+	return &quota{limiter(events), limiter(bytes)}
+}
+
+// take takes events and bytes off the quota, or says how long there will not be as many.
+func (q *quota) take(events, bytes int) *Problem {
+	now := time.Now()
+	var taken []*rate.Reservation
+	for _, l := range []struct {
+		limiter *rate.Limiter
+		n       int
+		what    string
+	}{{q.events, events, "events"}, {q.bytes, bytes, "bytes"}} {
+		if l.limiter == nil || l.n == 0 {
+			continue
+		}
+		// A request over the whole burst is let through when the burst is there, and is paid off afterwards.
+		r := l.limiter.ReserveN(now, min(l.n, l.limiter.Burst()))
+		if wait := r.DelayFrom(now); wait > 0 {
+			r.CancelAt(now)
+			for _, other := range taken {
+				other.CancelAt(now)
+			}
+			return overQuota.of("%g %s a second are allowed", float64(l.limiter.Limit()), l.what).after(wait)
+		}
+		taken = append(taken, r)
+		for rest := l.n - l.limiter.Burst(); rest > 0; rest -= l.limiter.Burst() {
+			l.limiter.ReserveN(now, min(rest, l.limiter.Burst()))
+		}
+	}
+	return nil
+}

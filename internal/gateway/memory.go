@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"sync"
+)
+
+// memory remembers how events ended that had an id, so that a repeated request is answered as the first one. It is bounded: what was not
+// asked for again while as many others came is forgotten. It is no promise, and not shared between gateways: that is what
+// the level once is for.
+type memory struct {
+	mu       sync.Mutex
+	most     int // of each generation
+	now, old map[place]*ticket
+}
+
+// place is where an event is remembered: its client, topic and id, hashed.
+type place [16]byte
+
+// ticket is an event with an id.
+type ticket struct {
+	place  place
+	print  place         // of key and value
+	done   chan struct{} // closed when answer is there
+	answer Answer
+}
+
+func newMemory(most int) *memory {
+	return &memory{most: max(1, most/2), now: map[place]*ticket{}, old: map[place]*ticket{}}
+}
+
+func hashed(parts ...[]byte) (p place) {
+	h := sha256.New()
+	var n [8]byte
+	for _, part := range parts {
+		for i, l := 0, len(part); i < 8; i, l = i+1, l>>8 {
+			n[i] = byte(l)
+		}
+		h.Write(n[:])
+		h.Write(part)
+	}
+	copy(p[:], h.Sum(nil))
+	return p
+}
+
+// begin returns the ticket of an event, and whether it is the first: then finish must be called.
+func (m *memory) begin(client, topic, id string, key, value []byte) (t *ticket, first bool) {
+	at := hashed([]byte(client), []byte(topic), []byte(id))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t = m.now[at]; t == nil {
+		t = m.old[at]
+	}
+	if first = t == nil; first {
+		t = &ticket{place: at, print: hashed(key, value), done: make(chan struct{})}
+	}
+	if len(m.now) >= m.most {
+		m.old, m.now = m.now, make(map[place]*ticket, m.most)
+	}
+	m.now[at] = t
+	return t, first
+}
+
+// finish notes how an event ended. One that was not accepted is forgotten: it may be tried again.
+func (m *memory) finish(t *ticket, a Answer) {
+	t.answer = a
+	if a.Error != nil {
+		m.mu.Lock()
+		for _, generation := range []map[place]*ticket{m.now, m.old} {
+			if generation[t.place] == t {
+				delete(generation, t.place)
+			}
+		}
+		m.mu.Unlock()
+	}
+	close(t.done)
+}

@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/declared"
+)
+
+// metrics are what is counted. Labels are names of clients in the list, of topics that exist, and of kinds.
+type metrics struct {
+	g        *Gateway
+	events   *prometheus.CounterVec
+	bytes    *prometheus.CounterVec
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	waiting  prometheus.GaugeFunc
+	under    prometheus.GaugeFunc
+}
+
+func newMetrics(g *Gateway) *metrics {
+	return &metrics{
+		g: g,
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_gateway_events_total",
+			Help: "Events by client, topic and how they ended: accepted, repeated (an id that was accepted before), refused (the event's fault) or failed (the cluster's)."}, []string{"client", "topic", "result"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_gateway_accepted_bytes_total",
+			Help: "Bytes of keys and values of accepted events, as they were written."}, []string{"client", "topic"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_gateway_requests_total",
+			Help: "Requests by their path in the API and the HTTP status of the answer."}, []string{"route", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "weir_gateway_request_duration_seconds", Help: "Time until a request was answered; of a stream, until it ended.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"}),
+		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_waiting_bytes", Help: "Bytes of events that wait for their acknowledgement."},
+			func() float64 { return float64(g.publisher.Waiting()) }),
+		under: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_requests_under_way", Help: "Requests that take one of the places of --max-requests."},
+			func() float64 { return float64(len(g.slots)) }),
+	}
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.events, m.bytes, m.requests, m.duration, m.waiting, m.under}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.all() {
+		c.Collect(ch)
+	}
+}
+
+// count counts how the events of a chunk ended.
+func (g *Gateway) count(c *chunk) {
+	var accepted, repeated, refused, failed int
+	bytes := 0
+	for i := range c.answers {
+		switch a := &c.answers[i]; {
+		case a.Repeated:
+			repeated++
+		case a.Error == nil:
+			accepted++
+			bytes += len(a.record.Key) + len(a.record.Value)
+		case a.Status >= 500:
+			failed++
+		default:
+			refused++
+		}
+	}
+	for result, n := range map[string]int{"accepted": accepted, "repeated": repeated, "refused": refused, "failed": failed} {
+		if n > 0 {
+			g.metrics.events.WithLabelValues(c.client.Name, c.topic.name, result).Add(float64(n))
+		}
+	}
+	if bytes > 0 {
+		g.metrics.bytes.WithLabelValues(c.client.Name, c.topic.name).Add(float64(bytes))
+	}
+}
+
+// answered notes what a request was answered with.
+type answered struct {
+	http.ResponseWriter
+	began  time.Time
+	status int
+	bytes  int64
+}
+
+func (w *answered) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answered) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush implements http.Flusher, which some handlers ask for.
+func (w *answered) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+// finished counts and logs a request: never what it carried, and of the path only what the API has.
+func (g *Gateway) finished(w *answered, r *http.Request, client *Client) {
+	route := r.Pattern
+	if _, path, ok := strings.Cut(route, " "); ok {
+		route = path
+	}
+	took := time.Since(w.began)
+	g.metrics.requests.WithLabelValues(route, strconv.Itoa(w.status)).Inc()
+	g.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
+	name := ""
+	if client != nil {
+		name = client.Name
+	}
+	fields := func() []zap.Field {
+		return []zap.Field{zap.String("client", name), zap.String("remote", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path),
+			zap.Int("status", w.status), zap.Duration("took", took), zap.Int64("answer_bytes", w.bytes)}
+	}
+	switch w.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		g.audit.Warn("a request was refused", fields()...)
+	}
+	if g.Access != nil {
+		g.Access.Info("request", fields()...)
+	}
+}
+
+// declaredQuota is the quota that a topic's declaration gives a client, of its own beside that of the client's list.
+func (g *Gateway) declaredQuota(c *Client, t *topic, d *declared.Event) *quota {
+	if d == nil {
+		return unlimited
+	}
+	for _, other := range d.Clients {
+		if other.Name != c.Name && other.Name != "*" || other.EventsPerSecond == 0 && other.BytesPerSecond == 0 {
+			continue
+		}
+		type key struct{ client, topic string }
+		type entry struct {
+			declared.Client
+			*quota
+		}
+		at := key{c.Name, t.name}
+		if known, ok := g.quotas.Load(at); ok && known.(entry).Client == other {
+			return known.(entry).quota
+		}
+		fresh := entry{other, newQuota(other.EventsPerSecond, other.BytesPerSecond)}
+		g.quotas.Store(at, fresh)
+		return fresh.quota
+	}
+	return unlimited
+}
+
+var unlimited = newQuota(0, 0)

@@ -1,0 +1,315 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/publish"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// once takes each event id once, across all gateways and their deaths.
+//
+// Ids are in a topic, _weir.gateway.ids, whose partitions each have one owner at a time. An event and the record of its id are written by
+// the owner in one transaction, and the owner knows all ids of the partition. Whoever becomes the owner takes over the
+// partition's transactional id: that ends what the former one has open, and has it refused from then on. So what the new
+// one then reads in the partition is all that will ever have been committed, and it decides on that.
+//
+// The partition follows from topic and key, so that events of one key have one owner, and an order. Who the owner is, and at which URL, is in
+// _weir.gateway.owners; others forward to it, and take its place when it does not answer: never by a timer. Two gateways that
+// cannot reach each other take turns, which is slow and never wrong.
+type once struct {
+	g      *Gateway
+	ids    string // the topic
+	owners string
+	prefix string
+
+	starting sync.Mutex // held while the topics are made and read
+	started  bool
+
+	mu       sync.Mutex
+	closed   bool
+	known    map[int32]ownership // who owns what, as the topic says
+	follower *system.Follower
+	mine     map[int32]*owner
+	tasks    sync.WaitGroup
+	ctx      context.Context
+	stop     context.CancelFunc
+	peers    *http.Client
+}
+
+// ownership is a record of _weir.gateway.owners; its key is the partition.
+type ownership struct {
+	Version int    `json:"version"`
+	URL     string `json:"url"`
+	Gateway string `json:"gateway"` // a random name of the process
+}
+
+const (
+	idPartitions = 16
+	startWithin  = 15 * time.Second
+	// OnceFor is how long an id is known at least.
+	OnceFor = 24 * time.Hour
+)
+
+func newOnce(g *Gateway, names plan.Names) *once {
+	o := &once{g: g, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
+		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: &http.Client{Timeout: hopWithin}}
+	o.ctx, o.stop = context.WithCancel(context.Background())
+	return o
+}
+
+// start makes the topics, when the first event comes that needs them.
+func (o *once) start(ctx context.Context) error {
+	o.starting.Lock()
+	defer o.starting.Unlock()
+	if o.started {
+		return nil
+	}
+	if err := o.g.Client.CreateTopics(ctx, []kafka.TopicSpec{
+		{Name: o.ids, Partitions: idPartitions, ReplicationFactor: -1, Config: map[string]string{
+			"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": strconv.FormatInt((OnceFor + time.Hour).Milliseconds(), 10),
+		}},
+		system.Owners.Spec(o.owners),
+	}); err != nil {
+		return err
+	}
+	follower, err := system.Follow(ctx, o.g.Client, system.Owners, o.owners, o.g.Log, func() (func(*kafka.Record), func()) {
+		return func(r *kafka.Record) {
+			p, err := strconv.ParseInt(string(r.Key), 10, 32)
+			var owner ownership
+			if err == nil {
+				err = json.Unmarshal(r.Value, &owner)
+			}
+			if err != nil {
+				o.g.Log.Error("a record of the owners of ids cannot be understood", zap.Int64("offset", r.Offset), zap.Error(err))
+				return
+			}
+			o.mu.Lock()
+			o.known[int32(p)] = owner
+			o.mu.Unlock()
+		}, func() {}
+	})
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.follower = follower
+	o.mu.Unlock()
+	o.started = true
+	return nil
+}
+
+// close ends the owners. What they have under way is finished, or aborted by who comes after them.
+func (o *once) close(ctx context.Context) {
+	o.mu.Lock()
+	o.closed = true
+	for _, w := range o.mine {
+		w.end()
+	}
+	follower := o.follower
+	o.mu.Unlock()
+	stop := context.AfterFunc(ctx, o.stop)
+	o.tasks.Wait()
+	stop()
+	o.stop()
+	o.peers.CloseIdleConnections()
+	if follower != nil {
+		follower.Close()
+	}
+}
+
+// item is an event on its way to its owner.
+type item struct {
+	ID      string         `json:"id"`
+	Topic   string         `json:"topic"` // in the cluster
+	Part    int32          `json:"partition"`
+	Time    int64          `json:"time"`
+	Key     []byte         `json:"key,omitempty"`
+	Value   []byte         `json:"value"` // null is a tombstone
+	Headers []kafka.Header `json:"headers,omitempty"`
+}
+
+func (i *item) record() kafka.Outgoing {
+	return kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: i.Topic, Partition: i.Part}, Timestamp: i.Time, Key: i.Key, Value: i.Value, Headers: i.Headers}
+}
+
+// verdict is how an item ended.
+type verdict struct {
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Repeated  bool   `json:"repeated,omitempty"`
+	Conflict  bool   `json:"conflict,omitempty"`
+	Refused   string `json:"refused,omitempty"` // the record's fault
+
+	err error // the world's
+}
+
+// onceResult is a chunk's events on their way.
+type onceResult struct {
+	done     chan struct{}
+	verdicts []verdict
+	repeated []bool
+}
+
+// submit brings the events of a chunk to their owners. Those of a stream are waited for, because events that are forwarded have no order.
+func (o *once) submit(c *chunk) *onceResult {
+	r := &onceResult{done: make(chan struct{}), verdicts: make([]verdict, len(c.batch.Records)), repeated: make([]bool, len(c.batch.Records))}
+	if c.atomic || c.batch.Order != nil && c.batch.Order.Broken() {
+		err := error(publish.ErrNotTried)
+		if c.atomic {
+			err = errAtomicOnce
+		}
+		for i := range r.verdicts {
+			r.verdicts[i].err = err
+		}
+		close(r.done)
+		return r
+	}
+	groups := map[int32][]int{}
+	items := make([]item, len(c.batch.Records))
+	for i := range c.batch.Records {
+		rec := &c.batch.Records[i]
+		id := string(rec.Headers[len(rec.Headers)-1].Value) // admit puts it last
+		items[i] = item{id, rec.Topic, rec.Partition, rec.Timestamp, rec.Key, rec.Value, rec.Headers}
+		by := rec.Key
+		if len(by) == 0 {
+			by = []byte(id)
+		}
+		at := hashed([]byte(rec.Topic), by)
+		p := partitioner.Murmur2.Partition(at[:], idPartitions)
+		groups[p] = append(groups[p], i)
+	}
+	var wg sync.WaitGroup
+	for p, places := range groups {
+		wg.Go(func() {
+			list := make([]item, len(places))
+			for n, i := range places {
+				list[n] = items[i]
+			}
+			ctx, cancel := context.WithTimeout(o.ctx, o.g.Limits.Answer)
+			defer cancel()
+			verdicts, err := o.bring(ctx, p, list)
+			for n, i := range places {
+				if err != nil {
+					r.verdicts[i].err = err
+					continue
+				}
+				r.verdicts[i] = verdicts[n]
+				r.repeated[i] = verdicts[n].Repeated
+			}
+		})
+	}
+	finish := func() {
+		wg.Wait()
+		if c.batch.Order != nil {
+			for i := range r.verdicts {
+				if r.verdicts[i].err != nil {
+					c.batch.Order.Break()
+				}
+			}
+		}
+		close(r.done)
+	}
+	if c.batch.Order != nil {
+		finish()
+	} else {
+		go finish()
+	}
+	return r
+}
+
+var (
+	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: its events have several owners")
+	errConflict   = errors.New("the event id was used for an event with another key or value")
+)
+
+// wait returns how the events ended.
+func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, error) {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, errNoAnswer
+	}
+	results := make([]publish.Result, len(r.verdicts))
+	for i, v := range r.verdicts {
+		results[i] = publish.Result{Partition: v.Partition, Offset: v.Offset, Err: v.err}
+		switch {
+		case v.Conflict:
+			results[i].Err = errConflict
+		case v.Refused != "":
+			results[i].Err = &kafka.RefusedError{TopicPartition: c.batch.Records[i].TopicPartition, Err: errors.New(v.Refused)}
+		}
+	}
+	return results, nil
+}
+
+// bring has the owner of a partition take items: this gateway, or another one. It is the owner's word that is returned.
+func (o *once) bring(ctx context.Context, p int32, items []item) ([]verdict, error) {
+	if err := o.start(ctx); err != nil {
+		return nil, fmt.Errorf("prepare the topics of ids: %w", err)
+	}
+	seize := false
+	for tries := 0; ; tries++ {
+		w := o.own(p, seize)
+		if w != nil {
+			verdicts, err := w.take(ctx, items)
+			if !errors.Is(err, errNotOwner) {
+				return verdicts, err
+			}
+			seize = false
+			if err := o.follower.CatchUp(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		o.mu.Lock()
+		to := o.known[p]
+		o.mu.Unlock()
+		verdicts, is, err := o.forward(ctx, to.URL, p, items)
+		if is {
+			return verdicts, err
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		// It is gone, or is the owner no more. What became of the items, if it had begun, the topic of ids will say.
+		if err := o.follower.CatchUp(ctx); err != nil {
+			return nil, err
+		}
+		o.mu.Lock()
+		seize = o.known[p] == to
+		o.mu.Unlock()
+		if seize {
+			o.g.Log.Info("the ids of a gateway that does not answer are taken over", zap.Int32("partition", p), zap.String("url", to.URL), zap.Error(err))
+		}
+	}
+}
+
+// own returns the owner of a partition in this process, where it is here, or nobody else is known, or the place is to be taken.
+func (o *once) own(p int32, seize bool) *owner {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w := o.mine[p]; w != nil {
+		return w
+	}
+	to, others := o.known[p]
+	if o.closed || others && !seize && to.URL != "" && to.URL != o.g.URL {
+		return nil
+	}
+	w := &owner{o: o, partition: p, wake: make(chan struct{}, 1)}
+	o.mine[p] = w
+	o.tasks.Go(w.run)
+	return w
+}

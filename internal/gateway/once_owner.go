@@ -1,0 +1,363 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/publish"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// owner takes the ids of one partition. Its goroutine has the sink, whose transactional id is the right to write there.
+type owner struct {
+	o         *once
+	partition int32
+	wake      chan struct{}
+
+	mu    sync.Mutex
+	queue []*errand
+	over  bool // nothing is taken any more
+
+	// What follows belongs to the goroutine.
+	sink    *kafka.Sink
+	ids     [3]map[place]taken // the newest first; each is filled for half of OnceFor
+	turned  time.Time
+	offsets []int64 // of what is under way, by Origin
+}
+
+// taken is an event that was accepted.
+type taken struct {
+	print  place
+	at     int32 // the partition
+	offset int64
+}
+
+// errand is items of one request.
+type errand struct {
+	items    []item
+	verdicts []verdict
+	err      error
+	done     chan struct{}
+}
+
+var errNotOwner = errors.New("another gateway owns the ids now")
+
+// take has items taken, and returns when they are committed.
+func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
+	e := &errand{items: items, verdicts: make([]verdict, len(items)), done: make(chan struct{})}
+	w.mu.Lock()
+	if w.over {
+		w.mu.Unlock()
+		return nil, errNotOwner
+	}
+	w.queue = append(w.queue, e)
+	w.mu.Unlock()
+	w.poke()
+	select {
+	case <-e.done:
+		return e.verdicts, e.err
+	case <-ctx.Done():
+		return nil, errNoAnswer
+	}
+}
+
+func (w *owner) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end has the owner stop when its queue is empty.
+func (w *owner) end() {
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	w.poke()
+}
+
+// mostOfTurn bounds the events of a transaction.
+const mostOfTurn = 5000
+
+func (w *owner) next() (list []*errand, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for len(w.queue) > 0 && (n == 0 || n+len(w.queue[0].items) <= mostOfTurn) {
+		n += len(w.queue[0].items)
+		list = append(list, w.queue[0])
+		w.queue = w.queue[1:]
+	}
+	return list, w.over
+}
+
+func (w *owner) run() {
+	defer w.leave()
+	for {
+		list, over := w.next()
+		if len(list) == 0 {
+			if over {
+				return
+			}
+			select {
+			case <-w.wake:
+			case <-w.o.ctx.Done():
+				return
+			}
+			continue
+		}
+		err := w.ready()
+		if err == nil {
+			err = w.turn(list)
+		}
+		for _, e := range list {
+			e.err = err
+			close(e.done)
+		}
+		if errors.Is(err, errNotOwner) {
+			return
+		}
+	}
+}
+
+// leave gives the place up.
+func (w *owner) leave() {
+	w.o.mu.Lock()
+	delete(w.o.mine, w.partition)
+	w.o.mu.Unlock()
+	w.mu.Lock()
+	w.over = true
+	rest := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for _, e := range rest {
+		e.err = errNotOwner
+		close(e.done)
+	}
+	w.drop()
+}
+
+// drop forgets all that was known under the right to write.
+func (w *owner) drop() {
+	if w.sink != nil {
+		_ = w.sink.Close()
+		w.sink = nil
+	}
+	w.ids = [3]map[place]taken{}
+}
+
+// ready takes the partition, where this gateway does not have it: the former owner is fenced, then what it has committed is read, then others are told.
+func (w *owner) ready() error {
+	if w.sink != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(w.o.ctx, startWithin)
+	defer cancel()
+	sink, err := w.o.g.Client.NewSink(ctx, fmt.Sprintf("%sweir-gateway-ids-%d", w.o.prefix, w.partition))
+	if err != nil {
+		return fmt.Errorf("take the ids: %w", err)
+	}
+	w.sink = sink
+	sink.OnAcknowledged(func(_ kafka.TopicPartition, base int64, origins []int64) {
+		for i, origin := range origins {
+			if origin >= 0 {
+				w.offsets[origin] = base + int64(i)
+			}
+		}
+	})
+	for i := range w.ids {
+		w.ids[i] = map[place]taken{}
+	}
+	w.turned = time.Now()
+	if err := w.load(ctx); err != nil {
+		w.drop()
+		return fmt.Errorf("read the ids: %w", err)
+	}
+	value, err := json.Marshal(ownership{Version: 1, URL: w.o.g.URL, Gateway: w.o.g.name})
+	if err == nil {
+		err = sink.Append(&kafka.Outgoing{TopicPartition: system.Of(w.o.owners), Timestamp: time.Now().UnixMilli(), Key: strconv.AppendInt(nil, int64(w.partition), 10), Value: value, Origin: -1})
+	}
+	if err == nil {
+		err = sink.Commit(ctx)
+	}
+	if err != nil {
+		return w.failed(err)
+	}
+	return nil
+}
+
+// load reads the ids that are young enough.
+func (w *owner) load(ctx context.Context) error {
+	tp := kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition}
+	tps := []kafka.TopicPartition{tp}
+	from, err := w.o.g.Client.OffsetsFor(ctx, tps, time.Now().Add(-OnceFor))
+	if err != nil {
+		return err
+	}
+	ends, err := w.o.g.Client.Ends(ctx, tps)
+	if err != nil {
+		return err
+	}
+	fetcher := w.o.g.Client.NewFetcher(8 << 20)
+	defer fetcher.Close()
+	start := from[tp]
+	if start < 0 {
+		start = ends[tp]
+	}
+	return kafka.Scan(ctx, fetcher, tp, start, ends[tp], func(r *kafka.Record) error {
+		at, t, err := parseTaken(r)
+		if err != nil {
+			return fmt.Errorf("%s at %d: %w", tp, r.Offset, err)
+		}
+		w.ids[0][at] = t
+		return nil
+	})
+}
+
+const takenSize = 1 + 16 + 4 + 8
+
+// appendTaken writes the value of a record of the ids; the key is the id's place.
+func (t *taken) append(b []byte) []byte {
+	b = append(b, 1)
+	b = append(b, t.print[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(t.at))
+	return binary.BigEndian.AppendUint64(b, uint64(t.offset))
+}
+
+func parseTaken(r *kafka.Record) (at place, t taken, err error) {
+	if len(r.Key) != len(at) || len(r.Value) < takenSize || r.Value[0] != 1 {
+		return at, t, errors.New("it is no record of an id, or one of a newer gateway")
+	}
+	copy(at[:], r.Key)
+	v := r.Value[1:]
+	copy(t.print[:], v)
+	t.at = int32(binary.BigEndian.Uint32(v[16:]))
+	t.offset = int64(binary.BigEndian.Uint64(v[20:]))
+	return at, t, nil
+}
+
+func (w *owner) find(at place) (taken, bool) {
+	for _, generation := range w.ids {
+		if t, ok := generation[at]; ok {
+			return t, true
+		}
+	}
+	return taken{}, false
+}
+
+// fresh is an event that the turn writes.
+type fresh struct {
+	verdict *verdict
+	place   place
+	taken   taken
+}
+
+// turn writes the events of errands whose ids are new, and the ids, in one transaction.
+func (w *owner) turn(list []*errand) error {
+	if time.Since(w.turned) > OnceFor/2 {
+		w.ids[2], w.ids[1], w.ids[0], w.turned = w.ids[1], w.ids[0], map[place]taken{}, time.Now()
+	}
+	ctx, cancel := context.WithTimeout(w.o.ctx, w.o.g.Limits.Answer)
+	defer cancel()
+	var writes []fresh
+	pending := map[place]int{}
+	type echo struct {
+		verdict *verdict
+		of      int
+	}
+	var echoes []echo
+	w.offsets = w.offsets[:0]
+	for _, e := range list {
+		for i := range e.items {
+			in, v := &e.items[i], &e.verdicts[i]
+			at, print := hashed([]byte(in.Topic), []byte(in.ID)), hashed(in.Key, in.Value)
+			if t, ok := w.find(at); ok {
+				*v = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: t.print != print}
+				continue
+			}
+			if n, ok := pending[at]; ok {
+				v.Conflict = writes[n].taken.print != print
+				echoes = append(echoes, echo{v, n})
+				continue
+			}
+			r := in.record()
+			r.Origin = int64(len(writes))
+			w.offsets = append(w.offsets, -1)
+			if err := w.sink.Append(&r); err != nil {
+				var refused *kafka.RefusedError
+				if !errors.As(err, &refused) {
+					return w.failed(err)
+				}
+				v.Refused = refused.Err.Error()
+				w.offsets = w.offsets[:len(writes)]
+				continue
+			}
+			pending[at] = len(writes)
+			writes = append(writes, fresh{v, at, taken{print: print, at: in.Part}})
+		}
+	}
+	if len(writes) == 0 {
+		return nil // that an id was taken stays true, whoever owns it now
+	}
+	if err := w.sink.Flush(ctx); err != nil {
+		return w.failed(err)
+	}
+	for n := range writes {
+		f := &writes[n]
+		f.taken.offset = w.offsets[n]
+		id := kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition}, Timestamp: time.Now().UnixMilli(),
+			Key: f.place[:], Value: f.taken.append(nil), Origin: -1}
+		if err := w.sink.Append(&id); err != nil {
+			return w.failed(err)
+		}
+	}
+	if err := w.sink.Commit(ctx); err != nil {
+		return w.failed(err)
+	}
+	for n := range writes {
+		f := &writes[n]
+		w.ids[0][f.place] = f.taken
+		*f.verdict = verdict{Partition: f.taken.at, Offset: f.taken.offset}
+	}
+	for _, e := range echoes {
+		t := writes[e.of].taken
+		*e.verdict = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: e.verdict.Conflict}
+	}
+	return nil
+}
+
+// failed ends the open transaction. When that cannot be done, or another one has the right to write, all is forgotten.
+func (w *owner) failed(err error) error {
+	var refused *kafka.RefusedError
+	class := kafka.ClassOf(err)
+	if errors.As(err, &refused) {
+		class = kafka.Abortable
+	}
+	w.o.g.Log.Warn("events of a topic that takes ids once were not written", zap.Int32("partition", w.partition), zap.Error(err))
+	switch class {
+	case kafka.Fenced:
+		w.drop()
+		return errNotOwner
+	case kafka.Indefinite:
+		w.drop()
+		return &publish.UndecidedError{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(w.o.ctx, 10*time.Second)
+	defer cancel()
+	if abortErr := w.sink.Abort(ctx); abortErr != nil {
+		w.drop()
+		if kafka.ClassOf(abortErr) == kafka.Fenced {
+			return errNotOwner
+		}
+	}
+	return err
+}

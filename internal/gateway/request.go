@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/kafka"
+)
+
+// request is what a request says of all its events.
+type request struct {
+	client   *Client
+	topic    *topic
+	declared *declared.Event
+	key      []byte
+	id       string
+	headers  []kafka.Header
+	atomic   bool
+}
+
+// begin finds out who publishes where, and whether he may.
+func (g *Gateway) begin(r *http.Request, topic string) (*request, *Problem) {
+	q := &request{}
+	q.client, _ = r.Context().Value(clientKey{}).(*Client)
+	if q.client == nil {
+		return nil, unauthorized.of("the request has no credentials")
+	}
+	q.declared = g.declarations.Of(topic)
+	// Not allowed comes before not there: who may not publish to a topic is not told whether it exists.
+	if p := q.client.allow(topic, q.declared); p != nil {
+		return nil, p
+	}
+	var p *Problem
+	if q.topic, p = g.topics.get(r.Context(), topic); p != nil {
+		return nil, p
+	}
+	for _, name := range []string{headerTrace, headerState} {
+		if v := r.Header.Get(name); v != "" {
+			q.headers = append(q.headers, kafka.Header{Key: name, Value: []byte(v)})
+		}
+	}
+	return q, nil
+}
+
+// beginEvents reads what our own form says in query and headers.
+func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
+	q, p := g.begin(r, r.PathValue("topic"))
+	if p != nil {
+		return nil, p
+	}
+	query := r.URL.Query()
+	switch {
+	case query.Has("key"):
+		q.key = []byte(query.Get("key"))
+	case r.Header.Get("Weir-Key") != "":
+		q.key = []byte(r.Header.Get("Weir-Key"))
+	}
+	if text := query.Get("atomic"); text != "" {
+		atomic, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, malformed.of("atomic=%q is neither true nor false", text)
+		}
+		q.atomic = atomic
+	}
+	q.id = r.Header.Get("Idempotency-Key")
+	for name, values := range r.Header {
+		header, ok := strings.CutPrefix(name, "Weir-Header-")
+		if !ok {
+			continue
+		}
+		if header = strings.ToLower(header); header == "" || ours(header) {
+			continue // forged, or a mistake: it is not believed
+		}
+		for _, v := range values {
+			q.headers = append(q.headers, kafka.Header{Key: header, Value: []byte(v)})
+		}
+	}
+	slices.SortStableFunc(q.headers, func(a, b kafka.Header) int { return strings.Compare(a.Key, b.Key) })
+	return q, nil
+}
+
+// event makes an event of a JSON value. n is its place in the request, -1 where it is the only one: events of one request have ids
+// of their own.
+func (q *request) event(value []byte, n int) *event {
+	e := &event{key: q.key, keyText: true, value: value, null: string(value) == "null", id: q.id, headers: q.headers, partition: -1}
+	if q.id != "" && n >= 0 {
+		e.id = q.id + "/" + strconv.Itoa(n)
+	}
+	return e
+}

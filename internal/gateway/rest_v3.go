@@ -1,0 +1,400 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/publish"
+	"github.com/weirstream/weir/internal/schema/values"
+	"github.com/weirstream/weir/registry"
+)
+
+// Confluent's REST API v3, as far as producers use it: records of a topic, one after the other in one streamed request, or as a batch.
+
+// v3Record is a record of a request.
+type v3Record struct {
+	Partition *int32     `json:"partition_id,omitempty"`
+	Headers   []v3Header `json:"headers,omitempty"`
+	Key       *v3Data    `json:"key,omitempty"`
+	Value     *v3Data    `json:"value,omitempty"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
+}
+
+type v3Header struct {
+	Name  string  `json:"name"`
+	Value *string `json:"value,omitempty"` // base64
+}
+
+type v3Data struct {
+	Type            string          `json:"type,omitempty"`
+	Subject         string          `json:"subject,omitempty"`
+	SubjectStrategy string          `json:"subject_name_strategy,omitempty"`
+	SchemaID        *int            `json:"schema_id,omitempty"`
+	SchemaVersion   *int            `json:"schema_version,omitempty"`
+	Schema          *string         `json:"schema,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// v3Answer is how a record ended.
+type v3Answer struct {
+	ID        string    `json:"id,omitempty"` // of a batch's entry
+	Code      int       `json:"error_code"`
+	Message   string    `json:"message,omitempty"`
+	Cluster   string    `json:"cluster_id,omitempty"`
+	Topic     string    `json:"topic_name,omitempty"`
+	Partition *int32    `json:"partition_id,omitempty"`
+	Offset    *int64    `json:"offset,omitempty"`
+	Timestamp string    `json:"timestamp,omitempty"`
+	Key       *v3Stored `json:"key,omitempty"`
+	Value     *v3Stored `json:"value,omitempty"`
+}
+
+type v3Stored struct {
+	Type     string `json:"type"`
+	Size     int    `json:"size"`
+	SchemaID int    `json:"schema_id,omitempty"`
+}
+
+func v3Fail(w http.ResponseWriter, p *Problem) {
+	p.headers(w)
+	writeJSON(w, p.Status, restError{restCode(p), restMessage(p)})
+}
+
+// v3Code is the code of a record that failed: those of HTTP, and Confluent's where there is one.
+func v3Failed(id string, p *Problem) v3Answer {
+	return v3Answer{ID: id, Code: restCode(p), Message: restMessage(p)}
+}
+
+// beginV3 checks the cluster of the path too.
+func (g *Gateway) beginV3(r *http.Request) (*request, *Problem) {
+	q, p := g.begin(r, r.PathValue("topic"))
+	if p != nil {
+		return nil, p
+	}
+	cluster, p := g.cluster(r.Context())
+	if p == nil && r.PathValue("cluster") != cluster {
+		p = noResource.of("there is no cluster %s", strconv.Quote(r.PathValue("cluster"))).todo("GET /v3/clusters tells the id of the cluster")
+	}
+	return q, p
+}
+
+// cluster is the id of the cluster.
+func (g *Gateway) cluster(ctx context.Context) (string, *Problem) {
+	if id := g.clusterID.Load(); id != nil {
+		return *id, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookUpWithin)
+	defer cancel()
+	id, err := g.Client.ClusterID(ctx)
+	if err != nil {
+		return "", notWritten.of("the cluster cannot be asked for its id: %v", err)
+	}
+	g.clusterID.Store(&id)
+	return id, nil
+}
+
+func (g *Gateway) getV3Clusters(w http.ResponseWriter, r *http.Request) {
+	id, p := g.cluster(r.Context())
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"kind": "KafkaClusterList", "data": []map[string]string{{"kind": "KafkaCluster", "cluster_id": id}}})
+}
+
+// postV3 takes JSON documents one after the other, and answers each.
+func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
+	q, p := g.beginV3(r)
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	if form := r.Header.Get("Content-Type"); form != "" && !strings.HasPrefix(form, jsonType) {
+		v3Fail(w, mediaType.of("Content-Type %q is not taken here", form).todo("send application/json"))
+		return
+	}
+	body, p := g.open(w, r, 0)
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	defer body.close()
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	// A document is bounded: the decoder would read on for its end.
+	limited := &bounded{r: body, limit: int64(2 * g.Limits.Event)}
+	documents := json.NewDecoder(limited)
+	type answer struct {
+		chunk *chunk
+		in    *v3Record
+		bad   *Problem
+	}
+	answers := make(chan answer, chunksAhead*8)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		defer cancel()
+		encoder, gone, begun := json.NewEncoder(w), false, false
+		for a := range answers {
+			out := v3Answer{}
+			if a.bad != nil {
+				out = v3Failed("", a.bad)
+			} else {
+				a.chunk.wait(context.Background()) // the sink gives up in the end
+				out = g.v3Answer("", q, a.in, &a.chunk.answers[0])
+			}
+			if gone {
+				continue
+			}
+			if !begun {
+				begun = true
+				w.Header().Set("Content-Type", jsonType)
+				w.WriteHeader(http.StatusOK)
+			}
+			_ = control.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
+			gone = encoder.Encode(out) != nil || len(answers) == 0 && control.Flush() != nil
+			_ = control.SetWriteDeadline(time.Time{})
+		}
+		if !begun {
+			w.Header().Set("Content-Type", jsonType)
+			w.WriteHeader(http.StatusOK)
+		}
+	}()
+	order := &publish.Order{}
+	for {
+		limited.left = limited.limit
+		in := &v3Record{}
+		err := documents.Decode(in)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		a := answer{in: in}
+		var kind *json.UnmarshalTypeError
+		switch {
+		case err != nil && errors.As(err, &kind): // the document is whole, and of another form
+			a.bad = malformed.of("the record is not of the form that is wanted: %v", err)
+		case err != nil:
+			a.bad = ofDocument(err)
+		default:
+			var e *event
+			if e, a.bad = g.v3Event(ctx, q, in); a.bad == nil {
+				a.chunk = g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+				a.chunk.add(ctx, e)
+				a.chunk.submit(ctx, true)
+			}
+		}
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+			if a.chunk != nil {
+				a.chunk.wait(ctx)
+			}
+			err = ctx.Err()
+		}
+		if err != nil && kind == nil {
+			break
+		}
+	}
+	close(answers)
+	<-written
+	_ = control.SetReadDeadline(time.Now().Add(time.Second))
+	_, _ = io.CopyN(io.Discard, r.Body, 256<<10)
+}
+
+// ofDocument is the problem of documents that cannot be read on.
+func ofDocument(err error) *Problem {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return malformed.of("the body is no JSON: %v", err)
+	}
+	return ofBody(err)
+}
+
+// v3Batch is the body of records:batch.
+type v3Batch struct {
+	Entries []struct {
+		ID string `json:"id"`
+		v3Record
+	} `json:"entries"`
+}
+
+// v3Batched is the answer to it.
+type v3Batched struct {
+	Successes []v3Answer `json:"successes"`
+	Failures  []v3Answer `json:"failures"`
+}
+
+func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
+	q, p := g.beginV3(r)
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	var in v3Batch
+	leave, p := g.readDocument(w, r, &in)
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	defer leave()
+	seen := map[string]bool{}
+	for i := range in.Entries {
+		if id := in.Entries[i].ID; id == "" || seen[id] {
+			p = invalid.of("entry %d has the id %q: each needs one of its own", i, id)
+		}
+		seen[in.Entries[i].ID] = true
+	}
+	if len(in.Entries) == 0 || len(in.Entries) > g.Limits.Events {
+		p = invalid.of("the request has %d entries, 1 to %d are allowed", len(in.Entries), g.Limits.Events)
+	}
+	if p != nil {
+		v3Fail(w, p)
+		return
+	}
+	out := v3Batched{Successes: []v3Answer{}, Failures: []v3Answer{}}
+	var events []*event
+	var places []int
+	for i := range in.Entries {
+		e, p := g.v3Event(r.Context(), q, &in.Entries[i].v3Record)
+		if p != nil {
+			out.Failures = append(out.Failures, v3Failed(in.Entries[i].ID, p))
+			continue
+		}
+		events, places = append(events, e), append(places, i)
+	}
+	for n, a := range g.publishAll(r.Context(), q, events) {
+		entry := &in.Entries[places[n]]
+		if a.Error != nil {
+			out.Failures = append(out.Failures, v3Failed(entry.ID, a.Error))
+			continue
+		}
+		out.Successes = append(out.Successes, g.v3Answer(entry.ID, q, &entry.v3Record, &a))
+	}
+	writeJSON(w, http.StatusMultiStatus, out)
+}
+
+// v3Event makes an event of a record.
+func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event, *Problem) {
+	e := &event{partition: -1, null: true, headers: q.headers}
+	if in.Partition != nil {
+		if e.partition = *in.Partition; e.partition < 0 {
+			return nil, invalid.of("partition_id %d is below 0", *in.Partition)
+		}
+	}
+	if in.Timestamp != nil {
+		e.timestamp = in.Timestamp.UnixMilli()
+	}
+	for _, h := range in.Headers {
+		if ours(h.Name) {
+			continue
+		}
+		header := kafka.Header{Key: h.Name}
+		if h.Value != nil {
+			var err error
+			if header.Value, err = base64.StdEncoding.DecodeString(*h.Value); err != nil {
+				return nil, invalid.of("the value of header %q is no base64", h.Name)
+			}
+		}
+		e.headers = append(e.headers[:len(e.headers):len(e.headers)], header)
+	}
+	if in.Key != nil && given(in.Key.Data) {
+		var p *Problem
+		var form form
+		if e.key, form, e.keySchema, p = g.v3Bytes(ctx, q, in.Key, "-key"); p != nil {
+			p.Detail = "the key: " + p.Detail
+			return nil, p
+		}
+		if form == asJSON && e.keySchema != nil {
+			if e.key, p = encode(e.keySchema, "", e.key); p != nil {
+				p.Detail = "the key: " + p.Detail
+				return nil, p
+			}
+		} else {
+			e.keyText = form == asJSON || strings.EqualFold(in.Key.Type, "STRING")
+		}
+	}
+	if in.Value != nil && given(in.Value.Data) {
+		e.null = false
+		var p *Problem
+		if e.value, e.form, e.schema, p = g.v3Bytes(ctx, q, in.Value, "-value"); p != nil {
+			return nil, p
+		}
+	}
+	return e, nil
+}
+
+// v3Bytes are the data of a key or value.
+func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string) (data []byte, as form, schema *values.Schema, p *Problem) {
+	subject := q.topic.cluster + of
+	if in.Subject != "" && in.Subject != subject || in.SubjectStrategy != "" && in.SubjectStrategy != "TOPIC_NAME" {
+		return nil, 0, nil, badSchema.of("the subject is %s", subject).todo("leave subject and subject_name_strategy out")
+	}
+	t := registry.Type("")
+	switch kind := strings.ToUpper(in.Type); kind {
+	case "BINARY":
+		data, p = fromBase64(in.Data)
+		return data, asBytes, nil, p
+	case "STRING":
+		var text string
+		if json.Unmarshal(in.Data, &text) != nil {
+			return nil, 0, nil, invalid.of("data of type STRING is a text")
+		}
+		return []byte(text), asBytes, nil, nil
+	case "JSON":
+		return compacted(in.Data), asJSON, nil, nil
+	case "":
+		return compacted(in.Data), asJSON, nil, nil
+	case "AVRO", "PROTOBUF":
+		t = registry.Type(kind)
+	case "JSONSCHEMA":
+		t = registry.JSON
+	default:
+		return nil, 0, nil, invalid.of("type %q is none of BINARY, JSON, STRING, AVRO, JSONSCHEMA and PROTOBUF", in.Type)
+	}
+	switch {
+	case in.SchemaID != nil:
+		schema, p = g.schemas.byID(ctx, subject, *in.SchemaID)
+	case in.Schema != nil:
+		schema, p = g.schemas.byText(ctx, subject, t, *in.Schema)
+	default:
+		schema, p = g.schemas.of(ctx, subject)
+		if p == nil && schema == nil {
+			p = badSchema.of("subject %s has no schema", subject)
+		}
+	}
+	if p == nil && in.SchemaVersion != nil && schema.Registered().Version != *in.SchemaVersion {
+		p = badSchema.of("version %d is not the latest of subject %s", *in.SchemaVersion, subject)
+	}
+	if p == nil && schema.Registered().Type != t {
+		p = badSchema.of("schema %d is %s, and the data is %s", schema.Registered().ID, schema.Registered().Type, t)
+	}
+	return in.Data, asJSON, schema, p
+}
+
+// v3Answer is the answer to a record.
+func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Answer {
+	if a.Error != nil {
+		return v3Failed(id, a.Error)
+	}
+	cluster, _ := g.cluster(context.Background()) // it is known by now
+	out := v3Answer{ID: id, Code: http.StatusOK, Cluster: cluster, Topic: q.topic.name, Partition: a.Partition, Offset: a.Offset,
+		Timestamp: time.UnixMilli(a.record.Timestamp).UTC().Format(time.RFC3339Nano)}
+	stored := func(d *v3Data, size, id int) *v3Stored {
+		if d == nil {
+			return nil
+		}
+		return &v3Stored{Type: strings.ToUpper(d.Type), Size: size, SchemaID: id}
+	}
+	out.Key, out.Value = stored(in.Key, len(a.record.Key), 0), stored(in.Value, len(a.record.Value), a.SchemaID)
+	return out
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is a resource of the API: what serves it, and what /openapi.json says of it.
+type route struct {
+	method, path string
+	serve        func(*Gateway, http.ResponseWriter, *http.Request)
+	operation    string
+	summary      string
+	params       []param
+	bodies       []media
+	status       int
+	answer       media
+	failure      media
+}
+
+// param is a parameter in the query or a header; those in the path are known by its braces.
+type param struct {
+	in, name, doc string
+	kind          string // of JSON Schema
+}
+
+// media is a form of a body; sample is a value of the Go type that it has, nil for any value.
+type media struct {
+	form   string
+	sample any
+}
+
+var (
+	problemMedia = media{"application/problem+json", Problem{}}
+	restMedia    = media{jsonType, restError{}}
+)
+
+var routes []route
+
+func init() {
+	eventParams := []param{
+		{"query", "key", "key of the entity; without it the declared field of the value, or the header Weir-Key", "string"},
+		{"query", "atomic", "true: all events become visible in one transaction, or none", "boolean"},
+		{"header", "Weir-Key", "key of the entity", "string"},
+		{"header", "Idempotency-Key", "id of the event: a repetition is answered as the first request", "string"},
+		{"header", "Traceparent", "W3C trace context, which goes into the record", "string"},
+	}
+	routes = []route{
+		{method: "POST", path: "/topics/{topic}/events", serve: (*Gateway).postEvents, operation: "publishEvents",
+			summary: "Publish one event, an array, a stream of lines, a Protobuf message, or CloudEvents",
+			params:  eventParams,
+			bodies: []media{{jsonType, nil}, {ndjsonType, ""}, {"application/x-protobuf", []byte(nil)}, {"application/cloudevents+json", map[string]any{}},
+				{"application/cloudevents-batch+json", []map[string]any{}}},
+			status: http.StatusOK, answer: media{jsonType, Answer{}}, failure: problemMedia},
+		{method: "POST", path: "/topics/{topic}", serve: (*Gateway).postV2, operation: "produceV2", summary: "Produce records as by Confluent's REST API v2",
+			bodies: []media{{"application/vnd.kafka.json.v2+json", v2Body{}}, {"application/vnd.kafka.binary.v2+json", v2Body{}}, {"application/vnd.kafka.avro.v2+json", v2Body{}},
+				{"application/vnd.kafka.jsonschema.v2+json", v2Body{}}, {"application/vnd.kafka.protobuf.v2+json", v2Body{}}},
+			status: http.StatusOK, answer: media{v2Type, v2Answer{}}, failure: media{v2Type, restError{}}},
+		{method: "GET", path: "/v3/clusters", serve: (*Gateway).getV3Clusters, operation: "listClusters", summary: "The id of the cluster, as by Confluent's REST API v3",
+			status: http.StatusOK, answer: media{jsonType, map[string]any{}}, failure: restMedia},
+		{method: "POST", path: "/v3/clusters/{cluster}/topics/{topic}/records", serve: (*Gateway).postV3, operation: "produceV3",
+			summary: "Produce records as by Confluent's REST API v3: JSON documents one after the other, each answered",
+			bodies:  []media{{jsonType, v3Record{}}}, status: http.StatusOK, answer: media{jsonType, v3Answer{}}, failure: restMedia},
+		{method: "POST", path: "/v3/clusters/{cluster}/topics/{topic}/records:batch", serve: (*Gateway).postV3Batch, operation: "produceV3Batch",
+			summary: "Produce records as by Confluent's REST API v3, as a batch", bodies: []media{{jsonType, v3Batch{}}},
+			status: http.StatusMultiStatus, answer: media{jsonType, v3Batched{}}, failure: restMedia},
+		{method: "GET", path: "/openapi.json", serve: (*Gateway).getOpenAPI, operation: "openapi", summary: "This description",
+			status: http.StatusOK, answer: media{jsonType, map[string]any{}}, failure: problemMedia},
+	}
+}
+
+func (g *Gateway) routes() {
+	g.mux = http.NewServeMux()
+	for _, r := range routes {
+		g.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) { r.serve(g, w, q) })
+	}
+	g.mux.HandleFunc("/", g.elsewhere)
+}
+
+// elsewhere answers what is no resource, or has no such method.
+func (g *Gateway) elsewhere(w http.ResponseWriter, r *http.Request) {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := g.mux.Handler(other); pattern != "/" && pattern != "" && method != r.Method {
+			methods = append(methods, method)
+		}
+	}
+	if len(methods) == 0 {
+		noResource.of("%s is no resource of the gateway", r.URL.Path).write(w)
+		return
+	}
+	slices.Sort(methods)
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	notAllowed.of("%s does not take %s", r.URL.Path, r.Method).write(w)
+}

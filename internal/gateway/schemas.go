@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirstream/weir/internal/schema/values"
+	"github.com/weirstream/weir/registry"
+)
+
+// schemas finds the schema that a topic's values or keys are written with: the latest version of its subject.
+type schemas struct {
+	source registry.Source // nil: no topic has a schema
+	values *values.Values
+
+	mu    sync.Mutex
+	known map[string]*subject
+}
+
+// subject is what was found.
+type subject struct {
+	schema *values.Schema // nil: the subject has none
+	err    error          // why it is not known
+	until  time.Time
+	asking bool
+}
+
+// A subject is asked for again after this time, so that is how long another version takes to be used. While the registry does not answer, what
+// is known stays in use.
+const (
+	schemaFor   = 2 * time.Second
+	schemaAsk   = 3 * time.Second
+	mostSubject = 20_000
+)
+
+func newSchemas(source registry.Source) *schemas {
+	return &schemas{source: source, values: values.New(source), known: map[string]*subject{}}
+}
+
+// of is the schema of a subject, nil where it has none.
+func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem) {
+	if s.source == nil {
+		return nil, nil
+	}
+	s.mu.Lock()
+	known := s.known[name]
+	if known != nil && (time.Now().Before(known.until) || known.asking) {
+		s.mu.Unlock()
+		return known.give(name)
+	}
+	if known != nil {
+		known.asking = true
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), schemaAsk)
+	defer cancel()
+	found := &subject{}
+	registered, err := s.source.Latest(ctx, name)
+	switch {
+	case err == nil:
+		found.schema, found.err = s.values.Schema(registered)
+	case errors.Is(err, registry.ErrNotFound):
+	case known != nil && known.err == nil:
+		found.schema = known.schema
+	default:
+		found.err = err
+	}
+	found.until = time.Now().Add(schemaFor)
+	s.mu.Lock()
+	if len(s.known) >= mostSubject {
+		clear(s.known)
+	}
+	s.known[name] = found
+	s.mu.Unlock()
+	return found.give(name)
+}
+
+func (s *subject) give(name string) (*values.Schema, *Problem) {
+	if s.err != nil {
+		return nil, notWritten.of("the schema of subject %s is not known: %v", name, s.err)
+	}
+	return s.schema, nil
+}
+
+// byID is a schema that a request names: it must be the latest of the subject, or one that the registry has there.
+func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema, *Problem) {
+	latest, p := s.of(ctx, name)
+	if p != nil || latest == nil || latest.Registered().ID == id {
+		if p == nil && latest == nil {
+			p = invalid.of("subject %s has no schema", name).todo("register the schema under the subject first")
+		}
+		return latest, p
+	}
+	registered, err := s.source.ByID(ctx, id)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, invalid.of("there is no schema %d", id)
+	}
+	if err != nil {
+		return nil, notWritten.of("schema %d is not known: %v", id, err)
+	}
+	versions, ok := s.source.(interface {
+		Lookup(context.Context, string, registry.Schema) (*registry.Registered, error)
+	})
+	if !ok {
+		return nil, invalid.of("schema %d is not the latest of subject %s, which is %d", id, name, latest.Registered().ID)
+	}
+	if _, err := versions.Lookup(ctx, name, registered.Schema); errors.Is(err, registry.ErrNotFound) {
+		return nil, invalid.of("schema %d is none of subject %s", id, name)
+	} else if err != nil {
+		return nil, notWritten.of("schema %d is not known: %v", id, err)
+	}
+	found, err := s.values.Schema(registered)
+	if err != nil {
+		return nil, invalid.of("schema %d cannot be used: %v", id, err)
+	}
+	return found, nil
+}
+
+// byText is a schema that stands in a request. It must be the latest of the subject: who may publish may not therefore change what others read.
+func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text string) (*values.Schema, *Problem) {
+	latest, p := s.of(ctx, name)
+	if p != nil {
+		return nil, p
+	}
+	if _, err := values.Compile(&registry.Registered{Schema: registry.Schema{Type: t, Text: text}}); err != nil {
+		return nil, badSchema.of("the schema in the request is none: %v", err)
+	}
+	if latest == nil || latest.Registered().Type != t || tidyText(latest.Registered().Text) != tidyText(text) {
+		return nil, badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
+	}
+	return latest, nil
+}
+
+// tidyText makes texts of one schema equal that differ in spaces only.
+func tidyText(text string) string {
+	var any json.RawMessage
+	if json.Unmarshal([]byte(text), &any) == nil {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		if e.Encode(any) == nil { // it compacts
+			return strings.TrimSpace(b.String())
+		}
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// encode turns a document into what the record holds.
+func encode(schema *values.Schema, message string, document []byte) ([]byte, *Problem) {
+	m, err := schema.Message(message)
+	if err != nil {
+		return nil, invalid.of("%v", err)
+	}
+	out, _, err := schema.Append(nil, values.InValue, m, document)
+	if err != nil {
+		return nil, ofValue(err)
+	}
+	return out, nil
+}
+
+// ofValue is the problem of a value that its schema does not take. Its path becomes a JSON pointer.
+func ofValue(err error) *Problem {
+	text := err.Error()
+	p := invalid.of("%s", text)
+	if !strings.HasPrefix(text, "$") {
+		return p
+	}
+	path, _, ok := strings.Cut(text, ": ")
+	if !ok {
+		return p
+	}
+	return p.at(pointer(path[1:]))
+}
+
+// pointer turns .lines[2].amount into /lines/2/amount.
+func pointer(path string) string {
+	var b strings.Builder
+	for len(path) > 0 {
+		name := ""
+		if path[0] == '[' {
+			end := strings.IndexByte(path, ']')
+			if end < 0 {
+				break
+			}
+			name, path = path[1:end], path[end+1:]
+			if text, err := strconv.Unquote(name); err == nil {
+				name = text
+			}
+		} else {
+			path = strings.TrimPrefix(path, ".")
+			end := strings.IndexAny(path, ".[")
+			if end < 0 {
+				end = len(path)
+			}
+			name, path = path[:end], path[end:]
+		}
+		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	}
+	return b.String()
+}
