@@ -126,7 +126,14 @@ func (tx *transaction) sendOffsets(ctx context.Context) error {
 	if len(offsets) == 0 {
 		return nil
 	}
-	if err := tx.env.positions.commit(ctx, tx.sink, offsets); err != nil {
+	group := offsets
+	if tx.env.again != nil {
+		var err error
+		if group, err = tx.env.again.attach(ctx, tx, offsets); err != nil {
+			return err
+		}
+	}
+	if err := tx.env.positions.commit(ctx, tx.sink, group); err != nil {
 		return err
 	}
 	for _, in := range moved {

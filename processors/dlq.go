@@ -44,6 +44,12 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 	in, r := c.in, c.record
 	topic := f.Node.DeadLetter(in.source)
 	own := c.origin(f.Node) | originDLQ
+	if w.engine.again.unlettered(in.tp, r) {
+		w.tx.took(c, deadLettered, records(r), recordOverhead, nil)
+		in.waiting.Store(nil)
+		in.advance()
+		return stepDone
+	}
 	tp := kafka.TopicPartition{Topic: topic, Partition: w.engine.partitionFor(topic, r.Key, in)}
 	if w.blocks.any() && w.held(c, &tp) {
 		in.letter = f
@@ -59,6 +65,9 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 		if err == nil {
 			note := w.told(c, f, l)
 			w.tx.took(c, deadLettered, records(r), recordOverhead+len(l.key)+len(l.value), &note)
+			if w.tx.tally != nil {
+				w.tx.tallyOf(in.tp).Effects++
+			}
 			in.waiting.Store(nil)
 			in.advance()
 			return stepDone

@@ -27,6 +27,7 @@ type engine struct {
 	metrics     *metrics
 	hooks       *hooks
 	source      source
+	again       *again // the replay that it runs, nil for none
 	id          string
 	partitioner partitioner.Partitioner
 	cacheBytes  int64 // of each store
@@ -373,6 +374,9 @@ func (e *engine) count(tx *transaction) {
 	e.told.tell(&tx.letters)
 	tx.report.tell()
 	e.source.settled(tx)
+	if e.again != nil {
+		e.again.settled(tx)
+	}
 }
 
 // dirs is a set of folders.

@@ -21,6 +21,9 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	i := (*Instance)(m)
 	i.metrics.rebalances.Add(1)
 	ids := i.taskIDs(added)
+	if i.again != nil {
+		ids = i.again.of(i.engine, ids)
+	}
 	for _, id := range ids { // before the lock: it may ask the cluster
 		if g := i.graph.subgraphs[id.subgraph]; id.partition >= g.partitions {
 			if err := i.grow(g, id.partition, added); err != nil {
@@ -37,10 +40,26 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 }
 
 // Revoked commits and closes the tasks of the partitions given before it returns.
-func (m *membership) Revoked(removed []kafka.TopicPartition) { (*Instance)(m).give(removed, true) }
+func (m *membership) Revoked(removed []kafka.TopicPartition) {
+	m.intruded(removed)
+	(*Instance)(m).give(removed, true)
+}
 
 // Lost closes the tasks of the partitions given without a commit.
-func (m *membership) Lost(lost []kafka.TopicPartition) { (*Instance)(m).give(lost, false) }
+func (m *membership) Lost(lost []kafka.TopicPartition) {
+	m.intruded(lost)
+	(*Instance)(m).give(lost, false)
+}
+
+// intruded ends a replay that is not alone any more: an instance would go on from the committed offsets.
+func (m *membership) intruded(tps []kafka.TopicPartition) {
+	if m.again == nil || m.ending.Load() {
+		return
+	}
+	if err := m.again.intruded(tps); err != nil {
+		(*Instance)(m).fail(err)
+	}
+}
 
 // Failed ends the instance.
 func (m *membership) Failed(err error) { (*Instance)(m).fail(err) }
@@ -72,6 +91,9 @@ func (m *membership) committed(ctx context.Context, inputs []kafka.TopicPartitio
 // begin implements source. Where that needs the recorded resets and their topic would forget them, it is a refusal.
 func (m *membership) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	err := m.beginnings(ctx, t, committed, o)
+	if err == nil && m.again != nil {
+		err = m.again.bound(ctx, committed, o)
+	}
 	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
 		return m.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
 			t.id, unfit.Problem(m.cluster()))})

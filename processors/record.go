@@ -3,6 +3,8 @@ package processors
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,6 +27,11 @@ const (
 
 // try processes one record to one of its ends, or leaves it for later.
 func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
+	if w.engine.again != nil {
+		if s, passed := w.pass(in, r); passed {
+			return s
+		}
+	}
 	w.tx.report.begin()
 	c := &w.cause
 	c.of(in, r)
@@ -52,6 +59,9 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if w.blocks.any() && w.held(c, nil) {
 		return stepWait
 	}
+	if w.engine.again.silent(in.tp, r) {
+		effects = nil
+	}
 	for i := range effects {
 		e := &effects[i]
 		w.stage(c, e)
@@ -67,6 +77,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 			return w.aborted(ctx, err)
 		}
 	}
+	w.effect(in, r, len(effects))
 	in.task.keep()
 	w.tx.took(c, o, 1, c.size(), nil)
 	if c.attempt > 1 || w.blocks.any() && w.blocks.probe != in {
@@ -102,6 +113,10 @@ func (w *worker) stage(c *cause, e *nodes.Effect) {
 	}
 	if len(r.Headers) > 0 || e.As != nil {
 		w.out.Headers = w.outHeaders(r, e)
+	}
+	if a := w.engine.again; a != nil && a.Causes {
+		at := kafka.Header{Key: HeaderCause, Value: fmt.Appendf(nil, "%s/%d", c.in.tp, r.Offset)}
+		w.out.Headers = append(slices.Clip(w.out.Headers), at)
 	}
 }
 

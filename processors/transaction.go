@@ -27,6 +27,7 @@ type transaction struct {
 	report  *report                                        // for hooks, nil without them
 	unknown bool                                           // whether it was committed is not known
 	sent    map[kafka.TopicPartition]kafka.CommittedOffset // the positions that it is committed with
+	tally   map[kafka.TopicPartition]*ReplayCounts         // of a replay, nil without one
 
 	cautious  int // so many transactions of one record are to come: see worker.abandon
 	pace      pace
@@ -43,6 +44,7 @@ type transactionEnv struct {
 	tasks     *tasks        // whose inputs and stores it is of
 	blocks    *blocks
 	positions ledger             // where the positions of the inputs are committed
+	again     *again             // the replay, if it is one
 	owner     offsets.Owner      // whose the state is
 	ended     func(*transaction) // what it holds is committed, and about to be forgotten
 	committed func(commitStats)  // everything of the commit is done
@@ -80,6 +82,9 @@ func (tx *transaction) took(c *cause, o outcome, records int64, bytes int, lette
 	}
 	if tx.report != nil {
 		tx.report.end(c, o, letter)
+	}
+	if tx.tally != nil && tx.env.again.counts(c.in.tp, c.record) {
+		tx.tallyOf(c.in.tp).count(c.record, o, records)
 	}
 }
 
@@ -128,6 +133,7 @@ func (tx *transaction) abort(ctx context.Context) error {
 func (tx *transaction) clear() {
 	tx.open, tx.bytes, tx.retries, tx.unknown, tx.sent = false, 0, 0, false, nil
 	clear(tx.counts[:])
+	clear(tx.tally)
 	tx.letters.clear()
 	tx.report.clear()
 	tx.env.blocks.untried()

@@ -99,10 +99,14 @@ func newWorker(e *engine, id int) *worker {
 		env: transactionEnv{
 			log: w.log, guarantee: e.opts.Guarantee, interval: e.opts.CommitInterval, tasks: w.tasks, blocks: w.blocks,
 			positions: e.source,
+			again:     e.again,
 			owner:     e.graph.owner(),
 			ended:     e.count,
 			committed: w.committed,
 		},
+	}
+	if e.again != nil {
+		w.tx.tally = map[kafka.TopicPartition]*ReplayCounts{}
 	}
 	return w
 }
