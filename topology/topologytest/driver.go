@@ -38,6 +38,8 @@ type Driver struct {
 	views  map[*plan.Global]plan.View
 	next   map[string]int64 // the next offset, by input and partition
 	now    time.Time
+	// content is what a store begins with; nil for nothing.
+	content func(store string, partition int32) ([]keyed.Entry, error)
 }
 
 // place is a store at a partition.
@@ -97,6 +99,15 @@ func (d *Driver) open(at place) {
 	db, err := state.Open(state.Options{Dir: d.t.TempDir()})
 	if err != nil {
 		d.t.Fatalf("open store %s: %v", at.store.Name, err)
+	}
+	if d.content != nil {
+		entries, err := d.content(at.store.Name, at.partition)
+		if err == nil && len(entries) > 0 {
+			err = db.Restore(entries, 0, nil)
+		}
+		if err != nil {
+			d.t.Fatalf("fill store %s: %v", at.store.Name, err)
+		}
 	}
 	store := at.store.Over(db)
 	d.t.Cleanup(func() {
