@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/dev"
 	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/registry/command"
+	_ "github.com/weirstream/weir/replay/cel"
 )
 
 func main() {

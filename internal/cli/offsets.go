@@ -288,7 +288,7 @@ func withClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 	if err := errors.Join(err1, err2, wrong); err != nil {
 		return withCode(exitUsage, err)
 	}
-	client, err := kafka.Dial(cmd.Context(), conf, log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
+	client, err := kafka.Dial(cmd.Context(), conf, quiet(log))
 	if err != nil {
 		return err
 	}
@@ -298,6 +298,14 @@ func withClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 		return withCode(exitRefused, errors.New(unfit.Problem(conf)))
 	}
 	return err
+}
+
+// quiet is a log without what is no warning.
+func quiet(log *zap.Logger) *zap.Logger {
+	if !log.Core().Enabled(zap.InfoLevel) {
+		return log // zap takes no level below the one that it has
+	}
+	return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
 }
 
 // who is the operator, for the record.

@@ -12,10 +12,15 @@ type Names struct {
 	// Prefix stands before every name (topic.prefix), so that several environments can share a cluster. It is part of the name as it is:
 	// a dot between is the prefix's own.
 	Prefix string
+	// Real, if not nil, are streams that keep another name than the prefix gives them: inputs of a shadow, by the names of streams.
+	Real map[string]string
 }
 
 // Topic is what the stream's topic is called.
 func (n Names) Topic(s *Stream) string {
+	if real, ok := n.Real[s.Name]; ok {
+		return real
+	}
 	if s.Unprefixed {
 		return s.Name
 	}

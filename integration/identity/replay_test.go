@@ -1,0 +1,194 @@
+//go:build integration && unix
+
+package identity
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// receipt is what replay run and status print.
+type receipt struct {
+	State                                                                string
+	Read, Filtered, Replayed, Deduplicated, Done, Offsets, Dead_lettered int64
+	New_effects                                                          int64
+	Downstream_unchanged                                                 *bool
+	Downstream                                                           []struct{ Changed []struct{ Key string } }
+	Partitions                                                           []struct{ Checksum string }
+	Compared                                                             *struct{ Keys, Equal, Different int64 }
+	Differences                                                          []struct {
+		Key    string
+		Causes []string
+	}
+}
+
+// file writes the file of a replay.
+func (p *place) file(lines ...string) string {
+	p.t.Helper()
+	path := filepath.Join(p.t.TempDir(), "replay.yaml")
+	p.must(os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	return path
+}
+
+// replay runs a verb, and returns what it prints.
+func (p *place) replay(verb, file string, args ...string) (r receipt, messages string, code int) {
+	p.t.Helper()
+	out, messages, code := p.tool(append([]string{"replay", verb, file, "--json", "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000"}, args...)...)
+	if out != "" {
+		p.must(json.Unmarshal([]byte(out), &r))
+	}
+	return r, messages, code
+}
+
+// killed has a replay run until it has done something, and kills it.
+func (p *place) killed(file string, args ...string) {
+	p.t.Helper()
+	cmd := p.command(append([]string{"replay", "run", file, "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000", "--brokers", strings.Join(p.cluster.Addrs(), ",")}, args...)...)
+	cmd.Stderr = os.Stderr
+	p.must(cmd.Start())
+	var r receipt
+	p.until("the replay has done something", func() (bool, string) {
+		var messages string
+		r, messages, _ = p.replay("status", file)
+		return r.Done > 0, messages
+	})
+	p.must(cmd.Process.Kill())
+	_ = cmd.Wait()
+	if r.Done >= r.Offsets {
+		p.t.Fatalf("it was not in the middle: %+v", r)
+	}
+}
+
+// done runs or resumes a replay to its end.
+func (p *place) replayed(verb, file string, args ...string) receipt {
+	p.t.Helper()
+	r, messages, code := p.replay(verb, file, args...)
+	if code != 0 || r.State != "done" || r.Downstream_unchanged == nil {
+		p.t.Fatalf("replay %s: exit code %d: %+v: %s", verb, code, r, messages)
+	}
+	return r
+}
+
+// TestAReplayDoesEachRecordOnceWhateverKillsIt: of a topology that counts whatever it sees, so that each record shows. The first process
+// is killed in the middle; the offsets of the group stay; a second run does nothing.
+//
+// Mutation: Resume that reads nothing; Record that is left out; Keep that commits the positions.
+func TestAReplayDoesEachRecordOnceWhateverKillsIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.begun(400) // 200 in each partition
+	at := p.committed()
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+", start: {0: 0, 1: 50}}", "into: topology", "topology: "+p.name, "rate: 200/s")
+	live := p.start()
+	live.logs("tasks assigned")
+	if _, messages, code := p.replay("run", file); code == 0 || !strings.Contains(messages, "stop all instances") {
+		t.Errorf("with a live instance: exit code %d: %s", code, messages)
+	}
+	live.stop()
+	p.killed(file)
+	if got := p.committed(); !slices.Equal(got, at) {
+		t.Errorf("the offsets of the group are %v, and were %v", got, at)
+	}
+	r := p.replayed("resume", file)
+	if r.Read != 350 || r.Replayed != 350 || r.Deduplicated != 0 || r.New_effects != 700 || *r.Downstream_unchanged {
+		t.Errorf("%+v", r)
+	}
+	p.counts(400 + 350)
+	if got := p.committed(); !slices.Equal(got, at) {
+		t.Errorf("the offsets of the group are %v, and were %v", got, at)
+	}
+	if again := p.replayed("run", file); fmt.Sprint(again.Partitions) != fmt.Sprint(r.Partitions) {
+		t.Errorf("again: %+v", again)
+	}
+	p.counts(400 + 350)
+	l := p.start() // it goes on where the group was
+	p.send(20)
+	p.done()
+	l.stop()
+	p.counts(400 + 350 + 20)
+}
+
+// TestAReplayRebuildsAState of all that its input holds, also when it is killed while it does; no instance begins on half of one.
+//
+// Mutation: empty that is left out; the last transaction of reset without its positions.
+func TestAReplayRebuildsAState(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.begun(400)
+	// What nobody knows of: counts of keys that no record has any more.
+	p.must(p.client.ProduceSync(p.context(), &kgo.Record{Topic: p.log(), Partition: 0, Key: []byte("stray"), Value: []byte("1000")}).FirstErr())
+	at := p.committed()
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: reset", "outputs: suppress", "rate: 200/s")
+	outputs := len(p.read(p.name + ".out.v1"))
+	p.killed(file)
+	r := p.replayed("resume", file)
+	if r.Read != 400 || r.Replayed != 400 {
+		t.Errorf("%+v", r)
+	}
+	last := map[string]string{}
+	for _, r := range p.read(p.log()) {
+		last[string(r.Key)] = string(r.Value)
+	}
+	if v, ok := last["stray"]; v != "" || !ok {
+		t.Errorf("a key of the old state has %q", v)
+	}
+	l := p.start()
+	p.send(20)
+	p.done()
+	l.stop()
+	sum := 0
+	for _, r := range p.read(p.log()) {
+		last[string(r.Key)] = string(r.Value)
+	}
+	for _, v := range last {
+		n := 0
+		_, _ = fmt.Sscan(v, &n)
+		sum += n
+	}
+	if sum != 420 {
+		t.Errorf("%d records are counted, want 420", sum)
+	}
+	if n := len(p.read(p.name + ".out.v1")); n != outputs+20 {
+		t.Errorf("%d outputs, want %d", n, outputs+20)
+	}
+	_ = at
+}
+
+// TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt, with those that are chosen only, in order.
+//
+// Mutation: the progress in a transaction of its own; places that are not skipped when it goes on.
+func TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.create(p.in(), nil)
+	p.create(p.name+".copy.v1", nil)
+	p.send(400)
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "where: {keys: ['0-[0-4]', '1-*']}", "into: topic", "topic: "+p.name+".copy.v1", "rewrite: {headers: {by: replay}}", "rate: 200/s")
+	p.killed(file)
+	r := p.replayed("run", file)
+	if r.Read != 400 || r.Filtered != 100 || r.Replayed != 300 || r.New_effects != 300 || *r.Downstream_unchanged {
+		t.Errorf("%+v", r)
+	}
+	keys := map[string]int{}
+	for _, one := range p.read(p.name + ".copy.v1") {
+		keys[string(one.Key)]++
+		if len(one.Headers) != 1 || string(one.Headers[0].Value) != "replay" || fmt.Sprint(one.Partition) != string(one.Key[:1]) {
+			t.Fatalf("%+v", one)
+		}
+	}
+	for key, n := range keys {
+		if n != 20 {
+			t.Errorf("key %s was written %d times, want 20", key, n)
+		}
+	}
+	if len(keys) != 15 {
+		t.Errorf("%d keys were written, want 15", len(keys))
+	}
+}

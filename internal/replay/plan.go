@@ -1,0 +1,347 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// Plan is what a job would do.
+type Plan struct {
+	Job        string             `json:"job"`
+	State      string             `json:"state"` // new, or as the job stands
+	Into       Into               `json:"into"`
+	Topology   string             `json:"topology,omitempty"`
+	From       string             `json:"from"`
+	To         string             `json:"to,omitempty"`
+	Partitions []PlannedPartition `json:"partitions"`
+	Offsets    int64              `json:"offsets"`
+	Records    int64              `json:"records"` // before they are chosen; an estimate where Exact is false
+	Bytes      int64              `json:"bytes"`
+	Exact      bool               `json:"exact"`
+	Seconds    float64            `json:"seconds"`
+	Touches    []string           `json:"touches"`
+	Removed    int64              `json:"removed"` // offsets that are asked for, and that retention has removed
+	Earliest   *time.Time         `json:"earliest,omitempty"`
+	Notes      []string           `json:"notes"`
+	Refused    string             `json:"refused,omitempty"` // why a run would be refused
+
+	info   kafka.TopicInfo
+	graph  *plan.Plan
+	ranges []Range
+}
+
+// PlannedPartition is a partition of a plan.
+type PlannedPartition struct {
+	Range
+	Earliest int64 `json:"earliest"` // the first offset that the partition still holds
+	Latest   int64 `json:"latest"`
+	Removed  int64 `json:"removed"`
+}
+
+// RemovedError refuses a job for records that are gone.
+type RemovedError struct {
+	Offsets  int64
+	Earliest time.Time
+}
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("retention has removed records that are asked for: the earliest possible start is %s; give from.start: %s, or --from-earliest to begin with what is there",
+		e.Earliest.Format(time.RFC3339Nano), e.Earliest.Format(time.RFC3339Nano))
+}
+
+// sample is how many records of a partition are looked at for an estimate, and the largest range that is counted whole.
+const sample = 2000
+
+// readAhead is how many bytes of a partition are read before they are looked at.
+const readAhead = 4 << 20
+
+// resolve finds the ranges that a job means now.
+func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, error) {
+	p := &Plan{Job: j.Name, Into: j.Into, Topology: j.Topology, From: j.From.Topic, To: j.Topic, Exact: true, Notes: []string{}, Touches: []string{}, Partitions: []PlannedPartition{}}
+	infos, err := t.Client.Topics(ctx, []string{j.From.Topic})
+	if err != nil {
+		return nil, err
+	}
+	info, ok := infos[j.From.Topic]
+	if !ok {
+		return nil, fmt.Errorf("from.topic: %s does not exist: give the topic as it is called in the cluster, with its topic.prefix", j.From.Topic)
+	}
+	p.info = info
+	partitions := []int32(j.From.Partitions)
+	if partitions == nil {
+		for n := range info.Partitions {
+			partitions = append(partitions, n)
+		}
+	}
+	var tps []kafka.TopicPartition
+	for _, n := range partitions {
+		if n >= info.Partitions {
+			return nil, fmt.Errorf("from.partitions: %s has %d partitions, and partition %d is asked for", j.From.Topic, info.Partitions, n)
+		}
+		_, start := j.From.Start.in(n, "earliest")
+		_, end := j.From.End.in(n, "latest")
+		if j.From.Partitions == nil && (!start || !end) {
+			continue // places by partition name the partitions that are meant
+		}
+		tps = append(tps, kafka.TopicPartition{Topic: j.From.Topic, Partition: n})
+	}
+	if len(tps) == 0 {
+		return nil, errors.New("from: no partition has both a start and an end: give both by the same partitions, or one of them for all")
+	}
+	starts, err := t.Client.Starts(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := t.Client.Ends(ctx, tps)
+	if err != nil {
+		return nil, err
+	}
+	var gone RemovedError
+	for _, tp := range tps {
+		from, _ := j.From.Start.in(tp.Partition, "earliest")
+		to, _ := j.From.End.in(tp.Partition, "latest")
+		start, err := from.resolve(ctx, t.Client, tp, starts[tp], ends[tp])
+		if err != nil {
+			return nil, fmt.Errorf("from.start: %w", err)
+		}
+		end, err := to.resolve(ctx, t.Client, tp, starts[tp], ends[tp])
+		if err != nil {
+			return nil, fmt.Errorf("from.end: %w", err)
+		}
+		one := PlannedPartition{Range: Range{Partition: tp.Partition, Start: start, End: end}, Earliest: starts[tp], Latest: ends[tp]}
+		removed, at, err := t.removed(ctx, tp, from, start, starts[tp], ends[tp])
+		if err != nil {
+			return nil, err
+		}
+		if removed > 0 {
+			one.Removed = removed
+			p.Removed += removed
+			gone.Offsets += removed
+			if at.After(gone.Earliest) {
+				gone.Earliest = at
+			}
+		}
+		one.Start = max(one.Start, starts[tp])
+		one.End = max(one.End, one.Start)
+		p.Partitions = append(p.Partitions, one)
+	}
+	if p.Removed > 0 {
+		if p.Earliest = &gone.Earliest; !fromEarliest {
+			p.Refused = gone.Error()
+		} else {
+			p.Notes = append(p.Notes, fmt.Sprintf("retention has removed %d offsets that were asked for: the replay begins with what is there", p.Removed))
+		}
+	}
+	if j.Into != IntoTopic {
+		if err := t.ofTopology(ctx, j, p); err != nil {
+			return nil, err
+		}
+	} else if err := t.ofTopic(ctx, j, p); err != nil {
+		return nil, err
+	}
+	for _, one := range p.Partitions {
+		p.ranges = append(p.ranges, one.Range)
+		p.Offsets += one.End - one.Start
+	}
+	return p, nil
+}
+
+// removed says how many offsets from a place on are gone, as far as that is known, and from when on records are there. What a time
+// means among records that are gone cannot be asked any more: where the first record that is there is later, all before it may be meant.
+func (t *Tool) removed(ctx context.Context, tp kafka.TopicPartition, from Place, start, first, end int64) (offsets int64, at time.Time, err error) {
+	switch {
+	case from.word != "" || first == 0:
+		return 0, at, nil
+	case from.at.IsZero() && start >= first:
+		return 0, at, nil
+	case !from.at.IsZero() && start > first:
+		return 0, at, nil
+	}
+	if at, err = t.timeOf(ctx, tp, first, end); err != nil {
+		return 0, at, err
+	}
+	if from.at.IsZero() {
+		return first - start, at, nil
+	}
+	if !from.at.Before(at) {
+		return 0, at, nil
+	}
+	return first, at, nil
+}
+
+// timeOf is the timestamp of the first record from an offset on; now, where there is none.
+func (t *Tool) timeOf(ctx context.Context, tp kafka.TopicPartition, from, end int64) (time.Time, error) {
+	reader := t.Client.NewFetcher(64 << 10)
+	defer reader.Close()
+	at := time.Now().UTC()
+	enough := errors.New("enough")
+	err := kafka.Scan(ctx, reader, tp, from, end, func(r *kafka.Record) error {
+		at = r.Time().UTC()
+		return enough
+	})
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return at, err
+}
+
+// ofTopic says what a job into a topic touches.
+func (t *Tool) ofTopic(ctx context.Context, j *Job, p *Plan) error {
+	infos, err := t.Client.Topics(ctx, []string{j.Topic})
+	if err != nil {
+		return err
+	}
+	info, ok := infos[j.Topic]
+	if !ok {
+		return fmt.Errorf("topic: %s does not exist: create it first, with the partitions and the retention that it is to have", j.Topic)
+	}
+	p.Touches = append(p.Touches, fmt.Sprintf("topic %s: records are written", j.Topic))
+	if info.Partitions != p.info.Partitions {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s has %d partitions and %s %d: records go where their keys belong", j.Topic, info.Partitions, j.From.Topic, p.info.Partitions))
+	}
+	p.Notes = append(p.Notes, "records keep their timestamps: where those are older than the retention of the topic, it removes them at once")
+	return nil
+}
+
+// ofTopology says what a job into a topology, or a shadow of it, touches, and bounds its ranges.
+func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
+	graph, err := t.Topology(j.Topology, t.Names)
+	if err != nil {
+		return err
+	}
+	p.graph = graph
+	sub := inputOf(graph, j.From.Topic)
+	if sub == nil {
+		return fmt.Errorf("from.topic: %s is no input of topology %s: there is %s", j.From.Topic, j.Topology, strings.Join(inputsOf(graph), ", "))
+	}
+	var tps []kafka.TopicPartition
+	for _, one := range p.Partitions {
+		tps = append(tps, kafka.TopicPartition{Topic: j.From.Topic, Partition: one.Partition})
+	}
+	committed, err := t.Client.Committed(ctx, graph.Group(), tps)
+	if err != nil {
+		return err
+	}
+	for n := range p.Partitions {
+		one := &p.Partitions[n]
+		at := int64(-1)
+		if c, ok := committed[tps[n]]; ok {
+			at = c.Offset
+		}
+		if end := max(at, 0); one.End > end {
+			what := fmt.Sprintf("%s: the group has read up to offset %d, and what follows is not done again but yet to be done: the replay ends there", tps[n], end)
+			if at < 0 {
+				what = fmt.Sprintf("%s: the group has read nothing of it, so there is nothing to replay", tps[n])
+			}
+			p.Notes = append(p.Notes, what)
+			one.End = end
+		}
+		one.Start = min(one.Start, one.End)
+		if j.State.Mode == StateReset && one.End < max(at, 0) {
+			return fmt.Errorf("from.end: a state that is rebuilt up to offset %d of %s would lack what was processed after it, up to offset %d: leave from.end out", one.End, tps[n], at)
+		}
+	}
+	if j.State.Mode == StateReset && len(sub.Inputs) > 1 {
+		return fmt.Errorf("state: the stores of %s are changed by %d inputs, and one is replayed: a rebuilt state would lack the others; give state: keep", j.Topology, len(sub.Inputs))
+	}
+	if j.Into == IntoShadow {
+		return t.ofShadow(j, p)
+	}
+	p.Touches = append(p.Touches, fmt.Sprintf("group %s: its instances must be stopped; the replay is its only member while it runs", graph.Group()))
+	if j.State.Mode == StateReset {
+		p.Touches = append(p.Touches, fmt.Sprintf("group %s: its offsets go back to the start, which is recorded in %s, and end where they are now", graph.Group(), t.Names.System(system.Jobs.Name)))
+	} else {
+		p.Notes = append(p.Notes, "the offsets of the group stay where they are")
+	}
+	for _, s := range sub.Stores {
+		what := "records that are not dropped as duplicates change it again"
+		if j.State.Mode == StateReset {
+			what = "all its keys are deleted, and what the records say is written again"
+		}
+		p.Touches = append(p.Touches, fmt.Sprintf("store %s (topic %s): %s", s.Name, graph.Changelog(s), what))
+	}
+	for _, topic := range graph.Topics {
+		if topic.Written && (topic.Role == plan.OutputTopic || topic.Role == plan.DeadLetterTopic) {
+			what := "outputs of records that are not dropped as duplicates are written again"
+			if topic.Role == plan.DeadLetterTopic {
+				what = "records that fail again are written again"
+			}
+			if j.Outputs == "suppress" {
+				what = "nothing is written"
+			}
+			p.Touches = append(p.Touches, fmt.Sprintf("topic %s: %s", topic.Name, what))
+		}
+	}
+	return nil
+}
+
+func inputOf(p *plan.Plan, topic string) *plan.Subgraph {
+	for _, g := range p.Subgraphs {
+		if slices.ContainsFunc(g.Inputs, func(s *plan.Stream) bool { return p.Topic(s) == topic }) {
+			return g
+		}
+	}
+	return nil
+}
+
+func inputsOf(p *plan.Plan) (names []string) {
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			names = append(names, p.Topic(in))
+		}
+	}
+	return names
+}
+
+// measure counts records and bytes, by a sample of each partition, and how long they take.
+func (t *Tool) measure(ctx context.Context, j *Job, p *Plan) error {
+	reader := t.Client.NewFetcher(1 << 20)
+	defer reader.Close()
+	began, read := time.Now(), int64(0)
+	enough := errors.New("enough")
+	for _, r := range p.ranges {
+		tp := kafka.TopicPartition{Topic: j.From.Topic, Partition: r.Partition}
+		var records, bytes int64
+		last := r.Start
+		err := kafka.Scan(ctx, reader, tp, r.Start, r.End, func(one *kafka.Record) error {
+			if one.Offset >= r.End {
+				return nil
+			}
+			records++
+			bytes += int64(len(one.Key) + len(one.Value))
+			if last = one.Next(); records >= sample {
+				return enough
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, enough) && last < r.End:
+			p.Exact = false
+			share := float64(r.End-r.Start) / float64(max(1, last-r.Start))
+			p.Records += int64(float64(records) * share)
+			p.Bytes += int64(float64(bytes) * share)
+		case err != nil && !errors.Is(err, enough):
+			return fmt.Errorf("read %s: %w", tp, err)
+		default:
+			p.Records += records
+			p.Bytes += bytes
+		}
+		read += records
+	}
+	perSecond := float64(read) / max(time.Since(began).Seconds(), 0.001)
+	if rate := float64(j.Rate); rate > 0 {
+		perSecond = rate
+	}
+	if perSecond > 0 {
+		p.Seconds = float64(p.Records) / perSecond
+	}
+	return nil
+}

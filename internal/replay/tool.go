@@ -1,0 +1,372 @@
+package replay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+	"github.com/weirstream/weir/processors"
+)
+
+// Tool plans, runs and shows jobs.
+type Tool struct {
+	Client *kafka.Client
+	Names  plan.Names
+	Who    string
+	// Topology is the plan of a topology of the program, by the names that its topics are to have; an error where it has none of that
+	// name.
+	Topology func(name string, names plan.Names) (*plan.Plan, error)
+	// Options are those of an instance of a topology, without its wire.
+	Options processors.Options
+	Log     *zap.Logger
+	// Progress, if not nil, is called now and then with how many offsets of how many are done.
+	Progress func(done, of int64)
+}
+
+// RunOptions are what a command line says about a run.
+type RunOptions struct {
+	FromEarliest bool // begin with what is there where retention has removed what was asked for
+	Force        bool // a job that is done, or that began with another file, runs again
+	Why          string
+}
+
+// StateNew is the state of a job that never ran.
+const StateNew = "new"
+
+// Plan says what a job would do. It changes nothing.
+func (t *Tool) Plan(ctx context.Context, j *Job, fromEarliest bool) (*Plan, error) {
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.resolve(ctx, j, fromEarliest)
+	if err != nil {
+		return nil, err
+	}
+	p.State = StateNew
+	if s := k.jobs[j.Name]; s != nil {
+		p.State = s.State
+		if s.Hash != j.hash() {
+			p.Notes = append(p.Notes, fmt.Sprintf("there is a job %s that began at %s with another file", j.Name, s.Began.Format(time.RFC3339)))
+		}
+	}
+	return p, t.measure(ctx, j, p)
+}
+
+// UnknownError says that there is no such job.
+type UnknownError struct{ Job string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("there is no job %s: replay list shows those that there are, replay run begins one", e.Job)
+}
+
+// Status says how a job stands.
+func (t *Tool) Status(ctx context.Context, job string) (*Receipt, error) {
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := k.jobs[job]
+	if s == nil {
+		return nil, &UnknownError{job}
+	}
+	return s.receipt(k.progress[s.Run]), nil
+}
+
+// List says how all jobs stand, the newest first.
+func (t *Tool) List(ctx context.Context) ([]*Receipt, error) {
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []*Receipt{}
+	for _, s := range k.list() {
+		list = append(list, s.receipt(k.progress[s.Run]))
+	}
+	return list, nil
+}
+
+// Stop asks the process that runs a job to stop. It returns when that is written.
+func (t *Tool) Stop(ctx context.Context, job string) (*Receipt, error) {
+	r, err := t.Status(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != Begun {
+		return r, nil
+	}
+	sink, err := t.Client.NewSink(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer sink.Close()
+	out, err := t.record(stopKeyOf(job), map[string]any{"version": 1, "who": t.Who, "at": time.Now().UTC()})
+	if err != nil {
+		return nil, err
+	}
+	if err := sink.Append(out); err != nil {
+		return nil, err
+	}
+	return r, sink.Flush(ctx)
+}
+
+// ErrStopped is why a run has ended that replay stop has asked for.
+var ErrStopped = errors.New("stopped, as replay stop has asked for")
+
+// Run carries a job out, from where it is, and returns its receipt. A job that is done is not done again, unless it is forced. When it ends
+// early, by an error or by ctx, the same call goes on from there.
+func (t *Tool) Run(ctx context.Context, j *Job, o RunOptions) (*Receipt, error) {
+	return t.run(ctx, j, o, false)
+}
+
+// Resume is Run of a job that has begun.
+func (t *Tool) Resume(ctx context.Context, j *Job, o RunOptions) (*Receipt, error) {
+	return t.run(ctx, j, o, true)
+}
+
+func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Receipt, error) {
+	if err := t.ready(ctx); err != nil {
+		return nil, err
+	}
+	sink, err := t.Client.NewSink(ctx, t.Names.Prefix+"weir-replay-"+j.Name)
+	if err != nil {
+		return nil, fmt.Errorf("take over job %s from another command: %w", j.Name, err)
+	}
+	defer sink.Close()
+	// Whoever held the transactional id is fenced now: what the topic of jobs says of the job stays true until somebody takes over again.
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := k.jobs[j.Name]
+	switch {
+	case s == nil && begun:
+		return nil, &UnknownError{j.Name}
+	case s == nil:
+	case s.Hash != j.hash() && (s.State == Done || o.Force):
+		if !o.Force {
+			return nil, fmt.Errorf("job %s was done with another file, at %s: give the new one another name, or --force", j.Name, s.At.Format(time.RFC3339))
+		}
+		s = nil
+	case s.Hash != j.hash():
+		return nil, fmt.Errorf("job %s began with another file, at %s, and is not done: go on with that file, or give the new one another name, or --force to begin again", j.Name, s.Began.Format(time.RFC3339))
+	case s.State == Done && !o.Force:
+		return s.Receipt, nil
+	case s.State == Done:
+		s = nil
+	}
+	resumed := s != nil && s.State == Begun
+	if s != nil {
+		s.File.Rate, s.Problem = j.Rate, ""
+	} else if s, err = t.begin(ctx, j, o, k.jobs[j.Name]); err != nil {
+		return nil, err
+	}
+	s.State, s.Who = Begun, t.Who
+	r := &running{tool: t, standing: s, sink: sink, stops: k.stops[j.Name], stopSeen: k.stops[j.Name] > 0, resumed: resumed}
+	if err := t.save(ctx, sink, s); err != nil {
+		return nil, err
+	}
+	err = r.run(ctx)
+	return r.end(context.WithoutCancel(ctx), err)
+}
+
+// ready makes the topics of Weir's own.
+func (t *Tool) ready(ctx context.Context) error {
+	if err := system.Jobs.Ensure(ctx, t.Client, t.Names.System(system.Jobs.Name)); err != nil {
+		return err
+	}
+	return system.Audit.Ensure(ctx, t.Client, t.Names.System(system.Audit.Name))
+}
+
+// begin makes a job of a file.
+func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing) (*standing, error) {
+	p, err := t.resolve(ctx, j, o.FromEarliest)
+	if err != nil {
+		return nil, err
+	}
+	if p.Refused != "" {
+		return nil, errors.New(p.Refused)
+	}
+	why := o.Why
+	if why == "" {
+		why = j.Why
+	}
+	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Why: why, Began: time.Now().UTC(), Before: []Content{}}
+	topics := map[string]string{}
+	switch {
+	case j.Into == IntoTopic:
+		topics[j.Topic] = ""
+	case j.Into == IntoTopology:
+		if err := t.alone(ctx, p.graph, false); err != nil {
+			return nil, err
+		}
+		for _, topic := range p.graph.Topics {
+			if topic.Role == plan.OutputTopic || topic.Role == plan.ChangelogTopic {
+				topics[topic.Name] = topic.Store
+			}
+		}
+	}
+	for topic, store := range topics {
+		c, _, _, err := t.content(ctx, topic, store, nil)
+		if err != nil {
+			return nil, err
+		}
+		s.Before = append(s.Before, *c)
+	}
+	return s, nil
+}
+
+// running is a job that is carried out.
+type running struct {
+	*standing
+	tool     *Tool
+	sink     *kafka.Sink
+	stops    int64 // the offset of the stop that was asked for before it began
+	stopSeen bool
+	resumed  bool                                  // another process had begun it
+	shadow   func(context.Context, *Receipt) error // what a shadow adds to the receipt
+}
+
+func (r *running) run(ctx context.Context) error {
+	infos, err := r.tool.Client.Topics(ctx, []string{r.File.From.Topic})
+	if err != nil {
+		return err
+	}
+	if info, ok := infos[r.File.From.Topic]; !ok || info.ID != r.TopicID {
+		return fmt.Errorf("topic %s was deleted, or made again, since the job began: its records are gone; begin another job", r.File.From.Topic)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		r.watch(ctx, cancel)
+	}()
+	defer func() {
+		cancel(nil)
+		<-watched
+	}()
+	switch r.File.Into {
+	case IntoTopic:
+		err = r.intoTopic(ctx)
+	case IntoTopology:
+		err = r.intoTopology(ctx)
+	case IntoShadow:
+		err = r.intoShadow(ctx)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), ErrStopped) {
+		err = ErrStopped
+	}
+	return err
+}
+
+// watchEvery is how often the topic of jobs is asked for a stop.
+const watchEvery = time.Second
+
+// watch ends a run that replay stop has asked to end.
+func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	tp := system.Of(r.tool.Names.System(system.Jobs.Name))
+	reader := r.tool.Client.NewFetcher(64 << 10)
+	defer reader.Close()
+	from := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ends, err := r.tool.Client.Ends(ctx, []kafka.TopicPartition{tp})
+		if err != nil {
+			continue
+		}
+		if from < 0 {
+			from = r.stops
+		}
+		if ends[tp] <= from {
+			continue
+		}
+		_ = kafka.Scan(ctx, reader, tp, from, ends[tp], func(one *kafka.Record) error {
+			if one.Offset < from {
+				return nil
+			}
+			if string(one.Key) == stopKeyOf(r.Job) && one.Value != nil && (!r.stopSeen || one.Offset > r.stops) {
+				stop(ErrStopped)
+			}
+			from = one.Offset + 1
+			return nil
+		})
+	}
+}
+
+// end writes down how a run has ended, and returns the receipt.
+func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
+	t := r.tool
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, errors.Join(failure, err)
+	}
+	switch {
+	case errors.Is(failure, ErrStopped) || errors.Is(failure, context.Canceled):
+		r.State = Stopped
+	case failure != nil:
+		r.State, r.Problem = Failed, failure.Error()
+	}
+	receipt := r.receipt(k.progress[r.Run])
+	if failure == nil {
+		if receipt.Done < receipt.Offsets {
+			return nil, fmt.Errorf("job %s has ended before its end: %d of %d offsets are done", r.Job, receipt.Done, receipt.Offsets)
+		}
+		var all []Downstream
+		for _, before := range r.Before {
+			d, err := t.compare(ctx, before)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, *d)
+		}
+		if r.shadow != nil {
+			if err := r.shadow(ctx, receipt); err != nil {
+				return nil, err
+			}
+		} else {
+			receipt.judge(all)
+		}
+		now := time.Now().UTC()
+		receipt.State, receipt.At, receipt.Ended = Done, now, &now
+		r.State, r.Receipt = Done, receipt
+	}
+	if r.broken(failure) {
+		return receipt, failure
+	}
+	return receipt, errors.Join(failure, t.save(ctx, r.sink, r.standing))
+}
+
+// broken says whether the sink may not be used any more: another command has taken the job over.
+func (r *running) broken(failure error) bool { return kafka.ClassOf(failure) == kafka.Fenced }
+
+// predicate is what chooses the records.
+func (r *running) takes() (func(kafka.TopicPartition, *kafka.Record) bool, error) {
+	p, err := r.File.predicate()
+	return p, err
+}
+
+// total is how many offsets the job is for, and how many lie before a position in each partition.
+func (r *running) report(at map[int32]int64) {
+	if r.tool.Progress == nil {
+		return
+	}
+	var done, of int64
+	for _, one := range r.Ranges {
+		of += one.End - one.Start
+		done += max(0, min(at[one.Partition], one.End)-one.Start)
+	}
+	r.tool.Progress(done, of)
+}

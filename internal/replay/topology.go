@@ -1,0 +1,178 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/processors"
+)
+
+// leftWithin is how long the member of a process that was killed may stay listed: until its session times out.
+const leftWithin = time.Minute
+
+// alone refuses while the group of a topology has members. patient waits for one that may be what a killed replay has left.
+func (t *Tool) alone(ctx context.Context, p *plan.Plan, patient bool) error {
+	until := time.Now()
+	if patient {
+		until = until.Add(leftWithin)
+	}
+	for {
+		n, err := t.Client.Members(ctx, p.Group())
+		if err != nil || n == 0 {
+			return err
+		}
+		if time.Now().Before(until) {
+			select {
+			case <-time.After(time.Second):
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return fmt.Errorf("group %s has %d members: stop all instances of topology %s first, and start them again when the replay is done "+
+			"(a static member stays listed until its session times out)", p.Group(), n, p.Topology)
+	}
+}
+
+// intoTopology processes the records again, on the state of the topology, as the only member of its group.
+func (r *running) intoTopology(ctx context.Context) error {
+	p, err := r.tool.Topology(r.File.Topology, r.tool.Names)
+	if err != nil {
+		return err
+	}
+	if err := r.tool.alone(ctx, p, r.resumed); err != nil {
+		return err
+	}
+	if r.File.State.Mode == StateReset {
+		if err := r.reset(ctx, p); err != nil {
+			return err
+		}
+	}
+	return r.engine(ctx, p, processors.RunReplay, nil, r.File.State.Mode != StateReset, func(one Range) int64 {
+		if r.File.Outputs == "suppress" {
+			return one.End
+		}
+		return 0
+	})
+}
+
+// engine runs the job's ranges on an engine. from is where a partition begins before its range, silently.
+func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Context, *plan.Plan, processors.Options, processors.Replay) error, from map[int32]int64, keep bool, silent func(Range) int64) error {
+	takes, err := r.takes()
+	if err != nil {
+		return err
+	}
+	before, err := r.tool.resumed(ctx, r.standing)
+	if err != nil {
+		return err
+	}
+	lettered, err := r.letters(ctx, p)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	places := map[int32]int64{}
+	replay := processors.Replay{
+		Takes: takes, Rate: int(r.File.Rate), Keep: keep, Lettered: lettered, Causes: r.File.Into == IntoShadow,
+		Record: func(at processors.Progress) (*kafka.Outgoing, error) { return r.tool.progressOf(r.standing, at) },
+		Resume: func(ctx context.Context) (map[kafka.TopicPartition]processors.Progress, error) {
+			return r.tool.resumed(ctx, r.standing)
+		},
+		Moved: func(at processors.Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			places[at.Partition] = at.Position
+			r.report(places)
+		},
+	}
+	left := false
+	for _, one := range r.Ranges {
+		tp := kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition}
+		start := one.Start
+		if earlier, ok := from[one.Partition]; ok {
+			start = earlier
+		}
+		at, begun := before[tp]
+		if !begun {
+			at.Position = start
+		}
+		places[one.Partition] = at.Position
+		if one.End > one.Start {
+			replay.Ranges = append(replay.Ranges, processors.Range{TopicPartition: tp, From: start, To: one.End, Silent: silent(one), Counted: one.Start})
+		}
+		left = left || at.Position < one.End
+	}
+	if !left {
+		return nil
+	}
+	opts := r.tool.Options
+	opts.Wire = processors.Kafka(r.tool.Client)
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	return on(ctx, p, opts, replay)
+}
+
+// maxLetters bounds the memory for dead letters that are there already. Records of those that are too many may have another one.
+const maxLetters = 2 << 20
+
+// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one.
+func (r *running) letters(ctx context.Context, p *plan.Plan) (func(kafka.TopicPartition, int64) bool, error) {
+	type place struct {
+		partition int32
+		offset    int64
+	}
+	has := map[place]bool{}
+	within := map[int32]Range{}
+	for _, one := range r.Ranges {
+		within[one.Partition] = one
+	}
+	reader := r.tool.Client.NewFetcher(readAhead)
+	defer reader.Close()
+	for _, topic := range p.Topics {
+		if topic.Role != plan.DeadLetterTopic {
+			continue
+		}
+		tps, starts, ends, err := r.tool.partitions(ctx, topic.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, tp := range tps {
+			err := kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(one *kafka.Record) error {
+				l, err := deadletter.Read(one.Headers)
+				at, ok := within[l.Position.Partition]
+				if err == nil && ok && l.Topology == p.Topology && l.Position.Topic == r.File.From.Topic && l.Position.Offset >= at.Start && l.Position.Offset < at.End && len(has) < maxLetters {
+					has[place{l.Position.Partition, l.Position.Offset}] = true
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %w", tp, err)
+			}
+		}
+	}
+	return func(tp kafka.TopicPartition, offset int64) bool { return has[place{tp.Partition, offset}] }, nil
+}
+
+// partitions are those of a topic, with where each starts and ends.
+func (t *Tool) partitions(ctx context.Context, topic string) (tps []kafka.TopicPartition, starts, ends map[kafka.TopicPartition]int64, err error) {
+	infos, err := t.Client.Topics(ctx, []string{topic})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for p := range infos[topic].Partitions {
+		tps = append(tps, kafka.TopicPartition{Topic: topic, Partition: p})
+	}
+	if starts, err = t.Client.Starts(ctx, tps); err != nil {
+		return nil, nil, nil, err
+	}
+	ends, err = t.Client.Ends(ctx, tps)
+	return tps, starts, ends, err
+}
