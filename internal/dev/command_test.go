@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ func (o *output) String() string {
 // Mutation seen to fail it: example left out.
 func TestThePrintedLinesWork(t *testing.T) {
 	dir := t.TempDir()
-	for _, offset := range []string{`"offset":0`, `"offset":1`} {
+	for _, offset := range []string{`"offset":0`, `"offset":2`} { // the page sends one too
 		ctx, cancel := context.WithCancel(t.Context())
 		cmd, out := Command(), &output{}
 		cmd.SetArgs([]string{"--http", "127.0.0.1:0", "--data-dir", dir})
@@ -66,6 +67,27 @@ func TestThePrintedLinesWork(t *testing.T) {
 			if err != nil || !strings.Contains(string(answer), want) || i == 0 && !(strings.Contains(string(answer), offset) && strings.Contains(string(answer), `"schema_id":1`)) {
 				t.Errorf("%s: %v %s, want %s", curls[i], err, answer, want)
 			}
+		}
+		// The page says the same of a gateway at its usual port.
+		page, err := os.ReadFile("../../docs/gateway.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := strings.Fields(out.String())[1]
+		wants := []string{`"schema_id":1}`, `"path":"/amount_cents"`}
+		for line := range strings.Lines(string(page)) {
+			if !strings.HasPrefix(line, "curl ") {
+				continue
+			}
+			if len(wants) == 0 {
+				t.Fatalf("the page has a line of which nobody says what it answers: %s", line)
+			}
+			line = strings.Replace(strings.TrimSpace(line), "http://127.0.0.1:8080", address, 1)
+			answer, err := exec.Command("sh", "-c", strings.Replace(line, "curl ", "curl -sS ", 1)).Output()
+			if err != nil || !strings.Contains(string(answer), wants[0]) {
+				t.Errorf("%s: %v %s, want %s", line, err, answer, wants[0])
+			}
+			wants = wants[1:]
 		}
 		bad := strings.Replace(curls[0], "1250", `"much"`, 1)
 		if answer, err := exec.Command("sh", "-c", strings.Replace(bad, "curl ", "curl -sS ", 1)).Output(); err != nil || !strings.Contains(string(answer), `"path":"/amount_cents"`) {

@@ -75,6 +75,12 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// patientBody is a patient that is a body.
+type patientBody struct {
+	patient
+	io.Closer
+}
+
 // tamed refuses a body that decompresses to very much more than was sent.
 type tamed struct {
 	r    io.Reader

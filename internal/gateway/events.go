@@ -156,12 +156,9 @@ func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 	case bad < len(results):
 		writeJSON(w, http.StatusMultiStatus, Answers{results})
 	default:
-		first.headers(w)
-		whole := struct {
-			Problem
-			Results []Answer `json:"results"`
-		}{*first, results}
-		writeAs(w, "application/problem+json", first.Status, whole)
+		whole := *first
+		whole.Results = results
+		whole.write(w)
 	}
 }
 

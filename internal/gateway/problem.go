@@ -22,6 +22,8 @@ type Problem struct {
 	Remedy string `json:"remedy,omitempty" doc:"what to do about it"`
 	Path   string `json:"path,omitempty" doc:"JSON pointer to the place in the event's value"`
 
+	Results []Answer `json:"results,omitempty" doc:"one for each event of the request, in order"`
+
 	retryAfter time.Duration
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,9 +23,9 @@ type request struct {
 }
 
 // begin finds out who publishes where, and whether he may.
-func (g *Gateway) begin(r *http.Request, topic string) (*request, *Problem) {
+func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) (*request, *Problem) {
 	q := &request{}
-	q.client, _ = r.Context().Value(clientKey{}).(*Client)
+	q.client, _ = ctx.Value(clientKey{}).(*Client)
 	if q.client == nil {
 		return nil, unauthorized.of("the request has no credentials")
 	}
@@ -34,11 +35,11 @@ func (g *Gateway) begin(r *http.Request, topic string) (*request, *Problem) {
 		return nil, p
 	}
 	var p *Problem
-	if q.topic, p = g.topics.get(r.Context(), topic); p != nil {
+	if q.topic, p = g.topics.get(ctx, topic); p != nil {
 		return nil, p
 	}
 	for _, name := range []string{headerTrace, headerState} {
-		if v := r.Header.Get(name); v != "" {
+		if v := headers.Get(name); v != "" {
 			q.headers = append(q.headers, kafka.Header{Key: name, Value: []byte(v)})
 		}
 	}
@@ -47,7 +48,7 @@ func (g *Gateway) begin(r *http.Request, topic string) (*request, *Problem) {
 
 // beginEvents reads what our own form says in query and headers.
 func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
-	q, p := g.begin(r, r.PathValue("topic"))
+	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
 	if p != nil {
 		return nil, p
 	}

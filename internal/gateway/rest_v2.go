@@ -123,7 +123,7 @@ func v2Format(contentType string) (string, bool) {
 }
 
 func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
-	q, p := g.begin(r, r.PathValue("topic"))
+	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
 	if p != nil {
 		v2Fail(w, p, restCode(p))
 		return

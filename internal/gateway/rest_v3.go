@@ -75,7 +75,7 @@ func v3Failed(id string, p *Problem) v3Answer {
 
 // beginV3 checks the cluster of the path too.
 func (g *Gateway) beginV3(r *http.Request) (*request, *Problem) {
-	q, p := g.begin(r, r.PathValue("topic"))
+	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
 	if p != nil {
 		return nil, p
 	}
@@ -166,8 +166,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			_ = control.SetWriteDeadline(time.Time{})
 		}
 		if !begun {
-			w.Header().Set("Content-Type", jsonType)
-			w.WriteHeader(http.StatusOK)
+			v3Fail(w, malformed.of("the body has no record"))
 		}
 	}()
 	order := &publish.Order{}

@@ -4,6 +4,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/weirstream/weir/gateway/rpc"
 )
 
 // route is a resource of the API: what serves it, and what /openapi.json says of it.
@@ -75,6 +79,11 @@ func (g *Gateway) routes() {
 	for _, r := range routes {
 		g.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) { r.serve(g, w, q) })
 	}
+	path, service := rpc.NewEventsHandler(&service{g}, connect.WithReadMaxBytes(int(g.Limits.Body)))
+	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
+		q.Body = &patientBody{patient{r: q.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}, q.Body}
+		service.ServeHTTP(w, q)
+	})
 	g.mux.HandleFunc("/", g.elsewhere)
 }
 

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"connectrpc.com/connect"
+
+	"github.com/weirstream/weir/gateway/rpc"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/publish"
+)
+
+// service is the Protobuf service: Connect, gRPC and gRPC-Web by one handler.
+type service struct{ g *Gateway }
+
+// codes are those of the service for HTTP's.
+var codes = map[int]connect.Code{
+	http.StatusBadRequest: connect.CodeInvalidArgument, http.StatusUnauthorized: connect.CodeUnauthenticated, http.StatusForbidden: connect.CodePermissionDenied,
+	http.StatusNotFound: connect.CodeNotFound, http.StatusRequestEntityTooLarge: connect.CodeOutOfRange, http.StatusUnprocessableEntity: connect.CodeInvalidArgument,
+	http.StatusTooManyRequests: connect.CodeResourceExhausted, http.StatusServiceUnavailable: connect.CodeUnavailable,
+}
+
+// rpcError is a problem as an error of the service, with the problem as its detail.
+func rpcError(p *Problem) error {
+	code, ok := codes[p.Status]
+	if !ok {
+		code = connect.CodeInternal
+	}
+	e := connect.NewError(code, errors.New(restMessage(p)))
+	if detail, err := connect.NewErrorDetail(rpcProblem(p)); err == nil {
+		e.AddDetail(detail)
+	}
+	if after := p.retrySeconds(); after != "" {
+		e.Meta().Set("Retry-After", after)
+	}
+	return e
+}
+
+func rpcProblem(p *Problem) *rpc.Problem {
+	return &rpc.Problem{Type: p.Type, Title: p.Title, Detail: p.Detail, Remedy: p.Remedy, Path: p.Path}
+}
+
+func rpcResult(a *Answer) *rpc.Result {
+	r := &rpc.Result{Status: int32(a.Status), Offset: -1, SchemaId: int32(a.SchemaID), Repeated: a.Repeated}
+	if a.Partition != nil {
+		r.Partition = *a.Partition
+	}
+	if a.Offset != nil {
+		r.Offset = *a.Offset
+	}
+	if a.Error != nil {
+		r.Problem = rpcProblem(a.Error)
+	}
+	return r
+}
+
+// rpcEvent makes an event of a message.
+func (q *request) rpcEvent(in *rpc.Event) *event {
+	e := &event{partition: -1, keyText: true, headers: slices.Clone(q.headers), id: in.GetId(), message: in.GetMessage()}
+	if len(in.GetKey()) > 0 {
+		e.key = in.GetKey()
+	}
+	switch v := in.GetValue().(type) {
+	case *rpc.Event_Json:
+		e.value = []byte(v.Json)
+	case *rpc.Event_Protobuf:
+		e.value, e.form = v.Protobuf, asMessage
+	case *rpc.Event_Record:
+		e.value, e.form = v.Record, asBytes
+	case *rpc.Event_Tombstone:
+		e.null = v.Tombstone
+	}
+	names := make([]string, 0, len(in.GetHeaders()))
+	for name := range in.GetHeaders() {
+		if !ours(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		e.headers = append(e.headers, kafka.Header{Key: name, Value: []byte(in.GetHeaders()[name])})
+	}
+	return e
+}
+
+// Publish publishes one event.
+func (s *service) Publish(ctx context.Context, r *connect.Request[rpc.PublishRequest]) (*connect.Response[rpc.PublishResponse], error) {
+	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), []*rpc.Event{r.Msg.GetEvent()}, false)
+	if err != nil {
+		return nil, err
+	}
+	if p := answers[0].Error; p != nil {
+		return nil, rpcError(p)
+	}
+	return connect.NewResponse(&rpc.PublishResponse{Result: rpcResult(&answers[0])}), nil
+}
+
+// PublishBatch publishes several.
+func (s *service) PublishBatch(ctx context.Context, r *connect.Request[rpc.PublishBatchRequest]) (*connect.Response[rpc.PublishBatchResponse], error) {
+	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), r.Msg.GetEvents(), r.Msg.GetAtomic())
+	if err != nil {
+		return nil, err
+	}
+	out := &rpc.PublishBatchResponse{}
+	for i := range answers {
+		out.Results = append(out.Results, rpcResult(&answers[i]))
+	}
+	return connect.NewResponse(out), nil
+}
+
+func (s *service) publish(ctx context.Context, headers http.Header, topic string, in []*rpc.Event, atomic bool) ([]Answer, error) {
+	q, p := s.g.begin(ctx, headers, topic)
+	if p == nil && len(in) > s.g.Limits.Events {
+		p = tooLarge.of("the batch has %d events, %d are allowed", len(in), s.g.Limits.Events)
+	}
+	if p != nil {
+		return nil, rpcError(p)
+	}
+	leave, p := s.g.enter()
+	if p != nil {
+		return nil, rpcError(p)
+	}
+	defer leave()
+	q.atomic = atomic
+	events := make([]*event, len(in))
+	for i, e := range in {
+		events[i] = q.rpcEvent(e)
+	}
+	return s.g.publishAll(ctx, q, events), nil
+}
+
+// numbered is a chunk of a stream with the numbers of its events.
+type numbered struct {
+	chunk   *chunk
+	numbers []uint64
+}
+
+// PublishStream publishes events as they come.
+func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse]) error {
+	first, err := stream.Receive()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	q, p := s.g.begin(ctx, stream.RequestHeader(), first.GetTopic())
+	if p != nil {
+		return rpcError(p)
+	}
+	// This goroutine receives, one makes chunks of what is there, and one sends results. A client that is gone ends Receive.
+	incoming := make(chan *rpc.PublishStreamRequest, chunkEvents)
+	chunks := make(chan numbered, chunksAhead)
+	sent := make(chan error, 1)
+	go s.chunks(ctx, q, first.GetName(), incoming, chunks)
+	go func() { sent <- s.results(stream, chunks) }()
+	for in := first; err == nil; in, err = stream.Receive() {
+		incoming <- in
+	}
+	close(incoming)
+	if failed := <-sent; failed != nil {
+		return failed
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// chunks makes chunks of the events that are there, and submits them.
+func (s *service) chunks(ctx context.Context, q *request, name string, incoming <-chan *rpc.PublishStreamRequest, chunks chan<- numbered) {
+	defer close(chunks)
+	order := &publish.Order{}
+	for in := range incoming {
+		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
+		for more := true; more && in != nil; {
+			e := q.rpcEvent(in.GetEvent())
+			if e.id == "" && name != "" {
+				e.id = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
+			}
+			next.chunk.add(ctx, e)
+			next.numbers = append(next.numbers, in.GetNumber())
+			if len(next.numbers) == chunkEvents || next.chunk.bytes > chunkBytes {
+				break
+			}
+			select {
+			case in, more = <-incoming:
+			default:
+				more = false
+			}
+		}
+		next.chunk.submit(ctx, true)
+		chunks <- next
+	}
+}
+
+// results sends the results of chunks in order. After an error it only takes them.
+func (s *service) results(stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
+	for next := range chunks {
+		next.chunk.wait(context.Background()) // the sink gives up in the end
+		for i := range next.chunk.answers {
+			if err == nil {
+				err = stream.Send(&rpc.PublishStreamResponse{Number: next.numbers[i], Result: rpcResult(&next.chunk.answers[i])})
+			}
+		}
+	}
+	return err
+}

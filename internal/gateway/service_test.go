@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/weirstream/weir/gateway/rpc"
+)
+
+func jsonEvent(n int) *rpc.Event {
+	return &rpc.Event{Key: []byte("k"), Value: &rpc.Event_Json{Json: fmt.Sprintf(`{"n":%d}`, n)}}
+}
+
+// The service takes events by Connect and gRPC: one, a batch, and a stream whose results come in order while it is sent. A stream that is
+// begun again with its name and numbers writes nothing twice.
+//
+// Mutations seen to fail it: results without their number; a stream's name that gives no ids.
+func TestTheServiceTakesEvents(t *testing.T) {
+	r := newRig(t, nil)
+	server := httptest.NewUnstartedServer(r.gate)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	h2 := &http.Client{Transport: transport}
+	written := 0
+	for protocol, options := range map[string][]connect.ClientOption{"Connect": nil, "gRPC": {connect.WithGRPC()}} {
+		client := rpc.NewEventsClient(h2, server.URL, options...)
+		one, err := client.Publish(t.Context(), connect.NewRequest(&rpc.PublishRequest{Topic: orders, Event: jsonEvent(0)}))
+		if err != nil || one.Msg.GetResult().GetStatus() != 200 || one.Msg.GetResult().GetOffset() != int64(written) {
+			t.Fatalf("%s: %v %v", protocol, one, err)
+		}
+		written++
+		batch, err := client.PublishBatch(t.Context(), connect.NewRequest(&rpc.PublishBatchRequest{Topic: orders, Events: []*rpc.Event{jsonEvent(1), {Key: []byte("k"), Value: &rpc.Event_Json{Json: "{"}}}}))
+		if err != nil || batch.Msg.GetResults()[0].GetStatus() != 200 || batch.Msg.GetResults()[1].GetStatus() != 422 {
+			t.Fatalf("%s: %v %v", protocol, batch, err)
+		}
+		written++
+		for name, c := range map[string]struct {
+			request *rpc.PublishRequest
+			want    connect.Code
+		}{
+			"no key":   {&rpc.PublishRequest{Topic: orders, Event: &rpc.Event{Value: &rpc.Event_Json{Json: "{}"}}}, connect.CodeInvalidArgument},
+			"no event": {&rpc.PublishRequest{Topic: orders}, connect.CodeInvalidArgument},
+			"no topic": {&rpc.PublishRequest{Topic: "order.gone.v1", Event: jsonEvent(0)}, connect.CodeNotFound},
+		} {
+			if _, err := client.Publish(t.Context(), connect.NewRequest(c.request)); connect.CodeOf(err) != c.want {
+				t.Errorf("%s, %s: %v, want %v", protocol, name, err, c.want)
+			}
+		}
+		const events = 1500
+		offsets := map[uint64]int64{}
+		for try := range 2 {
+			send(t, client, protocol, events, func(number uint64, result *rpc.Result) {
+				if result.GetStatus() != 200 || result.GetRepeated() != (try == 1) {
+					t.Fatalf("%s: event %d: %v", protocol, number, result)
+				}
+				if try == 0 {
+					offsets[number] = result.GetOffset()
+				} else if offsets[number] != result.GetOffset() {
+					t.Fatalf("%s: event %d was at %d, and now is at %d", protocol, number, offsets[number], result.GetOffset())
+				}
+			})
+		}
+		written += events
+	}
+	if records, _ := r.read(orders); len(records) != written {
+		t.Errorf("%d records, want %d", len(records), written)
+	}
+}
+
+// send sends a stream, and gives its results in the order that they come in, which must be that of the events.
+func send(t *testing.T, client rpc.EventsClient, name string, events uint64, result func(uint64, *rpc.Result)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream := client.PublishStream(ctx)
+	done := make(chan error, 1)
+	go func() {
+		for n := range events {
+			if err := stream.Send(&rpc.PublishStreamRequest{Topic: orders, Name: name, Number: n, Event: jsonEvent(int(n))}); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- stream.CloseRequest()
+	}()
+	for n := uint64(0); ; n++ {
+		res, err := stream.Receive()
+		if errors.Is(err, io.EOF) && n == events {
+			break
+		}
+		if err != nil || res.GetNumber() != n {
+			t.Fatalf("result %d: %v %v", n, res, err)
+		}
+		result(n, res.GetResult())
+	}
+	if err := errors.Join(<-done, stream.CloseResponse()); err != nil {
+		t.Fatal(err)
+	}
+}
