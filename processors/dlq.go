@@ -68,6 +68,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 			if w.tx.tally != nil {
 				w.tx.tallyOf(in.tp).Effects++
 			}
+			w.resumed(c, false)
 			in.waiting.Store(nil)
 			in.advance()
 			return stepDone

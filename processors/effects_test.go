@@ -143,7 +143,7 @@ func TestFatalStopsTheInstanceWithNothingOfTheRecordVisible(t *testing.T) {
 // Mutations tried: retryAt ignored in next; deadLetter one try early.
 func TestARetryHoldsUpItsOwnPartitionOnly(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
-		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 3, First: 10 * time.Second, Max: time.Minute})}
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 3, First: 10 * time.Second, Max: time.Minute, Jitter: -1})}
 		var mu sync.Mutex
 		var tries []time.Time
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -35,7 +36,8 @@ func (p Problem) String() string {
 const (
 	ProblemBroker  = "broker"  // brokers do not answer
 	ProblemStalled = "stalled" // a partition has lag and makes no progress
-	ProblemBlocked = "blocked" // the cluster refuses what a partition's records lead to
+	ProblemBlocked = "blocked" // the cluster, or what a node depends on, refuses what a partition's records lead to
+	ProblemLine    = "line"    // a partition was stopped because most of its records fail in one way
 	ProblemRestore = "restore" // a restore makes no progress
 	ProblemTopic   = "topic"   // an input topic was deleted
 	ProblemFenced  = "fenced"  // another process has this instance's id
@@ -183,7 +185,7 @@ const unhealthyTries = 8
 func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Problem, ok bool) {
 	if w := in.waiting.Load(); w != nil && w.blocked { // said at once: it does not pass by itself
 		return Problem{
-			Kind: ProblemBlocked,
+			Kind: cmp.Or(w.kind, ProblemBlocked),
 			Cause: fmt.Sprintf("%s waits at offset %d since %s, through no fault of the record: %v",
 				in.tp, w.offset, now.Sub(w.since).Round(time.Second), w.err),
 			Remedy: w.remedy + "; it is tried again by itself",

@@ -105,7 +105,7 @@ func TestHooksReportEachRecordOnceAsItEnded(t *testing.T) {
 			h := &everyHook{}
 			g.opts.Guarantee, g.opts.Hooks = guarantee, []Hook{h}
 			g.job.node = fates
-			g.job.parts = []topology.Part{topology.Retry(topology.Backoff{First: 10 * time.Millisecond, Max: time.Second, Attempts: 3})}
+			g.job.parts = []topology.Part{topology.Retry(topology.Backoff{First: 10 * time.Millisecond, Max: time.Second, Attempts: 3, Jitter: -1})}
 			g.start()
 			for _, v := range []string{"fine", "filtered", "duplicate", "rejected", "again", "failing"} {
 				g.send(0, "k "+v)
@@ -219,7 +219,7 @@ func TestHooksKeepToTheCommitsUnderRandomFaults(t *testing.T) {
 // wildRide has every kind of event happen in one life, and returns with the instance stopped.
 func wildRide(g *rig) {
 	g.job.node = fates
-	g.job.parts = []topology.Part{topology.Retry(topology.Backoff{First: 10 * time.Millisecond, Max: time.Second, Attempts: 3})}
+	g.job.parts = []topology.Part{topology.Retry(topology.Backoff{First: 10 * time.Millisecond, Max: time.Second, Attempts: 3, Jitter: -1})}
 	hooks := g.opts.Hooks
 	g.opts.Hooks = nil
 	g.start()

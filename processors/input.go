@@ -44,11 +44,13 @@ type input struct {
 	bounded   bool   // it is read up to the offset until, which is the first that is not
 	until     int64
 
-	attempt int // failed tries of the next record
-	outage  outage
-	letter  *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
-	retryAt time.Time         // the next record waits until then
-	refused map[int64]refusal // by offset, what brokers refused of records that are not committed
+	attempt  int               // failed tries of the next record
+	failedAt time.Time         // when the first of these failed
+	outage   outage            // the next record waits for what is no property of it
+	line     line              // how records end here
+	letter   *nodes.Failure    // of the next record, which becomes a dead letter that has to wait: nodes do not see it again
+	retryAt  time.Time         // the next record waits until then
+	refused  map[int64]refusal // by offset, what brokers refused of records that are not committed
 
 	started  bool // its fetching has been started
 	epoch    int  // of the fetching: raised by each start
@@ -75,8 +77,9 @@ type waiting struct {
 	until   time.Time
 	err     error
 
-	// The cluster refuses what the record leads to, through no fault of the record: see block.
+	// The record waits through no fault of its own: the cluster refuses what it leads to (see block), or see outage.
 	blocked bool
+	kind    string    // of the problem, "" for ProblemBlocked
 	remedy  string    // what a person can do
 	since   time.Time // when it began
 }
@@ -94,7 +97,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
-	in.outage = outage{}
+	in.outage, in.line = outage{}, line{}
 	in.stands, in.heldUntil, in.unsent = atNothing, time.Time{}, false
 	in.next.Store(offset)
 	in.end.Store(offset)
@@ -166,11 +169,8 @@ func (in *input) advance() {
 	b := &in.batches[in.at]
 	in.position, in.leader = b.Records[in.rec].Next(), b.LeaderEpoch
 	in.rec++
+	in.line.ended++
 	in.attempt, in.letter = 0, nil
-	if in.outage.tries > 0 {
-		in.outage = outage{}
-		in.waiting.Store(nil)
-	}
 	in.skipEmpty()
 }
 
@@ -225,7 +225,7 @@ func (in *input) rewind() {
 	in.at, in.rec = 0, 0
 	in.position, in.leader = in.committed, in.settled
 	in.attempt, in.letter = 0, nil
-	in.retryAt = time.Time{}
+	in.retryAt, in.line = time.Time{}, line{stopped: in.line.stopped}
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended
 		in.waiting.Store(nil)
 	}

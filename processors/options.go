@@ -35,6 +35,11 @@ type Options struct {
 	Static         bool          // static group membership under InstanceID (KIP-345)
 	CacheBytes     int64         // default 128 MiB for all stores of the instance together
 	StallAfter     time.Duration // default 1m: a partition with lag and no progress for so long is reported
+	// StopLineAfter is how many records of a partition may become dead letters of one fingerprint within StopLineWindow, for errors of a
+	// node, while they are most of its records: at the next one the partition waits instead, with a problem of kind "line", and goes on
+	// when that record passes. Undecodable and rejected records do not count. Default 1000; below 0: any number.
+	StopLineAfter  int
+	StopLineWindow time.Duration // default 10m
 	Partitioner    string        // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
 	OffsetReset    OffsetReset   // default ResetEarliest
 	CorruptBatch   CorruptBatch  // default CorruptStop
@@ -99,6 +104,8 @@ func (o Options) WithDefaults() Options {
 	o.Workers = cmp.Or(o.Workers, 2*runtime.GOMAXPROCS(0))
 	o.CacheBytes = cmp.Or(o.CacheBytes, 128<<20)
 	o.StallAfter = cmp.Or(o.StallAfter, time.Minute)
+	o.StopLineAfter = cmp.Or(o.StopLineAfter, 1000)
+	o.StopLineWindow = cmp.Or(o.StopLineWindow, 10*time.Minute)
 	o.Partitioner = cmp.Or(o.Partitioner, "murmur2")
 	o.OffsetReset = cmp.Or(o.OffsetReset, ResetEarliest)
 	o.CorruptBatch = cmp.Or(o.CorruptBatch, CorruptStop)
@@ -138,6 +145,7 @@ func (o *Options) check() error {
 	bad(o.Standby < 0, mistake.In("num.standby.replicas"), "num.standby.replicas: %d is negative", o.Standby)
 	bad(o.CacheBytes < 0, mistake.In("cache-bytes"), "cache-bytes: %d is negative", o.CacheBytes)
 	bad(o.StallAfter < 0, mistake.In("stall-after"), "stall-after: %v is negative", o.StallAfter)
+	bad(o.StopLineWindow < 0, mistake.In("stop-line-window"), "stop-line-window: %v is negative", o.StopLineWindow)
 	bad(o.Static && o.StateDir == "" && o.InstanceID == "", mistake.In("group.instance.id", "instance-id", "state-dir"),
 		"group.instance.id: static membership needs an instance id, or a state folder that keeps one")
 	return errors.Join(errs...)

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/internal/backoff"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 )
@@ -80,6 +79,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	w.effect(in, r, len(effects))
 	in.task.keep()
 	w.tx.took(c, o, 1, c.size(), nil)
+	w.resumed(c, true)
 	if c.attempt > 1 || w.blocks.any() && w.blocks.probe != in {
 		in.waiting.Store(nil)
 	}
@@ -205,15 +205,19 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 	case nodes.Rejected, nodes.Undecodable, nodes.Late:
 		return w.deadLetter(ctx, c, f)
 	case nodes.World:
-		return w.holdUp(c, f)
+		return w.holdUp(c, f, ProblemBlocked, worldRemedy)
+	}
+	now := time.Now()
+	if in.attempt == 0 {
+		in.failedAt = now
 	}
 	retry := f.Node.Decl.Retry
-	if c.attempt >= retry.Attempts {
-		return w.deadLetter(ctx, c, f)
+	delay := pause(retry, c.attempt)
+	if c.attempt >= retry.Attempts || retry.Within > 0 && now.Add(delay).Sub(in.failedAt) > retry.Within || in.outage.kind == ProblemLine {
+		return w.exhausted(ctx, c, f)
 	}
 	in.attempt = c.attempt
-	delay := backoff.Backoff{First: retry.First, Max: retry.Max}.Wait(in.attempt - 1)
-	in.retryAt = time.Now().Add(delay)
+	in.retryAt = now.Add(delay)
 	in.waiting.Store(&waiting{attempt: in.attempt, offset: c.record.Offset, until: in.retryAt, err: f})
 	w.tx.retries++
 	w.tx.report.retried(c, f, delay)
@@ -221,6 +225,14 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 		log.Write(c.fields(zap.Int("attempt", c.attempt), zap.Duration("in", delay), zap.Error(f))...)
 	}
 	return stepWait
+}
+
+// exhausted is the end of a record whose tries are used up.
+func (w *worker) exhausted(ctx context.Context, c *cause, f *nodes.Failure) step {
+	if c.in.line.stops(f, w.engine.opts.StopLineAfter, w.engine.opts.StopLineWindow, time.Now()) {
+		return w.holdUp(c, f, ProblemLine, lineRemedy)
+	}
+	return w.deadLetter(ctx, c, f)
 }
 
 // unwanted is the failure of a record whose output a broker does not take.

@@ -41,7 +41,7 @@ func TestARecordIsTriedAsOftenAsItsPolicySays(t *testing.T) {
 		for kind, fail := range failures {
 			t.Run(fmt.Sprint(attempts, " attempts, ", kind), func(t *testing.T) {
 				bubble(t, 1, simkafka.Config{}, func(g *rig) {
-					policy := topology.Backoff{Attempts: attempts, First: 3 * time.Second, Max: 10 * time.Second}
+					policy := topology.Backoff{Attempts: attempts, First: 3 * time.Second, Max: 10 * time.Second, Jitter: -1}
 					g.job.parts = []topology.Part{topology.Retry(policy)}
 					calls := map[int64][]time.Time{} // by offset; one worker, so one goroutine
 					g.job.node = func(j *job, ctx topology.Context, key, value string) error {
@@ -122,7 +122,7 @@ func TestAnAbortBeginsTheTriesOfAWaitingRecordAgain(t *testing.T) {
 		return f
 	}}
 	bubble(t, 2, cfg, func(g *rig) {
-		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 3, First: time.Minute, Max: time.Minute})}
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 3, First: time.Minute, Max: time.Minute, Jitter: -1})}
 		var attempts []int
 		var times []time.Time
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {

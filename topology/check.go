@@ -183,6 +183,14 @@ func (c *checker) policy(at []string, n *node) {
 	for _, b := range n.retries {
 		c.backoff(at, b)
 	}
+	if len(n.classify) > 1 {
+		c.mistake(at, "keep one", "has %d Classify parts", len(n.classify))
+	}
+	for _, f := range n.classify {
+		if f == nil {
+			c.mistake(at, "give it a function, or leave it out", "has a Classify without a function")
+		}
+	}
 	if len(n.timeouts) > 1 {
 		c.mistake(at, "keep one", "has %d Timeout parts", len(n.timeouts))
 	}
@@ -206,18 +214,22 @@ func (c *checker) backoff(at []string, b Backoff) {
 	switch {
 	case b.Attempts < 0:
 		c.mistake(at, "use 1 for a single try, 0 for the default", "its Backoff has %d Attempts", b.Attempts)
-	case b.First < 0 || b.Max < 0:
+	case b.First < 0 || b.Max < 0 || b.Within < 0:
 		c.mistake(at, "use 0 for the default", "its Backoff has a time below 0")
 	case b.Max > 0 && b.First > b.Max:
 		c.mistake(at, "make Max the longer one", "its Backoff begins with %v, above its Max of %v", b.First, b.Max)
 	case b.First > longest || b.Max > longest:
 		c.mistake(at, "stay below "+longest.String()+": the partition waits meanwhile",
 			"its Backoff waits for %v", max(b.First, b.Max))
+	case b.Jitter > 1 || b.Jitter != b.Jitter:
+		c.mistake(at, "use a share of up to 1, 0 for the default", "its Backoff has a Jitter of %v", b.Jitter)
+	case b.Within > longest:
+		c.mistake(at, "stay below "+longest.String()+": the partition waits meanwhile", "its Backoff tries Within %v", b.Within)
 	case b.Attempts > mostAttempts:
 		c.mistake(at, fmt.Sprintf("stay at %d or below: the partition waits meanwhile; a record that needs more needs a person", mostAttempts),
 			"its Backoff has %d Attempts", b.Attempts)
-	case b.total() > longest:
-		c.mistake(at, "use fewer Attempts or shorter times, "+longest.String()+" in all at most: the partition waits meanwhile",
+	case b.Within == 0 && b.total() > longest:
+		c.mistake(at, "use fewer Attempts, shorter times or Within, "+longest.String()+" in all at most: the partition waits meanwhile",
 			"its Backoff waits for %v in all", b.total())
 	}
 }

@@ -9,10 +9,11 @@ import (
 // NodeSpec is a node for [Define]. [Node] makes it.
 type NodeSpec = Part
 
-// Part is one part of a node: [On], [Uses], [Emits], [Dedup], [DedupSequence], [Retry], [Timeout], [DeadLetter] or [PassHeaders].
+// Part is one part of a node: [On], [Uses], [Emits], [Dedup], [DedupSequence], [Retry], [Classify], [Timeout], [DeadLetter] or
+// [PassHeaders].
 //
-// A node is a part of a topology, and so is a [Retry], [Timeout], [DeadLetter] or [PassHeaders] that stands beside the nodes: it holds
-// for every node that says nothing of its kind.
+// A node is a part of a topology, and so is each of the last five that stands beside the nodes: it holds for every node
+// that says nothing of its kind.
 type Part struct {
 	add        func(*node)
 	node       *node // of a node
@@ -35,6 +36,7 @@ type node struct {
 	globals  []*plan.Global
 	outputs  []plan.Output
 	retries  []Backoff
+	classify []func(error) Class
 	timeouts []time.Duration
 	dead     []string
 	passes   []string  // headers of the input
@@ -55,7 +57,7 @@ func Node(name string, parts ...Part) NodeSpec {
 			continue
 		}
 		if p.add == nil {
-			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry, Timeout, DeadLetter and PassHeaders")
+			n.mistake("has an empty part", "make parts with On, Uses, Emits, Retry and the other functions that return a Part")
 			continue
 		}
 		p.add(n)
@@ -157,44 +159,6 @@ func Emits(targets ...Target) Part {
 			target.writtenBy(n)
 		}
 	}}
-}
-
-// Backoff says how often and when a failed record is tried again: Attempts tries in all, the first repetition after
-// First, each later one after twice the time before, at most Max.
-type Backoff struct {
-	Attempts int           // default 3, counting the first try
-	First    time.Duration // default 100ms
-	Max      time.Duration // default 10s
-}
-
-const (
-	defaultAttempts = 3
-	defaultFirst    = 100 * time.Millisecond
-	defaultMax      = 10 * time.Second
-)
-
-// withDefaults fills in what is left out. A Max below the default First, or a First above the default Max, pulls the
-// other with it.
-func (b Backoff) withDefaults() Backoff {
-	if b.Attempts == 0 {
-		b.Attempts = defaultAttempts
-	}
-	if b.First == 0 {
-		b.First = defaultFirst
-		if b.Max > 0 {
-			b.First = min(b.First, b.Max)
-		}
-	}
-	if b.Max == 0 {
-		b.Max = max(defaultMax, b.First)
-	}
-	return b
-}
-
-// Retry says how often and when a record is tried again for which the node returned an error that is neither rejected
-// nor fatal. Only the record's partition waits. Default: the zero Backoff.
-func Retry(b Backoff) Part {
-	return Part{add: func(n *node) { n.retries = append(n.retries, b) }, everywhere: true}
 }
 
 // Timeout is how long one call of the node may take, by the real clock. Then its Context ends, and the record fails as with any error,

@@ -17,7 +17,7 @@ type Topology struct {
 // Define puts nodes together under a name, which is also the name of the consumer group. It never fails: mistakes come
 // out of Check, and of everything that runs a topology.
 //
-// A [Retry], [Timeout], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
+// A [Retry], [Classify], [Timeout], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
 func Define(name string, parts ...Part) *Topology {
 	t := &Topology{name: name}
 	for _, p := range parts {
@@ -106,6 +106,9 @@ func (n *node) joins(g *plan.Subgraph, defaults *node) {
 	d.PassHeaders = said(n.passes, defaults.passes)
 	if len(n.dedups) > 0 {
 		d.Dedup = n.dedups[0].decl()
+	}
+	if classify := said(n.classify, defaults.classify); len(classify) > 0 {
+		d.Classify = classify[0]
 	}
 	g.Nodes = append(g.Nodes, d)
 }

@@ -22,3 +22,9 @@ func (b Backoff) Spread(n int) time.Duration {
 	wait := b.Wait(n)
 	return wait/2 + rand.N(wait/2+1)
 }
+
+// Shortened is Wait, shortened by up to a share of it, at random.
+func (b Backoff) Shortened(n int, share float64) time.Duration {
+	wait := b.Wait(n)
+	return wait - time.Duration(rand.Float64()*min(share, 1)*float64(wait))
+}

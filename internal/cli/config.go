@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -107,6 +108,8 @@ func options(v *settings.Values) (processors.Options, error) {
 		InstanceID:     settings.InstanceID.Of(v),
 		CacheBytes:     settings.CacheBytes.Of(v),
 		StallAfter:     settings.StallAfter.Of(v),
+		StopLineAfter:  cmp.Or(settings.StopLineAfter.Of(v), -1),
+		StopLineWindow: settings.StopLineWindow.Of(v),
 		Standby:        settings.StandbyReplicas.Of(v),
 		Rack:           settings.ClientRack.Of(v),
 		Partitioner:    settings.Partitioner.Of(v),

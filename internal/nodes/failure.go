@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
 	"github.com/weirstream/weir/topology"
 )
@@ -23,7 +24,7 @@ const (
 	Exit        Reason = "exit"    // runtime.Goexit
 	Late        Reason = "late"    // a Context was used after its node returned
 	Timeout     Reason = "timeout" // the node took longer than its topology.Timeout
-	World       Reason = "world"   // what failed is no property of the record, which waits
+	World       Reason = "world"   // topology.World: what failed is no property of the record, which waits
 	Fatal       Reason = "fatal"   // topology.Fatal, a handle that was not declared, a store that cannot be read
 
 	// These two the engine finds out for itself.
@@ -92,14 +93,31 @@ func (c *Call) fail(n *Node, err error) *Failure {
 		f.Reason, f.Name = Late, late.Node
 	case errors.As(err, &undecodable):
 		f.Reason = Undecodable
-	case errors.Is(err, codecs.ErrUnavailable):
+	case topology.IsWorld(err), errors.Is(err, codecs.ErrUnavailable):
 		f.Reason = World
-	case errors.As(err, &slow):
-		f.Reason = Timeout
 	case topology.IsRejected(err):
 		f.Reason = Rejected
+	default:
+		if errors.As(err, &slow) {
+			f.Reason = Timeout
+		}
+		if n.Decl.Classify != nil {
+			f.classify(n.Decl.Classify(err))
+		}
 	}
 	return f
+}
+
+// classify takes a classifier's word for what follows.
+func (f *Failure) classify(as plan.Class) {
+	switch as {
+	case plan.Rejected:
+		f.Reason = Rejected
+	case plan.Fatal:
+		f.Reason = Fatal
+	case plan.World:
+		f.Reason = World
+	}
 }
 
 var errExit = errors.New("the node ended its goroutine: runtime.Goexit, which t.FailNow and t.Fatal call")

@@ -163,14 +163,19 @@ type retryDescription struct {
 	Attempts int   `json:"attempts"`
 	First    int64 `json:"first_ms"`
 	Max      int64 `json:"max_ms"`
+	Within   int64 `json:"within_ms,omitempty"`
 }
 
 func (r retryDescription) String() string {
 	if r.Attempts == 1 {
 		return "once"
 	}
-	return fmt.Sprintf("%d times, %v to %v apart", r.Attempts,
+	text := fmt.Sprintf("%d times, %v to %v apart", r.Attempts,
 		time.Duration(r.First)*time.Millisecond, time.Duration(r.Max)*time.Millisecond)
+	if r.Within > 0 {
+		text += fmt.Sprintf(", within %v", time.Duration(r.Within)*time.Millisecond)
+	}
+	return text
 }
 
 type storeDescription struct {
@@ -238,7 +243,7 @@ func (p *Plan) description() description {
 func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	d := nodeDescription{
 		Name: n.Name, Uses: []string{}, Emits: []valueDescription{}, DeadLetters: p.DeadLetters(g, n), PassHeaders: n.PassHeaders,
-		Retry:   retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds()},
+		Retry:   retryDescription{n.Retry.Attempts, n.Retry.First.Milliseconds(), n.Retry.Max.Milliseconds(), n.Retry.Within.Milliseconds()},
 		Timeout: n.Timeout.Milliseconds(),
 	}
 	if n.Dedup != nil {

@@ -65,10 +65,11 @@ type Node struct {
 	Reads      []Handler
 	Stores     []*Store
 	Globals    []*Global
-	Outputs    []Output      // streams and edges, in order
-	Retry      Backoff       // with defaults filled in
-	Timeout    time.Duration // of a call; 0 for any time
-	DeadLetter string        // the topic for failed records, as its author named it; empty means <input stream>.dlq
+	Outputs    []Output          // streams and edges, in order
+	Retry      Backoff           // with defaults filled in
+	Classify   func(error) Class // of errors that do not say what follows from them; nil: none is asked
+	Timeout    time.Duration     // of a call; 0 for any time
+	DeadLetter string            // the topic for failed records, as its author named it; empty means <input stream>.dlq
 	// PassHeaders are the headers of input records that go along with what the node emits, see Passes.
 	PassHeaders []string
 	Dedup       *Dedup // nil: the node is called with every record
@@ -189,7 +190,24 @@ type Backoff struct {
 	Attempts int
 	First    time.Duration
 	Max      time.Duration
+	Within   time.Duration // 0: any time
+	Jitter   float64       // 0: DefaultJitter; below 0: none
 }
+
+// DefaultJitter is the share of a wait that is left to chance where nothing is said.
+const DefaultJitter = 0.25
+
+// Class says what follows from an error of a node, as topology.Class does.
+type Class int8
+
+// The classes.
+const (
+	Unclassified Class = iota
+	Retriable
+	Rejected
+	Fatal
+	World
+)
 
 // Topic is one topic of a plan.
 type Topic struct {

@@ -80,6 +80,10 @@ var (
 		Help: "file with a bearer token; beyond this machine /healthz gives the reasons only to requests that carry it"})
 	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second),
 		Help: "how long a partition may have lag and make no progress before it is reported"}, instance.StallAfter)
+	StopLineAfter = define[int](Setting{Name: "stop-line-after", Group: groupWatch, kind: intKind(0, math.MaxInt32),
+		Help: "dead letters of one fingerprint, of a node's errors, after which a partition waits instead of writing more, where they are most of its records within stop-line-window; rejected and undecodable records do not count; 0 for any number"}, instance.StopLineAfter)
+	StopLineWindow = define[time.Duration](Setting{Name: "stop-line-window", Group: groupWatch, kind: durationKind("stop-line-window", time.Second),
+		Help: "time within which stop-line-after counts"}, instance.StopLineWindow)
 	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"),
 		Help: "lowest level of the log lines that are written"}, "info")
 	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"),

@@ -1,0 +1,284 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/topology"
+)
+
+// problemsOf are the kinds of an instance's problems.
+func problemsOf(i *Instance) (kinds []string) {
+	for _, p := range i.Health() {
+		kinds = append(kinds, p.Kind)
+	}
+	return kinds
+}
+
+// emitted compares what the job has emitted to the two partitions of its output, in any order, with "key value" lines.
+func (g *rig) emitted(want ...string) {
+	g.t.Helper()
+	var got []string
+	for p := range int32(2) {
+		for _, r := range g.cluster.Committed(at(jobOut, p)) {
+			got = append(got, string(r.Key)+" "+string(r.Value))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		g.t.Errorf("emitted %q, want %q", got, want)
+	}
+}
+
+var errDown = errors.New("connection refused")
+
+// TestADependencyThatIsDownIsWaitedFor: a record that fails of the world waits for as long as that lasts, its partition with it, and uses
+// up no try; others pass. It does so whoever says that it is the world: the node, or its classifier, also of a Timeout.
+//
+// Mutations seen to fail it: failed without its case of World; classify without World; a classifier that is not asked about a Timeout;
+// holdUp that keeps in.attempt; outageWait that does not grow.
+func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
+	says := map[string]struct {
+		err   func(ctx topology.Context) error
+		parts []topology.Part
+	}{
+		"node":       {func(topology.Context) error { return topology.World(errDown) }, nil},
+		"wrapped":    {func(topology.Context) error { return fmt.Errorf("look up: %w", topology.World(errDown)) }, nil},
+		"classifier": {func(topology.Context) error { return errDown }, nil},
+		"timeout": {func(ctx topology.Context) error { <-ctx.Done(); return ctx.Err() },
+			[]topology.Part{topology.Timeout(100 * time.Millisecond)}},
+	}
+	for name, c := range says {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, simkafka.Config{}, func(g *rig) {
+				down, calls := true, 0
+				g.job.parts = append(c.parts, topology.Retry(topology.Backoff{Attempts: 2, Jitter: -1}), topology.Classify(func(err error) topology.Class {
+					var slow interface{ Timeout() bool }
+					if errors.Is(err, errDown) || errors.As(err, &slow) || name == "timeout" {
+						return topology.ClassWorld
+					}
+					return topology.ClassUnknown
+				}))
+				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+					if value == "asks" {
+						if calls++; ctx.Record().Attempt != 1 {
+							t.Errorf("call %d is attempt %d", calls, ctx.Record().Attempt)
+						}
+						if down {
+							return c.err(ctx)
+						}
+					}
+					return remember(j, ctx, key, value)
+				}
+				g.start()
+				g.send(0, "a 1", "a asks", "a 2")
+				time.Sleep(time.Hour)
+				g.send(1, "b 1")
+				time.Sleep(10 * time.Second)
+				g.emitted("a 1", "b 1")
+				g.sees(at(jobDead, 0))
+				g.committed(at(jobIn, 0), 1)
+				if calls < 100 || calls > 150 { // 1 s, 2, 4, ... 30, 30
+					t.Errorf("%d calls in an hour", calls)
+				}
+				if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemBlocked}) {
+					t.Errorf("problems %q: %q", kinds, healthOf(g.inst))
+				}
+				down = false
+				time.Sleep(31 * time.Second)
+				g.emitted("a 1", "b 1", "a asks", "a 2")
+				if p := healthOf(g.inst); len(p) > 0 {
+					t.Errorf("problems that are over: %q", p)
+				}
+				if n := g.logged(zapcore.ErrorLevel, "a partition waits"); n != 1 {
+					t.Errorf("logged %d times", n)
+				}
+				g.counted(4, 0, 0, 0)
+			})
+		})
+	}
+}
+
+// TestErrorsAreClassified: a classifier decides where the error does not, and nowhere else.
+//
+// Mutations seen to fail it: each case of classify removed; a classifier that is asked about rejected errors.
+func TestErrorsAreClassified(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.job.parts = []topology.Part{
+			topology.Retry(topology.Backoff{Attempts: 3}),
+			topology.Classify(func(err error) topology.Class {
+				switch err.Error() {
+				case "bad request":
+					return topology.ClassRejected
+				case "ask again":
+					return topology.ClassRetriable
+				case "panic":
+					panic("the classifier does not know")
+				case "rejected: by itself":
+					t.Error("asked about an error that says what it is")
+					return topology.ClassFatal
+				}
+				return topology.ClassUnknown
+			})}
+		calls := map[string]int{}
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			calls[value]++
+			if value == "rejected" {
+				return topology.Reject(errors.New("by itself"))
+			}
+			return errors.New(value)
+		}
+		g.start()
+		g.send(0, "a bad request", "a ask again", "a anything", "a rejected", "a panic")
+		time.Sleep(time.Minute)
+		for i, want := range []struct {
+			value, reason string
+			tries         int
+		}{{"bad request", "rejected", 1}, {"ask again", "error", 3}, {"anything", "error", 3}, {"rejected", "rejected", 1}, {"panic", "panic", 3}} {
+			letters := g.cluster.Committed(at(jobDead, 0))
+			switch {
+			case i >= len(letters):
+				t.Errorf("no letter of %q", want.value)
+			case header(letters[i], deadletter.HeaderReason) != want.reason, calls[want.value] != want.tries:
+				t.Errorf("%q became a letter for %q after %d tries", want.value, header(letters[i], deadletter.HeaderReason), calls[want.value])
+			}
+		}
+	})
+}
+
+// TestTriesEndInTime: with Within no try begins later than that after the first failure, whatever Attempts says; and a wait is shortened
+// by its Jitter at most.
+//
+// Mutations seen to fail it: failed without Within; Shortened that lengthens; a failedAt that is set by each failure.
+func TestTriesEndInTime(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 10_000, First: time.Second, Max: 2 * time.Second, Within: time.Minute, Jitter: 0.5})}
+		var calls []time.Time
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "fails" {
+				calls = append(calls, time.Now())
+				return errors.New("told to")
+			}
+			return remember(j, ctx, key, value)
+		}
+		g.start()
+		g.send(0, "a fails", "a 1")
+		time.Sleep(2 * time.Minute)
+		g.sees(at(jobOut, 0), "a 1")
+		g.sees(at(jobDead, 0), "a fails")
+		if span := calls[len(calls)-1].Sub(calls[0]); span > time.Minute+time.Second || span < 55*time.Second {
+			t.Errorf("tried for %v", span)
+		}
+		even := true
+		for i := 2; i < len(calls); i++ {
+			wait := calls[i].Sub(calls[i-1])
+			if wait < time.Second || wait > 2100*time.Millisecond {
+				t.Errorf("try %d came after %v", i+1, wait)
+			}
+			even = even && wait > 1900*time.Millisecond
+		}
+		if even {
+			t.Error("nothing is left to chance")
+		}
+	})
+}
+
+// TestTheLineIsStopped: where most records of a partition fail in one way, the partition waits after so many, one record alone is tried,
+// and all go on when it passes. Records that are rejected or undecodable stop nothing, however many; nor do failures that are few
+// among the records, or that come over a long time.
+//
+// Mutations seen to fail it: exhausted without stops; rejected records that are counted; stops without its share of the records, and
+// without its window; a stopped line that ends with the window; a record of a stopped line that has all its tries.
+func TestTheLineIsStopped(t *testing.T) {
+	const after = 20
+	line := func(t *testing.T, f func(g *rig, down *atomic.Bool, calls *atomic.Int64)) {
+		bubble(t, 2, simkafka.Config{}, func(g *rig) {
+			var down atomic.Bool
+			var calls atomic.Int64
+			g.opts.StopLineAfter, g.opts.StopLineWindow = after, time.Minute
+			g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Millisecond, Max: time.Millisecond})}
+			g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+				switch {
+				case value == "reject":
+					return topology.Reject(errors.New("told to"))
+				case value != "fine" && down.Load():
+					return fmt.Errorf("database %d is down", calls.Add(1))
+				}
+				return remember(j, ctx, key, value)
+			}
+			g.start()
+			f(g, &down, &calls)
+		})
+	}
+	letters := func(g *rig) int { return len(g.cluster.Committed(at(jobDead, 0))) }
+	many := func(g *rig, n int, value string) {
+		for range n {
+			g.send(0, "a "+value)
+		}
+	}
+	t.Run("most fail", func(t *testing.T) {
+		line(t, func(g *rig, down *atomic.Bool, calls *atomic.Int64) {
+			down.Store(true)
+			many(g, 100, "v")
+			g.send(1, "b fine")
+			time.Sleep(10 * time.Second)
+			if n := letters(g); n != after {
+				t.Errorf("%d letters, and the line is to stop after %d", n, after)
+			}
+			g.emitted("b fine")
+			if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemLine}) {
+				t.Errorf("problems %q", kinds)
+			}
+			before := calls.Load()
+			time.Sleep(time.Hour)
+			if n := letters(g); n != after {
+				t.Errorf("%d letters after an hour", n)
+			}
+			if n := calls.Load() - before; n < 100 || n > 130 {
+				t.Errorf("%d calls in an hour", n)
+			}
+			down.Store(false)
+			time.Sleep(31 * time.Second)
+			g.counted(81, 0, 0, after)
+			if p := healthOf(g.inst); len(p) > 0 {
+				t.Errorf("problems that are over: %q", p)
+			}
+		})
+	})
+	t.Run("rejected", func(t *testing.T) {
+		line(t, func(g *rig, _ *atomic.Bool, _ *atomic.Int64) {
+			many(g, 500, "reject")
+			time.Sleep(10 * time.Second)
+			g.counted(0, 0, 0, 500)
+		})
+	})
+	t.Run("few fail", func(t *testing.T) {
+		line(t, func(g *rig, down *atomic.Bool, _ *atomic.Int64) {
+			down.Store(true)
+			for range 100 {
+				g.send(0, "a fine", "a v", "a fine")
+			}
+			time.Sleep(10 * time.Second)
+			g.counted(200, 0, 0, 100)
+		})
+	})
+	t.Run("over a long time", func(t *testing.T) {
+		line(t, func(g *rig, down *atomic.Bool, _ *atomic.Int64) {
+			down.Store(true)
+			for range 100 {
+				g.send(0, "a v")
+				time.Sleep(4 * time.Second)
+			}
+			g.counted(0, 0, 0, 100)
+		})
+	})
+}
