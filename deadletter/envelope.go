@@ -45,6 +45,12 @@ const (
 	HeaderTime           = "weir.errors.time"
 	HeaderFirstTime      = "weir.errors.first.time"
 	HeaderRedrives       = "weir.errors.redrives"
+	// These are of records that are out of the way of others. HeaderParks names the changelog of the records that wait for this one;
+	// HeaderReleases is in a redrive topic, and says that they need not any more, whatever became of it.
+	HeaderDelays   = "weir.errors.delays" // how often the record was delayed
+	HeaderDue      = "weir.errors.due"    // when it is tried again, in milliseconds since the epoch
+	HeaderParks    = "weir.errors.parks"
+	HeaderReleases = "weir.errors.releases"
 )
 
 // MaxMessage and MaxStack are the sizes in bytes to which a message and a stack trace are cut: the record itself must
@@ -221,7 +227,7 @@ func ours(key string) bool {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
 		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderReason, HeaderCut, HeaderFailures,
 		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset,
-		HeaderGroup, HeaderFingerprint, HeaderTime, HeaderFirstTime, HeaderRedrives,
+		HeaderDelays, HeaderDue, HeaderParks, HeaderReleases, HeaderGroup, HeaderFingerprint, HeaderTime, HeaderFirstTime, HeaderRedrives,
 		HeaderLimit, HeaderLimitSize, HeaderLimitMax, HeaderLastOffset, HeaderRecords, HeaderKeySize, HeaderKeyHash:
 		return true
 	}
@@ -280,6 +286,10 @@ func Redriven(headers []Header) []Header {
 	out := make([]Header, 0, len(headers)+1)
 	n := int64(0)
 	for _, h := range headers {
+		switch h.Key {
+		case HeaderDelays, HeaderDue, HeaderParks, HeaderReleases: // they begin again
+			continue
+		}
 		if h.Key != HeaderRedrives {
 			out = append(out, h)
 		} else if before, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil {
@@ -287,6 +297,30 @@ func Redriven(headers []Header) []Header {
 		}
 	}
 	return append(out, Header{Key: HeaderRedrives, Value: strconv.AppendInt(nil, n+1, 10)})
+}
+
+// Delayed adds to the headers of a record that is out of the way for a while how often it was that, and until when, in milliseconds
+// since the epoch. The slice is that of headers, or new.
+func Delayed(headers []Header, delays int, due int64) []Header {
+	return append(headers, Header{Key: HeaderDelays, Value: strconv.AppendInt(nil, int64(delays), 10)},
+		Header{Key: HeaderDue, Value: strconv.AppendInt(nil, due, 10)})
+}
+
+// Parks adds to the headers of a dead letter the changelog of the records that wait for it. The slice is that of headers, or new.
+func Parks(headers []Header, changelog string) []Header {
+	return append(headers, Header{Key: HeaderParks, Value: []byte(changelog)})
+}
+
+// Released returns the headers of what tells a topology that nothing needs to wait for a dead letter any more. The slice is new.
+func Released(headers []Header) []Header {
+	out := make([]Header, 0, 8)
+	for _, h := range headers {
+		switch h.Key {
+		case HeaderTopic, HeaderPartition, HeaderOffset, HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
+			out = append(out, h)
+		}
+	}
+	return append(out, Header{Key: HeaderReleases, Value: []byte("1")})
 }
 
 // maxTopic is the length of the longest name of a topic.

@@ -31,6 +31,10 @@ type Letter struct {
 	KeyHash     string   // SHA-256 of that key, in hexadecimal digits
 	Excess      *Excess  // the limit that the record is over, and for which it was not read whole; nil: none
 	Redrives    int      // how often it was redriven into its topology
+	Delays      int      // how often it was delayed since it was read first, or redriven
+	Due         int64    // when a record that is delayed is tried again, milliseconds since the epoch
+	Parks       string   // the changelog of the records of its key that wait for it, "" where none do
+	Releases    bool     // it is no record, but says that nothing waits for it any more
 	At          int64    // when it failed last, milliseconds since the epoch; 0 when it is not known
 	FirstAt     int64    // when it failed first, as At
 	Failures    int      // how often it has failed: 1 or more
@@ -63,6 +67,9 @@ func Read(headers []Header) (Letter, error) {
 	}
 	l.Group, l.Fingerprint = string(envelope[HeaderGroup]), string(envelope[HeaderFingerprint])
 	l.Redrives = int(r.number(HeaderRedrives, 32))
+	l.Delays, l.Due = int(r.number(HeaderDelays, 32)), r.number(HeaderDue, 64)
+	l.Parks = string(envelope[HeaderParks])
+	_, l.Releases = envelope[HeaderReleases]
 	l.At, l.FirstAt = r.number(HeaderTime, 64), r.number(firstTime(envelope), 64)
 	l.Timestamp = r.number(HeaderTimestamp, 64)
 	_, l.Cut = envelope[HeaderCut]

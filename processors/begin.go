@@ -21,6 +21,7 @@ type beginning struct {
 	among    int32  // how many partitions its topic had when it was begun
 	unmarked bool   // the offset must be committed, with Weir's mark, before the first record
 	reset    string // the name of the recorded reset that the state last followed, "" for none
+	fresh    bool   // the group has no offset of it
 	bounded  bool   // it is read up to the offset until
 	until    int64
 }
@@ -132,7 +133,7 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 		case offsets.Refused:
 			problems = append(problems, e.disagreement(&q, a.Why))
 		case offsets.Begin, offsets.Recreated:
-			at.LeaderEpoch = -1
+			at.LeaderEpoch, at.fresh = -1, true
 			if e.graph.redrives[q.Topic] != nil {
 				redriven[q.TopicPartition] = a
 			} else {

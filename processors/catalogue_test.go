@@ -72,6 +72,12 @@ func behave(s *gate) func(*job, topology.Context, string, string) error {
 	return func(j *job, ctx topology.Context, key, value string) error {
 		s.wait()
 		switch value {
+		case "fail":
+			return fmt.Errorf("told to")
+		case "later":
+			if ctx.Record().Attempt <= 3 {
+				return fmt.Errorf("told to")
+			}
 		case "reject":
 			return topology.Reject(fmt.Errorf("told to"))
 		case "once":
@@ -136,6 +142,9 @@ func metricsDriven(s *gate) map[string]driven {
 		g.start()
 	}
 	restored := func(*rig) { time.Sleep(2 * time.Minute) }
+	delays := func(g *rig) {
+		g.job.parts = append(g.job.parts, topology.RetryLater(time.Minute))
+	}
 	var gone func()
 	join := func(g *rig) { _, gone = g.second(); settled(); settled() }
 	leave := func(*rig) { gone(); settled(); settled() }
@@ -157,6 +166,9 @@ func metricsDriven(s *gate) map[string]driven {
 		}},
 		"weir_node_errors_total":            {up: send("reject"), value: 1},
 		"weir_retries_total":                {up: send("once"), value: 1},
+		"weir_delayed_total":                {prepare: delays, up: send("fail"), value: 1},
+		"weir_parked_keys":                  {prepare: delays, up: send("later"), value: 1, down: restored},
+		"weir_parked_records":               {prepare: delays, up: func(g *rig) { g.send(0, "a later", "a 1", "b 1", "a 2"); settled() }, value: 2, down: restored},
 		"weir_records_total":                {up: send("1"), value: 1},
 		"weir_records_total{processed}":     {up: send("1"), value: 1, of: labelled("weir_records_total", "outcome", "processed")},
 		"weir_records_total{filtered}":      {up: send("drop"), value: 1, of: labelled("weir_records_total", "outcome", "filtered")},
@@ -412,7 +424,7 @@ func TestEveryProblemOfHealthComesAndGoes(t *testing.T) {
 }
 
 // shownElsewhere are problems that a test of their own causes and mends.
-var shownElsewhere = map[string]bool{"ProblemBlocked": true, "ProblemLine": true}
+var shownElsewhere = map[string]bool{"ProblemBlocked": true, "ProblemLine": true, "ProblemParked": true}
 
 // kindsOfProblems reads the constants Problem... from the package's source.
 func kindsOfProblems(t *testing.T) map[string]string {

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
@@ -17,15 +18,21 @@ import (
 //
 // A worker has one cause and uses it for one try after the other; nothing keeps a pointer to it.
 type cause struct {
-	in      *input
-	record  *kafka.Record
-	attempt int         // the try in work, from 1
-	node    *nodes.Node // the node that is called first: to blame for what no node has seen
+	in       *input
+	record   *kafka.Record
+	attempt  int                // the try in work, from 1
+	envelope *deadletter.Letter // of a record of a redrive or retry topic, nil where it has none
+	node     *nodes.Node        // the node that is called first: to blame for what no node has seen
 }
 
 // of makes c the cause of the next record of an input.
 func (c *cause) of(in *input, r *kafka.Record) {
 	*c = cause{in: in, record: r, attempt: in.attempt + 1, node: in.source.First()}
+	if in.redriven {
+		if l, err := deadletter.Read(r.Headers); err == nil {
+			c.envelope = &l
+		}
+	}
 }
 
 // origin names the cause, and the node that emits, in what is appended for it.
@@ -45,9 +52,14 @@ func (c *cause) time() time.Time { return timeOf(c.record.Timestamp) }
 
 // describe is what nodes may know of the cause.
 func (c *cause) describe() nodes.Record {
-	return nodes.Record{TopicID: c.in.topicID, First: c.first(), Record: plan.Record{
-		Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset, Timestamp: c.time(), Attempt: c.attempt, Headers: c.record.Headers,
+	r := nodes.Record{TopicID: c.in.topicID, Record: plan.Record{
+		Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset, Timestamp: c.time(), Attempt: c.tries(), Headers: c.record.Headers,
 	}}
+	if c.envelope != nil {
+		first := c.first()
+		r.First = &first
+	}
+	return r
 }
 
 // fields name the cause in the log, together with others.

@@ -45,7 +45,7 @@ func topicSettings(t plan.Topic) map[string]string {
 	if t.MaxMessage > 0 {
 		config["max.message.bytes"] = strconv.Itoa(t.MaxMessage)
 	}
-	if t.Role == plan.DeadLetterTopic || t.Role == plan.ChangelogTopic {
+	if t.Role == plan.DeadLetterTopic || t.Role == plan.ChangelogTopic || t.Role == plan.RetryTopic {
 		config[timestampType] = logAppendTime
 	}
 	return config

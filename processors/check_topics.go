@@ -46,7 +46,9 @@ func (e *engine) planTopics(ctx context.Context, missing []plan.Topic, infos map
 	}
 	var problems []string
 	var allowed []plan.Topic
-	own := func(t plan.Topic) bool { return t.Role == plan.ChangelogTopic || t.Role == plan.DeadLetterTopic }
+	own := func(t plan.Topic) bool {
+		return t.Role == plan.ChangelogTopic || t.Role == plan.DeadLetterTopic || t.Role == plan.RetryTopic
+	}
 	others := slices.ContainsFunc(missing, func(t plan.Topic) bool { return !own(t) })
 	for _, t := range missing {
 		switch {
@@ -59,7 +61,7 @@ func (e *engine) planTopics(ctx context.Context, missing []plan.Topic, infos map
 				zap.String("store", t.Store), zap.String("changelog", t.Name))
 		case e.opts.Create == nil && own(t) && others && (t.Role == plan.ChangelogTopic || len(used) == 0):
 			continue // created by the start itself, once the others are there: nobody is to create it by hand
-		case e.opts.Create == nil && (!own(t) || t.Role == plan.DeadLetterTopic && len(used) > 0):
+		case e.opts.Create == nil && (!own(t) || t.Role != plan.ChangelogTopic && len(used) > 0):
 			problems = append(problems, fmt.Sprintf("%s topic %s does not exist: create it, or start with --create-topics", t.Role, t.Name))
 			continue
 		}
@@ -164,7 +166,7 @@ func (e *engine) specs(create Creation, missing []plan.Topic, infos map[string]k
 		if t.Partitions > 0 {
 			spec.Partitions = t.Partitions
 		}
-		if t.Partitions == 0 || t.Role == plan.ChangelogTopic {
+		if t.Partitions == 0 || t.Role == plan.ChangelogTopic || t.Role == plan.RetryTopic {
 			for _, name := range e.boundTo(t) {
 				if info, ok := infos[name]; ok {
 					spec.Partitions = info.Partitions

@@ -164,10 +164,15 @@ func (tx *transaction) writeStores() {
 func (tx *transaction) forget(now time.Time) {
 	for t := range tx.env.tasks.running() {
 		t.touch = false
+		t.count()
+		for _, q := range t.queues {
+			q.settle()
+		}
 		for _, in := range t.inputs {
 			tx.env.tasks.giveBack(in)
 			out := in.unsent || in.dirty() && tx.env.blocks.outOfReach(in)
 			in.commit(now)
+			in.fresh = in.fresh && out
 			if out {
 				tx.env.blocks.unsent(in)
 			}

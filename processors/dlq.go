@@ -38,11 +38,10 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 	return f + 1, true
 }
 
-// deadLetter writes a failed record to its dead-letter topic, in the same transaction as everything else, and passes
-// it.
+// deadLetter writes a failed record to its dead-letter topic, or to where it waits to be tried again, in the same transaction as
+// everything else, and passes it.
 func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) step {
-	in, r := c.in, c.record
-	topic := f.Node.DeadLetter(in.source)
+	in, r, p := c.in, c.record, c.in.task.parking
 	own := c.origin(f.Node) | originDLQ
 	if w.engine.again.unlettered(in.tp, r) {
 		w.tx.took(c, deadLettered, records(r), recordOverhead, nil)
@@ -50,42 +49,62 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 		in.advance()
 		return stepDone
 	}
-	tp := kafka.TopicPartition{Topic: topic, Partition: w.engine.partitionFor(topic, r.Key, in)}
-	if w.blocks.any() && w.held(c, &tp) {
-		in.letter = f
-		return stepWait
-	}
 	for {
-		l := w.letter(c, f)
-		w.out = kafka.Outgoing{
-			TopicPartition: tp,
-			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
+		to, err := w.exitOf(c, f)
+		if err != nil {
+			w.failTask(in.task, err)
+			return stepAborted
 		}
-		err := w.tx.sink.Append(&w.out)
-		if err == nil {
-			note := w.told(c, f, l)
-			w.tx.took(c, deadLettered, records(r), recordOverhead+len(l.key)+len(l.value), &note)
-			if w.tx.tally != nil {
-				w.tx.tallyOf(in.tp).Effects++
-			}
-			w.resumed(c, false)
-			in.waiting.Store(nil)
-			in.advance()
-			return stepDone
+		leads := []kafka.TopicPartition{to.at}
+		if p != nil && (p.any || to.parks) {
+			leads = append(leads, p.changelog)
 		}
-		var refused *kafka.RefusedError
-		if !errors.As(err, &refused) || refused.Origin != own {
-			return w.aborted(ctx, err)
-		}
-		if !in.refuseLetter(r.Offset, refused) {
-			// Nothing of the record is in the transaction yet.
-			in.beginLetter(r.Offset)
-			w.blocks.hold(tp, unwritable(in.tp, r.Offset, refused))
-			w.blocks.untried()
-			w.held(c, &tp)
+		if w.blocks.any() && w.held(c, leads...) {
 			in.letter = f
 			return stepWait
 		}
+		l := w.letter(c, f, to)
+		w.out = kafka.Outgoing{
+			TopicPartition: to.at,
+			Timestamp:      l.timestamp, Key: l.key, Value: l.value, Headers: l.headers, Origin: own,
+		}
+		if err := w.tx.sink.Append(&w.out); err != nil {
+			var refused *kafka.RefusedError
+			if !errors.As(err, &refused) || refused.Origin != own {
+				return w.aborted(ctx, err)
+			}
+			if !in.refuseLetter(r.Offset, refused) {
+				// Nothing of the record is in the transaction yet.
+				in.beginLetter(r.Offset)
+				w.blocks.hold(to.at, unwritable(in.tp, r.Offset, refused))
+				w.blocks.untried()
+				w.held(c, to.at)
+				in.letter = f
+				return stepWait
+			}
+			continue
+		}
+		if p != nil {
+			if err := p.failed(c, f, to.parks, to.delay > 0, time.Now().UnixMilli()); err != nil {
+				w.failTask(in.task, err)
+				return stepAborted
+			}
+		}
+		if to.delay > 0 {
+			w.delayed(c, f, to.delay)
+			w.aside(c)
+			return stepDone
+		}
+		in.task.keep()
+		note := w.told(c, f, l)
+		w.tx.took(c, deadLettered, records(r), recordOverhead+len(l.key)+len(l.value), &note)
+		if w.tx.tally != nil {
+			w.tx.tallyOf(in.tp).Effects++
+		}
+		w.resumed(c, false)
+		in.waiting.Store(nil)
+		in.advance()
+		return stepDone
 	}
 }
 
@@ -106,7 +125,7 @@ type letter struct {
 }
 
 // letter is the dead letter of a record in the form that has not been refused yet.
-func (w *worker) letter(c *cause, f *nodes.Failure) letter {
+func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 	in, r, known := c.in, c.record, c.refusal()
 	why := deadletter.Cause{
 		Topology: w.engine.graph.plan.Topology,
@@ -114,12 +133,16 @@ func (w *worker) letter(c *cause, f *nodes.Failure) letter {
 		At:       time.Now().UnixMilli(),
 		Node:     f.Name,
 		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
-		Attempts: c.attempt,
+		Attempts: c.tries(),
 		Reason:   string(f.Reason),
 		Err:      f.Err,
 		Stack:    f.Stack,
 		Excess:   r.Excess,
 		Letters:  w.engine.letters[in.tp.Topic],
+	}
+	if c.delays() > 0 { // it stood in the retry topic for nobody but us
+		at := c.envelope.Position
+		why.Topic, why.Partition, why.Offset = at.Topic, at.Partition, at.Offset
 	}
 	l := letter{form: known.letter, key: r.Key, value: r.Value, timestamp: r.Timestamp}
 	switch now := time.Now().UnixMilli(); {
@@ -148,6 +171,12 @@ func (w *worker) letter(c *cause, f *nodes.Failure) letter {
 	}
 	if r.Timestamp >= 0 {
 		l.headers = deadletter.Timed(l.headers, r.Timestamp)
+	}
+	switch {
+	case to.delay > 0:
+		l.headers = deadletter.Delayed(l.headers, c.delays()+1, time.Now().Add(to.delay).UnixMilli())
+	case to.parks:
+		l.headers = deadletter.Parks(l.headers, in.task.parking.changelog.Topic)
 	}
 	return l
 }

@@ -46,6 +46,7 @@ type engine struct {
 	restores   chan struct{}  // bounds restores at a time
 	suspect    dirs           // databases to set aside before they are opened
 	accepts    atomic.Bool    // empty state, until all tasks have begun
+	aside      bool           // records may be delayed, and their keys parked
 	spoken     sync.WaitGroup // what speaks of the workers in the log
 
 	readingJobs chan struct{} // holds something while recorded resets are read
@@ -370,6 +371,7 @@ func (e *engine) begun() {
 // count counts and reports what a transaction holds that is committed.
 func (e *engine) count(tx *transaction) {
 	e.metrics.count(&tx.counts, tx.retries)
+	e.metrics.delayed.Add(tx.delayed)
 	e.metrics.overLimit(tx.letters.counts)
 	e.told.tell(&tx.letters)
 	tx.report.tell()

@@ -37,6 +37,7 @@ const (
 	ProblemBroker  = "broker"  // brokers do not answer
 	ProblemStalled = "stalled" // a partition has lag and makes no progress
 	ProblemBlocked = "blocked" // the cluster, or what a node depends on, refuses what a partition's records lead to
+	ProblemParked  = "parked"  // a partition waits because too many records of parked keys do
 	ProblemLine    = "line"    // a partition was stopped because most of its records fail in one way
 	ProblemRestore = "restore" // a restore makes no progress
 	ProblemTopic   = "topic"   // an input topic was deleted
@@ -125,7 +126,7 @@ func (i *Instance) Health() []Problem {
 		if f := p.task.failure.Load(); f != nil && p.task.is(taskFailed) {
 			problems = append(problems, f.problem(p.task.id))
 		}
-		for _, in := range p.task.inputs {
+		for in := range p.task.everything() {
 			if problem, ok := i.stalled(p, in, now); ok {
 				problems = append(problems, problem)
 			}
@@ -190,6 +191,9 @@ func (i *Instance) stalled(p *placement, in *input, now time.Time) (problem Prob
 				in.tp, w.offset, now.Sub(w.since).Round(time.Second), w.err),
 			Remedy: w.remedy + "; it is tried again by itself",
 		}, true
+	}
+	if w := in.waiting.Load(); w != nil && w.delayed {
+		return Problem{}, false
 	}
 	if p.worker.at.Load() == in {
 		if call, ok := p.worker.overdue(now); ok {

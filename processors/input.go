@@ -22,7 +22,10 @@ import (
 type input struct {
 	task     *task
 	source   *nodes.Source
-	redriven bool // it is a redrive topic
+	redriven bool // it is a redrive topic, or a retry topic
+	queued   bool // it is the parked records of an input: see queue
+	queue    queue
+	again    bool // its offset is committed again, although it has not moved
 	slot     int  // names the input among those of its worker
 	tp       kafka.TopicPartition
 
@@ -40,6 +43,7 @@ type input struct {
 	among     int32  // how many partitions the topic had when this one was begun
 	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
 	unsent    bool   // the group could not be told of its place: see unsent.go
+	fresh     bool   // nor has it ever been told
 	passed    int    // batches[:passed] were given back to the fetcher
 	bounded   bool   // it is read up to the offset until, which is the first that is not
 	until     int64
@@ -79,6 +83,7 @@ type waiting struct {
 
 	// The record waits through no fault of its own: the cluster refuses what it leads to (see block), or see outage.
 	blocked bool
+	delayed bool      // it waits for its time, and nothing is wrong
 	kind    string    // of the problem, "" for ProblemBlocked
 	remedy  string    // what a person can do
 	since   time.Time // when it began
@@ -97,7 +102,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.position, in.committed = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
-	in.outage, in.line = outage{}, line{}
+	in.outage, in.line, in.again, in.queue.loaded, in.queue.ended = outage{}, line{}, false, false, nil
 	in.stands, in.heldUntil, in.unsent = atNothing, time.Time{}, false
 	in.next.Store(offset)
 	in.end.Store(offset)
@@ -158,6 +163,9 @@ func (in *input) ended() bool { return in.broken != nil && in.head() == nil }
 
 // head is the next record, or nil.
 func (in *input) head() *kafka.Record {
+	if in.queued {
+		return in.nextParked()
+	}
 	if in.at >= len(in.batches) {
 		return nil
 	}
@@ -166,6 +174,15 @@ func (in *input) head() *kafka.Record {
 
 // advance passes the next record.
 func (in *input) advance() {
+	if in.queued {
+		in.queue.loaded, in.attempt, in.letter = false, 0, nil
+		in.line.ended++
+		in.queue.of.again = true
+		if len(in.refused) > 0 {
+			in.queue.ended = append(in.queue.ended, in.queue.record.Offset)
+		}
+		return
+	}
 	b := &in.batches[in.at]
 	in.position, in.leader = b.Records[in.rec].Next(), b.LeaderEpoch
 	in.rec++
@@ -185,7 +202,7 @@ func (in *input) skipEmpty() {
 }
 
 // dirty says whether there is something to commit.
-func (in *input) dirty() bool { return in.position != in.committed || in.awaited() }
+func (in *input) dirty() bool { return in.position != in.committed || in.again || in.awaited() }
 
 // awaited says that the group must be told of the input's place before its task goes on.
 func (in *input) awaited() bool { return in.unmarked && !in.unsent }
@@ -215,13 +232,18 @@ func (in *input) commit(now time.Time) {
 	if in.dirty() {
 		in.progress.Store(now.UnixNano())
 	}
-	in.committed, in.settled, in.unmarked = in.position, in.leader, false
+	in.committed, in.settled, in.unmarked, in.again = in.position, in.leader, false, false
 	maps.DeleteFunc(in.refused, func(offset int64, _ refusal) bool { return offset < in.position })
 	in.next.Store(in.position)
 }
 
 // rewind goes back to the last commit.
 func (in *input) rewind() {
+	if in.queued {
+		in.restart()
+		return
+	}
+	in.again = false
 	in.at, in.rec = 0, 0
 	in.position, in.leader = in.committed, in.settled
 	in.attempt, in.letter = 0, nil

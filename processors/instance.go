@@ -40,7 +40,7 @@ func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	}
 	i := &Instance{engine: e}
 	i.phase.Store(Starting)
-	e.source = (*membership)(i)
+	e.source, e.aside = (*membership)(i), true
 	e.metrics.snapshot = newSnapshot(i)
 	i.patrol = newPatrol(i)
 	i.fences = &fences{inst: i, started: time.Now()}

@@ -29,7 +29,7 @@ func (l *line) stops(f *nodes.Failure, after int, window time.Duration, now time
 	if after <= 0 {
 		return false
 	}
-	kind := deadletter.Fingerprint(f.Name, string(f.Reason), f.Text)
+	kind := fingerprint(f)
 	if l.stopped == kind {
 		return true
 	}
@@ -46,4 +46,9 @@ func (l *line) stops(f *nodes.Failure, after int, window time.Duration, now time
 	}
 	l.letters[kind] = n + 1
 	return false
+}
+
+// fingerprint is that of the failure's dead letter.
+func fingerprint(f *nodes.Failure) string {
+	return deadletter.Fingerprint(f.Name, string(f.Reason), f.Text)
 }

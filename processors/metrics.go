@@ -16,6 +16,7 @@ type metrics struct {
 	engine     *engine
 	records    [outcomes]atomic.Int64
 	retries    atomic.Int64
+	delayed    atomic.Int64
 	commits    atomic.Int64
 	aborts     atomic.Int64
 	rebalances atomic.Int64
@@ -129,6 +130,7 @@ type snapshot struct {
 	lag, offset, tasks, restores                                           *prometheus.Desc
 	copies, copyLag                                                        *prometheus.Desc
 	globalKeys, globalBytes, globalBad                                     *prometheus.Desc
+	delayed, parkedKeys, parkedRecords                                     *prometheus.Desc
 }
 
 func newSnapshot(i *Instance) *snapshot {
@@ -153,6 +155,10 @@ func newSnapshot(i *Instance) *snapshot {
 		copies:  desc("weir_copies", "Copies of the state of tasks that run elsewhere.", "state"),
 		copyLag: desc("weir_copy_lag", "Changelog offsets that a copy of a task's state lacks, up to the high watermark.", "subgraph", "partition"),
 
+		delayed:       desc("weir_delayed_total", "Times that a record was moved to a retry topic."),
+		parkedKeys:    desc("weir_parked_keys", "Keys of which a record is delayed or a dead letter, so that later ones wait."),
+		parkedRecords: desc("weir_parked_records", "Records that wait for another one of their key."),
+
 		globalKeys:  desc("weir_global_keys", "Keys in this instance's copy of a global.", "topic"),
 		globalBytes: desc("weir_global_bytes", "Size of the keys and values in this instance's copy of a global, as they were read.", "topic"),
 		globalBad:   desc("weir_global_undecodable_total", "Records of a global that could not be taken: undecodable, damaged or over a limit.", "topic"),
@@ -162,7 +168,7 @@ func newSnapshot(i *Instance) *snapshot {
 // Describe implements prometheus.Collector.
 func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{s.records, s.commits, s.aborts, s.retries, s.rebalances, s.call, s.stalled, s.problems, s.lag, s.offset, s.tasks, s.restores, s.copies, s.copyLag,
-		s.globalKeys, s.globalBytes, s.globalBad} {
+		s.globalKeys, s.globalBytes, s.globalBad, s.delayed, s.parkedKeys, s.parkedRecords} {
 		ch <- d
 	}
 }
@@ -183,6 +189,7 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 	counter(s.aborts, m.aborts.Load())
 	counter(s.retries, m.retries.Load())
 	counter(s.rebalances, m.rebalances.Load())
+	counter(s.delayed, m.delayed.Load())
 	gauge(s.stalled, float64(m.stalled.Load()))
 	gauge(s.call, s.inst.longestCall(time.Now()).Seconds())
 	problems := map[string]int{}
@@ -193,8 +200,9 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.problems, float64(n), kind)
 	}
 	states := [len(taskStateNames)]int{}
-	remaining := int64(0)
+	remaining, keys, records := int64(0), int64(0), int64(0)
 	for _, p := range s.inst.placements() {
+		keys, records = keys+p.task.parked.keys.Load(), records+p.task.parked.records.Load()
 		states[p.task.state.Load()]++
 		if r := p.task.restored.Load(); r != nil {
 			remaining += max(0, r.To-r.Position)
@@ -211,6 +219,8 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.tasks, float64(n), taskStateNames[st])
 	}
 	gauge(s.restores, float64(remaining))
+	gauge(s.parkedKeys, float64(keys))
+	gauge(s.parkedRecords, float64(records))
 	kept := map[string]int{"warm": 0, "cold": 0, "failed": 0}
 	for _, c := range s.inst.copies.all() {
 		st := c.stats()

@@ -40,10 +40,14 @@ type Options struct {
 	// when that record passes. Undecodable and rejected records do not count. Default 1000; below 0: any number.
 	StopLineAfter  int
 	StopLineWindow time.Duration // default 10m
-	Partitioner    string        // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
-	OffsetReset    OffsetReset   // default ResetEarliest
-	CorruptBatch   CorruptBatch  // default CorruptStop
-	Create         *Creation     // nil: a missing topic is an error
+	// ParkedRecords and ParkedBytes bound what a task parks (topology.Parking). At a record over them its partition waits, with a problem of
+	// kind "parked".
+	ParkedRecords int          // default 100000
+	ParkedBytes   int64        // default 256 MiB
+	Partitioner   string       // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
+	OffsetReset   OffsetReset  // default ResetEarliest
+	CorruptBatch  CorruptBatch // default CorruptStop
+	Create        *Creation    // nil: a missing topic is an error
 	// AcceptEmptyState lets a store begin empty although the group has committed offsets or other state: its changelog
 	// is missing, or was recreated. Without it such a start is refused.
 	AcceptEmptyState bool
@@ -106,6 +110,8 @@ func (o Options) WithDefaults() Options {
 	o.StallAfter = cmp.Or(o.StallAfter, time.Minute)
 	o.StopLineAfter = cmp.Or(o.StopLineAfter, 1000)
 	o.StopLineWindow = cmp.Or(o.StopLineWindow, 10*time.Minute)
+	o.ParkedRecords = cmp.Or(o.ParkedRecords, 100_000)
+	o.ParkedBytes = cmp.Or(o.ParkedBytes, 256<<20)
 	o.Partitioner = cmp.Or(o.Partitioner, "murmur2")
 	o.OffsetReset = cmp.Or(o.OffsetReset, ResetEarliest)
 	o.CorruptBatch = cmp.Or(o.CorruptBatch, CorruptStop)
@@ -146,6 +152,8 @@ func (o *Options) check() error {
 	bad(o.CacheBytes < 0, mistake.In("cache-bytes"), "cache-bytes: %d is negative", o.CacheBytes)
 	bad(o.StallAfter < 0, mistake.In("stall-after"), "stall-after: %v is negative", o.StallAfter)
 	bad(o.StopLineWindow < 0, mistake.In("stop-line-window"), "stop-line-window: %v is negative", o.StopLineWindow)
+	bad(o.ParkedRecords < 0, mistake.In("parked-records"), "parked-records: %d is negative", o.ParkedRecords)
+	bad(o.ParkedBytes < 0, mistake.In("parked-bytes"), "parked-bytes: %d is negative", o.ParkedBytes)
 	bad(o.Static && o.StateDir == "" && o.InstanceID == "", mistake.In("group.instance.id", "instance-id", "state-dir"),
 		"group.instance.id: static membership needs an instance id, or a state folder that keeps one")
 	return errors.Join(errs...)

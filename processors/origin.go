@@ -32,7 +32,7 @@ func (ts *tasks) findOrigin(o int64) (found originated, ok bool) {
 	slot := int(o >> originOffsets & (1<<originSlots - 1))
 	number := int(o >> (originOffsets + originSlots) & (1<<originNodes - 1))
 	for _, t := range ts.list {
-		for _, in := range t.inputs {
+		for in := range t.everything() {
 			if in.slot == slot {
 				offset := in.committed + (o-in.committed)&(1<<originOffsets-1)
 				return originated{in, offset, t.graph.nodes.Nodes[number], o&originDLQ != 0}, true

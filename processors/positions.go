@@ -20,6 +20,9 @@ func (in *input) place(logs map[string]offsets.Log) kafka.CommittedOffset {
 func (t *task) positions(g Guarantee, of offsets.Owner) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
+		if in.fresh && in.unsent {
+			continue // nothing of it was read, and no offset of the group would agree
+		}
 		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
 		if in.ahead > in.position { // the effects of what was read before the reset are still in it
 			at.Offset, at.Epoch = in.ahead, -1

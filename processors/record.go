@@ -37,6 +37,16 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if r.Excess != nil {
 		return w.deadLetter(ctx, c, excessive(c))
 	}
+	if in.queued && in.task.parking.err != nil {
+		w.failTask(in.task, in.task.parking.err)
+		return stepAborted
+	}
+	if c.envelope != nil && c.envelope.Releases {
+		return w.released(c)
+	}
+	if in.source.Delay > 0 && w.early(c) {
+		return stepWait
+	}
 	w.engine.checkPartition(c)
 	if len(in.refused) > 0 {
 		if known := c.refusal(); known.output != nil {
@@ -46,6 +56,12 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if in.letter != nil {
 		return w.deadLetter(ctx, c, in.letter)
 	}
+	p := in.task.parking
+	if p != nil && p.any && !in.queued && r.Key != nil {
+		if end, done := w.follow(ctx, c); done {
+			return end
+		}
+	}
 	o, failure := w.call.Run(in.source, in.task, c.describe(), r.Key, r.Value)
 	if failure != nil {
 		return w.failed(ctx, c, failure)
@@ -54,8 +70,14 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 		w.call.Undo()
 		return stepStopping
 	}
+	if p != nil {
+		if err := p.passed(c); err != nil {
+			w.failTask(in.task, err)
+			return stepAborted
+		}
+	}
 	effects := w.call.Effects()
-	if w.blocks.any() && w.held(c, nil) {
+	if w.blocks.any() && w.held(c) {
 		return stepWait
 	}
 	if w.engine.again.silent(in.tp, r) {
@@ -79,10 +101,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	w.effect(in, r, len(effects))
 	in.task.keep()
 	w.tx.took(c, o, 1, c.size(), nil)
-	w.resumed(c, true)
-	if c.attempt > 1 || w.blocks.any() && w.blocks.probe != in {
-		in.waiting.Store(nil)
-	}
+	w.goesOn(c, true)
 	in.advance()
 	return stepDone
 }
@@ -135,16 +154,17 @@ func (w *worker) outHeaders(r *kafka.Record, e *nodes.Effect) []kafka.Header {
 	return w.sent[from:len(w.sent):len(w.sent)]
 }
 
-// held says whether a record that was processed has to wait for a block, and takes back what it did. The letter's topic is
-// given for a record that becomes a dead letter, whose effects are taken back already.
+// held says whether a record that was processed has to wait for a block, and takes back what it did. What it leads to is given for one
+// whose nodes did not run, or whose effects are taken back already, since it becomes a dead letter.
 //
 // It is not called while there are no blocks.
-func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
+func (w *worker) held(c *cause, leads ...kafka.TopicPartition) bool {
 	in := c.in
 	y := w.blocks.wayOf(in) // its offset cannot be committed
-	if letter != nil {
-		w.blocks.pass(&y, *letter)
-	} else {
+	for _, tp := range leads {
+		w.blocks.pass(&y, tp)
+	}
+	if len(leads) == 0 {
 		effects := w.call.Effects()
 		for i := range effects {
 			w.stage(c, &effects[i])
@@ -164,7 +184,7 @@ func (w *worker) held(c *cause, letter *kafka.TopicPartition) bool {
 		w.blocks.trying = append(w.blocks.trying[:0], y.met...)
 		return false
 	}
-	if letter == nil {
+	if len(leads) == 0 {
 		w.call.Undo()
 		in.attempt = 0 // it is done again from the beginning
 	}

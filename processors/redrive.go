@@ -8,10 +8,10 @@ import (
 	"github.com/weirstream/weir/internal/nodes"
 )
 
-// A redrive topic is an input of a task beside the one whose dead letters come back through it: the same nodes read it, in the same
-// transactions. Its headers are facts. What differs is said here.
+// A redrive topic is an input of a task beside the one whose dead letters come back through it, and so is a retry topic, where they wait: the
+// same nodes read it, in the same transactions. Its headers are facts. What differs is said here.
 
-// redriven gives records of a redrive topic the time that they had: the topic keeps them by the time at which they were redriven.
+// redriven gives records of such a topic the time that they had: the topic keeps them by the time at which they were written.
 func redriven(records []kafka.Record) {
 	for i := range records {
 		for _, h := range records[i].Headers {
@@ -25,20 +25,33 @@ func redriven(records []kafka.Record) {
 	}
 }
 
-// first is where a record of a redrive topic was read first, nil where it does not say. Its effects outside of Kafka are told by that.
-func (c *cause) first() *nodes.First {
-	if !c.in.redriven {
-		return nil
+// first is where the record was read first: its effects outside of Kafka are told by that, and the others of its key.
+func (c *cause) first() nodes.First {
+	if c.envelope == nil {
+		return nodes.First{Topic: c.in.tp.Topic, TopicID: c.in.topicID, Partition: c.in.tp.Partition, Offset: c.record.Offset}
 	}
-	l, err := deadletter.Read(c.record.Headers)
-	if err != nil {
-		return nil
-	}
-	f := &nodes.First{Topic: l.First.Topic, Partition: l.First.Partition, Offset: l.First.Offset}
+	l := c.envelope
+	f := nodes.First{Topic: l.First.Topic, Partition: l.First.Partition, Offset: l.First.Offset}
 	for _, in := range c.in.task.inputs {
 		if in.tp.Topic == f.Topic {
 			f.TopicID = in.topicID
 		}
 	}
 	return f
+}
+
+// delays is how often the record was delayed since it was read, or redriven.
+func (c *cause) delays() int {
+	if c.envelope == nil || c.in.source.Delay == 0 {
+		return 0
+	}
+	return c.envelope.Delays
+}
+
+// tries is how often the record was tried since it was read, or redriven, with the try in work.
+func (c *cause) tries() int {
+	if c.delays() == 0 {
+		return c.attempt
+	}
+	return c.envelope.Attempts + c.attempt
 }

@@ -166,6 +166,8 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		"workers":           func(o *Options) { o.Workers = -1 },
 		"cache-bytes":       func(o *Options) { o.CacheBytes = -1 },
 		"stall-after":       func(o *Options) { o.StallAfter = -1 },
+		"parked-records":    func(o *Options) { o.ParkedRecords = -1 },
+		"parked-bytes":      func(o *Options) { o.ParkedBytes = -1 },
 		"stop-line-window":  func(o *Options) { o.StopLineWindow = -1 },
 		"partitioner":       func(o *Options) { o.Partitioner = "random" },
 		"state-dir":         func(o *Options) { o.StateDir = "" },

@@ -108,7 +108,7 @@ func RunReplay(ctx context.Context, p *plan.Plan, opts Options, r Replay) error 
 	if err != nil {
 		return err
 	}
-	i.again = newAgain(r)
+	i.again, i.aside = newAgain(r), false // what fails again is a letter, or was one
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan struct{})

@@ -5,8 +5,10 @@ package processors
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
@@ -33,6 +35,19 @@ var sabotages = map[fault.Rule]func(Wire) saboteur{
 	fault.DeadLettersInTransaction: func(w Wire) saboteur { return outside(w, &outsideSink{appends: isLetter}) },
 	fault.IDsInTransaction: func(w Wire) saboteur {
 		return outside(w, &outsideSink{appends: func(r *kafka.Outgoing) bool { return strings.HasSuffix(r.Topic, "-ids-changelog") }})
+	},
+	fault.DelaysInTransaction: func(w Wire) saboteur { return outside(w, &outsideSink{appends: isDelayed}) },
+	fault.ParkedWithState: func(Wire) saboteur {
+		return saboteur{sink: func(_ context.Context, s Sink) Sink { return droppingSink{s, isParked} }}
+	},
+	fault.HeedReleases: func(Wire) saboteur {
+		return altering(func(b *kafka.Batch) {
+			records := append([]kafka.Record(nil), b.Records...)
+			for i := range records {
+				records[i].Headers = slices.DeleteFunc(slices.Clone(records[i].Headers), func(h kafka.Header) bool { return h.Key == deadletter.HeaderReleases })
+			}
+			b.Records = records
+		})
 	},
 	fault.StoreAfterCommit: func(Wire) saboteur {
 		return saboteur{sink: func(_ context.Context, s Sink) Sink {
@@ -161,6 +176,15 @@ func sabotaged(w Wire) Wire {
 // What a record is that the engine appends.
 func isOutput(r *kafka.Outgoing) bool { return r.Origin >= 0 && r.Origin&originDLQ == 0 }
 func isLetter(r *kafka.Outgoing) bool { return r.Origin >= 0 && r.Origin&originDLQ != 0 }
+
+func isDelayed(r *kafka.Outgoing) bool {
+	return isLetter(r) && slices.ContainsFunc(r.Headers, func(h kafka.Header) bool { return h.Key == deadletter.HeaderDue })
+}
+
+// isParked is a parked record, and not what is known of its key.
+func isParked(r *kafka.Outgoing) bool {
+	return strings.HasSuffix(r.Topic, "-parked-changelog") && strings.HasPrefix(string(r.Key), "r") && r.Value != nil
+}
 
 func isChangelog(topic string) bool { return strings.HasSuffix(topic, "-changelog") }
 

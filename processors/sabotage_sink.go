@@ -45,6 +45,19 @@ func (s losingSink) Append(r *kafka.Outgoing) error {
 	return s.Sink.Append(r)
 }
 
+// droppingSink loses all records of a kind.
+type droppingSink struct {
+	Sink
+	is func(*kafka.Outgoing) bool
+}
+
+func (s droppingSink) Append(r *kafka.Outgoing) error {
+	if s.is(r) {
+		return nil
+	}
+	return s.Sink.Append(r)
+}
+
 // outsideSink writes some of a transaction outside of it, at once.
 type outsideSink struct {
 	Sink

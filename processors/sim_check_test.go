@@ -43,7 +43,7 @@ func (w *simWorld) check() {
 		totals, counted := m.stores()
 		written := w.written(at(simTotals))
 		if w.guarantee == ExactlyOnce {
-			if len(w.inputs) > 1 { // their records arrive as they like, and each input has its own customers
+			if len(w.inputs) > 1 || w.later { // their records arrive as they like, and each input has its own customers
 				slices.SortStableFunc(written, byKey)
 				slices.SortStableFunc(m.totals, byKey)
 			}
@@ -72,9 +72,11 @@ func (w *simWorld) check() {
 
 func byKey(a, b simWritten) int { return cmp.Compare(a.Key, b.Key) }
 
-// sorted has the dead letters of one input after those of the other.
+// sorted has the dead letters of one input after those of the other, in the order of their records.
 func sorted(letters []simLetter) []simLetter {
-	slices.SortStableFunc(letters, func(a, b simLetter) int { return cmp.Compare(a.Topic, b.Topic) })
+	slices.SortStableFunc(letters, func(a, b simLetter) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Offset, b.Offset))
+	})
 	return letters
 }
 

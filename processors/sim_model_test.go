@@ -65,13 +65,14 @@ const (
 	sound      simDefect = iota
 	forgetful            // of the orders that it has seen
 	keepsExit            // what a call has changed that ended its goroutine, as if that were not undone
+	overtakes            // records of a key do not wait for one that is delayed, as if it were not parked
 	sparesLate           // a Context that is used late, as if that were not refused
 	forgetsIDs           // of what Dedup has seen
 )
 
 // simWindow is for how long ids are known: not for long where the order of the records is the model's.
-func simWindow(inputs []string) time.Duration {
-	if len(inputs) > 1 {
+func simWindow(later bool, inputs []string) time.Duration {
+	if later || len(inputs) > 1 {
 		return time.Hour
 	}
 	return 40 * time.Millisecond
@@ -127,7 +128,11 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 				tries.keep(key, total)
 			}
 			runtime.Goexit()
-		case o.Fails >= simAttempts, call <= o.Fails:
+		case tries.w.later && o.Fails >= simLaterTries:
+			if !redrivenOnce(ctx.Record()) {
+				return errors.New("not before it was redriven")
+			}
+		case !tries.w.later && o.Fails >= simAttempts, call <= o.Fails:
 			return errors.New("not yet")
 		}
 		return nil
@@ -136,10 +141,13 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 		topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
 		topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond}),
 	}
+	if tries.w.later {
+		parts = append(parts, topology.RetryLater(simDelays[:]...))
+	}
 	for _, name := range inputs {
 		parts = append(parts, topology.On(topology.Stream(name, codecs.JSON[simOrder]()), accumulate))
 	}
-	return topology.Define(simGroup,
+	whole := []topology.Part{
 		topology.Node("accumulate", parts...),
 		topology.Node("audit",
 			topology.On(accepted, func(ctx topology.Context, key string, o simAccepted) error {
@@ -167,8 +175,13 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 					return fmt.Sprint(key, "/", o.Seq), nil
 				}
 				return simID(key, o.simOrder), nil
-			}, simWindow(inputs)),
-			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)))
+			}, simWindow(tries.w.later, inputs)),
+			topology.Uses(counts), topology.Emits(audits), topology.DeadLetter(simDead)),
+	}
+	if defect == overtakes {
+		whole = append(whole, topology.Parking(false))
+	}
+	return topology.Define(simGroup, whole...)
 }
 
 // simRefuse refuses the outputs, and the values of dead letters, that say so: at once, or only when they are written.
@@ -193,6 +206,11 @@ func simRefuse(r *kafka.Outgoing) simkafka.Refusal {
 
 // simInput makes n records of some customers.
 func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
+	return simInputOf(rng, n, keys, simAttempts, mild)
+}
+
+// simInputOf makes such records, of which some fail up to so many times.
+func simInputOf(rng *rand.Rand, n, keys, fails int, mild bool) []kafka.Record {
 	seqs := map[string]int64{}
 	records := make([]kafka.Record, 0, n)
 	for i := range n {
@@ -208,7 +226,7 @@ func simInput(rng *rand.Rand, n, keys int, mild bool) []kafka.Record {
 		case p < 81:
 			o.Amount = 0
 		case p < 85:
-			o.Fails = 1 + rng.IntN(simAttempts)
+			o.Fails = 1 + rng.IntN(fails)
 		case p < 86:
 			o.Panics = true
 		case p < 88:
@@ -248,6 +266,7 @@ type simWritten struct{ Key, Value string }
 
 // simModel is the job without a framework: what must come out of the input partitions of one task.
 type simModel struct {
+	later          bool // see sim_later_test.go
 	totals, audits []simWritten
 	dead           []simLetter
 	counts         [outcomes]int64
@@ -257,8 +276,8 @@ type simModel struct {
 	ids            simIDs
 }
 
-func newSimModel(inputs []string) *simModel {
-	return &simModel{ids: simIDs{window: simWindow(inputs).Milliseconds()}, sums: map[string]simTotal{}, counted: map[string]int64{}, changed: map[simPlace]bool{}}
+func newSimModel(later bool, inputs []string) *simModel {
+	return &simModel{later: later, ids: simIDs{window: simWindow(later, inputs).Milliseconds()}, sums: map[string]simTotal{}, counted: map[string]int64{}, changed: map[simPlace]bool{}}
 }
 
 type simLetter struct {
@@ -308,6 +327,13 @@ func (m *simModel) take(tp kafka.TopicPartition, records []kafka.Record) {
 		case o.Amount < 0, strings.HasPrefix(o.Refuse, "total"), (o.Refuse != "" || o.Late) && !m.ids.has(simID(key, o)):
 			dead(1)
 			continue
+		case m.later && (o.Panics || o.Exits): // discarded
+			dead(simLaterTries)
+			continue
+		case m.later && o.Fails >= simLaterTries: // and redriven, before anything else of its key
+			dead(simLaterTries)
+		case m.later:
+		// it passes in one of its tries
 		case o.Panics, o.Exits, o.Fails >= simAttempts:
 			dead(simAttempts)
 			continue

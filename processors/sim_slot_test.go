@@ -100,6 +100,7 @@ func (s *simSlot) end(crashed bool) {
 	w.seen.rebalances += int(st.Rebalances)
 	w.seen.promoted += s.inst.copies.promoted
 	w.seen.retried += int(st.Retried)
+	w.seen.delayed += int(s.inst.metrics.delayed.Load())
 	for o, n := range []int64{st.Processed, st.Filtered, st.Deduplicated, st.DeadLettered} {
 		w.seen.counts[o] += n
 	}

@@ -38,9 +38,18 @@ func (w *simWorld) tries(name string) *simTries {
 // call returns which call of the record this is, over all lives.
 func (s *simTries) call(r *topology.Record) int {
 	place := simPlace{kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}
+	if s.w.later { // it is the same record wherever it waits
+		place = simPlace{kafka.TopicPartition{Topic: numberOf(r)}, 0}
+	}
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()
 	s.all.of[place]++
+	if s.w.later {
+		if r.Attempt > simLaterTries {
+			s.w.problem("%s: attempt %d of record %s, with %d allowed", s.name, r.Attempt, place.tp, simLaterTries)
+		}
+		return s.all.of[place]
+	}
 	// A transaction that is done again begins with the first attempt again; otherwise they follow one another.
 	if r.Attempt != 1 && r.Attempt != s.last[place]+1 || r.Attempt > simAttempts {
 		s.w.problem("%s: attempt %d of %s offset %d after attempt %d, with %d allowed", s.name, r.Attempt, place.tp, place.offset, s.last[place], simAttempts)

@@ -37,6 +37,8 @@ type simWorld struct {
 	standby    int       // copies of state
 	defect     simDefect // of the job
 	rate       float64
+	later      bool                                    // records are delayed, and keys parked: see sim_later_test.go
+	answered   map[kafka.TopicPartition]int            // dead letters that the operator has looked at
 	troubled   bool                                    // topics and the group have troubles
 	inputs     []string                                // topics
 	records    map[kafka.TopicPartition][]kafka.Record // of each input partition, to come
@@ -56,6 +58,7 @@ type simEvidence struct {
 	crashes, crashedInTransaction, pauses, aborts, rebalances, commits, torn, older, deleted, retried, blocked, promoted int
 	refusals, accepted, two                                                                                              int
 	meddled                                                                                                              [simOperators]int
+	delayed, redriven, discarded                                                                                         int
 	counts                                                                                                               [outcomes]int64
 }
 
@@ -109,7 +112,7 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 	createSimTopics(t, w.cluster, w.partitions, w.auditParts)
 	w.records = map[kafka.TopicPartition][]kafka.Record{}
 	for range w.partitions {
-		w.models = append(w.models, newSimModel(w.inputs))
+		w.models = append(w.models, newSimModel(false, w.inputs))
 	}
 	w.comes(simPlaced, simInput(w.rng, 10+pick(150), 1+pick(10), w.guarantee == AtLeastOnce))
 	if len(w.inputs) > 1 {
@@ -218,7 +221,11 @@ func (w *simWorld) run() {
 				w.cluster.Compact(simTotalLog)
 				w.cluster.Compact(simCountLog)
 				w.cluster.Compact(simIDLog)
+				if w.later {
+					w.cluster.Compact(simParkedLog)
+				}
 			}
+			w.answer()
 			if feeder.IntN(12) == 0 {
 				w.cluster.Rebalance(simGroup)
 			}
@@ -240,6 +247,9 @@ func (w *simWorld) trouble(rng *rand.Rand) {
 	switch rng.IntN(8) {
 	case 0:
 		topics := []string{simTotals, simAudits, simDead, simTotalLog, simCountLog, simIDLog, simPlaced}
+		if w.later {
+			topics = append(topics, simParkedLog, simRetries[0], simRetries[1])
+		}
 		w.cluster.SetTrouble(topics[rng.IntN(len(topics))], simkafka.Trouble(1+rng.IntN(3)))
 	case 1:
 		w.cluster.DenyGroup(true)
@@ -266,9 +276,13 @@ func (w *simWorld) workOff() {
 	if w.slots[0].inst == nil {
 		w.slots[0].start()
 	}
-	const bound = 2 * time.Minute
+	bound := 2 * time.Minute
+	if w.later {
+		bound = 10 * time.Minute // records of a key that fail wait for one another
+	}
 	calm := time.Now()
 	for !w.finished() {
+		w.answer()
 		if time.Since(calm) > bound {
 			w.problem("not at the end of the input %s after the last fault: %s", bound, w.lagging())
 			break
@@ -304,7 +318,7 @@ func (w *simWorld) finished() bool {
 }
 
 func (w *simWorld) lagging() string {
-	for _, tp := range w.tps() {
+	for _, tp := range append(w.tps(), w.asideOf()...) {
 		_, _, end := w.cluster.Bounds(tp)
 		o := w.cluster.OffsetOf(simGroup, tp)
 		at := o.Offset
@@ -321,7 +335,7 @@ func (w *simWorld) lagging() string {
 			return fmt.Sprintf("%s at %d of %d; %v", tp, at, end, health)
 		}
 	}
-	return ""
+	return w.leftAside()
 }
 
 // simulate runs a seed and reports what is wrong with it.

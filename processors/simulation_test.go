@@ -117,6 +117,9 @@ func (e *simEvidence) add(o simEvidence) {
 	e.older += o.older
 	e.deleted += o.deleted
 	e.retried += o.retried
+	e.delayed += o.delayed
+	e.redriven += o.redriven
+	e.discarded += o.discarded
 	e.blocked += o.blocked
 	e.refusals += o.refusals
 	e.accepted += o.accepted

@@ -29,7 +29,7 @@ func (i *Instance) Stats() Stats {
 			Topology: i.graph.plan.Topology, Subgraph: p.task.id.subgraph, Partition: p.task.id.partition,
 			Worker: p.worker.id, State: taskState(p.task.state.Load()).String(),
 		}
-		for _, in := range p.task.inputs {
+		for in := range p.task.everything() {
 			if p, ok := i.stalled(p, in, now); ok {
 				t.Stalled = append(t.Stalled, p.Cause)
 			}
@@ -70,7 +70,7 @@ func (i *Instance) watch(ctx context.Context) {
 		now, stalled := time.Now(), 0
 		seen := map[*input]bool{}
 		for _, p := range i.placements() {
-			for _, in := range p.task.inputs {
+			for in := range p.task.everything() {
 				problem, ok := i.stalled(p, in, now)
 				if !ok {
 					continue

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,9 @@ type task struct {
 	graph    *subgraph
 	state    atomic.Int32
 	inputs   []*input
+	queues   []*input // of parked records, see queue.go
+	parking  *parking // nil where nothing parks, and until restored
+	parked   parked
 	stores   []*taskStore // in the order of graph.plan.Stores; nil until restored
 	restorer *restorer
 	restored atomic.Pointer[RestoreStats] // how far a restore is, nil outside one
@@ -107,6 +111,9 @@ func newTask(ctx context.Context, id taskID, g *subgraph, redriven map[kafka.Top
 		}
 		in.away.Store(-1)
 		t.inputs = append(t.inputs, in)
+		if s.Redrives == nil && s.Parks {
+			t.queues = append(t.queues, &input{task: t, source: s, queued: true, tp: in.tp, queue: queue{of: in}})
+		}
 	}
 	return t
 }
@@ -159,6 +166,30 @@ func (t *task) unmarked() bool {
 	return false
 }
 
+// everything are the inputs of the task and its queues.
+func (t *task) everything() iter.Seq[*input] {
+	return func(yield func(*input) bool) {
+		for _, list := range [...][]*input{t.inputs, t.queues} {
+			for _, in := range list {
+				if !yield(in) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// count notes how much is parked.
+func (t *task) count() {
+	if t.parking == nil {
+		return
+	}
+	if totals, err := t.parking.totals(); err == nil {
+		t.parked.keys.Store(totals.Keys)
+		t.parked.records.Store(totals.Records)
+	}
+}
+
 // lag is the lag of all inputs. known is false when the cluster has not been asked about one of them yet.
 func (t *task) lag() (sum int64, known bool) {
 	known = true
@@ -206,6 +237,9 @@ func (t *task) keep() {
 	for _, st := range t.stores {
 		st.Keep()
 	}
+	if t.parking != nil {
+		t.parking.keep()
+	}
 }
 
 // pending is the size of the task's uncommitted changes.
@@ -235,7 +269,7 @@ func (t *task) closeStores() error {
 			first = fmt.Errorf("close store %s/%d: %w", st.decl.Name, t.id.partition, err)
 		}
 	}
-	t.stores = nil
+	t.stores, t.parking = nil, nil
 	return first
 }
 

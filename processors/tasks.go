@@ -25,6 +25,7 @@ type tasksEnv struct {
 	restore func(context.Context, *task) (*opened, error)
 	put     func(func()) bool // has the worker's goroutine run something
 	began   func()            // a task runs
+	aside   bool              // records may be delayed, and their keys parked
 	suspect func(dir string)  // a database is damaged: it is set aside before it is opened again
 	fail    func(error)       // ends the instance
 	ending  func() bool       // the instance ends, or is about to
@@ -34,12 +35,12 @@ type tasksEnv struct {
 func (ts *tasks) add(t *task) {
 	used := map[int]bool{}
 	for _, other := range ts.list {
-		for _, in := range other.inputs {
+		for in := range other.everything() {
 			used[in.slot] = true
 		}
 	}
 	slot := 0
-	for _, in := range t.inputs {
+	for in := range t.everything() {
 		for used[slot] {
 			slot++
 		}
@@ -103,11 +104,11 @@ func (ts *tasks) moving() iter.Seq[*input] {
 	}
 }
 
-// all are the inputs of all tasks.
+// all are the inputs and queues of all tasks.
 func (ts *tasks) all() iter.Seq[*input] {
 	return func(yield func(*input) bool) {
 		for _, t := range ts.list {
-			for _, in := range t.inputs {
+			for in := range t.everything() {
 				if !yield(in) {
 					return
 				}
@@ -134,6 +135,13 @@ func (ts *tasks) next(now time.Time) *input {
 // oldest is the input of a task whose next record has the lowest timestamp, the first of several, of those that have a
 // record and need not wait; or nil.
 func (ts *tasks) oldest(t *task, now time.Time) (best *input) {
+	if t.parking != nil && len(t.parking.ready) > 0 { // they are older than what is still to come of their keys
+		for _, q := range t.queues {
+			if !now.Before(q.retryAt) && q.head() != nil {
+				return q
+			}
+		}
+	}
 	for _, in := range t.inputs {
 		if in.ended() || in.unsent || ts.standsStill(in, now) || in.head() == nil || now.Before(in.retryAt) {
 			continue
@@ -198,8 +206,11 @@ func (ts *tasks) rewind() {
 		for _, st := range t.stores {
 			st.Reset()
 		}
-		for _, in := range t.inputs {
+		for in := range t.everything() {
 			in.rewind()
+		}
+		if t.parking != nil {
+			t.parking.err = t.parking.look()
 		}
 	}
 }
@@ -220,8 +231,8 @@ func (ts *tasks) waitFor(now, until time.Time) time.Time {
 		if f := t.failure.Load(); f != nil && t.is(taskFailed) {
 			until = earlier(until, f.until)
 		}
-		for _, in := range t.inputs {
-			if in.head() != nil && now.Before(in.retryAt) {
+		for in := range t.everything() {
+			if now.Before(in.retryAt) && in.head() != nil {
 				until = earlier(until, in.retryAt)
 			}
 			if !in.heldUntil.IsZero() {

@@ -42,6 +42,13 @@ func (ts *tasks) opened(t *task, r *restorer) {
 		return
 	}
 	t.stores, t.touch = o.stores, o.touch
+	if ts.env.aside {
+		if t.parking, err = newParking(t); err != nil {
+			ts.fail(t, err)
+			return
+		}
+		t.count()
+	}
 	whole := wholeFrom{}
 	for _, st := range t.stores {
 		ts.env.sink().Expect(st.changelog.Topic, st.topicID)
@@ -70,7 +77,7 @@ func isWire(err error) bool {
 func (ts *tasks) read(in *input, at beginning, now time.Time) {
 	in.begin(at.Position, now)
 	in.ahead, in.among, in.unmarked, in.reset = at.ahead, at.among, at.unmarked, at.reset
-	in.bounded, in.until = at.bounded, at.until
+	in.bounded, in.until, in.fresh = at.bounded, at.until, at.fresh
 	in.started = true
 	ts.fetch(in, at.Position)
 }
@@ -111,6 +118,9 @@ func (ts *tasks) release(t *task) {
 			in.away.Store(in.lag())
 			in.begin(kafka.Position{Offset: in.committed, LeaderEpoch: in.settled, TopicID: in.topicID}, time.Now())
 		}
+	}
+	for _, q := range t.queues {
+		q.begin(kafka.Position{}, time.Now())
 	}
 	if err := t.closeStores(); err != nil {
 		ts.env.log.Warn("a store did not close cleanly", zap.Stringer("task", t.id), zap.Error(err))

@@ -24,6 +24,8 @@ type transaction struct {
 	counts  [outcomes]int64
 	letters letterNotes
 	retries int64
+	delayed int64                                          // records that wait in a retry topic now
+	aside   int64                                          // records that have not ended: these, and those that are parked
 	report  *report                                        // for hooks, nil without them
 	unknown bool                                           // whether it was committed is not known
 	sent    map[kafka.TopicPartition]kafka.CommittedOffset // the positions that it is committed with
@@ -116,7 +118,7 @@ func (tx *transaction) records() (n int64) {
 	for _, count := range tx.counts {
 		n += count
 	}
-	return n
+	return n + tx.aside
 }
 
 // abort gives it up and takes the tasks back to the last commit, in memory. After an error nothing of that was done.
@@ -132,6 +134,7 @@ func (tx *transaction) abort(ctx context.Context) error {
 // clear makes room for the next one.
 func (tx *transaction) clear() {
 	tx.open, tx.bytes, tx.retries, tx.unknown, tx.sent = false, 0, 0, false, nil
+	tx.delayed, tx.aside = 0, 0
 	clear(tx.counts[:])
 	clear(tx.tally)
 	tx.letters.clear()

@@ -88,6 +88,7 @@ func newWorker(e *engine, id int) *worker {
 		restore: e.restore,
 		put:     w.inbox.put, // a worker that ends stops its restorers itself
 		began:   e.begun,
+		aside:   e.aside,
 		suspect: e.suspect.add,
 		fail:    e.fail,
 		ending:  e.ending.Load,
@@ -264,7 +265,7 @@ func (w *worker) work(ctx context.Context, in *input, now time.Time) {
 	w.processing.Store(now.UnixNano())
 	defer w.processing.Store(0)
 	defer func() { w.tasks.giveBack(in) }()
-	merge := len(in.task.inputs) > 1
+	merge := len(in.task.inputs)+len(in.task.queues) > 1
 	check, left := 0, slice
 	if w.tx.cautious > 0 || w.blocks.probe != nil {
 		left = 1

@@ -183,6 +183,7 @@ func (c *checker) policy(at []string, n *node) {
 	for _, b := range n.retries {
 		c.backoff(at, b)
 	}
+	c.later(at, n)
 	if len(n.classify) > 1 {
 		c.mistake(at, "keep one", "has %d Classify parts", len(n.classify))
 	}

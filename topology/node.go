@@ -9,10 +9,10 @@ import (
 // NodeSpec is a node for [Define]. [Node] makes it.
 type NodeSpec = Part
 
-// Part is one part of a node: [On], [Uses], [Emits], [Dedup], [DedupSequence], [Retry], [Classify], [Timeout], [DeadLetter] or
-// [PassHeaders].
+// Part is one part of a node: [On], [Uses], [Emits], [Dedup], [DedupSequence], [Retry], [RetryLater], [Parking], [Classify], [Timeout],
+// [DeadLetter] or [PassHeaders].
 //
-// A node is a part of a topology, and so is each of the last five that stands beside the nodes: it holds for every node
+// A node is a part of a topology, and so is each of them from Retry on that stands beside the nodes: it holds for every node
 // that says nothing of its kind.
 type Part struct {
 	add        func(*node)
@@ -37,6 +37,8 @@ type node struct {
 	outputs  []plan.Output
 	retries  []Backoff
 	classify []func(error) Class
+	later    [][]time.Duration
+	parking  []bool
 	timeouts []time.Duration
 	dead     []string
 	passes   []string  // headers of the input

@@ -17,7 +17,7 @@ type Topology struct {
 // Define puts nodes together under a name, which is also the name of the consumer group. It never fails: mistakes come
 // out of Check, and of everything that runs a topology.
 //
-// A [Retry], [Classify], [Timeout], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
+// A [Retry], [RetryLater], [Parking], [Classify], [Timeout], [DeadLetter] or [PassHeaders] beside the nodes holds for every node that has none of its own.
 func Define(name string, parts ...Part) *Topology {
 	t := &Topology{name: name}
 	for _, p := range parts {
@@ -72,6 +72,7 @@ func (t *Topology) plan(names plan.Names) *plan.Plan {
 		for _, n := range nodes {
 			n.joins(g, &t.defaults)
 		}
+		park(g)
 		subgraphs = append(subgraphs, g)
 	}
 	return plan.New(t.name, names, subgraphs)
@@ -102,6 +103,12 @@ func (n *node) joins(g *plan.Subgraph, defaults *node) {
 	}
 	if dead := said(n.dead, defaults.dead); len(dead) > 0 {
 		d.DeadLetter = dead[0]
+	}
+	if later := said(n.later, defaults.later); len(later) > 0 {
+		d.Later = later[0]
+	}
+	if parking := said(n.parking, defaults.parking); len(parking) > 0 {
+		d.Parking = &parking[0]
 	}
 	d.PassHeaders = said(n.passes, defaults.passes)
 	if len(n.dedups) > 0 {

@@ -31,6 +31,9 @@ const windowEnv = "WEIR_TEST_WINDOW"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(jobEnv); name != "" {
+		if policy := os.Getenv(policyEnv); policy != "" {
+			weir.Main(policed(name, os.Getenv(storeEnv), policy))
+		}
 		weir.Main(jobOf(name, os.Getenv(storeEnv)))
 	}
 	code := m.Run()

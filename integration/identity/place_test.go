@@ -48,8 +48,10 @@ type place struct {
 	parts   int32
 	sent    int
 	last    *life
-	mended  bool          // see mendedEnv
 	window  time.Duration // see windowEnv
+	mended  bool          // see mendedEnv
+	policy  string        // see policyEnv
+	trouble string        // see troubleEnv
 }
 
 var unfitForNames = regexp.MustCompile(`[^a-z0-9]+`)
@@ -155,6 +157,7 @@ func (p *place) command(args ...string) *exec.Cmd {
 	if p.window > 0 {
 		cmd.Env = append(cmd.Env, windowEnv+"="+p.window.String())
 	}
+	cmd.Env = append(cmd.Env, policyEnv+"="+p.policy, troubleEnv+"="+p.trouble)
 	if p.mended {
 		cmd.Env = append(cmd.Env, mendedEnv+"=1")
 	}

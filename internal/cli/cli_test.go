@@ -344,7 +344,7 @@ func TestDefaultsAreThoseOfTheEngine(t *testing.T) {
 		t.Errorf("settings: %+v\n  engine: %+v", got.options, want)
 	}
 	zero := reflect.ValueOf(want)
-	for _, name := range []string{"Guarantee", "CommitInterval", "CommitBytes", "Workers", "CacheBytes", "StallAfter", "StopLineAfter", "StopLineWindow", "Partitioner", "OffsetReset", "CorruptBatch"} {
+	for _, name := range []string{"Guarantee", "CommitInterval", "CommitBytes", "Workers", "CacheBytes", "StallAfter", "StopLineAfter", "StopLineWindow", "ParkedRecords", "ParkedBytes", "Partitioner", "OffsetReset", "CorruptBatch"} {
 		if zero.FieldByName(name).IsZero() {
 			t.Errorf("%s has no default", name)
 		}

@@ -108,6 +108,8 @@ func options(v *settings.Values) (processors.Options, error) {
 		InstanceID:     settings.InstanceID.Of(v),
 		CacheBytes:     settings.CacheBytes.Of(v),
 		StallAfter:     settings.StallAfter.Of(v),
+		ParkedRecords:  settings.ParkedRecords.Of(v),
+		ParkedBytes:    settings.ParkedBytes.Of(v),
 		StopLineAfter:  cmp.Or(settings.StopLineAfter.Of(v), -1),
 		StopLineWindow: settings.StopLineWindow.Of(v),
 		Standby:        settings.StandbyReplicas.Of(v),

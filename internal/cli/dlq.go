@@ -62,15 +62,15 @@ func dlqList(program string) *cobra.Command {
 			return nil
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tFIRST\tLAST\tNODE\tEXAMPLE\tREASON")
+		fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tPARKED\tFIRST\tLAST\tNODE\tEXAMPLE\tREASON")
 		for _, g := range all.Groups {
-			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Node,
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.Parked, g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Node,
 				g.Example.Partition, g.Example.Offset, brief(g.Reason))
 		}
 		return w.Flush()
 	})
 	cmd.Use, cmd.Short = "list", "List the open letters, grouped by what they failed of"
-	cmd.Long = cmd.Short + ".\nEXAMPLE is the partition and the offset of the newest letter of the group: dlq show --partition P --offset O."
+	cmd.Long = cmd.Short + ".\nPARKED is how many records of their keys wait for them. EXAMPLE is the partition and the offset of the newest letter of the group: dlq show --partition P --offset O."
 	cmd.Example = example(program, "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq", "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq --json")
 	return cmd
 }

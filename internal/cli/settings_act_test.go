@@ -35,6 +35,7 @@ var acts = map[string]string{
 	"num.standby.replicas": "processors: TestATaskGoesOnFromItsCopy", "client.rack": "internal/kafka: TestCopiesInSpecialCases",
 	"topic.prefix": ".: TestEnvironmentsShareACluster", "create-topics": wire, "accept-empty-state": "processors: TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn", "partitions": wire, "replication-factor": wire,
 	"http": wire, "http-token-file": "internal/httpserver: TestDetailsOfHealthAreForLoopbackAndTheToken", "stall-after": "processors: TestAPartitionThatStandsStillIsReported",
+	"parked-records": "processors: TestWhatIsParkedIsBounded", "parked-bytes": "processors: TestWhatIsParkedIsBounded",
 	"stop-line-after": "processors: TestTheLineIsStopped", "stop-line-window": "processors: TestTheLineIsStopped",
 	"log-level": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal", "log-format": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal",
 	"startup-timeout": "internal/kafka: TestAStartWithoutABrokerEndsWithTheReasons", "socket.connection.setup.timeout.ms": "internal/kafka: TestUnreachableBrokersAreNamedEachWithItsReason",

@@ -46,6 +46,9 @@ const (
 	ReadWhatCopiesLack       Rule = "read-what-copies-lack"
 	CopyCommitted            Rule = "copy-committed"
 	IDsInTransaction         Rule = "ids-in-transaction"
+	DelaysInTransaction      Rule = "delays-in-transaction"
+	ParkedWithState          Rule = "parked-with-state"
+	HeedReleases             Rule = "heed-releases"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -55,5 +58,6 @@ var Rules = []Rule{
 	OffsetsInTransaction, OutputsInTransaction, StoreAfterCommit, CheckpointWithData, FenceZombies, RestoreToPosition,
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
 	CountWholeRanges, BlameTheEmitter,
-	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, IDsInTransaction, EveryOutput, EveryLetter,
+	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, IDsInTransaction,
+	DelaysInTransaction, ParkedWithState, HeedReleases, EveryOutput, EveryLetter,
 }

@@ -64,6 +64,11 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 			return nil
 		}
 		r.Selected++
+		if o.releases(l) {
+			if topic, input := redriveTopic(t.Names, l); needs[topic] == "" {
+				needs[topic] = input
+			}
+		}
 		if o.Verb == Redrive {
 			to, input := t.target(o, l)
 			r.Into[to.Topic]++
@@ -201,6 +206,16 @@ func (m *move) take(l *Letter) error {
 			return err
 		}
 		m.bytes += len(out.Key) + len(out.Value)
+	}
+	if m.order.releases(l) {
+		topic, _ := redriveTopic(m.tool.Names, l)
+		to := kafka.TopicPartition{Topic: topic, Partition: l.Position.Partition}
+		if n := m.counts[topic]; to.Partition >= n {
+			return fmt.Errorf("topic %s has %d partitions, and the letter's record stood in partition %d: add partitions to it", topic, n, to.Partition)
+		}
+		if err := m.sink.Append(release(l, to, time.Now().UnixMilli())); err != nil {
+			return err
+		}
 	}
 	m.letters++
 	return nil

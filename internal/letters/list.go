@@ -19,6 +19,7 @@ type Group struct {
 	Count       int64     `json:"count"`
 	First       time.Time `json:"first"` // when the first of them failed
 	Last        time.Time `json:"last"`
+	Parked      int64     `json:"parked"`  // records of their keys that wait for them
 	Example     At        `json:"example"` // the newest letter
 }
 
@@ -51,6 +52,7 @@ func (t *Tool) List(ctx context.Context) (*Listing, error) {
 	}
 	list := &Listing{}
 	groups := map[string]*Group{}
+	waiting := parkings{tool: t, reader: reader}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {
 			list.Resolved++
@@ -69,6 +71,11 @@ func (t *Tool) List(ctx context.Context) (*Listing, error) {
 			}
 		}
 		g.Count++
+		parked, err := waiting.of(ctx, l)
+		if err != nil {
+			return err
+		}
+		g.Parked += parked
 		if at := l.failed(); at.Before(g.First) {
 			g.First = at
 		} else if !at.Before(g.Last) {

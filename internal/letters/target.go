@@ -55,6 +55,20 @@ func (t *Tool) target(o *Order, l *Letter) (tp kafka.TopicPartition, input strin
 	return kafka.TopicPartition{Topic: o.To, Partition: -1}, ""
 }
 
+// releases says whether the topology is to be told that nothing needs to wait for the letter any more: it does not come back there.
+func (o *Order) releases(l *Letter) bool {
+	return l.Parks != "" && l.Topology != "" && l.Position.Topic != "" && (o.Verb == Discard || o.To != "")
+}
+
+// release is what tells it.
+func release(l *Letter, to kafka.TopicPartition, now int64) *kafka.Outgoing {
+	out := &kafka.Outgoing{TopicPartition: to, Timestamp: now, Key: slices.Clone(l.Record.Key)}
+	for _, h := range deadletter.Released(l.Record.Headers) {
+		out.Headers = append(out.Headers, kafka.Header{Key: h.Key, Value: slices.Clone(h.Value)})
+	}
+	return out
+}
+
 // outgoing is what is written for a letter.
 func (o *Order) outgoing(l *Letter, to kafka.TopicPartition, now int64) *kafka.Outgoing {
 	r := l.Record

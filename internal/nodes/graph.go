@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"slices"
+	"time"
 
 	"github.com/weirstream/weir/internal/plan"
 )
@@ -15,7 +16,7 @@ type Graph struct {
 // Subgraph is a connected part of the topology.
 type Subgraph struct {
 	Sources  []*Source // as the plan's Inputs
-	Redrives []*Source // as the plan's Inputs: where dead letters of each come back
+	Redrives []*Source // where dead letters of each input come back, and where its records are delayed
 	Nodes    []*Node   // as the plan's Nodes
 	edges    map[*plan.Edge][]handler
 }
@@ -23,8 +24,10 @@ type Subgraph struct {
 // Source is an input stream with the nodes that read it, in the order of declaration.
 type Source struct {
 	Stream   *plan.Stream
-	Topic    string  // what the stream is called in the cluster
-	Redrives *Source // the source whose dead letters come back through this one; nil for a source of the plan
+	Topic    string        // what the stream is called in the cluster
+	Redrives *Source       // the source whose dead letters come back, or whose records are delayed, through this one; nil for a source of the plan
+	Delay    time.Duration // how long a record waits in it; 0 in others than retry topics
+	Parks    bool          // a record that fails parks its key
 	graph    *Subgraph
 	handlers []handler
 }
@@ -42,12 +45,27 @@ type Node struct {
 	dead   []string // by input of its sub-graph, where records go that failed in the node
 }
 
+// Origin is the source of the plan whose records come through this one.
+func (s *Source) Origin() *Source {
+	if s.Redrives != nil {
+		return s.Redrives
+	}
+	return s
+}
+
+// After is the source where its records wait for a delay.
+func (s *Source) After(delay time.Duration) *Source {
+	for _, other := range s.graph.Redrives {
+		if other.Redrives == s.Origin() && other.Delay == delay {
+			return other
+		}
+	}
+	return nil
+}
+
 // DeadLetter is the topic to which records of an input go that failed in the node.
 func (n *Node) DeadLetter(s *Source) string {
-	if s.Redrives != nil {
-		s = s.Redrives
-	}
-	return n.dead[slices.Index(s.graph.Sources, s)]
+	return n.dead[slices.Index(s.graph.Sources, s.Origin())]
 }
 
 // handler is one On of a node.
@@ -91,7 +109,14 @@ func NewGraph(of *plan.Plan) *Graph {
 			}
 		}
 		for _, src := range s.Sources {
-			s.Redrives = append(s.Redrives, &Source{Stream: src.Stream, Topic: of.Redrive(src.Stream), Redrives: src, graph: s, handlers: src.handlers})
+			src.Parks = p.Parks(src.Stream)
+			back := func(topic string, delay time.Duration) {
+				s.Redrives = append(s.Redrives, &Source{Stream: src.Stream, Topic: topic, Redrives: src, Delay: delay, Parks: src.Parks, graph: s, handlers: src.handlers})
+			}
+			back(of.Redrive(src.Stream), 0)
+			for _, delay := range p.Delays(src.Stream) {
+				back(of.Retry(src.Stream, delay), delay)
+			}
 		}
 		g.Subgraphs = append(g.Subgraphs, s)
 	}

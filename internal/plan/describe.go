@@ -45,10 +45,18 @@ func (p *Plan) Describe() string {
 			if n.Timeout > 0 {
 				fmt.Fprintf(&b, "    may take %v a call\n", time.Duration(n.Timeout)*time.Millisecond)
 			}
-			fmt.Fprintf(&b, "    tries %s, then dead letter to %s\n", n.Retry, strings.Join(n.DeadLetters, ", "))
+			later := ""
+			for _, ms := range n.RetryLater {
+				later += ", again after " + shortly(time.Duration(ms)*time.Millisecond)
+			}
+			fmt.Fprintf(&b, "    tries %s%s, then dead letter to %s\n", n.Retry, later, strings.Join(n.DeadLetters, ", "))
 		}
 		for _, s := range g.Stores {
-			fmt.Fprintf(&b, "  store %s (%s), used by %s\n", s.Name, s.Type, strings.Join(s.Nodes, ", "))
+			users := "used by " + strings.Join(s.Nodes, ", ")
+			if len(s.Nodes) == 0 {
+				users = "for records whose key is parked"
+			}
+			fmt.Fprintf(&b, "  store %s (%s), %s\n", s.Name, s.Type, users)
 		}
 	}
 	d.listStreams(&b)
@@ -140,6 +148,7 @@ type nodeDescription struct {
 	Globals     []valueDescription `json:"globals,omitempty"`
 	Emits       []valueDescription `json:"emits"`
 	Retry       retryDescription   `json:"retry"`
+	RetryLater  []int64            `json:"retry_later_ms,omitempty"`
 	Timeout     int64              `json:"timeout_ms,omitempty"`
 	DeadLetters []string           `json:"dead_letters"`
 	PassHeaders []string           `json:"pass_headers,omitempty"`
@@ -248,6 +257,9 @@ func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	}
 	if n.Dedup != nil {
 		d.Dedup = &dedupDescription{n.Dedup.Store.Name, n.Dedup.Window.Milliseconds()}
+	}
+	for _, delay := range n.Later {
+		d.RetryLater = append(d.RetryLater, delay.Milliseconds())
 	}
 	for _, h := range n.Reads {
 		d.Reads = append(d.Reads, describeOutput(h.Input()))

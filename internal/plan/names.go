@@ -1,6 +1,10 @@
 package plan
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+	"time"
+)
 
 var eventName = regexp.MustCompile(`^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*\.v[1-9][0-9]*$`)
 
@@ -38,6 +42,23 @@ func (n Names) DeadLetter(node *Node, input *Stream) string {
 // Redrive is the topic through which dead letters of an input come back to a topology, and to nobody else.
 func (n Names) Redrive(topology string, input *Stream) string {
 	return n.Prefix + topology + "-" + input.Name + "-redrive"
+}
+
+// Retry is the topic where records of an input are delayed that are tried again later.
+func (n Names) Retry(topology string, input *Stream, delay time.Duration) string {
+	return n.Prefix + topology + "-" + input.Name + "-retry-" + shortly(delay)
+}
+
+// shortly is a time without what is zero in it: 1h, not 1h0m0s.
+func shortly(d time.Duration) string {
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }
 
 // Changelog is the compacted topic behind a store of a topology.

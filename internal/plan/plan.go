@@ -44,6 +44,11 @@ func (p *Plan) Topic(s *Stream) string { return p.Names.Topic(s) }
 // DeadLetter is the topic to which a record of the input goes that failed in the node.
 func (p *Plan) DeadLetter(n *Node, input *Stream) string { return p.Names.DeadLetter(n, input) }
 
+// Retry is the topic where records of an input are delayed.
+func (p *Plan) Retry(input *Stream, delay time.Duration) string {
+	return p.Names.Retry(p.Topology, input, delay)
+}
+
 // Redrive is the topic through which dead letters of an input come back.
 func (p *Plan) Redrive(input *Stream) string { return p.Names.Redrive(p.Topology, input) }
 
@@ -57,6 +62,7 @@ type Subgraph struct {
 	Inputs []*Stream
 	Nodes  []*Node
 	Stores []*Store
+	Parked *Store // among Stores, of records whose key is parked; nil where none is
 }
 
 // Node is a node as declared.
@@ -68,6 +74,8 @@ type Node struct {
 	Outputs    []Output          // streams and edges, in order
 	Retry      Backoff           // with defaults filled in
 	Classify   func(error) Class // of errors that do not say what follows from them; nil: none is asked
+	Later      []time.Duration   // delays of a record whose tries are used up, each longer than the one before it
+	Parking    *bool             // what it says of that; nil: nothing
 	Timeout    time.Duration     // of a call; 0 for any time
 	DeadLetter string            // the topic for failed records, as its author named it; empty means <input stream>.dlq
 	// PassHeaders are the headers of input records that go along with what the node emits, see Passes.
@@ -233,7 +241,7 @@ type Topic struct {
 type Role int8
 
 // A topology reads inputs and globals, writes outputs and dead letters, and owns changelogs. It reads redrive topics too, as
-// soon as there are such: the tool that redrives dead letters makes them.
+// soon as there are such: the tool that redrives dead letters makes them. Retry topics it owns, writes and reads.
 const (
 	InputTopic Role = iota
 	OutputTopic
@@ -241,6 +249,7 @@ const (
 	ChangelogTopic
 	GlobalTopic
 	RedriveTopic
+	RetryTopic
 )
 
 // Emission is what the options of an Emit ask for.

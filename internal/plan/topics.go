@@ -26,11 +26,13 @@ func (r Role) String() string {
 		return "global"
 	case RedriveTopic:
 		return "redrive"
+	case RetryTopic:
+		return "retry"
 	}
 	return "unknown"
 }
 
-// topics lists every topic of the plan once: inputs, globals, outputs, dead letters, redrives, changelogs, each in the order of declaration.
+// topics lists every topic of the plan once: inputs, globals, outputs, dead letters, redrives, retries, changelogs, each in the order of declaration.
 func (p *Plan) topics() []Topic {
 	var topics []Topic
 	at := map[string]int{}
@@ -82,11 +84,22 @@ func (p *Plan) topics() []Topic {
 		}
 	}
 	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			for _, delay := range g.Delays(in) {
+				add(Topic{Name: p.Retry(in, delay), Role: RetryTopic, PartitionsOf: p.Topic(in), Partitions: in.Partitions, Written: true,
+					Cleanup: "delete", Retention: DeadLetterRetention, MaxMessage: DeadLetterSize})
+			}
+		}
+	}
+	for _, g := range p.Subgraphs {
 		for _, s := range g.Stores {
 			t := Topic{Name: p.Changelog(s), Role: ChangelogTopic, Store: s.Name, Written: true,
 				Cleanup: "compact", Retention: Forever}
 			if counted := g.Counted(); counted != nil {
 				t.PartitionsOf, t.Partitions = p.Topic(counted), counted.Partitions
+			}
+			if s == g.Parked {
+				t.MaxMessage = DeadLetterSize
 			}
 			add(t)
 		}
@@ -140,6 +153,27 @@ func (g *Subgraph) Reached(in *Stream) []*Node {
 		}
 	}
 	return nodes
+}
+
+// Delays are those after which a record of the input may be tried again, by some node that it reaches, in order.
+func (g *Subgraph) Delays(in *Stream) (delays []time.Duration) {
+	for _, n := range g.Reached(in) {
+		delays = append(delays, n.Later...)
+	}
+	slices.Sort(delays)
+	return slices.Compact(delays)
+}
+
+// Parks says whether a record of the input that fails parks its key: where a node that it reaches has stores, and says so, or
+// a delay would change the order and nothing is said.
+func (g *Subgraph) Parks(in *Stream) bool {
+	delays := len(g.Delays(in)) > 0
+	return slices.ContainsFunc(g.Reached(in), func(n *Node) bool {
+		if len(n.Stores) == 0 {
+			return false
+		}
+		return n.Parking == nil && delays || n.Parking != nil && *n.Parking
+	})
 }
 
 // DeadLetters lists the topics to which records go that fail in a node of the sub-graph: one, unless the node takes the

@@ -54,6 +54,10 @@ var (
 		Help: "memory for what stores keep of their data, for all stores together; LevelDB's own memory, about 2 % of the data, comes on top"}, instance.CacheBytes)
 	StandbyReplicas = define[int](Setting{Name: "num.standby.replicas", Group: groupState, Kafka: true, kind: intKind(0, 1000),
 		Help: "copies of each task's state that other instances keep up to date, so that the task goes on there at once when this one stops; the group keeps as many as the instance with the most asks for, on instances that ask for any. Each copy takes the disk of its stores and the network of their changelogs"}, instance.Standby)
+	ParkedRecords = define[int](Setting{Name: "parked-records", Group: groupState, kind: intKind(1, math.MaxInt32),
+		Help: "records of parked keys that a partition keeps, where the topology parks; at one more the partition waits"}, instance.ParkedRecords)
+	ParkedBytes = define[int64](Setting{Name: "parked-bytes", Group: groupState, kind: sizeKind(1, math.MaxInt64),
+		Help: "bytes of records of parked keys that a partition keeps, where the topology parks; at more the partition waits"}, instance.ParkedBytes)
 	InstanceID = define[string](Setting{Name: "instance-id", Group: groupState, kind: textKind("ID"),
 		Help: "name of this instance in transactional ids; made once and kept in state-dir when not set"})
 )

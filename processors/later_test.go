@@ -1,0 +1,324 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/topology"
+)
+
+const (
+	jobRedrive = jobGroup + "-" + jobIn + "-redrive"
+	jobParked  = jobGroup + "-" + jobIn + "-parked-changelog"
+)
+
+// redrive sends the n-th dead letter back, as the command does, or says that it was discarded.
+func (g *rig) redrive(n int, discard bool) {
+	g.t.Helper()
+	letters := g.cluster.Committed(at(jobDead, 0))
+	if n >= len(letters) {
+		g.t.Fatalf("there is no letter %d of %d", n, len(letters))
+	}
+	l := letters[n]
+	r := kafka.Record{Key: l.Key, Value: l.Value, Timestamp: time.Now().UnixMilli(), Headers: deadletter.Redriven(l.Headers)}
+	if discard {
+		r.Value, r.Headers = nil, deadletter.Released(l.Headers)
+	}
+	g.cluster.Produce(at(jobRedrive, 0), r)
+}
+
+// failing is a node that fails of the values that are bad, at each call.
+type failing struct {
+	bad   map[string]bool
+	calls map[string][]time.Time
+	tries map[string][]int
+}
+
+func (f *failing) node(j *job, ctx topology.Context, key, value string) error {
+	f.calls[value] = append(f.calls[value], time.Now())
+	f.tries[value] = append(f.tries[value], ctx.Record().Attempt)
+	if f.bad[value] {
+		return fmt.Errorf("%s is bad", value)
+	}
+	if value == "rejected" {
+		return topology.Reject(errors.New("told to"))
+	}
+	return remember(j, ctx, key, value)
+}
+
+// parks runs a job that fails as it is told, with RetryLater(1m, 10m), on one partition, whose redrive topic is there.
+func parks(t *testing.T, parts []topology.Part, f func(g *rig, n *failing)) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		n := &failing{map[string]bool{}, map[string][]time.Time{}, map[string][]int{}}
+		g.topic(jobRedrive, 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
+		g.job.parts = append([]topology.Part{
+			topology.Retry(topology.Backoff{Attempts: 2, First: time.Second, Jitter: -1}), topology.RetryLater(time.Minute, 10*time.Minute)}, parts...)
+		g.job.node = n.node
+		f(g, n)
+	})
+}
+
+// retries are a failing record's tries.
+func retries(times []time.Time) (waits []string) {
+	for i := 1; i < len(times); i++ {
+		waits = append(waits, times[i].Sub(times[i-1]).Round(time.Second).String())
+	}
+	return waits
+}
+
+// TestARecordIsTriedAgainLater: a record whose tries are used up waits in the topic of each delay in turn, and has all its tries after
+// each; others go on meanwhile. It knows how often it was tried and when it failed first, its effects outside are the same, and so
+// is its time.
+//
+// Mutations seen to fail it: early that never waits; exitOf that begins with the first delay each time; tries without those before the
+// delay; redriven that leaves a retry topic's time.
+func TestARecordIsTriedAgainLater(t *testing.T) {
+	parks(t, []topology.Part{topology.Parking(false)}, func(g *rig, n *failing) {
+		n.bad["x"] = true
+		keys := map[string]bool{}
+		node := g.job.node
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			if value == "x" {
+				keys[ctx.IdempotencyKey()] = true
+				if at := ctx.Time().UnixMilli(); at != 1000 {
+					t.Errorf("the record's time is %d", at)
+				}
+			}
+			return node(j, ctx, key, value)
+		}
+		g.start()
+		began := time.Now()
+		g.send(0, "a x", "a 1", "b 1")
+		time.Sleep(30 * time.Second)
+		g.sees(at(jobOut, 0), "a 1", "b 1")
+		if lag := g.inst.Stats().Lag; lag == 0 {
+			t.Error("no lag, and one record waits")
+		}
+		time.Sleep(5 * time.Minute)
+		if p := healthOf(g.inst); len(p) > 0 {
+			t.Errorf("a delay is a problem: %q", p)
+		}
+		time.Sleep(10 * time.Minute)
+		if waits := retries(n.calls["x"]); !slices.Equal(waits, []string{"1s", "1m0s", "1s", "10m0s", "1s"}) {
+			t.Errorf("tries are %q apart", waits)
+		}
+		if !slices.Equal(n.tries["x"], []int{1, 2, 3, 4, 5, 6}) {
+			t.Errorf("tries are numbered %v", n.tries["x"])
+		}
+		if len(keys) != 1 {
+			t.Errorf("idempotency keys %v", keys)
+		}
+		g.counted(2, 0, 0, 1)
+		letters := g.cluster.Committed(at(jobDead, 0))
+		if len(letters) != 1 {
+			t.Fatalf("%d letters", len(letters))
+		}
+		l, err := deadletter.Read(letters[0].Headers)
+		if err != nil || l.Attempts != 6 || l.Failures != 3 || l.Position.Topic != jobIn || l.Position.Offset != 0 || l.First != l.Position ||
+			l.FirstAt-began.UnixMilli() > 2000 || l.Timestamp != 1000 || l.Parks != "" {
+			t.Errorf("the letter says %+v, %v", l, err)
+		}
+		if lag := g.inst.Stats().Lag; lag != 0 {
+			t.Errorf("lag %d at the end", lag)
+		}
+		if n := g.metric("weir_delayed_total"); n != 2 {
+			t.Errorf("weir_delayed_total is %v", n)
+		}
+		g.redrive(0, false) // it begins again, with the first delay
+		n.bad["x"] = false
+		time.Sleep(10 * time.Second)
+		g.sees(at(jobOut, 0), "a 1", "b 1", "a x")
+	})
+}
+
+// TestTheOrderOfAKeyHolds: while a record is delayed or a dead letter, later ones of its key wait, and follow in order when it has
+// passed, or was discarded. One of these that fails is the next to be waited for. Other keys go on, and so does a key whose record is
+// rejected.
+//
+// Mutations seen to fail it: follow that returns false; passed without release; release that leaves the key; failed that does not make a
+// record of the queue the head; oldest without its queues; released that does nothing; rejected records that park; keep that forgets
+// which keys are ready.
+func TestTheOrderOfAKeyHolds(t *testing.T) {
+	t.Run("delayed", func(t *testing.T) {
+		parks(t, nil, func(g *rig, n *failing) {
+			n.bad["a1"] = true
+			g.start()
+			g.send(0, "a a1", "a a2", "b b1", "a a3", "a rejected", "a a4")
+			time.Sleep(30 * time.Second)
+			g.sees(at(jobOut, 0), "b b1")
+			g.sees(at(jobDead, 0))
+			if keys, records := g.metric("weir_parked_keys"), g.metric("weir_parked_records"); keys != 1 || records != 4 {
+				t.Errorf("%v keys and %v records are parked", keys, records)
+			}
+			n.bad["a1"] = false
+			time.Sleep(time.Minute)
+			g.sees(at(jobOut, 0), "b b1", "a a1", "a a2", "a a3", "a a4")
+			g.sees(at(jobDead, 0), "a rejected")
+			g.send(0, "a a5")
+			time.Sleep(time.Second)
+			g.sees(at(jobOut, 0), "b b1", "a a1", "a a2", "a a3", "a a4", "a a5")
+			if keys, records := g.metric("weir_parked_keys"), g.metric("weir_parked_records"); keys != 0 || records != 0 {
+				t.Errorf("%v keys and %v records are parked at the end", keys, records)
+			}
+			g.counted(6, 0, 0, 1)
+		})
+	})
+	t.Run("rejected", func(t *testing.T) {
+		parks(t, nil, func(g *rig, n *failing) {
+			g.start()
+			g.send(0, "a rejected", "a a1", "a rejected", "a a2")
+			time.Sleep(10 * time.Second)
+			g.sees(at(jobOut, 0), "a a1", "a a2")
+			g.counted(2, 0, 0, 2)
+		})
+	})
+	for _, discard := range []bool{false, true} {
+		t.Run(fmt.Sprintf("a dead letter, discarded: %v", discard), func(t *testing.T) {
+			parks(t, nil, func(g *rig, n *failing) {
+				n.bad["a1"], n.bad["a3"] = true, true
+				g.start()
+				g.send(0, "a a1", "a a2", "b b1", "a a3", "a a4")
+				time.Sleep(time.Hour)
+				g.sees(at(jobOut, 0), "b b1")
+				g.sees(at(jobDead, 0), "a a1")
+				if parks := header(g.cluster.Committed(at(jobDead, 0))[0], deadletter.HeaderParks); parks != jobParked {
+					t.Errorf("the letter says that %q waits for it", parks)
+				}
+				g.redrive(0, false) // in vain
+				time.Sleep(time.Hour)
+				g.sees(at(jobOut, 0), "b b1")
+				g.sees(at(jobDead, 0), "a a1", "a a1")
+				n.bad["a1"] = false
+				g.redrive(1, discard)
+				time.Sleep(time.Hour)
+				want := []string{"b b1", "a a1", "a a2"}
+				if discard {
+					want = []string{"b b1", "a a2"}
+				}
+				g.sees(at(jobOut, 0), want...)
+				g.sees(at(jobDead, 0), "a a1", "a a1", "a a3")
+				n.bad["a3"] = false
+				g.crash() // and another one goes on, from the changelog
+				g.dir = tempDir(t)
+				g.start()
+				g.send(0, "a a5")
+				time.Sleep(time.Minute)
+				g.sees(at(jobOut, 0), want...)
+				g.redrive(2, discard)
+				time.Sleep(time.Minute)
+				if !discard {
+					want = append(want, "a a3")
+				}
+				g.sees(at(jobOut, 0), append(want, "a a4", "a a5")...)
+				if keys := g.metric("weir_parked_keys"); keys != 0 {
+					t.Errorf("%v keys are parked at the end", keys)
+				}
+				for _, r := range replayedKeys(g.cluster.Committed(at(jobParked, 0))) {
+					if r != totalsName {
+						t.Errorf("the changelog still holds %q", r)
+					}
+				}
+			})
+		})
+	}
+}
+
+func replayedKeys(records []kafka.Record) (keys []string) {
+	for key := range replayed(records) {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// TestParkingIsOnWhereOrderMatters: with stores and a delay, unless it is switched off; without a delay, where it is switched on.
+//
+// Mutations seen to fail it: Parks without its condition of stores, or of a delay, or that does not ask what the node says.
+func TestParkingIsOnWhereOrderMatters(t *testing.T) {
+	for name, c := range map[string]struct {
+		parts []topology.Part
+		want  []string // after a dead letter of the key
+	}{
+		"delays":      {[]topology.Part{topology.RetryLater(time.Second)}, nil},
+		"off":         {[]topology.Part{topology.RetryLater(time.Second), topology.Parking(false)}, []string{"a a2"}},
+		"no delay":    {nil, []string{"a a2"}},
+		"on":          {[]topology.Part{topology.Parking(true)}, nil},
+		"without key": {[]topology.Part{topology.RetryLater(time.Second)}, []string{"a2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				n := &failing{map[string]bool{"a1": true}, map[string][]time.Time{}, map[string][]int{}}
+				g.job.parts, g.job.node = append(c.parts, topology.Retry(topology.Backoff{Attempts: 1})), n.node
+				g.start()
+				if name == "without key" {
+					g.cluster.Produce(at(jobIn, 0), kafka.Record{Value: []byte("a1"), Timestamp: 1000}, kafka.Record{Value: []byte("a2"), Timestamp: 1000})
+				} else {
+					g.send(0, "a a1", "a a2")
+				}
+				time.Sleep(time.Minute)
+				g.sees(at(jobOut, 0), c.want...)
+			})
+		})
+	}
+}
+
+// TestWhatIsParkedIsBounded: at a record over the limits its partition waits, says so, and goes on when the key does.
+//
+// Mutations seen to fail it: full without its number of records, and without their bytes.
+func TestWhatIsParkedIsBounded(t *testing.T) {
+	for name, limit := range map[string]func(o *Options){
+		"records": func(o *Options) { o.ParkedRecords = 3 },
+		"bytes":   func(o *Options) { o.ParkedBytes = 2000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			parks(t, nil, func(g *rig, n *failing) {
+				limit(&g.opts)
+				n.bad["a1"] = true
+				g.start()
+				long := strings.Repeat("x", 900)
+				g.send(0, "a a1", "a "+long, "a "+long, "a "+long, "a "+long, "b b1")
+				time.Sleep(30 * time.Second)
+				g.sees(at(jobOut, 0))
+				if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemParked}) {
+					t.Errorf("problems %q", kinds)
+				}
+				n.bad["a1"] = false
+				time.Sleep(90 * time.Second)
+				g.counted(6, 0, 0, 0)
+				if p := healthOf(g.inst); len(p) > 0 {
+					t.Errorf("problems at the end: %q", p)
+				}
+				if out := g.cluster.Committed(at(jobOut, 0)); string(out[0].Value) != "a1" {
+					t.Errorf("%q came first", out[0].Value)
+				}
+			})
+		})
+	}
+}
+
+// TestAParkedRecordIsAsItWas: what is encoded is decoded.
+//
+// Mutation seen to fail it: a nil value that is decoded as an empty one.
+func TestAParkedRecordIsAsItWas(t *testing.T) {
+	for _, r := range []kafka.Record{
+		{Offset: 1 << 40, Timestamp: -1, Key: []byte{}, Value: nil},
+		{Offset: 0, Timestamp: 1 << 41, Key: []byte("k"), Value: []byte{}, Headers: []kafka.Header{{Key: "a"}, {Key: "a", Value: []byte{}}, {Key: "", Value: []byte("v")}}},
+	} {
+		got, id, err := decodeParked(encodeParked(&r, "topic id"))
+		if fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", r) || id != "topic id" || err != nil {
+			t.Errorf("%#v became %#v, %q, %v", r, got, id, err)
+		}
+		whole := encodeParked(&r, "topic id")
+		for n := range whole {
+			if _, _, err := decodeParked(whole[:n]); err == nil {
+				t.Errorf("%d bytes of %d are a record", n, len(whole))
+			}
+		}
+	}
+}
