@@ -10,6 +10,7 @@ import (
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/demo"
 	"github.com/weirstream/weir/internal/dev"
+	event "github.com/weirstream/weir/internal/event/command"
 	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/registry/command"
 	_ "github.com/weirstream/weir/replay/cel"
@@ -17,6 +18,6 @@ import (
 
 func main() {
 	root := cli.New("weir", orders.Totals)
-	root.AddCommand(demo.Command(), dev.Command(), gateway.Gateway(), command.Registry(), command.Schema())
+	root.AddCommand(demo.Command(), dev.Command(), gateway.Gateway(), event.Event(), command.Registry(), command.Schema())
 	os.Exit(cli.Main(root))
 }

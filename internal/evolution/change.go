@@ -52,9 +52,17 @@ type Registration struct {
 // Plan says what registering a schema would do, by this program's rules, which are those that Weir's registry has. Not compatible:
 // the result with an IncompatibleError.
 func (t *Tool) Plan(ctx context.Context, subject string, s registry.Schema) (*Registration, error) {
-	result := &Registration{Subject: subject, Incompatibilities: []Incompatibility{}}
+	return t.PlanAt(ctx, subject, s, "")
+}
+
+// PlanAt is Plan by another level than the subject's, where one is given.
+func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, level registry.Level) (*Registration, error) {
+	result := &Registration{Subject: subject, Level: level, Incompatibilities: []Incompatibility{}}
 	var err error
-	if result.Level, err = t.Client.Level(ctx, subject); err != nil {
+	if level == "" {
+		result.Level, err = t.Client.Level(ctx, subject)
+	}
+	if err != nil {
 		return nil, err
 	}
 	given := &registry.Registered{Schema: s}

@@ -25,7 +25,7 @@ type recordsOf struct {
 func (o *recordsOf) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.topic, "topic", "", "the topic of the subject, as it is called in the cluster (default: the subject without -value or -key)")
 	cmd.Flags().IntVar(&o.last, "last", 1000, "how many of the newest records of the topic to look at, over all its partitions")
-	settings.AddFlags(cmd.Flags(), without(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
+	settings.AddFlags(cmd.Flags(), Without(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 }
@@ -58,7 +58,7 @@ func (o *recordsOf) ask(cmd *cobra.Command, subject string, do func(evolution.Qu
 }
 
 func impactVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var g given
 	var o recordsOf
 	cmd := r.verb("impact SUBJECT FILE", "Show what a new schema would break: versions, topologies, and real records", 2,
@@ -136,7 +136,7 @@ func tellRecords(out io.Writer, r *evolution.Records, reader string) {
 }
 
 func rollbackVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var o recordsOf
 	var to string
 	var execute bool

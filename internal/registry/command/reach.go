@@ -20,16 +20,16 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
-// reach is how a verb reaches a registry.
-type reach struct {
+// Reach is how a verb reaches a registry, by its flags.
+type Reach struct {
 	urls                []string
 	user, token         string // files
 	ca, cert, key, with string
 	output              string
 }
 
-// flags adds the flags of a verb that asks a registry.
-func (r *reach) flags(cmd *cobra.Command) {
+// Flags adds them to a verb.
+func (r *Reach) Flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&r.urls, "registry", nil, "URL of the schema registry, as http://localhost:8081; several with commas between them")
 	f.StringVar(&r.user, "registry-user-file", "", "file with USER:PASSWORD for the registry")
@@ -41,8 +41,11 @@ func (r *reach) flags(cmd *cobra.Command) {
 	cli.AddOutput(cmd, &r.output)
 }
 
-// client is a client of the registry. Its error is about the flags.
-func (r *reach) client(messages io.Writer) (*registry.Client, error) {
+// Output is the form in which the verb's result is wanted.
+func (r *Reach) Output() string { return r.output }
+
+// Client is a client of the registry. Its error is about the flags.
+func (r *Reach) Client(messages io.Writer) (*registry.Client, error) {
 	c := registry.Config{URLs: r.urls, Context: r.with}
 	if len(r.urls) == 0 {
 		return nil, errors.New("which registry? give its URL with --registry, such as http://localhost:8081")
@@ -83,7 +86,7 @@ func (r *reach) client(messages io.Writer) (*registry.Client, error) {
 	return registry.New(c)
 }
 
-func (r *reach) tls() (*tls.Config, error) {
+func (r *Reach) tls() (*tls.Config, error) {
 	if r.ca == "" && r.cert == "" && r.key == "" {
 		return nil, nil
 	}
@@ -109,7 +112,7 @@ func (r *reach) tls() (*tls.Config, error) {
 }
 
 // verb is a command over a registry. do gets what the arguments were checked for.
-func (r *reach) verb(use, short string, most int, do func(*cobra.Command, *evolution.Tool, []string) error) *cobra.Command {
+func (r *Reach) verb(use, short string, most int, do func(*cobra.Command, *evolution.Tool, []string) error) *cobra.Command {
 	names := strings.Fields(use)[1:]
 	least := 0
 	for _, n := range names {
@@ -126,7 +129,7 @@ func (r *reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := r.client(cmd.ErrOrStderr())
+			client, err := r.Client(cmd.ErrOrStderr())
 			if err != nil {
 				return cli.UsageError(err)
 			}
@@ -134,7 +137,7 @@ func (r *reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 			return do(cmd, &evolution.Tool{Client: client}, args)
 		},
 	}
-	r.flags(cmd)
+	r.Flags(cmd)
 	return cmd
 }
 
@@ -146,7 +149,7 @@ func or(text, otherwise string) string {
 }
 
 // show prints a result: as JSON where that is asked for, else as text does.
-func (r *reach) show(cmd *cobra.Command, result any, text func(io.Writer)) error {
+func (r *Reach) show(cmd *cobra.Command, result any, text func(io.Writer)) error {
 	if r.output != cli.OutputJSON {
 		text(cmd.OutOrStdout())
 		return nil

@@ -81,14 +81,14 @@ func run() *cobra.Command {
 	flags.StringVar(&o.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
 	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
-	settings.AddFlags(flags, without(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
+	settings.AddFlags(flags, Without(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd
 }
 
-// without is a list without doubles and without some.
-func without(list []*settings.Setting, out ...*settings.Setting) (left []*settings.Setting) {
+// Without is a list without doubles and without some.
+func Without(list []*settings.Setting, out ...*settings.Setting) (left []*settings.Setting) {
 	seen := map[*settings.Setting]bool{}
 	for _, s := range out {
 		seen[s] = true

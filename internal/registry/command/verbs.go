@@ -17,7 +17,7 @@ import (
 )
 
 func listVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var deleted bool
 	cmd := r.verb("list", "List the subjects of a registry", 0, func(cmd *cobra.Command, t *evolution.Tool, _ []string) error {
 		all, err := t.List(cmd.Context(), deleted)
@@ -43,7 +43,7 @@ func listVerb() *cobra.Command {
 }
 
 func showVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var id int
 	cmd := r.verb("show [SUBJECT] [VERSION]", "Show a schema, of a version or of an id", 2, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 		if (len(args) == 0) == (id == 0) {
@@ -83,7 +83,7 @@ func showVerb() *cobra.Command {
 }
 
 func diffVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	cmd := r.verb("diff SUBJECT V1 V2", "Show how two versions of a subject differ by meaning, and whether each reads what the other writes", 3,
 		func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 			old, err1 := number(args[1])
@@ -124,7 +124,7 @@ func tellDiff(out io.Writer, d *evolution.Diff, indent string) {
 }
 
 func historyVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	cmd := r.verb("history SUBJECT", "Show the versions of a subject, each with how it differs from the one before", 1,
 		func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 			all, err := t.History(cmd.Context(), args[0])
@@ -149,7 +149,7 @@ func historyVerb() *cobra.Command {
 }
 
 func registerVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var g given
 	var execute bool
 	cmd := r.verb("register SUBJECT FILE", "Register a schema as the next version of a subject", 2, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
@@ -177,7 +177,7 @@ func registerVerb() *cobra.Command {
 }
 
 // registration shows what registering did or would do.
-func (r *reach) registration(cmd *cobra.Command, result *evolution.Registration) error {
+func (r *Reach) registration(cmd *cobra.Command, result *evolution.Registration) error {
 	err := r.show(cmd, result, func(out io.Writer) {
 		subject := termtext.Text(result.Subject)
 		switch {
@@ -204,7 +204,7 @@ func (r *reach) registration(cmd *cobra.Command, result *evolution.Registration)
 }
 
 func compatVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var g given
 	var level string
 	var execute bool
@@ -254,7 +254,7 @@ func compatVerb() *cobra.Command {
 }
 
 func deleteVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var permanent, execute bool
 	cmd := r.verb("delete SUBJECT [VERSION]", "Delete a subject or one of its versions", 2, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 		version, err := 0, error(nil)
@@ -297,7 +297,7 @@ func deleteVerb() *cobra.Command {
 }
 
 func exportVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var file string
 	cmd := r.verb("export [SUBJECT]...", "Write subjects with their versions, ids and levels to a file", 1000, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 		if file == "" {
@@ -321,7 +321,7 @@ func exportVerb() *cobra.Command {
 }
 
 func importVerb() *cobra.Command {
-	var r reach
+	var r Reach
 	var execute bool
 	cmd := r.verb("import FILE", "Register what weir schema export wrote, under the same ids", 1, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 		f, err := os.Open(args[0])

@@ -1,0 +1,144 @@
+// Package command is the command line of events: `weir event`.
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/event"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/registry/command"
+	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/termtext"
+)
+
+// Event is `weir event`.
+func Event() *cobra.Command {
+	cmd := &cobra.Command{Use: "event", Short: "Declare events: topic, schema and who may publish them, in one file", Args: cobra.ArbitraryArgs, RunE: cli.Group}
+	cmd.AddCommand(fresh(), verb("plan", "Show what is missing of an event in a cluster"), verb("apply", "Make what is missing of an event: topic, schema, permissions and quotas"))
+	return cmd
+}
+
+func fresh() *cobra.Command {
+	var owner, dir, output string
+	cmd := &cobra.Command{
+		Use: "new EVENT", Short: "Write a file that declares an event, with a first schema",
+		Example: "  weir event new order.placed.v1 --owner team-orders\n  weir event plan order.placed.v1.yaml --brokers localhost:9092 --registry http://localhost:8081",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%s takes the name of the event, such as order.placed.v1", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if owner == "" {
+				return cli.UsageError(errors.New("who answers for the event? give --owner"))
+			}
+			paths, err := event.New(dir, args[0], owner)
+			if err != nil {
+				return err
+			}
+			return show(cmd, output, map[string]any{"files": paths}, func(out io.Writer) {
+				for _, p := range paths {
+					fmt.Fprintln(out, termtext.Text(p))
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "who answers for the event; required")
+	cmd.Flags().StringVar(&dir, "dir", ".", "folder for the files, which must not exist")
+	cli.AddOutput(cmd, &output)
+	return cmd
+}
+
+func show(cmd *cobra.Command, output string, result any, text func(io.Writer)) error {
+	if output != cli.OutputJSON {
+		text(cmd.OutOrStdout())
+		return nil
+	}
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(result)
+}
+
+func verb(name, short string) *cobra.Command {
+	var reach command.Reach
+	var gateway string
+	cmd := &cobra.Command{
+		Use: name + " FILE", Short: short,
+		Long:    short + ".\nApplied again it changes nothing. Nothing is taken away: a topic stays, and so does a schema that the file does not name any more.",
+		Example: "  weir event " + name + " order.placed.v1.yaml --brokers localhost:9092 --registry http://localhost:8081",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%s takes one file", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
+			if err != nil {
+				return cli.UsageError(err)
+			}
+			file, err := event.Read(args[0])
+			if err != nil {
+				return err
+			}
+			schemas, wrong := reach.Client(cmd.ErrOrStderr())
+			if wrong == nil {
+				defer schemas.Close()
+			}
+			return cli.WithClient(cmd, v, wrong, func(client *kafka.Client) error {
+				t := &event.Tool{Kafka: client, Registry: schemas, Names: plan.Names{Prefix: settings.TopicPrefix.Of(v)}}
+				do := t.Plan
+				if name == "apply" {
+					do = t.Apply
+				}
+				r, err := do(cmd.Context(), file)
+				if r == nil {
+					return err
+				}
+				return errors.Join(show(cmd, reach.Output(), r, func(out io.Writer) { tell(out, r, name, gateway) }), err)
+			})
+		},
+	}
+	reach.Flags(cmd)
+	cmd.Flags().StringVar(&gateway, "gateway", "http://127.0.0.1:8080", "URL of the gateway in the line that is printed to try the event")
+	settings.AddFlags(cmd.Flags(), command.Without(settings.OfClient(), settings.Topology.Setting), nil)
+	settings.Complete(cmd)
+	cmd.SetUsageFunc(settings.Usage)
+	return cmd
+}
+
+func tell(out io.Writer, r *event.Result, verb, gateway string) {
+	for _, s := range r.Steps {
+		sign := map[string]string{"none": " ", "create": "+", "change": "~"}[s.Change]
+		fmt.Fprintf(out, "%s %s: %s\n", sign, s.Part, termtext.Text(s.What))
+	}
+	switch {
+	case verb == "plan" && r.Done:
+		fmt.Fprintln(out, "nothing is missing")
+		return
+	case verb == "plan":
+		fmt.Fprintln(out, "weir event apply does it")
+		return
+	case !r.Done:
+		return
+	}
+	sample := string(r.Sample)
+	if sample == "" {
+		sample = "VALUE"
+	}
+	key := ""
+	if r.KeyName == "" {
+		key = "?key="
+	}
+	fmt.Fprintf(out, "\nTo publish one, with a key of a client where the gateway asks for one:\n\ncurl -X POST %s/topics/%s/events%s -H 'Content-Type: application/json' -d '%s'\n", strings.TrimSuffix(gateway, "/"), r.Event, key, strings.ReplaceAll(sample, "'", `'\''`))
+	fmt.Fprintf(out, "\nIn Go:\n\nres, err := http.Post(%q, \"application/json\", strings.NewReader(`%s`))\n", strings.TrimSuffix(gateway, "/")+"/topics/"+r.Event+"/events"+key, strings.ReplaceAll(sample, "`", ""))
+}

@@ -1,0 +1,194 @@
+//go:build unix
+
+package command_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/event/command"
+	gateway "github.com/weirstream/weir/internal/gateway/command"
+	"github.com/weirstream/weir/internal/kafkatest"
+	schemas "github.com/weirstream/weir/internal/registry/command"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func execute(ctx context.Context, args ...string) (output string, code int) {
+	root := cli.New("weir")
+	root.AddCommand(command.Event(), schemas.Registry(), gateway.Gateway())
+	var out strings.Builder
+	root.SetOut(&out)
+	root.SetErr(&out)
+	err := cli.Execute(ctx, root, args)
+	if err != nil {
+		out.WriteString(err.Error())
+	}
+	return out.String(), cli.ExitCode(err)
+}
+
+// serve runs a server of the command line until the test ends.
+func serve(t *testing.T, path string, args ...string) (url string) {
+	t.Helper()
+	addr := kafkatest.FreeAddress(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan string)
+	go func() {
+		out, _ := execute(ctx, append(args, "--log-level", "error", "--http", addr)...)
+		done <- out
+	}()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if out := <-done; out != "" {
+			t.Error(out)
+		}
+	})
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(10 * time.Millisecond) {
+		if res, err := http.Get("http://" + addr + path); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode < 500 {
+				return "http://" + addr
+			}
+		}
+	}
+	t.Fatal("the server does not answer within a minute")
+	return ""
+}
+
+// An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
+// again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
+//
+// Mutations seen to fail it: Apply without its declaration; planTopic that does not compare settings; a Plan that declares.
+func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	brokers := strings.Join(broker.Addrs(), ",")
+	registry := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	door := serve(t, "/", "gateway", "run", "--brokers", brokers, "--registry", registry)
+	page, err := os.ReadFile("../../../docs/schemas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^weir (event .*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(lines) != 3 {
+		t.Fatalf("docs/schemas.md has %d commands of events, want 3", len(lines))
+	}
+	t.Chdir(t.TempDir())
+	run := func(want int, args ...string) string {
+		t.Helper()
+		out, code := execute(t.Context(), args...)
+		if code != want {
+			t.Fatalf("%v: exit code %d, want %d: %s", args, code, want, out)
+		}
+		return out
+	}
+	says := func(out string, wants ...string) {
+		t.Helper()
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("without %q:\n%s", want, out)
+			}
+		}
+	}
+	docs := strings.NewReplacer("localhost:9092", brokers, "http://127.0.0.1:8081", registry, "http://127.0.0.1:8080", door)
+	asInDocs := func(n int) string { // as it stands there
+		t.Helper()
+		return run(0, strings.Fields(docs.Replace(lines[n][1]))...)
+	}
+	at := []string{"--brokers", brokers, "--registry", registry, "--gateway", door}
+	verb := func(want int, name string) string {
+		t.Helper()
+		return run(want, append([]string{"event", name, "order.placed.v1.yaml"}, at...)...)
+	}
+	says(asInDocs(0), "order.placed.v1.avsc", "order.placed.v1.yaml")
+	run(1, "event", "new", "order.placed.v1", "--owner", "team-orders") // they are there
+	for range 2 {
+		says(asInDocs(1), "+ topic: order.placed.v1 with 6 partitions", "+ setting: retention.ms=604800000", "+ level: BACKWARD of order.placed.v1-value",
+			"+ schema: order.placed.v1.avsc as version 1 of order.placed.v1-value", "+ permissions: for *, owner team-orders: 1000 events")
+	}
+	out := asInDocs(2)
+	curl := regexp.MustCompile(`(?m)^curl -X POST (\S+) -H 'Content-Type: ([^']*)' -d '(.*)'$`).FindStringSubmatch(out)
+	if curl == nil {
+		t.Fatalf("no line with curl:\n%s", out)
+	}
+	// The gateway follows declarations, and notices the first one a moment later.
+	answer := ""
+	for began := time.Now(); time.Since(began) < time.Minute && !strings.Contains(answer, `"offset":0`); time.Sleep(50 * time.Millisecond) {
+		res, err := http.Post(curl[1], curl[2], strings.NewReader(curl[3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		answer = string(body)
+	}
+	says(answer, `"offset":0`)
+	says(verb(0, "plan"), "nothing is missing")
+	if again := verb(0, "apply"); strings.Contains(again, "\n+") || strings.Contains(again, "\n~") {
+		t.Errorf("applied again: %s", again)
+	}
+
+	edit := func(path, old, next string) {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(data), old) {
+			t.Fatalf("%s has no %q: %v", path, old, err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(data), old, next)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("order.placed.v1.yaml", `"604800000"`, `"86400000"`)
+	edit("order.placed.v1.yaml", "events_per_second: 1000", "events_per_second: 5")
+	changes := []string{"~ setting: retention.ms=86400000, is 604800000", "~ permissions: for *, owner team-orders: 5 events"}
+	says(verb(0, "plan"), changes...)
+	says(verb(0, "apply"), changes...)
+	says(verb(0, "plan"), "nothing is missing")
+
+	edit("order.placed.v1.yaml", `"86400000"`, `"1000"`)
+	edit("order.placed.v1.avsc", `"name": "event_id", "type": "string"`, `"name": "event_id", "type": "long"`)
+	says(verb(1, "apply"), "TYPE_MISMATCH at /fields/0/type: it is read as long, and was written as string")
+	edit("order.placed.v1.avsc", `"name": "event_id", "type": "long"`, `"name": "event_id", "type": "string"`)
+	says(verb(0, "plan"), "~ setting: retention.ms=1000, is 86400000") // nothing of what was refused was done
+	edit("order.placed.v1.yaml", "partitions: 6", "partitions: 7")
+	says(verb(1, "plan"), "has 6 partitions, and the file says 7")
+}
+
+// A file that is wrong is refused before anything is connected to, with everything that is wrong.
+func TestAFileThatIsWrongIsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for text, want := range map[string]string{
+		"event: Order":                         "name it entity.event_type.vN",
+		"event: a.b.v1\nown: x":                "field own not found",
+		"event: a.b.v1":                        "owner is missing",
+		"event: a.b.v1\nowner: x":              "topic.partitions is 0",
+		"key: a\nkeyless: true":                "or keyless: true",
+		"compatibility: SOME":                  "compatibility:",
+		"topic: {settings: {a: b}}":            "a is none of cleanup.policy",
+		"event: a.b.v1\nidempotency: twice":    "idempotency is",
+		"event: a.b.v1\nclients: [{name: ''}]": "a client has no name",
+		"- a":                                  "cannot unmarshal",
+	} {
+		if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, code := execute(t.Context(), "event", "plan", "f.yaml", "--brokers", "127.0.0.1:1", "--registry", "http://127.0.0.1:1")
+		if code != 1 || !strings.Contains(out, want) {
+			t.Errorf("%q: exit code %d, without %q: %s", text, code, want, out)
+		}
+	}
+}

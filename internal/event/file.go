@@ -1,0 +1,213 @@
+// Package event brings a declared event into a cluster: its topic, its schema, and who may publish it, in one go.
+//
+// A file declares the event. Plan says what is missing of it, Apply makes that; applied again it changes nothing. Nothing is taken away: a
+// topic stays, and so does a schema that the file does not name any more.
+package event
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/secretfile"
+	"github.com/weirstream/weir/registry"
+)
+
+// File is the declaration of an event.
+type File struct {
+	Event         string   `yaml:"event"`       // entity.event_type.vN, the name of the topic
+	Owner         string   `yaml:"owner"`       // who answers for it
+	Key           string   `yaml:"key"`         // the field with the entity's key
+	ID            string   `yaml:"id"`          // the field with the event's id
+	Idempotency   string   `yaml:"idempotency"` // stamped or once
+	Keyless       bool     `yaml:"keyless"`     // events have no key
+	Schema        string   `yaml:"schema"`      // file, beside this one
+	Type          string   `yaml:"type"`        // of the schema; by the file's name
+	Compatibility string   `yaml:"compatibility"`
+	Topic         Topic    `yaml:"topic"`
+	Clients       []Client `yaml:"clients"`
+
+	dir string
+}
+
+// Topic is what the event's topic is like.
+type Topic struct {
+	Partitions        int32             `yaml:"partitions"`
+	ReplicationFactor int16             `yaml:"replication-factor"` // 0 is the cluster's default
+	Settings          map[string]string `yaml:"settings"`           // by Kafka's names
+}
+
+// Client may publish the event, so much of it a second; 0 is no bound.
+type Client struct {
+	Name            string  `yaml:"name"`
+	EventsPerSecond float64 `yaml:"events_per_second"`
+	BytesPerSecond  float64 `yaml:"bytes_per_second"`
+}
+
+const maxFile = 1 << 20
+
+// Read reads a file and checks it.
+func Read(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := secretfile.ReadAll(f, path, maxFile)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	e := &File{dir: filepath.Dir(path)}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(e); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := e.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, nil
+}
+
+func (e *File) check() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !plan.IsEventName(e.Event) {
+		wrong("event is %q: name it entity.event_type.vN, such as order.placed.v1", e.Event)
+	}
+	if e.Owner == "" {
+		wrong("owner is missing: who answers for the event?")
+	}
+	if (e.Key == "") == !e.Keyless {
+		wrong("give the field of the key with key, or keyless: true where events have none")
+	}
+	if e.Schema == "" {
+		wrong("schema is missing: name the file of the schema, beside this one")
+	}
+	if e.Compatibility != "" {
+		if _, err := schema.ParseLevel(e.Compatibility); err != nil {
+			wrong("compatibility: %w", err)
+		}
+	}
+	if e.Topic.Partitions < 1 {
+		wrong("topic.partitions is %d: give 1 or more", e.Topic.Partitions)
+	}
+	for name := range e.Topic.Settings {
+		if !slices.Contains(kafka.TopicSettings(), name) {
+			wrong("topic.settings: %s is none of %s", name, strings.Join(kafka.TopicSettings(), ", "))
+		}
+	}
+	if err := e.declaration().Check(); err != nil {
+		wrong("%w", err)
+	}
+	return errors.Join(errs...)
+}
+
+// declaration is what gateways read of it.
+func (e *File) declaration() *declared.Event {
+	d := &declared.Event{Version: 1, Topic: e.Event, Owner: e.Owner, Key: e.Key, ID: e.ID, Idempotency: e.Idempotency, Keyless: e.Keyless}
+	for _, c := range e.Clients {
+		d.Clients = append(d.Clients, declared.Client(c))
+	}
+	return d
+}
+
+// schema reads the file of the schema.
+func (e *File) schema() (registry.Schema, error) {
+	path := filepath.Join(e.dir, filepath.Clean("/"+e.Schema)) // beside the file or below
+	kind := e.Type
+	for ext, t := range map[string]string{".avsc": "avro", ".proto": "protobuf", ".json": "json"} {
+		if kind == "" && filepath.Ext(path) == ext {
+			kind = t
+		}
+	}
+	t, err := schema.ParseType(kind)
+	if err != nil {
+		return registry.Schema{}, fmt.Errorf("type of the schema %s: %w", e.Schema, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return registry.Schema{}, err
+	}
+	text, err := secretfile.ReadAll(f, path, 8*maxFile)
+	return registry.Schema{Type: registry.Type(t), Text: string(text)}, errors.Join(err, f.Close())
+}
+
+// spec is how the topic is made.
+func (e *File) spec(name string) kafka.TopicSpec {
+	s := kafka.TopicSpec{Name: name, Partitions: e.Topic.Partitions, ReplicationFactor: e.Topic.ReplicationFactor, Config: map[string]string{}}
+	if s.ReplicationFactor == 0 {
+		s.ReplicationFactor = -1
+	}
+	for key, value := range e.Topic.Settings {
+		s.Config[key] = value
+	}
+	if s.Config["cleanup.policy"] == "" {
+		s.Config["cleanup.policy"] = "delete"
+	}
+	return s
+}
+
+// New writes a file for an event and its first schema beside it, neither of which may exist. It returns their paths.
+func New(dir, name, owner string) (paths []string, err error) {
+	if !plan.IsEventName(name) {
+		return nil, fmt.Errorf("event is %q: name it entity.event_type.vN, such as order.placed.v1", name)
+	}
+	parts := strings.Split(name, ".")
+	record := ""
+	for _, part := range strings.FieldsFunc(parts[0]+"_"+parts[1], func(r rune) bool { return r == '_' || r == '-' }) {
+		record += strings.ToUpper(part[:1]) + part[1:]
+	}
+	key := strings.ReplaceAll(parts[0], "-", "_") + "_id"
+	files := []struct{ path, text string }{
+		{filepath.Join(dir, name+".avsc"), fmt.Sprintf(`{
+  "type": "record",
+  "name": %q,
+  "fields": [
+    {"name": "event_id", "type": "string", "doc": "another one for each event"},
+    {"name": %q, "type": "string", "doc": "the entity"},
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}}
+  ]
+}
+`, record, key)},
+		{filepath.Join(dir, name+".yaml"), fmt.Sprintf(`# weir event plan %[1]s.yaml shows what is missing of it in a cluster; apply makes that.
+event: %[1]s
+owner: %[2]s
+# Fields of the value: the entity's key, by which events are ordered, and the event's id, by which a repetition is known.
+key: %[3]s
+id: event_id
+schema: %[1]s.avsc
+compatibility: BACKWARD
+topic:
+  partitions: 6
+  settings:
+    retention.ms: "604800000"
+# Who may publish it at the gateway; * is everybody whom the gateway knows. Quotas are a second, and none is no bound.
+clients:
+  - name: "*"
+    events_per_second: 1000
+`, name, owner, key)},
+	}
+	for _, f := range files {
+		out, err := os.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if err == nil {
+			_, err = out.WriteString(f.text)
+			err = errors.Join(err, out.Close())
+		}
+		if err != nil {
+			return paths, err
+		}
+		paths = append(paths, f.path)
+	}
+	return paths, nil
+}

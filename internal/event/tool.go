@@ -1,0 +1,269 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/evolution"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/schema/values"
+	"github.com/weirstream/weir/internal/system"
+	"github.com/weirstream/weir/registry"
+)
+
+// Tool brings events into one cluster and its registry.
+type Tool struct {
+	Kafka    *kafka.Client
+	Registry *registry.Client
+	Names    plan.Names
+}
+
+// Step is a part of an event, and how it stands.
+type Step struct {
+	Part   string `json:"part"`   // topic, setting, level, schema or permissions
+	Change string `json:"change"` // none, create or change
+	What   string `json:"what"`   // in words: what is there and what it becomes
+}
+
+// Result is the steps of an event.
+type Result struct {
+	Event string `json:"event"`
+	Topic string `json:"topic"` // in the cluster
+	Steps []Step `json:"steps"`
+	Done  bool   `json:"done"` // nothing is missing now
+	// Sample is a value that the schema takes, as JSON; empty where none could be made up.
+	Sample  json.RawMessage `json:"sample,omitempty"`
+	KeyName string          `json:"key,omitempty"`
+
+	settings map[string]string // of the topic, to be changed
+	make     bool
+	level    string
+	register bool
+	declare  bool
+}
+
+// Changes says whether anything is to be done.
+func (r *Result) Changes() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Change != "none" })
+}
+
+func (r *Result) step(part, change, format string, args ...any) {
+	r.Steps = append(r.Steps, Step{part, change, fmt.Sprintf(format, args...)})
+}
+
+func (t *Tool) topic(e *File) string { return t.Names.Prefix + e.Event }
+
+// subject is where the schema is registered: the topic's, by Confluent's naming.
+func (t *Tool) subject(e *File) string { return t.topic(e) + "-value" }
+
+// Plan says what is missing. What cannot be brought about is an error: another number of partitions, a schema that breaks readers.
+func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
+	s, err := e.schema()
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Event: e.Event, Topic: t.topic(e), KeyName: e.Key, Steps: []Step{}, settings: map[string]string{}}
+	if r.Sample, err = sample(e, s); err != nil {
+		return nil, err
+	}
+	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planDeclaration(ctx, e, r))
+	r.Done = err == nil && !r.Changes()
+	return r, err
+}
+
+func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
+	infos, err := t.Kafka.Topics(ctx, []string{r.Topic})
+	if err != nil {
+		return err
+	}
+	info, ok := infos[r.Topic]
+	spec := e.spec(r.Topic)
+	if !ok {
+		r.make = true
+		r.step("topic", "create", "%s with %d partitions", r.Topic, spec.Partitions)
+		for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
+			r.step("setting", "create", "%s=%s", name, spec.Config[name])
+		}
+		return nil
+	}
+	if info.Partitions != spec.Partitions {
+		return fmt.Errorf("topic %s has %d partitions, and the file says %d: that changes which partition a key is in, so it is done by hand (docs/adding-partitions.md)", r.Topic, info.Partitions, spec.Partitions)
+	}
+	if e.Topic.ReplicationFactor > 0 && info.ReplicationFactor != e.Topic.ReplicationFactor {
+		return fmt.Errorf("topic %s has %d replicas, and the file says %d: reassign its partitions with Kafka's own tools", r.Topic, info.ReplicationFactor, e.Topic.ReplicationFactor)
+	}
+	r.step("topic", "none", "%s with %d partitions", r.Topic, info.Partitions)
+	for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
+		have, want := info.Config[name], spec.Config[name]
+		if kafka.SameSetting(have, want) {
+			r.step("setting", "none", "%s=%s", name, want)
+			continue
+		}
+		r.settings[name] = want
+		r.step("setting", "change", "%s=%s, is %s", name, want, have)
+	}
+	return nil
+}
+
+func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Result) error {
+	subject := t.subject(e)
+	if e.Compatibility != "" {
+		level, err := t.Registry.Level(ctx, subject)
+		if err != nil {
+			return err
+		}
+		own := true
+		if _, err := t.Registry.Config(ctx, subject, true); errors.Is(err, registry.ErrNotFound) {
+			own = false
+		} else if err != nil {
+			return err
+		}
+		switch {
+		case own && string(level) == e.Compatibility:
+			r.step("level", "none", "%s of %s", level, subject)
+		case own:
+			r.level = e.Compatibility
+			r.step("level", "change", "%s of %s, is %s", e.Compatibility, subject, level)
+		default:
+			r.level = e.Compatibility
+			r.step("level", "create", "%s of %s", e.Compatibility, subject)
+		}
+	}
+	planned, err := (&evolution.Tool{Client: t.Registry}).PlanAt(ctx, subject, s, registry.Level(e.Compatibility))
+	if err != nil {
+		var broken *evolution.IncompatibleError
+		if errors.As(err, &broken) {
+			for _, i := range broken.Incompatibilities {
+				err = fmt.Errorf("%w\n  %s at %s: %s", err, i.Rule, i.Path, i.Explain())
+			}
+		}
+		return fmt.Errorf("schema %s: %w", e.Schema, err)
+	}
+	if planned.Known {
+		r.step("schema", "none", "%s is version %d of %s, id %d", e.Schema, planned.Version, subject, planned.ID)
+		return nil
+	}
+	r.register = true
+	change := "create"
+	if planned.Version > 1 {
+		change = "change"
+	}
+	r.step("schema", change, "%s as version %d of %s", e.Schema, planned.Version, subject)
+	return nil
+}
+
+// planDeclaration compares with what gateways read.
+func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
+	want := e.declaration()
+	var have *declared.Event
+	fetcher := t.Kafka.NewFetcher(1 << 20)
+	defer fetcher.Close()
+	err := system.Events.Read(ctx, t.Kafka, fetcher, t.Names.System(system.Events.Name), func(record *kafka.Record) error {
+		if string(record.Key) != e.Event {
+			return nil
+		}
+		have = nil
+		var d declared.Event
+		if record.Value != nil && json.Unmarshal(record.Value, &d) == nil {
+			have = &d
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	change := "create"
+	if have != nil {
+		change = "change"
+		was, _ := json.Marshal(have)
+		is, _ := json.Marshal(want)
+		if string(was) == string(is) {
+			change = "none"
+		}
+	}
+	r.declare = change != "none"
+	if len(want.Clients) == 0 {
+		r.step("permissions", change, "for whom the gateway's own list allows the topic, owner %s", e.Owner)
+	}
+	for _, c := range want.Clients {
+		r.step("permissions", change, "for %s, owner %s: %s events and %s bytes a second", c.Name, e.Owner, bound(c.EventsPerSecond), bound(c.BytesPerSecond))
+	}
+	return nil
+}
+
+func bound(n float64) string {
+	if n == 0 {
+		return "any number of"
+	}
+	return fmt.Sprint(n)
+}
+
+// Apply plans, and makes what is missing: the topic, its schema, and last who may publish. It can be run again after it was interrupted.
+func (t *Tool) Apply(ctx context.Context, e *File) (*Result, error) {
+	r, err := t.Plan(ctx, e)
+	if err != nil || r.Done {
+		return r, err
+	}
+	if r.make {
+		err = t.Kafka.CreateTopics(ctx, []kafka.TopicSpec{e.spec(r.Topic)})
+	} else if len(r.settings) > 0 {
+		err = t.Kafka.SetTopicConfig(ctx, r.Topic, r.settings)
+	}
+	if err == nil && r.level != "" {
+		err = t.Registry.SetLevel(ctx, t.subject(e), registry.Level(r.level))
+	}
+	if err == nil && r.register {
+		var s registry.Schema
+		if s, err = e.schema(); err == nil {
+			_, err = t.Registry.Register(ctx, t.subject(e), s)
+		}
+	}
+	if err == nil && r.declare {
+		err = t.declare(ctx, e)
+	}
+	r.Done = err == nil
+	return r, err
+}
+
+// declare writes what gateways read.
+func (t *Tool) declare(ctx context.Context, e *File) error {
+	if err := system.Events.Ensure(ctx, t.Kafka, t.Names.System(system.Events.Name)); err != nil {
+		return err
+	}
+	record, err := e.declaration().Record(t.Names)
+	if err != nil {
+		return err
+	}
+	sink, err := t.Kafka.NewSink(ctx, "")
+	if err != nil {
+		return err
+	}
+	if err = sink.Append(&record); err == nil {
+		err = sink.Flush(ctx)
+	}
+	sink.Close()
+	return err
+}
+
+// sample makes up a value that the schema takes, nil where that is not found. A schema that is none is an error.
+func sample(e *File, s registry.Schema) (json.RawMessage, error) {
+	compiled, err := values.Compile(&registry.Registered{Schema: s, ID: 1})
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", e.Schema, err)
+	}
+	document := madeUp(s)
+	message, err := compiled.Message("")
+	if err != nil {
+		return nil, nil // a file without a message
+	}
+	if _, err := compiled.AppendBare(nil, message, document); err != nil {
+		return nil, nil
+	}
+	return document, nil
+}
