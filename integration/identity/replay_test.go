@@ -124,7 +124,6 @@ func TestAReplayRebuildsAState(t *testing.T) {
 	p.begun(400)
 	// What nobody knows of: counts of keys that no record has any more.
 	p.must(p.client.ProduceSync(p.context(), &kgo.Record{Topic: p.log(), Partition: 0, Key: []byte("stray"), Value: []byte("1000")}).FirstErr())
-	at := p.committed()
 	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: reset", "outputs: suppress", "rate: 200/s")
 	outputs := len(p.read(p.name + ".out.v1"))
 	p.killed(file)
@@ -158,7 +157,6 @@ func TestAReplayRebuildsAState(t *testing.T) {
 	if n := len(p.read(p.name + ".out.v1")); n != outputs+20 {
 		t.Errorf("%d outputs, want %d", n, outputs+20)
 	}
-	_ = at
 }
 
 // TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt, with those that are chosen only, in order.
@@ -191,4 +189,74 @@ func TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt(t *testing.T) {
 	if len(keys) != 15 {
 		t.Errorf("%d keys were written, want 15", len(keys))
 	}
+}
+
+// TestAShadowOfALiveTopologyIsEqual, also when it is killed in the middle, and takes nothing from production.
+//
+// Mutation: Resume that reads nothing; group offsets that are committed.
+func TestAShadowOfALiveTopologyIsEqual(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.begun(400)
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: shadow", "topology: "+p.name, "rate: 200/s")
+	p.killed(file)
+	l := p.start()
+	p.send(100)
+	r := p.replayed("run", file)
+	p.done()
+	l.stop()
+	if r.Read != 400 || !*r.Downstream_unchanged || len(r.Differences) != 0 || r.Compared == nil || r.Compared.Keys != 20 || r.Compared.Equal != 20 {
+		t.Errorf("%+v", r)
+	}
+	p.counts(500)
+}
+
+// TestASnapshotOfALiveTopologyIsOfItsOffsets: of a topology that counts each record once the sum of the counts is the offset.
+//
+// Mutation: snapshotStore without limit; Committed after the ends of the changelogs.
+func TestASnapshotOfALiveTopologyIsOfItsOffsets(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.begun(100)
+	l := p.start("--commit-interval", "5ms")
+	l.logs("tasks assigned")
+	for n := range 3 {
+		p.send(5000)
+		dir := filepath.Join(p.t.TempDir(), fmt.Sprint("snap", n))
+		out, messages, code := p.tool("state", "snapshot", "--folder", dir, "--json")
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, messages)
+		}
+		var m struct {
+			Inputs []struct{ Partition, Offset int64 }
+			Stores []struct {
+				Partition int64
+				File      string
+			}
+		}
+		p.must(json.Unmarshal([]byte(out), &m))
+		sums := map[int64]int64{}
+		for _, s := range m.Stores {
+			data, err := os.ReadFile(filepath.Join(dir, s.File))
+			p.must(err)
+			for line := range strings.Lines(string(data)) {
+				var e struct{ Value string }
+				p.must(json.Unmarshal([]byte(line), &e))
+				var n int64
+				_, err := fmt.Sscan(e.Value, &n)
+				p.must(err)
+				sums[s.Partition] += n
+			}
+		}
+		if len(m.Inputs) != int(p.parts) {
+			t.Fatalf("%+v", m)
+		}
+		for _, in := range m.Inputs {
+			if sums[in.Partition] != in.Offset {
+				t.Errorf("partition %d: %d records are counted, and the offset is %d", in.Partition, sums[in.Partition], in.Offset)
+			}
+		}
+	}
+	p.done()
+	l.stop()
 }

@@ -318,6 +318,13 @@ func TestAShadowShowsWhatWouldDiffer(t *testing.T) {
 	if r := s.run(s.file("b.yaml", "replay: after\nfrom: {topic: "+placed+"}\ninto: shadow\ntopology: customer-totals\n")); !*r.Unchanged {
 		t.Errorf("what production wrote after the range is no difference: %+v", r.Differences)
 	}
+	// What production wrote of the range, and the shadow does not, is one.
+	input := s.read(placed)
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: totalled, Key: []byte("customer-4"), Value: []byte("extra"), Timestamp: input[len(input)/2].Timestamp}).FirstErr())
+	r = s.run(s.file("c.yaml", "replay: missing\nfrom: {topic: "+placed+"}\ninto: shadow\ntopology: customer-totals\n"))
+	if *r.Unchanged || len(r.Differences) != 1 || r.Differences[0].Key != "customer-4" || r.Differences[0].Production != "extra" || r.Differences[0].Shadow != "nothing" {
+		t.Errorf("production wrote more: %+v", r.Differences)
+	}
 	// The middle of the range without its beginning: totals are others.
 	half := "replay: half\nfrom: {topic: " + placed + ", start: {0: 10, 1: 10}}\ninto: shadow\ntopology: customer-totals\n"
 	r = s.run(s.file("c.yaml", half))

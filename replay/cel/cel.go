@@ -68,35 +68,11 @@ func decoded(value []byte) any {
 	var v any
 	if d.Decode(&v) == nil {
 		if _, err := d.Token(); err == io.EOF {
-			return numbers(v)
+			return v
 		}
 	}
 	if utf8.Valid(value) {
 		return string(value)
 	}
 	return value
-}
-
-// numbers makes whole numbers ints, which a float would round.
-func numbers(v any) any {
-	switch in := v.(type) {
-	case json.Number:
-		if n, err := in.Int64(); err == nil {
-			return n
-		}
-		f, err := in.Float64()
-		if err != nil {
-			return in.String()
-		}
-		return f
-	case map[string]any:
-		for k := range in {
-			in[k] = numbers(in[k])
-		}
-	case []any:
-		for i := range in {
-			in[i] = numbers(in[i])
-		}
-	}
-	return v
 }

@@ -9,7 +9,7 @@ import (
 
 // TestAnExpressionChoosesRecords by all that it may name. What cannot be evaluated chooses nothing.
 //
-// Mutation: numbers left out; an error that chooses.
+// Mutation: UseNumber left out; an error that chooses.
 func TestAnExpressionChoosesRecords(t *testing.T) {
 	r := &kafka.Record{Offset: 7, Timestamp: 1_700_000_000_000, Key: []byte("customer-1"), Value: []byte(`{"amount":9007199254740993,"tags":["a"],"half":0.5}`),
 		Headers: []kafka.Header{{Key: "region", Value: []byte("eu")}}}

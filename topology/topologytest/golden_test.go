@@ -80,7 +80,7 @@ func TestACapturedFolderIsATest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(strings.TrimSpace(string(data)), "\n"); len(lines) != 4 || !strings.Contains(lines[0], `text.written.v1/1/5","outcome":"processed"`) || !strings.Contains(lines[1], "filtered") || !strings.Contains(lines[3], `"store":"sums","partition":1`) {
+	if lines := strings.Split(strings.TrimSpace(string(data)), "\n"); len(lines) != 4 || !strings.Contains(lines[0], `text.written.v1/1/5","outcome":"processed"`) || !strings.Contains(lines[0], `"value":"103"`) || !strings.Contains(lines[1], "filtered") || !strings.Contains(lines[3], `"store":"sums","partition":1`) {
 		t.Fatalf("%s", data)
 	}
 	topologytest.Golden(t, adder(1), dir)
