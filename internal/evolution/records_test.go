@@ -13,8 +13,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // What was written with one schema is read with another as a consumer would read it: by Avro's resolution, by the names of messages and the
 // encoding of fields, by the rules of a JSON schema.
-//
-// Mutations seen to fail it: protobufDecoder without lost; decoderOf that reads with the writer's schema.
 func TestReadersReadWhatTheyCan(t *testing.T) {
 	const a, b = `{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}`, `{"type":"record","name":"R","fields":[{"name":"a","type":"long"},{"name":"b","type":"string","default":"x"}]}`
 	for name, c := range map[string]struct {

@@ -269,8 +269,6 @@ func problemKinds(l *Log) (kinds []string) {
 
 // Whoever takes the right to write reads what was written up to his claim before he decides anything: the one before may have
 // written after he looked.
-//
-// Mutation seen to fail it: own that does not wait for its record.
 func TestAClaimIsReadBackBeforeAnythingIsDecided(t *testing.T) {
 	rig := newRig(t)
 	_, a := rig.open()

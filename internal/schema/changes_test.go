@@ -9,9 +9,6 @@ import (
 )
 
 // What two schemas do not have in common is told part by part, in each of the types; what means nothing is no part.
-//
-// Mutations seen to fail it: silent that is empty; sets that is empty; fieldText without its oneof; Changes that tells only what was
-// added.
 func TestChangesAreToldByMeaning(t *testing.T) {
 	datadriven.RunTest(t, "testdata/changes.txt", func(t *testing.T, d *datadriven.TestData) string {
 		kind, err := ParseType(d.Cmd)

@@ -68,8 +68,6 @@ func serve(t *testing.T, path string, args ...string) (url string) {
 
 // An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
 // again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
-//
-// Mutations seen to fail it: Apply without its declaration; planTopic that does not compare settings; a Plan that declares.
 func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {

@@ -28,9 +28,6 @@ const graph = `{"topology":"totals","subgraphs":[{"nodes":[{"name":"count","read
 
 // impact tells versions, topologies and real records that a schema breaks, and changes nothing; rollback registers an older schema again, under
 // its id, and tells what was written with the newer one.
-//
-// Mutations seen to fail it: read that passes over what names no schema; judged that looks the wrong way; Rollback that does not delete the
-// older version first; Rollback that does not compare.
 func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 	lines := commandsOf(t, "See what a change would break")
 	orders(t)

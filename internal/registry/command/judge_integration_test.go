@@ -311,8 +311,6 @@ func justified(t *testing.T) map[string]difference {
 
 // Apicurio, which others made to speak Confluent's API, is asked the same questions as Weir's registry: several hundred, of every state of
 // a subject and of every rule of compatibility. Each difference is in a file with the reason why Weir is right, and no other is there.
-//
-// Mutations seen to fail it: a code that is another one; a rule of compatibility that is left out.
 func TestApicurioGivesTheSameAnswers(t *testing.T) {
 	kafkatest.Require(t)
 	broker, err := embedded.Start(embedded.Options{})

@@ -77,8 +77,6 @@ func post(t *testing.T, url, body string) string {
 }
 
 // The listener of probes answers without the credentials of the API, and has every metric of the docs; they have every metric.
-//
-// Mutations seen to fail it: a metric that is not described; probes behind the door; api that is not registered.
 func TestARegistryIsWatchedAtAListenerOfItsOwn(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -124,8 +122,6 @@ func TestARegistryIsWatchedAtAListenerOfItsOwn(t *testing.T) {
 }
 
 // A client that opens connections and keeps them keeps nobody out.
-//
-// Mutation seen to fail it: a listener without its limit.
 func TestIdleConnectionsKeepNobodyFromTheRegistry(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {

@@ -54,8 +54,6 @@ func registryOfTest(t *testing.T) (url string) {
 }
 
 // The commands of docs/schemas.md under "Change a schema" are run as they stand there, one after the other.
-//
-// Mutations seen to fail it: a Plan that does not compare; an Export without deleted versions.
 func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 	lines := commandsOf(t, "Change a schema")
 	orders(t)
@@ -121,8 +119,6 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 
 // A change that breaks readers is stopped at weir schema check, at weir schema compat and register, and at the registry, each with the
 // same explanation: rule, words and place.
-//
-// Mutation seen to fail it: messages of the registry without their path.
 func TestAnIncompatibleChangeIsExplainedAlikeAtEachDoor(t *testing.T) {
 	orders(t)
 	url := registryOfTest(t)
