@@ -19,8 +19,6 @@ import (
 
 // Clients send each event to one gateway and, while they get no answer, to the other, in turn, and both gateways are killed again and again:
 // the topic holds each id once, at the place that was answered.
-//
-// Mutation seen to fail it: an owner that does not read the ids which the one before has committed.
 func TestAnIDIsTakenOnceWhenGatewaysAreKilled(t *testing.T) {
 	c := theCluster(t)
 	topic := fmt.Sprintf("order.once-%d.v1", time.Now().UnixNano())

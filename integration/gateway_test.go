@@ -146,8 +146,6 @@ type gatewayAnswer struct {
 
 // Producers send while the broker that leads is killed and comes back: every event that was answered with 200 is at the place that was
 // answered, and the order of each producer's key is the order in which he was answered. At the end SIGTERM answers what is accepted.
-//
-// Mutation seen to fail it: a lane that takes what failed for written.
 func TestTheGatewayLosesNoAcceptedEventWithABroker(t *testing.T) {
 	c := theCluster(t)
 	topic := fmt.Sprintf("order.placed-%d.v1", time.Now().UnixNano())

@@ -36,8 +36,6 @@ func (o *output) String() string {
 
 // The lines that are printed work as they stand: an event is checked by its Avro schema and is written, also after a second start on the
 // same data.
-//
-// Mutation seen to fail it: example left out.
 func TestThePrintedLinesWork(t *testing.T) {
 	dir := t.TempDir()
 	for _, offset := range []string{`"offset":0`, `"offset":2`} { // the page sends one too

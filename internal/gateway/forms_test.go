@@ -47,7 +47,7 @@ const (
 
 // The same order in each form is the same record, and one that the schema does not take is refused with its place.
 //
-// Mutations seen to fail it: no schema asked for; the path left out of the problem; a key of v2's json without its quotes.
+// Mutation seen to fail it: no schema asked for.
 func TestTheSameEventInEachFormIsTheSameRecord(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Schemas = schemasOfTest })
 	cluster, err := r.client.ClusterID(t.Context())
@@ -141,8 +141,6 @@ func between(text, from, to string) string {
 }
 
 // Who is known may publish where he is allowed to, as much as he is; everybody else is refused.
-//
-// Mutations seen to fail it: allow that takes every topic; a quota that is never used up; identify without the name of basic auth.
 func TestClientsMayWhatTheyAreAllowed(t *testing.T) {
 	clients, err := ParseClients([]byte("clients:\n" +
 		"  - {name: shop, keys: [\"" + HashKey("secret") + "\"], topics: [order.placed.], events_per_second: 2}\n" +
@@ -188,8 +186,6 @@ func TestClientsMayWhatTheyAreAllowed(t *testing.T) {
 }
 
 // A request that is repeated with its id is answered as the first one, and writes nothing; another event under the id is refused.
-//
-// Mutation seen to fail it: a memory that forgets at once.
 func TestARepeatedIDIsAnsweredAsTheFirst(t *testing.T) {
 	r := newRig(t, nil)
 	path := "/topics/" + orders + "/events?key=k"

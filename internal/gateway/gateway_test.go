@@ -162,7 +162,7 @@ func TestAnAcceptedEventIsWhereTheAnswerSays(t *testing.T) {
 
 // What is refused says with which status and why, and changes nothing.
 //
-// Mutations seen to fail it: a key that is not asked for; json.Valid left out; bounded without its limit; the array written before all of it is checked.
+// Mutations seen to fail it: a key that is not asked for; json.Valid left out; tamed without its limit; an atomic batch of which one event was refused.
 func TestARefusedRequestChangesNothing(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Limits = Limits{Body: 4000, Event: 1000, Events: 3} })
 	long := `{"a":"` + strings.Repeat("x", 2000) + `"}`

@@ -42,8 +42,6 @@ func declare(t *testing.T, client *kafka.Client, events ...declared.Event) {
 
 // Two gateways take the same ids at the same time, over and over: the topic holds each once, and every answer names its place. The key comes
 // from the declared field.
-//
-// Mutations seen to fail it: ids that are not looked up; load that reads nothing; seize without the fence of a sink of its own.
 func TestAnIDIsTakenOnceByAllGateways(t *testing.T) {
 	r := newRig(t, nil)
 	declare(t, r.client, declared.Event{Version: 1, Topic: orders, Key: "customer", ID: "id", Idempotency: declared.Once})

@@ -20,8 +20,6 @@ func jsonEvent(n int) *rpc.Event {
 
 // The service takes events by Connect and gRPC: one, a batch, and a stream whose results come in order while it is sent. A stream that is
 // begun again with its name and numbers writes nothing twice.
-//
-// Mutations seen to fail it: results without their number; a stream's name that gives no ids.
 func TestTheServiceTakesEvents(t *testing.T) {
 	r := newRig(t, nil)
 	server := httptest.NewUnstartedServer(r.gate)
