@@ -2,6 +2,7 @@ package processors
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -280,5 +281,46 @@ func TestTheLineIsStopped(t *testing.T) {
 			}
 			g.counted(0, 0, 0, 100)
 		})
+	})
+}
+
+var poison = flag.Int("poison", 5000, "how many records TestPoisonFillsNothing rejects; a million takes minutes and gigabytes, since the simulated cluster keeps the letters")
+
+// TestPoisonFillsNothing: a topic of nothing but records that are rejected or undecodable goes through, each into the dead letters once,
+// between few lines in the log, and nothing grows with them.
+//
+// Mutations seen to fail it: rejected records that stop the line; each dead letter in the log; refusals of ended records that are kept.
+func TestPoisonFillsNothing(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.opts.StopLineAfter = 100
+		g.job.parts = []topology.Part{topology.RetryLater(time.Minute)}
+		g.job.node = func(*job, topology.Context, string, string) error { return topology.Reject(errors.New("told to")) }
+		g.start()
+		for range *poison {
+			g.send(0, "a poison")
+		}
+		time.Sleep(time.Minute)
+		letters := g.cluster.Committed(at(jobDead, 0))
+		for i, l := range letters {
+			if header(l, deadletter.HeaderOffset) != fmt.Sprint(i) {
+				t.Fatalf("letter %d is of offset %s", i, header(l, deadletter.HeaderOffset))
+			}
+		}
+		if len(letters) != *poison {
+			t.Errorf("%d letters of %d records", len(letters), *poison)
+		}
+		if n := g.logged(zapcore.WarnLevel, ""); n > 60 {
+			t.Errorf("%d lines in the log", n)
+		}
+		if p := healthOf(g.inst); len(p) > 0 {
+			t.Errorf("problems: %q", p)
+		}
+		in := g.inst.placements()[0].task.inputs[0]
+		if n := len(in.refused) + len(in.line.letters) + len(in.batches); n > 10 {
+			t.Errorf("%d things are kept of them", n)
+		}
+		if n := g.metric("weir_parked_keys"); n != 0 {
+			t.Errorf("%v keys are parked", n)
+		}
 	})
 }

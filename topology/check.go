@@ -142,6 +142,9 @@ func (c *checker) parts(n *node) {
 	for _, g := range repeated(n.globals) {
 		c.mistake(at, "list it once", "lists global %s twice", g.Name)
 	}
+	for _, s := range repeated(n.services) {
+		c.mistake(at, "list it once", "lists service %s twice", s.Name)
+	}
 	for _, o := range repeated(n.outputs) {
 		c.mistake(at, "list it once", "lists %s twice in Emits", plan.NameOf(o))
 	}

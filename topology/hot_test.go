@@ -30,6 +30,7 @@ func (e *engine) Key() string                            { return "" }
 func (e *engine) Now() time.Time                         { return time.Time{} }
 func (e *engine) Log() *zap.Logger                       { return nil }
 func (e *engine) IdempotencyKey() string                 { return "" }
+func (e *engine) Service(*plan.Service) error            { return nil }
 func (e *engine) Store(*plan.Store) (keyed.Any, error)   { return e.opened, nil }
 func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
 func (e *engine) Output(plan.Output) error               { return nil }

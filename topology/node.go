@@ -34,6 +34,7 @@ type node struct {
 	reads    []plan.Handler
 	stores   []*plan.Store
 	globals  []*plan.Global
+	services []*plan.Service
 	outputs  []plan.Output
 	retries  []Backoff
 	classify []func(error) Class
@@ -91,7 +92,7 @@ type Target interface {
 	writtenBy(n *node)
 }
 
-// Usable is what [Uses] accepts: a store or a global.
+// Usable is what [Uses] accepts: a store, a global or a service.
 type Usable interface {
 	// usedBy declares itself, or what is wrong with it, on a node that uses it.
 	usedBy(n *node)
@@ -137,7 +138,7 @@ type onOptions struct {
 // type: some producers write that for nil. Without it such a record is a dead letter.
 func Tombstone(fn func(ctx Context, key string) error) OnOption { return OnOption{fn} }
 
-// Uses gives the node stores to read and write, and globals to look up.
+// Uses gives the node stores to read and write, globals to look up, and services to call.
 func Uses(things ...Usable) Part {
 	return Part{add: func(n *node) {
 		for _, thing := range things {

@@ -86,6 +86,16 @@ func (c *Call) Global(global *plan.Global) (plan.View, error) {
 	return nil, topology.Fatal(fmt.Errorf("node %s uses global %s, which is not in its Uses: add it there", c.node.Decl.Name, global.Name))
 }
 
+// Service implements plan.Runtime.
+func (c *Call) Service(service *plan.Service) error {
+	for _, s := range c.node.Decl.Services {
+		if s == service {
+			return nil
+		}
+	}
+	return topology.Fatal(fmt.Errorf("node %s calls service %s, which is not in its Uses: add it there", c.node.Decl.Name, service.Name))
+}
+
 // Output implements plan.Runtime.
 func (c *Call) Output(decl plan.Output) error {
 	for _, o := range c.node.Decl.Outputs {

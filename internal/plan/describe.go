@@ -31,6 +31,9 @@ func (p *Plan) Describe() string {
 			for _, g := range n.Globals {
 				fmt.Fprintf(&b, "    looks up %s\n", g)
 			}
+			for _, s := range n.Services {
+				fmt.Fprintf(&b, "    calls service %s, which is down after %d failures, for %v\n", s.Name, s.Failures, time.Duration(s.Pause)*time.Millisecond)
+			}
 			for _, o := range n.Emits {
 				fmt.Fprintf(&b, "    emits to %s\n", o)
 			}
@@ -142,22 +145,29 @@ type subgraphIn struct {
 }
 
 type nodeDescription struct {
-	Name        string             `json:"name"`
-	Reads       []valueDescription `json:"reads"`
-	Uses        []string           `json:"uses"`
-	Globals     []valueDescription `json:"globals,omitempty"`
-	Emits       []valueDescription `json:"emits"`
-	Retry       retryDescription   `json:"retry"`
-	RetryLater  []int64            `json:"retry_later_ms,omitempty"`
-	Timeout     int64              `json:"timeout_ms,omitempty"`
-	DeadLetters []string           `json:"dead_letters"`
-	PassHeaders []string           `json:"pass_headers,omitempty"`
-	Dedup       *dedupDescription  `json:"dedup,omitempty"`
+	Name        string               `json:"name"`
+	Reads       []valueDescription   `json:"reads"`
+	Uses        []string             `json:"uses"`
+	Globals     []valueDescription   `json:"globals,omitempty"`
+	Services    []serviceDescription `json:"services,omitempty"`
+	Emits       []valueDescription   `json:"emits"`
+	Retry       retryDescription     `json:"retry"`
+	RetryLater  []int64              `json:"retry_later_ms,omitempty"`
+	Timeout     int64                `json:"timeout_ms,omitempty"`
+	DeadLetters []string             `json:"dead_letters"`
+	PassHeaders []string             `json:"pass_headers,omitempty"`
+	Dedup       *dedupDescription    `json:"dedup,omitempty"`
 }
 
 type dedupDescription struct {
 	Store  string `json:"store"`
 	Window int64  `json:"window_ms,omitempty"` // of ids; left out with sequence numbers
+}
+
+type serviceDescription struct {
+	Name     string `json:"name"`
+	Failures int    `json:"failures"`
+	Pause    int64  `json:"pause_ms"`
 }
 
 type valueDescription struct {
@@ -269,6 +279,9 @@ func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	}
 	for _, g := range n.Globals {
 		d.Globals = append(d.Globals, valueDescription{"global", g.Name, g.Type})
+	}
+	for _, s := range n.Services {
+		d.Services = append(d.Services, serviceDescription{s.Name, s.Failures, s.Pause.Milliseconds()})
 	}
 	for _, o := range n.Outputs {
 		d.Emits = append(d.Emits, describeOutput(o))

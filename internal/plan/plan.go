@@ -71,6 +71,7 @@ type Node struct {
 	Reads      []Handler
 	Stores     []*Store
 	Globals    []*Global
+	Services   []*Service
 	Outputs    []Output          // streams and edges, in order
 	Retry      Backoff           // with defaults filled in
 	Classify   func(error) Class // of errors that do not say what follows from them; nil: none is asked
@@ -171,6 +172,13 @@ type Store struct {
 	// Over puts the handle's type and codec over a database, which is the store's own from then on.
 	Over    func(keyed.Database) keyed.Any
 	NoCodec bool // it was declared without one
+}
+
+// Service is what a node calls outside of Kafka, with its circuit breaker.
+type Service struct {
+	Name     string
+	Failures int
+	Pause    time.Duration
 }
 
 // Global is a topology.GlobalOf without its type: a stream that is read whole.

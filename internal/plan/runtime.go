@@ -40,6 +40,8 @@ type Runtime interface {
 	Duplicate(topic string, offset int64)
 	// Global returns the instance's copy of a global.
 	Global(global *Global) (View, error)
+	// Service checks that the node declared the service.
+	Service(service *Service) error
 	// Store returns the store at the task's partition.
 	Store(store *Store) (keyed.Any, error)
 	// Output checks that the node declared the stream or edge.
@@ -84,6 +86,7 @@ func (l late) Now() time.Time {
 	_ = l.late()
 	return time.Time{}
 }
+func (l late) Service(*Service) error                        { return l.late() }
 func (l late) Store(*Store) (keyed.Any, error)               { return nil, l.late() }
 func (l late) Global(*Global) (View, error)                  { return nil, l.late() }
 func (l late) Output(Output) error                           { return l.late() }
@@ -105,6 +108,7 @@ func (outside) Key() string                                   { return "" }
 func (outside) Now() time.Time                                { return time.Now() }
 func (outside) Log() *zap.Logger                              { return zap.NewNop() }
 func (outside) IdempotencyKey() string                        { return "" }
+func (outside) Service(*Service) error                        { return ErrOutside }
 func (outside) Store(*Store) (keyed.Any, error)               { return nil, ErrOutside }
 func (outside) Global(*Global) (View, error)                  { return nil, ErrOutside }
 func (outside) Output(Output) error                           { return ErrOutside }
