@@ -44,9 +44,6 @@ var errDown = errors.New("connection refused")
 
 // TestADependencyThatIsDownIsWaitedFor: a record that fails of the world waits for as long as that lasts, its partition with it, and uses
 // up no try; others pass. It does so whoever says that it is the world: the node, or its classifier, also of a Timeout.
-//
-// Mutations seen to fail it: failed without its case of World; classify without World; a classifier that is not asked about a Timeout;
-// holdUp that keeps in.attempt; outageWait that does not grow.
 func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
 	says := map[string]struct {
 		err   func(ctx topology.Context) error
@@ -110,8 +107,6 @@ func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
 }
 
 // TestErrorsAreClassified: a classifier decides where the error does not, and nowhere else.
-//
-// Mutations seen to fail it: each case of classify removed; a classifier that is asked about rejected errors.
 func TestErrorsAreClassified(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.job.parts = []topology.Part{
@@ -158,8 +153,6 @@ func TestErrorsAreClassified(t *testing.T) {
 
 // TestTriesEndInTime: with Within no try begins later than that after the first failure, whatever Attempts says; and a wait is shortened
 // by its Jitter at most.
-//
-// Mutations seen to fail it: failed without Within; Shortened that lengthens; a failedAt that is set by each failure.
 func TestTriesEndInTime(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 10_000, First: time.Second, Max: 2 * time.Second, Within: time.Minute, Jitter: 0.5})}
@@ -196,9 +189,6 @@ func TestTriesEndInTime(t *testing.T) {
 // TestTheLineIsStopped: where most records of a partition fail in one way, the partition waits after so many, one record alone is tried,
 // and all go on when it passes. Records that are rejected or undecodable stop nothing, however many; nor do failures that are few
 // among the records, or that come over a long time.
-//
-// Mutations seen to fail it: exhausted without stops; rejected records that are counted; stops without its share of the records, and
-// without its window; a stopped line that ends with the window; a record of a stopped line that has all its tries.
 func TestTheLineIsStopped(t *testing.T) {
 	const after = 20
 	line := func(t *testing.T, f func(g *rig, down *atomic.Bool, calls *atomic.Int64)) {
@@ -288,8 +278,6 @@ var poison = flag.Int("poison", 5000, "how many records TestPoisonFillsNothing r
 
 // TestPoisonFillsNothing: a topic of nothing but records that are rejected or undecodable goes through, each into the dead letters once,
 // between few lines in the log, and nothing grows with them.
-//
-// Mutations seen to fail it: rejected records that stop the line; each dead letter in the log; refusals of ended records that are kept.
 func TestPoisonFillsNothing(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.opts.StopLineAfter = 100

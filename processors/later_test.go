@@ -76,9 +76,6 @@ func retries(times []time.Time) (waits []string) {
 // TestARecordIsTriedAgainLater: a record whose tries are used up waits in the topic of each delay in turn, and has all its tries after
 // each; others go on meanwhile. It knows how often it was tried and when it failed first, its effects outside are the same, and so
 // is its time.
-//
-// Mutations seen to fail it: early that never waits; exitOf that begins with the first delay each time; tries without those before the
-// delay; redriven that leaves a retry topic's time.
 func TestARecordIsTriedAgainLater(t *testing.T) {
 	parks(t, []topology.Part{topology.Parking(false)}, func(g *rig, n *failing) {
 		n.bad["x"] = true
@@ -141,10 +138,6 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 // TestTheOrderOfAKeyHolds: while a record is delayed or a dead letter, later ones of its key wait, and follow in order when it has
 // passed, or was discarded. One of these that fails is the next to be waited for. Other keys go on, and so does a key whose record is
 // rejected.
-//
-// Mutations seen to fail it: follow that returns false; passed without release; release that leaves the key; failed that does not make a
-// record of the queue the head; oldest without its queues; released that does nothing; rejected records that park; keep that forgets
-// which keys are ready.
 func TestTheOrderOfAKeyHolds(t *testing.T) {
 	t.Run("delayed", func(t *testing.T) {
 		parks(t, nil, func(g *rig, n *failing) {
@@ -238,8 +231,6 @@ func replayedKeys(records []kafka.Record) (keys []string) {
 }
 
 // TestParkingIsOnWhereOrderMatters: with stores and a delay, unless it is switched off; without a delay, where it is switched on.
-//
-// Mutations seen to fail it: Parks without its condition of stores, or of a delay, or that does not ask what the node says.
 func TestParkingIsOnWhereOrderMatters(t *testing.T) {
 	for name, c := range map[string]struct {
 		parts []topology.Part
@@ -269,8 +260,6 @@ func TestParkingIsOnWhereOrderMatters(t *testing.T) {
 }
 
 // TestWhatIsParkedIsBounded: at a record over the limits its partition waits, says so, and goes on when the key does.
-//
-// Mutations seen to fail it: full without its number of records, and without their bytes.
 func TestWhatIsParkedIsBounded(t *testing.T) {
 	for name, limit := range map[string]func(o *Options){
 		"records": func(o *Options) { o.ParkedRecords = 3 },
@@ -303,8 +292,6 @@ func TestWhatIsParkedIsBounded(t *testing.T) {
 }
 
 // TestAParkedRecordIsAsItWas: what is encoded is decoded.
-//
-// Mutation seen to fail it: a nil value that is decoded as an empty one.
 func TestAParkedRecordIsAsItWas(t *testing.T) {
 	for _, r := range []kafka.Record{
 		{Offset: 1 << 40, Timestamp: -1, Key: []byte{}, Value: nil},

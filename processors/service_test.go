@@ -16,9 +16,6 @@ import (
 // TestAServiceThatIsDownIsLeftAlone: after its failures no call is made until its pause is over, then one; records wait meanwhile, on all
 // partitions, and none becomes a dead letter. What a record is rejected for does not count, nor does a call that is ended with its task.
 // A call that panics or ends its goroutine counts, and blocks nobody.
-//
-// Mutations seen to fail it: Do without World; answered that takes rejections for failures; done that is not called for a call that does not
-// return; a breaker that never opens.
 func TestAServiceThatIsDownIsLeftAlone(t *testing.T) {
 	for _, how := range []string{"error", "panic", "exit"} {
 		t.Run(how, func(t *testing.T) {

@@ -11,9 +11,6 @@ import (
 )
 
 // TestPolicyMistakesAreNamed: what cannot be meant is a mistake, beside the nodes and in one.
-//
-// Mutations seen to fail it: each case of later removed; a Classify that is not checked; repeated services that are not looked for; a
-// Breaker below 0 that passes.
 func TestPolicyMistakesAreNamed(t *testing.T) {
 	in := text("a.b.v1")
 	class := func(error) topology.Class { return topology.ClassUnknown }
@@ -46,8 +43,6 @@ func TestPolicyMistakesAreNamed(t *testing.T) {
 
 // TestRetryTopicsAreThoseOfTheDelays: an input has a topic for each delay of a node that its records reach, and one store of parked
 // records where these park.
-//
-// Mutations seen to fail it: Delays without Compact; shortly that keeps zeros; park that names the store after the sub-graph's first input.
 func TestRetryTopicsAreThoseOfTheDelays(t *testing.T) {
 	first, second := text("z.first.v1"), text("a.second.v1")
 	edge, store := topology.Edge[string]("e"), topology.Store("s", codecs.String())
