@@ -161,7 +161,7 @@ func TestAnAbsentKeyCostsNoAllocation(t *testing.T) {
 // TestAFilterForgetsKeysThatAreDeleted: a store whose keys come and go keeps a filter of the keys that it has, not of all that it ever had,
 // and none of those that it has is missing in it while it is replaced.
 //
-// Mutations, each seen to fail: without renew; without what is gathered and being written; without the fresh keys of the meantime.
+// Mutations, each seen to fail: without renew; without the fresh keys of the meantime.
 func TestAFilterForgetsKeysThatAreDeleted(t *testing.T) {
 	db, err := Open(Options{Dir: t.TempDir(), CacheBytes: 1 << 20})
 	if err != nil {

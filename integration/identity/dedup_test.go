@@ -31,8 +31,6 @@ func (p *place) sendIDs(prefix string, n int, at time.Time) {
 // and again, once with its disk. Each id is counted once. What was rejected leaves no id: it is counted when the producer sends it again to
 // a program that is mended, or when its letter is redriven, whichever comes first. Ids that are older than the window are deleted from
 // the changelog, and counted again.
-//
-// Mutations, each seen to fail: Remember before the node's function, and kept where that fails; Seen that knows nothing after a restart.
 func TestAProducerThatSendsAgainIsCountedOnce(t *testing.T) {
 	p := newPlace(t)
 	p.window = 24 * time.Hour

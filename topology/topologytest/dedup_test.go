@@ -59,8 +59,7 @@ func fate(r topologytest.Result) string {
 
 // Every record ends in one way, and only one that was processed leaves its id.
 //
-// Mutations, each seen to fail: Remember before the node's function and kept; Seen that looks into the newest slice only; an id of
-// "" that passes; the window in the place of a quarter of it for a slice.
+// Mutation seen to fail: an id of "" that passes.
 func TestAnIDPassesOnce(t *testing.T) {
 	d := topologytest.New(t, payments(), topologytest.Partitions(2))
 	start := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
