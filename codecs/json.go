@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"sync"
 
 	"github.com/weirstream/weir/internal/plainjson"
@@ -17,6 +18,7 @@ var ErrNull = errors.New("null is no value of the type")
 // JSONCodec is what [JSON] returns.
 type JSONCodec[T any] struct {
 	plain    *plainjson.Codec[T] // nil if encoding/json does all
+	strict   *strictType         // nil if all is read that encoding/json reads
 	once     sync.Once
 	nullable bool      // see nullIsAValue
 	encoders sync.Pool // of *jsonEncoder[T]
@@ -33,7 +35,17 @@ type JSONCodec[T any] struct {
 // booleans, time.Time, []byte, and structs, pointers, slices, arrays and maps with text keys of these. Types with any
 // marshalling method of their own, an interface, an embedded field, or an option in a tag but omitempty take encoding/json's time, and so do documents
 // out of the ordinary: names that come twice or in another case, bytes that are not UTF-8, mistakes.
-func JSON[T any]() *JSONCodec[T] { return &JSONCodec[T]{plain: plainjson.For[T]()} }
+//
+// Options change what is read.
+func JSON[T any](opts ...JSONOption) *JSONCodec[T] {
+	c := &JSONCodec[T]{plain: plainjson.For[T]()}
+	for _, o := range opts {
+		if o.strict {
+			c.strict = strictOf(reflect.TypeFor[T](), map[reflect.Type]*strictType{})
+		}
+	}
+	return c
+}
 
 // Append implements [Codec].
 func (c *JSONCodec[T]) Append(dst []byte, v T) (out []byte, err error) {
@@ -75,6 +87,11 @@ func (c *JSONCodec[T]) marshal(dst []byte, v T) ([]byte, error) {
 // Parse implements [Codec].
 func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
 	defer recovered(&err, "decode JSON")
+	if c.strict != nil {
+		if err := strictCheck(c.strict, data); err != nil {
+			return v, fmt.Errorf("decode JSON: %w", err)
+		}
+	}
 	ok := false
 	if c.plain != nil {
 		v, ok = c.plain.Parse(data)

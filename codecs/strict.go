@@ -1,0 +1,179 @@
+package codecs
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/weirstream/weir/internal/jsonscan"
+)
+
+// JSONOption changes what [JSON] reads: [Strict].
+type JSONOption struct{ strict bool }
+
+// Strict has a codec refuse what json.Unmarshal passes over, with the place in the document: members that the type does not have, also
+// where they differ in case only; names that come twice; null where the type has no null; bytes that are not UTF-8; nesting beyond
+// 200. Types with an UnmarshalJSON or UnmarshalText method say themselves which members they have. What is written does not change.
+func Strict() JSONOption { return JSONOption{strict: true} }
+
+// strictType is what a Go type admits.
+type strictType struct {
+	any    bool // whatever it is, its own method or an interface reads it
+	null   bool // null is one of its values
+	fields map[string]*strictType
+	elem   *strictType // of arrays, slices and maps
+	target *strictType // of a pointer
+	object bool
+	name   string
+}
+
+var (
+	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// strictOf is what a type admits; known has the types that are being made.
+func strictOf(t reflect.Type, known map[reflect.Type]*strictType) *strictType {
+	if s := known[t]; s != nil {
+		return s
+	}
+	s := &strictType{name: t.String()}
+	known[t] = s
+	if p := reflect.PointerTo(t); p.Implements(jsonUnmarshaler) || p.Implements(textUnmarshaler) {
+		s.any = true
+		return s
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		s.any = true
+	case reflect.Pointer:
+		s.null, s.target = true, strictOf(t.Elem(), known)
+	case reflect.Map:
+		s.null, s.object, s.elem = true, true, strictOf(t.Elem(), known)
+	case reflect.Slice:
+		s.null, s.elem = true, strictOf(t.Elem(), known)
+	case reflect.Array:
+		s.elem = strictOf(t.Elem(), known)
+	case reflect.Struct:
+		s.object, s.fields = true, map[string]*strictType{}
+		for name, f := range jsonFields(t) {
+			s.fields[name] = strictOf(f, known)
+		}
+	}
+	return s
+}
+
+// jsonFields are the fields of a struct by their names in JSON, as encoding/json sees them: of two with one name the one that is embedded
+// less deep counts, then the one with a tag, and else none.
+func jsonFields(t reflect.Type) map[string]reflect.Type {
+	type found struct {
+		of     reflect.Type
+		depth  int
+		tagged bool
+		many   bool
+	}
+	all := map[string]found{}
+	type level struct {
+		of    reflect.Type
+		depth int
+	}
+	seen := map[reflect.Type]bool{}
+	for queue := []level{{t, 0}}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		if seen[at.of] {
+			continue
+		}
+		seen[at.of] = true
+		for i := range at.of.NumField() {
+			f := at.of.Field(i)
+			tag := f.Tag.Get("json")
+			name, _, _ := strings.Cut(tag, ",")
+			inner := f.Type
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			embedded := f.Anonymous && name == "" && inner.Kind() == reflect.Struct
+			if tag == "-" || !f.IsExported() && !embedded {
+				continue
+			}
+			if embedded {
+				queue = append(queue, level{inner, at.depth + 1})
+				continue
+			}
+			one := found{f.Type, at.depth, name != "", false}
+			if !one.tagged {
+				name = f.Name
+			}
+			switch was, ok := all[name]; {
+			case !ok, was.depth == one.depth && one.tagged && !was.tagged:
+				all[name] = one
+			case was.depth == one.depth && one.tagged == was.tagged:
+				was.many = true
+				all[name] = was
+			}
+		}
+	}
+	fields := map[string]reflect.Type{}
+	for name, f := range all {
+		if !f.many {
+			fields[name] = f.of
+		}
+	}
+	return fields
+}
+
+// strictCheck says what of a document a type does not admit. A document that is null is left to who parses it.
+func strictCheck(of *strictType, data []byte) error {
+	s := jsonscan.New(data)
+	var err error
+	if s.Peek() == 'n' {
+		err = s.Null()
+	} else {
+		err = of.check(&s)
+	}
+	if err == nil {
+		err = s.End()
+	}
+	return jsonscan.Located(err)
+}
+
+func (t *strictType) check(s *jsonscan.Scanner) error {
+	kind := s.Peek()
+	switch {
+	case t.any:
+		return s.Skip()
+	case kind == 'n':
+		if !t.null {
+			return errors.New("null is no value of " + t.name)
+		}
+		return s.Null()
+	case t.target != nil:
+		return t.target.check(s)
+	case kind == '{' && t.object:
+		return s.Object(func(name []byte) error {
+			if t.elem != nil {
+				return t.elem.check(s)
+			}
+			f := t.fields[string(name)]
+			if f == nil {
+				return t.stranger(string(name))
+			}
+			return f.check(s)
+		})
+	case kind == '[' && t.elem != nil && !t.object:
+		return s.Array(func(int) error { return t.elem.check(s) })
+	}
+	return s.Skip()
+}
+
+func (t *strictType) stranger(name string) error {
+	for own := range t.fields {
+		if strings.EqualFold(own, name) {
+			return fmt.Errorf("the name is spelled %q", own)
+		}
+	}
+	return fmt.Errorf("%s has no such field", t.name)
+}
