@@ -27,6 +27,9 @@ type InRecord[T any] interface {
 	ParseIn(r *Record, data []byte) (T, error)
 	// AppendIn is Append for a value of a record of r.Topic, with the headers that the record is to have.
 	AppendIn(r *Record, dst []byte, v T) ([]byte, []Header, error)
+	// Alone is the codec of values with nothing before them. As the codec of a stream's keys it makes what nodes and stores have as the key:
+	// of keys that mean the same, however they were written, the same bytes.
+	Alone() Codec[T]
 }
 
 // ErrUnavailable is wrapped by the error of a codec that cannot do its work now, as when a schema registry is away: the value may be

@@ -41,6 +41,9 @@ func (e *engine) check(ctx context.Context) error {
 	if problems := e.mismatches(infos, nil); len(problems) > 0 {
 		return e.refuse(problems)
 	}
+	if err := e.prepareSchemas(ctx); err != nil {
+		return err
+	}
 	e.warn(ctx, infos)
 	counts := e.keepCounts(infos)
 	stores := int64(0)

@@ -45,6 +45,7 @@ type Options struct {
 	ParkedRecords int          // default 100000
 	ParkedBytes   int64        // default 256 MiB
 	Partitioner   string       // "murmur2" (default) or "fnv1a" (goka's): which partition a key belongs to
+	Schemas       Schemas      // default SchemasCheck
 	OffsetReset   OffsetReset  // default ResetEarliest
 	CorruptBatch  CorruptBatch // default CorruptStop
 	Create        *Creation    // nil: a missing topic is an error
@@ -68,6 +69,18 @@ type Options struct {
 	// Hooks are called when something happens, for metrics and alarms of the program's own: see Hook.
 	Hooks []Hook
 }
+
+// Schemas says what a start does with the schemas of streams whose codecs are bound to a schema registry. With SchemasCheck it refuses a
+// schema that is not compatible with its subject, and says how; with SchemasRegister it registers the schemas of what the topology
+// writes as well; with SchemasOff it asks nothing. A registry that is away refuses no start: what is not known waits, record by record.
+type Schemas string
+
+// The three ways.
+const (
+	SchemasCheck    Schemas = "check"
+	SchemasRegister Schemas = "register"
+	SchemasOff      Schemas = "off"
+)
 
 // OffsetReset says where an input without a committed offset begins, and what happens when the committed offset is not
 // in the partition any more (Kafka's auto.offset.reset). With ResetEarliest and ResetLatest the gap is logged as an
@@ -115,6 +128,7 @@ func (o Options) WithDefaults() Options {
 	o.Partitioner = cmp.Or(o.Partitioner, "murmur2")
 	o.OffsetReset = cmp.Or(o.OffsetReset, ResetEarliest)
 	o.CorruptBatch = cmp.Or(o.CorruptBatch, CorruptStop)
+	o.Schemas = cmp.Or(o.Schemas, SchemasCheck)
 	o.Log = cmp.Or(o.Log, zap.NewNop())
 	if o.Create != nil {
 		o.Create = &Creation{
@@ -143,6 +157,8 @@ func (o *Options) check() error {
 		"guarantee %q: it is %s or %s", o.Guarantee, ExactlyOnce, AtLeastOnce)
 	bad(o.OffsetReset != ResetEarliest && o.OffsetReset != ResetLatest && o.OffsetReset != ResetNone, mistake.In("auto.offset.reset"),
 		"auto.offset.reset %q: it is earliest, latest or none", o.OffsetReset)
+	bad(o.Schemas != SchemasCheck && o.Schemas != SchemasRegister && o.Schemas != SchemasOff, mistake.In("schemas"),
+		"schemas %q: it is check, register or off", o.Schemas)
 	bad(o.CorruptBatch != CorruptStop && o.CorruptBatch != CorruptSkip, mistake.In("on.corrupt.batch"),
 		"on.corrupt.batch %q: it is stop or skip", o.CorruptBatch)
 	bad(o.CommitInterval < 0, mistake.In("commit-interval"), "commit-interval: %v is negative", o.CommitInterval)

@@ -27,6 +27,7 @@ func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *St
 		s.codec = noCodec[T]{}
 	}
 	s.in, _ = s.codec.(codecs.InRecord[T])
+	prepareWith(&s.decl, codec, codecs.Record{})
 	return s
 }
 
@@ -54,6 +55,11 @@ func (s *StreamOf[T]) Emit(ctx Context, key string, v T, opts ...EmitOption) {
 		run.Fail(err)
 		return
 	}
+	key, as, err = s.wireKey(run, key, as)
+	if err != nil {
+		run.Fail(err)
+		return
+	}
 	encoded, as, err := s.encode(run, v, as)
 	if err != nil {
 		run.Fail(fmt.Errorf("emit to stream %s: %w", s.decl.Name, err))
@@ -68,14 +74,8 @@ func (s *StreamOf[T]) encode(run plan.Runtime, v T, as *plan.Emission) ([]byte, 
 		encoded, err := s.codec.Append(run.Buffer(), v)
 		return encoded, as, err
 	}
-	encoded, headers, err := s.in.AppendIn(&codecs.Record{Topic: run.Topic(&s.decl), Subject: s.statedSubject()}, run.Buffer(), v)
-	if len(headers) > 0 {
-		if as == nil {
-			as = &plan.Emission{Partition: -1}
-		}
-		as.Headers = append(as.Headers, headers...)
-	}
-	return encoded, as, err
+	encoded, headers, err := s.in.AppendIn(&codecs.Record{Topic: run.Topic(&s.decl), Subject: statedSubject(&s.decl)}, run.Buffer(), v)
+	return encoded, withHeaders(as, headers), err
 }
 
 // decode parses a value of the record in work.
@@ -84,15 +84,27 @@ func (s *StreamOf[T]) decode(call plan.Call, value []byte) (T, error) {
 		return s.codec.Parse(value)
 	}
 	r := call.Runtime().Record()
-	return s.in.ParseIn(&codecs.Record{Topic: r.Topic, Subject: s.statedSubject(), Time: r.Timestamp, Headers: r.Headers}, value)
+	return s.in.ParseIn(&codecs.Record{Topic: r.Topic, Subject: statedSubject(&s.decl), Time: r.Timestamp, Headers: r.Headers}, value)
 }
 
-// statedSubject is the Subject that the stream states, "" where it does not.
-func (s *StreamOf[T]) statedSubject() string {
-	if s.decl.Subject == s.decl.Name+defaultSubject {
-		return ""
+// wireKey is a key as it stands on the wire, and what the record is emitted with for it.
+func (s *StreamOf[T]) wireKey(run plan.Runtime, key string, as *plan.Emission) (string, *plan.Emission, error) {
+	if s.decl.WriteKey == nil {
+		return key, as, nil
 	}
-	return s.decl.Subject
+	key, headers, err := s.decl.WriteKey(run.Topic(&s.decl), key)
+	return key, withHeaders(as, headers), err
+}
+
+func withHeaders(as *plan.Emission, headers []Header) *plan.Emission {
+	if len(headers) == 0 {
+		return as
+	}
+	if as == nil {
+		as = &plan.Emission{Partition: -1}
+	}
+	as.Headers = append(as.Headers, headers...)
+	return as
 }
 
 // Tombstone writes a record without a value, which deletes the key in a compacted topic. It fails as Emit does.
@@ -100,6 +112,10 @@ func (s *StreamOf[T]) Tombstone(ctx Context, key string, opts ...EmitOption) {
 	run := ctx.runtime()
 	as, err := s.admit(run, key, opts)
 	if err != nil {
+		run.Fail(err)
+		return
+	}
+	if key, as, err = s.wireKey(run, key, as); err != nil {
 		run.Fail(err)
 		return
 	}

@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,6 +75,10 @@ func LocalRetention(keep time.Duration) StreamOption {
 // KeyCodec says what the bytes of the topic's keys are. Nodes get and give keys as those bytes in a string, with or without it; with it
 // each key is parsed as well, for what it is worth: a record that is read with a key that cannot be parsed, or without one where the
 // codec takes no empty key, is a dead letter, and one that is emitted fails its input record. Default: any string.
+//
+// A codec that looks at records, as those that are bound to a schema registry, has keys in two forms: on the wire, by which records are
+// partitioned, with the schema that each was written with; and in nodes and stores as the codec writes them alone. So a key is one
+// key of a store, whichever version of its schema it was written with.
 func KeyCodec[K any](codec codecs.Codec[K]) StreamOption {
 	return StreamOption{func(d *plan.Stream) {
 		if isNil(codec) {
@@ -80,11 +86,65 @@ func KeyCodec[K any](codec codecs.Codec[K]) StreamOption {
 			return
 		}
 		d.KeyCodec = codecs.Name(codec)
+		if in, ok := codec.(codecs.InRecord[K]); ok {
+			keysInRecords(d, in)
+			return
+		}
 		d.CheckKey = func(key string) error {
 			_, err := codec.Parse([]byte(key))
 			return err
 		}
 	}}
+}
+
+// keysInRecords has nodes work with keys without what says how they were written.
+func keysInRecords[K any](d *plan.Stream, codec codecs.InRecord[K]) {
+	alone := codec.Alone()
+	d.ReadKey = func(r *plan.Record, key string) (string, error) {
+		k, err := codec.ParseIn(&codecs.Record{Topic: r.Topic, Key: true, Time: r.Timestamp, Headers: r.Headers}, []byte(key))
+		if errors.Is(err, codecs.ErrUnavailable) {
+			return "", fmt.Errorf("decode key of %s: %w", d.Name, err)
+		}
+		var own []byte
+		if err == nil {
+			own, err = alone.Append(nil, k)
+		}
+		if err != nil {
+			return "", &DecodeError{Stream: d.Name, Key: true, Err: err}
+		}
+		return string(own), nil
+	}
+	d.WriteKey = func(topic, key string) (string, []Header, error) {
+		k, err := alone.Parse([]byte(key))
+		if err != nil {
+			return "", nil, fmt.Errorf("emit to stream %s with key %q: %w", d.Name, key, err)
+		}
+		wire, headers, err := codec.AppendIn(&codecs.Record{Topic: topic, Key: true}, nil, k)
+		if err != nil {
+			err = fmt.Errorf("emit to stream %s with key %q: %w", d.Name, key, err)
+		}
+		return string(wire), headers, err
+	}
+	prepareWith(d, codec, codecs.Record{Key: true})
+}
+
+// prepareWith has a codec's schema registered or checked when the topology starts, where it has one.
+func prepareWith(d *plan.Stream, codec any, r codecs.Record) {
+	if p, ok := codec.(codecs.Prepared); ok {
+		d.Prepare = append(d.Prepare, func(ctx context.Context, topic string, register bool) error {
+			r := r
+			r.Topic, r.Subject = topic, statedSubject(d)
+			return p.Prepare(codecs.Preparation{Context: ctx, Record: r, Register: register})
+		})
+	}
+}
+
+// statedSubject is the Subject that a stream states, "" where it does not.
+func statedSubject(d *plan.Stream) string {
+	if d.Subject == d.Name+defaultSubject {
+		return ""
+	}
+	return d.Subject
 }
 
 // Subject is the name under which a schema registry has the schemas of the topic's values. Default: the topic's name and "-value", as

@@ -67,6 +67,9 @@ func Bound[T any](client *registry.Client, with registry.Binding, opts ...Option
 	return c
 }
 
+// Alone implements codecs.InRecord.
+func (c *Codec[T]) Alone() codecs.Codec[T] { return &Codec[T]{schema: c.schema, err: c.err} }
+
 // Name implements codecs.Named.
 func (c *Codec[T]) Name() string { return "avro" }
 

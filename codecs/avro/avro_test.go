@@ -14,7 +14,10 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// LevelDB ends this goroutine a moment after a database was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 type order struct {
 	ID     string `avro:"id"`

@@ -45,6 +45,11 @@ func Bound[T any](client *registry.Client, with registry.Binding, schema string)
 	return c
 }
 
+// Alone implements codecs.InRecord.
+func (c *Codec[T]) Alone() codecs.Codec[T] {
+	return &Codec[T]{json: c.json, schema: c.schema, err: c.err}
+}
+
 // Name implements codecs.Named.
 func (c *Codec[T]) Name() string { return "jsonschema" }
 

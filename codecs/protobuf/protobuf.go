@@ -63,6 +63,11 @@ func usesOf(file protoreflect.FileDescriptor) (list []*bound.Dependency) {
 	return list
 }
 
+// Alone implements codecs.InRecord.
+func (c *Codec[T]) Alone() codecs.Codec[T] {
+	return &Codec[T]{of: c.of, rules: c.rules, indexes: c.indexes}
+}
+
 // Name implements codecs.Named.
 func (c *Codec[T]) Name() string { return "protobuf" }
 
@@ -86,7 +91,7 @@ func (c *Codec[T]) AppendIn(r *codecs.Record, dst []byte, v T) (out []byte, head
 		out, headers, err = c.bound.Begin(r, dst, c.indexes)
 	}
 	if err == nil {
-		out, err = proto.MarshalOptions{}.MarshalAppend(out, v)
+		out, err = proto.MarshalOptions{Deterministic: true}.MarshalAppend(out, v)
 	}
 	if err != nil {
 		return dst, nil, fmt.Errorf("encode Protobuf: %w", err)

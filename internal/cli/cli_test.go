@@ -265,7 +265,7 @@ func TestEverySettingReachesTheEngine(t *testing.T) {
 	values := map[string]string{
 		"brokers": "other:9092", "guarantee": "at_least_once", "partitioner": "fnv1a", "auto.offset.reset": "none",
 		"compression.type": "zstd", "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
-		"max.request.size": "2MiB", "on.corrupt.batch": "skip", "accept-empty-state": "true",
+		"max.request.size": "2MiB", "on.corrupt.batch": "skip", "accept-empty-state": "true", "schemas": "register",
 	}
 	plain := resolved(t, "WEIR_BROKERS=localhost:9092", "WEIR_CREATE_TOPICS=true")
 	for _, s := range settings.Table() {

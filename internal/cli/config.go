@@ -115,6 +115,7 @@ func options(v *settings.Values) (processors.Options, error) {
 		Standby:        settings.StandbyReplicas.Of(v),
 		Rack:           settings.ClientRack.Of(v),
 		Partitioner:    settings.Partitioner.Of(v),
+		Schemas:        processors.Schemas(settings.Schemas.Of(v)),
 		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
 		CorruptBatch:   processors.CorruptBatch(settings.OnCorruptBatch.Of(v)),
 	}

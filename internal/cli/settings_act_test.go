@@ -31,7 +31,7 @@ var acts = map[string]string{
 	"brokers": wire, "client.id": "internal/cli: TestTheClientIDIsWhatBrokersSee", "topology": "internal/cli: TestCommandLinesAnswerAsWritten",
 	"config":    "internal/settings: TestTheFileOfTheFlagBeatsThatOfTheEnvironment",
 	"guarantee": wire, "commit-interval": "processors: TestACommitComesWhenItsSettingsSay", "commit-bytes": "processors: TestACommitComesWhenItsSettingsSay",
-	"workers": wire, "partitioner": wire, "state-dir": wire, "cache-bytes": "state: TestCacheStaysBounded", "instance-id": wire,
+	"workers": wire, "schemas": "codecs/avro: TestATopologyByARegistry", "partitioner": wire, "state-dir": wire, "cache-bytes": "state: TestCacheStaysBounded", "instance-id": wire,
 	"num.standby.replicas": "processors: TestATaskGoesOnFromItsCopy", "client.rack": "internal/kafka: TestCopiesInSpecialCases",
 	"topic.prefix": ".: TestEnvironmentsShareACluster", "create-topics": wire, "accept-empty-state": "processors: TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn", "partitions": wire, "replication-factor": wire,
 	"http": wire, "http-token-file": "internal/httpserver: TestDetailsOfHealthAreForLoopbackAndTheToken", "stall-after": "processors: TestAPartitionThatStandsStillIsReported",

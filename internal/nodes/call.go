@@ -29,7 +29,8 @@ type Call struct {
 	state   State
 	source  *Source
 	record  Record
-	key     string
+	wireKey string // of the record
+	key     string // that nodes have: wireKey, or what the stream makes of it
 	effects []Effect
 	forward []forwarded
 	marks   []int // savepoints of the stores: a run of one a store for each level
@@ -145,6 +146,7 @@ func (c *Call) Within(ctx context.Context) {
 // node ends the goroutine: see Exited.
 func (c *Call) Run(s *Source, st State, r Record, key, value []byte) (o Outcome, failure *Failure) {
 	c.source, c.state, c.record, c.key = s, st, r, string(key)
+	c.wireKey = c.key
 	c.record.Keyless = key == nil
 	c.effects, c.forward, c.drops = c.effects[:0], c.forward[:0], 0
 	c.marks = st.Mark(c.marks[:0])
@@ -208,6 +210,12 @@ func (c *Call) Undo() {
 }
 
 func (c *Call) run(value []byte) (Outcome, *Failure) {
+	if read := c.source.Stream.ReadKey; read != nil {
+		var err error
+		if c.key, err = read(&c.record.Record, c.wireKey); err != nil {
+			return 0, c.fail(c.node, err)
+		}
+	}
 	for i := range c.source.handlers {
 		if failure := c.invoke(&c.source.handlers[i], c.key, value, nil); failure != nil {
 			return 0, failure
@@ -320,8 +328,8 @@ func (c *Call) Effects() []Effect { return c.effects }
 // Marks are the savepoints of the stores from before the record.
 func (c *Call) Marks() []int { return c.marks[:c.base] }
 
-// RecordKey is the key of the record in work.
-func (c *Call) RecordKey() string { return c.key }
+// RecordKey is the key of the record in work, as it stands in its topic.
+func (c *Call) RecordKey() string { return c.wireKey }
 
 // Bytes is a key as bytes, in the memory that effects have.
 func (c *Call) Bytes(key string) []byte { return c.arena.Copy(key) }

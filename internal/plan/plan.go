@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -149,8 +150,14 @@ type Stream struct {
 	LocalRetention time.Duration // 0: not stated
 
 	CheckKey func(string) error // nil: any string is a key
-	Mistakes []Mistake          // of its options
-	NoCodec  bool               // it was declared without one
+	// ReadKey makes the key that nodes have of a record's, WriteKey a record's of that; nil: they are the same. WriteKey has headers for
+	// the record too.
+	ReadKey  func(r *Record, key string) (string, error)
+	WriteKey func(topic, key string) (string, []record.Header, error)
+	// Prepare registers or checks the schemas of the topic's values and keys; none where no codec has any.
+	Prepare  []func(ctx context.Context, topic string, register bool) error
+	Mistakes []Mistake // of its options
+	NoCodec  bool      // it was declared without one
 }
 
 // Mistake is one thing that is wrong with what was declared.

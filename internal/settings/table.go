@@ -42,6 +42,8 @@ var (
 		Help: "goroutines that run tasks, each with its own transactions"}, instance.Workers)
 	Partitioner = define[string](Setting{Name: "partitioner", Group: groupRun, kind: choiceKind("murmur2", "fnv1a"),
 		Help: "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka"}, instance.Partitioner)
+	Schemas = define[string](Setting{Name: "schemas", Group: groupRun, kind: choiceKind("check", "register", "off"),
+		Help: "what a start does with the schemas of streams whose codecs are bound to a registry: check refuses what is not compatible with its subject, register registers those of outputs as well, off asks nothing"}, string(instance.Schemas))
 	Config = define[string](Setting{Name: "config", Group: groupRun, kind: textKind("FILE"), NoFile: true,
 		Help: "YAML file with settings"})
 )

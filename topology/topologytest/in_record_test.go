@@ -17,6 +17,8 @@ func (signed) AppendIn(r *codecs.Record, dst []byte, v string) ([]byte, []codecs
 	return append(dst, v...), []codecs.Header{{Key: "__value_schema_id", Value: []byte(r.Topic + " " + r.Subject)}}, nil
 }
 
+func (signed) Alone() codecs.Codec[string] { return codecs.String() }
+
 func (signed) ParseIn(r *codecs.Record, data []byte) (string, error) {
 	if string(data) == "later" {
 		return "", codecs.ErrUnavailable

@@ -123,6 +123,14 @@ func (c *Codec) schema(ctx context.Context, find func(context.Context, string, r
 
 // Prepare registers the schema, or checks that it can be registered.
 func (c *Codec) Prepare(p codecs.Preparation) error {
+	err := c.prepare(p)
+	if errors.Is(err, registry.ErrAway) {
+		err = unavailable(err)
+	}
+	return err
+}
+
+func (c *Codec) prepare(p codecs.Preparation) error {
 	subject, err := c.subject(&p.Record)
 	if err != nil {
 		return err
