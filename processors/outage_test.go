@@ -13,8 +13,6 @@ import (
 
 // What a codec cannot get is no fault of a record: its partition waits, however long, says so in health, and goes on by itself; others
 // pass. The tries are none of the node's.
-//
-// Mutations seen to fail it: World dead-lettered; an outage that is not forgotten.
 func TestARecordWaitsForWhatItsCodecNeeds(t *testing.T) {
 	bubble(t, 2, simkafka.Config{}, func(g *rig) {
 		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Second, Max: time.Second})}

@@ -43,8 +43,6 @@ const (
 )
 
 // A value is written with the id, or with the GUID in a header, and both are read by who has a newer type: by Avro's resolution.
-//
-// Mutations seen to fail it: the writer's schema in place of the resolved one; the header not given; the value read on after its header.
 func TestOfOneVersionReadByAnother(t *testing.T) {
 	_, client := registrytest.Start(t)
 	for _, form := range []registry.Form{registry.InValue, registry.InHeader} {
@@ -79,8 +77,6 @@ func TestOfOneVersionReadByAnother(t *testing.T) {
 }
 
 // A schema that breaks readers is refused at the start with its reason, registered or checked; one that can be registered passes a check.
-//
-// Mutations seen to fail it: Prepare without Check; the reasons left out.
 func TestAnIncompatibleSchemaIsRefusedAtTheStart(t *testing.T) {
 	_, client := registrytest.Start(t)
 	if err := prepare(t, avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema)), false); err != nil {
@@ -102,8 +98,6 @@ func TestAnIncompatibleSchemaIsRefusedAtTheStart(t *testing.T) {
 
 // While the registry is away records of known schemas are read, and others wait; so does one whose schema is not there yet, and becomes
 // undecodable when it has not come in time. A value that was written with no registry is undecodable at once.
-//
-// Mutations seen to fail it: ErrAway as a mistake of the record; MissingAfter not asked; an age of a record without time.
 func TestWhoWaitsAndWhoFails(t *testing.T) {
 	web, client := registrytest.Start(t)
 	codec := avro.Bound[order](client, registry.Binding{MissingAfter: time.Minute}, avro.Schema(olderSchema))
@@ -141,8 +135,6 @@ func TestWhoWaitsAndWhoFails(t *testing.T) {
 }
 
 // The subject follows the naming, and what the stream or the binding states.
-//
-// Mutations seen to fail it: the suffix of a key; RecordName as TopicName.
 func TestTheSubjectOfASchema(t *testing.T) {
 	_, client := registrytest.Start(t)
 	for want, c := range map[string]struct {

@@ -29,8 +29,6 @@ func register(t *testing.T, codec codecs.Prepared, topic string) {
 }
 
 // A message goes to the wire in both forms and back, with its indexes; fields that the reader does not know are kept.
-//
-// Mutations seen to fail it: no indexes; the header's indexes not read; unknown fields discarded.
 func TestToTheWireAndBack(t *testing.T) {
 	_, client := registrytest.Start(t)
 	unknown := example()
@@ -68,8 +66,6 @@ func TestToTheWireAndBack(t *testing.T) {
 }
 
 // A message of another type is not taken for one of this.
-//
-// Mutation seen to fail it: the name not compared.
 func TestAnotherMessageIsRefused(t *testing.T) {
 	_, client := registrytest.Start(t)
 	receipts := protobuf.Bound[*shop.Receipt](client, registry.Binding{})
@@ -86,8 +82,6 @@ func TestAnotherMessageIsRefused(t *testing.T) {
 }
 
 // A message that breaks a rule of its file is neither written nor read, and a nil message is none.
-//
-// Mutations seen to fail it: AppendIn without Check; ParseIn without Check.
 func TestRulesAreEnforced(t *testing.T) {
 	codec := protobuf.Of[*shop.Order]()
 	broken := example()

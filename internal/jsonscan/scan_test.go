@@ -13,7 +13,7 @@ import (
 
 // A mistake has its place, to the member and the element.
 //
-// Mutations seen to fail it: At without its index; names without add.
+// Mutation seen to fail it: names without add.
 func TestAMistakeHasItsPlace(t *testing.T) {
 	for document, want := range map[string]string{
 		`{"lines":[{"amount":1},{"amount":tru}]}`: `$.lines[1].amount: true is misspelled`,
@@ -58,7 +58,7 @@ func TestPathOfAnOffset(t *testing.T) {
 
 // What is taken, encoding/json takes too, and reads the same strings; what is not is JSON that one of the stated limits refuses, or none.
 //
-// Mutations seen to fail it: control characters in strings; "\/" without its meaning.
+// Mutation seen to fail it: control characters in strings.
 func FuzzAgainstEncodingJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,-2.5e+3,"\u00e9\ud83d\ude00\/\n",true,false,null]}`, "\"\x01\"", `"\ud800\u0041"`, `[1 2]`, `-`, `1.`, `"\x"`, ` "a" `} {
 		f.Add([]byte(seed))

@@ -33,8 +33,6 @@ func (signed) ParseIn(r *codecs.Record, data []byte) (string, error) {
 
 // A codec that looks at records gets the headers of what is read, and gives those of what is written; the input's own say nothing of
 // another value. What it cannot read now is no undecodable record.
-//
-// Mutations seen to fail it: the header of the input passed on; Parse in place of ParseIn; ErrUnavailable in a DecodeError.
 func TestACodecThatLooksAtRecords(t *testing.T) {
 	in := topology.Stream[string]("a.in.v1", signed{})
 	out, plain := topology.Stream[string]("a.out.v1", signed{}, topology.Subject("stated")), topology.Stream("a.plain.v1", codecs.String())

@@ -112,7 +112,7 @@ func TestTellsWhereAMistakeIs(t *testing.T) {
 
 // A damaged value is an error with its place, and takes no more memory than is allowed.
 //
-// Mutations seen to fail it: MaxBytes not asked in value of a decoder; symbols beyond the enum's.
+// Mutation seen to fail it: symbols beyond the enum's.
 func TestTellsWhereAValueIsDamaged(t *testing.T) {
 	_, s := compile(t, order)
 	for encoded, want := range map[string]string{
@@ -252,8 +252,6 @@ func (d *drawn) draw(t *rapid.T, depth int, inUnion bool) (schema any, value fun
 }
 
 // The peer library reads what is encoded as it reads what it encodes itself, and what is written as JSON is encoded to the same bytes again.
-//
-// Mutations seen to fail it: the count of a block after it; a branch's index without its sign; fields in the order of the document.
 func TestAgreesWithThePeerLibrary(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawn{}

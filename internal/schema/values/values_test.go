@@ -38,7 +38,7 @@ func (s source) Latest(context.Context, string) (*registry.Registered, error) { 
 
 // A document of each type goes to the wire in both forms and back; it names its schema, and the message of a Protobuf schema.
 //
-// Mutations seen to fail it: no indexes in the header; the id after the indexes; the first message always.
+// Mutations seen to fail it: no indexes in the header; the first message always.
 func TestToTheWireAndBack(t *testing.T) {
 	const document = `{"lines":[{"amount":7}]}`
 	for id := 1; id <= 3; id++ {
@@ -79,7 +79,7 @@ func TestToTheWireAndBack(t *testing.T) {
 
 // A mistake has its place, whatever the type; rules of protovalidate are kept, also those of an import.
 //
-// Mutations seen to fail it: Rules that are not there; places by the names in the file; jsonvalue without its leaves.
+// Mutations seen to fail it: rules that are not there; places by the names in the file; numbers of any length.
 func TestMistakesHaveTheirPlaces(t *testing.T) {
 	for _, c := range []struct {
 		id             int
