@@ -78,8 +78,6 @@ func (p *place) replayed(verb, file string, args ...string) receipt {
 
 // TestAReplayDoesEachRecordOnceWhateverKillsIt: of a topology that counts whatever it sees, so that each record shows. The first process
 // is killed in the middle; the offsets of the group stay; a second run does nothing.
-//
-// Mutation: Resume that reads nothing; Record that is left out; Keep that commits the positions.
 func TestAReplayDoesEachRecordOnceWhateverKillsIt(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -116,8 +114,6 @@ func TestAReplayDoesEachRecordOnceWhateverKillsIt(t *testing.T) {
 }
 
 // TestAReplayRebuildsAState of all that its input holds, also when it is killed while it does; no instance begins on half of one.
-//
-// Mutation: empty that is left out; the last transaction of reset without its positions.
 func TestAReplayRebuildsAState(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -160,8 +156,6 @@ func TestAReplayRebuildsAState(t *testing.T) {
 }
 
 // TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt, with those that are chosen only, in order.
-//
-// Mutation: the progress in a transaction of its own; places that are not skipped when it goes on.
 func TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -192,8 +186,6 @@ func TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt(t *testing.T) {
 }
 
 // TestAShadowOfALiveTopologyIsEqual, also when it is killed in the middle, and takes nothing from production.
-//
-// Mutation: Resume that reads nothing; group offsets that are committed.
 func TestAShadowOfALiveTopologyIsEqual(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -212,8 +204,6 @@ func TestAShadowOfALiveTopologyIsEqual(t *testing.T) {
 }
 
 // TestASnapshotOfALiveTopologyIsOfItsOffsets: of a topology that counts each record once the sum of the counts is the offset.
-//
-// Mutation: snapshotStore without limit; Committed after the ends of the changelogs.
 func TestASnapshotOfALiveTopologyIsOfItsOffsets(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -212,8 +212,6 @@ func (s *shop) committed(topic string) []int64 {
 }
 
 // TestTheCommandsOfReplayMdDoWhatTheySay runs each command line of the page and of the runbooks, in order, on the reference job.
-//
-// Mutation: a command that names a file which the page does not show; Restore that commits without execute.
 func TestTheCommandsOfReplayMdDoWhatTheySay(t *testing.T) {
 	root, err := filepath.Abs("../../docs")
 	if err != nil {
@@ -240,8 +238,6 @@ func TestTheCommandsOfReplayMdDoWhatTheySay(t *testing.T) {
 
 // TestRewindingTheReferenceJobChangesNothing: final totals, store and the number of effects, by whatever it is rewound. A record that fails
 // again has no second letter. Something that is written to an output meanwhile shows.
-//
-// Mutation: Keep false; Lettered nil; compare that looks at the number of keys.
 func TestRewindingTheReferenceJobChangesNothing(t *testing.T) {
 	s := newShop(t)
 	letters, outputs, at := s.records(shopLetters), s.records(totalled), s.committed(placed)
@@ -269,8 +265,6 @@ func TestRewindingTheReferenceJobChangesNothing(t *testing.T) {
 }
 
 // TestAnInjectedDifferenceFlipsTheReceipt: it is written to an output, or to a store, while the job runs.
-//
-// Mutation: Downstream of outputs only; unchanged that compares the number of keys.
 func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 	s := newShop(t)
 	for i, topic := range []string{totalled, "customer-totals-totals-changelog"} {
@@ -305,8 +299,6 @@ func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 }
 
 // TestAShadowShowsWhatWouldDiffer, with the record that causes it, and touches nothing of production.
-//
-// Mutation: align that begins anywhere; missing left out; names without Real.
 func TestAShadowShowsWhatWouldDiffer(t *testing.T) {
 	s := newShop(t)
 	outputs, at := s.records(totalled), s.committed(placed)
@@ -349,8 +341,6 @@ func TestAShadowShowsWhatWouldDiffer(t *testing.T) {
 }
 
 // TestASnapshotIsOfTheCommittedOffsets, and is what a topology goes on from when it is restored. A damaged one is refused.
-//
-// Mutation: Check left out; Restore without the offsets; snapshotStore without limit.
 func TestASnapshotIsOfTheCommittedOffsets(t *testing.T) {
 	s := newShop(t)
 	s.totals(0, "state", "snapshot", "--folder", "snap")
@@ -424,8 +414,6 @@ func (s *shop) read(topic string) (all []*kgo.Record) {
 }
 
 // TestAReplayThatCannotBeMeantIsRefused before anything is changed.
-//
-// Mutation: removed that is always 0; Hash not compared.
 func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	s := newShop(t)
 	refused := func(code int, says, content string, args ...string) {
@@ -481,8 +469,6 @@ func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 }
 
 // TestAReplayIsStoppedFromAnywhere, and goes on from where it is.
-//
-// Mutation: watch that looks at jobs of other names; a stop of old that stops again.
 func TestAReplayIsStoppedFromAnywhere(t *testing.T) {
 	s := newShop(t)
 	file := s.file("r.yaml", "replay: slow\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: customer-totals\nrate: 5/s\n")
