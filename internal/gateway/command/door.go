@@ -24,6 +24,7 @@ const (
 // Door serves a handler at an address until it is closed.
 type Door struct {
 	listener net.Listener
+	tls      *tls.Config
 	server   *http.Server
 	served   chan error
 	scheme   string
@@ -39,7 +40,7 @@ func Listen(address string, conf *tls.Config) (*Door, error) {
 	if conf != nil {
 		conf = conf.Clone()
 		conf.NextProtos = []string{"h2", "http/1.1"}
-		d.scheme, d.listener = "https", tls.NewListener(l, conf)
+		d.scheme, d.tls = "https", conf
 	}
 	return d, nil
 }
@@ -53,6 +54,9 @@ func (d *Door) URL() string { return d.scheme + "://" + d.Address() }
 // Serve begins to serve, so many connections at most. Failed has the error when it cannot go on.
 func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	listener, track := httpserver.Limit(d.listener, connections)
+	if d.tls != nil { // around the limit: the server asks connections whether they are TLS
+		listener = tls.NewListener(listener, d.tls)
+	}
 	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
