@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -119,12 +120,40 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// counted counts what it reads of a body among those that are in memory, until it is to forget it.
+type counted struct {
+	r    io.Reader
+	all  *atomic.Int64
+	most int64
+	n    int64
+}
+
+var errManyBodies = errors.New("as many bytes are being received as may be")
+
+// counted counts a body that is read into memory. All of them together have a bound, since many requests may be read at once.
+func (g *Gateway) counted(r io.Reader) *counted {
+	return &counted{r: r, all: &g.bodies, most: 4 * g.Limits.Waiting}
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	if c.all.Add(int64(n)) > c.most {
+		return 0, errManyBodies
+	}
+	return n, err
+}
+
+func (c *counted) forget() { c.all.Add(-c.n) }
+
 // ofBody is the problem of a body that could not be read.
 func ofBody(err error) *Problem {
 	var long *longError
 	switch {
 	case errors.As(err, &long):
 		return tooLarge.of("the body has more than %d bytes", long.limit)
+	case errors.Is(err, errManyBodies):
+		return overloaded.of("%v", err)
 	case errors.Is(err, errBomb):
 		return tooLarge.of("%v", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

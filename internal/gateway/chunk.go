@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/declared"
-	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/publish"
 )
 
@@ -20,7 +19,9 @@ type Answer struct {
 	Repeated  bool     `json:"repeated,omitempty" doc:"the event's id was accepted before: this is the first answer again"`
 	Error     *Problem `json:"error,omitempty" doc:"why the event was not accepted"`
 
-	record kafka.Outgoing // its sizes and time, for answers that tell them
+	// Of the record, for answers that tell them. The record itself is not kept: answers are remembered.
+	keySize, valueSize int
+	time               int64
 }
 
 func failed(p *Problem) Answer { return Answer{Status: p.Status, Error: p} }
@@ -89,7 +90,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	c.batch.Records = append(c.batch.Records, record)
 	c.places = append(c.places, len(c.answers))
 	c.tickets = append(c.tickets, t)
-	c.answers = append(c.answers, Answer{SchemaID: schemaID, record: record})
+	c.answers = append(c.answers, Answer{SchemaID: schemaID, keySize: len(record.Key), valueSize: len(record.Value), time: record.Timestamp})
 }
 
 func (c *chunk) isOnce() bool { return c.declared != nil && c.declared.Idempotency == declared.Once }
@@ -223,7 +224,9 @@ func (c *chunk) finishLater() {
 // publishAll publishes the events of a request that is no stream.
 func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) []Answer {
 	c := g.newChunk(r.client, r.topic, r.declared, nil)
-	c.atomic = r.atomic
+	if c.atomic = r.atomic; !c.atomic && !c.isOnce() {
+		c.batch.Order = &publish.Order{} // an event that failed is not overtaken by a later one of its key
+	}
 	for _, e := range events {
 		c.add(ctx, e)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ func ParseClients(data []byte) (*Clients, error) {
 		}
 		if in.EventsPerSecond < 0 || in.BytesPerSecond < 0 {
 			return nil, fmt.Errorf("client %s has a quota below 0", in.Name)
+		}
+		if slices.ContainsFunc(in.Topics, func(prefix string) bool { return strings.TrimSpace(prefix) == "" }) {
+			return nil, fmt.Errorf("client %s has an empty prefix of topics: write \"*\" for all topics", in.Name)
 		}
 		if in.Subject != "" && f.JWT == nil {
 			return nil, fmt.Errorf("client %s has a subject, and the file no jwt with the issuer of its tokens", in.Name)
@@ -196,6 +200,20 @@ func (c *Client) allow(topic string, d *declared.Event) *Problem {
 		}
 	}
 	return forbidden.of("client %s may not publish to topic %s", c.Name, topic)
+}
+
+// still says whether a client of a stream may go on: the file of clients, or what is declared, may have changed since it began.
+func (g *Gateway) still(q *request) *Problem {
+	list := g.clients.Load()
+	if list == nil {
+		return nil
+	}
+	for _, now := range list.list {
+		if now.Name == q.client.Name {
+			return now.allow(q.topic.name, g.declarations.Of(q.topic.name))
+		}
+	}
+	return forbidden.of("client %s is none of the gateway's any more", q.client.Name)
 }
 
 // quota is what a client may publish in a second. Bursts of two seconds are let through.

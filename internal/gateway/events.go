@@ -46,12 +46,18 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (data []byte,
 		return nil, nil, p
 	}
 	defer body.close()
-	data, err := io.ReadAll(body)
+	counted := g.counted(body)
+	data, err := io.ReadAll(counted)
 	if err != nil {
+		counted.forget()
 		return nil, nil, ofBody(err)
 	}
-	leave, p = g.enter()
-	return data, leave, p
+	free, p := g.enter()
+	if p != nil {
+		counted.forget()
+		return nil, nil, p
+	}
+	return data, func() { free(); counted.forget() }, nil
 }
 
 // postMessage takes one Protobuf message. name says which one of the schema's it is; "" is the first.
@@ -120,16 +126,18 @@ func elements(data []byte, most int) ([][]byte, *Problem) {
 	if !json.Valid(data) {
 		return nil, malformed.of("the array is no JSON: %v", json.Unmarshal(data, new(any)))
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, malformed.of("the array is no JSON: %v", err)
-	}
-	if len(list) > most {
-		return nil, tooLarge.of("the array has %d events, %d are allowed; a stream of lines (%s) has no such limit", len(list), most, ndjsonType)
-	}
-	values := make([][]byte, len(list))
-	for i, v := range list {
-		values[i] = v
+	documents := json.NewDecoder(bytes.NewReader(data))
+	_, _ = documents.Token() // it is valid, and begins with [
+	var values [][]byte
+	for documents.More() {
+		if len(values) == most {
+			return nil, tooLarge.of("the array has more than %d events; a stream of lines (%s) has no such limit", most, ndjsonType)
+		}
+		var v json.RawMessage
+		if err := documents.Decode(&v); err != nil {
+			return nil, malformed.of("the array is no JSON: %v", err)
+		}
+		values = append(values, v)
 	}
 	return values, nil
 }
@@ -151,6 +159,8 @@ func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 		}
 	}
 	switch {
+	case len(results) == 0:
+		writeJSON(w, http.StatusOK, Answers{[]Answer{}})
 	case bad == 0:
 		writeJSON(w, http.StatusOK, Answers{results})
 	case bad < len(results):
@@ -195,8 +205,10 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.close()
-	lines := newLines(body, g.Limits.Event)
 	if q.atomic {
+		counted := g.counted(body)
+		defer counted.forget()
+		lines := newLines(counted, g.Limits.Event)
 		var events []*event
 		for {
 			line, p := lines.next()
@@ -212,10 +224,16 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+		leave, p := g.enter()
+		if p != nil {
+			p.write(w)
+			return
+		}
+		defer leave()
 		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}
-	g.stream(w, r, q, lines)
+	g.stream(w, r, q, newLines(body, g.Limits.Event))
 }
 
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lines *lineReader) {
@@ -256,6 +274,11 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lin
 // readChunk reads the lines that are there, at least one. n is the first one's place in the stream.
 func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, order *publish.Order, n int) *chunk {
 	next := g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+	if p := g.still(q); p != nil {
+		next.answers = append(next.answers, failed(p))
+		lines.ended = true
+		return next
+	}
 	for bytesRead := 0; ; {
 		line, p := lines.next()
 		if p == nil && line == nil {

@@ -178,7 +178,7 @@ func TestClientsMayWhatTheyAreAllowed(t *testing.T) {
 	if !refused {
 		t.Error("a client over its quota is not refused")
 	}
-	for _, wrong := range []string{"", "clients: []", "clients: [{name: a}]", "clients: [{name: a, keys: [secret]}]", "clients: [{name: a, subject: b}]", "klients: []"} {
+	for _, wrong := range []string{"", "clients: []", "clients: [{name: a}]", "clients: [{name: a, keys: [secret]}]", "clients: [{name: a, subject: b}]", "clients: [{name: a, certificate: b, topics: [\"\"]}]", "klients: []"} {
 		if _, err := ParseClients([]byte(wrong)); err == nil {
 			t.Errorf("%q is taken for a file of clients", wrong)
 		}

@@ -97,6 +97,7 @@ type Gateway struct {
 	declarations *declared.Events
 	publisher    *publish.Publisher
 	slots        chan struct{} // one for each request that is worked on
+	bodies       atomic.Int64  // bytes of bodies in memory
 	mux          *http.ServeMux
 	name         string // of this process, at random
 	clusterID    atomic.Pointer[string]
@@ -150,6 +151,8 @@ func (g *Gateway) SetClients(c *Clients) { g.clients.Store(c) }
 type clientKey struct{}
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Also of a body that nobody reads: the server reads what is left of it before it sends an answer.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.Limits.Silence))
 	g.mu.Lock()
 	if g.draining {
 		g.mu.Unlock()

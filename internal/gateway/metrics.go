@@ -69,7 +69,7 @@ func (g *Gateway) count(c *chunk) {
 			repeated++
 		case a.Error == nil:
 			accepted++
-			bytes += len(a.record.Key) + len(a.record.Value)
+			bytes += a.keySize + a.valueSize
 		case a.Status >= 500:
 			failed++
 		default:

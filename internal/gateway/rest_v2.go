@@ -173,7 +173,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 		if a.Error != nil {
 			code, text := restCode(a.Error), restMessage(a.Error)
 			out = v2Offset{Code: &code, Error: &text}
-			if a.Error.Type == overQuota.urn() { // one for all
+			if a.Error.Status == http.StatusTooManyRequests { // one for all
 				v2Fail(w, a.Error, 429)
 				return
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -284,7 +285,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 
 // v3Event makes an event of a record.
 func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event, *Problem) {
-	e := &event{partition: -1, null: true, headers: q.headers}
+	e := &event{partition: -1, null: true}
 	if in.Partition != nil {
 		if e.partition = *in.Partition; e.partition < 0 {
 			return nil, invalid.of("partition_id %d is below 0", *in.Partition)
@@ -293,6 +294,10 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 	if in.Timestamp != nil {
 		e.timestamp = in.Timestamp.UnixMilli()
 	}
+	if len(in.Headers) > g.Limits.Headers {
+		return nil, tooLarge.of("the event has %d headers, %d are allowed", len(in.Headers), g.Limits.Headers)
+	}
+	e.headers = slices.Clone(q.headers)
 	for _, h := range in.Headers {
 		if ours(h.Name) {
 			continue
@@ -304,7 +309,7 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 				return nil, invalid.of("the value of header %q is no base64", h.Name)
 			}
 		}
-		e.headers = append(e.headers[:len(e.headers):len(e.headers)], header)
+		e.headers = append(e.headers, header)
 	}
 	if in.Key != nil && given(in.Key.Data) {
 		var p *Problem
@@ -387,13 +392,13 @@ func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Ans
 	}
 	cluster, _ := g.cluster(context.Background()) // it is known by now
 	out := v3Answer{ID: id, Code: http.StatusOK, Cluster: cluster, Topic: q.topic.name, Partition: a.Partition, Offset: a.Offset,
-		Timestamp: time.UnixMilli(a.record.Timestamp).UTC().Format(time.RFC3339Nano)}
+		Timestamp: time.UnixMilli(a.time).UTC().Format(time.RFC3339Nano)}
 	stored := func(d *v3Data, size, id int) *v3Stored {
 		if d == nil {
 			return nil
 		}
 		return &v3Stored{Type: strings.ToUpper(d.Type), Size: size, SchemaID: id}
 	}
-	out.Key, out.Value = stored(in.Key, len(a.record.Key), 0), stored(in.Value, len(a.record.Value), a.SchemaID)
+	out.Key, out.Value = stored(in.Key, a.keySize, 0), stored(in.Value, a.valueSize, a.SchemaID)
 	return out
 }

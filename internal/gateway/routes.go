@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -79,13 +81,26 @@ func (g *Gateway) routes() {
 	for _, r := range routes {
 		g.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) { r.serve(g, w, q) })
 	}
-	path, service := rpc.NewEventsHandler(&service{g}, connect.WithReadMaxBytes(int(g.Limits.Body)))
+	path, service := rpc.NewEventsHandler(&service{g}, connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+		most := int(g.Limits.Body)
+		if spec.StreamType == connect.StreamTypeBidi { // one event a message
+			most = g.Limits.Event + messageSlack
+		}
+		return []connect.HandlerOption{connect.WithReadMaxBytes(most)}
+	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
-		q.Body = &patientBody{patient{r: q.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}, q.Body}
-		service.ServeHTTP(w, q)
+		control := http.NewResponseController(w)
+		q.Body = &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
+		if q.URL.Path == rpc.EventsPublishStreamProcedure {
+			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have a deadline each
+		}
+		service.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), controlKey{}, control)))
 	})
 	g.mux.HandleFunc("/", g.elsewhere)
 }
+
+// messageSlack is what a message of a stream may have beside its event's value: its key, headers and names.
+const messageSlack = 256 << 10
 
 // elsewhere answers what is no resource, or has no such method.
 func (g *Gateway) elsewhere(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -140,6 +141,9 @@ type numbered struct {
 	numbers []uint64
 }
 
+// eventsAhead is how many events of a stream are received before they are in a chunk.
+const eventsAhead = 64
+
 // PublishStream publishes events as they come.
 func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse]) error {
 	first, err := stream.Receive()
@@ -154,11 +158,11 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 		return rpcError(p)
 	}
 	// This goroutine receives, one makes chunks of what is there, and one sends results. A client that is gone ends Receive.
-	incoming := make(chan *rpc.PublishStreamRequest, chunkEvents)
+	incoming := make(chan *rpc.PublishStreamRequest, eventsAhead)
 	chunks := make(chan numbered, chunksAhead)
 	sent := make(chan error, 1)
 	go s.chunks(ctx, q, first.GetName(), incoming, chunks)
-	go func() { sent <- s.results(stream, chunks) }()
+	go func() { sent <- s.results(ctx, stream, chunks) }()
 	for in := first; err == nil; in, err = stream.Receive() {
 		incoming <- in
 	}
@@ -178,12 +182,17 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 	order := &publish.Order{}
 	for in := range incoming {
 		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
+		refused := s.g.still(q)
 		for more := true; more && in != nil; {
 			e := q.rpcEvent(in.GetEvent())
 			if e.id == "" && name != "" {
 				e.id = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
 			}
-			next.chunk.add(ctx, e)
+			if refused != nil {
+				next.chunk.answers = append(next.chunk.answers, failed(refused))
+			} else {
+				next.chunk.add(ctx, e)
+			}
 			next.numbers = append(next.numbers, in.GetNumber())
 			if len(next.numbers) == chunkEvents || next.chunk.bytes > chunkBytes {
 				break
@@ -200,14 +209,25 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 }
 
 // results sends the results of chunks in order. After an error it only takes them.
-func (s *service) results(stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
+func (s *service) results(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
 	for next := range chunks {
 		next.chunk.wait(context.Background()) // the sink gives up in the end
+		deadline(ctx, time.Now().Add(s.g.Limits.Silence))
 		for i := range next.chunk.answers {
 			if err == nil {
 				err = stream.Send(&rpc.PublishStreamResponse{Number: next.numbers[i], Result: rpcResult(&next.chunk.answers[i])})
 			}
 		}
+		deadline(ctx, time.Time{})
 	}
 	return err
+}
+
+type controlKey struct{}
+
+// deadline bounds what is written of a stream from now on: a client that does not read its results is cut, one that sends slowly is not.
+func deadline(ctx context.Context, t time.Time) {
+	if control, ok := ctx.Value(controlKey{}).(*http.ResponseController); ok {
+		_ = control.SetWriteDeadline(t)
+	}
 }

@@ -56,8 +56,8 @@ func (l *TopicSchemas) get(ctx context.Context) (*schemaserver.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.looked = time.Now()
 	if _, ok := infos[schemaTopic]; !ok {
+		l.looked = time.Now() // not of one that is there and could not be read: its schemas are unknown, not absent
 		return nil, errNoSchemas
 	}
 	l.reader, err = schemaserver.OpenReader(ctx, l.client, schemaTopic, l.log)

@@ -83,12 +83,13 @@ func run() *cobra.Command {
 				return cli.UsageError(err)
 			}
 			p := &process{options: o, values: v}
-			var errs [5]error
+			var errs [6]error
 			p.kafka, errs[0] = cli.ClientConfig(v)
 			p.log, errs[1] = cli.NewLog(cmd.ErrOrStderr(), v)
 			p.config.Partitioner, errs[2] = partitioner.Parse(o.partitioner)
 			errs[3] = p.secrets()
 			p.address, errs[4] = p.where()
+			errs[5] = o.bounds()
 			if err := errors.Join(errs[:]...); err != nil {
 				return cli.UsageError(err)
 			}
@@ -123,6 +124,20 @@ func run() *cobra.Command {
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd
+}
+
+// bounds refuses limits that would let nobody in.
+func (o *runOptions) bounds() error {
+	var wrong []error
+	for flag, v := range map[string]int64{
+		"max-connections": int64(o.connections), "max-requests": int64(o.limits.Requests), "max-body-bytes": o.limits.Body,
+		"max-event-bytes": int64(o.limits.Event), "max-events": int64(o.limits.Events), "max-waiting-bytes": o.limits.Waiting,
+	} {
+		if v < 1 {
+			wrong = append(wrong, fmt.Errorf("--%s %d: give it 1 or more", flag, v))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // without is a list without doubles and without some.
