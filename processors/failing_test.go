@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,6 +41,24 @@ func (g *rig) emitted(want ...string) {
 	}
 }
 
+// calls are those of a node, by value. A test's goroutine reads them while the worker's adds more: that a test slept orders nothing.
+type calls struct {
+	mu    sync.Mutex
+	times map[string][]time.Time
+}
+
+func (c *calls) add(value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times[value] = append(c.times[value], time.Now())
+}
+
+func (c *calls) of(value string) []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.times[value])
+}
+
 var errDown = errors.New("connection refused")
 
 // TestADependencyThatIsDownIsWaitedFor: a record that fails of the world waits for as long as that lasts, its partition with it, and uses
@@ -58,7 +77,9 @@ func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
 	for name, c := range says {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 2, simkafka.Config{}, func(g *rig) {
-				down, calls := true, 0
+				var down atomic.Bool
+				var calls atomic.Int64
+				down.Store(true)
 				g.job.parts = append(c.parts, topology.Retry(topology.Backoff{Attempts: 2, Jitter: -1}), topology.Classify(func(err error) topology.Class {
 					var slow interface{ Timeout() bool }
 					if errors.Is(err, errDown) || errors.As(err, &slow) || name == "timeout" {
@@ -68,10 +89,10 @@ func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
 				}))
 				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 					if value == "asks" {
-						if calls++; ctx.Record().Attempt != 1 {
-							t.Errorf("call %d is attempt %d", calls, ctx.Record().Attempt)
+						if n := calls.Add(1); ctx.Record().Attempt != 1 {
+							t.Errorf("call %d is attempt %d", n, ctx.Record().Attempt)
 						}
-						if down {
+						if down.Load() {
 							return c.err(ctx)
 						}
 					}
@@ -85,13 +106,13 @@ func TestADependencyThatIsDownIsWaitedFor(t *testing.T) {
 				g.emitted("a 1", "b 1")
 				g.sees(at(jobDead, 0))
 				g.committed(at(jobIn, 0), 1)
-				if calls < 100 || calls > 150 { // 1 s, 2, 4, ... 30, 30
-					t.Errorf("%d calls in an hour", calls)
+				if n := calls.Load(); n < 100 || n > 150 { // 1 s, 2, 4, ... 30, 30
+					t.Errorf("%d calls in an hour", n)
 				}
 				if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemBlocked}) {
 					t.Errorf("problems %q: %q", kinds, healthOf(g.inst))
 				}
-				down = false
+				down.Store(false)
 				time.Sleep(31 * time.Second)
 				g.emitted("a 1", "b 1", "a asks", "a 2")
 				if p := healthOf(g.inst); len(p) > 0 {
@@ -125,9 +146,9 @@ func TestErrorsAreClassified(t *testing.T) {
 				}
 				return topology.ClassUnknown
 			})}
-		calls := map[string]int{}
+		calls := calls{times: map[string][]time.Time{}}
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
-			calls[value]++
+			calls.add(value)
 			if value == "rejected" {
 				return topology.Reject(errors.New("by itself"))
 			}
@@ -144,8 +165,8 @@ func TestErrorsAreClassified(t *testing.T) {
 			switch {
 			case i >= len(letters):
 				t.Errorf("no letter of %q", want.value)
-			case header(letters[i], deadletter.HeaderReason) != want.reason, calls[want.value] != want.tries:
-				t.Errorf("%q became a letter for %q after %d tries", want.value, header(letters[i], deadletter.HeaderReason), calls[want.value])
+			case header(letters[i], deadletter.HeaderReason) != want.reason, len(calls.of(want.value)) != want.tries:
+				t.Errorf("%q became a letter for %q after %d tries", want.value, header(letters[i], deadletter.HeaderReason), len(calls.of(want.value)))
 			}
 		}
 	})
@@ -156,10 +177,10 @@ func TestErrorsAreClassified(t *testing.T) {
 func TestTriesEndInTime(t *testing.T) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
 		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 10_000, First: time.Second, Max: 2 * time.Second, Within: time.Minute, Jitter: 0.5})}
-		var calls []time.Time
+		calls := calls{times: map[string][]time.Time{}}
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 			if value == "fails" {
-				calls = append(calls, time.Now())
+				calls.add(value)
 				return errors.New("told to")
 			}
 			return remember(j, ctx, key, value)
@@ -169,12 +190,13 @@ func TestTriesEndInTime(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		g.sees(at(jobOut, 0), "a 1")
 		g.sees(at(jobDead, 0), "a fails")
-		if span := calls[len(calls)-1].Sub(calls[0]); span > time.Minute+time.Second || span < 55*time.Second {
+		times := calls.of("fails")
+		if span := times[len(times)-1].Sub(times[0]); span > time.Minute+time.Second || span < 55*time.Second {
 			t.Errorf("tried for %v", span)
 		}
 		even := true
-		for i := 2; i < len(calls); i++ {
-			wait := calls[i].Sub(calls[i-1])
+		for i := 2; i < len(times); i++ {
+			wait := times[i].Sub(times[i-1])
 			if wait < time.Second || wait > 2100*time.Millisecond {
 				t.Errorf("try %d came after %v", i+1, wait)
 			}

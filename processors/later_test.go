@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,18 +37,55 @@ func (g *rig) redrive(n int, discard bool) {
 
 // failing is a node that fails of the values that are bad, at each call.
 type failing struct {
+	calls calls
+	mu    sync.Mutex
 	bad   map[string]bool
-	calls map[string][]time.Time
 	tries map[string][]int
+	keys  map[string]bool // idempotency keys of bad values
+}
+
+func newFailing(bad ...string) *failing {
+	f := &failing{calls: calls{times: map[string][]time.Time{}}, bad: map[string]bool{}, tries: map[string][]int{}, keys: map[string]bool{}}
+	for _, value := range bad {
+		f.bad[value] = true
+	}
+	return f
+}
+
+// set says whether a value is bad.
+func (f *failing) set(value string, bad bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bad[value] = bad
+}
+
+// numbers are the numbers of a value's tries.
+func (f *failing) numbers(value string) []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.tries[value])
+}
+
+// distinct is how many idempotency keys the bad values had.
+func (f *failing) distinct() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.keys)
 }
 
 func (f *failing) node(j *job, ctx topology.Context, key, value string) error {
-	f.calls[value] = append(f.calls[value], time.Now())
+	f.calls.add(value)
+	f.mu.Lock()
 	f.tries[value] = append(f.tries[value], ctx.Record().Attempt)
-	if f.bad[value] {
-		return fmt.Errorf("%s is bad", value)
+	bad := f.bad[value]
+	if bad {
+		f.keys[ctx.IdempotencyKey()] = true
 	}
-	if value == "rejected" {
+	f.mu.Unlock()
+	switch {
+	case bad:
+		return fmt.Errorf("%s is bad", value)
+	case value == "rejected":
 		return topology.Reject(errors.New("told to"))
 	}
 	return remember(j, ctx, key, value)
@@ -56,7 +94,7 @@ func (f *failing) node(j *job, ctx topology.Context, key, value string) error {
 // parks runs a job that fails as it is told, with RetryLater(1m, 10m), on one partition, whose redrive topic is there.
 func parks(t *testing.T, parts []topology.Part, f func(g *rig, n *failing)) {
 	bubble(t, 1, simkafka.Config{}, func(g *rig) {
-		n := &failing{map[string]bool{}, map[string][]time.Time{}, map[string][]int{}}
+		n := newFailing()
 		g.topic(jobRedrive, 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
 		g.job.parts = append([]topology.Part{
 			topology.Retry(topology.Backoff{Attempts: 2, First: time.Second, Jitter: -1}), topology.RetryLater(time.Minute, 10*time.Minute)}, parts...)
@@ -78,12 +116,10 @@ func retries(times []time.Time) (waits []string) {
 // is its time.
 func TestARecordIsTriedAgainLater(t *testing.T) {
 	parks(t, []topology.Part{topology.Parking(false)}, func(g *rig, n *failing) {
-		n.bad["x"] = true
-		keys := map[string]bool{}
+		n.set("x", true)
 		node := g.job.node
 		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
 			if value == "x" {
-				keys[ctx.IdempotencyKey()] = true
 				if at := ctx.Time().UnixMilli(); at != 1000 {
 					t.Errorf("the record's time is %d", at)
 				}
@@ -103,14 +139,14 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 			t.Errorf("a delay is a problem: %q", p)
 		}
 		time.Sleep(10 * time.Minute)
-		if waits := retries(n.calls["x"]); !slices.Equal(waits, []string{"1s", "1m0s", "1s", "10m0s", "1s"}) {
+		if waits := retries(n.calls.of("x")); !slices.Equal(waits, []string{"1s", "1m0s", "1s", "10m0s", "1s"}) {
 			t.Errorf("tries are %q apart", waits)
 		}
-		if !slices.Equal(n.tries["x"], []int{1, 2, 3, 4, 5, 6}) {
-			t.Errorf("tries are numbered %v", n.tries["x"])
+		if !slices.Equal(n.numbers("x"), []int{1, 2, 3, 4, 5, 6}) {
+			t.Errorf("tries are numbered %v", n.numbers("x"))
 		}
-		if len(keys) != 1 {
-			t.Errorf("idempotency keys %v", keys)
+		if n := n.distinct(); n != 1 {
+			t.Errorf("%d idempotency keys", n)
 		}
 		g.counted(2, 0, 0, 1)
 		letters := g.cluster.Committed(at(jobDead, 0))
@@ -129,7 +165,7 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 			t.Errorf("weir_delayed_total is %v", n)
 		}
 		g.redrive(0, false) // it begins again, with the first delay
-		n.bad["x"] = false
+		n.set("x", false)
 		time.Sleep(10 * time.Second)
 		g.sees(at(jobOut, 0), "a 1", "b 1", "a x")
 	})
@@ -141,7 +177,7 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 func TestTheOrderOfAKeyHolds(t *testing.T) {
 	t.Run("delayed", func(t *testing.T) {
 		parks(t, nil, func(g *rig, n *failing) {
-			n.bad["a1"] = true
+			n.set("a1", true)
 			g.start()
 			g.send(0, "a a1", "a a2", "b b1", "a a3", "a rejected", "a a4")
 			time.Sleep(30 * time.Second)
@@ -150,7 +186,7 @@ func TestTheOrderOfAKeyHolds(t *testing.T) {
 			if keys, records := g.metric("weir_parked_keys"), g.metric("weir_parked_records"); keys != 1 || records != 4 {
 				t.Errorf("%v keys and %v records are parked", keys, records)
 			}
-			n.bad["a1"] = false
+			n.set("a1", false)
 			time.Sleep(time.Minute)
 			g.sees(at(jobOut, 0), "b b1", "a a1", "a a2", "a a3", "a a4")
 			g.sees(at(jobDead, 0), "a rejected")
@@ -175,7 +211,8 @@ func TestTheOrderOfAKeyHolds(t *testing.T) {
 	for _, discard := range []bool{false, true} {
 		t.Run(fmt.Sprintf("a dead letter, discarded: %v", discard), func(t *testing.T) {
 			parks(t, nil, func(g *rig, n *failing) {
-				n.bad["a1"], n.bad["a3"] = true, true
+				n.set("a1", true)
+				n.set("a3", true)
 				g.start()
 				g.send(0, "a a1", "a a2", "b b1", "a a3", "a a4")
 				time.Sleep(time.Hour)
@@ -188,7 +225,7 @@ func TestTheOrderOfAKeyHolds(t *testing.T) {
 				time.Sleep(time.Hour)
 				g.sees(at(jobOut, 0), "b b1")
 				g.sees(at(jobDead, 0), "a a1", "a a1")
-				n.bad["a1"] = false
+				n.set("a1", false)
 				g.redrive(1, discard)
 				time.Sleep(time.Hour)
 				want := []string{"b b1", "a a1", "a a2"}
@@ -197,7 +234,7 @@ func TestTheOrderOfAKeyHolds(t *testing.T) {
 				}
 				g.sees(at(jobOut, 0), want...)
 				g.sees(at(jobDead, 0), "a a1", "a a1", "a a3")
-				n.bad["a3"] = false
+				n.set("a3", false)
 				g.crash() // and another one goes on, from the changelog
 				g.dir = tempDir(t)
 				g.start()
@@ -244,7 +281,7 @@ func TestParkingIsOnWhereOrderMatters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {
-				n := &failing{map[string]bool{"a1": true}, map[string][]time.Time{}, map[string][]int{}}
+				n := newFailing("a1")
 				g.job.parts, g.job.node = append(c.parts, topology.Retry(topology.Backoff{Attempts: 1})), n.node
 				g.start()
 				if name == "without key" {
@@ -268,7 +305,7 @@ func TestWhatIsParkedIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			parks(t, nil, func(g *rig, n *failing) {
 				limit(&g.opts)
-				n.bad["a1"] = true
+				n.set("a1", true)
 				g.start()
 				long := strings.Repeat("x", 900)
 				g.send(0, "a a1", "a "+long, "a "+long, "a "+long, "a "+long, "b b1")
@@ -277,7 +314,7 @@ func TestWhatIsParkedIsBounded(t *testing.T) {
 				if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemParked}) {
 					t.Errorf("problems %q", kinds)
 				}
-				n.bad["a1"] = false
+				n.set("a1", false)
 				time.Sleep(90 * time.Second)
 				g.counted(6, 0, 0, 0)
 				if p := healthOf(g.inst); len(p) > 0 {
