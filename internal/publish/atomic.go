@@ -35,14 +35,17 @@ func (p *Publisher) Atomic(ctx context.Context, records []kafka.Outgoing) ([]Res
 	for i := range records {
 		bytes += cost(&records[i])
 	}
-	defer p.waiting.Add(-bytes)
-	if now := p.waiting.Add(bytes); now > p.options.Bytes && now != bytes {
+	if !p.room(bytes) {
 		return nil, ErrFull
 	}
+	defer p.waiting.Add(-bytes)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
 	select {
 	case t := <-p.pool:
 		defer func() { p.pool <- t }()
-		offsets, err := t.write(ctx, records)
+		offsets, err := t.write(ctx, p.ctx, records)
 		if err != nil {
 			return nil, err
 		}
@@ -52,11 +55,15 @@ func (p *Publisher) Atomic(ctx context.Context, records []kafka.Outgoing) ([]Res
 		}
 		return results, nil
 	case <-ctx.Done():
+		if p.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
 		return nil, ErrFull
 	}
 }
 
-func (t *transactions) write(ctx context.Context, records []kafka.Outgoing) (_ []int64, err error) {
+// write ends with ctx, and also its undoing with the publisher's.
+func (t *transactions) write(ctx, publisher context.Context, records []kafka.Outgoing) (_ []int64, err error) {
 	if t.sink == nil {
 		sink, err := t.client.NewSink(ctx, t.id)
 		if err != nil {
@@ -65,6 +72,8 @@ func (t *transactions) write(ctx context.Context, records []kafka.Outgoing) (_ [
 		sink.OnAcknowledged(t.acknowledged)
 		t.sink = sink
 	}
+	sink := t.sink
+	defer context.AfterFunc(publisher, func() { _ = sink.Close() })() // Append has no context
 	t.offsets = make([]int64, len(records))
 	for i := range records {
 		records[i].Origin = int64(i)
@@ -78,7 +87,7 @@ func (t *transactions) write(ctx context.Context, records []kafka.Outgoing) (_ [
 	if err == nil {
 		return t.offsets, nil
 	}
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	undo, cancel := context.WithTimeout(publisher, 10*time.Second)
 	defer cancel()
 	if t.sink.Abort(undo) != nil {
 		t.close() // the next sink ends what this one has open

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,7 +25,15 @@ type lane struct {
 	under map[int64]*Batch // batches with records that are not acknowledged, by number
 	next  int64
 	last  bool
+
+	waiting atomic.Int64 // bytes, of what is counted in the publisher's
+	release func() bool  // lets the sink outlive the publisher's context
 }
+
+var (
+	errEnded  = errors.New("the gateway stopped before Kafka had acknowledged the event")
+	errOthers = errors.New("Kafka refused another event that was under way; this one was not acknowledged")
+)
 
 // The Origin of a record is its batch's number and its place there.
 const placeBits = 20
@@ -63,7 +72,7 @@ func (l *lane) run() {
 			l.begin(b)
 		}
 		if l.p.ctx.Err() != nil {
-			l.fail(ErrClosed)
+			l.fail(errEnded)
 		}
 		if len(l.under) == 0 {
 			if l.last || !l.idle() {
@@ -112,12 +121,20 @@ func (l *lane) begin(b *Batch) {
 		r := &b.Records[i]
 		r.Origin = number<<placeBits | int64(i)
 		if err := l.append(r); err != nil {
-			l.end(number, b, i, -1, err)
+			refused, ok := errors.AsType[*kafka.RefusedError](err)
+			if ok && refused.Origin == r.Origin {
+				l.end(number, b, i, -1, err) // its own fault: neither the sink nor what comes after it suffers
+				continue
+			}
+			if ok {
+				l.end(number, b, i, -1, errOthers)
+			} else {
+				l.end(number, b, i, -1, err)
+			}
 			if b.Order != nil {
 				b.Order.Break()
 			}
-			var refused *kafka.RefusedError
-			if !errors.As(err, &refused) && l.sink != nil {
+			if l.sink != nil {
 				// The sink is unfit. The records before this one have the same error, those after it are tried on a fit one.
 				l.fail(err)
 			}
@@ -132,6 +149,7 @@ func (l *lane) append(r *kafka.Outgoing) error {
 			return err
 		}
 		sink.OnAcknowledged(l.acknowledged)
+		l.release = context.AfterFunc(l.p.ctx, func() { _ = sink.Close() }) // Append has no context
 		l.mu.Lock()
 		l.sink = sink
 		l.mu.Unlock()
@@ -159,36 +177,53 @@ func (l *lane) end(number int64, b *Batch, i int, offset int64, err error) {
 		return
 	}
 	delete(l.under, number)
+	l.waiting.Add(-b.bytes)
 	l.p.waiting.Add(-b.bytes)
 	close(b.done)
 }
 
-// fail ends everything under way with an error, and makes the sink fit again. Records that have not been appended are left to be.
+// fail makes the sink fit again, and ends what is still under way then with an error. Records that have not been appended are left to be.
+//
+// What is acknowledged while the sink settles ends as such. A refusal is the fault of one record, which has it as its error; of the others
+// nobody knows more than that they were not acknowledged.
 func (l *lane) fail(err error) {
 	l.p.options.Log.Warn("events are not acknowledged", zap.String("topic", l.topic), zap.Int("batches", len(l.under)), zap.Error(err))
+	if l.sink != nil {
+		ctx, cancel := context.WithTimeout(l.p.ctx, 10*time.Second)
+		defer cancel()
+		if l.sink.Abort(ctx) != nil {
+			l.close()
+		}
+	}
+	guilty := int64(-1)
+	if refused, ok := errors.AsType[*kafka.RefusedError](err); ok {
+		guilty = refused.Origin
+	}
 	for number, b := range l.under {
 		for i := range b.Records {
-			if b.Records[i].Topic == "" || b.Records[i].Origin>>placeBits != number {
+			r := &b.Records[i]
+			if r.Topic == "" || r.Origin>>placeBits != number {
 				continue // ended, or not appended
+			}
+			if r.Origin == guilty {
+				l.end(number, b, i, -1, err)
+				continue
 			}
 			if b.Order != nil {
 				b.Order.Break()
 			}
-			l.end(number, b, i, -1, err)
+			if guilty >= 0 {
+				l.end(number, b, i, -1, errOthers)
+			} else {
+				l.end(number, b, i, -1, err)
+			}
 		}
-	}
-	if l.sink == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(l.p.ctx, 10*time.Second)
-	defer cancel()
-	if l.sink.Abort(ctx) != nil {
-		l.close()
 	}
 }
 
 func (l *lane) close() {
 	if l.sink != nil {
+		l.release()
 		_ = l.sink.Close() // it waits for nobody
 		l.mu.Lock()
 		l.sink = nil

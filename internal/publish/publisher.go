@@ -2,7 +2,8 @@
 //
 // A Batch is what one request hands over for one topic. Its records go to the topic's lane, a sink of its own, so that a topic which takes
 // nothing holds up no other. A record is accepted when all in-sync replicas have it. When a lane fails, what it has under way is
-// answered with the error, and may have been written all the same: only who sends it again with its event's id makes sure of one.
+// answered with the error, and may have been written all the same: only who sends it again with its event's id makes sure of one. A
+// record that Kafka refuses has that as its own error; what was under way beside it is not acknowledged, or is, but never refused.
 //
 // Atomic writes a batch in a transaction instead: all of it becomes visible, or nothing.
 package publish
@@ -28,13 +29,14 @@ var (
 	ErrFull = errors.New("as many events wait for Kafka as may")
 	// ErrClosed says that the publisher is closed. Nothing was written.
 	ErrClosed = errors.New("the gateway is stopping")
-	// ErrNotTried says that an earlier record of the same Order failed. Nothing was written.
+	// ErrNotTried says that an earlier record of the same Order failed because of the cluster. Nothing was written.
 	ErrNotTried = errors.New("not tried, because an event before it failed")
 )
 
 // Options of a Publisher. Zero is the default.
 type Options struct {
-	// Bytes of keys, values and headers that may wait for acknowledgement, of all topics. Default 64 MiB.
+	// Bytes of keys, values and headers that may wait for acknowledgement, of all topics. One topic may have half of them, so that
+	// one which takes nothing leaves room for the others. Default 64 MiB.
 	Bytes int64
 	// Idle is when the connections of a topic are closed that nothing was written to. Default 5m.
 	Idle time.Duration
@@ -50,6 +52,7 @@ type Publisher struct {
 	client  *kafka.Client
 	options Options
 	waiting atomic.Int64 // bytes
+	held    atomic.Int64 // bytes of these that Hold counts
 	pool    chan *transactions
 
 	mu     sync.Mutex
@@ -94,7 +97,7 @@ type Result struct {
 	Err       error
 }
 
-// Order ties batches together that one producer has sent in an order: when a record of one fails, later ones are not tried.
+// Order ties batches together that one producer has sent in an order: when a record of one fails because of the cluster, later ones are not tried.
 type Order struct{ broken atomic.Bool }
 
 // Break has what comes later not tried.
@@ -137,25 +140,55 @@ func (p *Publisher) Publish(b *Batch) error {
 		b.bytes += cost(&b.Records[i])
 		b.Results[i].Partition = b.Records[i].Partition
 	}
-	if now := p.waiting.Add(b.bytes); now > p.options.Bytes && now != b.bytes {
-		p.waiting.Add(-b.bytes)
-		return ErrFull
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		p.waiting.Add(-b.bytes)
 		return ErrClosed
 	}
 	topic := b.Records[0].Topic
 	l := p.lanes[topic]
+	if l != nil {
+		if held := l.waiting.Load(); held > 0 && held+b.bytes > p.options.Bytes/2 {
+			return ErrFull
+		}
+	}
+	if !p.room(b.bytes) {
+		return ErrFull
+	}
 	if l == nil {
 		l = &lane{p: p, topic: topic, wake: make(chan struct{}, 1), under: map[int64]*Batch{}, next: 1}
 		p.lanes[topic] = l
 		p.tasks.Go(l.run)
 	}
+	l.waiting.Add(b.bytes)
 	l.push(b)
 	return nil
+}
+
+// room counts bytes that are to wait, where there is room for them. What is alone may be larger.
+func (p *Publisher) room(bytes int64) bool {
+	if now := p.waiting.Add(bytes); now > p.options.Bytes && now != bytes {
+		p.waiting.Add(-bytes)
+		return false
+	}
+	return true
+}
+
+// Hold counts bytes of records that somebody else writes among those that wait. They may be half of all, as those of a topic. Without an
+// error release gives them back.
+func (p *Publisher) Hold(records []kafka.Outgoing) (release func(), err error) {
+	var bytes int64
+	for i := range records {
+		bytes += cost(&records[i])
+	}
+	if now := p.held.Add(bytes); now > p.options.Bytes/2 && now != bytes || !p.room(bytes) {
+		p.held.Add(-bytes)
+		return nil, ErrFull
+	}
+	return func() {
+		p.waiting.Add(-bytes)
+		p.held.Add(-bytes)
+	}, nil
 }
 
 // Close waits until everything is acknowledged, as long as ctx allows, and ends.
