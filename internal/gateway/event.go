@@ -43,6 +43,14 @@ type event struct {
 	keySchema *values.Schema // as the request names them; nil: the subject's
 }
 
+// print tells key and value from others, as they were sent. It is called when admit has found the key.
+func (e *event) print() place {
+	if e.null {
+		return hashed(e.key)
+	}
+	return hashed(e.key, e.value)
+}
+
 // The headers by which a record says what the gateway knows of it. A producer's own of these names are dropped, as are Weir's reserved ones.
 const (
 	HeaderEventID = "event-id"
@@ -79,6 +87,10 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	}
 	if len(e.key) == 0 && (d == nil || !d.Keyless) && e.partition < 0 {
 		return r, 0, invalid.of("the event has no key, and topic %s is partitioned by its entity's key", t.name).
+			todo("give the key by the query parameter key or the header Weir-Key, or declare the field that holds it")
+	}
+	if len(e.key) == 0 && t.compacted {
+		return r, 0, invalid.of("the event has no key, and topic %s is compacted: it keeps one record of each key", t.name).
 			todo("give the key by the query parameter key or the header Weir-Key, or declare the field that holds it")
 	}
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
