@@ -49,11 +49,18 @@ type chunk struct {
 	answers []Answer
 	batch   publish.Batch
 	places  []int     // of the batch's records in answers
+	sent    []sent    // of the batch's records
 	tickets []*ticket // of the batch's records, nil for those without an id
 	repeats []repeat
 	bytes   int
 	err     error       // of what should have written them
 	once    *onceResult // of the level once, instead of the batch
+}
+
+// sent is how an event is told from others with its id: by what its producer sent, not by what a schema made of it.
+type sent struct {
+	key   []byte
+	print place
 }
 
 // repeat is an event whose id is known: it ends as the first one did.
@@ -74,11 +81,12 @@ func (c *chunk) add(ctx context.Context, e *event) {
 		return
 	}
 	c.bytes += len(record.Key) + len(record.Value)
+	print := e.print()
 	var t *ticket
 	if e.id != "" && !c.isOnce() {
 		first := false
-		if t, first = c.g.memory.begin(c.client.Name, c.topic.name, e.id, record.Key, e.value); !first {
-			if t.print != hashed(record.Key, e.value) {
+		if t, first = c.g.memory.begin(c.client.Name, c.topic.name, e.id, print); !first {
+			if t.print != print {
 				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key or value", e.id)))
 				return
 			}
@@ -89,6 +97,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	}
 	c.batch.Records = append(c.batch.Records, record)
 	c.places = append(c.places, len(c.answers))
+	c.sent = append(c.sent, sent{e.key, print})
 	c.tickets = append(c.tickets, t)
 	c.answers = append(c.answers, Answer{SchemaID: schemaID, keySize: len(record.Key), valueSize: len(record.Value), time: record.Timestamp})
 }
@@ -101,7 +110,7 @@ func (c *chunk) refuse(p *Problem) {
 		c.answers[i] = failed(p)
 		c.note(n)
 	}
-	c.batch.Records, c.places, c.tickets = nil, nil, nil
+	c.batch.Records, c.places, c.sent, c.tickets = nil, nil, nil, nil
 }
 
 // note tells a record's ticket how it ended.

@@ -20,7 +20,7 @@ type place [16]byte
 // ticket is an event with an id.
 type ticket struct {
 	place  place
-	print  place         // of key and value
+	print  place         // of key and value as they were sent
 	done   chan struct{} // closed when answer is there
 	answer Answer
 }
@@ -44,7 +44,7 @@ func hashed(parts ...[]byte) (p place) {
 }
 
 // begin returns the ticket of an event, and whether it is the first: then finish must be called.
-func (m *memory) begin(client, topic, id string, key, value []byte) (t *ticket, first bool) {
+func (m *memory) begin(client, topic, id string, print place) (t *ticket, first bool) {
 	at := hashed([]byte(client), []byte(topic), []byte(id))
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +52,7 @@ func (m *memory) begin(client, topic, id string, key, value []byte) (t *ticket, 
 		t = m.old[at]
 	}
 	if first = t == nil; first {
-		t = &ticket{place: at, print: hashed(key, value), done: make(chan struct{})}
+		t = &ticket{place: at, print: print, done: make(chan struct{})}
 	}
 	if len(m.now) >= m.most {
 		m.old, m.now = m.now, make(map[place]*ticket, m.most)

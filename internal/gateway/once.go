@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -26,7 +28,9 @@ import (
 // partition's transactional id: that ends what the former one has open, and has it refused from then on. So what the new
 // one then reads in the partition is all that will ever have been committed, and it decides on that.
 //
-// The partition follows from topic and key, so that events of one key have one owner, and an order. Who the owner is, and at which URL, is in
+// The partition follows from topic and key, so that events of one key have one owner, and an order. So an id belongs to its key: with another
+// key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
+// does. Who the owner is, and at which URL, is in
 // _weir.gateway.owners; others forward to it, and take its place when it does not answer: never by a timer. Two gateways that
 // cannot reach each other take turns, which is slow and never wrong.
 type once struct {
@@ -59,15 +63,33 @@ type ownership struct {
 const (
 	idPartitions = 16
 	startWithin  = 15 * time.Second
+	loadWithin   = 10 * time.Minute // a day of ids
 	// OnceFor is how long an id is known at least.
 	OnceFor = 24 * time.Hour
 )
 
 func newOnce(g *Gateway, names plan.Names) *once {
 	o := &once{g: g, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
-		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: &http.Client{Timeout: hopWithin}}
+		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: newPeers()}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
+}
+
+// newPeers makes the client by which gateways ask each other. What it sends, the token too, is for them only: not for a proxy, and not for where
+// an answer points to.
+func newPeers() *http.Client {
+	return &http.Client{
+		Timeout:       hopWithin,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout: 2 * time.Second,
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     90 * time.Second,
+		},
+	}
 }
 
 // start makes the topics, when the first event comes that needs them.
@@ -139,6 +161,20 @@ type item struct {
 	Key     []byte         `json:"key,omitempty"`
 	Value   []byte         `json:"value"` // null is a tombstone
 	Headers []kafka.Header `json:"headers,omitempty"`
+
+	Place place `json:"place"` // of its id
+	Print place `json:"print"` // of key and value as they were sent
+}
+
+// set says what the item is known by. The partition is that of its owner.
+func (i *item) set(s sent) (partition int32) {
+	i.Place, i.Print = hashed([]byte(i.Topic), s.key, []byte(i.ID)), s.print
+	by := s.key
+	if len(by) == 0 {
+		by = []byte(i.ID)
+	}
+	at := hashed([]byte(i.Topic), by)
+	return partitioner.Murmur2.Partition(at[:], idPartitions)
 }
 
 func (i *item) record() kafka.Outgoing {
@@ -152,6 +188,7 @@ type verdict struct {
 	Repeated  bool   `json:"repeated,omitempty"`
 	Conflict  bool   `json:"conflict,omitempty"`
 	Refused   string `json:"refused,omitempty"` // the record's fault
+	TooLarge  bool   `json:"too_large,omitempty"`
 
 	err error // the world's
 }
@@ -182,13 +219,8 @@ func (o *once) submit(c *chunk) *onceResult {
 	for i := range c.batch.Records {
 		rec := &c.batch.Records[i]
 		id := string(rec.Headers[len(rec.Headers)-1].Value) // admit puts it last
-		items[i] = item{id, rec.Topic, rec.Partition, rec.Timestamp, rec.Key, rec.Value, rec.Headers}
-		by := rec.Key
-		if len(by) == 0 {
-			by = []byte(id)
-		}
-		at := hashed([]byte(rec.Topic), by)
-		p := partitioner.Murmur2.Partition(at[:], idPartitions)
+		items[i] = item{ID: id, Topic: rec.Topic, Part: rec.Partition, Time: rec.Timestamp, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
+		p := items[i].set(c.sent[i])
 		groups[p] = append(groups[p], i)
 	}
 	var wg sync.WaitGroup
@@ -200,7 +232,14 @@ func (o *once) submit(c *chunk) *onceResult {
 			}
 			ctx, cancel := context.WithTimeout(o.ctx, o.g.Limits.Answer)
 			defer cancel()
-			verdicts, err := o.bring(ctx, p, list)
+			var verdicts []verdict
+			bring := func() (err error) { verdicts, err = o.bring(ctx, p, list); return err }
+			var err error
+			if c.batch.Order != nil { // a stream is slowed down, not refused
+				err = waitForRoom(ctx, o.g.Limits.Answer, bring)
+			} else {
+				err = bring()
+			}
 			for n, i := range places {
 				if err != nil {
 					r.verdicts[i].err = err
@@ -232,7 +271,7 @@ func (o *once) submit(c *chunk) *onceResult {
 
 var (
 	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: its events have several owners")
-	errConflict   = errors.New("the event id was used for an event with another key or value")
+	errConflict   = errors.New("the event id was used for an event with another value")
 )
 
 // wait returns how the events ended.
@@ -249,7 +288,11 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 		case v.Conflict:
 			results[i].Err = errConflict
 		case v.Refused != "":
-			results[i].Err = &kafka.RefusedError{TopicPartition: c.batch.Records[i].TopicPartition, Err: errors.New(v.Refused)}
+			refused := &kafka.RefusedError{TopicPartition: c.batch.Records[i].TopicPartition, Err: errors.New(v.Refused)}
+			if v.TooLarge {
+				refused.Limits = []string{"max.message.bytes"}
+			}
+			results[i].Err = refused
 		}
 	}
 	return results, nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/publish"
 )
 
 // headerHop marks a request of another gateway: its value is the token that they share, or "local" where nobody needs credentials.
@@ -23,6 +24,7 @@ const headerHop = "Weir-Gateway-Hop"
 const (
 	hopPath   = "/internal/ids/"
 	hopWithin = 5 * time.Second
+	hopAnswer = hopWithin - time.Second // who is asked answers before who asks takes his place
 	hopMost   = 64 << 20
 	localHop  = "local"
 )
@@ -63,6 +65,8 @@ func (o *once) forward(ctx context.Context, url string, p int32, items []item) (
 			return nil, false, fmt.Errorf("%s answers, and is no gateway of this cluster", url)
 		}
 		return verdicts, true, nil
+	case http.StatusTooManyRequests:
+		return nil, true, publish.ErrFull
 	case http.StatusBadGateway: // it is the owner, and Kafka does not take the events from it
 		return nil, true, errors.New(string(data))
 	}
@@ -87,6 +91,8 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 		conflict.of("this gateway does not own the ids").write(w)
 		return true
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), hopAnswer)
+	defer cancel()
 	data, err := io.ReadAll(io.LimitReader(r.Body, hopMost))
 	var items []item
 	if err == nil {
@@ -96,8 +102,17 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 		malformed.of("%v", err).write(w)
 		return true
 	}
-	verdicts, err := owner.take(r.Context(), items)
+	for i := range items {
+		if name, ours := strings.CutPrefix(items[i].Topic, o.prefix); !ours || o.g.topics.takes(name) != nil || items[i].Place == (place{}) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = fmt.Fprintf(w, "the gateway that owns the ids takes no events for topic %s", strconv.Quote(items[i].Topic))
+			return true
+		}
+	}
+	verdicts, err := owner.take(ctx, items)
 	switch {
+	case errors.Is(err, publish.ErrFull):
+		overloaded.of("%v", err).write(w)
 	case errors.Is(err, errNotOwner):
 		conflict.of("%v", err).write(w)
 	case err != nil:

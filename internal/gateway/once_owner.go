@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -31,7 +32,8 @@ type owner struct {
 	sink    *kafka.Sink
 	ids     [3]map[place]taken // the newest first; each is filled for half of OnceFor
 	turned  time.Time
-	offsets []int64 // of what is under way, by Origin
+	release func() bool // lets the sink outlive the gateway's context
+	offsets []int64     // of what is under way, by Origin; -1 for one that is not known
 }
 
 // taken is an event that was accepted.
@@ -47,16 +49,34 @@ type errand struct {
 	verdicts []verdict
 	err      error
 	done     chan struct{}
+	release  func() // gives back the bytes that it holds
+}
+
+// end has who waits for it go on.
+func (e *errand) end(err error) {
+	e.err = err
+	e.release()
+	close(e.done)
 }
 
 var errNotOwner = errors.New("another gateway owns the ids now")
 
-// take has items taken, and returns when they are committed.
+// take has items taken, and returns when they are committed. They count among what waits for Kafka. What has not been begun when ctx ends is not
+// written any more.
 func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
-	e := &errand{items: items, verdicts: make([]verdict, len(items)), done: make(chan struct{})}
+	records := make([]kafka.Outgoing, len(items))
+	for i := range items {
+		records[i] = items[i].record()
+	}
+	release, err := w.o.g.publisher.Hold(records)
+	if err != nil {
+		return nil, err
+	}
+	e := &errand{items: items, verdicts: make([]verdict, len(items)), done: make(chan struct{}), release: release}
 	w.mu.Lock()
 	if w.over {
 		w.mu.Unlock()
+		release()
 		return nil, errNotOwner
 	}
 	w.queue = append(w.queue, e)
@@ -66,8 +86,14 @@ func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
 	case <-e.done:
 		return e.verdicts, e.err
 	case <-ctx.Done():
-		return nil, errNoAnswer
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.queue, e); i >= 0 {
+		w.queue = slices.Delete(w.queue, i, i+1)
+		release()
+	}
+	return nil, errNoAnswer
 }
 
 func (w *owner) poke() {
@@ -115,19 +141,46 @@ func (w *owner) run() {
 			}
 			continue
 		}
-		err := w.ready()
-		if err == nil {
-			err = w.turn(list)
+		if err := w.ready(); err != nil {
+			for _, e := range list {
+				e.end(err)
+			}
+		} else {
+			w.work(list)
 		}
-		for _, e := range list {
-			e.err = err
-			close(e.done)
-		}
-		if errors.Is(err, errNotOwner) {
+		if w.sink == nil { // the right to write is gone, or doubtful: whoever comes next takes it anew
 			return
 		}
 	}
 }
+
+// mostRefused bounds the records of an errand that Kafka may refuse: each costs a transaction.
+const mostRefused = 32
+
+// work does errands, and ends them. A record that Kafka refuses is found by a transaction that fails: then each errand has one of its own, so that
+// others do not suffer, and goes on without the record.
+func (w *owner) work(list []*errand) {
+	for tries := 0; ; tries++ {
+		err := errNotOwner
+		if w.sink != nil {
+			err = w.turn(list)
+		}
+		if !errors.Is(err, errOthers) || w.sink == nil || len(list) == 1 && tries >= mostRefused {
+			for _, e := range list {
+				e.end(err)
+			}
+			return
+		}
+		if len(list) > 1 {
+			for _, e := range list {
+				w.work([]*errand{e})
+			}
+			return
+		}
+	}
+}
+
+var errOthers = errors.New("Kafka refused another event that was under way; this one was not accepted")
 
 // leave gives the place up.
 func (w *owner) leave() {
@@ -140,8 +193,7 @@ func (w *owner) leave() {
 	w.queue = nil
 	w.mu.Unlock()
 	for _, e := range rest {
-		e.err = errNotOwner
-		close(e.done)
+		e.end(errNotOwner)
 	}
 	w.drop()
 }
@@ -149,13 +201,15 @@ func (w *owner) leave() {
 // drop forgets all that was known under the right to write.
 func (w *owner) drop() {
 	if w.sink != nil {
+		w.release()
 		_ = w.sink.Close()
 		w.sink = nil
 	}
 	w.ids = [3]map[place]taken{}
 }
 
-// ready takes the partition, where this gateway does not have it: the former owner is fenced, then what it has committed is read, then others are told.
+// ready takes the partition, where this gateway does not have it: the former owner is fenced, then others are told, so that they wait
+// here and do not take it in their turn, then what was committed is read. After an error the right to write is given up.
 func (w *owner) ready() error {
 	if w.sink != nil {
 		return nil
@@ -167,9 +221,10 @@ func (w *owner) ready() error {
 		return fmt.Errorf("take the ids: %w", err)
 	}
 	w.sink = sink
+	w.release = context.AfterFunc(w.o.ctx, func() { _ = sink.Close() }) // Append has no context
 	sink.OnAcknowledged(func(_ kafka.TopicPartition, base int64, origins []int64) {
 		for i, origin := range origins {
-			if origin >= 0 {
+			if origin >= 0 && base >= 0 {
 				w.offsets[origin] = base + int64(i)
 			}
 		}
@@ -178,10 +233,6 @@ func (w *owner) ready() error {
 		w.ids[i] = map[place]taken{}
 	}
 	w.turned = time.Now()
-	if err := w.load(ctx); err != nil {
-		w.drop()
-		return fmt.Errorf("read the ids: %w", err)
-	}
 	value, err := json.Marshal(ownership{Version: 1, URL: w.o.g.URL, Gateway: w.o.g.name})
 	if err == nil {
 		err = sink.Append(&kafka.Outgoing{TopicPartition: system.Of(w.o.owners), Timestamp: time.Now().UnixMilli(), Key: strconv.AppendInt(nil, int64(w.partition), 10), Value: value, Origin: -1})
@@ -190,7 +241,15 @@ func (w *owner) ready() error {
 		err = sink.Commit(ctx)
 	}
 	if err != nil {
-		return w.failed(err)
+		err = w.failed(err)
+		w.drop()
+		return err
+	}
+	loading, done := context.WithTimeout(w.o.ctx, loadWithin)
+	defer done()
+	if err := w.load(loading); err != nil {
+		w.drop()
+		return fmt.Errorf("read the ids: %w", err)
 	}
 	return nil
 }
@@ -261,7 +320,8 @@ type fresh struct {
 	taken   taken
 }
 
-// turn writes the events of errands whose ids are new, and the ids, in one transaction.
+// turn writes the events of errands whose ids are new, and the ids, in one transaction. errOthers says that Kafka refused one of the events, which
+// has that as its verdict, and that the others may be tried again.
 func (w *owner) turn(list []*errand) error {
 	if time.Since(w.turned) > OnceFor/2 {
 		w.ids[2], w.ids[1], w.ids[0], w.turned = w.ids[1], w.ids[0], map[place]taken{}, time.Now()
@@ -279,7 +339,11 @@ func (w *owner) turn(list []*errand) error {
 	for _, e := range list {
 		for i := range e.items {
 			in, v := &e.items[i], &e.verdicts[i]
-			at, print := hashed([]byte(in.Topic), []byte(in.ID)), hashed(in.Key, in.Value)
+			if v.Refused != "" {
+				continue // by an earlier try
+			}
+			at, print := in.Place, in.Print
+			*v = verdict{}
 			if t, ok := w.find(at); ok {
 				*v = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: t.print != print}
 				continue
@@ -293,11 +357,11 @@ func (w *owner) turn(list []*errand) error {
 			r.Origin = int64(len(writes))
 			w.offsets = append(w.offsets, -1)
 			if err := w.sink.Append(&r); err != nil {
-				var refused *kafka.RefusedError
-				if !errors.As(err, &refused) {
-					return w.failed(err)
+				refused, ok := errors.AsType[*kafka.RefusedError](err)
+				if !ok || refused.Origin != r.Origin {
+					return w.refused(writes, err)
 				}
-				v.Refused = refused.Err.Error()
+				v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
 				w.offsets = w.offsets[:len(writes)]
 				continue
 			}
@@ -309,7 +373,7 @@ func (w *owner) turn(list []*errand) error {
 		return nil // that an id was taken stays true, whoever owns it now
 	}
 	if err := w.sink.Flush(ctx); err != nil {
-		return w.failed(err)
+		return w.refused(writes, err)
 	}
 	for n := range writes {
 		f := &writes[n]
@@ -333,6 +397,18 @@ func (w *owner) turn(list []*errand) error {
 		*e.verdict = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: e.verdict.Conflict}
 	}
 	return nil
+}
+
+// refused is failed, where it may be one of the events that Kafka does not take.
+func (w *owner) refused(writes []fresh, err error) error {
+	refused, ok := errors.AsType[*kafka.RefusedError](err)
+	ok = ok && refused.Origin >= 0 && refused.Origin < int64(len(writes))
+	if failed := w.failed(err); !ok || errors.Is(failed, errNotOwner) {
+		return failed
+	}
+	v := writes[refused.Origin].verdict
+	v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
+	return errOthers
 }
 
 // failed ends the open transaction. When that cannot be done, or another one has the right to write, all is forgotten.
