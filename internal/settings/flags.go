@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -45,6 +46,29 @@ func AddFlags(flags *pflag.FlagSet, list []*Setting, defaults map[string]string)
 			}
 			f.Hidden = name != s.Name
 		}
+	}
+}
+
+// Except is a list of settings without doubles and without some.
+func Except(list []*Setting, out ...*Setting) (left []*Setting) {
+	seen := map[*Setting]bool{}
+	for _, s := range out {
+		seen[s] = true
+	}
+	for _, s := range list {
+		if !seen[s] {
+			left = append(left, s)
+		}
+		seen[s] = true
+	}
+	return left
+}
+
+// Reword gives a flag of AddFlags the help of a command for which the setting does something else than the table says.
+func Reword(flags *pflag.FlagSet, s *Setting, help string) {
+	for _, name := range s.names() {
+		f := flags.Lookup(name)
+		f.Usage = help + strings.TrimPrefix(f.Usage, s.Help)
 	}
 }
 

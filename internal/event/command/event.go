@@ -110,7 +110,7 @@ func verb(name, short string) *cobra.Command {
 	}
 	reach.Flags(cmd)
 	cmd.Flags().StringVar(&gateway, "gateway", "http://127.0.0.1:8080", "URL of the gateway in the line that is printed to try the event")
-	settings.AddFlags(cmd.Flags(), command.Without(settings.OfClient(), settings.Topology.Setting), nil)
+	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting), nil)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd

@@ -120,7 +120,9 @@ func run() *cobra.Command {
 	flags.IntVar(&o.limits.Events, "max-events", 10_000, "most events of a request that is no stream")
 	flags.Int64Var(&o.limits.Waiting, "max-waiting-bytes", 64<<20, "most bytes of events that wait for Kafka")
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
-	settings.AddFlags(flags, without(shared, settings.Topology.Setting), defaults)
+	settings.AddFlags(flags, settings.Except(shared, settings.Topology.Setting), defaults)
+	settings.Reword(flags, settings.HTTP.Setting, "take events at this address; :8080 is reached from this machine only, 0.0.0.0:8080 or [::]:8080 from everywhere")
+	settings.Reword(flags, settings.HTTPTokenFile.Setting, "file with a bearer token; beyond this machine /healthz of --probes-http gives the reasons only to requests that carry it")
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd
@@ -138,21 +140,6 @@ func (o *runOptions) bounds() error {
 		}
 	}
 	return errors.Join(wrong...)
-}
-
-// without is a list without doubles and without some.
-func without(list []*settings.Setting, out ...*settings.Setting) (left []*settings.Setting) {
-	seen := map[*settings.Setting]bool{}
-	for _, s := range out {
-		seen[s] = true
-	}
-	for _, s := range list {
-		if !seen[s] {
-			left = append(left, s)
-		}
-		seen[s] = true
-	}
-	return left
 }
 
 // process is a gateway as a process.

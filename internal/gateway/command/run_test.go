@@ -129,3 +129,22 @@ func TestThePagesFilesAreTaken(t *testing.T) {
 		t.Errorf("%v %s", err, out.String())
 	}
 }
+
+// The help says what an address is for in this command, not what the setting does where topologies run.
+//
+// Mutation seen to fail it: run without Reword.
+func TestTheHelpIsTheGateways(t *testing.T) {
+	var out bytes.Buffer
+	cmd := Gateway()
+	cmd.SetArgs([]string{"run", "--help"})
+	cmd.SetOut(&out)
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	_, help, _ := strings.Cut(out.String(), "--http HOST:PORT\n")
+	help, _, _ = strings.Cut(help, "\n  --")
+	help = strings.Join(strings.Fields(help), " ")
+	if !strings.HasPrefix(help, "take events at this address;") || !strings.HasSuffix(help, "(default 127.0.0.1:8080)") {
+		t.Errorf("--http: %q", help)
+	}
+}

@@ -79,3 +79,16 @@ func TestWrongUseIsRefusedBeforeAnythingIsReached(t *testing.T) {
 		}
 	}
 }
+
+// The help says what an address is for in this command, not what the setting does where topologies run.
+//
+// Mutation seen to fail it: run without Reword.
+func TestTheHelpIsTheRegistrys(t *testing.T) {
+	out, code := execute(t, "registry", "run", "--help")
+	_, help, _ := strings.Cut(out, "--http HOST:PORT\n")
+	help, _, _ = strings.Cut(help, "\n  --")
+	help = strings.Join(strings.Fields(help), " ")
+	if code != 0 || !strings.HasPrefix(help, "serve schemas at this address;") || !strings.HasSuffix(help, "(default 127.0.0.1:8081)") {
+		t.Errorf("exit code %d, --http: %q", code, help)
+	}
+}

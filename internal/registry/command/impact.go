@@ -25,7 +25,7 @@ type recordsOf struct {
 func (o *recordsOf) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.topic, "topic", "", "the topic of the subject, as it is called in the cluster (default: the subject without -value or -key)")
 	cmd.Flags().IntVar(&o.last, "last", 1000, "how many of the newest records of the topic to look at, over all its partitions")
-	settings.AddFlags(cmd.Flags(), Without(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
+	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 }

@@ -81,25 +81,12 @@ func run() *cobra.Command {
 	flags.StringVar(&o.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
 	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
-	settings.AddFlags(flags, Without(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
+	settings.AddFlags(flags, settings.Except(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
+	settings.Reword(flags, settings.HTTP.Setting, "serve schemas at this address; :8081 is reached from this machine only, 0.0.0.0:8081 or [::]:8081 from everywhere")
+	settings.Reword(flags, settings.HTTPTokenFile.Setting, "file with a bearer token for who may use the registry; beyond this machine /healthz of --probes-http gives the reasons only to requests that carry it")
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	return cmd
-}
-
-// Without is a list without doubles and without some.
-func Without(list []*settings.Setting, out ...*settings.Setting) (left []*settings.Setting) {
-	seen := map[*settings.Setting]bool{}
-	for _, s := range out {
-		seen[s] = true
-	}
-	for _, s := range list {
-		if !seen[s] {
-			left = append(left, s)
-		}
-		seen[s] = true
-	}
-	return left
 }
 
 // door is where the server listens, and who may come in.
