@@ -30,7 +30,8 @@ type Config struct {
 	Context string
 	// Timeout is how long the answer to a request may take. Default: 10 s.
 	Timeout time.Duration
-	// CacheSize is how many schemas are kept: the least recently used ones go first. Default: 1000.
+	// CacheSize is how many schemas are kept: the least recently used ones go first. As many failures are kept apart, and push no
+	// schema out. Default: 1000.
 	CacheSize int
 	// NotFoundFor is how long it is remembered that an id is not there, or that the registry could not be asked for it: so long it is
 	// answered without asking again. Default: 1 s. Negative: nothing is remembered.

@@ -136,6 +136,33 @@ func TestASchemaIsFetchedOnce(t *testing.T) {
 	}
 }
 
+// Failures push out no schema: however many unknown ids were asked for, known ones are found while the registry is away.
+//
+// Mutation seen to fail it: put of what failed into the list of what was found.
+func TestFailuresPushNothingOut(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if len(q.URL.Path) > len("/schemas/ids/9") {
+			w.WriteHeader(404)
+			fmt.Fprint(w, `{"error_code":40403,"message":"Schema not found"}`)
+			return
+		}
+		fmt.Fprint(w, `{"schema":"\"string\""}`)
+	}))
+	defer web.Close()
+	c := client(t, registry.Config{URLs: []string{web.URL}, CacheSize: 2, NotFoundFor: time.Hour})
+	for _, id := range []int{1, 10, 2, 11, 12, 13} {
+		if _, err := c.ByID(t.Context(), id); (err != nil) != (id > 9) {
+			t.Fatal(id, err)
+		}
+	}
+	web.Close()
+	for id, want := range map[int]error{1: nil, 2: nil, 12: registry.ErrNotFound, 13: registry.ErrNotFound, 10: registry.ErrAway} {
+		if _, err := c.ByID(t.Context(), id); !errors.Is(err, want) {
+			t.Errorf("%d: %v, want %v", id, err, want)
+		}
+	}
+}
+
 // What is not there is remembered for a moment, and asked for again after it.
 //
 // Mutation seen to fail it: until never set.

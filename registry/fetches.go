@@ -14,8 +14,9 @@ type fetches struct {
 	notFound time.Duration
 
 	mu    sync.Mutex
-	all   map[string]*list.Element // of *fetch
-	order list.List                // the most recently used first
+	all   map[string]*list.Element // of *fetch, each in one of these, the most recently used first
+	found list.List
+	other list.List // under way, or failed: apart, so that many of these push out none that was found
 	work  sync.WaitGroup
 }
 
@@ -25,6 +26,7 @@ type fetch struct {
 	found *Registered
 	err   error
 	until time.Time // an err is not asked for again before
+	in    *list.List
 }
 
 func newFetches(most int, notFound time.Duration) *fetches {
@@ -53,32 +55,42 @@ func (f *fetches) begin(key string, get func() (*Registered, error)) *fetch {
 	if at := f.all[key]; at != nil {
 		one := at.Value.(*fetch)
 		if one.until.IsZero() || time.Now().Before(one.until) {
-			f.order.MoveToFront(at)
+			one.in.MoveToFront(at)
 			return one
 		}
 		f.drop(at)
 	}
 	one := &fetch{key: key, done: make(chan struct{})}
-	f.all[key] = f.order.PushFront(one)
-	for len(f.all) > f.most {
-		f.drop(f.order.Back())
-	}
+	f.put(one, &f.other)
 	f.work.Go(func() {
 		found, err := get()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if one.found, one.err = found, err; err != nil {
 			one.until = time.Now().Add(f.notFound)
+		} else if at := f.all[key]; at != nil && at.Value == one { // it was not dropped
+			f.drop(at)
+			f.put(one, &f.found)
 		}
 		close(one.done)
 	})
 	return one
 }
 
+// put puts a fetch at the front of a list, which then loses what is beyond the most.
+func (f *fetches) put(one *fetch, in *list.List) {
+	one.in = in
+	f.all[one.key] = in.PushFront(one)
+	for in.Len() > f.most {
+		f.drop(in.Back())
+	}
+}
+
 // drop forgets a fetch; who waits for it still gets it.
 func (f *fetches) drop(at *list.Element) {
-	delete(f.all, at.Value.(*fetch).key)
-	f.order.Remove(at)
+	one := at.Value.(*fetch)
+	delete(f.all, one.key)
+	one.in.Remove(at)
 }
 
 func (f *fetches) wait() { f.work.Wait() }
