@@ -78,6 +78,14 @@ func (c *Client) Mode(ctx context.Context, subject string) (Mode, error) {
 	return a.Mode, err
 }
 
+// OwnMode is the mode that a subject has itself. [ErrNotFound]: it has none, and what holds for everything holds for it.
+func (c *Client) OwnMode(ctx context.Context, subject string) (Mode, error) {
+	path, of := scope("mode", subject)
+	var a struct{ Mode Mode }
+	err := c.ask(ctx, "get the mode of "+of, http.MethodGet, path, nil, nil, &a)
+	return a.Mode, err
+}
+
 // SetMode sets the mode of a subject, or of everything for "". force admits IMPORT where there are schemas already.
 func (c *Client) SetMode(ctx context.Context, subject string, mode Mode, force bool) error {
 	path, of := scope("mode", subject)

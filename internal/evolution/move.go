@@ -71,18 +71,9 @@ func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int,
 			}
 			n++
 		}
-		raw, err := t.Client.Config(ctx, name, true)
-		if errors.Is(err, registry.ErrNotFound) {
-			continue
-		}
-		var own struct {
-			CompatibilityLevel registry.Level `json:"compatibilityLevel"`
-		}
-		if err == nil {
-			err = json.Unmarshal(raw, &own)
-		}
-		if err == nil && own.CompatibilityLevel != "" {
-			err = out.Encode(line{Level: &subjectLevel{name, own.CompatibilityLevel}})
+		level, err := t.ownLevel(ctx, name)
+		if err == nil && level != "" {
+			err = out.Encode(line{Level: &subjectLevel{name, level}})
 		}
 		if err != nil {
 			return n, err
@@ -91,17 +82,40 @@ func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int,
 	return n, nil
 }
 
+// ownLevel is the level that a subject has itself, "" where it has none; for "" it is that of everything.
+func (t *Tool) ownLevel(ctx context.Context, subject string) (registry.Level, error) {
+	if subject == "" {
+		return t.Client.Level(ctx, "")
+	}
+	raw, err := t.Client.Config(ctx, subject, true)
+	if errors.Is(err, registry.ErrNotFound) {
+		return "", nil
+	}
+	var own struct {
+		CompatibilityLevel registry.Level `json:"compatibilityLevel"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &own)
+	}
+	return own.CompatibilityLevel, err
+}
+
 // Importing is what an import does.
 type Importing struct {
 	Schemas  int      `json:"schemas"`  // in the file
 	New      int      `json:"new"`      // that are registered by it
 	Known    int      `json:"known"`    // that are there already, as they are in the file
 	Conflict []string `json:"conflict"` // why it cannot be done
+	Left     []string `json:"left"`     // subjects that an import which was interrupted left in the mode IMPORT
 	Done     bool     `json:"done"`
 
-	add    []*registry.Registered
-	levels []subjectLevel
+	subjects []string
+	add      []*registry.Registered
+	levels   []subjectLevel
 }
+
+// importMode is the mode in which a subject takes schemas under ids that are given, and no others.
+const importMode registry.Mode = "IMPORT"
 
 // PlanImport reads an export and says what importing it would do: ids and versions stay as they were, so that records that were written
 // with them are read. A schema that is there with another id, or an id that is another schema's, is a conflict.
@@ -113,7 +127,7 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 	if err := d.Decode(&first); err != nil || first.Format != exportFormat {
 		return nil, errors.New("it is no export of `weir schema export`: its first line is not {\"weirSchemas\":1}")
 	}
-	plan := &Importing{Conflict: []string{}}
+	plan := &Importing{Conflict: []string{}, Left: []string{}}
 	for n := 2; ; n++ {
 		var l line
 		err := d.Decode(&l)
@@ -130,12 +144,24 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 			return nil, fmt.Errorf("line %d: it is no schema with subject, version and id", n)
 		default:
 			plan.Schemas++
+			if !slices.Contains(plan.subjects, l.Schema.Subject) {
+				plan.subjects = append(plan.subjects, l.Schema.Subject)
+			}
 			if err := t.place(ctx, plan, l.Schema); err != nil {
 				return nil, err
 			}
 		}
 	}
 	plan.New = len(plan.add)
+	for _, subject := range plan.subjects {
+		mode, err := t.ownMode(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		if mode == importMode {
+			plan.Left = append(plan.Left, subject)
+		}
+	}
 	return plan, nil
 }
 
@@ -164,7 +190,17 @@ func (t *Tool) place(ctx context.Context, plan *Importing, s *registry.Registere
 	return nil
 }
 
-// Import does what PlanImport says, unless there is a conflict. It can be run again after it was interrupted.
+// ownMode is the mode that a subject has itself, "" where it has none.
+func (t *Tool) ownMode(ctx context.Context, subject string) (registry.Mode, error) {
+	mode, err := t.Client.OwnMode(ctx, subject)
+	if errors.Is(err, registry.ErrNotFound) {
+		return "", nil
+	}
+	return mode, err
+}
+
+// Import does what PlanImport says, unless there is a conflict. It can be run again after it was interrupted, which also takes subjects out
+// of the mode IMPORT that it was left in.
 func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 	plan, err := t.PlanImport(ctx, r)
 	if err != nil {
@@ -173,31 +209,56 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 	if len(plan.Conflict) > 0 {
 		return plan, fmt.Errorf("nothing was imported: %d schemas are in the way", len(plan.Conflict))
 	}
-	var subjects []string
+	err = t.inImport(ctx, plan, func() error {
+		if err := t.register(ctx, plan.add); err != nil {
+			return err
+		}
+		for _, l := range plan.levels { // before a subject is read-only again
+			have, err := t.ownLevel(ctx, l.Subject)
+			if err == nil && have != l.Level {
+				err = t.Client.SetLevel(ctx, l.Subject, l.Level)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	plan.Done = err == nil
+	return plan, err
+}
+
+// inImport does something while the subjects to which an import adds are in the mode IMPORT, and puts back what they were in before: also
+// after a failure, since a subject in this mode takes no other registration.
+func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (err error) {
+	before := map[string]registry.Mode{}
+	for _, subject := range plan.Left {
+		before[subject] = ""
+	}
+	defer func() {
+		ctx := context.WithoutCancel(ctx)
+		for subject, mode := range before {
+			if mode != "" {
+				err = errors.Join(err, t.Client.SetMode(ctx, subject, mode, false))
+			} else if reset := t.Client.ResetMode(ctx, subject); !errors.Is(reset, registry.ErrNotFound) {
+				err = errors.Join(err, reset)
+			}
+		}
+	}()
 	for _, s := range plan.add {
-		if !slices.Contains(subjects, s.Subject) {
-			subjects = append(subjects, s.Subject)
+		if _, ok := before[s.Subject]; ok {
+			continue
+		}
+		mode, err := t.ownMode(ctx, s.Subject)
+		if err != nil {
+			return err
+		}
+		before[s.Subject] = mode
+		if err := t.Client.SetMode(ctx, s.Subject, importMode, true); err != nil {
+			return err
 		}
 	}
-	for _, subject := range subjects {
-		if err := t.Client.SetMode(ctx, subject, "IMPORT", true); err != nil {
-			return plan, err
-		}
-	}
-	err = t.register(ctx, plan.add)
-	for _, subject := range subjects { // also after a failure: a subject in this mode takes no other registration
-		err = errors.Join(err, t.Client.ResetMode(context.WithoutCancel(ctx), subject))
-	}
-	if err != nil {
-		return plan, err
-	}
-	for _, l := range plan.levels {
-		if err := t.Client.SetLevel(ctx, l.Subject, l.Level); err != nil {
-			return plan, err
-		}
-	}
-	plan.Done = true
-	return plan, nil
+	return do()
 }
 
 // register registers schemas, those that others refer to before these.

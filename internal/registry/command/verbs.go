@@ -342,13 +342,17 @@ func importVerb() *cobra.Command {
 		}
 		return errors.Join(r.show(cmd, plan, func(out io.Writer) {
 			fmt.Fprintf(out, "%d schemas: %d are new, %d are there already, %d are in the way\n", plan.Schemas, plan.New, plan.Known, len(plan.Conflict))
+			if len(plan.Left) > 0 {
+				fmt.Fprintf(out, "%d subjects were found in the mode IMPORT, as an interrupted import leaves them: %s\n", len(plan.Left), termtext.Text(strings.Join(plan.Left, " ")))
+			}
 			for _, c := range plan.Conflict {
 				fmt.Fprintf(out, "  %s\n", termtext.Text(c))
 			}
 		}), err)
 	})
 	cmd.Long = cmd.Short + ", so that records that were written with them are read. Nothing is done where an id or a version is there and is another schema's.\n" +
-		"It can be run again after it was interrupted."
+		"It can be run again after it was interrupted: then it also takes its subjects out of the mode IMPORT that it left them in. A subject that was\n" +
+		"read-only before an interrupted import is not any more."
 	cmd.Example = "  weir schema import schemas.jsonl --registry http://localhost:8081\n  weir schema import schemas.jsonl --registry http://localhost:8081 --execute"
 	addExecute(cmd, &execute)
 	return cmd

@@ -4,6 +4,8 @@ package command_test
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,6 +117,59 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 	if _, body := get(strings.TrimPrefix(third, "http://"), "/subjects"); body != `["else"]` {
 		t.Errorf("after a refused import: %s", body)
 	}
+}
+
+// A subject is after an import in the mode of before, and one that an import which was killed left in the mode IMPORT takes registrations again.
+//
+// Mutations seen to fail it: Import without Left; inImport that resets each mode; levels after the modes.
+func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
+	orders(t)
+	from, to := registryOfTest(t), registryOfTest(t)
+	ask := func(url, path, body string) string {
+		t.Helper()
+		q, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, url+path, strings.NewReader(body))
+		res, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		data, _ := io.ReadAll(res.Body)
+		return string(data)
+	}
+	run := func(want string, args ...string) {
+		t.Helper()
+		if out, code := execute(t, append([]string{"schema"}, args...)...); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%v: exit code %d, without %q: %s", args, code, want, out)
+		}
+	}
+	for _, subject := range []string{"a", "b"} {
+		run("it is now version 1", "register", subject, "order.v1.avsc", "--registry", from, "--execute")
+		run("and is FULL", "compat", subject, "--set", "FULL", "--registry", from, "--execute")
+	}
+	run("2 schemas are in", "export", "--file", "all.jsonl", "--registry", from)
+	ask(to, "/mode/b", `{"mode":"READONLY"}`)
+	modes := func(when string, want ...string) {
+		t.Helper()
+		for i, subject := range []string{"a", "b"} {
+			if _, body := get(strings.TrimPrefix(to, "http://"), "/mode/"+subject); !strings.Contains(body, want[i]) {
+				t.Errorf("%s, the mode of %s: %s, want %s", when, subject, body, want[i])
+			}
+		}
+	}
+	for _, want := range []string{"2 are new, 0 are there already", "0 are new, 2 are there already"} {
+		run(want, "import", "all.jsonl", "--registry", to, "--execute")
+		modes(want, "does not have subject-level mode", `"READONLY"`)
+	}
+	if _, body := get(strings.TrimPrefix(to, "http://"), "/config/b"); body != `{"compatibilityLevel":"FULL"}` {
+		t.Errorf("the level of what is read-only: %s", body)
+	}
+
+	ask(to, "/mode/a?force=true", `{"mode":"IMPORT"}`)
+	run("1 subjects were found in the mode IMPORT, as an interrupted import leaves them: a", "import", "all.jsonl", "--registry", to)
+	modes("planned", `"IMPORT"`, `"READONLY"`)
+	run("1 subjects were found in the mode IMPORT", "import", "all.jsonl", "--registry", to, "--execute")
+	modes("killed, and run again", "does not have subject-level mode", `"READONLY"`)
+	run("it is now version 2", "register", "a", "order.v2.avsc", "--registry", to, "--execute")
 }
 
 // A change that breaks readers is stopped at weir schema check, at weir schema compat and register, and at the registry, each with the
