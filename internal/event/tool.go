@@ -99,7 +99,7 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 		return fmt.Errorf("topic %s has %d replicas, and the file says %d: reassign its partitions with Kafka's own tools", r.Topic, info.ReplicationFactor, e.Topic.ReplicationFactor)
 	}
 	r.step("topic", "none", "%s with %d partitions", r.Topic, info.Partitions)
-	for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
+	for _, name := range slices.Sorted(maps.Keys(e.Topic.Settings)) { // what the file does not say stays as it is
 		have, want := info.Config[name], spec.Config[name]
 		if kafka.SameSetting(have, want) {
 			r.step("setting", "none", "%s=%s", name, want)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/event/command"
 	gateway "github.com/weirstream/weir/internal/gateway/command"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/kafkatest"
 	schemas "github.com/weirstream/weir/internal/registry/command"
 )
@@ -164,6 +165,37 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	says(verb(0, "plan"), "~ setting: retention.ms=1000, is 86400000") // nothing of what was refused was done
 	edit("order.placed.v1.yaml", "partitions: 6", "partitions: 7")
 	says(verb(1, "plan"), "has 6 partitions, and the file says 7")
+}
+
+// What the file does not say of a topic that is there stays as it is.
+//
+// Mutation seen to fail it: planTopic with the settings that a new topic gets.
+func TestATopicKeepsWhatTheFileDoesNotSay(t *testing.T) {
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	registry := serve(t, "/subjects", "registry", "run", "--brokers", strings.Join(broker.Addrs(), ","))
+	wire, err := kafka.Dial(t.Context(), kafka.Config{Brokers: broker.Addrs()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	const topic = "order.placed.v1"
+	if err := wire.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 6, ReplicationFactor: -1, Config: map[string]string{"cleanup.policy": "compact"}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for _, args := range []string{"new order.placed.v1 --owner x", "apply order.placed.v1.yaml --registry " + registry + " --brokers " + strings.Join(broker.Addrs(), ",")} {
+		if out, code := execute(t.Context(), append([]string{"event"}, strings.Fields(args)...)...); code != 0 || strings.Contains(out, "cleanup.policy") {
+			t.Errorf("%s: exit code %d: %s", args, code, out)
+		}
+	}
+	infos, err := wire.Topics(t.Context(), []string{topic})
+	if c := infos[topic].Config; err != nil || c["cleanup.policy"] != "compact" || c["retention.ms"] != "604800000" {
+		t.Errorf("%v, %v", c, err)
+	}
 }
 
 // A file that is wrong is refused before anything is connected to, with everything that is wrong.
