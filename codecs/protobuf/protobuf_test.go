@@ -65,6 +65,21 @@ func TestToTheWireAndBack(t *testing.T) {
 	}
 }
 
+// A start that checks, and one that registers what others write, do not need the imports of a type in the registry.
+//
+// Mutation seen to fail it: prepare with the error of an import that is not there.
+func TestAFirstStartIsNotRefusedForItsImports(t *testing.T) {
+	_, client := registrytest.Start(t)
+	codec := protobuf.Bound[*shop.Order](client, registry.Binding{})
+	if err := codec.Prepare(codecs.Preparation{Context: t.Context(), Record: codecs.Record{Topic: "order.placed.v1"}}); err != nil {
+		t.Error(err)
+	}
+	names, err := client.Subjects(t.Context(), true)
+	if err != nil || len(names) > 0 {
+		t.Errorf("subjects %q, %v", names, err)
+	}
+}
+
 // A message of another type is not taken for one of this.
 func TestAnotherMessageIsRefused(t *testing.T) {
 	_, client := registrytest.Start(t)

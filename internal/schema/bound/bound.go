@@ -140,6 +140,9 @@ func (c *Codec) prepare(p codecs.Preparation) error {
 		find = c.client.Register
 	}
 	s, err := c.schema(p.Context, find)
+	if !p.Register && errors.Is(err, registry.ErrNotFound) {
+		return nil // what it refers to is not registered as it is here, so there is nothing yet that it can be compared with
+	}
 	if err != nil {
 		return err
 	}
