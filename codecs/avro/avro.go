@@ -119,11 +119,15 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 
 // reader is the schema that reads what a value was written with as this program's type, and the value without what stands before it.
 func (c *Codec[T]) reader(r *codecs.Record, data []byte) (*avro.Schema, []byte, error) {
-	written, frame, rest, inHeader, err := c.bound.Read(r, data)
+	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
 		return nil, nil, err
 	}
 	schema, err := c.readers.Get(frame.String(), func() (*avro.Schema, error) {
+		written, err := c.bound.Find(r, frame)
+		if err != nil {
+			return nil, err
+		}
 		if written.Type != registry.Avro {
 			return nil, fmt.Errorf("schema %s is %s, and no Avro", frame, written.Type)
 		}

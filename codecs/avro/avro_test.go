@@ -134,6 +134,41 @@ func TestWhoWaitsAndWhoFails(t *testing.T) {
 	}
 }
 
+// What a codec has compiled it needs no registry for, whatever else the client was asked for meanwhile.
+//
+// Mutation seen to fail it: Find before the codec's own schemas.
+func TestWhatIsCompiledIsNotAskedForAgain(t *testing.T) {
+	web, _ := registrytest.Start(t)
+	client, err := registry.New(registry.Config{URLs: []string{web.URL}, CacheSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	codec := avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema))
+	if err := prepare(t, codec, true); err != nil {
+		t.Fatal(err)
+	}
+	r := codecs.Record{Topic: "order.placed.v1"}
+	value, _, err := codec.AppendIn(&r, nil, order{"a", 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := codec.ParseIn(&r, value); err != nil {
+		t.Fatal(err)
+	}
+	other, err := client.Register(t.Context(), "other", registry.Schema{Text: `"string"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ByID(t.Context(), other.ID); err != nil {
+		t.Fatal(err)
+	}
+	web.Close()
+	if _, err := codec.ParseIn(&r, value); err != nil {
+		t.Error(err)
+	}
+}
+
 // The subject follows the naming, and what the stream or the binding states.
 func TestTheSubjectOfASchema(t *testing.T) {
 	_, client := registrytest.Start(t)

@@ -102,11 +102,15 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 }
 
 func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonschema.Schema, []byte, error) {
-	written, frame, rest, inHeader, err := c.bound.Read(r, data)
+	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
 		return nil, nil, err
 	}
 	schema, err := c.writers.Get(frame.String(), func() (*jsonschema.Schema, error) {
+		written, err := c.bound.Find(r, frame)
+		if err != nil {
+			return nil, err
+		}
 		if written.Type != registry.JSON {
 			return nil, fmt.Errorf("schema %s is %s, and no JSON", frame, written.Type)
 		}

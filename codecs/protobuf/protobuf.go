@@ -123,7 +123,7 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 
 // message is the value without what stands before it, if that says that it is a message of this type.
 func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
-	written, frame, rest, inHeader, err := c.bound.Read(r, data)
+	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,10 @@ func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	name, err := c.writers.Get(fmt.Sprint(frame, indexes), func() (protoreflect.FullName, error) {
+		written, err := c.bound.Find(r, frame)
+		if err != nil {
+			return "", err
+		}
 		if written.Type != registry.Protobuf {
 			return "", fmt.Errorf("schema %s is %s, and no Protobuf", frame, written.Type)
 		}

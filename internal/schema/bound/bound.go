@@ -193,11 +193,12 @@ func (e *IncompatibleError) Error() string {
 }
 
 // Read is which schema a value was written with, and what is left of the value and of the header: see framing.Read.
-func (c *Codec) Read(r *codecs.Record, value []byte) (written *registry.Registered, frame framing.Frame, rest []byte, inHeader bool, err error) {
-	frame, rest, inHeader, err = framing.Read(value, header(r))
-	if err != nil {
-		return nil, frame, nil, false, err
-	}
+func (c *Codec) Read(r *codecs.Record, value []byte) (frame framing.Frame, rest []byte, inHeader bool, err error) {
+	return framing.Read(value, header(r))
+}
+
+// Find finds the schema that a record's value was written with.
+func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.Registered, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
 	defer cancel()
 	if frame.GUID != "" {
@@ -216,7 +217,7 @@ func (c *Codec) Read(r *codecs.Record, value []byte) (written *registry.Register
 	default:
 		err = unavailable(err)
 	}
-	return written, frame, rest, inHeader, err
+	return written, err
 }
 
 // header is the last header of the record that says which schema its value, or key, was written with.
