@@ -34,7 +34,8 @@ type Binding struct {
 	Naming  Naming
 	Form    Form // how values are written
 	// MissingAfter is how long after a record was written its schema may still come: a mirrored registry may lag. So long the record waits;
-	// then it is a dead letter. Default: 5 minutes.
+	// then it is a dead letter. For a record with no time, or one in the future, it is how long after the schema was first looked for.
+	// Default: 5 minutes.
 	MissingAfter time.Duration
 	// Wait is how long a record of an unknown schema holds up others of its worker while the registry is asked; then it waits alone.
 	// Default: 200 ms.

@@ -134,6 +134,34 @@ func TestWhoWaitsAndWhoFails(t *testing.T) {
 	}
 }
 
+// A time in the future, or none, lets a record of an unknown schema wait no longer than another, counted from when the schema was looked for.
+//
+// Mutation seen to fail it: Find by the record's time alone.
+func TestARecordOfTheFutureDoesNotWaitForEver(t *testing.T) {
+	_, client := registrytest.Start(t)
+	const after = 50 * time.Millisecond
+	codec := avro.Bound[order](client, registry.Binding{MissingAfter: after, Wait: time.Minute}, avro.Schema(olderSchema))
+	strange := []byte{0, 0, 0, 0, 1, 2}
+	times := []time.Time{time.Now().Add(100 * 365 * 24 * time.Hour), {}}
+	for _, at := range times {
+		if _, err := codec.ParseIn(&codecs.Record{Topic: "t.a.v1", Time: at}, strange); !errors.Is(err, codecs.ErrUnavailable) {
+			t.Errorf("%v, at first: %v", at, err)
+		}
+	}
+	time.Sleep(2 * after)
+	for _, at := range times {
+		if _, err := codec.ParseIn(&codecs.Record{Topic: "t.a.v1", Time: at}, strange); err == nil || errors.Is(err, codecs.ErrUnavailable) {
+			t.Errorf("%v, later: %v", at, err)
+		}
+	}
+	if err := prepare(t, codec, true); err != nil { // which gives it that id
+		t.Fatal(err)
+	}
+	if _, err := codec.ParseIn(&codecs.Record{Topic: "t.a.v1", Time: times[0]}, []byte{0, 0, 0, 0, 1, 2, 'a', 2}); err != nil {
+		t.Errorf("a schema that has come: %v", err)
+	}
+}
+
 // What a codec has compiled it needs no registry for, whatever else the client was asked for meanwhile.
 //
 // Mutation seen to fail it: Find before the codec's own schemas.
@@ -144,7 +172,7 @@ func TestWhatIsCompiledIsNotAskedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	codec := avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema))
+	codec := avro.Bound[order](client, registry.Binding{Wait: time.Minute}, avro.Schema(olderSchema))
 	if err := prepare(t, codec, true); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -32,11 +33,13 @@ type Codec struct {
 	name    string // of the record or message
 	uses    []*Dependency
 	writing sync.Map // *registry.Registered by subject
+	missing missing
 }
 
 const (
 	missingAfter = 5 * time.Minute
 	wait         = 200 * time.Millisecond
+	mostMissing  = 1000
 )
 
 // New binds a schema of a name to a registry.
@@ -208,9 +211,14 @@ func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.R
 	}
 	switch {
 	case err == nil:
+		c.missing.found(frame)
 	case errors.Is(err, registry.ErrNotFound):
-		if age := time.Since(r.Time); !r.Time.IsZero() && age > c.with.MissingAfter {
-			err = fmt.Errorf("the schema %s with which the value was written is not in the registry, %v after the record was written: %w", frame, age.Round(time.Second), err)
+		now, since, of := time.Now(), r.Time, "the record was written"
+		if since.IsZero() || since.After(now) { // which says nothing of how long the schema has had to come
+			since, of = c.missing.since(frame, now, c.with.MissingAfter), "it was first looked for"
+		}
+		if age := now.Sub(since); age > c.with.MissingAfter {
+			err = fmt.Errorf("the schema %s with which the value was written is not in the registry, %v after %s: %w", frame, age.Round(time.Second), of, err)
 		} else {
 			err = unavailable(fmt.Errorf("the schema %s is not in the registry yet: %w", frame, err))
 		}
@@ -218,6 +226,38 @@ func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.R
 		err = unavailable(err)
 	}
 	return written, err
+}
+
+// missing is when schemas that were not there were first looked for.
+type missing struct {
+	mu    sync.Mutex
+	first map[framing.Frame]time.Time
+}
+
+func (m *missing) found(frame framing.Frame) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.first, frame)
+}
+
+// since is when a schema was first looked for, now where it was not before. Beyond the most, those that nobody can wait for any more are
+// forgotten; where all are waited for, one more has to wait for one of them.
+func (m *missing) since(frame framing.Frame, now time.Time, after time.Duration) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if first, ok := m.first[frame]; ok {
+		return first
+	}
+	if len(m.first) >= mostMissing {
+		maps.DeleteFunc(m.first, func(_ framing.Frame, first time.Time) bool { return now.Sub(first) > 2*after })
+	}
+	if m.first == nil {
+		m.first = map[framing.Frame]time.Time{}
+	}
+	if len(m.first) < mostMissing {
+		m.first[frame] = now
+	}
+	return now
 }
 
 // header is the last header of the record that says which schema its value, or key, was written with.
