@@ -3,6 +3,7 @@ package protobuf_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
@@ -34,7 +35,7 @@ func TestToTheWireAndBack(t *testing.T) {
 	unknown := example()
 	unknown.ProtoReflect().SetUnknown([]byte("\xfa\x06\x01x"))
 	for _, form := range []registry.Form{registry.InValue, registry.InHeader} {
-		codec := protobuf.Bound[*shop.Order](client, registry.Binding{Form: form})
+		codec := protobuf.Bound[*shop.Order](client, registry.Binding{Form: form, Wait: time.Minute})
 		register(t, codec, "order.placed.v1")
 		r := codecs.Record{Topic: "order.placed.v1"}
 		value, headers, err := codec.AppendIn(&r, nil, unknown)
@@ -83,14 +84,14 @@ func TestAFirstStartIsNotRefusedForItsImports(t *testing.T) {
 // A message of another type is not taken for one of this.
 func TestAnotherMessageIsRefused(t *testing.T) {
 	_, client := registrytest.Start(t)
-	receipts := protobuf.Bound[*shop.Receipt](client, registry.Binding{})
+	receipts := protobuf.Bound[*shop.Receipt](client, registry.Binding{Wait: time.Minute})
 	register(t, receipts, "order.placed.v1")
 	r := codecs.Record{Topic: "order.placed.v1"}
 	value, _, err := receipts.AppendIn(&r, nil, &shop.Receipt{Id: "a"})
 	if err != nil || value[5] != 0 {
 		t.Fatalf("%x, %v", value, err)
 	}
-	_, err = protobuf.Bound[*shop.Order](client, registry.Binding{}).ParseIn(&r, value)
+	_, err = protobuf.Bound[*shop.Order](client, registry.Binding{Wait: time.Minute}).ParseIn(&r, value)
 	if err == nil || !strings.Contains(err.Error(), "the value is a message shop.Receipt, and shop.Order is read here") {
 		t.Errorf("%v", err)
 	}
