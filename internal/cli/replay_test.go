@@ -497,3 +497,21 @@ func TestAReplayIsStoppedFromAnywhere(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt: it would be written again by whoever goes on.
+func TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt(t *testing.T) {
+	s := newShop(t)
+	const copied = "order.copied.v1"
+	_, err := s.admin.CreateTopics(t.Context(), 1, 1, nil, copied)
+	s.must(err)
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: placed, Key: []byte("customer-1"), Value: []byte("{")}).FirstErr())
+	file := s.file("r.yaml", "replay: broken\nfrom: {topic: "+placed+"}\ninto: topic\ntopic: "+copied+"\nrewrite: {key: {from: /customer}}\n")
+	for range 2 {
+		s.totals(exitFailure, "replay", "run", file)
+	}
+	r := s.receipt(s.totals(exitFailure, "replay", "status", file, "--json"))
+	if r.State != "failed" || r.Read != int64(len(s.read(copied))) {
+		t.Errorf("%d records are in the topic: %+v", len(s.read(copied)), r)
+	}
+}
+

@@ -309,9 +309,18 @@ func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
 // end writes down how a run has ended, and returns the receipt.
 func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 	t := r.tool
+	if failure != nil && !r.broken(failure) {
+		// What is in the open transaction has no record of the progress with it: it would be written again.
+		if err := r.sink.Abort(ctx); err != nil {
+			return nil, errors.Join(failure, err)
+		}
+	}
 	k, err := t.read(ctx)
 	if err != nil {
 		return nil, errors.Join(failure, err)
+	}
+	if s := k.jobs[r.Job]; s != nil && s.Run == r.Run {
+		r.Reset = s.Reset // whatever became of the transaction that was to say so
 	}
 	switch {
 	case errors.Is(failure, ErrStopped) || errors.Is(failure, context.Canceled):
