@@ -16,7 +16,7 @@ type Names struct {
 	// Prefix stands before every name (topic.prefix), so that several environments can share a cluster. It is part of the name as it is:
 	// a dot between is the prefix's own.
 	Prefix string
-	// Real, if not nil, are streams that keep another name than the prefix gives them: inputs of a shadow, by the names of streams.
+	// Real, if not nil, are streams that have another name than the prefix gives them: those of a shadow, by the names of streams.
 	Real map[string]string
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 
@@ -23,6 +24,7 @@ func (t *Tool) shadowNames(p *plan.Plan, job, run string) (plan.Names, error) {
 	for _, g := range p.Globals {
 		names.Real[g.Name] = p.Topic(&g.Stream)
 	}
+	own := map[string]string{}
 	for _, topic := range p.Topics {
 		if topic.Stream == nil || !topic.Written {
 			continue
@@ -30,7 +32,12 @@ func (t *Tool) shadowNames(p *plan.Plan, job, run string) (plan.Names, error) {
 		if _, real := names.Real[topic.Stream.Name]; real {
 			return names, fmt.Errorf("into: topology %s reads what it writes to %s: a shadow of it would write into production", p.Topology, topic.Name)
 		}
+		if len(topic.Stream.Prepare) > 0 {
+			return names, fmt.Errorf("into: what topology %s writes to %s has schemas in a registry, whose subjects go by the names of topics: a shadow would need, or register, others", p.Topology, topic.Name)
+		}
+		own[topic.Stream.Name] = names.Prefix + topic.Stream.Name // also where it is Unprefixed
 	}
+	maps.Copy(names.Real, own)
 	return names, nil
 }
 
