@@ -515,3 +515,23 @@ func TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt(t *testing.T) {
 	}
 }
 
+// TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole.
+func TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole(t *testing.T) {
+	s := newShop(t)
+	const log = "customer-totals-totals-changelog"
+	s.run(s.file("r.yaml", "replay: r\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: customer-totals\nstate: reset\n"))
+	first := map[int32]*kgo.Record{}
+	emptied := 0
+	for _, r := range s.read(log) {
+		if r.Value == nil && first[r.Partition] == nil {
+			first[r.Partition] = r
+			if len(r.Key) != 0 || len(r.Headers) == 0 {
+				t.Errorf("partition %d is emptied, and does not say so first: %q", r.Partition, r.Key)
+			}
+			emptied++
+		}
+	}
+	if emptied != 2 {
+		t.Errorf("%d partitions were emptied", emptied)
+	}
+}

@@ -13,8 +13,9 @@ import (
 )
 
 // rebuild gives the stores of a sub-graph another content, and has the group begin where that belongs. The order lets no instance begin on
-// what is in between: the reset is recorded and its offsets are committed; then the stores are changed, with positions that say that the
-// reset is used up, so a start is refused; and the last transaction has positions and offsets that agree.
+// what is in between: the reset is recorded and its offsets are committed; then all changelogs get positions that say that the reset is
+// used up, so a start is refused; then the group is looked at again, for one that has started before; then the stores are changed; and the
+// last transaction has positions and offsets that agree.
 type rebuild struct {
 	tool *Tool
 	sink *kafka.Sink
@@ -103,13 +104,28 @@ func (b *rebuild) run(ctx context.Context) error {
 	for tp := range b.at {
 		partitions[tp.Partition] = true
 	}
+	between := map[int32][]byte{}
 	for n := range partitions {
-		between := b.positions(n, func(tp kafka.TopicPartition, at *offsets.Position) {
+		between[n] = b.positions(n, func(tp kafka.TopicPartition, at *offsets.Position) {
 			named := recorded[(&offsets.Reset{Topology: p.Topology, Topic: tp.Topic, Partition: tp.Partition}).Key()]
 			at.Offset, at.Reset = top[tp]+1, named.Name()
 		})
 		for _, s := range b.sub.Stores {
-			if err := b.replace(ctx, reader, s, n, between); err != nil {
+			if err := b.sink.Append(stateRecord(kafka.TopicPartition{Topic: p.Changelog(s), Partition: n}, []byte{}, nil, between[n])); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.sink.Commit(ctx); err != nil {
+		return err
+	}
+	// From here on no instance starts. One that did before is a member.
+	if err := t.alone(ctx, p, false); err != nil {
+		return err
+	}
+	for n := range partitions {
+		for _, s := range b.sub.Stores {
+			if err := b.replace(ctx, reader, s, n, between[n]); err != nil {
 				return fmt.Errorf("store %s, partition %d: %w", s.Name, n, err)
 			}
 		}
@@ -158,6 +174,10 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		}
 	}
 	if err := b.sink.Flush(ctx); err != nil {
+		return err
+	}
+	// Kafka takes these offsets from outside of a group also while it has members.
+	if err := b.tool.alone(ctx, b.plan, false); err != nil {
 		return err
 	}
 	if err := b.sink.Offsets(ctx, kafka.Member{Group: b.plan.Group(), Generation: -1}, begin); err != nil {
