@@ -515,6 +515,32 @@ func TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt(t *testing.T) {
 	}
 }
 
+// TestAShadowThatIsTakenOverEnds: the outputs of both would be compared.
+func TestAShadowThatIsTakenOverEnds(t *testing.T) {
+	s := newShop(t)
+	const job = "replay: twice\nfrom: {topic: " + placed + "}\ninto: shadow\ntopology: customer-totals\n"
+	file := s.file("r.yaml", job+"rate: 5/s\n")
+	done := make(chan string, 1)
+	go func() {
+		out, _ := execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", s.addr, "--commit-interval", "20ms"}, orders.Totals)
+		done <- out
+	}()
+	for {
+		out, _ := execute([]string{"replay", "status", file, "--json", "--brokers", s.addr}, orders.Totals)
+		if strings.Contains(out, "{") && s.receipt(out).Done > 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	r := s.run(s.file("s.yaml", job))
+	if r.State != "done" || r.Unchanged == nil || !*r.Unchanged || r.Read != 60 {
+		t.Errorf("%+v", r)
+	}
+	if out := <-done; !strings.Contains(out, "another command has taken the job over") {
+		t.Error(out)
+	}
+}
+
 // TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole.
 func TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole(t *testing.T) {
 	s := newShop(t)

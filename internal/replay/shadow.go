@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
@@ -101,6 +102,13 @@ func (r *running) intoShadow(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if r.resumed { // whoever runs it sees by now, or in a moment, that it does not any more
+		select {
+		case <-time.After(3 * watchEvery):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	if err := r.scratch(ctx, real, p); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type standing struct {
 	Ranges  []Range   `json:"ranges"`
 	Before  []Content `json:"before"` // what its outputs and stores held when it began
 	Who     string    `json:"who"`
+	Holder  string    `json:"holder,omitempty"` // tells the processes apart that have run it
 	Why     string    `json:"why,omitempty"`
 	Began   time.Time `json:"began"`
 	At      time.Time `json:"at"`

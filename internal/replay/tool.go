@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -120,6 +121,9 @@ func (t *Tool) Stop(ctx context.Context, job string) (*Receipt, error) {
 // ErrStopped is why a run has ended that replay stop has asked for.
 var ErrStopped = errors.New("stopped, as replay stop has asked for")
 
+// ErrTakenOver is why a run has ended whose job another command runs now.
+var ErrTakenOver = errors.New("another command has taken the job over")
+
 // Run carries a job out, from where it is, and returns its receipt. A job that is done is not done again, unless it is forced. When it ends
 // early, by an error or by ctx, the same call goes on from there.
 func (t *Tool) Run(ctx context.Context, j *Job, o RunOptions) (*Receipt, error) {
@@ -133,6 +137,9 @@ func (t *Tool) Resume(ctx context.Context, j *Job, o RunOptions) (*Receipt, erro
 
 func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Receipt, error) {
 	if err := t.ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.free(ctx, j, o); err != nil {
 		return nil, err
 	}
 	sink, err := t.Client.NewSink(ctx, t.Names.Prefix+"weir-replay-"+j.Name)
@@ -168,13 +175,34 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	} else if s, err = t.begin(ctx, j, o, k.jobs[j.Name]); err != nil {
 		return nil, err
 	}
-	s.State, s.Who = Begun, t.Who
+	s.State, s.Who, s.Holder = Begun, t.Who, rand.Text()[:12]
 	r := &running{tool: t, standing: s, sink: sink, stops: k.stops[j.Name], stopSeen: k.stops[j.Name] > 0, resumed: resumed}
 	if err := t.save(ctx, sink, s); err != nil {
 		return nil, err
 	}
+	r.saved = max(0, sink.End(system.Of(t.Names.System(system.Jobs.Name)))-1)
 	err = r.run(ctx)
 	return r.end(context.WithoutCancel(ctx), err)
+}
+
+// free refuses to take over a job into a topology from a process that still runs it. One that was killed may be listed for a while.
+func (t *Tool) free(ctx context.Context, j *Job, o RunOptions) error {
+	if j.Into != IntoTopology {
+		return nil
+	}
+	k, err := t.read(ctx)
+	if err != nil {
+		return err
+	}
+	s := k.jobs[j.Name]
+	if s == nil || s.State == Done || s.Hash != j.hash() && !o.Force {
+		return nil
+	}
+	p, err := t.Topology(j.Topology, t.Names)
+	if err != nil {
+		return err
+	}
+	return t.alone(ctx, p, s.State == Begun)
 }
 
 // ready makes the topics of Weir's own.
@@ -230,6 +258,7 @@ type running struct {
 	sink     *kafka.Sink
 	stops    int64 // the offset of the stop that was asked for before it began
 	stopSeen bool
+	saved    int64                                 // the offset of the record by which it has begun, or one before it
 	resumed  bool                                  // another process had begun it
 	shadow   func(context.Context, *Receipt) error // what a shadow adds to the receipt
 }
@@ -260,8 +289,10 @@ func (r *running) run(ctx context.Context) error {
 	case IntoShadow:
 		err = r.intoShadow(ctx)
 	}
-	if err != nil && errors.Is(context.Cause(ctx), ErrStopped) {
-		err = ErrStopped
+	for _, why := range []error{ErrStopped, ErrTakenOver} {
+		if err != nil && errors.Is(context.Cause(ctx), why) {
+			err = why
+		}
 	}
 	return err
 }
@@ -269,7 +300,8 @@ func (r *running) run(ctx context.Context) error {
 // watchEvery is how often the topic of jobs is asked for a stop.
 const watchEvery = time.Second
 
-// watch ends a run that replay stop has asked to end.
+// watch ends a run that replay stop has asked to end, or that another command has taken over: what a shadow or a topology writes goes
+// through sinks of their own, which a takeover does not fence.
 func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -297,8 +329,15 @@ func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
 			if one.Offset < from {
 				return nil
 			}
-			if string(one.Key) == stopKeyOf(r.Job) && one.Value != nil && (!r.stopSeen || one.Offset > r.stops) {
+			switch {
+			case one.Value == nil:
+			case string(one.Key) == stopKeyOf(r.Job) && (!r.stopSeen || one.Offset > r.stops):
 				stop(ErrStopped)
+			case string(one.Key) == keyOf(r.Job) && one.Offset >= r.saved:
+				var s standing
+				if err := json.Unmarshal(one.Value, &s); err != nil || s.Holder != r.Holder {
+					stop(ErrTakenOver)
+				}
 			}
 			from = one.Offset + 1
 			return nil
@@ -359,7 +398,9 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 }
 
 // broken says whether the sink may not be used any more: another command has taken the job over.
-func (r *running) broken(failure error) bool { return kafka.ClassOf(failure) == kafka.Fenced }
+func (r *running) broken(failure error) bool {
+	return kafka.ClassOf(failure) == kafka.Fenced || errors.Is(failure, ErrTakenOver)
+}
 
 // predicate is what chooses the records.
 func (r *running) takes() (func(kafka.TopicPartition, *kafka.Record) bool, error) {
