@@ -20,7 +20,8 @@ type Compared struct {
 	Keys      int64            `json:"keys"` // that the shadow wrote, or that only production wrote
 	Equal     int64            `json:"equal"`
 	Different int64            `json:"different"`
-	Ends      map[string]int64 `json:"ends"` // up to where production was looked at, by TOPIC/PARTITION
+	Unknown   int64            `json:"unknown"` // of them: only production wrote something, at times that do not say whether it is of the range
+	Ends      map[string]int64 `json:"ends"`    // up to where production was looked at, by TOPIC/PARTITION
 	Records   int64            `json:"records"`
 }
 
@@ -42,10 +43,17 @@ type written struct {
 // maxDifferences is how many are listed.
 const maxDifferences = 100
 
-// output is what production wrote of a key. due says that its time is one of the range's: the shadow should have written it too.
+// output is what production wrote of a key.
 type output struct {
 	hash uint64
-	due  bool
+	when
+}
+
+// when is what the time of an output says.
+type when struct {
+	due   bool // it is one of the range's, in all partitions: the shadow should have written it too
+	maybe bool // it is one of the range's, in some partition
+	edge  bool // or the same as that of its first or last record
 }
 
 // compareShadow compares the outputs, key by key: what the shadow wrote must stand in production, one value after the other, with nothing
@@ -53,7 +61,7 @@ type output struct {
 // have written before and after that; it may run on while it is compared. Its memory depends on the number of outputs of the range.
 func (r *running) compareShadow(ctx context.Context, real, shadow *plan.Plan, receipt *Receipt) error {
 	c := &Compared{Ends: map[string]int64{}}
-	due, err := r.window(ctx)
+	times, err := r.window(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,16 +69,20 @@ func (r *running) compareShadow(ctx context.Context, real, shadow *plan.Plan, re
 		if topic.Role != plan.OutputTopic {
 			continue
 		}
-		if err := r.compareTopic(ctx, topic.Name, shadow.Topics[i].Name, due, c, receipt); err != nil {
+		if err := r.compareTopic(ctx, topic.Name, shadow.Topics[i].Name, times.of, c, receipt); err != nil {
 			return fmt.Errorf("compare %s with %s: %w", shadow.Topics[i].Name, topic.Name, err)
 		}
 	}
-	unchanged := c.Different == 0
-	receipt.Compared, receipt.DownstreamUnchanged = c, &unchanged
+	receipt.Compared = c
+	if unchanged := c.Different == 0; !unchanged || c.Unknown == 0 {
+		receipt.DownstreamUnchanged = &unchanged
+		return nil
+	}
+	receipt.Notes = append(receipt.Notes, fmt.Sprintf("whether the downstream is unchanged is not known: of %d keys only production wrote something at times at which it may be of the range", c.Unknown))
 	return nil
 }
 
-func (r *running) compareTopic(ctx context.Context, production, shadow string, due func(int64) bool, c *Compared, receipt *Receipt) error {
+func (r *running) compareTopic(ctx context.Context, production, shadow string, of func(int64) when, c *Compared, receipt *Receipt) error {
 	mine := map[string]*written{}
 	err := r.tool.each(ctx, shadow, func(tp kafka.TopicPartition, one *kafka.Record) error {
 		w := mine[string(one.Key)]
@@ -93,11 +105,12 @@ func (r *running) compareTopic(ctx context.Context, production, shadow string, d
 	theirs := map[string][]output{}
 	err = r.tool.each(ctx, production, func(tp kafka.TopicPartition, one *kafka.Record) error {
 		key := string(one.Key)
-		if mine[key] == nil && due(one.Timestamp) {
+		at := of(one.Timestamp)
+		if mine[key] == nil && at.edge {
 			mine[key] = &written{}
 		}
 		if mine[key] != nil {
-			theirs[key] = append(theirs[key], output{hashed(one.Value), due(one.Timestamp)})
+			theirs[key] = append(theirs[key], output{hashed(one.Value), at})
 		}
 		return nil
 	}, c.Ends)
@@ -112,8 +125,13 @@ func (r *running) compareTopic(ctx context.Context, production, shadow string, d
 		at, same := align(mine[key].hashes, theirs[key])
 		differ := place{same, at + same}
 		if same == len(mine[key].hashes) {
-			if differ.theirs = missing(theirs[key], at, same); differ.theirs < 0 {
-				c.Equal++
+			if differ.theirs = missing(theirs[key], at, same, func(w when) bool { return w.due }); differ.theirs < 0 {
+				wrote := same > 0
+				if missing(theirs[key], at, same, func(w when) bool { return w.maybe || w.edge && !wrote }) < 0 {
+					c.Equal++
+				} else {
+					c.Unknown++
+				}
 				continue
 			}
 		}
@@ -161,18 +179,35 @@ func (r *running) compareTopic(ctx context.Context, production, shadow string, d
 	return nil
 }
 
-// align finds where a sequence stands in what production wrote, or the place where most of its beginning does, and how much that is.
+// align finds where a sequence stands in what production wrote, or the first place where most of its beginning does, and how much that is.
 func align(part []uint64, all []output) (at, same int) {
 	at = max(0, len(all)-len(part))
-	for from := range all {
-		n := 0
-		for n < len(part) && from+n < len(all) && part[n] == all[from+n].hash {
+	if len(part) == 0 {
+		return at, 0
+	}
+	// As Knuth, Morris and Pratt do it: back is how much of the beginning still stands there when the next value is another one.
+	back := make([]int, len(part)+1)
+	for i, n := 1, 0; i < len(part); i++ {
+		for n > 0 && part[n] != part[i] {
+			n = back[n]
+		}
+		if part[n] == part[i] {
+			n++
+		}
+		back[i+1] = n
+	}
+	n := 0
+	for i, o := range all {
+		for n > 0 && part[n] != o.hash {
+			n = back[n]
+		}
+		if part[n] == o.hash {
 			n++
 		}
 		if n > same {
-			at, same = from, n
+			at, same = i+1-n, n
 		}
-		if n == len(part) && n > 0 {
+		if n == len(part) {
 			break
 		}
 	}
@@ -180,29 +215,39 @@ func align(part []uint64, all []output) (at, same int) {
 }
 
 // missing is the first output that the shadow should have written too, beside those that it did write; -1 where there is none.
-func missing(all []output, at, same int) int {
+func missing(all []output, at, same int, should func(when) bool) int {
 	for i, o := range all {
-		if o.due && (i < at || i >= at+same) {
+		if should(o.when) && (i < at || i >= at+same) {
 			return i
 		}
 	}
 	return -1
 }
 
-// window says which times are the range's, in all partitions: from the latest start up to the earliest end of one. Where there are records
-// before or after the range, some may have the time at its edge, which is left out then. Where records were chosen no time is sure to be
-// the range's.
-func (r *running) window(ctx context.Context) (func(int64) bool, error) {
-	if r.File.Where.any() {
-		return func(int64) bool { return false }, nil
-	}
-	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+// span is a time from a millisecond up to another one.
+type span struct{ from, to int64 }
+
+func (s span) has(at int64) bool { return s.from <= at && at <= s.to }
+
+// times are those of the range. Where there are records before or after it, some may have the time at its edge: that is left out but in
+// edges. Where records were chosen no time is sure to be the range's.
+type times struct {
+	all, some, edges span // in all partitions: from the latest start up to the earliest end of one; in any of them; with the edges
+}
+
+func (t *times) of(at int64) when { return when{t.all.has(at), t.some.has(at), t.edges.has(at)} }
+
+// window says which times are the range's.
+func (r *running) window(ctx context.Context) (*times, error) {
+	none := span{math.MaxInt64, math.MinInt64}
+	t := &times{all: none, some: none, edges: none}
 	_, starts, ends, err := r.tool.partitions(ctx, r.File.From.Topic)
 	if err != nil {
 		return nil, err
 	}
 	reader := r.tool.Client.NewFetcher(1 << 20)
 	defer reader.Close()
+	any := false
 	for _, one := range r.Ranges {
 		tp := kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition}
 		if one.Start == one.End {
@@ -223,15 +268,23 @@ func (r *running) window(ctx context.Context) (func(int64) bool, error) {
 			return nil, err
 		}
 		first := begin.UnixMilli()
+		t.edges = span{min(t.edges.from, first), max(t.edges.to, end)}
 		if one.Start > starts[tp] {
 			first++
 		}
 		if one.End < ends[tp] {
 			end--
 		}
-		from, to = max(from, first), min(to, end)
+		t.some = span{min(t.some.from, first), max(t.some.to, end)}
+		if !any {
+			any, t.all = true, span{first, end}
+		}
+		t.all = span{max(t.all.from, first), min(t.all.to, end)}
 	}
-	return func(at int64) bool { return from <= at && at <= to }, nil
+	if r.File.Where.any() {
+		t.all = none
+	}
+	return t, nil
 }
 
 // shown is a value for a person.

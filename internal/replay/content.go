@@ -151,10 +151,11 @@ type Downstream struct {
 	After     Content   `json:"after"`
 	Unchanged bool      `json:"unchanged"`
 	Changed   []Changed `json:"changed,omitempty"`
+	Removed   int64     `json:"removed,omitempty"` // offsets that were written since the job began, and that are gone: nobody has seen them
 }
 
 // compare says whether a topic holds what it held: the same last value of each key. Where its retention has removed records meanwhile, what
-// is left of both is compared.
+// is left of both is compared; where it has removed what was written since, nothing is known to be unchanged.
 func (t *Tool) compare(ctx context.Context, before Content) (*Downstream, error) {
 	now, then, changed, err := t.content(ctx, before.Topic, before.Store, &before)
 	if err != nil {
@@ -164,6 +165,10 @@ func (t *Tool) compare(ctx context.Context, before Content) (*Downstream, error)
 	if !d.Unchanged && !maps.Equal(now.Starts, before.Starts) {
 		d.Before, d.Unchanged = *then, now.Checksum == then.Checksum && now.Keys == then.Keys
 	}
+	for partition, start := range now.Starts {
+		d.Removed += max(0, start-before.Ends[partition])
+	}
+	d.Unchanged = d.Unchanged && d.Removed == 0
 	if d.Unchanged {
 		d.Changed = nil
 	}

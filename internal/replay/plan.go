@@ -269,7 +269,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 		p.Touches = append(p.Touches, fmt.Sprintf("store %s (topic %s): %s", s.Name, graph.Changelog(s), what))
 	}
 	for _, topic := range graph.Topics {
-		if topic.Written && (topic.Role == plan.OutputTopic || topic.Role == plan.DeadLetterTopic) {
+		if topic.Written && (topic.Stream != nil || topic.Role == plan.DeadLetterTopic) {
 			what := "outputs of records that are not dropped as duplicates are written again"
 			if topic.Role == plan.DeadLetterTopic {
 				what = "records that fail again are written again"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/processors"
 )
 
@@ -27,7 +28,8 @@ type Receipt struct {
 	Dropped      int64 `json:"dropped"`       // of those: dropped by a node that wants no such record
 	DeadLettered int64 `json:"dead_lettered"` // of those: failed
 	NewEffects   int64 `json:"new_effects"`   // outputs, dead letters and changes of a store
-	// DownstreamUnchanged says whether each output and store has the same last value of each key as before; null until the job is done.
+	// DownstreamUnchanged says whether each output and store has the same last value of each key as before; null until the job is done, and
+	// where it is not known of a shadow.
 	DownstreamUnchanged *bool        `json:"downstream_unchanged"`
 	Downstream          []Downstream `json:"downstream"`
 	Partitions          []Part       `json:"partitions"`
@@ -117,6 +119,9 @@ func (r *Receipt) Print(w io.Writer) {
 	}
 	for _, d := range r.Downstream {
 		fmt.Fprintf(w, "    %s: %d keys, checksum %s, before %d keys, %s\n", d.After.Topic, d.After.Keys, d.After.Checksum, d.Before.Keys, d.Before.Checksum)
+		if d.Removed > 0 {
+			fmt.Fprintf(w, "      %d offsets that were written since are gone: its retention has removed them before they were compared\n", d.Removed)
+		}
 		for _, c := range d.Changed {
 			fmt.Fprintf(w, "      key %q has another last value since offset %d of partition %d\n", c.Key, c.Offset, c.Partition)
 		}
@@ -125,10 +130,10 @@ func (r *Receipt) Print(w io.Writer) {
 		fmt.Fprintf(w, "  partition %d    offsets %d to %d, at %d: %d read, %d replayed, checksum %s\n", p.Partition, p.Start, p.End, p.Position, p.Read, p.Replayed, p.Checksum)
 	}
 	if c := r.Compared; c != nil {
-		fmt.Fprintf(w, "  compared       %d keys: %d are equal, %d differ\n", c.Keys, c.Equal, c.Different)
+		fmt.Fprintf(w, "  compared       %d keys: %d are equal, %d differ, of %d it is not known\n", c.Keys, c.Equal, c.Different, c.Unknown)
 	}
 	for _, d := range r.Differences {
-		fmt.Fprintf(w, "    %s key %q: production has %s, the shadow %s; caused by %s\n", d.Topic, d.Key, d.Production, d.Shadow, strings.Join(d.Causes, ", "))
+		fmt.Fprintf(w, "    %s key %q: production has %s, the shadow %s; caused by %s\n", d.Topic, d.Key, termtext.Text(d.Production), termtext.Text(d.Shadow), termtext.Text(strings.Join(d.Causes, ", ")))
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "  note           %s\n", note)

@@ -236,7 +236,7 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 			return nil, err
 		}
 		for _, topic := range p.graph.Topics {
-			if topic.Role == plan.OutputTopic || topic.Role == plan.ChangelogTopic {
+			if topic.Stream != nil && topic.Written || topic.Role == plan.ChangelogTopic { // what it reads too is an output all the same
 				topics[topic.Name] = topic.Store
 			}
 		}
