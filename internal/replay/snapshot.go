@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,7 @@ func (t *Tool) Snapshot(ctx context.Context, p *plan.Plan, dir string) (*golden.
 // snapshotOf adds a sub-graph. Committed offsets come first: what belongs to them is in the changelogs then.
 func (t *Tool) snapshotOf(ctx context.Context, reader kafka.Reader, p *plan.Plan, g *plan.Subgraph, live bool, dir string, m *golden.Manifest) error {
 	upTo := map[int32]map[string]int64{}
+	ahead := map[kafka.TopicPartition]int64{}
 	for _, in := range g.Inputs {
 		topic := p.Topic(in)
 		infos, err := t.Client.Topics(ctx, []string{topic})
@@ -78,6 +80,10 @@ func (t *Tool) snapshotOf(ctx context.Context, reader kafka.Reader, p *plan.Plan
 				upTo[tp.Partition] = map[string]int64{}
 			}
 			upTo[tp.Partition][topic] = at.Offset
+			if mark, ok := offsets.ParseMark(committed[tp].Metadata); ok && mark.State > at.Offset { // the state is ahead of a group that was set back
+				upTo[tp.Partition][topic] = mark.State
+				ahead[tp] = at.Offset
+			}
 		}
 	}
 	for _, s := range g.Stores {
@@ -97,6 +103,19 @@ func (t *Tool) snapshotOf(ctx context.Context, reader kafka.Reader, p *plan.Plan
 			m.Stores = append(m.Stores, golden.Store{Store: s.Name, Partition: tp.Partition, File: f})
 		}
 	}
+	if !live || len(ahead) == 0 {
+		return nil
+	}
+	// Until the group is where the state is, no transaction says to which of its offsets it belongs.
+	now, err := t.Client.Committed(ctx, p.Group(), slices.Collect(maps.Keys(ahead)))
+	if err != nil {
+		return err
+	}
+	for tp, at := range ahead {
+		if now[tp].Offset != at {
+			return fmt.Errorf("%s: the instances process records again, up to where the state is, and went on meanwhile: stop them, or take the snapshot when they are there", tp)
+		}
+	}
 	return nil
 }
 
@@ -105,8 +124,30 @@ var errPast = errors.New("what follows belongs to later offsets")
 // entriesBytes is how much of a changelog is gathered before it is written.
 const entriesBytes = 2 << 20
 
-// snapshotStore writes what a changelog holds of each key. With limit it ends before the first transaction that belongs to offsets after
-// these: the last record of a transaction says to which it does.
+// belongs is where the last transaction of a changelog ends that belongs to offsets that are not after these: the last record of a
+// transaction says to which it does. Transactions before it may belong to later ones, where the offsets went back meanwhile.
+func belongs(ctx context.Context, reader kafka.Reader, tp kafka.TopicPartition, start, end int64, limit map[string]int64) (upTo int64, err error) {
+	upTo = start
+	return upTo, kafka.Scan(ctx, reader, tp, start, end, func(r *kafka.Record) error {
+		raw := offsets.Raw(r.Headers)
+		if r.Offset >= end || raw == nil {
+			return nil
+		}
+		at, err := offsets.ParsePositions(raw)
+		if err != nil {
+			return err
+		}
+		for topic, p := range at {
+			if most, ok := limit[topic]; ok && p.Offset > most {
+				return nil
+			}
+		}
+		upTo = r.Offset + 1
+		return nil
+	})
+}
+
+// snapshotStore writes what a changelog holds of each key, with limit as it belongs to these offsets.
 func snapshotStore(ctx context.Context, reader kafka.Reader, tp kafka.TopicPartition, start, end int64, limit map[string]int64, dir, name string) (f golden.File, err error) {
 	scratch := filepath.Join(dir, name+".db")
 	db, err := state.Open(state.Options{Dir: scratch})
@@ -116,6 +157,12 @@ func snapshotStore(ctx context.Context, reader kafka.Reader, tp kafka.TopicParti
 	defer func() {
 		err = errors.Join(err, db.Close(), os.RemoveAll(scratch))
 	}()
+	upTo := end
+	if limit != nil {
+		if upTo, err = belongs(ctx, reader, tp, start, end, limit); err != nil {
+			return f, err
+		}
+	}
 	var pending []keyed.Entry
 	size := 0
 	flush := func(at int64) error {
@@ -123,41 +170,25 @@ func snapshotStore(ctx context.Context, reader kafka.Reader, tp kafka.TopicParti
 		pending, size = nil, 0
 		return err
 	}
-	err = kafka.Scan(ctx, reader, tp, start, end, func(r *kafka.Record) error {
-		if r.Offset >= end {
+	err = kafka.Scan(ctx, reader, tp, start, upTo, func(r *kafka.Record) error {
+		if r.Offset >= upTo {
 			return nil
 		}
-		raw := offsets.Raw(r.Headers)
 		var value []byte
 		if r.Value != nil {
 			value = append([]byte{}, r.Value...)
 		}
 		pending = append(pending, keyed.Entry{Key: append([]byte{}, r.Key...), Value: value})
-		size += len(r.Key) + len(value)
-		if raw != nil && limit != nil {
-			at, err := offsets.ParsePositions(raw)
-			if err != nil {
-				return err
-			}
-			for topic, p := range at {
-				if most, ok := limit[topic]; ok && p.Offset > most {
-					pending = nil
-					return errPast
-				}
-			}
-		}
-		if limit == nil && size > entriesBytes || limit != nil && raw != nil {
+		if size += len(r.Key) + len(value); size > entriesBytes {
 			return flush(r.Offset + 1)
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errPast) {
+	if err != nil {
 		return f, err
 	}
-	if limit == nil {
-		if err := flush(end); err != nil {
-			return f, err
-		}
+	if err := flush(upTo); err != nil {
+		return f, err
 	}
 	return golden.Create(dir, name, func(put func(any) error) error {
 		var failure error
