@@ -555,6 +555,25 @@ func TestAShadowThatIsTakenOverEnds(t *testing.T) {
 	}
 }
 
+// TestASnapshotIsNotRestoredPastRedrivenRecords, which the state would lack.
+func TestASnapshotIsNotRestoredPastRedrivenRecords(t *testing.T) {
+	s := newShop(t)
+	s.totals(0, "state", "snapshot", "--folder", "snap")
+	redriven := "customer-totals-" + placed + "-redrive"
+	_, err := s.admin.CreateTopics(t.Context(), 2, 1, nil, redriven)
+	s.must(err)
+	s.totals(0, "state", "restore", "--folder", "snap", "--why", "t")
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: redriven, Key: []byte("customer-1"), Value: []byte("{}")}).FirstErr())
+	if out := s.totals(exitFailure, "state", "restore", "--folder", "snap", "--why", "t"); !strings.Contains(out, "were redriven or delayed after the snapshot") {
+		t.Error(out)
+	}
+	if out := s.totals(exitFailure, "replay", "run", s.file("r.yaml", "replay: r\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: customer-totals\nstate: reset\n")); !strings.Contains(out, "records wait in "+redriven) {
+		t.Error(out)
+	}
+	s.totals(0, "state", "snapshot", "--folder", "later") // where they wait
+	s.totals(0, "state", "restore", "--folder", "later", "--why", "t")
+}
+
 // TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole.
 func TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole(t *testing.T) {
 	s := newShop(t)

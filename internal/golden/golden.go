@@ -28,6 +28,7 @@ type Manifest struct {
 	Taken    time.Time `json:"taken"`
 	Inputs   []Input   `json:"inputs"`
 	Stores   []Store   `json:"stores"`
+	Aside    []Aside   `json:"aside,omitempty"`
 	Records  *File     `json:"records,omitempty"`
 }
 
@@ -39,6 +40,16 @@ type Input struct {
 	Partition  int32  `json:"partition"`
 	Partitions int32  `json:"partitions"` // of the topic
 	Offset     int64  `json:"offset"`     // of the first record that has no effect in the state, -1 where nothing was read
+}
+
+// Aside is up to where a partition of a redrive or retry topic had been read, and where it ended.
+type Aside struct {
+	Topic     string `json:"topic"`
+	TopicID   string `json:"topic_id"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	End       int64  `json:"end"`
+	Waiting   bool   `json:"waiting"` // there were records between
 }
 
 // Store is a store at a partition.

@@ -83,6 +83,17 @@ func (e *NoTopicError) Error() string {
 	return fmt.Sprintf("topic %s does not exist: give the topic of dead letters as it is called in the cluster, with its topic.prefix; it is made with its topology's first start", e.Topic)
 }
 
+// Each calls do with the letters of the topic, partition by partition, each in order, and says of each whether it is open.
+func (t *Tool) Each(ctx context.Context, do func(l *Letter, open bool) error) error {
+	reader := t.reader()
+	defer reader.Close()
+	p, err := t.look(ctx, reader)
+	if err != nil {
+		return err
+	}
+	return t.each(ctx, reader, p, do)
+}
+
 // each calls do with the letters of the topic, partition by partition, each in order, and says of each whether it is open.
 func (t *Tool) each(ctx context.Context, reader kafka.Reader, p *place, do func(l *Letter, open bool) error) error {
 	read, all := int64(0), int64(0)

@@ -40,6 +40,9 @@ func (t *Tool) Snapshot(ctx context.Context, p *plan.Plan, dir string) (*golden.
 	}
 	reader := t.Client.NewFetcher(readAhead)
 	defer reader.Close()
+	if m.Aside, err = t.asides(ctx, reader, p); err != nil { // first: what is delayed or redriven from here on shows when it is restored
+		return nil, err
+	}
 	for _, g := range p.Subgraphs {
 		if err := t.snapshotOf(ctx, reader, p, g, members > 0, dir, m); err != nil {
 			return nil, err
@@ -292,7 +295,21 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 			at[tp] = next
 		}
 	}
-	if err := t.alone(ctx, p, false); err != nil || !execute {
+	for _, in := range inputsOf(p) {
+		tps, _, _, err := t.partitions(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, tp := range tps {
+			if _, ok := at[tp]; !ok {
+				return nil, fmt.Errorf("the snapshot does not say up to where %s was read: it is of a topology without that input", tp)
+			}
+		}
+	}
+	if err := t.alone(ctx, p, false); err != nil {
+		return m, err
+	}
+	if err := t.sameAside(ctx, p, m); err != nil || !execute {
 		return m, err
 	}
 	if err := t.ready(ctx); err != nil {

@@ -235,6 +235,9 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 		if err := t.alone(ctx, p.graph, false); err != nil {
 			return nil, err
 		}
+		if err := t.settled(ctx, p.graph, inputOf(p.graph, j.From.Topic), j.State.Mode == StateReset); err != nil {
+			return nil, err
+		}
 		for _, topic := range p.graph.Topics {
 			if topic.Stream != nil && topic.Written || topic.Role == plan.ChangelogTopic { // what it reads too is an output all the same
 				topics[topic.Name] = topic.Store

@@ -2,14 +2,15 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/processors"
 )
@@ -49,6 +50,11 @@ func (r *running) intoTopology(ctx context.Context) error {
 	}
 	if err := r.tool.alone(ctx, p, r.resumed); err != nil {
 		return err
+	}
+	if r.File.State.Mode != StateReset || r.Reset { // what is half emptied says nothing of what is parked
+		if err := r.tool.settled(ctx, p, inputOf(p, r.File.From.Topic), false); err != nil {
+			return err
+		}
 	}
 	if r.File.State.Mode == StateReset {
 		if err := r.reset(ctx, p); err != nil {
@@ -123,7 +129,8 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 // maxLetters bounds the memory for dead letters that are there already. Records of those that are too many may have another one.
 const maxLetters = 2 << 20
 
-// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one.
+// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one. Where the
+// state is rebuilt those do not count that were redriven or discarded: what came of that is not in the new state.
 func (r *running) letters(ctx context.Context, p *plan.Plan) (func(kafka.TopicPartition, int64) bool, error) {
 	type place struct {
 		partition int32
@@ -134,28 +141,21 @@ func (r *running) letters(ctx context.Context, p *plan.Plan) (func(kafka.TopicPa
 	for _, one := range r.Ranges {
 		within[one.Partition] = one
 	}
-	reader := r.tool.Client.NewFetcher(readAhead)
-	defer reader.Close()
 	for _, topic := range p.Topics {
 		if topic.Role != plan.DeadLetterTopic {
 			continue
 		}
-		tps, starts, ends, err := r.tool.partitions(ctx, topic.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, tp := range tps {
-			err := kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(one *kafka.Record) error {
-				l, err := deadletter.Read(one.Headers)
-				at, ok := within[l.Position.Partition]
-				if err == nil && ok && l.Topology == p.Topology && l.Position.Topic == r.File.From.Topic && l.Position.Offset >= at.Start && l.Position.Offset < at.End && len(has) < maxLetters {
-					has[place{l.Position.Partition, l.Position.Offset}] = true
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", tp, err)
+		tool := &letters.Tool{Client: r.tool.Client, Names: r.tool.Names, Topic: topic.Name}
+		err := tool.Each(ctx, func(l *letters.Letter, open bool) error {
+			at, ok := within[l.First.Partition]
+			if l.Topology == p.Topology && l.First.Topic == r.File.From.Topic && ok && l.First.Offset >= at.Start && l.First.Offset < at.End &&
+				(open || r.File.State.Mode != StateReset) && len(has) < maxLetters {
+				has[place{l.First.Partition, l.First.Offset}] = true
 			}
+			return nil
+		})
+		if _, none := errors.AsType[*letters.NoTopicError](err); err != nil && !none {
+			return nil, fmt.Errorf("read %s: %w", topic.Name, err)
 		}
 	}
 	return func(tp kafka.TopicPartition, offset int64) bool { return has[place{tp.Partition, offset}] }, nil

@@ -1,0 +1,174 @@
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/weirstream/weir/internal/golden"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+)
+
+// any says whether there is a committed record between two offsets of a partition.
+func (t *Tool) any(ctx context.Context, reader kafka.Reader, tp kafka.TopicPartition, from, to int64) (bool, error) {
+	found := errors.New("found")
+	err := kafka.Scan(ctx, reader, tp, from, to, func(r *kafka.Record) error {
+		if r.Offset >= from && r.Offset < to {
+			return found
+		}
+		return nil
+	})
+	if errors.Is(err, found) {
+		return true, nil
+	}
+	return false, err
+}
+
+// asideOf are the topics in which records of a topology wait beside its inputs: those that were redriven, and those that were delayed.
+func asideOf(p *plan.Plan) (names []string) {
+	for _, topic := range p.Topics {
+		if topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic {
+			names = append(names, topic.Name)
+		}
+	}
+	return names
+}
+
+// asides says how the group stands in these topics, as far as there are such.
+func (t *Tool) asides(ctx context.Context, reader kafka.Reader, p *plan.Plan) (all []golden.Aside, err error) {
+	infos, err := t.Client.Topics(ctx, asideOf(p))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range asideOf(p) {
+		info, ok := infos[name]
+		if !ok {
+			continue
+		}
+		tps, starts, ends, err := t.partitions(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		committed, err := t.Client.Committed(ctx, p.Group(), tps)
+		if err != nil {
+			return nil, err
+		}
+		for _, tp := range tps {
+			one := golden.Aside{Topic: name, TopicID: info.ID, Partition: tp.Partition, End: ends[tp]}
+			if c, ok := committed[tp]; ok {
+				one.Offset = max(c.Offset, 0)
+			}
+			if one.Waiting, err = t.any(ctx, reader, tp, max(one.Offset, starts[tp]), ends[tp]); err != nil {
+				return nil, err
+			}
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// sameAside refuses to restore a snapshot after which records were delayed or redriven. The state would lack what came of those, and where
+// they wait no offset tells them from those that the inputs bring again.
+func (t *Tool) sameAside(ctx context.Context, p *plan.Plan, m *golden.Manifest) error {
+	reader := t.Client.NewFetcher(readAhead)
+	defer reader.Close()
+	now, err := t.asides(ctx, reader, p)
+	if err != nil {
+		return err
+	}
+	type place struct {
+		topic, id string
+		partition int32
+	}
+	was := map[place]golden.Aside{}
+	for _, a := range m.Aside {
+		was[place{a.Topic, a.TopicID, a.Partition}] = a
+	}
+	for _, a := range now {
+		tp := kafka.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+		before := was[place{a.Topic, a.TopicID, a.Partition}]
+		delete(was, place{a.Topic, a.TopicID, a.Partition})
+		starts, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
+		if err != nil {
+			return err
+		}
+		start := starts[tp]
+		differs := start > before.End || before.Waiting && start > before.Offset
+		for _, part := range [][2]int64{{before.End, a.End}, {min(before.Offset, a.Offset), max(before.Offset, a.Offset)}} {
+			if !differs && max(part[0], start) < part[1] {
+				if differs, err = t.any(ctx, reader, tp, max(part[0], start), part[1]); err != nil {
+					return err
+				}
+			}
+		}
+		if differs {
+			return fmt.Errorf("%s: records were redriven or delayed after the snapshot: the restored state would lack what came of them, or have it twice. "+
+				"Take a newer snapshot, rebuild the state by a replay with state: reset, or delete the topic to leave these records out", tp)
+		}
+	}
+	for _, a := range was {
+		if a.Waiting {
+			return fmt.Errorf("topic %s is gone, and had records that waited when the snapshot was taken: the restored state would never have them", a.Topic)
+		}
+	}
+	return nil
+}
+
+// settled refuses a replay into a topology of which records wait for others that the replay knows nothing of: those of parked keys, which it
+// would overtake or forget, and, where the state is to be rebuilt, those that were delayed or redriven, which it would process twice.
+func (t *Tool) settled(ctx context.Context, p *plan.Plan, sub *plan.Subgraph, reset bool) error {
+	reader := t.Client.NewFetcher(readAhead)
+	defer reader.Close()
+	if sub.Parked != nil {
+		log := p.Changelog(sub.Parked)
+		tps, starts, ends, err := t.partitions(ctx, log)
+		if err != nil {
+			return err
+		}
+		keys := int64(0)
+		for _, tp := range tps {
+			var totals struct {
+				Keys int64 `json:"keys"`
+			}
+			err := kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
+				if r.Offset >= ends[tp] || string(r.Key) != "t" { // see processors/parking.go
+					return nil
+				}
+				if totals.Keys = 0; r.Value == nil {
+					return nil
+				}
+				return json.Unmarshal(r.Value, &totals)
+			})
+			if err != nil {
+				return fmt.Errorf("read %s: %w", tp, err)
+			}
+			keys += totals.Keys
+		}
+		if keys > 0 {
+			return fmt.Errorf("%d keys are parked in %s, and a replay would overtake their records: redrive or discard their letters first (dlq list), "+
+				"and start the instances until nothing is parked", keys, log)
+		}
+	}
+	if !reset {
+		return nil
+	}
+	own := map[string]bool{}
+	for _, in := range sub.Inputs {
+		own[p.Redrive(in)] = true
+		for _, delay := range sub.Delays(in) {
+			own[p.Retry(in, delay)] = true
+		}
+	}
+	all, err := t.asides(ctx, reader, p)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if own[a.Topic] && a.Waiting {
+			return fmt.Errorf("records wait in %s, and a rebuilt state would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)
+		}
+	}
+	return nil
+}
