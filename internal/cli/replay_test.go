@@ -308,6 +308,8 @@ func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 }
 
 // TestAShadowShowsWhatWouldDiffer, with the record that causes it, and touches nothing of production.
+//
+// Mutation: a key of which it is not known that counts as equal.
 func TestAShadowShowsWhatWouldDiffer(t *testing.T) {
 	s := newShop(t)
 	outputs, at := s.records(totalled), s.committed(placed)
@@ -513,6 +515,8 @@ func TestAReplayIsStoppedFromAnywhere(t *testing.T) {
 }
 
 // TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt: it would be written again by whoever goes on.
+//
+// Mutation: end without Abort.
 func TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt(t *testing.T) {
 	s := newShop(t)
 	const copied = "order.copied.v1"
@@ -556,6 +560,8 @@ func TestAShadowThatIsTakenOverEnds(t *testing.T) {
 }
 
 // TestASnapshotIsNotRestoredPastRedrivenRecords, which the state would lack.
+//
+// Mutation: sameAside or settled that refuses nothing.
 func TestASnapshotIsNotRestoredPastRedrivenRecords(t *testing.T) {
 	s := newShop(t)
 	s.totals(0, "state", "snapshot", "--folder", "snap")
@@ -575,6 +581,8 @@ func TestASnapshotIsNotRestoredPastRedrivenRecords(t *testing.T) {
 }
 
 // TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole.
+//
+// Mutation: a first record without positions.
 func TestNoStoreIsEmptiedBeforeAllChangelogsSayThatNoneIsWhole(t *testing.T) {
 	s := newShop(t)
 	const log = "customer-totals-totals-changelog"

@@ -14,6 +14,8 @@ import (
 )
 
 // TestAReplayRefusesWhatItWouldOvertake: records of parked keys, and, for a state that is rebuilt, those that were delayed or redriven.
+//
+// Mutation: settled that does not ask for keys.
 func TestAReplayRefusesWhatItWouldOvertake(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {

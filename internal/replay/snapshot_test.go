@@ -17,6 +17,8 @@ func (oneBatch) Stop(kafka.TopicPartition)         {}
 func (oneBatch) Release(kafka.TopicPartition, int) {}
 
 // TestASnapshotEndsWithTheLastTransactionOfItsOffsets, also where the offsets went back in between.
+//
+// Mutation: belongs that ends at the first transaction of later offsets.
 func TestASnapshotEndsWithTheLastTransactionOfItsOffsets(t *testing.T) {
 	var log oneBatch
 	for i, at := range []int64{10, -1, 20, 90, 91, -1, 0, 10, 40, -1} { // an offset that the state had, -1 for a record in the middle of a transaction
