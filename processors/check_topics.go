@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
 )
 
@@ -215,6 +217,11 @@ func (e *engine) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]b
 					"need the same number; recreate one of them with the other's count", first.Name, first.Partitions, info.Name, info.Partitions))
 			}
 		}
+		for _, s := range g.redrives {
+			if info, ok := infos[s.Topic]; ok && s.Delay > 0 {
+				problems = append(problems, e.unfitForRetries(s, info, infos[s.Redrives.Topic])...)
+			}
+		}
 		for _, store := range g.stores {
 			log, ok := infos[e.graph.changelogTopic(store)]
 			if !ok {
@@ -236,6 +243,28 @@ func (e *engine) mismatches(infos map[string]kafka.TopicInfo, fresh map[string]b
 				problems = append(problems, fmt.Sprintf("changelog %s has cleanup.policy=%s: state would be deleted with time; set it to compact", log.Name, policy))
 			}
 		}
+	}
+	return problems
+}
+
+// unfitForRetries says why a retry topic would not take all delayed records of its input, or lose them before their time.
+func (e *engine) unfitForRetries(s *nodes.Source, topic, of kafka.TopicInfo) (problems []string) {
+	if topic.Partitions != of.Partitions {
+		do := "add partitions to " + topic.Name
+		if topic.Partitions > of.Partitions {
+			do = "recreate " + topic.Name + " with as many, when nothing waits there"
+		}
+		problems = append(problems, fmt.Sprintf("retry topic %s has %d partitions, but %s has %d: a delayed record waits in the partition of the same number; %s",
+			topic.Name, topic.Partitions, of.Name, of.Partitions, do))
+	}
+	if policy := topic.Config[cleanupPolicy]; strings.Contains(policy, "compact") {
+		problems = append(problems, fmt.Sprintf("retry topic %s has cleanup.policy=%s: of the delayed records of a key all but the last would be deleted; run %s",
+			topic.Name, policy, e.alter(topic.Name, cleanupPolicy+"=delete")))
+	}
+	least := 2 * s.Delay.Milliseconds()
+	if kept, err := strconv.ParseInt(topic.Config[retentionTime], 10, 64); err == nil && kept >= 0 && kept <= least {
+		problems = append(problems, fmt.Sprintf("retry topic %s has retention.ms=%d, and records wait there for %v: they would be deleted before they are tried again, "+
+			"or soon after a stop; run %s", topic.Name, kept, s.Delay, e.alter(topic.Name, fmt.Sprintf("%s=%d", retentionTime, plan.RetryRetention(s.Delay).Milliseconds()))))
 	}
 	return problems
 }

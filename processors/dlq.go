@@ -146,7 +146,7 @@ func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 	}
 	l := letter{form: known.letter, key: r.Key, value: r.Value, timestamp: r.Timestamp}
 	switch now := time.Now().UnixMilli(); {
-	case known.odd:
+	case known.odd, to.delay > 0: // a retry topic keeps it from now on, whatever its timestamps are; its own time is in a header
 		l.timestamp = now
 	case l.form > whole:
 		l.timestamp = min(r.Timestamp, now)

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	jobRetry   = jobGroup + "-" + jobIn + "-retry-"
 	jobRedrive = jobGroup + "-" + jobIn + "-redrive"
 	jobParked  = jobGroup + "-" + jobIn + "-parked-changelog"
 )
@@ -113,7 +114,9 @@ func retries(times []time.Time) (waits []string) {
 
 // TestARecordIsTriedAgainLater: a record whose tries are used up waits in the topic of each delay in turn, and has all its tries after
 // each; others go on meanwhile. It knows how often it was tried and when it failed first, its effects outside are the same, and so
-// is its time.
+// is its time. In the topic it has the time of its failure, or the topic's retention would delete it for its age.
+//
+// Mutation: a delayed record with the timestamp of its record.
 func TestARecordIsTriedAgainLater(t *testing.T) {
 	parks(t, []topology.Part{topology.Parking(false)}, func(g *rig, n *failing) {
 		n.set("x", true)
@@ -125,6 +128,9 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 				}
 			}
 			return node(j, ctx, key, value)
+		}
+		for _, topic := range []string{jobRetry + "1m", jobRetry + "10m"} {
+			g.topic(topic, 1, map[string]string{"message.timestamp.type": "CreateTime"})
 		}
 		g.start()
 		began := time.Now()
@@ -139,6 +145,11 @@ func TestARecordIsTriedAgainLater(t *testing.T) {
 			t.Errorf("a delay is a problem: %q", p)
 		}
 		time.Sleep(10 * time.Minute)
+		for _, topic := range []string{jobRetry + "1m", jobRetry + "10m"} {
+			if r := g.cluster.Committed(at(topic, 0)); len(r) != 1 || r[0].Timestamp < began.UnixMilli() {
+				t.Errorf("in %s is %+v", topic, r)
+			}
+		}
 		if waits := retries(n.calls.of("x")); !slices.Equal(waits, []string{"1s", "1m0s", "1s", "10m0s", "1s"}) {
 			t.Errorf("tries are %q apart", waits)
 		}
@@ -291,6 +302,37 @@ func TestParkingIsOnWhereOrderMatters(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				g.sees(at(jobOut, 0), c.want...)
+			})
+		})
+	}
+}
+
+// TestARetryTopicThatLosesRecordsIsRefused: a start says which and why.
+func TestARetryTopicThatLosesRecordsIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		partitions int32
+		config     map[string]string
+		reason     string // "" where it is taken
+	}{
+		"partitions": {1, nil, jobRetry + "1h has 1 partitions, but " + jobIn + " has 2"},
+		"compacted":  {2, map[string]string{"cleanup.policy": "compact,delete"}, "cleanup.policy=compact,delete: of the delayed records of a key all but the last"},
+		"retention":  {2, map[string]string{"retention.ms": "7200000"}, "retention.ms=7200000, and records wait there for 1h0m0s"},
+		"too many":   {3, nil, "recreate " + jobRetry + "1h with as many"},
+		"enough":     {2, map[string]string{"retention.ms": "7200001", "cleanup.policy": "delete"}, ""},
+		"for ever":   {2, map[string]string{"retention.ms": "-1"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, simkafka.Config{}, func(g *rig) {
+				g.job.parts = []topology.Part{topology.RetryLater(time.Hour), topology.Parking(false)}
+				g.topic(jobRetry+"1h", c.partitions, c.config)
+				if c.reason == "" {
+					g.start()
+					g.send(0, "a 1")
+					time.Sleep(5 * time.Second)
+					g.emitted("a 1")
+					return
+				}
+				g.refusedFor(g.run(), c.reason)
 			})
 		})
 	}

@@ -8,6 +8,11 @@ import (
 // DeadLetterRetention is how long dead letters are kept: long enough that somebody comes back from a holiday.
 const DeadLetterRetention = 30 * 24 * time.Hour
 
+// RetryRetention is how long a retry topic of a delay keeps its records: as long as dead letters, and long enough for any delay.
+func RetryRetention(delay time.Duration) time.Duration {
+	return max(DeadLetterRetention, 4*delay)
+}
+
 // DeadLetterSize is the largest record batch of a dead-letter topic: a record that its input topic just took, perhaps
 // compressed, must fit with the reason for its failure. Clusters for hire refuse to make topics of more than 8 MiB.
 const DeadLetterSize = 8 << 20
@@ -87,7 +92,7 @@ func (p *Plan) topics() []Topic {
 		for _, in := range g.Inputs {
 			for _, delay := range g.Delays(in) {
 				add(Topic{Name: p.Retry(in, delay), Role: RetryTopic, PartitionsOf: p.Topic(in), Partitions: in.Partitions, Written: true,
-					Cleanup: "delete", Retention: DeadLetterRetention, MaxMessage: DeadLetterSize})
+					Cleanup: "delete", Retention: RetryRetention(delay), MaxMessage: DeadLetterSize})
 			}
 		}
 	}
