@@ -296,6 +296,68 @@ func TestTheLineIsStopped(t *testing.T) {
 	})
 }
 
+// TestParkedRecordsHaveNotEnded: what waits for another record of its key does not count as a record that went well when the line is
+// to be stopped.
+//
+// Mutation: a record that is parked counts as ended.
+func TestParkedRecordsHaveNotEnded(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.opts.StopLineAfter, g.opts.StopLineWindow = 20, time.Minute
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1}), topology.Parking(true)}
+		g.job.node = func(*job, topology.Context, string, string) error { return errDown }
+		g.start()
+		for n := range 100 {
+			key := fmt.Sprint("k", n)
+			g.send(0, key+" 1", key+" 2", key+" 3")
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(g.cluster.Committed(at(jobDead, 0))); n != 20 {
+			t.Errorf("%d letters, and the line is to stop after 20", n)
+		}
+		if kinds := problemsOf(g.inst); !slices.Equal(kinds, []string{ProblemLine}) {
+			t.Errorf("problems %q", kinds)
+		}
+	})
+}
+
+// TestALineIsForgottenWithTheOutage: a line that goes on with a letter, since its record is bad for another reason, is counted anew when a
+// record has passed: one failure of the old kind stops nothing.
+//
+// Mutation: the line is forgotten only by the record that waited.
+func TestALineIsForgottenWithTheOutage(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.opts.StopLineAfter, g.opts.StopLineWindow = 20, time.Minute
+		g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 1})}
+		var rejects atomic.Bool
+		g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+			switch {
+			case value != "fails":
+				return remember(j, ctx, key, value)
+			case rejects.Load():
+				return topology.Reject(errors.New("told to"))
+			}
+			return errDown
+		}
+		g.start()
+		for range 21 {
+			g.send(0, "a fails")
+		}
+		time.Sleep(10 * time.Second)
+		g.counted(0, 0, 0, 20)
+		rejects.Store(true)
+		time.Sleep(31 * time.Second)
+		g.send(0, "a 1")
+		time.Sleep(time.Second)
+		rejects.Store(false)
+		g.send(0, "a fails", "a 2")
+		time.Sleep(time.Second)
+		g.counted(2, 0, 0, 22)
+		if p := healthOf(g.inst); len(p) > 0 {
+			t.Errorf("problems: %q", p)
+		}
+	})
+}
+
 var poison = flag.Int("poison", 5000, "how many records TestPoisonFillsNothing rejects; a million takes minutes and gigabytes, since the simulated cluster keeps the letters")
 
 // TestPoisonFillsNothing: a topic of nothing but records that are rejected or undecodable goes through, each into the dead letters once,

@@ -54,11 +54,11 @@ func (w *worker) holdUp(c *cause, f *nodes.Failure, kind, remedy string) step {
 // resumed says that the next record of an input has come to its end after an outage; passed, that its nodes took it.
 func (w *worker) resumed(c *cause, passed bool) {
 	in := c.in
+	if passed && in.line.stopped != "" {
+		in.line = line{}
+	}
 	if in.outage.tries == 0 {
 		return
-	}
-	if passed {
-		in.line = line{}
 	}
 	w.log.Info("a partition goes on", c.fields(zap.Int("tries", in.outage.tries), zap.Duration("after", time.Since(in.outage.since).Round(time.Millisecond)))...)
 	in.outage = outage{}

@@ -117,6 +117,7 @@ func (w *worker) follow(ctx context.Context, c *cause) (end step, done bool) {
 		return w.deadLetter(ctx, c, &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Limit, Err: err, Text: err.Error()}), true
 	}
 	w.aside(c)
+	in.line.ended-- // it has not
 	return stepDone, true
 }
 
@@ -125,7 +126,7 @@ func (w *worker) aside(c *cause) {
 	c.in.task.keep()
 	w.tx.aside++
 	w.tx.bytes += c.size()
-	w.goesOn(c, true)
+	w.goesOn(c, false)
 	c.in.advance()
 }
 
