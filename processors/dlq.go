@@ -45,6 +45,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 	own := c.origin(f.Node) | originDLQ
 	if w.engine.again.unlettered(in.tp, r) {
 		w.tx.took(c, deadLettered, records(r), recordOverhead, nil)
+		w.resumed(c, false)
 		in.waiting.Store(nil)
 		in.advance()
 		return stepDone
