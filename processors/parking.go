@@ -147,9 +147,12 @@ func (p *parking) key(name string) (*parkedKey, error) {
 	if !p.any {
 		return nil, nil
 	}
-	var k parkedKey
-	known, err := p.read("k"+name, &k)
+	value, known, err := p.store.Peek("k" + name) // of most keys there is nothing
 	if !known || err != nil {
+		return nil, err
+	}
+	var k parkedKey
+	if err := json.Unmarshal(value, &k); err != nil {
 		return nil, err
 	}
 	return &k, nil
@@ -236,7 +239,7 @@ func (p *parking) keep() {
 // passed notes that the nodes have taken a record.
 func (p *parking) passed(c *cause) error {
 	p.begin()
-	if !p.any || c.record.Key == nil {
+	if !p.any || c.record.Key == nil || !c.in.queued && !c.in.redriven { // of others the key is not parked: see follow
 		return nil
 	}
 	name := c.name()
