@@ -192,7 +192,7 @@ func (w *worker) exitOf(c *cause, f *nodes.Failure) (to exit, err error) {
 	if !w.engine.aside || r.Excess != nil || !repeatable[f.Reason] {
 		return to, nil
 	}
-	if p := in.task.parking; p != nil && in.source.Parks && r.Key != nil {
+	if p := in.task.parking; p != nil && in.source.Parks && r.Key != nil && c.refusal().letter < last { // which has no key to free
 		if to.parks, err = p.heads(c); err != nil {
 			return to, err
 		}

@@ -53,14 +53,14 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 			return w.deadLetter(ctx, c, unwanted(known.emitter, known.output))
 		}
 	}
-	if in.letter != nil {
-		return w.deadLetter(ctx, c, in.letter)
-	}
 	p := in.task.parking
 	if p != nil && p.any && !in.queued && r.Key != nil {
 		if end, done := w.follow(ctx, c); done {
 			return end
 		}
+	}
+	if in.letter != nil { // held back until now; had its key been parked meanwhile, it would wait with the others
+		return w.deadLetter(ctx, c, in.letter)
 	}
 	o, failure := w.call.Run(in.source, in.task, c.describe(), r.Key, r.Value)
 	if failure != nil {
