@@ -35,7 +35,7 @@ func taskOfTwo(t interface {
 // TestAnOriginNamesItsCause: what a broker refuses is traced back to its record and to the node that emitted it, wherever
 // the input stands.
 //
-// Mutation tried: the node's number not part of the origin; offsets not counted from the committed one.
+// Mutation tried: the node's number not part of the origin; offsets not counted from the committed one; those of a queue neither.
 func TestAnOriginNamesItsCause(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one := taskOfTwo(t)
@@ -54,6 +54,14 @@ func TestAnOriginNamesItsCause(t *testing.T) {
 		}
 		if found, ok := w.tasks.findOrigin(o); !ok || found != (originated{in, offset, node, letter}) {
 			t.Fatalf("found %v, %v", found, ok)
+		}
+		q := &input{task: one, source: in.source, queued: true, tp: in.tp, slot: len(one.inputs), queue: queue{of: in}}
+		one.queues = append(one.queues, q)
+		in.position = in.committed + rapid.Int64Range(1, 1000).Draw(t, "consumed")
+		offset = max(0, in.position-rapid.Int64Range(1, 1<<originOffsets-1).Draw(t, "parked"))
+		c.of(q, &kafka.Record{Offset: offset})
+		if found, ok := w.tasks.findOrigin(c.origin(node)); !ok || found != (originated{q, offset, node, false}) {
+			t.Fatalf("found %v for %d, %v", found, offset, ok)
 		}
 		if _, ok := w.tasks.findOrigin(changelogOrigin); ok {
 			t.Fatal("a state change was traced to a record")

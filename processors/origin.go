@@ -4,7 +4,7 @@ import "github.com/weirstream/weir/internal/nodes"
 
 // origin names an input record, and the node that emits, in what is appended for it: the node's number in its sub-graph,
 // the input's slot on its worker, and the lower bits of the offset. The upper ones are those of the last commit, or the
-// next ones: a transaction does not span 2^36 offsets of an input.
+// next ones: a transaction does not span 2^36 offsets of an input. Those of a queue's record are the last ones before where its input stands.
 func origin(in *input, offset int64, node *nodes.Node) int64 {
 	return int64(min(node.Index, 1<<originNodes-1))<<(originOffsets+originSlots) | int64(in.slot)<<originOffsets | offset&(1<<originOffsets-1)
 }
@@ -35,6 +35,9 @@ func (ts *tasks) findOrigin(o int64) (found originated, ok bool) {
 		for in := range t.everything() {
 			if in.slot == slot {
 				offset := in.committed + (o-in.committed)&(1<<originOffsets-1)
+				if of := in.queue.of; of != nil { // it was read before what is read next
+					offset = of.position - (of.position-o)&(1<<originOffsets-1)
+				}
 				return originated{in, offset, t.graph.nodes.Nodes[number], o&originDLQ != 0}, true
 			}
 		}

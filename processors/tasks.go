@@ -137,7 +137,7 @@ func (ts *tasks) next(now time.Time) *input {
 func (ts *tasks) oldest(t *task, now time.Time) (best *input) {
 	if t.parking != nil && len(t.parking.ready) > 0 { // they are older than what is still to come of their keys
 		for _, q := range t.queues {
-			if !now.Before(q.retryAt) && q.head() != nil {
+			if q.stands == atNothing && !now.Before(q.retryAt) && q.head() != nil {
 				return q
 			}
 		}

@@ -10,7 +10,7 @@ import "time"
 // outOfReach says whether the input's offset cannot be committed. No record of it is in the transaction then, unless that
 // is what is being tried.
 func (bs *blocks) outOfReach(in *input) bool {
-	if !bs.any() || bs.probe == in {
+	if !bs.any() || bs.probe == in || bs.probe != nil && bs.probe.queue.of == in { // whose offset fences what its queue does
 		return false
 	}
 	y := way{}
