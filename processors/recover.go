@@ -21,7 +21,7 @@ func (w *worker) mend() {
 // recover deals with an input whose reading ended with an error. What is in memory of it has been processed and committed, so
 // that no transaction that is done again goes back before it.
 //
-// Where records are gone, or are not those that were read before, auto.offset.reset decides, and the log says so. The new
+// Where records are gone, or are not those that were read before, auto.offset.reset decides (see reset), and the log says so. The new
 // position is committed before the first record there: it may lie before the old one.
 func (w *worker) recover(in *input) {
 	err := in.broken
@@ -37,7 +37,7 @@ func (w *worker) recover(in *input) {
 	case errors.As(err, &corrupt):
 		w.corrupt(in, corrupt)
 	case errors.As(err, &recreated):
-		if w.engine.opts.OffsetReset == ResetNone {
+		if w.reset(in) == ResetNone {
 			w.engine.fail(w.engine.refuse([]string{recreatedProblem(recreated)}))
 			return
 		}
@@ -53,16 +53,25 @@ func (w *worker) recover(in *input) {
 	}
 }
 
+// reset is what to do where records of an input are gone. It decides nothing over redrive and retry topics, whose records are Weir's own.
+func (w *worker) reset(in *input) OffsetReset {
+	if in.redriven {
+		return ResetEarliest
+	}
+	return w.engine.opts.OffsetReset
+}
+
 // truncated continues where the log still is what was read.
 func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
-	if w.engine.opts.OffsetReset == ResetNone {
+	reset := w.reset(in)
+	if reset == ResetNone {
 		w.engine.fail(fmt.Errorf("%w: start with auto.offset.reset=earliest to continue there, or with latest to continue at the end", e))
 		return
 	}
 	to, epoch := e.End, e.EndEpoch
 	ends := w.engine.opts.Wire.Ends
 	switch {
-	case w.engine.opts.OffsetReset == ResetLatest:
+	case reset == ResetLatest:
 	case to < 0:
 		ends = w.engine.opts.Wire.Starts
 	default:
@@ -79,13 +88,13 @@ func (w *worker) truncated(in *input, e *kafka.TruncatedError) {
 	w.engine.metrics.truncated(in.tp)
 	w.log.Error("an input lost records that were read already (an unclean leader election does that), and others may have taken their offsets: "+
 		"reading continues as auto.offset.reset says, the state keeps the effects of the lost ones", zap.Stringer("input", in.tp),
-		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(w.engine.opts.OffsetReset)), zap.Error(e))
+		zap.Int64("read", e.Offset), zap.Int64("from", to), zap.String("auto.offset.reset", string(reset)), zap.Error(e))
 	w.tasks.moveTo(in, to, epoch)
 }
 
 // gap continues after records that are gone.
 func (w *worker) gap(in *input, gone *kafka.OffsetOutOfRangeError) {
-	if w.engine.opts.OffsetReset == ResetNone {
+	if w.reset(in) == ResetNone {
 		w.engine.fail(fmt.Errorf("%w: records are gone that were not processed; start with auto.offset.reset=earliest to continue after the gap", gone))
 		return
 	}
