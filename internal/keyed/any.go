@@ -35,7 +35,7 @@ type Any interface {
 	Undrained() int
 	Pending() int
 	// Commit makes the transaction's changes, which must all have been drained, the committed state, with the checkpoint
-	// after them. They reach the database in one batch with those of other Commits, within about a second and in the
+	// after them. They reach the database in one batch with those of other Commits, every 5 s or when 200,000 changes wait, in the
 	// background. An error, which may be that of an earlier Commit's write, is final for the store; the database then
 	// holds what an earlier Commit left, whole.
 	Commit(checkpoint int64) error
