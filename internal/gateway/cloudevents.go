@@ -25,12 +25,7 @@ func isCloudEvent(r *http.Request) bool {
 // postCloudEvents takes CloudEvents 1.0. The data is the record's value, and the attributes are headers as in the binary mode of CloudEvents'
 // binding for Kafka: ce_id, ce_source and so on, and content-type. The id is the event's id; the extension partitionkey is its key.
 func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
-	q, p := g.beginEvents(r)
-	if p != nil {
-		p.write(w)
-		return
-	}
-	data, leave, p := g.readBody(w, r)
+	q, data, leave, p := g.receive(w, r)
 	if p != nil {
 		p.write(w)
 		return

@@ -60,14 +60,17 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (data []byte,
 	return data, func() { free(); counted.forget() }, nil
 }
 
+// receive begins a request of events that is no stream, and reads its body. leave gives up what the request has taken.
+func (g *Gateway) receive(w http.ResponseWriter, r *http.Request) (q *request, data []byte, leave func(), p *Problem) {
+	if q, p = g.beginEvents(r); p == nil {
+		data, leave, p = g.readBody(w, r)
+	}
+	return q, data, leave, p
+}
+
 // postMessage takes one Protobuf message. name says which one of the schema's it is; "" is the first.
 func (g *Gateway) postMessage(w http.ResponseWriter, r *http.Request, name string) {
-	q, p := g.beginEvents(r)
-	if p != nil {
-		p.write(w)
-		return
-	}
-	data, leave, p := g.readBody(w, r)
+	q, data, leave, p := g.receive(w, r)
 	if p != nil {
 		p.write(w)
 		return
@@ -89,12 +92,7 @@ func (g *Gateway) answerOne(w http.ResponseWriter, a Answer) {
 
 // postJSON takes a body with one event, or an array.
 func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
-	q, p := g.beginEvents(r)
-	if p != nil {
-		p.write(w)
-		return
-	}
-	data, leave, p := g.readBody(w, r)
+	q, data, leave, p := g.receive(w, r)
 	if p != nil {
 		p.write(w)
 		return
