@@ -128,9 +128,6 @@ func (c *Codec[T]) reader(r *codecs.Record, data []byte) (*avro.Schema, []byte, 
 		if err != nil {
 			return nil, err
 		}
-		if written.Type != registry.Avro {
-			return nil, fmt.Errorf("schema %s is %s, and no Avro", frame, written.Type)
-		}
 		writer, err := avrovalue.Parse(written.Text, written.Imports)
 		if err != nil {
 			return nil, fmt.Errorf("schema %s: %w", frame, err)

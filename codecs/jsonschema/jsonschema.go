@@ -111,9 +111,6 @@ func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonschema.Schema, []
 		if err != nil {
 			return nil, err
 		}
-		if written.Type != registry.JSON {
-			return nil, fmt.Errorf("schema %s is %s, and no JSON", frame, written.Type)
-		}
 		schema, err := jsonvalue.Parse(written.Text, written.Imports)
 		if err != nil {
 			err = fmt.Errorf("schema %s: %w", frame, err)

@@ -136,9 +136,6 @@ func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
 		if err != nil {
 			return "", err
 		}
-		if written.Type != registry.Protobuf {
-			return "", fmt.Errorf("schema %s is %s, and no Protobuf", frame, written.Type)
-		}
 		file, err := protovalue.Compile(written.Text, written.Imports)
 		if err != nil {
 			return "", fmt.Errorf("schema %s: %w", frame, err)

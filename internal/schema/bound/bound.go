@@ -200,7 +200,7 @@ func (c *Codec) Read(r *codecs.Record, value []byte) (frame framing.Frame, rest 
 	return framing.Read(value, header(r))
 }
 
-// Find finds the schema that a record's value was written with.
+// Find finds the schema that a record's value was written with, which must be of the type of the codec's own.
 func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.Registered, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
 	defer cancel()
@@ -225,8 +225,14 @@ func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.R
 	default:
 		err = unavailable(err)
 	}
+	if err == nil && written.Type != c.kind {
+		return nil, fmt.Errorf("schema %s is %s, and no %s", frame, written.Type, kinds[c.kind])
+	}
 	return written, err
 }
+
+// kinds are the types of schemas as people call them.
+var kinds = map[registry.Type]string{registry.Avro: "Avro", registry.Protobuf: "Protobuf", registry.JSON: "JSON"}
 
 // missing is when schemas that were not there were first looked for.
 type missing struct {
