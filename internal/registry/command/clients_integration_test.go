@@ -3,8 +3,6 @@
 package command_test
 
 import (
-	"context"
-	"crypto/sha256"
 	_ "embed"
 	"fmt"
 	"os"
@@ -15,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirstream/weir/internal/fetched"
 	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/registry/registrytest"
 )
 
 //go:embed testdata/confluent_kafka.py
@@ -28,26 +26,11 @@ var python string
 // Mutation seen to fail it: an empty list of references is another schema than none.
 func TestConfluentsClientForPythonWorksUnchanged(t *testing.T) {
 	kafkatest.Require(t)
-	const version = "2.16.1"
-	sum := sha256.Sum256([]byte(version))
-	dir, have := fetched.Folder("confluent-kafka", version, sum[:])
-	if !have {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer cancel()
-		err := fetched.Make(dir, func(part string) (string, error) {
-			return part, fetched.Pip(ctx, part, "confluent-kafka[avro,json,protobuf]=="+version)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	cluster := kafkatest.Start(t, kafkatest.Options{})
 	s := &server{t: t, binary: build(t), topic: fmt.Sprint("schemas-of-python-", time.Now().UnixNano()), brokers: strings.Join(cluster.Addrs(), ","), addr: kafkatest.FreeAddress(t)}
 	s.start()
 	t.Cleanup(func() { s.end(syscall.SIGKILL) })
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", python, "http://"+s.addr)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := registrytest.Confluent(t, python, "http://"+s.addr).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	page, err := os.ReadFile("../../../docs/schemas.md")

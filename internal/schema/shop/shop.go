@@ -1,2 +1,2 @@
-// Package shop has the messages of order.proto, for tests and benchmarks of codecs.
+// Package shop has the messages of its .proto files, for tests and benchmarks of codecs.
 package shop
