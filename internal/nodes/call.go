@@ -111,6 +111,8 @@ type Env struct {
 	Partitions func(topic string) int32
 	// Global is the copy of a global that nodes look up, nil where the plan has none.
 	Global func(*plan.Global) plan.View
+	// Unserved has calls of services fail with an *UnservedError, and not be made.
+	Unserved bool
 	// Late, if not nil, is told when a Context is used after its node returned, on the goroutine that does so; it is not told again
 	// until a record has failed for it.
 	Late func(*topology.LateError)

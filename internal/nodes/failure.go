@@ -60,6 +60,13 @@ func (e *TimeoutError) Error() string {
 
 func (e *TimeoutError) Unwrap() error { return e.Err }
 
+// UnservedError says that a node would have called a service, and that no call is to be made.
+type UnservedError struct{ Service string }
+
+func (e *UnservedError) Error() string {
+	return fmt.Sprintf("service %s is not called here", e.Service)
+}
+
 // maxText bounds the text of an error in messages: what failed may be a megabyte, and may be quoted whole.
 const maxText = 512
 

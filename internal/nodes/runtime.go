@@ -89,6 +89,9 @@ func (c *Call) Global(global *plan.Global) (plan.View, error) {
 // Service implements plan.Runtime.
 func (c *Call) Service(service *plan.Service) error {
 	for _, s := range c.node.Decl.Services {
+		if s == service && c.env.Unserved {
+			return &UnservedError{Service: s.Name}
+		}
 		if s == service {
 			return nil
 		}

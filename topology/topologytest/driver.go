@@ -23,29 +23,21 @@ import (
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/state"
+	"github.com/weirstream/weir/internal/sandbox"
 	"github.com/weirstream/weir/topology"
 )
 
 // Driver is a topology under test. It belongs to the test's goroutine.
 type Driver struct {
-	t      testing.TB
-	plan   *plan.Plan
-	graph  *nodes.Graph
-	call   *nodes.Call
-	parts  int32
-	stores map[place]keyed.Any
-	views  map[*plan.Global]plan.View
-	next   map[string]int64 // the next offset, by input and partition
-	now    time.Time
+	t     testing.TB
+	plan  *plan.Plan
+	box   *sandbox.Sandbox
+	parts int32
+	views map[*plan.Global]plan.View
+	next  map[string]int64 // the next offset, by input and partition
+	now   time.Time
 	// content is what a store begins with; nil for nothing.
 	content func(store string, partition int32) ([]keyed.Entry, error)
-}
-
-// place is a store at a partition.
-type place struct {
-	store     *plan.Store
-	partition int32
 }
 
 // Option changes what a [Driver] is like.
@@ -61,23 +53,28 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: p, graph: nodes.NewGraph(p), parts: 1, stores: map[place]keyed.Any{}, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
+	d := &Driver{t: t, plan: p, parts: 1, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
 	for _, o := range opts {
 		o(d)
 	}
 	if d.parts < 1 {
 		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
 	}
-	d.call = nodes.NewCall(d.graph, nodes.Env{Group: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
+	d.box = sandbox.New(p, nodes.Env{Group: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
 		Partitions: d.partitionsOf,
 		Global:     func(g *plan.Global) plan.View { return d.views[g] }})
 	for _, g := range p.Globals {
 		d.views[g] = g.View()
 	}
+	t.Cleanup(func() {
+		if err := d.box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, g := range p.Subgraphs {
 		for _, s := range g.Stores {
 			for n := range d.parts {
-				d.open(place{s, n})
+				d.open(s, n)
 			}
 		}
 	}
@@ -94,28 +91,21 @@ func (d *Driver) partitionsOf(topic string) int32 {
 	return d.parts
 }
 
-func (d *Driver) open(at place) {
+func (d *Driver) open(store *plan.Store, partition int32) {
 	d.t.Helper()
-	db, err := state.Open(state.Options{Dir: d.t.TempDir()})
-	if err != nil {
-		d.t.Fatalf("open store %s: %v", at.store.Name, err)
-	}
-	if d.content != nil {
-		entries, err := d.content(at.store.Name, at.partition)
-		if err == nil && len(entries) > 0 {
-			err = db.Restore(entries, 0, nil)
+	err := d.box.Open(store, partition, d.t.TempDir(), func(put func([]keyed.Entry) error) error {
+		if d.content == nil {
+			return nil
 		}
-		if err != nil {
-			d.t.Fatalf("fill store %s: %v", at.store.Name, err)
+		entries, err := d.content(store.Name, partition)
+		if err != nil || len(entries) == 0 {
+			return err
 		}
-	}
-	store := at.store.Over(db)
-	d.t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			d.t.Errorf("close store %s: %v", at.store.Name, err)
-		}
+		return put(entries)
 	})
-	d.stores[at] = store
+	if err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // At sets the clock: the timestamp of the records to come, and what ctx.Now says. It stands still in between. Default: when the
@@ -168,7 +158,7 @@ func (d *Driver) SendTo(partition int32, topic, key string, value []byte, header
 				at := fmt.Sprintf("%s/%d", topic, partition)
 				r := plan.Record{Topic: topic, Partition: partition, Offset: d.next[at], Timestamp: time.UnixMilli(d.now.UnixMilli()), Headers: headers, Attempt: 1}
 				d.next[at]++
-				return d.run(g, d.graph.Subgraphs[i].Sources[j], r, []byte(key), value)
+				return d.run(i, d.box.Graph.Subgraphs[i].Sources[j], r, []byte(key), value)
 			}
 		}
 	}
@@ -215,23 +205,21 @@ func (d *Driver) Store(name string) map[string]string {
 // StoreAt returns what a store holds at one partition, as its codec encodes it.
 func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 	d.t.Helper()
-	for at, store := range d.stores {
-		if at.store.Name != name || at.partition != partition {
-			continue
-		}
-		content := map[string]string{}
-		if err := store.Dump(func(key, value []byte) bool {
-			content[string(key)] = string(value)
-			return true
-		}); err != nil {
-			d.t.Fatalf("read store %s: %v", name, err)
-		}
-		return content
-	}
 	var stores []string
 	for _, g := range d.plan.Subgraphs {
 		for _, s := range g.Stores {
 			stores = append(stores, s.Name)
+			if s.Name != name || d.box.Store(s, partition) == nil {
+				continue
+			}
+			content := map[string]string{}
+			if err := d.box.Store(s, partition).Dump(func(key, value []byte) bool {
+				content[string(key)] = string(value)
+				return true
+			}); err != nil {
+				d.t.Fatalf("read store %s: %v", name, err)
+			}
+			return content
 		}
 	}
 	if slices.Contains(stores, name) {
@@ -239,19 +227,4 @@ func (d *Driver) StoreAt(name string, partition int32) map[string]string {
 	}
 	d.t.Fatalf("topology %s has no store %s: there is %s", d.plan.Topology, name, listed(stores))
 	return nil
-}
-
-// commit makes a record's changes permanent, as if its transaction had ended.
-func (d *Driver) commit(g *plan.Subgraph, r plan.Record) {
-	d.t.Helper()
-	for _, s := range g.Stores {
-		store := d.stores[place{s, r.Partition}]
-		store.Keep()
-		if err := store.Drain(func(_, _ []byte) error { return nil }); err != nil {
-			d.t.Fatalf("drain store %s: %v", s.Name, err)
-		}
-		if err := store.Commit(r.Offset + 1); err != nil {
-			d.t.Fatalf("commit store %s: %v", s.Name, err)
-		}
-	}
 }

@@ -95,7 +95,7 @@ func Golden(t testing.TB, graph *topology.Topology, dir string) {
 	for _, g := range d.plan.Subgraphs {
 		for _, store := range g.Stores {
 			for n := range d.parts {
-				err := d.stores[place{store, n}].Dump(func(key, value []byte) bool {
+				err := d.box.Store(store, n).Dump(func(key, value []byte) bool {
 					say(end{store.Name, n, append(golden.Bytes{}, key...), append(golden.Bytes{}, value...)})
 					return true
 				})
