@@ -18,31 +18,34 @@ import (
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/internal/termtext"
+	"github.com/weirstream/weir/topology"
 )
 
-// dlqCommand is the face of internal/letters. It needs no topology: a letter says where it belongs.
-func dlqCommand(program string) *cobra.Command {
+// dlqCommand is the face of internal/letters. Only try needs a topology: a letter says where it belongs.
+func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
-		Short: "Look at dead letters, and redrive or discard them",
+		Short: "Look at dead letters, try, redrive or discard them",
 		Long: "Looks at the dead letters of a topic, sends them back into the topology that they failed in, or discards them. docs/failures.md\n" +
 			"tells how. A letter is open until it was redriven or discarded; it stays in its topic until the topic's retention.\n\n" +
 			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
 		RunE: Group,
 	}
-	cmd.AddCommand(dlqList(program), dlqShow(program), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
+	cmd.AddCommand(dlqList(program), dlqShow(program), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
 	return cmd
 }
 
 // dlqFlags are what the verbs share.
 type dlqFlags struct {
-	topic, key, output string
-	partition          int32
-	offset             int64
-	which              letters.Selection
-	order              letters.Order
-	execute            bool
-	rate, limit        int
+	topic, key, output, topology string
+	partition                    int32
+	offset                       int64
+	which                        letters.Selection
+	order                        letters.Order
+	execute                      bool
+	rate                         int
+	limit                        int64
+	topologies                   []*topology.Topology // of verbs that are about them
 }
 
 func dlqList(program string) *cobra.Command {
@@ -97,7 +100,7 @@ func dlqShow(program string) *cobra.Command {
 	cmd.Example = example(program, "dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988",
 		"dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --partition 2 --offset 17 --json")
 	f.choose(cmd)
-	cmd.Flags().IntVar(&f.limit, "limit", 10, "the most letters to show")
+	f.limited(cmd, 10, "the most letters to show; 0 for all")
 	return cmd
 }
 
@@ -143,7 +146,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		if f.rate < 0 {
 			return fmt.Errorf("--rate: %d is not allowed: give letters a second, or 0 for no bound", f.rate)
 		}
-		return f.which.Check()
+		return f.checkSelection()
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		f.order.Verb, f.order.Selection = verb, f.which
@@ -169,7 +172,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 	cmd.Example = example(program, fmt.Sprintf("dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988", verb),
 		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))
 	f.choose(cmd)
-	cmd.Flags().BoolVar(&f.which.All, "all", false, "all open letters of the topic")
+	f.all(cmd)
 	cmd.Flags().StringVar(&f.order.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
@@ -227,6 +230,23 @@ func (f *dlqFlags) choose(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&f.offset, "offset", 0, "the letter at this offset of --partition")
 }
 
+// all adds the flag of verbs that do not mean all letters where nothing is chosen.
+func (f *dlqFlags) all(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.which.All, "all", false, "all open letters of the topic")
+}
+
+func (f *dlqFlags) limited(cmd *cobra.Command, most int64, help string) {
+	cmd.Flags().Int64Var(&f.limit, "limit", most, help)
+}
+
+// checkSelection is for verbs that need a choice.
+func (f *dlqFlags) checkSelection() error {
+	if f.limit < 0 {
+		return fmt.Errorf("--limit: %d is not allowed: give the most letters, or 0 for all", f.limit)
+	}
+	return f.which.Check()
+}
+
 // command is a command over one topic of dead letters. check refuses wrong use before anything is connected to.
 func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Command, *letters.Tool) error) *cobra.Command {
 	cmd := &cobra.Command{
@@ -236,6 +256,7 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
+			f.topology = settings.Topology.Of(v)
 			if cmd.Flags().Changed("key") {
 				f.which.Key = &f.key
 			}
@@ -259,8 +280,10 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 			})
 		},
 	}
-	settings.AddFlags(cmd.Flags(), slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool { return s == settings.Topology.Setting }), nil)
-	settings.Complete(cmd)
+	settings.AddFlags(cmd.Flags(), slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool {
+		return s == settings.Topology.Setting && f.topologies == nil
+	}), nil)
+	completeSettings(cmd, f.topologies)
 	cmd.SetUsageFunc(settings.Usage)
 	cmd.Flags().StringVar(&f.topic, "topic", "", "the topic of dead letters, as it is called in the cluster; required")
 	AddOutput(cmd, &f.output)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/examples/totals/orders"
 	"github.com/weirstream/weir/internal/system"
 )
 
@@ -118,7 +119,7 @@ func TestTheCommandsOfFailuresMdDoWhatTheySay(t *testing.T) {
 			}
 		}
 		before := d.groups()
-		out, code := execute(args, sound)
+		out, code := execute(args, orders.Totals)
 		if code != 0 {
 			t.Fatalf("%s: exit %d: %s", line, code, out)
 		}
@@ -127,7 +128,7 @@ func TestTheCommandsOfFailuresMdDoWhatTheySay(t *testing.T) {
 			t.Errorf("%s: %v became %v", line, before, after)
 		}
 	}
-	if ran != 7 {
+	if ran != 9 {
 		t.Errorf("%d commands were run: count them on the page", ran)
 	}
 	if got := fmt.Sprint(d.groups()); got != "map[rejected: large:1 rejected: round and round:1]" {

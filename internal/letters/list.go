@@ -123,8 +123,8 @@ type Pair struct {
 	Value string `json:"value"`
 }
 
-// Show returns the first letters of a selection, at most limit, open or not.
-func (t *Tool) Show(ctx context.Context, s Selection, limit int) (shown []Shown, err error) {
+// Show returns the first letters of a selection, at most limit (0: all), open or not.
+func (t *Tool) Show(ctx context.Context, s Selection, limit int64) (shown []Shown, err error) {
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -136,7 +136,7 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int) (shown []Shown,
 			return nil
 		}
 		shown = append(shown, l.shown(open))
-		if len(shown) >= limit {
+		if int64(len(shown)) == limit {
 			return errEnough
 		}
 		return nil

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
@@ -142,19 +141,7 @@ func (l *Letter) failed() time.Time {
 }
 
 // reason is the kind of the failure and its message, on one line.
-func (l *Letter) reason() string {
-	switch {
-	case l.Reason == "" && l.Message == "":
-		return "the letter does not say"
-	case l.Reason == "":
-		return l.Message
-	case l.Message == "":
-		return l.Reason
-	case strings.HasPrefix(l.Message, l.Reason+": "): // errors of topology.Reject say so themselves
-		return l.Message
-	}
-	return l.Reason + ": " + l.Message
-}
+func (l *Letter) reason() string { return reasonOf(l.Reason, l.Message) }
 
 // jobsTopic and auditTopic are what they are called in the cluster.
 func (t *Tool) jobsTopic() string  { return t.Names.System(system.Jobs.Name) }

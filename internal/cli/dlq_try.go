@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/letters"
+	"github.com/weirstream/weir/topology"
+)
+
+// dlqTry is the verb that needs the topologies.
+func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
+	f := dlqFlags{topologies: list(topologies)}
+	var o letters.TrialOptions
+	check := func() error {
+		if len(topologies) == 0 {
+			return fmt.Errorf("%s contains no topology, so it cannot try letters: run the program of the topology, as in: totals dlq try --topic %s --all", program, f.topic)
+		}
+		return f.checkSelection()
+	}
+	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
+		for _, one := range topologies {
+			if f.topology != "" && one.Name() != f.topology {
+				continue
+			}
+			p, err := one.Plan(t.Names)
+			if err != nil {
+				return withCode(exitRefused, err)
+			}
+			o.Plans = append(o.Plans, p)
+		}
+		if len(o.Plans) == 0 {
+			_, err := pick(topologies, f.topology)
+			return withCode(exitUsage, err)
+		}
+		r, err := t.Try(cmd.Context(), f.which, f.limit, o)
+		if err != nil {
+			return err
+		}
+		if f.output == OutputJSON {
+			return writeJSON(cmd.OutOrStdout(), r)
+		}
+		return printTrial(cmd.OutOrStdout(), r)
+	})
+	cmd.Use, cmd.Short = "try", "Say how many letters would pass now, and why the others would not, with nothing written anywhere"
+	cmd.Long = cmd.Short + ".\nToday's program processes the open letters that are chosen, in the order of a redrive, on copies of the stores as they are now, in a\n" +
+		"temporary folder (TMPDIR). With --topology only letters of that one are tried. Nothing is written to Kafka, and instances may run meanwhile. A record is tried once, and no broker is asked whether it\n" +
+		"takes the outputs. Letters whose nodes call a service are left out, unless --call-services is given: what such a call changes, it changes."
+	cmd.Example = example(program, "dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --all",
+		"dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --limit 1000 --json")
+	f.choose(cmd)
+	f.all(cmd)
+	f.limited(cmd, 0, "the most letters to try; 0 for all")
+	cmd.Flags().BoolVar(&o.Call, "call-services", false, "have nodes call the services that they depend on, for real")
+	var state string
+	addChoice(cmd, &state, "state", "what the stores hold at the beginning", "now", "empty")
+	cmd.PreRun = func(*cobra.Command, []string) { o.Empty = state == "empty" }
+	return cmd
+}
+
+func printTrial(out io.Writer, r *letters.Trial) error {
+	fmt.Fprintf(out, "selected %d: %d would pass, %d would fail again\n", r.Selected, r.Passed, r.Failed)
+	for _, how := range slices.Sorted(maps.Keys(r.Outcomes)) {
+		fmt.Fprintf(out, "  %d %s\n", r.Outcomes[how], how)
+	}
+	for _, topic := range slices.Sorted(maps.Keys(r.Outputs)) {
+		fmt.Fprintf(out, "  %d records for %s\n", r.Outputs[topic], topic)
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.Untried)) {
+		fmt.Fprintf(out, "  %d not tried: %s\n", r.Untried[why], why)
+	}
+	if len(r.Groups) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tAS BEFORE\tNODE\tEXAMPLE\tREASON")
+	for _, g := range r.Groups {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.Before, g.Node, g.Example.Partition, g.Example.Offset, brief(g.Reason))
+	}
+	return w.Flush()
+}
