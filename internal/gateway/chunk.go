@@ -232,6 +232,9 @@ func (c *chunk) finishLater() {
 
 // publishAll publishes the events of a request that is no stream.
 func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) []Answer {
+	if len(events) != 1 {
+		r.permit.several()
+	}
 	c := g.newChunk(r.client, r.topic, r.declared, nil)
 	if c.atomic = r.atomic; !c.atomic && !c.isOnce() {
 		c.batch.Order = &publish.Order{} // an event that failed is not overtaken by a later one of its key
@@ -246,5 +249,8 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 	defer cancel()
 	c.submit(ctx, false)
 	c.wait(ctx)
+	if len(events) == 1 && c.answers[0].Error == nil {
+		r.permit.accepted()
+	}
 	return c.answers
 }

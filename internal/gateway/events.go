@@ -39,8 +39,11 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody reads a body that is no stream. leave gives the place up that the request has taken.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (data []byte, leave func(), p *Problem) {
+// readBody reads a body that is no stream, and lets the request be worked on. leave gives back what it has taken.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (data []byte, leave func(), p *Problem) {
+	if p := g.busy(q); p != nil {
+		return nil, nil, p
+	}
 	body, p := g.open(w, r, g.Limits.Body)
 	if p != nil {
 		return nil, nil, p
@@ -52,18 +55,17 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (data []byte,
 		counted.forget()
 		return nil, nil, ofBody(err)
 	}
-	free, p := g.enter()
-	if p != nil {
+	if p := g.enter(q); p != nil {
 		counted.forget()
 		return nil, nil, p
 	}
-	return data, func() { free(); counted.forget() }, nil
+	return data, func() { q.permit.leave(); counted.forget() }, nil
 }
 
 // receive begins a request of events that is no stream, and reads its body. leave gives up what the request has taken.
 func (g *Gateway) receive(w http.ResponseWriter, r *http.Request) (q *request, data []byte, leave func(), p *Problem) {
 	if q, p = g.beginEvents(r); p == nil {
-		data, leave, p = g.readBody(w, r)
+		data, leave, p = g.readBody(w, r, q)
 	}
 	return q, data, leave, p
 }
@@ -204,6 +206,10 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.close()
 	if q.atomic {
+		if p := g.busy(q); p != nil {
+			p.write(w)
+			return
+		}
 		counted := g.counted(body)
 		defer counted.forget()
 		lines := newLines(counted, g.Limits.Event)
@@ -222,12 +228,11 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		leave, p := g.enter()
-		if p != nil {
+		if p := g.enter(q); p != nil {
 			p.write(w)
 			return
 		}
-		defer leave()
+		defer q.permit.leave()
 		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}

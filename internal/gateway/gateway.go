@@ -48,7 +48,7 @@ type Limits struct {
 	Event    int           // bytes of an event's value as it is sent. Default 1 MiB
 	Events   int           // of a request that is no stream. Default 10,000
 	Headers  int           // of an event. Default 64
-	Requests int           // under way at once; beyond that 429 is answered. Default 512
+	Requests int           // under way at once; beyond that 429 is answered, and before where they would be answered slowly. Default 512
 	Waiting  int64         // bytes that wait for Kafka. Default 64 MiB
 	Answer   time.Duration // until a request that Kafka does not answer is answered with 503. Default 20s
 	Remember int           // events with an id whose answers are remembered. Default 100,000
@@ -97,6 +97,8 @@ type Gateway struct {
 	declarations *declared.Events
 	publisher    *publish.Publisher
 	slots        chan struct{} // one for each request that is worked on
+	requests     *admission    // of those for topics of level stamped
+	onceRequests *admission    // of those of level once
 	bodies       atomic.Int64  // bytes of bodies in memory
 	mux          *http.ServeMux
 	name         string // of this process, at random
@@ -131,6 +133,8 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		topics:       &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
 		publisher:    publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),
 		slots:        make(chan struct{}, c.Limits.Requests),
+		requests:     newAdmission(c.Limits.Requests),
+		onceRequests: newAdmission(c.Limits.Requests),
 	}
 	g.name = rand.Text()
 	g.clients.Store(c.Clients)
@@ -186,16 +190,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.WithContext(context.WithValue(r.Context(), clientKey{}, client))
 	g.mux.ServeHTTP(seen, q)
 	r.Pattern = q.Pattern
-}
-
-// enter takes one of the places for requests that are worked on. It does not wait: who waits here would wait behind everybody else.
-func (g *Gateway) enter() (leave func(), p *Problem) {
-	select {
-	case g.slots <- struct{}{}:
-		return func() { <-g.slots }, nil
-	default:
-		return nil, overloaded.of("%d requests are under way", cap(g.slots))
-	}
 }
 
 // Drain refuses new requests, and returns when those under way are answered, or ctx ends.

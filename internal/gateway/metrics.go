@@ -21,6 +21,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	waiting  prometheus.GaugeFunc
 	under    prometheus.GaugeFunc
+	allowed  [2]prometheus.GaugeFunc
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -38,11 +39,18 @@ func newMetrics(g *Gateway) *metrics {
 			func() float64 { return float64(g.publisher.Waiting()) }),
 		under: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_requests_under_way", Help: "Requests that take one of the places of --max-requests."},
 			func() float64 { return float64(len(g.slots)) }),
+		allowed: [2]prometheus.GaugeFunc{allowed(declared.Stamped, g.requests), allowed(declared.Once, g.onceRequests)},
 	}
 }
 
+func allowed(level string, a *admission) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_requests_allowed", ConstLabels: prometheus.Labels{"level": level},
+		Help: "Requests for topics of the level that may be under way at once, as measured: so many are answered quickly. More are answered with 429."},
+		func() float64 { return float64(a.allowed()) })
+}
+
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.bytes, m.requests, m.duration, m.waiting, m.under}
+	return []prometheus.Collector{m.events, m.bytes, m.requests, m.duration, m.waiting, m.under, m.allowed[0], m.allowed[1]}
 }
 
 // Describe implements prometheus.Collector.

@@ -20,6 +20,7 @@ type request struct {
 	id       string
 	headers  []kafka.Header
 	atomic   bool
+	permit   *permit // of a request that is no stream, once its body is read
 }
 
 // begin finds out who publishes where, and whether he may.

@@ -135,7 +135,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in v2Body
-	leave, p := g.readDocument(w, r, &in)
+	leave, p := g.readDocument(w, r, q, &in)
 	if p != nil {
 		v2Fail(w, p, v2BodyCode(p))
 		return
@@ -191,8 +191,8 @@ func v2BodyCode(p *Problem) int {
 }
 
 // readDocument reads a body that is one JSON document. leave gives the place up that the request has taken.
-func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, into any) (leave func(), p *Problem) {
-	data, leave, p := g.readBody(w, r)
+func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *request, into any) (leave func(), p *Problem) {
+	data, leave, p := g.readBody(w, r, q)
 	if p != nil {
 		return nil, p
 	}

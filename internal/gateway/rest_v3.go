@@ -241,7 +241,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in v3Batch
-	leave, p := g.readDocument(w, r, &in)
+	leave, p := g.readDocument(w, r, q, &in)
 	if p != nil {
 		v3Fail(w, p)
 		return

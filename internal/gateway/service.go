@@ -122,11 +122,10 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 	if p != nil {
 		return nil, rpcError(p)
 	}
-	leave, p := s.g.enter()
-	if p != nil {
+	if p := s.g.enter(q); p != nil {
 		return nil, rpcError(p)
 	}
-	defer leave()
+	defer q.permit.leave()
 	q.atomic = atomic
 	events := make([]*event, len(in))
 	for i, e := range in {

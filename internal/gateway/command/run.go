@@ -114,7 +114,7 @@ func run() *cobra.Command {
 	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
 	flags.StringVar(&o.ca, "tls-client-ca", "", "file with the authorities of clients' certificates, PEM; a client may be known by its certificate")
 	flags.IntVar(&o.connections, "max-connections", 10_000, "most connections at once; a new one takes the place of the one that has been idle for longest")
-	flags.IntVar(&o.limits.Requests, "max-requests", 512, "most requests under way at once, streams left out; 429 is answered beyond that")
+	flags.IntVar(&o.limits.Requests, "max-requests", 512, "most requests under way at once, streams left out; 429 is answered beyond that, and before where more would be answered slowly")
 	flags.Int64Var(&o.limits.Body, "max-body-bytes", 16<<20, "most bytes of a body that is no stream, decompressed; 413 is answered beyond that")
 	flags.IntVar(&o.limits.Event, "max-event-bytes", 1<<20, "most bytes of an event")
 	flags.IntVar(&o.limits.Events, "max-events", 10_000, "most events of a request that is no stream")
