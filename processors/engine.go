@@ -52,8 +52,8 @@ type engine struct {
 	readingJobs chan struct{} // holds something while recorded resets are read
 
 	globals    *globals
-	partitions atomic.Pointer[map[string]int32] // of every topic of the plan
-	letters    map[string]bool                  // topics of dead letters of the program
+	partitions atomic.Pointer[partitionCounts] // of every topic of the plan
+	letters    map[string]bool                 // topics of dead letters of the program
 	told       letterLog
 	misplaced  sync.Map // topics of which a misplaced record was reported
 

@@ -13,7 +13,7 @@ import (
 
 // partitionFor is the partition of a topic that a key belongs to. Records without a key stay on their task's partition.
 func (e *engine) partitionFor(topic string, key []byte, in *input) int32 {
-	n := (*e.partitions.Load())[topic]
+	n := e.partitions.Load().of(topic)
 	if n <= 1 {
 		return 0
 	}
@@ -62,13 +62,34 @@ func (e *engine) warnOfKeyless(c *cause) {
 	}
 }
 
+// partitionCounts are how many partitions the topics of a plan have. There are few, so that a look at each is cheaper than a map.
+type partitionCounts []struct {
+	topic string
+	count int32
+}
+
+// of is 0 for a topic that is not there.
+func (p *partitionCounts) of(topic string) int32 {
+	for i := range *p {
+		if c := &(*p)[i]; c.topic == topic {
+			return c.count
+		}
+	}
+	return 0
+}
+
 // keepCounts notes the partition counts of the plan's topics.
 func (e *engine) keepCounts(infos map[string]kafka.TopicInfo) map[string]int32 {
 	counts := map[string]int32{}
+	known := make(partitionCounts, 0, len(infos))
 	for name, info := range infos {
 		counts[name] = info.Partitions
+		known = append(known, struct {
+			topic string
+			count int32
+		}{name, info.Partitions})
 	}
-	e.partitions.Store(&counts)
+	e.partitions.Store(&known)
 	return counts
 }
 

@@ -77,7 +77,7 @@ func newWorker(e *engine, id int) *worker {
 	w := &worker{id: id, engine: e, inbox: newInbox(), done: make(chan struct{}), log: e.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(e.graph.nodes, nodes.Env{
 		Group: e.graph.plan.Group(), Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
-		Partitions: func(topic string) int32 { return (*e.partitions.Load())[topic] },
+		Partitions: func(topic string) int32 { return e.partitions.Load().of(topic) },
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},

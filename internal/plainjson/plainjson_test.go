@@ -2,9 +2,14 @@ package plainjson
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // fatal is a test, or one draw of rapid's.
@@ -169,6 +174,72 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, of := range plain {
 			reads(t, of, data)
+		}
+	})
+}
+
+// A writer that remembers the text of a value of numbers gives it for no other value.
+//
+// Mutations, each seen to fail: the text of whatever came last; the text of a value that was refused.
+func TestRememberedTextIsThatOfTheValue(t *testing.T) {
+	type total struct {
+		Count int64
+		Open  bool
+		Ratio float64
+		Pair  [2]uint8
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		c := For[total]()
+		few := rapid.SampledFrom([]total{{}, {Count: 1}, {Open: true}, {Ratio: math.Copysign(0, -1)}, {Pair: [2]uint8{0, 1}}, {Ratio: math.NaN()}, {Ratio: 1e-9, Count: -5}})
+		for range 20 {
+			v := few.Draw(t, "value")
+			want, err := json.Marshal(v)
+			got, ok := c.Append([]byte("before"), v)
+			if ok != (err == nil) || ok && string(got) != "before"+string(want) {
+				t.Fatalf("%+v is written as %s, %v; json says %s, %v", v, got, ok, want, err)
+			}
+		}
+	})
+}
+
+// Names that no field has are learned, in any order and number, and change nothing but the time.
+//
+// Mutations, each seen to fail: a learned name that is a field's; names in another case are learned.
+func TestLearnedNamesChangeNothing(t *testing.T) {
+	type wanted struct {
+		A, B int
+		C    string
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := shapes{}.of(reflect.TypeFor[wanted]())
+		var pool []string
+		for i := range 2 * maxLearned {
+			pool = append(pool, "x"+strconv.Itoa(i))
+		}
+		pool = append(pool[:rapid.IntRange(0, len(pool)).Draw(t, "unknown")], "A", "B", "C", "a", "b", strings.Repeat("long", maxLearnedSize))
+		accepted := false
+		for range 30 {
+			var doc strings.Builder
+			for i, name := range rapid.SliceOfN(rapid.SampledFrom(pool), 0, 12).Draw(t, "names") {
+				value := strconv.Itoa(i)
+				if name == "C" {
+					value = `"` + value + `"`
+				}
+				doc.WriteString(`,"` + name + `":` + value)
+			}
+			data := []byte("{" + strings.TrimPrefix(doc.String(), ",") + "}")
+			var got, want wanted
+			err := json.Unmarshal(data, &want)
+			if r := (&reader{data: data}); !r.document(s, reflect.ValueOf(&got).Elem()) {
+				continue
+			}
+			accepted = true
+			if err != nil || got != want {
+				t.Fatalf("%s is %+v; json says %+v, %v", data, got, want, err)
+			}
+		}
+		if !accepted {
+			t.Skip("nothing was accepted")
 		}
 	})
 }

@@ -2,6 +2,7 @@ package plainjson
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"reflect"
 	"unicode/utf8"
 )
@@ -11,6 +12,7 @@ type reader struct {
 	data  []byte
 	at    int
 	depth int
+	root  []reflect.Value // see the function; nil once they are taken
 }
 
 // document reads all that there is.
@@ -103,31 +105,36 @@ func (r *reader) plain() ([]byte, bool) {
 		return nil, false
 	}
 	begin, ascii := r.at, true
-	for i := begin + common(r.data[begin:]); i < len(r.data); i++ {
+	for i := begin + unmarked(r.data[begin:]); i < len(r.data); i += 1 + unmarked(r.data[i+1:]) {
 		switch c := r.data[i]; {
 		case c == '"':
 			r.at = i + 1
 			s := r.data[begin:i]
 			return s, ascii || utf8.Valid(s)
-		case c == '\\' || c < ' ':
+		case c < utf8.RuneSelf:
 			return nil, false
-		case c >= utf8.RuneSelf:
-			ascii = false
+		}
+		for ascii = false; i+1 < len(r.data) && r.data[i+1] >= utf8.RuneSelf; i++ {
 		}
 	}
 	return nil, false
 }
 
-// common returns how many bytes at the beginning of b are for sure ASCII, no control characters, no quotes and no
-// backslashes. It looks at eight at once: subtracting n from a byte below n sets its highest bit. A byte above ASCII has
-// that bit set, and keeps it in one of the three at least.
-func common(b []byte) int {
+// unmarked returns how many bytes at the beginning of b are ASCII, no control characters, no quotes and no backslashes. It looks at
+// eight at once: subtracting n from a byte below n sets its highest bit. A byte above ASCII has that bit set, and keeps it in one of
+// the three at least. Such a byte may borrow from those after it, so the first one counts.
+func unmarked(b []byte) int {
 	const ones, highest = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		if ((w-ones*' ')|(quote-ones)|(backslash-ones))&highest != 0 {
+		if found := ((w - ones*' ') | (quote - ones) | (backslash - ones)) & highest; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < ' ' || c >= utf8.RuneSelf {
 			break
 		}
 	}

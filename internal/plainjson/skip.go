@@ -41,7 +41,11 @@ func (r *reader) skipString() bool {
 	if !r.take('"') {
 		return false
 	}
-	for r.at < len(r.data) {
+	for {
+		r.at += unmarked(r.data[r.at:])
+		if r.at == len(r.data) {
+			return false
+		}
 		c := r.data[r.at]
 		r.at++
 		switch {
@@ -55,7 +59,6 @@ func (r *reader) skipString() bool {
 			}
 		}
 	}
-	return false
 }
 
 // escape passes what follows a backslash, and returns the character that it stands for: a surrogate may be half of one.

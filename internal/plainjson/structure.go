@@ -1,7 +1,6 @@
 package plainjson
 
 import (
-	"bytes"
 	"reflect"
 	"strings"
 )
@@ -11,7 +10,7 @@ const maxFields = 64
 
 type structure struct {
 	fields []field
-	index  map[string]int // by name
+	names  names
 }
 
 type field struct {
@@ -24,8 +23,10 @@ type field struct {
 
 // structure is the shape of a struct, nil if it is not plain.
 func (s shapes) structure(t reflect.Type) shape {
-	st := &structure{index: map[string]int{}}
+	st := &structure{}
 	s[t] = st
+	var all []named
+	taken := map[string]bool{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
@@ -36,16 +37,18 @@ func (s shapes) structure(t reflect.Type) shape {
 			continue
 		}
 		made, ok := fieldOf(f, tag)
-		if _, twice := st.index[string(made.name)]; !ok || twice || len(st.fields) == maxFields {
+		if !ok || taken[string(made.name)] || len(st.fields) == maxFields {
 			return nil
 		}
 		if made.shape = s.of(f.Type); made.shape == nil {
 			return nil
 		}
 		made.at = i
-		st.index[string(made.name)] = len(st.fields)
+		taken[string(made.name)] = true
+		all = append(all, named{label(made.name), len(st.fields)})
 		st.fields = append(st.fields, made)
 	}
+	st.names.now.Store(newSequence(all))
 	return st
 }
 
@@ -69,16 +72,20 @@ func (st *structure) read(r *reader, v reflect.Value) bool {
 	if !r.take('{') || !r.enter() {
 		return false
 	}
+	fields := r.root
+	r.root = nil
 	var seen uint64
-	next := 0 // the field that is likely to be next
+	sequence, at := st.names.now.Load(), -1
 	for first := true; ; first = false {
-		more, done := r.more(first, '}')
-		if !more {
-			return done && r.leave()
-		}
-		i, ok := st.name(r, next)
+		i, ok := sequence.next(r, first, &at)
 		if !ok {
-			return false
+			more, done := r.more(first, '}')
+			if !more {
+				return done && r.leave()
+			}
+			if i, ok = st.name(r, sequence, &at); !ok {
+				return false
+			}
 		}
 		if i < 0 {
 			if !r.skip() {
@@ -91,43 +98,43 @@ func (st *structure) read(r *reader, v reflect.Value) bool {
 		}
 		seen |= 1 << i
 		f := &st.fields[i]
-		if !f.shape.read(r, v.Field(f.at)) {
+		value := reflect.Value{}
+		if fields != nil {
+			value = fields[i]
+		} else {
+			value = v.Field(f.at)
+		}
+		if !f.shape.read(r, value) {
 			return false
 		}
-		next = i + 1
 	}
 }
 
-// name passes the name in an object and the colon, and returns the field, or -1 if there is none.
-func (st *structure) name(r *reader, next int) (int, bool) {
-	if next < len(st.fields) && r.word(st.fields[next].label) {
-		r.space()
-		return next, true
-	}
-	name, ok := r.key()
-	if !ok {
-		return 0, false
-	}
-	if i, ok := st.index[string(name)]; ok {
-		return i, true
-	}
-	for i := range st.fields {
-		// The Kelvin sign is a k, too.
-		if bytes.EqualFold(st.fields[i].name, name) {
-			return 0, false
+// root are the fields of the value itself: of one that is read or written again and again they are looked up once.
+func root(s shape, value reflect.Value) (fields []reflect.Value) {
+	if st, ok := s.(*structure); ok {
+		for i := range st.fields {
+			fields = append(fields, value.Field(st.fields[i].at))
 		}
 	}
-	return -1, true
+	return fields
 }
 
 func (st *structure) write(w *writer, v reflect.Value) bool {
 	if !w.enter() {
 		return false
 	}
+	fields := w.root
+	w.root = nil
 	w.out = append(w.out, '{')
 	for i, first := 0, true; i < len(st.fields); i++ {
 		f := &st.fields[i]
-		value := v.Field(f.at)
+		value := reflect.Value{}
+		if fields != nil {
+			value = fields[i]
+		} else {
+			value = v.Field(f.at)
+		}
 		if f.omitEmpty && empty(value) {
 			continue
 		}

@@ -1,9 +1,12 @@
 package plainjson
 
+import "reflect"
+
 // A writer appends one document.
 type writer struct {
 	out   []byte
 	depth int
+	root  []reflect.Value // see the function; nil once they are taken
 }
 
 func (w *writer) null() bool {
