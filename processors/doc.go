@@ -17,7 +17,8 @@
 // # For Weir's own packages
 //
 // The command line, the demo and Weir's tests make an instance themselves: [New], [Instance], [Options], [Creation], [Stats],
-// [TaskStats], [RestoreStats], [Phase]. Replays are [RunReplay] and [RunRanges] of a [Replay], with [Range], [Progress], [ReplayCounts],
+// [TaskStats], [RestoreStats], [Phase]. What operators see of it, and want of it, is
+// [Managed]: [NewManaged]. Replays are [RunReplay] and [RunRanges] of a [Replay], with [Range], [Progress], [ReplayCounts],
 // [Checksum] and [HeaderCause]. The engine knows Kafka only through [Wire], [Sink], [Group] and [Fetcher], which [Kafka]
 // makes of a client. These give and take types under internal/, and may change without a word.
 //

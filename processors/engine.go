@@ -39,6 +39,7 @@ type engine struct {
 	clusterID  string
 	failed     chan error  // the first error that ends the engine
 	ending     atomic.Bool // it stops, or is about to
+	claimed    atomic.Bool // the state folder and the id are its own
 	workers    []*worker
 	inputs     Fetcher
 	changelogs Fetcher
@@ -140,6 +141,7 @@ func (e *engine) prepare(ctx context.Context) (end func(), err error) {
 		return nil, err
 	}
 	ends = append(ends, func() { _ = unlock.Close() })
+	e.claimed.Store(true)
 	if err := e.onItsCluster(ctx, e.check); err != nil {
 		if denied, ok := errors.AsType[*kafka.BlockedError](err); ok {
 			return nil, fmt.Errorf("%w; what to do: %s", err, denied.Remedy)

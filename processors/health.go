@@ -47,6 +47,7 @@ const (
 	ProblemGlobal  = "global"  // a global is not read
 	ProblemHook    = "hook"    // a hook blocks
 	ProblemCopy    = "copy"    // a copy of state is not kept up to date
+	ProblemStatus  = "status"  // the instance cannot be announced
 )
 
 // Live says whether the process can go on as it is. It is false only where a restart helps: the engine's own goroutines
@@ -138,6 +139,9 @@ func (i *Instance) Health() []Problem {
 		}
 	}
 	problems = append(problems, i.globals.problems(now)...)
+	if i.opts.beside != nil {
+		problems = append(problems, i.opts.beside()...)
+	}
 	if i.phase.Load().(Phase) != Running {
 		return problems
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/announced"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
 )
@@ -68,6 +69,11 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Hooks are called when something happens, for metrics and alarms of the program's own: see Hook.
 	Hooks []Hook
+	// Announce has Managed say in _weir.status what the instance is like, and Build what it was built from.
+	Announce bool
+	Build    announced.Build
+
+	beside func() []Problem // what Managed has found
 }
 
 // Schemas says what a start does with the schemas of streams whose codecs are bound to a schema registry. With SchemasCheck it refuses a

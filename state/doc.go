@@ -18,6 +18,6 @@
 // # For Weir's own packages
 //
 // The engine and Weir's tests open databases themselves, [Open], [Options] and [Database], and put the types over them that a topology
-// declares. The folder of an instance's state is theirs too: [LockDir], [TopologyDir], [InstanceID], [ClusterID], [NoteCluster], [SetAside], [Aside]. These may
+// declares. The folder of an instance's state is theirs too: [LockDir], [TopologyDir], [InstanceID], [HasInstanceID], [ClusterID], [NoteCluster], [SetAside], [Aside]. These may
 // change without a word.
 package state

@@ -37,6 +37,12 @@ func InstanceID(dir string) (string, error) {
 	return id, nil
 }
 
+// HasInstanceID says whether an id is kept in a folder.
+func HasInstanceID(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, ".instance-id"))
+	return err == nil
+}
+
 const clusterFile = ".cluster-id"
 
 // ClusterID is the id of the cluster that the state in a folder belongs to, "" where that is not noted. The folder must be

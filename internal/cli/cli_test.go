@@ -334,7 +334,7 @@ func TestDefaultsAreThoseOfTheEngine(t *testing.T) {
 	if want := client.Config(); !reflect.DeepEqual(got.kafka, want) {
 		t.Errorf("settings: %+v\n  engine: %+v", got.kafka, want)
 	}
-	given := processors.Options{StateDir: settings.StateDir.Default, Create: &processors.Creation{}}
+	given := processors.Options{StateDir: settings.StateDir.Default, Announce: true, Create: &processors.Creation{}}
 	want := given.WithDefaults()
 	want.Log = nil // of the command
 	if *got.options.Create != *want.Create {

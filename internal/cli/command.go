@@ -58,7 +58,8 @@ func (p Program) Command() *cobra.Command {
 	}
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(runCommand(p), topologyCommand(program, topologies), offsetsCommand(program, topologies), dlqCommand(program, topologies), replayCommand(program, topologies), stateCommand(program, topologies), versionCommand(program))
+	root.AddCommand(runCommand(p), statusCommand(program), topologyCommand(program, topologies), offsetsCommand(program, topologies),
+		dlqCommand(program, topologies), replayCommand(program, topologies), stateCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

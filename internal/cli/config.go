@@ -119,6 +119,7 @@ func options(v *settings.Values) (processors.Options, error) {
 		OffsetReset:    processors.OffsetReset(settings.AutoOffsetReset.Of(v)),
 		CorruptBatch:   processors.CorruptBatch(settings.OnCorruptBatch.Of(v)),
 	}
+	o.Announce = settings.Announce.Of(v)
 	o.AcceptEmptyState = settings.AcceptEmptyState.Of(v)
 	if settings.CreateTopics.Of(v) {
 		o.Create = &processors.Creation{

@@ -14,7 +14,7 @@ import (
 type probes struct {
 	began    time.Time
 	brokers  []string
-	instance atomic.Pointer[processors.Instance]
+	instance atomic.Pointer[processors.Managed]
 }
 
 // patience is how long a start may look for a broker before that is a problem: a connection or two that fail are not.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/announced"
 	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/mistake"
@@ -139,8 +142,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	r.opts.Wire = processors.Kafka(client)
-	instance, err := processors.New(p, r.opts)
+	r.opts.Wire, r.opts.Build = processors.Kafka(client), announcedBuild()
+	instance, err := processors.NewManaged(p, r.opts)
 	if err != nil {
 		return withCode(exitUsage, v.Locate(err))
 	}
@@ -151,6 +154,12 @@ func (r *runner) run(ctx context.Context) (err error) {
 			zap.Int64("deduplicated", s.Deduplicated), zap.Int64("dead_lettered", s.DeadLettered))
 	}
 	return classified(v.Locate(err))
+}
+
+// announcedBuild is what an instance says that it was built from.
+func announcedBuild() announced.Build {
+	b := readBuild(filepath.Base(os.Args[0]))
+	return announced.Build{Program: b.Program, Version: b.Version, Weir: b.Weir, Revision: b.Revision, Modified: b.Modified}
 }
 
 // Serve starts the HTTP server that the settings describe.

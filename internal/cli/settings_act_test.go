@@ -34,7 +34,7 @@ var acts = map[string]string{
 	"workers": wire, "schemas": "codecs/avro: TestATopologyByARegistry", "partitioner": wire, "state-dir": wire, "cache-bytes": "state: TestCacheStaysBounded", "instance-id": wire,
 	"num.standby.replicas": "processors: TestATaskGoesOnFromItsCopy", "client.rack": "internal/kafka: TestCopiesInSpecialCases",
 	"topic.prefix": ".: TestEnvironmentsShareACluster", "create-topics": wire, "accept-empty-state": "processors: TestEmptyStateBehindProcessedRecordsTakesAWordOfItsOwn", "partitions": wire, "replication-factor": wire,
-	"http": wire, "http-token-file": "internal/httpserver: TestDetailsOfHealthAreForLoopbackAndTheToken", "stall-after": "processors: TestAPartitionThatStandsStillIsReported",
+	"announce": "processors: TestAnInstanceAnnouncesItself", "http": wire, "http-token-file": "internal/httpserver: TestDetailsOfHealthAreForLoopbackAndTheToken", "stall-after": "processors: TestAPartitionThatStandsStillIsReported",
 	"parked-records": "processors: TestWhatIsParkedIsBounded", "parked-bytes": "processors: TestWhatIsParkedIsBounded",
 	"stop-line-after": "processors: TestTheLineIsStopped", "stop-line-window": "processors: TestTheLineIsStopped",
 	"log-level": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal", "log-format": "internal/cli: TestLogsAreJSONWhereThereIsNoTerminal",
@@ -232,6 +232,7 @@ func TestSettingsActOnTheWire(t *testing.T) {
 		"WEIR_COMMIT_INTERVAL=50ms", "WEIR_SESSION_TIMEOUT_MS=7001", "WEIR_HEARTBEAT_INTERVAL_MS=701", "WEIR_MAX_POLL_INTERVAL_MS=17002",
 		"WEIR_FETCH_MIN_BYTES=3", "WEIR_FETCH_MAX_WAIT_MS=123", "WEIR_FETCH_MAX_BYTES=2097154", "WEIR_MAX_PARTITION_FETCH_BYTES=100005",
 		"WEIR_REQUEST_TIMEOUT_MS=9006", "WEIR_BATCH_SIZE=2KiB", "WEIR_COMPRESSION_TYPE=lz4", "WEIR_TRANSACTION_TIMEOUT_MS=8007", "WEIR_METADATA_MAX_AGE_MS=100",
+		"WEIR_ANNOUNCE=false", // which is in no transaction
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ type Events struct {
 func Follow(ctx context.Context, client *kafka.Client, names plan.Names, log *zap.Logger) (*Events, error) {
 	e := &Events{log: log, known: map[string]*Event{}}
 	var err error
-	e.follower, err = system.Follow(ctx, client, system.Events, names.System(system.Events.Name), log, func() (func(*kafka.Record), func()) {
+	e.follower, err = system.Follow(ctx, client, client.NewFetcher(system.FollowWindow), system.Events, names.System(system.Events.Name), log, func() (func(*kafka.Record), func()) {
 		fresh := map[string]*Event{}
 		return func(r *kafka.Record) {
 				e.mu.Lock()

@@ -107,7 +107,7 @@ func (o *once) start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	follower, err := system.Follow(ctx, o.g.Client, system.Owners, o.owners, o.g.Log, func() (func(*kafka.Record), func()) {
+	follower, err := system.Follow(ctx, o.g.Client, o.g.Client.NewFetcher(system.FollowWindow), system.Owners, o.owners, o.g.Log, func() (func(*kafka.Record), func()) {
 		return func(r *kafka.Record) {
 			p, err := strconv.ParseInt(string(r.Key), 10, 32)
 			var owner ownership

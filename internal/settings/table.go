@@ -84,6 +84,8 @@ var (
 		Help: "serve /metrics, /livez, /readyz and /healthz at this address; :9090 is reached from this machine only, 0.0.0.0:9090 or [::]:9090 from everywhere"})
 	HTTPTokenFile = define[string](Setting{Name: "http-token-file", Group: groupWatch, kind: textKind("FILE"),
 		Help: "file with a bearer token; beyond this machine /healthz gives the reasons only to requests that carry it"})
+	Announce = define[bool](Setting{Name: "announce", Group: groupWatch, kind: boolKind(),
+		Help: "write what this instance is like into the topic _weir.status, which the command status shows: its build, its topology, its tasks. Where that fails records are not concerned"}, true)
 	StallAfter = define[time.Duration](Setting{Name: "stall-after", Group: groupWatch, kind: durationKind("stall-after", time.Second),
 		Help: "how long a partition may have lag and make no progress before it is reported"}, instance.StallAfter)
 	StopLineAfter = define[int](Setting{Name: "stop-line-after", Group: groupWatch, kind: intKind(0, math.MaxInt32),

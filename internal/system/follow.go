@@ -13,12 +13,13 @@ import (
 // Follower reads a topic for as long as it is open. A topic that is not there yet is looked for, and one that cannot be read on is read
 // again from its start.
 type Follower struct {
-	client  *kafka.Client
+	source  Source
 	topic   Topic
 	name    string
 	log     *zap.Logger
 	fresh   func() (apply func(*kafka.Record), whole func())
-	fetcher *kafka.Fetcher
+	fetcher Fetcher
+	said    string // the warning that was logged last
 	stop    context.CancelFunc
 	done    chan struct{}
 
@@ -30,10 +31,20 @@ type Follower struct {
 // lookEvery is how often a topic is looked for that is not there, or cannot be read.
 const lookEvery = 3 * time.Second
 
+// Fetcher reads partitions for a Follower.
+type Fetcher interface {
+	kafka.Reader
+	Close() error
+}
+
+// FollowWindow is how much a fetcher for Follow should read ahead.
+const FollowWindow = 4 << 20
+
 // Follow reads a topic, whose name in the cluster is name, and returns when all is applied that it holds now. fresh is called whenever reading begins
-// at the start: apply is called for each record, from one goroutine, and whole once when the end is reached that the topic had then.
-func Follow(ctx context.Context, client *kafka.Client, topic Topic, name string, log *zap.Logger, fresh func() (apply func(*kafka.Record), whole func())) (*Follower, error) {
-	f := &Follower{client: client, topic: topic, name: name, log: log, fresh: fresh, fetcher: client.NewFetcher(4 << 20), done: make(chan struct{}), changed: make(chan struct{})}
+// at the start: apply is called for each record, from one goroutine, and whole once when the end is reached that the topic had then. The
+// fetcher is the Follower's from then on, and is closed with it, or when Follow fails.
+func Follow(ctx context.Context, source Source, fetcher Fetcher, topic Topic, name string, log *zap.Logger, fresh func() (apply func(*kafka.Record), whole func())) (*Follower, error) {
+	f := &Follower{source: source, topic: topic, name: name, log: log, fresh: fresh, fetcher: fetcher, done: make(chan struct{}), changed: make(chan struct{})}
 	failed, err := f.read(ctx)
 	if err != nil {
 		_ = f.fetcher.Close()
@@ -54,7 +65,7 @@ func (f *Follower) Close() {
 // CatchUp returns when all is applied that the topic holds now.
 func (f *Follower) CatchUp(ctx context.Context) error {
 	tp := Of(f.name)
-	ends, err := f.client.Ends(ctx, []kafka.TopicPartition{tp})
+	ends, err := f.source.Ends(ctx, []kafka.TopicPartition{tp})
 	if err != nil {
 		return err
 	}
@@ -83,7 +94,7 @@ func (f *Follower) follow(ctx context.Context, failed <-chan error) {
 			wait.Stop()
 			return
 		case err := <-failed:
-			f.log.Warn("a topic cannot be read on; what is known of it stays in force until it can", zap.String("topic", f.name), zap.Error(err))
+			f.warn("a topic cannot be read on; what is known of it stays in force until it can", err)
 			failed = nil
 		case <-wait.C:
 		}
@@ -94,16 +105,26 @@ func (f *Follower) follow(ctx context.Context, failed <-chan error) {
 			cancel()
 			if failed = next; err != nil {
 				failed = nil
-				f.log.Warn("a topic cannot be read", zap.String("topic", f.name), zap.Error(err))
+				f.warn("a topic cannot be read", err)
+			} else {
+				f.said = ""
 			}
 		}
+	}
+}
+
+// warn logs what is wrong, once for as long as it stays so.
+func (f *Follower) warn(what string, err error) {
+	if text := what + err.Error(); text != f.said {
+		f.said = text
+		f.log.Warn(what, zap.String("topic", f.name), zap.Error(err))
 	}
 }
 
 // read begins at the start of the topic, and returns when its present end is reached. The channel has the error that ends reading; it is
 // nil where there is no topic.
 func (f *Follower) read(ctx context.Context) (failed chan error, err error) {
-	infos, err := f.client.Topics(ctx, []string{f.name})
+	infos, err := f.source.Topics(ctx, []string{f.name})
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +136,11 @@ func (f *Follower) read(ctx context.Context) (failed chan error, err error) {
 		return nil, err
 	}
 	tp := Of(f.name)
-	starts, err := f.client.Starts(ctx, []kafka.TopicPartition{tp})
+	starts, err := f.source.Starts(ctx, []kafka.TopicPartition{tp})
 	if err != nil {
 		return nil, err
 	}
-	ends, err := f.client.Ends(ctx, []kafka.TopicPartition{tp})
+	ends, err := f.source.Ends(ctx, []kafka.TopicPartition{tp})
 	if err != nil {
 		return nil, err
 	}

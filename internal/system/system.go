@@ -1,5 +1,5 @@
 // Package system has the topics in which Weir keeps what concerns several topologies: what operators have done, how far what they
-// asked for has come, and what teams declare of their events. They are made on first use with the right settings, and refused where they exist with wrong ones. Values are
+// asked for has come, what they want of topologies, what instances say of themselves, and what teams declare of their events. They are made on first use with the right settings, and refused where they exist with wrong ones. Values are
 // JSON with a version.
 package system
 
@@ -44,6 +44,22 @@ var Owners = Topic{
 	otherwise: "gateways would not find each other",
 }
 
+// Status is where instances announce themselves. The newest record of each key counts, until it is old: an instance that is not heard of any
+// more is forgotten after a day.
+var Status = Topic{
+	Name: "_weir.status", policy: "compact,delete",
+	// A segment that is written to is neither compacted nor deleted, so it is not to be large.
+	config: map[string]string{"message.timestamp.type": "LogAppendTime", "retention.ms": "86400000", "segment.ms": "3600000",
+		"segment.bytes": "16777216", "delete.retention.ms": "3600000"},
+	otherwise: "it would keep each announcement of each instance for ever, or none but the newest ones of all",
+}
+
+// Desired is what operators want of topologies: whether they are paused. The newest record of each key counts.
+var Desired = Topic{
+	Name: "_weir.desired", policy: "compact", config: map[string]string{"message.timestamp.type": "LogAppendTime"},
+	otherwise: "that a topology is paused would be forgotten with time",
+}
+
 // Of is the partition that is written and read, whatever the number of partitions: what these topics say needs an order.
 func Of(topic string) kafka.TopicPartition { return kafka.TopicPartition{Topic: topic} }
 
@@ -58,7 +74,7 @@ func (t Topic) Spec(name string) kafka.TopicSpec {
 
 // Check refuses a topic that would lose what is written to it, with an UnfitError.
 func (t Topic) Check(info kafka.TopicInfo) error {
-	if policy := info.Config["cleanup.policy"]; policy != "" && policy != t.policy {
+	if policy := info.Config["cleanup.policy"]; policy != "" && !kafka.SameSetting(policy, t.policy) {
 		return &UnfitError{Topic: info.Name, Policy: policy, of: t}
 	}
 	return nil

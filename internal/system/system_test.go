@@ -7,7 +7,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 )
 
-// Mutation: Check that compares nothing; the policy of one topic for both.
+// Mutations: Check that compares nothing; the policy of one topic for both; policies compared as texts.
 func TestSystemTopicsAreCheckedBeforeTheyAreUsed(t *testing.T) {
 	for _, c := range []struct {
 		topic  Topic
@@ -21,6 +21,10 @@ func TestSystemTopicsAreCheckedBeforeTheyAreUsed(t *testing.T) {
 		{Audit, "delete", ""},
 		{Audit, "compact", "only some would stay"},
 		{Audit, "compact,delete", "cleanup.policy=delete"},
+		{Status, "delete,compact", ""},
+		{Status, "compact", "for ever"},
+		{Status, "delete", "cleanup.policy=compact,delete"},
+		{Desired, "delete", "forgotten with time"},
 	} {
 		err := c.topic.Check(kafka.TopicInfo{Name: "x." + c.topic.Name, Partitions: 4, Config: map[string]string{"cleanup.policy": c.policy}})
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x."+c.topic.Name)) {

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/internal/system"
+)
+
+// starts runs an instance of the program until the function that it returns is called.
+func (d *desk) starts(args ...string) (stop func()) {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	root := New("shop", sound)
+	root.SetOut(io.Discard)
+	root.SetErr(io.Discard)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Execute(ctx, root, append([]string{"run", "--brokers", d.addr, "--state-dir", d.t.TempDir(), "--create-topics", "--partitions", "2", "--accept-empty-state"}, args...))
+	}()
+	return func() {
+		d.t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			d.t.Errorf("the instance ended with %v", err)
+		}
+	}
+}
+
+// until waits for what must come.
+func (d *desk) until(what string, is func() bool) {
+	d.t.Helper()
+	for range 1200 {
+		if is() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.t.Fatalf("it did not come: %s", what)
+}
+
+// says is what a command of the program prints, which must exit so.
+func (d *desk) says(want int, args ...string) string {
+	d.t.Helper()
+	out, code := execute(append(args, "--brokers", d.addr), sound)
+	if code != want {
+		d.t.Fatalf("%v: exit %d, want %d: %s", args, code, want, out)
+	}
+	return out
+}
+
+// TestStatusListsInstances of all programs, those that are gone as such, with all that they say.
+//
+// Mutations seen to fail it: MarshalJSON of the Announcement alone; Gone that is always false; List that leaves deleted ones; a prefix
+// that names has and the instance's topic has not.
+func TestStatusListsInstances(t *testing.T) {
+	d := newDesk(t, -1, -1)
+	if out := d.says(0, "status"); !strings.Contains(out, "no instance") {
+		t.Errorf("before any: %s", out)
+	}
+	stop := d.starts("--instance-id", "shop-0", "--topic.prefix", "test.")
+	d.until("an instance with two tasks", func() bool {
+		return strings.Contains(d.says(0, "status", "--topic.prefix", "test."), "2 running")
+	})
+	type listed struct {
+		Topology, Instance, State, Group string
+		Gone                             bool
+		Later                            int `json:"from_a_later_version"`
+		Graph                            struct{ Topology string }
+		Build                            struct{ Weir string }
+	}
+	var list []listed
+	d.data(d.says(0, "status", "--json", "--topic.prefix", "test."), &list)
+	if len(list) != 1 || list[0].Topology != "visit-counts" || list[0].Instance != "shop-0" || list[0].Gone || list[0].Group != "test.visit-counts" || list[0].Graph.Topology != "visit-counts" || list[0].Build.Weir == "" {
+		t.Errorf("listed %+v", list)
+	}
+	if out := d.says(0, "status", "--topic.prefix", "test.", "--topology", "other"); strings.Contains(out, "shop-0") {
+		t.Errorf("of another topology: %s", out)
+	}
+	other, err := json.Marshal(map[string]any{"version": 2, "topology": "other", "instance": "o", "state": "running", "interval_ms": 1, "from_a_later_version": 7})
+	d.must(err)
+	topic := "test." + system.Status.Name
+	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("other/o"), Value: other},
+		&kgo.Record{Topic: topic, Key: []byte("strange"), Value: other}).FirstErr())
+	d.until("one that is gone", func() bool {
+		out := d.says(0, "status", "--topic.prefix", "test.")
+		return strings.Contains(out, "gone") && strings.Contains(out, "1 records")
+	})
+	d.data(strings.SplitN(d.says(0, "status", "--json", "--topic.prefix", "test."), "\n", 2)[1], &list)
+	if len(list) != 2 || list[0].Later != 7 || !list[0].Gone || list[1].Gone {
+		t.Errorf("with one of a later version: %+v", list)
+	}
+	stop()
+	if out := d.says(0, "status", "--topic.prefix", "test."); strings.Contains(out, "shop-0") {
+		t.Errorf("after its end: %s", out)
+	}
+}
