@@ -37,31 +37,37 @@ func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command 
 
 // dlqFlags are what the verbs share.
 type dlqFlags struct {
-	topic, key, output, topology string
-	partition                    int32
-	offset                       int64
-	which                        letters.Selection
-	order                        letters.Order
-	execute                      bool
-	rate                         int
-	limit                        int64
-	topologies                   []*topology.Topology // of verbs that are about them
+	chosen
+	topic, output, topology string
+	any                     bool // where nothing is chosen all letters are meant
+	which                   letters.Selection
+	order                   letters.Order
+	execute                 bool
+	rate                    int
+	topologies              []*topology.Topology // of verbs that are about them
 }
 
 func dlqList(program string) *cobra.Command {
-	var f dlqFlags
+	f := dlqFlags{any: true}
 	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
-		all, err := t.List(cmd.Context())
+		all, err := t.List(cmd.Context(), f.which)
 		if err != nil {
 			return err
 		}
-		if all.Open == 0 {
+		switch {
+		case all.Open == 0:
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: no letter is open, %d were redriven or discarded\n", f.topic, all.Resolved)
+		case len(all.Groups) == 0:
+			fmt.Fprintf(cmd.ErrOrStderr(), "none of the %d open letters is meant\n", all.Open)
+		}
+		if n := int64(len(all.Groups)); f.limit > 0 && n > f.limit {
+			all.Groups = all.Groups[:f.limit]
+			fmt.Fprintf(cmd.ErrOrStderr(), "the %d largest of %d groups: --limit 0 lists all\n", f.limit, n)
 		}
 		if f.output == OutputJSON {
 			return writeJSON(cmd.OutOrStdout(), list(all.Groups))
 		}
-		if all.Open == 0 {
+		if len(all.Groups) == 0 {
 			return nil
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
@@ -74,12 +80,14 @@ func dlqList(program string) *cobra.Command {
 	})
 	cmd.Use, cmd.Short = "list", "List the open letters, grouped by what they failed of"
 	cmd.Long = cmd.Short + ".\nPARKED is how many records of their keys wait for them. EXAMPLE is the partition and the offset of the newest letter of the group: dlq show --partition P --offset O."
-	cmd.Example = example(program, "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq", "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq --json")
+	cmd.Example = example(program, "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq", "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq --since 24h --json")
+	f.choose(cmd, f.any)
+	f.limited(cmd, 0, "the most groups to list; 0 for all")
 	return cmd
 }
 
 func dlqShow(program string) *cobra.Command {
-	var f dlqFlags
+	f := dlqFlags{any: true}
 	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
 		shown, err := t.Show(cmd.Context(), f.which, f.limit)
 		if err != nil {
@@ -99,7 +107,7 @@ func dlqShow(program string) *cobra.Command {
 	cmd.Use, cmd.Short = "show", "Show letters whole: the record, why it failed, and where it stood"
 	cmd.Example = example(program, "dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988",
 		"dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --partition 2 --offset 17 --json")
-	f.choose(cmd)
+	f.choose(cmd, f.any)
 	f.limited(cmd, 10, "the most letters to show; 0 for all")
 	return cmd
 }
@@ -146,10 +154,10 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		if f.rate < 0 {
 			return fmt.Errorf("--rate: %d is not allowed: give letters a second, or 0 for no bound", f.rate)
 		}
-		return f.checkSelection()
+		return nil
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
-		f.order.Verb, f.order.Selection = verb, f.which
+		f.order.Verb, f.order.Selection, f.order.Limit = verb, f.which, f.limit
 		r, err := f.carryOut(cmd.Context(), t)
 		if r == nil {
 			return err
@@ -171,8 +179,8 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 	}
 	cmd.Example = example(program, fmt.Sprintf("dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988", verb),
 		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))
-	f.choose(cmd)
-	f.all(cmd)
+	f.choose(cmd, f.any)
+	f.limited(cmd, 0, "the most letters that this run takes; 0 for all")
 	cmd.Flags().StringVar(&f.order.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
@@ -222,31 +230,6 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	return errors.Join(errs...)
 }
 
-// choose adds the flags that say which letters are meant.
-func (f *dlqFlags) choose(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.which.Fingerprint, "fingerprint", "", "letters of one kind of failure, as dlq list shows it")
-	cmd.Flags().StringVar(&f.key, "key", "", "letters of one key")
-	cmd.Flags().Int32Var(&f.partition, "partition", 0, "letters in one partition of the topic of dead letters")
-	cmd.Flags().Int64Var(&f.offset, "offset", 0, "the letter at this offset of --partition")
-}
-
-// all adds the flag of verbs that do not mean all letters where nothing is chosen.
-func (f *dlqFlags) all(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.which.All, "all", false, "all open letters of the topic")
-}
-
-func (f *dlqFlags) limited(cmd *cobra.Command, most int64, help string) {
-	cmd.Flags().Int64Var(&f.limit, "limit", most, help)
-}
-
-// checkSelection is for verbs that need a choice.
-func (f *dlqFlags) checkSelection() error {
-	if f.limit < 0 {
-		return fmt.Errorf("--limit: %d is not allowed: give the most letters, or 0 for all", f.limit)
-	}
-	return f.which.Check()
-}
-
 // command is a command over one topic of dead letters. check refuses wrong use before anything is connected to.
 func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Command, *letters.Tool) error) *cobra.Command {
 	cmd := &cobra.Command{
@@ -257,18 +240,10 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 				return withCode(exitUsage, err)
 			}
 			f.topology = settings.Topology.Of(v)
-			if cmd.Flags().Changed("key") {
-				f.which.Key = &f.key
-			}
-			if cmd.Flags().Changed("partition") {
-				f.which.Partition = &f.partition
-			}
-			if cmd.Flags().Changed("offset") {
-				f.which.Offset = &f.offset
-			}
 			var wrong error
+			f.which, wrong = f.selection(cmd, f.any, time.Now())
 			if f.topic == "" {
-				wrong = errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq")
+				wrong = errors.Join(errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq"), wrong)
 			}
 			if check != nil {
 				wrong = errors.Join(wrong, check())

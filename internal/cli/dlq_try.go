@@ -21,7 +21,7 @@ func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 		if len(topologies) == 0 {
 			return fmt.Errorf("%s contains no topology, so it cannot try letters: run the program of the topology, as in: totals dlq try --topic %s --all", program, f.topic)
 		}
-		return f.checkSelection()
+		return nil
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		for _, one := range topologies {
@@ -53,8 +53,7 @@ func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 		"takes the outputs. Letters whose nodes call a service are left out, unless --call-services is given: what such a call changes, it changes."
 	cmd.Example = example(program, "dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --all",
 		"dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --limit 1000 --json")
-	f.choose(cmd)
-	f.all(cmd)
+	f.choose(cmd, f.any)
 	f.limited(cmd, 0, "the most letters to try; 0 for all")
 	cmd.Flags().BoolVar(&o.Call, "call-services", false, "have nodes call the services that they depend on, for real")
 	var state string

@@ -28,9 +28,9 @@ type Result struct {
 
 var errEnough = errors.New("enough")
 
-// A transaction holds at most so many letters, so many bytes of them, and is open for so long while letters are looked for.
+// A transaction holds at most so many records, so many bytes of them, and is open for so long while letters are looked for.
 const (
-	batchLetters = 500
+	batchRecords = 2000
 	batchBytes   = 4 << 20
 	batchTime    = time.Second
 )
@@ -61,6 +61,9 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		}
 		if why := o.refuses(l); why != "" {
 			r.Refused[why]++
+			return nil
+		}
+		if o.Limit > 0 && r.Selected == o.Limit {
 			return nil
 		}
 		r.Selected++
@@ -108,7 +111,7 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 	}
 	defer sink.Close()
 	// Whoever held the transactional id is fenced now, so what the topic of jobs says stays true until somebody takes over again.
-	if p.jobs, err = t.jobs(ctx, reader, p.info.ID); err != nil {
+	if err := t.judge(ctx, reader, p); err != nil {
 		return nil, err
 	}
 	m := &move{tool: t, order: o, place: p, sink: sink, counts: counts, result: result, rate: rate, began: time.Now(), partitioner: partitioner.Murmur2}
@@ -136,53 +139,65 @@ type move struct {
 	// Of the transaction that is open.
 	job     job
 	letters int64
+	records int
 	bytes   int
 	opened  time.Time
 	audited bool // that the job has begun
 }
 
 func (m *move) run(ctx context.Context, reader kafka.Reader) error {
+	read, all := int64(0), m.place.size()
 	for _, tp := range m.place.partitions() {
 		from, until := m.place.starts[tp], m.place.ends[tp]
 		m.job = job{
-			Version: 1, ID: m.result.Job, Topic: m.tool.Topic, TopicID: m.place.info.ID, Partition: tp.Partition, Order: m.order,
+			Version: versionOf(&m.order), ID: m.result.Job, Topic: m.tool.Topic, TopicID: m.place.info.ID, Partition: tp.Partition, Order: m.order,
 			From: from, Position: from, Until: until, Who: m.tool.Who, At: m.began.UTC(),
 		}
 		err := kafka.Scan(ctx, reader, tp, from, until, func(r *kafka.Record) error {
 			if r.Offset >= until {
 				return nil
 			}
+			m.tool.progress(read+r.Offset-from, all)
 			l := letterOf(r, tp.Partition)
-			if m.order.takes(l) && !m.place.resolved(l) {
+			if m.order.takes(l) && !m.place.done.resolved(l) {
 				if err := m.take(l); err != nil {
 					return fmt.Errorf("%s offset %d: %w", tp, r.Offset, err)
 				}
 			}
 			m.job.Position = r.Offset + 1
-			if m.letters >= m.most() || m.bytes >= batchBytes || m.letters > 0 && time.Since(m.opened) > batchTime {
+			switch {
+			case m.order.Limit > 0 && m.result.Done+m.letters == m.order.Limit:
+				return errEnough
+			case m.full():
 				return m.commit(ctx)
 			}
 			return nil
 		})
-		if err != nil {
+		enough := errors.Is(err, errEnough)
+		if err != nil && !enough {
 			return err
 		}
-		m.job.Position = until
+		if !enough {
+			m.job.Position = until
+		}
 		if m.job.Done > 0 || m.letters > 0 { // a partition without such letters needs no record
 			if err := m.commit(ctx); err != nil {
 				return err
 			}
 		}
+		if enough {
+			break
+		}
+		read += until - from
 	}
+	m.tool.progress(all, all)
 	return m.audit(ctx)
 }
 
-// most is how many letters a transaction may hold: a tenth of a second's, where there is a rate.
-func (m *move) most() int64 {
-	if m.rate <= 0 {
-		return batchLetters
-	}
-	return min(batchLetters, max(1, int64(m.rate/10)))
+// full says whether the transaction is to be ended. Letters that nothing is written for do not make it larger.
+func (m *move) full() bool {
+	return m.records >= batchRecords || m.bytes >= batchBytes || m.letters > 0 && time.Since(m.opened) > batchTime ||
+		m.rate > 0 && m.letters >= max(1, int64(m.rate/10))
 }
 
 // take writes what becomes of a letter.
@@ -205,6 +220,7 @@ func (m *move) take(l *Letter) error {
 		if err := m.sink.Append(out); err != nil {
 			return err
 		}
+		m.records++
 		m.bytes += len(out.Key) + len(out.Value)
 	}
 	if m.order.releases(l) {
@@ -216,6 +232,7 @@ func (m *move) take(l *Letter) error {
 		if err := m.sink.Append(release(l, to, time.Now().UnixMilli())); err != nil {
 			return err
 		}
+		m.records++
 	}
 	m.letters++
 	return nil
@@ -242,7 +259,7 @@ func (m *move) commit(ctx context.Context) error {
 	}
 	m.audited = true
 	m.result.Done += m.letters
-	m.letters, m.bytes = 0, 0
+	m.letters, m.records, m.bytes = 0, 0, 0
 	return m.pause(ctx)
 }
 

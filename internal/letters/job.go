@@ -29,6 +29,7 @@ type Order struct {
 	To    string `json:"to,omitempty"`
 	Force bool   `json:"force,omitempty"` // also those that were redriven MaxRedrives times
 	Why   string `json:"why,omitempty"`
+	Limit int64  `json:"limit,omitempty"` // the most letters that a run of it takes; 0: all
 }
 
 // Origin is the To that stands for the topic where a record failed first.
@@ -56,24 +57,19 @@ func keyOf(topic string) string { return "dlq/" + topic + "/" }
 
 func (j *job) key() string { return fmt.Sprintf("%s%s/%d", keyOf(j.Topic), j.ID, j.Partition) }
 
-func (j *job) resolved(l *Letter) bool {
-	return j.Partition == l.Partition && j.From <= l.Record.Offset && l.Record.Offset < j.Position && j.takes(l)
-}
-
 // takes says whether the order is carried out on a letter.
 func (o *Order) takes(l *Letter) bool { return o.Selection.has(l) && o.refuses(l) == "" }
 
-func (p *place) resolved(l *Letter) bool {
-	for i := range p.jobs {
-		if p.jobs[i].resolved(l) {
-			return true
-		}
+// versionOf is the version of a job: builds that do not know all that its selection says must not judge by it.
+func versionOf(o *Order) int {
+	if o.Selection.newer() {
+		return 2
 	}
-	return false
+	return 1
 }
 
-// jobs reads what was done on the topic of that id.
-func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, id string) ([]job, error) {
+// jobs reads what was done on the topic of a place, as far as its letters are still there.
+func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, error) {
 	name := t.jobsTopic()
 	newest := map[string]job{}
 	err := system.Jobs.Read(ctx, t.Client, reader, name, func(r *kafka.Record) error {
@@ -85,9 +81,10 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, id string) ([]job,
 		var j job
 		switch err := json.Unmarshal(r.Value, &j); {
 		case r.Value == nil:
-		case err != nil || j.Version != 1:
+		case err != nil || j.Version < 1 || j.Version > 2:
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
-		case j.TopicID == id && j.key() == key: // a topic that was made again has other letters
+		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
+		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:
 			newest[key] = j
 		}
 		return nil

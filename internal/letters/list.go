@@ -42,8 +42,8 @@ const maxGroups = 10_000
 // Others is the fingerprint of letters that have no group of their own, since there are too many.
 const Others = "others"
 
-// List groups the open letters by fingerprint. Its memory depends on the number of groups, not on that of letters.
-func (t *Tool) List(ctx context.Context) (*Listing, error) {
+// List groups the open letters of a selection by fingerprint. Its memory depends on the number of groups, not on that of letters.
+func (t *Tool) List(ctx context.Context, s Selection) (*Listing, error) {
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -59,6 +59,9 @@ func (t *Tool) List(ctx context.Context) (*Listing, error) {
 			return nil
 		}
 		list.Open++
+		if !s.has(l) {
+			return nil
+		}
 		g := groups[l.Fingerprint]
 		if g == nil {
 			name := strings.Clone(l.Fingerprint)

@@ -43,7 +43,7 @@ type Letter struct {
 type place struct {
 	info         kafka.TopicInfo
 	starts, ends map[kafka.TopicPartition]int64
-	jobs         []job
+	done         resolver
 }
 
 // look finds the topic's partitions, and the jobs that were done on them.
@@ -64,8 +64,14 @@ func (t *Tool) look(ctx context.Context, reader kafka.Reader) (*place, error) {
 	if p.ends, err = t.Client.Ends(ctx, tps); err != nil {
 		return nil, err
 	}
-	p.jobs, err = t.jobs(ctx, reader, info.ID)
-	return p, err
+	return p, t.judge(ctx, reader, p)
+}
+
+// judge reads which letters are resolved.
+func (t *Tool) judge(ctx context.Context, reader kafka.Reader, p *place) error {
+	jobs, err := t.jobs(ctx, reader, p)
+	p.done = newResolver(jobs)
+	return err
 }
 
 func (p *place) partitions() (tps []kafka.TopicPartition) {
@@ -95,31 +101,38 @@ func (t *Tool) Each(ctx context.Context, do func(l *Letter, open bool) error) er
 
 // each calls do with the letters of the topic, partition by partition, each in order, and says of each whether it is open.
 func (t *Tool) each(ctx context.Context, reader kafka.Reader, p *place, do func(l *Letter, open bool) error) error {
-	read, all := int64(0), int64(0)
-	for _, tp := range p.partitions() {
-		all += p.ends[tp] - p.starts[tp]
-	}
+	read, all := int64(0), p.size()
 	for _, tp := range p.partitions() {
 		before := read
 		err := kafka.Scan(ctx, reader, tp, p.starts[tp], p.ends[tp], func(r *kafka.Record) error {
 			if r.Offset >= p.ends[tp] {
 				return nil
 			}
-			if read = before + r.Offset - p.starts[tp]; t.Progress != nil {
-				t.Progress(read, all)
-			}
+			t.progress(before+r.Offset-p.starts[tp], all)
 			l := letterOf(r, tp.Partition)
-			return do(l, !p.resolved(l))
+			return do(l, !p.done.resolved(l))
 		})
 		if err != nil {
 			return err
 		}
 		read = before + p.ends[tp] - p.starts[tp]
 	}
-	if t.Progress != nil {
-		t.Progress(all, all)
-	}
+	t.progress(all, all)
 	return nil
+}
+
+// size is how many offsets the topic has.
+func (p *place) size() (n int64) {
+	for _, tp := range p.partitions() {
+		n += p.ends[tp] - p.starts[tp]
+	}
+	return n
+}
+
+func (t *Tool) progress(read, of int64) {
+	if t.Progress != nil {
+		t.Progress(read, of)
+	}
 }
 
 // letterOf reads a record as a dead letter. What is no envelope of Weir's, or a damaged one, is a letter of which as much is known as

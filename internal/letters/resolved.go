@@ -1,0 +1,113 @@
+package letters
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"sort"
+)
+
+// resolver says which letters jobs have resolved. A look-up costs as much as there are different orders that may be for the letter, however
+// many jobs there were: a script that discards a million letters one by one leaves a million jobs.
+type resolver map[int32]*resolvers
+
+// resolvers are the orders that were carried out in a partition, by the narrowest thing that they choose.
+type resolvers struct {
+	byOffset      map[int64][]*carried
+	byKey         map[string][]*carried
+	byFingerprint map[string][]*carried
+	others        []*carried
+}
+
+// carried is an order, and the ranges of offsets in which it was carried out, in order and apart.
+type carried struct {
+	Order
+	ranges []offsets
+}
+
+// offsets are those from an offset on, up to another one, which is not among them.
+type offsets struct{ from, to int64 }
+
+func newResolver(jobs []job) resolver {
+	type one struct {
+		partition int32
+		order     string
+	}
+	all := map[one]*carried{}
+	r := resolver{}
+	for i := range jobs {
+		j := &jobs[i]
+		if j.From >= j.Position {
+			continue
+		}
+		order := j.Order
+		order.Why, order.Limit = "", 0 // they do not say what was resolved
+		text, _ := json.Marshal(&order)
+		c := all[one{j.Partition, string(text)}]
+		if c == nil {
+			c = &carried{Order: order}
+			all[one{j.Partition, string(text)}] = c
+			r.add(j.Partition, c)
+		}
+		c.ranges = append(c.ranges, offsets{j.From, j.Position})
+	}
+	for _, c := range all {
+		c.ranges = apart(c.ranges)
+	}
+	return r
+}
+
+func (r resolver) add(partition int32, c *carried) {
+	p := r[partition]
+	if p == nil {
+		p = &resolvers{byOffset: map[int64][]*carried{}, byKey: map[string][]*carried{}, byFingerprint: map[string][]*carried{}}
+		r[partition] = p
+	}
+	switch s := &c.Selection; {
+	case s.Offset != nil:
+		p.byOffset[*s.Offset] = append(p.byOffset[*s.Offset], c)
+	case s.Key != nil:
+		p.byKey[*s.Key] = append(p.byKey[*s.Key], c)
+	case s.KeyBytes != nil:
+		p.byKey[string(s.KeyBytes)] = append(p.byKey[string(s.KeyBytes)], c)
+	case s.Fingerprint != "":
+		p.byFingerprint[s.Fingerprint] = append(p.byFingerprint[s.Fingerprint], c)
+	default:
+		p.others = append(p.others, c)
+	}
+}
+
+// apart sorts ranges and joins those that touch.
+func apart(ranges []offsets) []offsets {
+	slices.SortFunc(ranges, func(a, b offsets) int { return cmp.Compare(a.from, b.from) })
+	joined := ranges[:1]
+	for _, next := range ranges[1:] {
+		if last := &joined[len(joined)-1]; next.from <= last.to {
+			last.to = max(last.to, next.to)
+		} else {
+			joined = append(joined, next)
+		}
+	}
+	return joined
+}
+
+// resolved says whether a letter was redriven or discarded.
+func (r resolver) resolved(l *Letter) bool {
+	p := r[l.Partition]
+	if p == nil {
+		return false
+	}
+	for _, list := range [...][]*carried{p.byOffset[l.Record.Offset], p.byKey[string(l.Record.Key)], p.byFingerprint[l.Fingerprint], p.others} {
+		for _, c := range list {
+			if c.covers(l.Record.Offset) && c.takes(l) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *carried) covers(offset int64) bool {
+	i := sort.Search(len(c.ranges), func(i int) bool { return c.ranges[i].to > offset })
+	return i < len(c.ranges) && c.ranges[i].from <= offset
+}
