@@ -25,6 +25,8 @@
 // nothing is believed of them: headers named weir.* and __streams.errors.* are kept as original.weir.* and so on. So a dead
 // letter that was replayed with its headers, and fails again, does not grow with each round either.
 //
+// ReadAny reads the letters of other systems too: of Kafka Streams, Spring, Kafka Connect, share groups and Confluent's rules.
+//
 // The topic of a dead letter should stamp what it holds with the time of writing (message.timestamp.type=LogAppendTime, as
 // the topics have that Weir creates): with the record's own time, the letter of a record older than the topic's retention
 // would be deleted at once.

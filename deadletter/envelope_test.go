@@ -154,7 +154,7 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 		header(HeaderTopic, "old"), header(HeaderPartition, "0"), header(HeaderOffset, "1"),
 		header(HeaderTopic, "new"), header(HeaderPartition, "2"), header(HeaderOffset, "3"),
 	}
-	want := Letter{Headers: streams[:1], Exception: "java.lang.IllegalStateException", Stack: "at Foo.java",
+	want := Letter{System: KafkaStreams, Headers: streams[:1], Exception: "java.lang.IllegalStateException", Stack: "at Foo.java",
 		Fingerprint: Fingerprint("", "", ""), Position: at("new", 2, 3), First: at("new", 2, 3), Failures: 1}
 	if got, err := Read(streams); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v (%v)", got, want, err)

@@ -4,14 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
+
+// ownPrefix is what the names of Weir's own headers begin with.
+const ownPrefix = "weir.errors."
 
 // ErrNoEnvelope says that a record has no headers that say where it came from: it is not a dead letter.
 var ErrNoEnvelope = errors.New("the record has no header " + HeaderTopic)
 
-// Letter is an envelope that was read. What a header is missing for is zero: a dead letter of Kafka Streams names no
-// topology, one that was too large has no reason.
+// Letter is an envelope that was read. What a header is missing for is zero: one that was too large has no reason, and those of
+// other systems (see ReadAny) name no topology.
 type Letter struct {
+	System    System   // what has written it
 	Headers   []Header // those of the record, without the envelope's
 	Exception string
 	Message   string
@@ -47,7 +52,8 @@ type Position struct {
 	Offset int64
 }
 
-// Read opens the envelope of a dead letter. Its error is ErrNoEnvelope, or says which header is no number.
+// Read opens the envelope of a dead letter of Weir, or of Kafka Streams. It is for topics that Weir owns, where the headers are facts: see
+// ReadAny for others. Its error is ErrNoEnvelope, or says which header is no number.
 func Read(headers []Header) (Letter, error) {
 	kept, envelope := strip(headers, 0)
 	if _, ok := envelope[HeaderTopic]; !ok {
@@ -55,6 +61,7 @@ func Read(headers []Header) (Letter, error) {
 	}
 	r := reader{envelope: envelope}
 	l := Letter{
+		System:    KafkaStreams,
 		Headers:   kept,
 		Exception: string(envelope[HeaderException]),
 		Message:   string(envelope[HeaderMessage]),
@@ -88,6 +95,11 @@ func Read(headers []Header) (Letter, error) {
 		}
 	}
 	l.First = r.position(r.origin())
+	for name := range envelope {
+		if strings.HasPrefix(name, ownPrefix) {
+			l.System = Weir
+		}
+	}
 	return l, r.err
 }
 

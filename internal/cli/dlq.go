@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/settings"
@@ -118,7 +119,11 @@ func showLetter(w io.Writer, s *letters.Shown) {
 		state = "resolved"
 	}
 	fmt.Fprintf(w, "letter %d/%d (%s), fingerprint %s\n", s.Partition, s.Offset, state, s.Fingerprint)
-	fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
+	if s.System == string(deadletter.Weir) {
+		fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
+	} else {
+		fmt.Fprintf(w, "  failed    %s, as %s says\n", s.Failed.Format(time.RFC3339), cmp.Or(s.System, "nobody"))
+	}
 	fmt.Fprintf(w, "  reason    %s\n", termtext.Text(s.Reason))
 	fmt.Fprintf(w, "  read at   %s offset %d; the first time at %s offset %d\n", s.Input, s.InputOffset, s.Origin, s.OriginAt)
 	fmt.Fprintf(w, "  key       %s\n", quoted(s.KeyText))

@@ -208,6 +208,9 @@ func (m *move) take(l *Letter) error {
 	if m.order.Verb == Redrive {
 		to, _ := m.tool.target(&m.order, l)
 		n := m.counts[to.Topic]
+		if m.order.To == Origin && to.Partition >= n {
+			to.Partition = -1 // it has none like that: whoever wrote the letter may have said anything
+		}
 		switch {
 		case to.Partition < 0 && l.Record.Key == nil:
 			to.Partition = l.Partition % n

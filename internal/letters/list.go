@@ -12,6 +12,7 @@ import (
 // Group are the open letters of one fingerprint.
 type Group struct {
 	Fingerprint string    `json:"fingerprint"`
+	System      string    `json:"system"` // what has written them: weir, kafka-streams, spring, ..., "" where they do not say
 	Topology    string    `json:"topology"`
 	Node        string    `json:"node"`
 	Class       string    `json:"class"`  // the kind of the failure, in one word
@@ -84,7 +85,7 @@ func (t *Tool) List(ctx context.Context, s Selection) (*Listing, error) {
 		} else if !at.Before(g.Last) {
 			g.Last = at
 		}
-		if g.Topology, g.Node, g.Class = l.Topology, l.Node, l.Reason; g.Count == 1 || !l.failed().Before(g.Last) {
+		if g.System, g.Topology, g.Node, g.Class = string(l.System), l.Topology, l.Node, l.class(); g.Count == 1 || !l.failed().Before(g.Last) {
 			g.Reason, g.Example = l.reason(), At{l.Partition, l.Record.Offset}
 		}
 		return nil
@@ -101,6 +102,7 @@ func (t *Tool) List(ctx context.Context, s Selection) (*Listing, error) {
 type Shown struct {
 	At
 	Fingerprint string    `json:"fingerprint"`
+	System      string    `json:"system"`
 	Open        bool      `json:"open"`
 	Topology    string    `json:"topology"`
 	Node        string    `json:"node"`
@@ -152,7 +154,7 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64) (shown []Show
 
 func (l *Letter) shown(open bool) Shown {
 	s := Shown{
-		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, Open: open, Topology: l.Topology, Node: l.Node, Reason: l.reason(),
+		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, System: string(l.System), Open: open, Topology: l.Topology, Node: l.Node, Reason: l.reason(),
 		Stack: l.Stack, Attempts: l.Attempts, Failures: l.Failures, Redrives: l.Redrives, Failed: l.failed(),
 		Input: l.Position.TopicPartition.String(), InputOffset: l.Position.Offset, Origin: l.First.TopicPartition.String(), OriginAt: l.First.Offset,
 		KeyText: text(l.Record.Key), ValueText: text(l.Record.Value), Headers: []Pair{}, Whole: !l.Cut && l.Excess == nil,

@@ -28,6 +28,8 @@ func (o *Order) refuses(l *Letter) string {
 		return "the letter does not name the topology that it failed in: give --to origin, or --to TOPIC"
 	case o.To == Origin && l.First.Topic == "":
 		return "the letter does not name the topic of its record: give --to TOPIC"
+	case o.To == Origin && system.Internal(l.First.Topic):
+		return "the letter says that its record stood in a topic of Kafka's or of Weir's own, where nothing is written: give --to TOPIC, or discard it"
 	}
 	return ""
 }

@@ -135,14 +135,22 @@ func (t *Tool) progress(read, of int64) {
 	}
 }
 
-// letterOf reads a record as a dead letter. What is no envelope of Weir's, or a damaged one, is a letter of which as much is known as
+// letterOf reads a record as a dead letter, of whichever system. What has no envelope, or a damaged one, is a letter of which as much is known as
 // can be read.
 func letterOf(r *kafka.Record, partition int32) *Letter {
-	l, err := deadletter.Read(r.Headers)
+	l, err := deadletter.ReadAny(r.Headers)
 	if errors.Is(err, deadletter.ErrNoEnvelope) {
 		l = deadletter.Letter{Headers: r.Headers, Fingerprint: deadletter.Fingerprint("", "", ""), Failures: 1}
 	}
 	return &Letter{Letter: l, Record: r, Partition: partition}
+}
+
+// class is the kind of the failure in one word: other systems tell the class of an exception.
+func (l *Letter) class() string {
+	if l.System == deadletter.Weir {
+		return l.Reason
+	}
+	return l.Exception
 }
 
 // failed is when the letter's record failed last: as it says itself, or when the letter was written.
@@ -154,7 +162,7 @@ func (l *Letter) failed() time.Time {
 }
 
 // reason is the kind of the failure and its message, on one line.
-func (l *Letter) reason() string { return reasonOf(l.Reason, l.Message) }
+func (l *Letter) reason() string { return reasonOf(l.class(), l.Message) }
 
 // jobsTopic and auditTopic are what they are called in the cluster.
 func (t *Tool) jobsTopic() string  { return t.Names.System(system.Jobs.Name) }

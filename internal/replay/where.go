@@ -89,7 +89,7 @@ func (w Where) header(_ kafka.TopicPartition, r *kafka.Record) bool {
 }
 
 func (l *Letters) has(_ kafka.TopicPartition, r *kafka.Record) bool {
-	letter, err := deadletter.Read(r.Headers)
+	letter, err := deadletter.ReadAny(r.Headers)
 	return err == nil && letter.Fingerprint == l.Fingerprint
 }
 
@@ -112,7 +112,7 @@ func (j *Job) rewriter() (*rewriter, error) {
 func (w *rewriter) apply(r *kafka.Record) (key []byte, headers []kafka.Header, err error) {
 	key, headers = r.Key, r.Headers
 	if w.letters {
-		l, err := deadletter.Read(r.Headers)
+		l, err := deadletter.ReadAny(r.Headers)
 		if err != nil {
 			return nil, nil, err
 		}
