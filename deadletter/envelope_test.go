@@ -81,11 +81,11 @@ func TestFailingAgainKeepsTheOrigin(t *testing.T) {
 		headers []Header
 		want    Letter
 	}{
-		{first, Letter{Headers: original, Exception: "*errors.errorString", Message: "one", Stack: "stack", Topology: "a", Node: "n",
+		{first, Letter{System: Weir, Headers: original, Exception: "*errors.errorString", Message: "one", Stack: "stack", Topology: "a", Node: "n",
 			Fingerprint: Fingerprint("n", "", "one"), Position: at("a.b.v1", 1, 10), First: at("a.b.v1", 1, 10), Failures: 1}},
-		{second, Letter{Headers: append(original[:4:4], header("seen-by", "ops")), Exception: "*errors.errorString", Message: "two",
+		{second, Letter{System: Weir, Headers: append(original[:4:4], header("seen-by", "ops")), Exception: "*errors.errorString", Message: "two",
 			Topology: "b", Node: "m", Fingerprint: Fingerprint("m", "", "two"), Position: at("a.b.v1.dlq", 2, 20), First: at("a.b.v1", 1, 10), Failures: 2}},
-		{third, Letter{Headers: append(original[:4:4], header("seen-by", "ops")),
+		{third, Letter{System: Weir, Headers: append(original[:4:4], header("seen-by", "ops")),
 			Fingerprint: Fingerprint("", "", ""), Position: at("a.b.v1.dlq.dlq", 3, 30), First: at("a.b.v1", 1, 10), Failures: 3}},
 	} {
 		got, err := Read(c.headers)

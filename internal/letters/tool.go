@@ -147,7 +147,7 @@ func letterOf(r *kafka.Record, partition int32) *Letter {
 
 // class is the kind of the failure in one word: other systems tell the class of an exception.
 func (l *Letter) class() string {
-	if l.System == deadletter.Weir {
+	if l.Reason != "" || l.System == deadletter.Weir {
 		return l.Reason
 	}
 	return l.Exception
