@@ -1,13 +1,15 @@
 package protovalue
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -45,7 +47,11 @@ func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor
 		p.line("%s", line)
 	}
 	p.options(f.Options)
+	groups := groupsOf(f.Extension)
 	for i, m := range f.MessageType {
+		if groups[string(file.Messages().Get(i).FullName())] {
+			continue
+		}
 		p.gap()
 		p.message(m, file.Messages().Get(i), f.GetSyntax())
 	}
@@ -53,7 +59,7 @@ func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor
 		p.gap()
 		p.enum(e)
 	}
-	p.extensions(f.Extension, f.GetSyntax())
+	p.extensions(f.Extension, file, f.GetSyntax())
 	for _, s := range f.Service {
 		p.gap()
 		p.service(s)
@@ -87,12 +93,13 @@ func (p *protoPrinter) block(head string, body func()) {
 	p.line("}")
 }
 
-// option is one option as name = value.
+// protoOptions are options as name = value, by name; the values of a repeated one stay in their order.
 func protoOptions(m proto.Message, skip ...string) (list []string) {
 	r := m.ProtoReflect()
 	if !r.IsValid() {
 		return nil
 	}
+	lines := map[string][]string{}
 	r.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		name := string(f.Name())
 		if f.IsExtension() {
@@ -103,14 +110,16 @@ func protoOptions(m proto.Message, skip ...string) (list []string) {
 		}
 		if f.IsList() {
 			for i := range v.List().Len() {
-				list = append(list, name+" = "+protoValue(f, v.List().Get(i)))
+				lines[name] = append(lines[name], name+" = "+protoValue(f, v.List().Get(i)))
 			}
 		} else if !f.IsMap() {
-			list = append(list, name+" = "+protoValue(f, v))
+			lines[name] = []string{name + " = " + protoValue(f, v)}
 		}
 		return true
 	})
-	slices.Sort(list)
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		list = append(list, lines[name]...)
+	}
 	return list
 }
 
@@ -120,16 +129,51 @@ func protoValue(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
 		return strconv.Quote(v.String())
 	case protoreflect.BytesKind:
 		return strconv.Quote(string(v.Bytes()))
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		return strings.ToLower(strings.TrimPrefix(fmt.Sprint(v.Interface()), "+")) // inf, -inf and nan are written so
 	case protoreflect.EnumKind:
 		if e := f.Enum().Values().ByNumber(v.Enum()); e != nil {
 			return string(e.Name())
 		}
 		return fmt.Sprint(v.Enum())
 	case protoreflect.MessageKind, protoreflect.GroupKind:
-		// prototext varies its spaces on purpose; the canonical form does not.
-		return "{ " + strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(v.Message().Interface())), " ") + " }"
+		return protoLiteral(v.Message())
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// protoLiteral is a message as the value of an option. prototext varies its spaces on purpose; the canonical form does not.
+func protoLiteral(m protoreflect.Message) string {
+	var fields []protoreflect.FieldDescriptor
+	m.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		fields = append(fields, f)
+		return true
+	})
+	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.Number(), b.Number()) })
+	var parts []string
+	for _, f := range fields {
+		name := f.TextName()
+		switch v := m.Get(f); {
+		case f.IsMap():
+			parts = append(parts, protoEntries(name, f, v.Map())...)
+		case f.IsList():
+			for i := range v.List().Len() {
+				parts = append(parts, name+": "+protoValue(f, v.List().Get(i)))
+			}
+		default:
+			parts = append(parts, name+": "+protoValue(f, v))
+		}
+	}
+	return "{ " + strings.Join(append(parts, "}"), " ")
+}
+
+func protoEntries(name string, f protoreflect.FieldDescriptor, m protoreflect.Map) (list []string) {
+	m.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+		list = append(list, fmt.Sprintf("%s: { key: %s value: %s }", name, protoValue(f.MapKey(), k.Value()), protoValue(f.MapValue(), v)))
+		return true
+	})
+	slices.Sort(list)
+	return list
 }
 
 func (p *protoPrinter) options(m proto.Message, skip ...string) {
@@ -146,42 +190,75 @@ func inBrackets(list []string) string {
 }
 
 func (p *protoPrinter) message(m *descriptorpb.DescriptorProto, d protoreflect.MessageDescriptor, syntax string) {
-	p.block("message "+m.GetName(), func() {
-		p.options(m.Options, "map_entry")
-		done := map[int32]bool{}
-		for i, f := range m.Field {
-			if f.OneofIndex == nil || f.GetProto3Optional() {
-				p.field(f, d.Fields().Get(i), syntax, false)
-				continue
-			}
-			n := f.GetOneofIndex()
-			if done[n] {
-				continue
-			}
-			done[n] = true
-			p.block("oneof "+m.OneofDecl[n].GetName(), func() {
-				p.options(m.OneofDecl[n].Options)
-				for j, g := range m.Field {
-					if g.OneofIndex != nil && g.GetOneofIndex() == n {
-						p.field(g, d.Fields().Get(j), syntax, true)
-					}
-				}
-			})
+	p.block("message "+m.GetName(), func() { p.body(m, d, syntax) })
+}
+
+// body is what stands between the braces of a message or group. The order of nested messages stays, which message indexes count: one that
+// is declared with a field, as the entry of a map or as a group, stands where the field does, and others are written before or after it.
+func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.MessageDescriptor, syntax string) {
+	p.options(m.Options, "map_entry")
+	withField := groupsOf(m.Field, m.Extension)
+	for _, n := range m.NestedType {
+		if n.GetOptions().GetMapEntry() {
+			withField[string(d.FullName())+"."+n.GetName()] = true
 		}
-		p.reserved(ranges(m.ReservedRange, 1<<29), m.ReservedName)
-		if list := ranges(m.ExtensionRange, 1<<29); list != "" {
-			p.line("extensions %s;", list)
-		}
-		for i, n := range m.NestedType {
-			if !n.GetOptions().GetMapEntry() {
-				p.message(n, d.Messages().Get(i), syntax)
+	}
+	written := 0
+	upTo := func(end int) {
+		for ; written < end; written++ {
+			if nested := d.Messages().Get(written); !withField[string(nested.FullName())] {
+				p.message(m.NestedType[written], nested, syntax)
 			}
 		}
-		for _, e := range m.EnumType {
-			p.enum(e)
+	}
+	declared := func(f protoreflect.FieldDescriptor) {
+		if of := f.Message(); of != nil && withField[string(of.FullName())] && of.Parent() == d {
+			upTo(of.Index())
 		}
-		p.extensions(m.Extension, syntax)
-	})
+	}
+	done := map[int32]bool{}
+	for i, f := range m.Field {
+		if f.OneofIndex == nil || f.GetProto3Optional() {
+			declared(d.Fields().Get(i))
+			p.field(f, d.Fields().Get(i), syntax, false)
+			continue
+		}
+		n := f.GetOneofIndex()
+		if done[n] {
+			continue
+		}
+		done[n] = true
+		members := d.Oneofs().Get(int(n)).Fields()
+		for j := range members.Len() {
+			declared(members.Get(j))
+		}
+		p.block("oneof "+m.OneofDecl[n].GetName(), func() {
+			p.options(m.OneofDecl[n].Options)
+			for j := range members.Len() {
+				p.field(m.Field[members.Get(j).Index()], members.Get(j), syntax, true)
+			}
+		})
+	}
+	p.reserved(ranges(m.ReservedRange, 1<<29), m.ReservedName)
+	if list := ranges(m.ExtensionRange, 1<<29); list != "" {
+		p.line("extensions %s;", list)
+	}
+	upTo(len(m.NestedType))
+	for _, e := range m.EnumType {
+		p.enum(e)
+	}
+	p.extensions(m.Extension, d, syntax)
+}
+
+// groupsOf are the messages that are declared with a field, by their full names.
+func groupsOf(lists ...[]*descriptorpb.FieldDescriptorProto) map[string]bool {
+	groups := map[string]bool{}
+	for _, f := range slices.Concat(lists...) {
+		if f.GetType() == descriptorpb.FieldDescriptorProto_TYPE_GROUP {
+			groups[strings.TrimPrefix(f.GetTypeName(), ".")] = true
+		}
+	}
+	return groups
 }
 
 // ranges prints ranges whose end is exclusive.
@@ -227,25 +304,54 @@ func (p *protoPrinter) field(f *descriptorpb.FieldDescriptorProto, d protoreflec
 	case f.GetProto3Optional() || syntax == "" || syntax == "proto2":
 		label = "optional "
 	}
-	name := TypeName(d)
-	if strings.Contains(name, ".") && !d.IsMap() {
-		name = "." + name
-	}
-	if d.IsMap() && (d.MapValue().Message() != nil || d.MapValue().Enum() != nil) {
-		name = fmt.Sprintf("map<%s, .%s>", TypeName(d.MapKey()), TypeName(d.MapValue()))
-	}
 	options := protoOptions(f.Options)
 	if f.DefaultValue != nil {
 		value := f.GetDefaultValue()
-		if k := d.Kind(); k == protoreflect.StringKind || k == protoreflect.BytesKind {
+		switch d.Kind() {
+		case protoreflect.StringKind:
 			value = strconv.Quote(value)
+		case protoreflect.BytesKind: // which the descriptor has with escapes
+			value = `"` + value + `"`
 		}
 		options = append(options, "default = "+value)
 	}
-	if f.JsonName != nil && f.GetJsonName() != jsonName(f.GetName()) {
+	if f.JsonName != nil && !d.IsExtension() && f.GetJsonName() != jsonName(f.GetName()) {
 		options = append(options, "json_name = "+strconv.Quote(f.GetJsonName()))
 	}
-	p.line("%s%s %s = %d%s;", label, name, f.GetName(), f.GetNumber(), inBrackets(options))
+	if f.GetType() == descriptorpb.FieldDescriptorProto_TYPE_GROUP {
+		p.block(fmt.Sprintf("%sgroup %s = %d%s", label, d.Message().Name(), f.GetNumber(), inBrackets(options)), func() {
+			p.body(protodesc.ToDescriptorProto(d.Message()), d.Message(), syntax)
+		})
+		return
+	}
+	p.line("%s%s %s = %d%s;", label, typeText(d), f.GetName(), f.GetNumber(), inBrackets(options))
+}
+
+// typeText is the type of a field, from the outermost scope where a shorter name could mean another.
+func typeText(d protoreflect.FieldDescriptor) string {
+	name := TypeName(d)
+	switch {
+	case d.IsMap():
+		if d.MapValue().Message() != nil || d.MapValue().Enum() != nil {
+			name = fmt.Sprintf("map<%s, .%s>", TypeName(d.MapKey()), TypeName(d.MapValue()))
+		}
+	case d.Message() != nil || d.Enum() != nil:
+		if strings.Contains(name, ".") || shadowed(d.Parent(), protoreflect.Name(name)) {
+			name = "." + name
+		}
+	}
+	return name
+}
+
+// shadowed says whether a name of the outermost scope is another thing's in a message around a field.
+func shadowed(scope protoreflect.Descriptor, name protoreflect.Name) bool {
+	for ; scope != nil; scope = scope.Parent() {
+		m, ok := scope.(protoreflect.MessageDescriptor)
+		if ok && (m.Messages().ByName(name) != nil || m.Enums().ByName(name) != nil || m.Fields().ByName(name) != nil || m.Oneofs().ByName(name) != nil) {
+			return true
+		}
+	}
+	return false
 }
 
 // jsonName is the name that a field has in JSON where it is given none.
@@ -285,21 +391,11 @@ func (p *protoPrinter) enum(e *descriptorpb.EnumDescriptorProto) {
 	})
 }
 
-func (p *protoPrinter) extensions(list []*descriptorpb.FieldDescriptorProto, syntax string) {
-	for _, f := range list {
-		p.block("extend "+f.GetExtendee(), func() {
-			label := map[descriptorpb.FieldDescriptorProto_Label]string{
-				descriptorpb.FieldDescriptorProto_LABEL_REPEATED: "repeated ", descriptorpb.FieldDescriptorProto_LABEL_REQUIRED: "required ",
-			}[f.GetLabel()]
-			if label == "" && (syntax != "proto3" || f.GetProto3Optional()) {
-				label = "optional "
-			}
-			name := f.GetTypeName()
-			if name == "" {
-				name = strings.ToLower(strings.TrimPrefix(f.GetType().String(), "TYPE_"))
-			}
-			p.line("%s%s %s = %d%s;", label, name, f.GetName(), f.GetNumber(), inBrackets(protoOptions(f.Options)))
-		})
+func (p *protoPrinter) extensions(list []*descriptorpb.FieldDescriptorProto, scope interface {
+	Extensions() protoreflect.ExtensionDescriptors
+}, syntax string) {
+	for i, f := range list {
+		p.block("extend "+f.GetExtendee(), func() { p.field(f, scope.Extensions().Get(i), syntax, false) })
 	}
 }
 
