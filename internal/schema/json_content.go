@@ -35,12 +35,20 @@ func coverOf(s *jsonschema.Schema, property string) *jsonschema.Schema {
 			return covers
 		}
 	}
-	_, covers := further(s.AdditionalProperties)
+	_, covers := further(beside(s))
 	return covers
 }
 
+// beside is what a schema says of properties that are not named: unevaluatedProperties where it says nothing in additionalProperties.
+func beside(s *jsonschema.Schema) any {
+	if s.AdditionalProperties == nil && s.UnevaluatedProperties != nil {
+		return s.UnevaluatedProperties
+	}
+	return s.AdditionalProperties
+}
+
 func open(s *jsonschema.Schema) bool {
-	allowed, covers := further(s.AdditionalProperties)
+	allowed, covers := further(beside(s))
 	return allowed && covers == nil && len(s.PatternProperties) == 0
 }
 
@@ -62,7 +70,7 @@ func (c *jsonReading) objects(r, w *jsonschema.Schema, path string) {
 		c.add("REQUIRED_ATTRIBUTE_ADDED", path+"/required/"+name, "the property %q is required, and was not: give it a default", name)
 	}
 	c.dependencies(r, w, path)
-	c.further("ADDITIONAL_PROPERTIES", path+"/additionalProperties", r.AdditionalProperties, w.AdditionalProperties)
+	c.further("PROPERTIES", path, r.UnevaluatedProperties != nil && r.AdditionalProperties == nil, beside(r), beside(w))
 	for _, name := range slices.Sorted(maps.Keys(w.Properties)) {
 		was, is, at := w.Properties[name], r.Properties[name], path+"/properties/"+name
 		if is != nil {
@@ -104,8 +112,14 @@ func maybeObject(s *jsonschema.Schema) bool {
 	return len(types) == 0 || slices.Contains(types, "object")
 }
 
-// further compares what is allowed beside what is named.
-func (c *jsonReading) further(rule, path string, is, was any) {
+// further compares what is allowed beside what is named, PROPERTIES or ITEMS.
+func (c *jsonReading) further(what, path string, unevaluated bool, is, was any) {
+	word := "additional"
+	if unevaluated {
+		word = "unevaluated"
+	}
+	rule := strings.ToUpper(word) + "_" + what
+	path += "/" + word + what[:1] + strings.ToLower(what[1:])
 	now, schema := further(is)
 	before, old := further(was)
 	switch {
@@ -167,8 +181,16 @@ func (c *jsonReading) dependencies(r, w *jsonschema.Schema, path string) {
 	}
 }
 
-// listOf is what a schema says about items: those at the front by place, and what is allowed after them.
-func listOf(s *jsonschema.Schema) (front []*jsonschema.Schema, rest any) {
+// listOf is what a schema says about items: those at the front by place, and what is allowed after them, which may be said by
+// unevaluatedItems alone.
+func listOf(s *jsonschema.Schema) (front []*jsonschema.Schema, rest any, unevaluated bool) {
+	if front, rest = itemsOf(s); rest == nil && s.UnevaluatedItems != nil {
+		return front, s.UnevaluatedItems, true
+	}
+	return front, rest, false
+}
+
+func itemsOf(s *jsonschema.Schema) (front []*jsonschema.Schema, rest any) {
 	switch items := s.Items.(type) {
 	case []*jsonschema.Schema:
 		return items, s.AdditionalItems
@@ -187,8 +209,10 @@ func (c *jsonReading) arrays(r, w *jsonschema.Schema, path string) {
 	if r.UniqueItems && !w.UniqueItems {
 		c.add("UNIQUE_ITEMS_ADDED", path+"/uniqueItems", "items must be unique, and need not")
 	}
-	front, rest := listOf(r)
-	wasFront, wasRest := listOf(w)
+	c.bound("maxContains", rat(r.MaxContains), rat(w.MaxContains), true, path)
+	c.bound("minContains", rat(r.MinContains), rat(w.MinContains), false, path)
+	front, rest, unevaluated := listOf(r)
+	wasFront, wasRest, _ := listOf(w)
 	at := path + "/items"
 	if len(front) == 0 && len(wasFront) == 0 {
 		_, is := further(rest)
@@ -196,11 +220,11 @@ func (c *jsonReading) arrays(r, w *jsonschema.Schema, path string) {
 		if is != nil {
 			c.read(is, was, at)
 		} else {
-			c.further("ADDITIONAL_ITEMS", path+"/additionalItems", rest, wasRest)
+			c.further("ITEMS", path, unevaluated, rest, wasRest)
 		}
 		return
 	}
-	c.further("ADDITIONAL_ITEMS", path+"/additionalItems", rest, wasRest)
+	c.further("ITEMS", path, unevaluated, rest, wasRest)
 	allowed, cover := further(rest)
 	wasAllowed, wasCover := further(wasRest)
 	for i := range max(len(front), len(wasFront)) {

@@ -71,12 +71,8 @@ func (c *jsonReading) read(r, w *jsonschema.Schema, path string) {
 		return
 	}
 	c.seen[pair] = true
-	rk, rs := combination(r)
-	wk, ws := combination(w)
-	if rk != "" || wk != "" {
-		if !c.combined(r, w, rk, wk, rs, ws, path) {
-			return
-		}
+	if !c.combined(r, w, c.combination(r), c.combination(w), path) {
+		return
 	}
 	c.types(r, w, path)
 	c.enums(r, w, path)
@@ -116,77 +112,113 @@ func isTrue(s *jsonschema.Schema) bool {
 var describing = []string{"DraftVersion", "Location", "ID", "Anchor", "RecursiveAnchor", "DynamicAnchor", "Title", "Description", "Default", "Comment", "ReadOnly",
 	"WriteOnly", "Examples", "Deprecated", "Extensions"}
 
+// combined is how a schema is made of others.
+type combined struct {
+	kind string // oneOf, anyOf or allOf; "" for a schema that is not made of others
+	of   []*jsonschema.Schema
+}
+
 // combination is the way in which a schema is made of others. Of a schema that has several, the first counts.
-func combination(s *jsonschema.Schema) (string, []*jsonschema.Schema) {
+func (c *jsonReading) combination(s *jsonschema.Schema) combined {
 	switch {
 	case len(s.OneOf) > 0:
-		return "oneOf", s.OneOf
+		return combined{"oneOf", s.OneOf} // what fits two of them is not allowed, so that twins count
 	case len(s.AnyOf) > 0:
-		return "anyOf", s.AnyOf
+		return combined{"anyOf", c.distinct(s.AnyOf)}
 	case len(s.AllOf) > 0:
-		return "allOf", s.AllOf
+		return combined{"allOf", c.distinct(s.AllOf)}
 	}
-	return "", nil
+	return combined{}
+}
+
+// distinct leaves out schemas that mean the same as one before.
+func (c *jsonReading) distinct(all []*jsonschema.Schema) (list []*jsonschema.Schema) {
+	for _, s := range all {
+		if !slices.ContainsFunc(list, func(o *jsonschema.Schema) bool { return c.holds(s, o) && c.holds(o, s) }) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // combined compares schemas of which one at least is made of others. It returns whether the rest of them is to be compared.
-func (c *jsonReading) combined(r, w *jsonschema.Schema, rk, wk string, rs, ws []*jsonschema.Schema, path string) bool {
+func (c *jsonReading) combined(r, w *jsonschema.Schema, is, was combined, path string) bool {
 	switch {
-	case wk == "":
-		if rk == "allOf" {
-			for i, s := range rs {
+	case is.kind == "" && was.kind == "":
+		return true
+	case was.kind == "":
+		if is.kind == "allOf" {
+			for i, s := range is.of {
 				c.read(s, w, fmt.Sprintf("%s/allOf/%d", path, i))
 			}
 			return true
 		}
-		if !slices.ContainsFunc(rs, func(s *jsonschema.Schema) bool { return c.holds(s, w) }) {
-			c.add("TYPE_CHANGED", path, "what was allowed fits none of %s", rk)
+		if !slices.ContainsFunc(is.of, func(s *jsonschema.Schema) bool { return c.holds(s, w) }) {
+			c.add("TYPE_CHANGED", path, "what was allowed fits none of %s", is.kind)
 		}
 		return false
-	case rk == "":
-		if c.holds(r, withoutCombination(w)) {
-			return false
-		}
-		if wk == "allOf" {
-			if !slices.ContainsFunc(ws, func(s *jsonschema.Schema) bool { return c.holds(r, s) }) {
-				c.add("TYPE_CHANGED", path, "it was allOf, of which none is allowed as it is now")
-			}
-			return false
-		}
-		for i, s := range ws {
-			if !c.holds(r, s) {
-				c.add("SUM_TYPE_NARROWED", fmt.Sprintf("%s/%s/%d", path, wk, i), "it was one of the schemas that were allowed, and does not fit what is allowed now")
-			}
-		}
+	case is.kind == "":
+		c.noLongerCombined(r, w, was, path)
 		return false
 	}
-	if rk != wk && rk != "anyOf" && wk != "allOf" {
-		c.add("COMBINED_TYPE_CHANGED", path+"/"+rk, "it is %s, and was %s", rk, wk)
+	at := path + "/" + is.kind
+	if len(was.of) == 1 { // which is the same in all three ways
+		was.kind = is.kind
+	} else if len(is.of) == 1 {
+		is.kind = was.kind
+	}
+	switch {
+	case is.kind != was.kind && is.kind != "anyOf" && was.kind != "allOf":
+		c.add("COMBINED_TYPE_CHANGED", at, "it is %s, and was %s", is.kind, was.kind)
 		return false
-	}
-	at := path + "/" + rk
-	if rk == "allOf" {
-		if len(rs) > len(ws) {
-			c.add("PRODUCT_TYPE_EXTENDED", at, "%d schemas must be met, and were %d", len(rs), len(ws))
-		} else if !matches(len(rs), len(ws), func(i, j int) bool { return c.holds(rs[i], ws[j]) }) {
-			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "a schema that must be met is stricter than each of those before")
-		}
-		return true
-	}
-	if wk == "allOf" {
-		if !slices.ContainsFunc(rs, func(s *jsonschema.Schema) bool {
-			return slices.ContainsFunc(ws, func(was *jsonschema.Schema) bool { return c.holds(s, was) })
+	case is.kind == "allOf":
+		c.product(is.of, was.of, at)
+	case was.kind == "allOf":
+		if !slices.ContainsFunc(is.of, func(s *jsonschema.Schema) bool {
+			return slices.ContainsFunc(was.of, func(w *jsonschema.Schema) bool { return c.holds(s, w) })
 		}) {
-			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "what was allOf fits none of %s", rk)
+			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "what was allOf fits none of %s", is.kind)
 		}
-		return true
-	}
-	if len(rs) < len(ws) {
-		c.add("SUM_TYPE_NARROWED", at, "%d schemas are allowed, and were %d", len(rs), len(ws))
-	} else if !matches(len(ws), len(rs), func(i, j int) bool { return c.holds(rs[j], ws[i]) }) {
-		c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "one of the schemas that were allowed fits none of those that are")
+	default:
+		c.sum(is.of, was.of, at)
 	}
 	return true
+}
+
+// noLongerCombined compares a schema that is not made of others with one that was.
+func (c *jsonReading) noLongerCombined(r, w *jsonschema.Schema, was combined, path string) {
+	if c.holds(r, withoutCombination(w)) {
+		return
+	}
+	if was.kind == "allOf" {
+		if !slices.ContainsFunc(was.of, func(s *jsonschema.Schema) bool { return c.holds(r, s) }) {
+			c.add("TYPE_CHANGED", path, "it was allOf, of which none is allowed as it is now")
+		}
+		return
+	}
+	for i, s := range was.of {
+		if !c.holds(r, s) {
+			c.add("SUM_TYPE_NARROWED", fmt.Sprintf("%s/%s/%d", path, was.kind, i), "it was one of the schemas that were allowed, and does not fit what is allowed now")
+		}
+	}
+}
+
+// product compares schemas of which all must be met.
+func (c *jsonReading) product(is, was []*jsonschema.Schema, at string) {
+	if len(is) > len(was) {
+		c.add("PRODUCT_TYPE_EXTENDED", at, "%d schemas must be met, and were %d", len(is), len(was))
+	} else if !matches(len(is), len(was), func(i, j int) bool { return c.holds(is[i], was[j]) }) {
+		c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "a schema that must be met is stricter than each of those before")
+	}
+}
+
+// sum compares schemas of which one must be met.
+func (c *jsonReading) sum(is, was []*jsonschema.Schema, at string) {
+	if len(is) < len(was) {
+		c.add("SUM_TYPE_NARROWED", at, "%d schemas are allowed, and were %d", len(is), len(was))
+	} else if !matches(len(was), len(is), func(i, j int) bool { return c.holds(is[j], was[i]) }) {
+		c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "one of the schemas that were allowed fits none of those that are")
+	}
 }
 
 func withoutCombination(s *jsonschema.Schema) *jsonschema.Schema {
