@@ -27,6 +27,18 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Ou
 		return nil, nil, err
 	}
 	all, live := s.versions(subject, true), s.versions(subject, false)
+	going := live
+	if permanent {
+		going = all
+	}
+	var versions []int
+	for _, e := range going {
+		by := s.referencedBy(subject, e.Version, permanent)                                 // a deleted version is still read by its id, with what it refers to
+		if slices.ContainsFunc(by, func(by *Entry) bool { return by.Subject != subject }) { // its own versions go as well
+			return nil, nil, referenceExists(subject, e.Version)
+		}
+		versions = append(versions, e.Version)
+	}
 	switch {
 	case len(all) == 0:
 		return nil, nil, noSubject(subject)
@@ -34,17 +46,6 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Ou
 		return nil, nil, subjectNotSoftDeleted(subject)
 	case !permanent && len(live) == 0:
 		return nil, nil, subjectSoftDeleted(subject)
-	}
-	going := live
-	if permanent {
-		going = all
-	}
-	var versions []int
-	for _, e := range going {
-		if len(s.referencedBy(subject, e.Version)) > 0 {
-			return nil, nil, referenceExists(subject, e.Version)
-		}
-		versions = append(versions, e.Version)
 	}
 	if permanent {
 		records := []kafka.Outgoing{s.remember()}
@@ -73,12 +74,12 @@ func (s *state) deleteVersion(subject, version string, permanent bool) (int, []k
 		return 0, nil, err
 	}
 	switch {
-	case permanent && !e.Deleted:
-		return 0, nil, versionNotSoftDeleted(subject, e.Version)
 	case !permanent && e.Deleted:
 		return 0, nil, versionSoftDeleted(subject, e.Version)
-	case len(s.referencedBy(subject, e.Version)) > 0:
+	case len(s.referencedBy(subject, e.Version, permanent)) > 0:
 		return 0, nil, referenceExists(subject, e.Version)
+	case permanent && !e.Deleted:
+		return 0, nil, versionNotSoftDeleted(subject, e.Version)
 	case permanent:
 		return e.Version, append([]kafka.Outgoing{s.remember()}, s.gone(schemaKey(subject, e.Version))...), nil
 	}

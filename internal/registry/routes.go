@@ -182,12 +182,12 @@ func versionOf(q *http.Request, v view) (any, error) {
 }
 
 func referencedBy(q *http.Request, v view) (any, error) {
-	e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	e, err := v.version(subjectIn(q), q.PathValue("version"), true) // before it is deleted for good one asks this
 	if err != nil {
 		return nil, err
 	}
 	ids := []int{}
-	for _, by := range v.referencedBy(e.Subject, e.Version) {
+	for _, by := range v.referencedBy(e.Subject, e.Version, flag(q, "deleted")) {
 		ids = append(ids, by.ID)
 	}
 	slices.Sort(ids)
@@ -388,7 +388,9 @@ func (v view) compatible(q *http.Request, given *Request) (any, error) {
 		}
 		if n > 0 || len(old) > 0 {
 			e, err := v.version(subject, version, false)
-			if err != nil {
+			if err != nil && n > 0 {
+				return nil, noVersion(n) // which theirs answers for a subject that is not there too
+			} else if err != nil {
 				return nil, err
 			}
 			old = []*Entry{e}

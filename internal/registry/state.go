@@ -342,12 +342,12 @@ func (s *state) mode(subject string) string {
 	return "READWRITE"
 }
 
-// referencedBy are the entries that refer to a version.
-func (s *state) referencedBy(subject string, version int) []*Entry {
+// referencedBy are the entries that refer to a version, with deleted those that are deleted softly too.
+func (s *state) referencedBy(subject string, version int, deleted bool) []*Entry {
 	var list []*Entry
 	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
 		context, _ := contextOf(name)
-		for _, e := range s.versions(name, false) {
+		for _, e := range s.versions(name, deleted) {
 			if slices.ContainsFunc(e.References, func(r Reference) bool { return qualify(context, r.Subject) == subject && r.Version == version }) {
 				list = append(list, e)
 			}
