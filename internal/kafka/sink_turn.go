@@ -7,8 +7,8 @@ import "context"
 // f must not keep.
 func (s *Sink) OnAcknowledged(f func(tp TopicPartition, base int64, origins []int64)) { s.told = f }
 
-// Turn is how a sink is used that never flushes: it sends what was appended, of each partition as soon as nothing of it is under way, so that
-// what comes meanwhile goes together, and then waits for an answer, for Poke, or for the end of ctx, which is no error. Any error
+// Turn is how a sink is used that never flushes: it sends what was appended, to each broker as soon as nothing is under way to it, so that
+// what comes meanwhile goes together (as Nagle's algorithm does, RFC 896), and then waits for an answer, for Poke, or for the end of ctx, which is no error. Any error
 // leaves the sink as one of Flush does.
 func (s *Sink) Turn(ctx context.Context) error {
 	if s.err != nil {
@@ -16,7 +16,7 @@ func (s *Sink) Turn(ctx context.Context) error {
 	}
 	s.work()
 	for _, p := range s.parts {
-		if p.open != nil && p.order.idle() {
+		if p.open != nil && p.order.idle() && s.quiet(p.leader) {
 			s.seal(p)
 		}
 	}
@@ -27,6 +27,13 @@ func (s *Sink) Turn(ctx context.Context) error {
 	s.pause(ctx)
 	s.work()
 	return s.err
+}
+
+// quiet says whether no request to a broker is under way. A broker works on one request of a connection at a time, so a second one would
+// only wait there, and carry less.
+func (s *Sink) quiet(broker int32) bool {
+	br := s.brokers[broker]
+	return br == nil || br.flying == 0
 }
 
 // Poke ends a Turn that waits, or the next one. It may be called from any goroutine.

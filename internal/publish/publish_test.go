@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,5 +228,51 @@ func TestAPublisherEndsWhileKafkaStalls(t *testing.T) {
 	}
 	if n := r.p.Waiting(); n != 0 {
 		t.Errorf("%d bytes still wait", n)
+	}
+}
+
+// What comes while a broker works on a request goes together in the next one, whatever its partitions.
+//
+// Mutation seen to fail it: Turn sends each partition as soon as nothing of it is under way.
+func TestWhatComesMeanwhileGoesTogether(t *testing.T) {
+	r := newRig(t, Options{})
+	for p := range int32(4) { // leaders are looked up
+		r.wait(r.publish(nil, record("a", p, "before")))
+	}
+	arrived, work := make(chan struct{}), make(chan struct{})
+	var requests atomic.Int32
+	r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		if requests.Add(1) == 1 {
+			close(arrived)
+			r.cluster.SleepControl(func() { <-work })
+		}
+		return nil, nil, false
+	})
+	all := []*Batch{r.publish(nil, record("a", 0, "first"))}
+	<-arrived
+	for i := range 20 {
+		all = append(all, r.publish(nil, record("a", int32(i%4), "meanwhile")))
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		l := r.p.lanes["a"]
+		l.mu.Lock()
+		taken := len(l.queue) == 0
+		l.mu.Unlock()
+		if taken {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the lane takes nothing")
+		}
+	}
+	close(work)
+	for _, b := range all {
+		if r.wait(b); b.Results[0].Err != nil {
+			t.Error(b.Results[0].Err)
+		}
+	}
+	if n := requests.Load(); n != 2 {
+		t.Errorf("%d requests, want 2", n)
 	}
 }
