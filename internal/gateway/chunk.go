@@ -81,7 +81,10 @@ func (c *chunk) add(ctx context.Context, e *event) {
 		return
 	}
 	c.bytes += len(record.Key) + len(record.Value)
-	print := e.print()
+	var print place
+	if e.id != "" {
+		print = e.print()
+	}
 	var t *ticket
 	if e.id != "" && !c.isOnce() {
 		first := false

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/internal/schema/framing"
@@ -159,6 +160,14 @@ func fromFields(d *declared.Event, e *event) *Problem {
 
 // field is the text of a string or number in a document.
 func field(document []byte, path string) ([]byte, *Problem) {
+	if text := plainField(document, path); len(text) > 0 {
+		return text, nil
+	}
+	return anyField(document, path)
+}
+
+// anyField is field for any document.
+func anyField(document []byte, path string) ([]byte, *Problem) {
 	at, value := "", json.RawMessage(document)
 	for name := range strings.SplitSeq(path, ".") {
 		var object map[string]json.RawMessage
@@ -183,6 +192,37 @@ func field(document []byte, path string) ([]byte, *Problem) {
 		return []byte(number), nil
 	}
 	return nil, invalid.of("the field %s is neither a text with a character nor a number", path).at(at)
+}
+
+// plainField finds a field without taking the rest of the document apart. Of a document with any mistake, or with a name that comes twice, it
+// finds none: what is to be said of those, anyField says.
+func plainField(document []byte, path string) (text []byte) {
+	s := jsonscan.New(document)
+	var read func(path string) error
+	read = func(path string) error {
+		first, rest, deeper := strings.Cut(path, ".")
+		return s.Object(func(name []byte) (err error) {
+			switch {
+			case string(name) != first:
+				return s.Skip()
+			case deeper:
+				return read(rest)
+			}
+			switch s.Peek() {
+			case '"':
+				text, err = s.String()
+			case '0':
+				text, err = s.Number()
+			default:
+				err = s.Skip()
+			}
+			return err
+		})
+	}
+	if read(path) != nil || s.End() != nil {
+		return nil
+	}
+	return text
 }
 
 // value makes the record's value.

@@ -20,6 +20,10 @@ const (
 
 // postEvents takes one JSON event, an array of them, a stream of lines, a Protobuf message, or CloudEvents.
 func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
+	if form := r.Header.Get("Content-Type"); form == jsonType && r.Header.Get("Ce-Specversion") == "" {
+		g.postJSON(w, r) // most requests; the others' types are read
+		return
+	}
 	form, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		mediaType.of("Content-Type %q cannot be read", r.Header.Get("Content-Type")).write(w)

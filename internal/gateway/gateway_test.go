@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/kafka"
 )
 
@@ -31,7 +32,20 @@ type rig struct {
 	server *httptest.Server
 }
 
+func newBench(b *testing.B) *Gateway {
+	r := newRigOf(b, func(c *Config) { c.Schemas = benchSchemas })
+	declare(b, r.client, declared.Event{Version: 1, Topic: orders, Key: "customer_id"})
+	return r.gate
+}
+
 func newRig(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
+	r := newRigOf(t, change)
+	r.t = t
+	return r
+}
+
+func newRigOf(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -64,7 +78,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	})
 	server := httptest.NewServer(gate)
 	t.Cleanup(server.Close)
-	return &rig{t, client, gate, server}
+	return &rig{nil, client, gate, server}
 }
 
 // post sends a body; headers are name, value, name, value.

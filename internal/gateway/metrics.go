@@ -84,9 +84,12 @@ func (g *Gateway) count(c *chunk) {
 			refused++
 		}
 	}
-	for result, n := range map[string]int{"accepted": accepted, "repeated": repeated, "refused": refused, "failed": failed} {
-		if n > 0 {
-			g.metrics.events.WithLabelValues(c.client.Name, c.topic.name, result).Add(float64(n))
+	for _, r := range [...]struct {
+		result string
+		n      int
+	}{{"accepted", accepted}, {"repeated", repeated}, {"refused", refused}, {"failed", failed}} {
+		if r.n > 0 {
+			g.metrics.events.WithLabelValues(c.client.Name, c.topic.name, r.result).Add(float64(r.n))
 		}
 	}
 	if bytes > 0 {

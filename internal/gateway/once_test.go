@@ -16,7 +16,7 @@ import (
 )
 
 // declare writes declarations.
-func declare(t *testing.T, client *kafka.Client, events ...declared.Event) {
+func declare(t testing.TB, client *kafka.Client, events ...declared.Event) {
 	t.Helper()
 	if err := system.Events.Ensure(t.Context(), client, system.Events.Name); err != nil {
 		t.Fatal(err)

@@ -92,9 +92,11 @@ func (g *Gateway) routes() {
 		control := http.NewResponseController(w)
 		q.Body = &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
-			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have a deadline each
+			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
+			held := &heldWriter{ResponseWriter: w, control: control}
+			w, q = held, q.WithContext(context.WithValue(q.Context(), heldKey{}, held))
 		}
-		service.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), controlKey{}, control)))
+		service.ServeHTTP(w, q)
 	})
 	g.mux.HandleFunc("/", g.elsewhere)
 }

@@ -141,7 +141,7 @@ type numbered struct {
 }
 
 // eventsAhead is how many events of a stream are received before they are in a chunk.
-const eventsAhead = 64
+const eventsAhead = chunkEvents
 
 // PublishStream publishes events as they come.
 func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse]) error {
@@ -209,24 +209,49 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 
 // results sends the results of chunks in order. After an error it only takes them.
 func (s *service) results(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
+	w, _ := ctx.Value(heldKey{}).(*heldWriter)
 	for next := range chunks {
 		next.chunk.wait(context.Background()) // the sink gives up in the end
-		deadline(ctx, time.Now().Add(s.g.Limits.Silence))
+		w.hold(time.Now().Add(s.g.Limits.Silence))
 		for i := range next.chunk.answers {
 			if err == nil {
 				err = stream.Send(&rpc.PublishStreamResponse{Number: next.numbers[i], Result: rpcResult(&next.chunk.answers[i])})
 			}
 		}
-		deadline(ctx, time.Time{})
+		w.release()
 	}
 	return err
 }
 
-type controlKey struct{}
+// heldWriter is the answer of a stream. While it is held its results are written without a system call for each: Connect flushes after every
+// message.
+type heldWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	held    bool
+}
 
-// deadline bounds what is written of a stream from now on: a client that does not read its results is cut, one that sends slowly is not.
-func deadline(ctx context.Context, t time.Time) {
-	if control, ok := ctx.Value(controlKey{}).(*http.ResponseController); ok {
-		_ = control.SetWriteDeadline(t)
+type heldKey struct{}
+
+// hold begins to write several results, which the client must read until then. A client that does not read its results is cut, one that sends
+// slowly is not.
+func (w *heldWriter) hold(until time.Time) {
+	w.held = true
+	_ = w.control.SetWriteDeadline(until)
+}
+
+func (w *heldWriter) release() {
+	w.held = false
+	w.Flush()
+	_ = w.control.SetWriteDeadline(time.Time{})
+}
+
+// Flush implements http.Flusher.
+func (w *heldWriter) Flush() {
+	if !w.held {
+		_ = w.control.Flush() // the client has gone: the next write says so
 	}
 }
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *heldWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/registry"
+)
+
+var benchSchemas = source{orders + "-value": {ID: 7, Schema: registry.Schema{Type: registry.Avro, Text: `{"type":"record","name":"OrderPlaced","fields":[{"name":"order_id","type":"string"},{"name":"customer_id","type":"string"},{"name":"amount_cents","type":"long"}]}`}}}
+
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// What a request with one event costs beside HTTP, the broker's part included.
+func BenchmarkOneEvent(b *testing.B) {
+	r := newBench(b)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			q, _ := http.NewRequest("POST", "/topics/"+orders+"/events", strings.NewReader(`{"order_id":"o1","customer_id":"c1","amount_cents":1250}`))
+			q.RemoteAddr, q.Host = "127.0.0.1:1", "127.0.0.1"
+			q.Header.Set("Content-Type", "application/json")
+			r.ServeHTTP(&discard{http.Header{}}, q)
+		}
+	})
+}
+
+// What it costs to check an event and to make its record.
+func BenchmarkAdmit(b *testing.B) {
+	r := newBench(b)
+	t, _ := r.topics.get(b.Context(), orders)
+	d := &declared.Event{Version: 1, Topic: orders, Key: "customer_id"}
+	b.ReportAllocs()
+	for b.Loop() {
+		q := &request{}
+		e := q.event([]byte(`{"order_id":"o1","customer_id":"c1","amount_cents":1250}`), -1)
+		if _, _, p := r.admit(b.Context(), t, d, e); p != nil {
+			b.Fatal(p)
+		}
+	}
+}
