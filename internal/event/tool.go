@@ -140,7 +140,7 @@ func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Re
 		var broken *evolution.IncompatibleError
 		if errors.As(err, &broken) {
 			for _, i := range broken.Incompatibilities {
-				err = fmt.Errorf("%w\n  %s at %s: %s", err, i.Rule, i.Path, i.Explain())
+				err = fmt.Errorf("%w\n  %s", err, i)
 			}
 		}
 		return fmt.Errorf("schema %s: %w", e.Schema, err)

@@ -28,12 +28,10 @@ type Incompatibility struct {
 	schema.Difference
 }
 
-// Explain says which schema cannot read what.
-func (i Incompatibility) Explain() string {
-	if i.Reader == "old" {
-		return fmt.Sprintf("%s (version %d reads what the new schema writes)", i.Detail, i.Version)
-	}
-	return fmt.Sprintf("%s (the new schema reads what version %d wrote)", i.Detail, i.Version)
+// String is the rule, and why, in the words of all that stop such a schema.
+func (i Incompatibility) String() string {
+	of := schema.Incompatibility{Difference: i.Difference, Reader: i.Reader}
+	return i.Rule + ": " + of.Explain("the new schema", fmt.Sprintf("version %d", i.Version))
 }
 
 // Registration is a schema for a subject, and how it stands to what is registered.

@@ -131,9 +131,30 @@ func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text
 		return nil, badSchema.of("the schema in the request is none: %v", err)
 	}
 	if latest == nil || latest.Registered().Type != t || tidyText(latest.Registered().Text) != tidyText(text) {
-		return nil, badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
+		p := badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
+		if why := s.incompatible(ctx, name, registry.Schema{Type: t, Text: text}); why != "" {
+			p = badSchema.of("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
+				todo("send the id of the latest, or change the schema as it is allowed, and register it first")
+		}
+		return nil, p
 	}
 	return latest, nil
+}
+
+// incompatible says why a schema could not be registered either, "" where it could, or where nobody knows.
+func (s *schemas) incompatible(ctx context.Context, name string, given registry.Schema) string {
+	source, ok := s.source.(interface {
+		Check(context.Context, string, registry.Schema) ([]registry.Incompatibility, error)
+	})
+	if !ok {
+		return ""
+	}
+	reasons, _ := source.Check(ctx, name, given)
+	lines := make([]string, len(reasons))
+	for i, r := range reasons {
+		lines[i] = r.String()
+	}
+	return strings.Join(lines, "; ")
 }
 
 // tidyText makes texts of one schema equal that differ in spaces only.

@@ -91,6 +91,15 @@ func (l *TopicSchemas) Latest(ctx context.Context, subject string) (*registry.Re
 	return l.find(ctx, "get the latest version of "+subject, func(r *schemaserver.Reader) (*registry.Registered, error) { return r.Latest(ctx, subject) })
 }
 
+// Check says why a schema cannot become the next version of a subject.
+func (l *TopicSchemas) Check(ctx context.Context, subject string, s registry.Schema) ([]registry.Incompatibility, error) {
+	r, err := l.get(ctx)
+	if err != nil {
+		return nil, registry.NewError("check a schema against subject "+subject, registry.ErrAway, err)
+	}
+	return r.Check(ctx, subject, s)
+}
+
 // Close ends reading.
 func (l *TopicSchemas) Close() {
 	l.mu.Lock()

@@ -10,11 +10,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
 	client "github.com/weirstream/weir/registry"
 )
 
 // Reader finds schemas in the topic itself, for programs that have brokers and no registry's URL. It is a [client.Source].
-type Reader struct{ log *Log }
+type Reader struct {
+	log    *Log
+	parsed parsed
+}
 
 // OpenReader begins to read a topic, which must exist: nothing is made or written. Its errors are the brokers'.
 func OpenReader(ctx context.Context, c *kafka.Client, topic string, log *zap.Logger) (*Reader, error) {
@@ -30,7 +34,7 @@ func OpenReader(ctx context.Context, c *kafka.Client, topic string, log *zap.Log
 		l.fetcher.Close()
 		return nil, fmt.Errorf("read the schemas in topic %s: %w", topic, err)
 	}
-	return &Reader{l}, nil
+	return &Reader{log: l, parsed: parsed{parse: schema.Parse}}, nil
 }
 
 // Close ends reading.
@@ -115,6 +119,36 @@ func anonymous(r *client.Registered) *client.Registered {
 // Latest finds the latest version of a subject.
 func (r *Reader) Latest(ctx context.Context, subject string) (*client.Registered, error) {
 	return r.find(ctx, fmt.Sprintf("get the latest version of subject %q", subject), func(s *state) (*Entry, error) { return s.version(qualify(defaultContext, subject), "latest", false) })
+}
+
+// Check says why a schema cannot become the next version of a subject, by the subject's level. Nothing: it can.
+func (r *Reader) Check(ctx context.Context, subject string, s client.Schema) (list []client.Incompatibility, err error) {
+	q := &Request{Schema: s.Text, SchemaType: string(s.Type), Metadata: s.Metadata, RuleSet: s.RuleSet}
+	for _, ref := range s.References {
+		q.References = append(q.References, Reference(ref))
+	}
+	subject = qualify(defaultContext, subject)
+	study := &study{parsed: &r.parsed, known: map[string]studied{}, todo: map[string]func() (any, error){}}
+	err = study.settle(ctx, func() error {
+		return r.log.read(func(s *state) error {
+			v := view{s, study}
+			_, next, err := v.understand(subject, q, false)
+			if err != nil {
+				return err
+			}
+			level, _ := schema.ParseLevel(v.level(subject))
+			found, err := v.check(level, v.versions(subject, false), next)
+			list = nil
+			for _, f := range found {
+				list = append(list, client.Incompatibility{Rule: f.Rule, Detail: explained(f)})
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, client.NewError(fmt.Sprintf("check a schema against subject %q", subject), client.ErrRefused, err)
+	}
+	return list, nil
 }
 
 // Subjects are the names of all subjects that are not deleted, in order.

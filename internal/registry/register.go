@@ -122,14 +122,13 @@ func (v view) check(level schema.Level, old []*Entry, next *understood) ([]schem
 func messages(found []schema.Incompatibility) []string {
 	list := make([]string, len(found))
 	for i, f := range found {
-		reader, writer := "new", "old"
-		if f.Reader == "old" {
-			reader, writer = "old", "new"
-		}
-		list[i] = fmt.Sprintf("{errorType:'%s', description:'%s at path '%s': the %s schema cannot read what is written with the %s one, version %d', additionalInfo:''}",
-			f.Rule, f.Detail, f.Path, reader, writer, f.Old)
+		list[i] = fmt.Sprintf("{errorType:'%s', description:'%s', additionalInfo:''}", f.Rule, explained(f))
 	}
 	return list
+}
+
+func explained(f schema.Incompatibility) string {
+	return f.Explain("the new schema", fmt.Sprintf("version %d", f.Old))
 }
 
 // register plans the registration of a schema, and tells the entry that it has then, new or not.

@@ -77,7 +77,7 @@ func (c *avroReading) sameKind(r, w *avroType, path string) {
 		c.read(r.items, w.items, path+"/values")
 	case "record", "enum", "fixed":
 		if !sameName(r, w) {
-			c.add("NAME_MISMATCH", path+"/name", "it is read as %s, and was written as %s: keep the name, or give the old one as an alias", r.name, w.name)
+			c.add("NAME_MISMATCH", path+"/name", "it is read as %s, and was written as %s", r.name, w.name)
 			return
 		}
 	}
@@ -92,7 +92,7 @@ func (c *avroReading) sameKind(r, w *avroType, path string) {
 			}
 		}
 		if len(missing) > 0 && !r.defaulted {
-			c.add("MISSING_ENUM_SYMBOLS", path+"/symbols", "the enum is read without %s, which may have been written: keep the symbols, or give the enum a default",
+			c.add("MISSING_ENUM_SYMBOLS", path+"/symbols", "the enum is read without %s, which may have been written",
 				strings.Join(missing, ", "))
 		}
 	case "fixed":
@@ -115,7 +115,7 @@ func (c *avroReading) readFields(r, w *avroType, path string) {
 		case n >= 0:
 			c.read(field.typ, w.fields[n].typ, at+"/type")
 		case !field.defaulted:
-			c.add("READER_FIELD_MISSING_DEFAULT_VALUE", at, "the field '%s' is read, was not written, and has no default: give it one", field.name)
+			c.add("READER_FIELD_MISSING_DEFAULT_VALUE", at, "the field '%s' is read, was not written, and has no default", field.name)
 		}
 	}
 }

@@ -38,6 +38,9 @@ func TestWhatBreaksReaders(t *testing.T) {
 			var out strings.Builder
 			for _, diff := range Read(parsed[1], parsed[0]) {
 				fmt.Fprintf(&out, "%s %s\n    %s\n", diff.Rule, diff.Path, diff.Detail)
+				if (Incompatibility{Difference: diff}).Allowed() == asItWas {
+					d.Fatalf(t, "nothing says what is allowed in place of %s", diff.Rule)
+				}
 			}
 			if out.Len() == 0 {
 				return "compatible"

@@ -67,7 +67,7 @@ func (c *jsonReading) objects(r, w *jsonschema.Schema, path string) {
 		if slices.Contains(w.Required, name) || w.Properties[name] == nil && prop != nil || defaulted(prop) {
 			continue // a property that is new is judged as such
 		}
-		c.add("REQUIRED_ATTRIBUTE_ADDED", path+"/required/"+name, "the property %q is required, and was not: give it a default", name)
+		c.add("REQUIRED_ATTRIBUTE_ADDED", path+"/required/"+name, "the property %q is required, and was not", name)
 	}
 	c.dependencies(r, w, path)
 	c.further("PROPERTIES", path, r.UnevaluatedProperties != nil && r.AdditionalProperties == nil, beside(r), beside(w))
@@ -96,12 +96,12 @@ func (c *jsonReading) objects(r, w *jsonschema.Schema, path string) {
 		switch {
 		case open(w):
 			if !isTrue(follow(is)) {
-				c.add("PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", at, "the property %q is new, and may have been written as anything: have the object closed (additionalProperties false) first", name)
+				c.add("PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", at, "the property %q is new, and may have been written as anything", name)
 			}
 		case cover != nil && !c.holds(is, cover):
 			c.add("PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL", at, "the property %q is new, and does not take all that further properties could be", name)
 		case slices.Contains(r.Required, name) && !defaulted(is):
-			c.add("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", at, "the property %q is new and required: give it a default, or do not require it", name)
+			c.add("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", at, "the property %q is new, required, and has no default", name)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (c *protoReading) message(r, w protoreflect.MessageDescriptor, path string)
 	}
 	for i := range r.Fields().Len() {
 		if is := r.Fields().Get(i); w.Fields().ByNumber(is.Number()) == nil && is.Cardinality() == protoreflect.Required {
-			c.add("REQUIRED_FIELD_ADDED", fmt.Sprintf("%s/%d", path, is.Number()), "the field %s = %d is new and required: make it optional", is.Name(), is.Number())
+			c.add("REQUIRED_FIELD_ADDED", fmt.Sprintf("%s/%d", path, is.Number()), "the field %s = %d is new and required", is.Name(), is.Number())
 		}
 	}
 	c.oneofFieldsRemoved(r, w, path)
@@ -136,7 +136,7 @@ func (c *protoReading) oneofsJoined(r, w protoreflect.MessageDescriptor, path st
 
 func (c *protoReading) field(r, w protoreflect.FieldDescriptor, path string) {
 	if r.Cardinality() == protoreflect.Required && w.Cardinality() != protoreflect.Required {
-		c.add("REQUIRED_FIELD_ADDED", path, "the field %s is required, and was %s: leave it so", r.Name(), w.Cardinality())
+		c.add("REQUIRED_FIELD_ADDED", path, "the field %s is required, and was %s", r.Name(), w.Cardinality())
 	}
 	if r.IsMap() != w.IsMap() || (r.Message() == nil) != (w.Message() == nil) {
 		c.kindChanged("FIELD_KIND_CHANGED", r, w, path)

@@ -160,7 +160,7 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 
 	edit("order.placed.v1.yaml", `"86400000"`, `"1000"`)
 	edit("order.placed.v1.avsc", `"name": "event_id", "type": "string"`, `"name": "event_id", "type": "long"`)
-	says(verb(1, "apply"), "TYPE_MISMATCH at /fields/0/type: it is read as long, and was written as string")
+	says(verb(1, "apply"), "TYPE_MISMATCH: it is read as long, and was written as string at path '/fields/0/type': ")
 	edit("order.placed.v1.avsc", `"name": "event_id", "type": "long"`, `"name": "event_id", "type": "string"`)
 	says(verb(0, "plan"), "~ setting: retention.ms=1000, is 86400000") // nothing of what was refused was done
 	edit("order.placed.v1.yaml", "partitions: 6", "partitions: 7")

@@ -32,6 +32,7 @@ type broken struct {
 	Old    string `json:"old"`
 	Reader string `json:"reader"` // "new" or "old"
 	schema.Difference
+	Allowed string `json:"allowed"` // in place of the change
 }
 
 func check() *cobra.Command {
@@ -79,11 +80,7 @@ func check() *cobra.Command {
 				fmt.Fprintf(out, "%s is compatible (%s)\n", result.New, l)
 			default:
 				for _, b := range result.Incompatibilities {
-					reader, writer := result.New, b.Old
-					if b.Reader == "old" {
-						reader, writer = writer, reader
-					}
-					fmt.Fprintf(out, "%s\t%s\t%s (%s reads what %s wrote)\n", b.Rule, b.Path, b.Detail, reader, writer)
+					fmt.Fprintf(out, "%s: %s\n", b.Rule, schema.Incompatibility{Difference: b.Difference, Reader: b.Reader}.Explain(result.New, b.Old))
 				}
 			}
 			if !result.Compatible {
@@ -114,7 +111,7 @@ func compare(t schema.Type, l schema.Level, files []string) (*checked, error) {
 	last := len(all) - 1
 	result := &checked{Type: t, Level: l, New: files[last], Incompatibilities: []broken{}}
 	for _, i := range schema.Check(l, all[:last], all[last]) {
-		result.Incompatibilities = append(result.Incompatibilities, broken{files[i.Old], i.Reader, i.Difference})
+		result.Incompatibilities = append(result.Incompatibilities, broken{files[i.Old], i.Reader, i.Difference, i.Allowed()})
 	}
 	result.Compatible = len(result.Incompatibilities) == 0
 	return result, nil

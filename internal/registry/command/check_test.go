@@ -54,7 +54,7 @@ func TestCheckFindsWhatBreaks(t *testing.T) {
 	}
 	write("order.v2.avsc", `{"name":"id","type":"long"},{"name":"note","type":"string"}`)
 	out, code := execute(t, strings.Fields(line[1])...)
-	for _, want := range []string{"TYPE_MISMATCH\t/fields/0/type\t", "READER_FIELD_MISSING_DEFAULT_VALUE\t/fields/1\t", "(order.v2.avsc reads what order.v1.avsc wrote)"} {
+	for _, want := range []string{"TYPE_MISMATCH: it is read as long, and was written as string at path '/fields/0/type'", "READER_FIELD_MISSING_DEFAULT_VALUE: ", "order.v2.avsc cannot read what is written with order.v1.avsc; allowed is: give the field a default"} {
 		if code != 1 || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, without %q: %s", code, want, out)
 		}

@@ -155,7 +155,7 @@ func rollbackVerb() *cobra.Command {
 			}
 			shown := r.show(cmd, result, func(out io.Writer) {
 				for _, i := range result.Incompatibilities {
-					fmt.Fprintf(out, "%s\t%s\t%s\n", i.Rule, termtext.Text(i.Path), termtext.Text(i.Explain()))
+					fmt.Fprintln(out, termtext.Text(i.String()))
 				}
 				switch {
 				case result.Known:

@@ -187,7 +187,7 @@ func (r *Reach) registration(cmd *cobra.Command, result *evolution.Registration)
 			fmt.Fprintf(out, "it is now version %d of %s, id %d\n", result.Version, subject, result.ID)
 		case len(result.Incompatibilities) > 0:
 			for _, i := range result.Incompatibilities {
-				fmt.Fprintf(out, "%s\t%s\t%s\n", i.Rule, termtext.Text(i.Path), termtext.Text(i.Explain()))
+				fmt.Fprintln(out, termtext.Text(i.String()))
 			}
 			return
 		default:

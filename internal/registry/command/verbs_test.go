@@ -3,7 +3,6 @@
 package command_test
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -170,47 +169,6 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 	run("1 subjects were found in the mode IMPORT", "import", "all.jsonl", "--registry", to, "--execute")
 	modes("killed, and run again", "does not have subject-level mode", `"READONLY"`)
 	run("it is now version 2", "register", "a", "order.v2.avsc", "--registry", to, "--execute")
-}
-
-// A change that breaks readers is stopped at weir schema check, at weir schema compat and register, and at the registry, each with the
-// same explanation: rule, words and place.
-func TestAnIncompatibleChangeIsExplainedAlikeAtEachDoor(t *testing.T) {
-	orders(t)
-	url := registryOfTest(t)
-	const subject = "order.placed.v1-value"
-	if out, code := execute(t, "schema", "register", subject, "order.v1.avsc", "--registry", url, "--execute"); code != 0 {
-		t.Fatal(out)
-	}
-	text, err := os.ReadFile("broken.avsc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := json.Marshal(map[string]string{"schema": string(text)})
-	doors := map[string]string{"the registry": post(t, url+"/subjects/"+subject+"/versions", string(body))}
-	for name, args := range map[string][]string{
-		"check":    {"schema", "check", "--type", "avro", "--level", "BACKWARD", "order.v1.avsc", "broken.avsc"},
-		"compat":   {"schema", "compat", subject, "broken.avsc", "--registry", url},
-		"register": {"schema", "register", subject, "broken.avsc", "--registry", url, "--execute"},
-	} {
-		out, code := execute(t, args...)
-		if code != 1 {
-			t.Errorf("%s: exit code %d", name, code)
-		}
-		doors[name] = out
-	}
-	for name, out := range doors {
-		for _, want := range []string{
-			"TYPE_MISMATCH", "it is read as long, and was written as string", "/fields/0/type",
-			"READER_FIELD_MISSING_DEFAULT_VALUE", "the field 'more' is read, was not written, and has no default: give it one", "/fields/1",
-		} {
-			if !strings.Contains(out, want) {
-				t.Errorf("%s does not say %q:\n%s", name, want, out)
-			}
-		}
-	}
-	if _, body := get(strings.TrimPrefix(url, "http://"), "/subjects/"+subject+"/versions"); body != "[1]" {
-		t.Errorf("versions afterwards: %s", body)
-	}
 }
 
 // Nothing is changed without --execute.
