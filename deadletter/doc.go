@@ -7,6 +7,7 @@
 //	__streams.errors.exception, .message           Go type of the error, and its text
 //	__streams.errors.stacktrace                    of a panic
 //	__streams.errors.topic, .partition, .offset    where the record stood
+//	weir.errors.topic.id                           the cluster's id of that topic
 //	weir.errors.topology, .node, .attempts         where it failed, and after how many tries
 //	weir.errors.timestamp                          of the record, milliseconds since the epoch
 //	weir.errors.reason                             the kind of the failure, in one word
@@ -19,6 +20,7 @@
 //	weir.errors.time, .first.time                  when it failed, milliseconds since the epoch; the first time, from the second on
 //	weir.errors.redrives                           how often it was redriven; written from the first redrive on
 //	weir.errors.first.topic, .partition, .offset   where it stood the first time; written from the second time on
+//	weir.errors.first.topic.id                     the id of that topic
 //
 // A dead letter that is read again by a topology on its topic, and fails again, has each of these once: they tell of the
 // last failure, and where the record stood the first time. In any other topic such headers are what a producer wrote, and

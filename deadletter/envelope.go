@@ -23,6 +23,7 @@ const (
 	HeaderTopic          = "__streams.errors.topic"
 	HeaderPartition      = "__streams.errors.partition"
 	HeaderOffset         = "__streams.errors.offset"
+	HeaderTopicID        = "weir.errors.topic.id"
 	HeaderTopology       = "weir.errors.topology"
 	HeaderNode           = "weir.errors.node"
 	HeaderAttempts       = "weir.errors.attempts"
@@ -31,6 +32,7 @@ const (
 	HeaderCut            = "weir.errors.cut"
 	HeaderFailures       = "weir.errors.failures"
 	HeaderFirstTopic     = "weir.errors.first.topic"
+	HeaderFirstTopicID   = "weir.errors.first.topic.id"
 	HeaderFirstPartition = "weir.errors.first.partition"
 	HeaderFirstOffset    = "weir.errors.first.offset"
 	HeaderLimit          = "weir.errors.limit"
@@ -66,6 +68,7 @@ type Cause struct {
 	Group     string // the consumer group that read it; "" where there is none
 	Node      string
 	Topic     string // where the record stands
+	TopicID   string // the cluster's id of that topic, "" where it is not known
 	Partition int32
 	Offset    int64
 	Attempts  int
@@ -86,7 +89,7 @@ const Neutral = "original."
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
 func Headers(original []Header, c Cause) []Header {
-	out, earlier := c.strip(original, 25)
+	out, earlier := c.strip(original, 27)
 	text := func(key, value string) { out = append(out, Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
 	text(HeaderMessage, cut(message(c.Err), MaxMessage))
@@ -110,14 +113,14 @@ func Headers(original []Header, c Cause) []Header {
 // Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
 // where it stood the first time.
 func Minimal(original []Header, c Cause) []Header {
-	out, earlier := c.strip(original, 13)
+	out, earlier := c.strip(original, 15)
 	return again(c.position(out), earlier)
 }
 
 // Bare is Minimal without the headers of the record, for a dead letter that is too large with them.
 func Bare(original []Header, c Cause) []Header {
 	_, earlier := c.strip(original, 0)
-	return again(c.position(make([]Header, 0, 13)), earlier)
+	return again(c.position(make([]Header, 0, 15)), earlier)
 }
 
 // Last is Bare for a dead letter that is too large with its key, too: it tells the key's length and SHA-256, and the kind
@@ -169,6 +172,9 @@ func (c *Cause) position(out []Header) []Header {
 		out = append(out, Header{Key: key, Value: strconv.AppendInt(nil, n, 10)})
 	}
 	out = append(out, Header{Key: HeaderTopic, Value: []byte(c.Topic)})
+	if c.TopicID != "" {
+		out = append(out, Header{Key: HeaderTopicID, Value: []byte(c.TopicID)})
+	}
 	number(HeaderPartition, int64(c.Partition))
 	number(HeaderOffset, c.Offset)
 	if c.At > 0 {
@@ -226,7 +232,7 @@ func ours(key string) bool {
 	switch key {
 	case HeaderException, HeaderMessage, HeaderStack, HeaderTopic, HeaderPartition, HeaderOffset,
 		HeaderTopology, HeaderNode, HeaderAttempts, HeaderTimestamp, HeaderReason, HeaderCut, HeaderFailures,
-		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset,
+		HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset, HeaderTopicID, HeaderFirstTopicID,
 		HeaderDelays, HeaderDue, HeaderParks, HeaderReleases, HeaderGroup, HeaderFingerprint, HeaderTime, HeaderFirstTime, HeaderRedrives,
 		HeaderLimit, HeaderLimitSize, HeaderLimitMax, HeaderLastOffset, HeaderRecords, HeaderKeySize, HeaderKeyHash:
 		return true
@@ -263,13 +269,21 @@ func again(out []Header, earlier map[string][]byte) []Header {
 		return out
 	}
 	for _, h := range [...]struct{ to, from string }{
-		{HeaderFirstTopic, topic}, {HeaderFirstPartition, partition}, {HeaderFirstOffset, offset},
+		{HeaderFirstTopic, topic}, {HeaderFirstTopicID, topicID(topic)}, {HeaderFirstPartition, partition}, {HeaderFirstOffset, offset},
 	} {
-		if value, ok := earlier[h.from]; ok {
+		if value, ok := earlier[h.from]; ok && len(value) <= maxTopic {
 			out = append(out, Header{Key: h.to, Value: value})
 		}
 	}
 	return out
+}
+
+// topicID is the header with the id of the topic that a header names.
+func topicID(topic string) string {
+	if topic == HeaderFirstTopic {
+		return HeaderFirstTopicID
+	}
+	return HeaderTopicID
 }
 
 // firstTime is the header that says when a record failed first.
@@ -316,7 +330,7 @@ func Released(headers []Header) []Header {
 	out := make([]Header, 0, 8)
 	for _, h := range headers {
 		switch h.Key {
-		case HeaderTopic, HeaderPartition, HeaderOffset, HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset:
+		case HeaderTopic, HeaderTopicID, HeaderPartition, HeaderOffset, HeaderFirstTopic, HeaderFirstTopicID, HeaderFirstPartition, HeaderFirstOffset:
 			out = append(out, h)
 		}
 	}

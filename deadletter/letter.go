@@ -22,6 +22,7 @@ type Letter struct {
 	Message   string
 	Stack     string
 	Position  Position // where the record stood when it failed last
+	TopicID   string   // the cluster's id of that topic, "" where it is not known
 	Topology  string
 	Group     string // the consumer group that read it, "" where the letter does not say
 	Node      string
@@ -44,6 +45,8 @@ type Letter struct {
 	FirstAt     int64    // when it failed first, as At
 	Failures    int      // how often it has failed: 1 or more
 	First       Position // where it stood when it failed first
+	// FirstTopicID is the id of that topic, "" where it is not known: letters of earlier builds do not say it.
+	FirstTopicID string
 }
 
 // Position is a place in a topic.
@@ -100,6 +103,8 @@ func Read(headers []Header) (Letter, error) {
 			l.System = Weir
 		}
 	}
+	topic, _, _ := r.origin()
+	l.TopicID, l.FirstTopicID = string(envelope[HeaderTopicID]), string(envelope[topicID(topic)])
 	return l, r.err
 }
 

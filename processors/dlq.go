@@ -133,7 +133,7 @@ func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 		Group:    w.engine.graph.plan.Group(),
 		At:       time.Now().UnixMilli(),
 		Node:     f.Name,
-		Topic:    in.tp.Topic, Partition: in.tp.Partition, Offset: r.Offset,
+		Topic:    in.tp.Topic, TopicID: in.topicID, Partition: in.tp.Partition, Offset: r.Offset,
 		Attempts: c.tries(),
 		Reason:   string(f.Reason),
 		Err:      f.Err,
@@ -143,7 +143,7 @@ func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 	}
 	if c.delays() > 0 { // it stood in the retry topic for nobody but us
 		at := c.envelope.Position
-		why.Topic, why.Partition, why.Offset = at.Topic, at.Partition, at.Offset
+		why.Topic, why.TopicID, why.Partition, why.Offset = at.Topic, c.envelope.TopicID, at.Partition, at.Offset
 	}
 	l := letter{form: known.letter, key: r.Key, value: r.Value, timestamp: r.Timestamp}
 	switch now := time.Now().UnixMilli(); {

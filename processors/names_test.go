@@ -89,6 +89,31 @@ func TestAnIdempotencyKeyIsOfOneTopicOfItsName(t *testing.T) {
 	})
 }
 
+// A record that comes back after its topic was recreated, from a delay or redriven, has the idempotency key of its first time, and not that of the
+// record that has its place in the new topic.
+//
+// Mutation seen to fail it: letters without the topic's id.
+func TestAnIdempotencyKeyOutlivesItsTopic(t *testing.T) {
+	parks(t, []topology.Part{topology.Parking(false)}, func(g *rig, n *failing) {
+		g.job.node = n.node
+		n.set("1", true)
+		g.start()
+		g.send(0, "a 1")
+		time.Sleep(10 * time.Second)
+		g.cluster.DeleteTopic(jobIn)
+		time.Sleep(30 * time.Second)
+		g.topic(jobIn, 1, nil)
+		n.set("2", true)
+		g.send(0, "a good", "a 2")
+		time.Sleep(time.Hour)
+		g.redrive(0, false)
+		time.Sleep(time.Hour)
+		if keys := n.distinct(); keys != 2 {
+			t.Errorf("two records have %d keys", keys)
+		}
+	})
+}
+
 // youngWire does not know of topics the first times.
 type youngWire struct {
 	Wire

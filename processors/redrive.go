@@ -31,7 +31,10 @@ func (c *cause) first() nodes.First {
 		return nodes.First{Topic: c.in.tp.Topic, TopicID: c.in.topicID, Partition: c.in.tp.Partition, Offset: c.record.Offset}
 	}
 	l := c.envelope
-	f := nodes.First{Topic: l.First.Topic, Partition: l.First.Partition, Offset: l.First.Offset}
+	f := nodes.First{Topic: l.First.Topic, TopicID: l.FirstTopicID, Partition: l.First.Partition, Offset: l.First.Offset}
+	if f.TopicID != "" {
+		return f
+	}
 	for _, in := range c.in.task.inputs {
 		if in.tp.Topic == f.Topic {
 			f.TopicID = in.topicID
