@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // aborted deals with a transaction that failed with err: it is done again from memory where nothing of it can become
@@ -22,6 +23,9 @@ func (w *worker) aborted(ctx context.Context, err error) step {
 	w.tellAborted(w.abortReason(err), err)
 	if refusal, ok := errors.AsType[*kafka.BlockedError](err); ok {
 		return w.blocked(ctx, err, refusal)
+	}
+	if refusal, ok := errors.AsType[*plan.OutsideRefusal](err); ok {
+		return w.refusedOutside(ctx, refusal)
 	}
 	if refusal, ok := errors.AsType[*kafka.RefusedError](err); ok {
 		return w.refused(ctx, err, refusal)
@@ -144,6 +148,9 @@ const cautiousCommits = 32
 // abortReason is why a transaction fails with err.
 func (w *worker) abortReason(err error) AbortReason {
 	if _, ok := errors.AsType[*kafka.RefusedError](err); ok && kafka.ClassOf(err) != kafka.Blocked {
+		return AbortRefused
+	}
+	if _, ok := errors.AsType[*plan.OutsideRefusal](err); ok {
 		return AbortRefused
 	}
 	if recreated, ok := errors.AsType[*kafka.OutputRecreatedError](err); ok && w.tasks.isChangelog(recreated.Topic) {

@@ -19,9 +19,10 @@ var errOutside = errors.New("outputs are written and offsets are not")
 
 // commit ends the transaction. The order is the promise (exactly-once):
 //
-//	changelogs appended -> flush -> offsets into the transaction -> end transaction -> stores written -> inputs forgotten
+//	changelogs appended -> flush -> offsets into the transaction -> outside written -> end transaction -> stores written -> inputs forgotten
 //
-// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again: abort does that.
+// Whatever fails before the end leaves the stores at the last commit and the inputs in memory, to be done again: abort does that. What was
+// written outside (outside.go) stays, and is known when the records are done again.
 // After the end nothing is left that could fail, but for the disk: a store that cannot be written is read from its changelog again.
 // A crash before the end leaves nothing that anyone sees, since the next holder of the transactional id ends what is open; a
 // crash after it leaves stores that are behind their changelogs, which the restore makes up for.
@@ -57,6 +58,9 @@ func (tx *transaction) endExactlyOnce(ctx context.Context) error {
 	if err := tx.sendOffsets(ctx); err != nil {
 		return err
 	}
+	if err := tx.writeOutside(ctx); err != nil {
+		return err
+	}
 	fault.At(fault.BeforeEnd)
 	if err := tx.sink.Commit(ctx); err != nil {
 		tx.unknown = kafka.ClassOf(err) == kafka.Indefinite
@@ -69,7 +73,12 @@ func (tx *transaction) endExactlyOnce(ctx context.Context) error {
 // endAtLeastOnce writes outputs, then changelogs, then offsets, each acknowledged before the next is sent. Were state
 // visible before the outputs, a crash between them would make a node that deduplicates by its state drop a record
 // whose output was never written.
+//
+// What goes outside of Kafka is written first: it keeps account of its records itself, so it may be written again, but not missed.
 func (tx *transaction) endAtLeastOnce(ctx context.Context) error {
+	if err := tx.writeOutside(ctx); err != nil {
+		return err
+	}
 	fault.At(fault.BeforeFlush)
 	if err := tx.sink.Flush(ctx); err != nil {
 		return err
@@ -165,6 +174,7 @@ func (tx *transaction) forget(now time.Time) {
 	for t := range tx.env.tasks.running() {
 		t.touch = false
 		t.count()
+		t.keepOutside()
 		for _, q := range t.queues {
 			q.settle()
 		}

@@ -44,6 +44,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 	in, r, p := c.in, c.record, c.in.task.parking
 	own := c.origin(f.Node) | originDLQ
 	if w.engine.again.unlettered(in.tp, r) {
+		w.setAside(c)
 		w.tx.took(c, deadLettered, records(r), recordOverhead, nil)
 		w.resumed(c, false)
 		in.waiting.Store(nil)
@@ -104,6 +105,7 @@ func (w *worker) deadLetter(ctx context.Context, c *cause, f *nodes.Failure) ste
 		}
 		w.resumed(c, false)
 		in.waiting.Store(nil)
+		w.setAside(c)
 		in.advance()
 		return stepDone
 	}

@@ -48,6 +48,7 @@ type engine struct {
 	suspect    dirs           // databases to set aside before they are opened
 	accepts    atomic.Bool    // empty state, until all tasks have begun
 	aside      bool           // records may be delayed, and their keys parked
+	inside     bool           // nothing is written outside of Kafka
 	spoken     sync.WaitGroup // what speaks of the workers in the log
 
 	readingJobs chan struct{} // holds something while recorded resets are read

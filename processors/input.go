@@ -32,21 +32,23 @@ type input struct {
 	batches []kafka.Batch
 	at, rec int // the next record: batches[at].Records[rec]
 
-	position  int64 // the offset after everything consumed: what a commit would commit
-	committed int64 // the offset that was committed last
-	durable   int64 // the offset that the group has; below committed where it cannot be committed at the moment
-	settled   int32 // leader as it was committed last
-	leader    int32 // epoch of the record before position, -1 when it is not known
-	topicID   string
-	reset     string // the name of the recorded reset that the state last followed, "" for none
-	ahead     int64  // how far the state has read the input, where that is further than position and known to be so
-	among     int32  // how many partitions the topic had when this one was begun
-	unmarked  bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
-	unsent    bool   // the group could not be told of its place: see unsent.go
-	fresh     bool   // nor has it ever been told
-	passed    int    // batches[:passed] were given back to the fetcher
-	bounded   bool   // it is read up to the offset until, which is the first that is not
-	until     int64
+	position   int64 // the offset after everything consumed: what a commit would commit
+	committed  int64 // the offset that was committed last
+	durable    int64 // the offset that the group has; below committed where it cannot be committed at the moment
+	settled    int32 // leader as it was committed last
+	leader     int32 // epoch of the record before position, -1 when it is not known
+	topicID    string
+	reset      string // the name of the recorded reset that the state last followed, "" for none
+	ahead      int64  // how far the state has read the input, where that is further than position and known to be so
+	among      int32  // how many partitions the topic had when this one was begun
+	unmarked   bool   // what is committed does not carry the mark of Weir and of the topic: that comes before any record
+	unsent     bool   // the group could not be told of its place: see unsent.go
+	fresh      bool   // nor has it ever been told
+	seen       int64  // below it, each record has ended or was set aside, for what is written outside of Kafka
+	seenBefore int64  // seen as of the last commit
+	passed     int    // batches[:passed] were given back to the fetcher
+	bounded    bool   // it is read up to the offset until, which is the first that is not
+	until      int64
 
 	attempt  int               // failed tries of the next record
 	failedAt time.Time         // when the first of these failed
@@ -100,6 +102,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.leader, in.settled, in.topicID, in.durable = at.LeaderEpoch, at.LeaderEpoch, at.TopicID, offset
 	in.batches, in.at, in.rec, in.passed = nil, 0, 0, 0
 	in.position, in.committed = offset, offset
+	in.seen, in.seenBefore = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
 	in.outage, in.line, in.again, in.queue.loaded, in.queue.ended = outage{}, line{}, false, false, nil

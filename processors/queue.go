@@ -127,6 +127,7 @@ func (w *worker) aside(c *cause) {
 	w.tx.aside++
 	w.tx.bytes += c.size()
 	w.goesOn(c, false)
+	w.setAside(c)
 	c.in.advance()
 }
 

@@ -27,6 +27,8 @@ type span struct {
 // outcome of each is known. Where the answer to a commit is lost, no group could say afterwards what became of it: the run
 // ends with an error then, and the position before that transaction. With AtLeastOnce such records are done again.
 //
+// Nothing is written outside of Kafka (plan.Outside): no group would refuse it to a run that should have ended.
+//
 // The state is what the changelogs hold at the start. Whether that fits the ranges is the caller's to know: it is not compared with any
 // offsets. Two runs at a time, or a run and an instance, need an instance id of their own each, and stores of their own.
 type rangeRun struct {
@@ -49,7 +51,7 @@ func newRangeRun(p *plan.Plan, opts Options, spans []span) (*rangeRun, error) {
 		engine: e, spans: map[kafka.TopicPartition]span{}, reached: make(chan struct{}),
 		at: map[kafka.TopicPartition]int64{},
 	}
-	e.source = r
+	e.source, e.inside = r, true
 	var problems []string
 	for _, s := range spans {
 		_, twice := r.spans[s.TopicPartition]

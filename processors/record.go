@@ -80,7 +80,8 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 	if w.blocks.any() && w.held(c) {
 		return stepWait
 	}
-	if w.engine.again.silent(in.tp, r) {
+	silent := w.engine.again.silent(in.tp, r)
+	if silent {
 		effects = nil
 	}
 	for i := range effects {
@@ -98,6 +99,7 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 			return w.aborted(ctx, err)
 		}
 	}
+	w.outward(c, silent)
 	w.effect(in, r, len(effects))
 	in.task.keep()
 	w.tx.took(c, o, 1, c.size(), nil)

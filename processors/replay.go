@@ -234,6 +234,7 @@ func (w *worker) pass(in *input, r *kafka.Record) (s step, passed bool) {
 		c := w.tx.tallyOf(in.tp)
 		c.Read++
 		c.Left++
+		w.setAside(&cause{in: in, record: r})
 		in.advance()
 		return stepDone, true
 	}

@@ -70,6 +70,7 @@ type task struct {
 	base     context.Context              // of all calls of the instance
 	calls    atomic.Pointer[taskCalls]    // what ends its nodes' calls now
 	given    atomic.Bool                  // it is given up
+	outsides []plan.OutsideTask           // its accounts with graph.plan.Outsides, from their first use on
 	touch    bool                         // the state takes up the name of a recorded reset with the next commit
 }
 
@@ -269,7 +270,7 @@ func (t *task) closeStores() error {
 			first = fmt.Errorf("close store %s/%d: %w", st.decl.Name, t.id.partition, err)
 		}
 	}
-	t.stores, t.parking = nil, nil
+	t.stores, t.parking, t.outsides = nil, nil, nil
 	return first
 }
 

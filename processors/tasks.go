@@ -209,6 +209,7 @@ func (ts *tasks) rewind() {
 		for in := range t.everything() {
 			in.rewind()
 		}
+		t.forgetOutside()
 		if t.parking != nil {
 			t.parking.err = t.parking.look()
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // transaction is what a worker has done since its last commit. With AtLeastOnce it is no transaction of Kafka's, but what lies
@@ -50,6 +51,8 @@ type transactionEnv struct {
 	owner     offsets.Owner      // whose the state is
 	ended     func(*transaction) // what it holds is committed, and about to be forgotten
 	committed func(commitStats)  // everything of the commit is done
+	inside    bool               // nothing is written outside of Kafka
+	outsider  func() plan.Owner  // who writes there
 }
 
 // ledger is where the positions of inputs are committed.

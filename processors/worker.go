@@ -57,6 +57,7 @@ type worker struct {
 	cause  cause          // of the try in work
 	out    kafka.Outgoing // reused: the sink copies it
 	sent   []kafka.Header // what outgoing records have of it
+	asked  []any          // reused: of a record, by one Outside
 	unhook func() bool    // of the sink from the end of the context
 
 	stride   int       // records between two looks at the clock
@@ -78,6 +79,7 @@ func newWorker(e *engine, id int) *worker {
 	w.call = nodes.NewCall(e.graph.nodes, nodes.Env{
 		Group: e.graph.plan.Group(), Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
 		Partitions: func(topic string) int32 { return e.partitions.Load().of(topic) },
+		Outside:    w.outside,
 		Late: func(err *topology.LateError) {
 			w.log.Error("the next record fails for it, because what was asked for is lost", zap.Error(err))
 		},
@@ -104,6 +106,8 @@ func newWorker(e *engine, id int) *worker {
 			owner:     e.graph.owner(),
 			ended:     e.count,
 			committed: w.committed,
+			inside:    e.inside,
+			outsider:  e.outsideOwner,
 		},
 	}
 	if e.again != nil {

@@ -145,6 +145,9 @@ func (c *checker) parts(n *node) {
 	for _, s := range repeated(n.services) {
 		c.mistake(at, "list it once", "lists service %s twice", s.Name)
 	}
+	for _, o := range repeated(n.outsides) {
+		c.mistake(at, "list it once", "lists sink %s twice", o.Name)
+	}
 	for _, o := range repeated(n.outputs) {
 		c.mistake(at, "list it once", "lists %s twice in Emits", plan.NameOf(o))
 	}

@@ -20,5 +20,6 @@
 // # For Weir's own packages
 //
 // [Topology.Plan], which every engine starts from, checks the topology and resolves the names of its topics. It gives a type
-// under internal/, which prints itself as text, JSON, Mermaid and DOT, in a stable order.
+// under internal/, which prints itself as text, JSON, Mermaid and DOT, in a stable order. Packages that write to systems besides Kafka
+// have an [OutsideHandle], which [Outside] makes, and have work done by [StageOutside].
 package topology

@@ -5,6 +5,7 @@
 package topology_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -25,17 +26,18 @@ type engine struct {
 	err    error
 }
 
-func (e *engine) Record() *plan.Record                   { return nil }
-func (e *engine) Key() string                            { return "" }
-func (e *engine) Now() time.Time                         { return time.Time{} }
-func (e *engine) Log() *zap.Logger                       { return nil }
-func (e *engine) IdempotencyKey() string                 { return "" }
-func (e *engine) Service(*plan.Service) error            { return nil }
-func (e *engine) Store(*plan.Store) (keyed.Any, error)   { return e.opened, nil }
-func (e *engine) Global(*plan.Global) (plan.View, error) { return nil, nil }
-func (e *engine) Output(plan.Output) error               { return nil }
-func (e *engine) Buffer() []byte                         { return e.buffer[:0] }
-func (e *engine) Topic(*plan.Stream) string              { return "" }
+func (e *engine) Record() *plan.Record                              { return nil }
+func (e *engine) Key() string                                       { return "" }
+func (e *engine) Now() time.Time                                    { return time.Time{} }
+func (e *engine) Log() *zap.Logger                                  { return nil }
+func (e *engine) IdempotencyKey() string                            { return "" }
+func (e *engine) Outside(context.Context, *plan.Outside, any) error { return nil }
+func (e *engine) Service(*plan.Service) error                       { return nil }
+func (e *engine) Store(*plan.Store) (keyed.Any, error)              { return e.opened, nil }
+func (e *engine) Global(*plan.Global) (plan.View, error)            { return nil, nil }
+func (e *engine) Output(plan.Output) error                          { return nil }
+func (e *engine) Buffer() []byte                                    { return e.buffer[:0] }
+func (e *engine) Topic(*plan.Stream) string                         { return "" }
 func (e *engine) Emit(_ *plan.Stream, _ string, b []byte, _ bool, _ *plan.Emission) {
 	e.buffer = b
 }

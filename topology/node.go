@@ -35,6 +35,7 @@ type node struct {
 	stores   []*plan.Store
 	globals  []*plan.Global
 	services []*plan.Service
+	outsides []*plan.Outside
 	outputs  []plan.Output
 	retries  []Backoff
 	classify []func(error) Class
@@ -92,7 +93,7 @@ type Target interface {
 	writtenBy(n *node)
 }
 
-// Usable is what [Uses] accepts: a store, a global or a service.
+// Usable is what [Uses] accepts: a store, a global, a service or a sink.
 type Usable interface {
 	// usedBy declares itself, or what is wrong with it, on a node that uses it.
 	usedBy(n *node)
@@ -138,7 +139,7 @@ type onOptions struct {
 // type: some producers write that for nil. Without it such a record is a dead letter.
 func Tombstone(fn func(ctx Context, key string) error) OnOption { return OnOption{fn} }
 
-// Uses gives the node stores to read and write, globals to look up, and services to call.
+// Uses gives the node stores to read and write, globals to look up, services to call, and sinks into systems besides Kafka.
 func Uses(things ...Usable) Part {
 	return Part{add: func(n *node) {
 		for _, thing := range things {

@@ -80,7 +80,7 @@ func (t *Topology) plan(names plan.Names) *plan.Plan {
 
 // joins adds the node to a sub-graph, with what it reads and uses.
 func (n *node) joins(g *plan.Subgraph, defaults *node) {
-	d := &plan.Node{Name: n.name, Stores: slices.Clone(n.stores), Globals: slices.Clone(n.globals), Services: slices.Clone(n.services), Outputs: slices.Clone(n.outputs)}
+	d := &plan.Node{Name: n.name, Stores: slices.Clone(n.stores), Globals: slices.Clone(n.globals), Services: slices.Clone(n.services), Outsides: slices.Clone(n.outsides), Outputs: slices.Clone(n.outputs)}
 	for _, h := range n.reads {
 		h.Node = d
 		d.Reads = append(d.Reads, h)
@@ -91,6 +91,11 @@ func (n *node) joins(g *plan.Subgraph, defaults *node) {
 	for _, s := range n.stores {
 		if !slices.Contains(g.Stores, s) {
 			g.Stores = append(g.Stores, s)
+		}
+	}
+	for _, o := range n.outsides {
+		if !slices.Contains(g.Outsides, o) {
+			g.Outsides = append(g.Outsides, o)
 		}
 	}
 	var retry Backoff

@@ -14,13 +14,15 @@ type Point string
 const (
 	BeforeFlush   Point = "before-flush"
 	BeforeOffsets Point = "before-offsets"
+	BeforeOutside Point = "before-outside" // what goes outside of Kafka is about to be written
+	OutsideBegun  Point = "outside-begun"  // it is written and not committed there
 	BeforeEnd     Point = "between-offsets-and-end"
 	AfterEnd      Point = "after-end"
 	DuringRestore Point = "during-restore"
 )
 
 // Points are all points.
-var Points = []Point{BeforeFlush, BeforeOffsets, BeforeEnd, AfterEnd, DuringRestore}
+var Points = []Point{BeforeFlush, BeforeOffsets, BeforeOutside, OutsideBegun, BeforeEnd, AfterEnd, DuringRestore}
 
 // Rule is a rule that a guarantee rests on.
 type Rule string

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Enabled says whether faults are compiled in.
@@ -66,6 +67,7 @@ func At(p Point) {
 	if stop.is(p) {
 		fmt.Fprintf(os.Stderr, "fault: stopped at %s\n", p)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(10 * time.Millisecond) // this thread may be the last one that stops
 	}
 	if kill.is(p) {
 		fmt.Fprintf(os.Stderr, "fault: killed at %s\n", p)

@@ -32,6 +32,7 @@ type Call struct {
 	wireKey string // of the record
 	key     string // that nodes have: wireKey, or what the stream makes of it
 	effects []Effect
+	outward []Outward
 	forward []forwarded
 	marks   []int // savepoints of the stores: a run of one a store for each level
 	base    int   // length of the first run
@@ -67,6 +68,13 @@ type Effect struct {
 	Value     []byte
 	Tombstone bool
 	As        *plan.Emission // what its options ask for, nil where there are none
+}
+
+// Outward is what a node wants done outside of Kafka at the end of its record's transaction.
+type Outward struct {
+	Node    *Node
+	Outside *plan.Outside
+	Work    any
 }
 
 // forwarded is a value on its way along an edge.
@@ -113,6 +121,8 @@ type Env struct {
 	Global func(*plan.Global) plan.View
 	// Unserved has calls of services fail with an *UnservedError, and not be made.
 	Unserved bool
+	// Outside makes ready to write somewhere for a record, which was read there first; nil: nothing is to be done for that.
+	Outside func(context.Context, *plan.Outside, First) error
 	// Late, if not nil, is told when a Context is used after its node returned, on the goroutine that does so; it is not told again
 	// until a record has failed for it.
 	Late func(*topology.LateError)
@@ -151,6 +161,7 @@ func (c *Call) Run(s *Source, st State, r Record, key, value []byte) (o Outcome,
 	c.wireKey = c.key
 	c.record.Keyless = key == nil
 	c.effects, c.forward, c.drops = c.effects[:0], c.forward[:0], 0
+	c.forgetOutward(0)
 	c.marks = st.Mark(c.marks[:0])
 	c.base = len(c.marks)
 	c.node, c.misuse, c.running, c.stack = s.handlers[0].node, nil, true, nil
@@ -209,6 +220,13 @@ func (c *Call) Undo() {
 	c.state.Undo(c.marks)
 	clear(c.effects)
 	c.effects = c.effects[:0]
+	c.forgetOutward(0)
+}
+
+// forgetOutward takes back what was to be done outside but for the first n.
+func (c *Call) forgetOutward(n int) {
+	clear(c.outward[n:])
+	c.outward = c.outward[:n]
 }
 
 func (c *Call) run(value []byte) (Outcome, *Failure) {
@@ -233,7 +251,7 @@ func (c *Call) run(value []byte) (Outcome, *Failure) {
 			}
 		}
 	}
-	if c.drops == 0 || len(c.effects) > 0 || c.changed() {
+	if c.drops == 0 || len(c.effects) > 0 || len(c.outward) > 0 || c.changed() {
 		return Processed, nil
 	}
 	if c.dropped == topology.Duplicate {
@@ -249,7 +267,7 @@ func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 	if c.last.Load() != h.node { // most topologies call one all the time, and a store costs more
 		c.last.Store(h.node)
 	}
-	emits, forwards, level := len(c.effects), len(c.forward), len(c.marks)
+	emits, forwards, outward, level := len(c.effects), len(c.forward), len(c.outward), len(c.marks)
 	c.marks = c.state.Mark(c.marks)
 	var err error
 	if h.Edge == nil {
@@ -286,6 +304,7 @@ func (c *Call) invoke(h *handler, key string, value []byte, v any) *Failure {
 		c.drops++
 		c.state.Undo(c.marks[level:])
 		c.effects, c.forward = c.effects[:emits], c.forward[:forwards]
+		c.forgetOutward(outward)
 	}
 	c.marks = c.marks[:level]
 	return nil
@@ -326,6 +345,9 @@ func (c *Call) Last() *Node { return c.last.Load() }
 
 // Effects is what the record emits to streams, in order. It is valid until the next Run.
 func (c *Call) Effects() []Effect { return c.effects }
+
+// Outward is what the record's nodes want done outside of Kafka, in order. It is valid until the next Run.
+func (c *Call) Outward() []Outward { return c.outward }
 
 // Marks are the savepoints of the stores from before the record.
 func (c *Call) Marks() []int { return c.marks[:c.base] }

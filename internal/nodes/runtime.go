@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,10 +34,7 @@ func (c *Call) Log() *zap.Logger {
 
 // IdempotencyKey implements plan.Runtime.
 func (c *Call) IdempotencyKey() string {
-	r := First{Topic: c.record.Topic, TopicID: c.record.TopicID, Partition: c.record.Partition, Offset: c.record.Offset}
-	if c.record.First != nil {
-		r = *c.record.First
-	}
+	r := c.first()
 	h := sha256.New()
 	for _, s := range [...]string{c.env.Cluster, c.env.Group, c.node.Decl.Name, r.Topic, r.TopicID} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
@@ -46,6 +44,14 @@ func (c *Call) IdempotencyKey() string {
 		fmt.Fprintf(h, ":%d", n)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// first is where the record was read first.
+func (c *Call) first() First {
+	if c.record.First != nil {
+		return *c.record.First
+	}
+	return First{Topic: c.record.Topic, TopicID: c.record.TopicID, Partition: c.record.Partition, Offset: c.record.Offset}
 }
 
 // Duplicate implements plan.Runtime.
@@ -97,6 +103,25 @@ func (c *Call) Service(service *plan.Service) error {
 		}
 	}
 	return topology.Fatal(fmt.Errorf("node %s calls service %s, which is not in its Uses: add it there", c.node.Decl.Name, service.Name))
+}
+
+// Outside implements plan.Runtime.
+func (c *Call) Outside(ctx context.Context, outside *plan.Outside, work any) error {
+	if !slices.Contains(c.node.Decl.Outsides, outside) {
+		for _, o := range c.node.Decl.Outsides {
+			if o.Name == outside.Name {
+				return c.twice("sink", o.Name, "Uses")
+			}
+		}
+		return topology.Fatal(fmt.Errorf("node %s writes to sink %s, which is not in its Uses: add it there", c.node.Decl.Name, outside.Name))
+	}
+	if c.env.Outside != nil {
+		if err := c.env.Outside(ctx, outside, c.first()); err != nil {
+			return topology.World(fmt.Errorf("sink %s: %w", outside.Name, err))
+		}
+	}
+	c.outward = append(c.outward, Outward{c.node, outside, work})
+	return nil
 }
 
 // Output implements plan.Runtime.

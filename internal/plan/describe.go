@@ -34,6 +34,9 @@ func (p *Plan) Describe() string {
 			for _, s := range n.Services {
 				fmt.Fprintf(&b, "    calls service %s, which is down after %d failures, for %v\n", s.Name, s.Failures, time.Duration(s.Pause)*time.Millisecond)
 			}
+			for _, o := range n.Sinks {
+				fmt.Fprintf(&b, "    writes to %s %s\n", o.Type, o.Name)
+			}
 			for _, o := range n.Emits {
 				fmt.Fprintf(&b, "    emits to %s\n", o)
 			}
@@ -150,6 +153,7 @@ type nodeDescription struct {
 	Uses        []string             `json:"uses"`
 	Globals     []valueDescription   `json:"globals,omitempty"`
 	Services    []serviceDescription `json:"services,omitempty"`
+	Sinks       []valueDescription   `json:"sinks,omitempty"`
 	Emits       []valueDescription   `json:"emits"`
 	Retry       retryDescription     `json:"retry"`
 	RetryLater  []int64              `json:"retry_later_ms,omitempty"`
@@ -282,6 +286,9 @@ func (p *Plan) describeNode(g *Subgraph, n *Node) nodeDescription {
 	}
 	for _, s := range n.Services {
 		d.Services = append(d.Services, serviceDescription{s.Name, s.Failures, s.Pause.Milliseconds()})
+	}
+	for _, o := range n.Outsides {
+		d.Sinks = append(d.Sinks, valueDescription{"sink", o.Name, o.Kind})
 	}
 	for _, o := range n.Outputs {
 		d.Emits = append(d.Emits, describeOutput(o))

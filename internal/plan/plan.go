@@ -59,11 +59,12 @@ func (p *Plan) Changelog(store *Store) string { return p.Names.Changelog(p.Topol
 // Subgraph is a connected part of a topology. Its inputs have the same number of partitions, and partition p of all of
 // them is one task. Two nodes are connected when they read the same stream or when an edge leads from one to the other.
 type Subgraph struct {
-	Index  int
-	Inputs []*Stream
-	Nodes  []*Node
-	Stores []*Store
-	Parked *Store // among Stores, of records whose key is parked; nil where none is
+	Index    int
+	Inputs   []*Stream
+	Nodes    []*Node
+	Stores   []*Store
+	Parked   *Store     // among Stores, of records whose key is parked; nil where none is
+	Outsides []*Outside // of all nodes, once each
 }
 
 // Node is a node as declared.
@@ -73,6 +74,7 @@ type Node struct {
 	Stores     []*Store
 	Globals    []*Global
 	Services   []*Service
+	Outsides   []*Outside
 	Outputs    []Output          // streams and edges, in order
 	Retry      Backoff           // with defaults filled in
 	Classify   func(error) Class // of errors that do not say what follows from them; nil: none is asked

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -42,6 +43,8 @@ type Runtime interface {
 	Global(global *Global) (View, error)
 	// Service checks that the node declared the service.
 	Service(service *Service) error
+	// Outside stages work for a system besides Kafka, with ctx for what is to be asked there before.
+	Outside(ctx context.Context, outside *Outside, work any) error
 	// Store returns the store at the task's partition.
 	Store(store *Store) (keyed.Any, error)
 	// Output checks that the node declared the stream or edge.
@@ -87,6 +90,7 @@ func (l late) Now() time.Time {
 	return time.Time{}
 }
 func (l late) Service(*Service) error                        { return l.late() }
+func (l late) Outside(context.Context, *Outside, any) error  { return l.late() }
 func (l late) Store(*Store) (keyed.Any, error)               { return nil, l.late() }
 func (l late) Global(*Global) (View, error)                  { return nil, l.late() }
 func (l late) Output(Output) error                           { return l.late() }
@@ -109,6 +113,7 @@ func (outside) Now() time.Time                                { return time.Now(
 func (outside) Log() *zap.Logger                              { return zap.NewNop() }
 func (outside) IdempotencyKey() string                        { return "" }
 func (outside) Service(*Service) error                        { return ErrOutside }
+func (outside) Outside(context.Context, *Outside, any) error  { return ErrOutside }
 func (outside) Store(*Store) (keyed.Any, error)               { return nil, ErrOutside }
 func (outside) Global(*Global) (View, error)                  { return nil, ErrOutside }
 func (outside) Output(Output) error                           { return ErrOutside }

@@ -2,7 +2,8 @@
 //
 // The code that runs the nodes is the engine's (internal/nodes), and so are its rules: what a node did that then dropped or failed the
 // record is taken back. What is around the nodes in an engine is missing: a record is tried once, and its outputs go nowhere, so no
-// broker refuses them. What a node does outside of Kafka it does here too, unless Env.Unserved forbids calls of services.
+// broker refuses them. What a node does outside of Kafka it does here too, unless Env.Unserved forbids calls of services; but what it has
+// a sink write there is written only where Outward does so.
 package sandbox
 
 import (
@@ -17,7 +18,10 @@ import (
 
 // Sandbox belongs to one goroutine.
 type Sandbox struct {
-	Graph  *nodes.Graph
+	Graph *nodes.Graph
+	// Outward, if not nil, writes what the nodes of a record that has passed want written outside of Kafka. An error fails the record.
+	Outward func(g *plan.Subgraph, r nodes.Record) error
+
 	plan   *plan.Plan
 	call   *nodes.Call
 	stores map[place]keyed.Any
@@ -72,6 +76,12 @@ func (s *Sandbox) Run(subgraph int, in *nodes.Source, r nodes.Record, key, value
 	<-done
 	if exit := s.call.Exited(); exit != nil {
 		failure = exit
+	}
+	if failure == nil && s.Outward != nil {
+		if err := s.Outward(g, r); err != nil {
+			s.call.Undo()
+			failure = &nodes.Failure{Node: in.First(), Name: in.First().Decl.Name, Reason: nodes.Refused, Err: err, Text: err.Error()}
+		}
 	}
 	if failure != nil {
 		return o, failure, nil

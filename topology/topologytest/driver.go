@@ -4,12 +4,14 @@
 // The rules are the engine's, and so is the code that runs the nodes: what a node did that then dropped or failed the
 // record is taken back, edges are followed after the node has returned, a handle that the node did not declare is a fatal
 // error, and a panic is a failure of the record. So is t.FailNow in a node, which runs on a goroutine of its own: the test
-// has failed then, and goes on. There is no repetition after an error, and what is emitted to a stream is handed to the test, not to its
+// has failed then, and goes on. A sink into a database writes what the record asks for before Send returns, and the same again for a
+// Driver that is new: its records are others. There is no repetition after an error, and what is emitted to a stream is handed to the test, not to its
 // readers. Topics have one partition, or as many as [Partitions] says; each has stores of its own, as a task has.
 package topologytest
 
 import (
 	"cmp"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +38,8 @@ type Driver struct {
 	views map[*plan.Global]plan.View
 	next  map[string]int64 // the next offset, by input and partition
 	now   time.Time
+	sinks map[sinkAt]plan.OutsideTask
+	id    string // in the place of the ids of its topics
 	// content is what a store begins with; nil for nothing.
 	content func(store string, partition int32) ([]keyed.Entry, error)
 }
@@ -53,7 +57,8 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Driver{t: t, plan: p, parts: 1, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now()}
+	d := &Driver{t: t, plan: p, parts: 1, views: map[*plan.Global]plan.View{}, next: map[string]int64{}, now: time.Now(),
+		sinks: map[sinkAt]plan.OutsideTask{}, id: rand.Text()}
 	for _, o := range opts {
 		o(d)
 	}
@@ -61,8 +66,9 @@ func New(t testing.TB, graph *topology.Topology, opts ...Option) *Driver {
 		t.Fatalf("Partitions(%d): a topic has one at least", d.parts)
 	}
 	d.box = sandbox.New(p, nodes.Env{Group: p.Topology, Cluster: "topologytest", Log: zaptest.NewLogger(t), Now: func() time.Time { return d.now },
-		Partitions: d.partitionsOf,
-		Global:     func(g *plan.Global) plan.View { return d.views[g] }})
+		Partitions: d.partitionsOf, Outside: d.outside,
+		Global: func(g *plan.Global) plan.View { return d.views[g] }})
+	d.box.Outward = d.outward
 	for _, g := range p.Globals {
 		d.views[g] = g.View()
 	}
