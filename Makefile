@@ -2,7 +2,7 @@
 
 GO ?= go
 # Tests behind the build tag integration: their files, packages and names. The others in these packages are those of make test.
-INTEGRATION_FILES = $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' .)
+INTEGRATION_FILES = $(shell grep -rlE '^//go:build .*integration' --include='*_test.go' --exclude-dir=sql .)
 INTEGRATION = $(sort $(dir $(INTEGRATION_FILES)))
 INTEGRATION_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(INTEGRATION_FILES) | cut -c6- | sort -u | paste -sd'|')
 
@@ -17,7 +17,7 @@ TIMEOUT ?= 30m
 LANES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help build test integration kafka bench vet lint cross licences api vulnerabilities fmt
+.PHONY: help build test integration postgresql kafka bench vet lint cross licences api vulnerabilities fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +30,13 @@ test: ## all tests that need Go only, with the race detector; what the hot path 
 	$(GO) test -count 1 -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
 	$(GO) -C bench test -race ./...
+	$(GO) -C examples/sql test -tags weirfault -timeout 10m ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
 	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
+
+postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
+	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...
 
 kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
 	@$(GO) run ./integration/cmd/kafka
@@ -47,6 +51,7 @@ vet: ## go vet, integration tests included
 	$(GO) vet -tags integration ./...
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
+	$(GO) -C examples/sql vet -tags 'integration weirfault' ./...
 
 lint: vet cross licences api vulnerabilities ## vet, gofmt, and the four checks below
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
@@ -61,6 +66,7 @@ licences: ## that every dependency's licence is an allowed one; needs no network
 	@$(GO) -C tools test ./licences >/dev/null
 	@$(TOOLS) ./licences -C ..
 	@$(TOOLS) ./licences -C ../bench
+	@$(TOOLS) ./licences -C ../examples/sql
 
 api: ## that what users import has not changed incompatibly since the last release, but where the changelog says so
 	@$(GO) -C tools test ./apidiff >/dev/null
