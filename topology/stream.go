@@ -27,6 +27,7 @@ func Stream[T any](name string, codec codecs.Codec[T], opts ...StreamOption) *St
 		s.codec = noCodec[T]{}
 	}
 	s.in, _ = s.codec.(codecs.InRecord[T])
+	s.decl.Decode = func(r *plan.Record, value []byte) (any, error) { return s.parse(r, value) }
 	prepareWith(&s.decl, codec, codecs.Record{})
 	return s
 }
@@ -83,7 +84,14 @@ func (s *StreamOf[T]) decode(call plan.Call, value []byte) (T, error) {
 	if s.in == nil {
 		return s.codec.Parse(value)
 	}
-	r := call.Runtime().Record()
+	return s.parse(call.Runtime().Record(), value)
+}
+
+// parse parses a value of a record.
+func (s *StreamOf[T]) parse(r *plan.Record, value []byte) (T, error) {
+	if s.in == nil {
+		return s.codec.Parse(value)
+	}
 	return s.in.ParseIn(&codecs.Record{Topic: r.Topic, Subject: statedSubject(&s.decl), Time: r.Timestamp, Headers: r.Headers}, value)
 }
 

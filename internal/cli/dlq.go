@@ -1,24 +1,23 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/letters"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
-	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -32,7 +31,7 @@ func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
 		RunE: Group,
 	}
-	cmd.AddCommand(dlqList(program), dlqShow(program), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
+	cmd.AddCommand(dlqList(program), dlqShow(program, topologies), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
 	return cmd
 }
 
@@ -50,7 +49,11 @@ type dlqFlags struct {
 
 func dlqList(program string) *cobra.Command {
 	f := dlqFlags{any: true}
+	noIndex := false
 	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
+		if !noIndex {
+			t.Index = letterIndex()
+		}
 		all, err := t.List(cmd.Context(), f.which)
 		if err != nil {
 			return err
@@ -84,73 +87,32 @@ func dlqList(program string) *cobra.Command {
 	cmd.Example = example(program, "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq", "dlq list --brokers localhost:9092 --topic order.placed.v1.dlq --since 24h --json")
 	f.choose(cmd, f.any)
 	f.limited(cmd, 0, "the most groups to list; 0 for all")
+	cmd.Flags().BoolVar(&noIndex, "no-index", false, "read all letters again, and leave no index of a large topic in the user's cache folder")
 	return cmd
 }
 
-func dlqShow(program string) *cobra.Command {
-	f := dlqFlags{any: true}
-	cmd := f.command(program, nil, func(cmd *cobra.Command, t *letters.Tool) error {
-		shown, err := t.Show(cmd.Context(), f.which, f.limit)
-		if err != nil {
-			return err
-		}
-		if f.output == OutputJSON {
-			return writeJSON(cmd.OutOrStdout(), list(shown))
-		}
-		for i := range shown {
-			showLetter(cmd.OutOrStdout(), &shown[i])
-		}
-		if len(shown) == 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "there is no such letter")
-		}
+// indexLeast is how many offsets a topic has at least for an index: fewer are read in a moment.
+const indexLeast = 50_000
+
+// letterIndex is where listings of large topics are remembered, nil where the user has no such folder.
+func letterIndex() *letters.Index {
+	dir, err := os.UserCacheDir()
+	if err != nil {
 		return nil
-	})
-	cmd.Use, cmd.Short = "show", "Show letters whole: the record, why it failed, and where it stood"
-	cmd.Example = example(program, "dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988",
-		"dlq show --brokers localhost:9092 --topic order.placed.v1.dlq --partition 2 --offset 17 --json")
-	f.choose(cmd, f.any)
-	f.limited(cmd, 10, "the most letters to show; 0 for all")
-	return cmd
+	}
+	return &letters.Index{Dir: filepath.Join(dir, "weir", "dlq"), Least: indexLeast}
 }
 
-func showLetter(w io.Writer, s *letters.Shown) {
-	state := "open"
-	if !s.Open {
-		state = "resolved"
+// plansOf are the topologies of a program, by their names in the cluster.
+func plansOf(topologies []*topology.Topology, names plan.Names) (plans []*plan.Plan, err error) {
+	for _, one := range topologies {
+		p, err := one.Plan(names)
+		if err != nil {
+			return nil, withCode(exitRefused, err)
+		}
+		plans = append(plans, p)
 	}
-	fmt.Fprintf(w, "letter %d/%d (%s), fingerprint %s\n", s.Partition, s.Offset, state, s.Fingerprint)
-	if s.System == string(deadletter.Weir) {
-		fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
-	} else {
-		fmt.Fprintf(w, "  failed    %s, as %s says\n", s.Failed.Format(time.RFC3339), cmp.Or(s.System, "nobody"))
-	}
-	fmt.Fprintf(w, "  reason    %s\n", termtext.Text(s.Reason))
-	fmt.Fprintf(w, "  read at   %s offset %d; the first time at %s offset %d\n", s.Input, s.InputOffset, s.Origin, s.OriginAt)
-	fmt.Fprintf(w, "  key       %s\n", quoted(s.KeyText))
-	fmt.Fprintf(w, "  value     %s\n", quoted(s.ValueText))
-	if !s.Whole {
-		fmt.Fprintln(w, "  the letter does not hold its whole record")
-	}
-	for _, h := range s.Headers {
-		fmt.Fprintf(w, "  header    %s = %s\n", termtext.Text(h.Key), termtext.Text(h.Value))
-	}
-}
-
-func quoted(text *string) string {
-	if text == nil {
-		return "none"
-	}
-	return termtext.Text(*text)
-}
-
-// brief is a text for a column.
-func brief(text string) string {
-	const most = 100
-	text = termtext.Text(text)
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return text
+	return plans, nil
 }
 
 func dlqMove(program string, verb letters.Verb) *cobra.Command {

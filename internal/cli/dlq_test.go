@@ -128,7 +128,7 @@ func TestTheCommandsOfFailuresMdDoWhatTheySay(t *testing.T) {
 			t.Errorf("%s: %v became %v", line, before, after)
 		}
 	}
-	if ran != 9 {
+	if ran != 10 {
 		t.Errorf("%d commands were run: count them on the page", ran)
 	}
 	if got := fmt.Sprint(d.groups()); got != "map[rejected: large:1 rejected: round and round:1]" {

@@ -24,19 +24,17 @@ func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 		return nil
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
-		for _, one := range topologies {
-			if f.topology != "" && one.Name() != f.topology {
-				continue
-			}
-			p, err := one.Plan(t.Names)
+		chosen := topologies
+		if f.topology != "" {
+			one, err := pick(topologies, f.topology)
 			if err != nil {
-				return withCode(exitRefused, err)
+				return withCode(exitUsage, err)
 			}
-			o.Plans = append(o.Plans, p)
+			chosen = []*topology.Topology{one}
 		}
-		if len(o.Plans) == 0 {
-			_, err := pick(topologies, f.topology)
-			return withCode(exitUsage, err)
+		var err error
+		if o.Plans, err = plansOf(chosen, t.Names); err != nil {
+			return err
 		}
 		r, err := t.Try(cmd.Context(), f.which, f.limit, o)
 		if err != nil {

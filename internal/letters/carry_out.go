@@ -147,6 +147,7 @@ type move struct {
 
 func (m *move) run(ctx context.Context, reader kafka.Reader) error {
 	read, all := int64(0), m.place.size()
+	narrow := m.order.Selection.blind() // listings read these ranges again, so they are from the first letter to the last one
 	for _, tp := range m.place.partitions() {
 		from, until := m.place.starts[tp], m.place.ends[tp]
 		m.job = job{
@@ -160,11 +161,17 @@ func (m *move) run(ctx context.Context, reader kafka.Reader) error {
 			m.tool.progress(read+r.Offset-from, all)
 			l := letterOf(r, tp.Partition)
 			if m.order.takes(l) && !m.place.done.resolved(l) {
+				if m.job.Done+m.letters == 0 && narrow {
+					m.job.From = r.Offset
+				}
 				if err := m.take(l); err != nil {
 					return fmt.Errorf("%s offset %d: %w", tp, r.Offset, err)
 				}
+				m.job.Position = r.Offset + 1
 			}
-			m.job.Position = r.Offset + 1
+			if !narrow {
+				m.job.Position = r.Offset + 1
+			}
 			switch {
 			case m.order.Limit > 0 && m.result.Done+m.letters == m.order.Limit:
 				return errEnough
@@ -177,7 +184,7 @@ func (m *move) run(ctx context.Context, reader kafka.Reader) error {
 		if err != nil && !enough {
 			return err
 		}
-		if !enough {
+		if !enough && !narrow {
 			m.job.Position = until
 		}
 		if m.job.Done > 0 || m.letters > 0 { // a partition without such letters needs no record

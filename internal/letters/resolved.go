@@ -3,6 +3,7 @@ package letters
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sort"
 )
@@ -107,7 +108,28 @@ func (r resolver) resolved(l *Letter) bool {
 	return false
 }
 
-func (c *carried) covers(offset int64) bool {
-	i := sort.Search(len(c.ranges), func(i int) bool { return c.ranges[i].to > offset })
-	return i < len(c.ranges) && c.ranges[i].from <= offset
+func (c *carried) covers(offset int64) bool { return among(c.ranges, offset) }
+
+// among says whether an offset is in one of ranges that are in order and apart.
+func among(ranges []offsets, offset int64) bool {
+	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].to > offset })
+	return i < len(ranges) && ranges[i].from <= offset
+}
+
+// blind are the ranges, by partition, in which letters cannot be judged without their keys and headers.
+func (r resolver) blind() map[int32][]offsets {
+	all := map[int32][]offsets{}
+	for partition, p := range r {
+		lists := append(slices.Collect(maps.Values(p.byOffset)), p.others)
+		lists = slices.AppendSeq(slices.AppendSeq(lists, maps.Values(p.byKey)), maps.Values(p.byFingerprint))
+		for _, c := range slices.Concat(lists...) {
+			if c.Selection.blind() {
+				all[partition] = append(all[partition], c.ranges...)
+			}
+		}
+		if len(all[partition]) > 0 {
+			all[partition] = apart(all[partition])
+		}
+	}
+	return all
 }

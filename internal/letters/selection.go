@@ -36,6 +36,9 @@ func (s *Selection) newer() bool {
 	return s.KeyBytes != nil || len(s.Headers) > 0 || s.From != nil || s.To != nil || s.Since != nil || s.Until != nil
 }
 
+// blind says whether the selection looks at what an index does not have.
+func (s *Selection) blind() bool { return s.Key != nil || s.KeyBytes != nil || len(s.Headers) > 0 }
+
 func (s *Selection) none() bool {
 	return s.Fingerprint == "" && s.Key == nil && s.Partition == nil && s.Offset == nil && !s.newer()
 }

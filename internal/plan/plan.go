@@ -156,6 +156,8 @@ type Stream struct {
 	// the record too.
 	ReadKey  func(r *Record, key string) (string, error)
 	WriteKey func(topic, key string) (string, []record.Header, error)
+	// Decode reads a value as the stream's codec does. nil: it has none.
+	Decode func(r *Record, value []byte) (any, error)
 	// Prepare registers or checks the schemas of the topic's values and keys; none where no codec has any.
 	Prepare  []func(ctx context.Context, topic string, register bool) error
 	Mistakes []Mistake // of its options

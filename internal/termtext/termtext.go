@@ -7,6 +7,7 @@
 package termtext
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -123,6 +124,17 @@ func Terminal(w io.Writer) (*os.File, bool) {
 	}
 	f, ok := w.(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Raw is what a Writer writes to, for data that must arrive as it is. A terminal is refused: the data could command it.
+func Raw(w io.Writer) (io.Writer, error) {
+	if _, terminal := Terminal(w); terminal {
+		return nil, errors.New("this is a terminal, and what is in records could command it")
+	}
+	if c, ok := w.(*Writer); ok {
+		w = c.to
+	}
+	return w, nil
 }
 
 // Stdout and Stderr are the process's own, cleaned. Nothing else in the program names os.Stdout or os.Stderr.
