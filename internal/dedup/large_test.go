@@ -69,7 +69,7 @@ func BenchmarkLargeIDsRestore(b *testing.B) {
 			}
 			entries = entries[:0]
 		}
-		keys := Over(nil, largeWindow)
+		keys := &Ids{slice: largeWindow.Milliseconds() / quarters}
 		for i := range l.n {
 			at := l.at(i).UnixMilli()
 			keys.place(at-at%keys.slice, idOf(i))
@@ -129,7 +129,7 @@ func (l *largeIDs) measure(what string, records int, pick func(int) int, known b
 			}
 			l.ids.Keep()
 		}
-		if (i+1)%*large.commit == 0 {
+		if (i+1)%*large.commit == 0 || i+1 == records {
 			if err := l.ids.Drain(func(_, _ []byte) error { return nil }); err != nil {
 				l.b.Fatal(err)
 			}
