@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// issuer is an identity provider: discovery, keys, and tokens that it signs.
+type issuer struct {
+	*testing.T
+	server *httptest.Server
+	asked  chan struct{} // of each discovery
+	answer chan struct{} // closed: discovery is answered
+	down   atomic.Bool
+
+	mu   sync.Mutex
+	keys []jose.JSONWebKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	i := &issuer{T: t, asked: make(chan struct{}, 100), answer: make(chan struct{})}
+	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
+	t.Cleanup(i.server.Close)
+	i.rotate("first")
+	return i
+}
+
+func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
+	if i.down.Load() {
+		http.Error(w, "down", http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	switch r.URL.Path {
+	case "/.well-known/openid-configuration":
+		i.asked <- struct{}{}
+		<-i.answer
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.server.URL, "jwks_uri": i.server.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"}})
+	case "/keys":
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		public := jose.JSONWebKeySet{}
+		for _, k := range i.keys {
+			public.Keys = append(public.Keys, k.Public())
+		}
+		_ = json.NewEncoder(w).Encode(public)
+	}
+}
+
+// rotate replaces the issuer's keys.
+func (i *issuer) rotate(id string) {
+	i.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		i.Fatal(err)
+	}
+	i.mu.Lock()
+	i.keys = []jose.JSONWebKey{{Key: key, KeyID: id, Algorithm: "RS256", Use: "sig"}}
+	i.mu.Unlock()
+}
+
+// token signs claims, which are those of a good token but where change says otherwise.
+func (i *issuer) token(change map[string]any) string {
+	i.Helper()
+	i.mu.Lock()
+	key := i.keys[0]
+	i.mu.Unlock()
+	return i.sign(jose.SigningKey{Algorithm: jose.RS256, Key: key}, change)
+}
+
+func (i *issuer) sign(key jose.SigningKey, change map[string]any) string {
+	i.Helper()
+	claims := map[string]any{"iss": i.server.URL, "aud": "weir", "sub": "svc-billing", "exp": time.Now().Add(time.Hour).Unix(), "team": "money"}
+	for name, v := range change {
+		claims[name] = v
+	}
+	signer, err := jose.NewSigner(key, nil)
+	if err != nil {
+		i.Fatal(err)
+	}
+	data, _ := json.Marshal(claims)
+	signed, err := signer.Sign(data)
+	if err != nil {
+		i.Fatal(err)
+	}
+	text, err := signed.CompactSerialize()
+	if err != nil {
+		i.Fatal(err)
+	}
+	return text
+}
+
+// Tokens come in that the issuer has signed for this gateway, that are valid now and whose subject is a client; new keys of the issuer are fetched.
+// Without the issuer a token is neither good nor bad, and an API key is as good as before.
+//
+// Mutations seen to fail it: no audience; a failed discovery that is kept.
+func TestTokensOfTheIssuerComeIn(t *testing.T) {
+	for _, discovery := range []bool{true, false} {
+		i := newIssuer(t)
+		close(i.answer)
+		jwks := ""
+		if !discovery {
+			jwks = i.server.URL + "/keys"
+		}
+		clients, err := ParseClients(fmt.Appendf(nil, "jwt: {issuer: %q, audience: weir, jwks: %q}\nclients:\n  - {name: billing, subject: svc-billing, topics: [order.]}\n  - {name: shop, keys: [%q], topics: [order.]}\n",
+			i.server.URL, jwks, HashKey("secret")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.down.Store(true)
+		r := newRig(t, func(c *Config) { c.Clients = clients })
+		send := func(token string) (int, string) {
+			status, body, _ := r.post("/topics/"+orders+"/events?key=k", `{}`, "Authorization", "Bearer "+token)
+			return status, body
+		}
+		good := i.token(nil)
+		if status, body := send(good); status != 503 {
+			t.Errorf("without the issuer: %d %s", status, body)
+		}
+		if status, body := send("secret"); status != 200 {
+			t.Errorf("a key without the issuer: %d %s", status, body)
+		}
+		i.down.Store(false)
+		status, body := send(good)
+		for deadline := time.Now().Add(time.Minute); status == 503 && time.Now().Before(deadline); status, body = send(good) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if status != 200 {
+			t.Errorf("a good token: %d %s", status, body)
+		}
+		head, rest, _ := strings.Cut(good, ".")
+		claims, _, _ := strings.Cut(rest, ".")
+		public, _ := json.Marshal(i.keys[0].Public())
+		for name, c := range map[string]struct {
+			token string
+			want  int
+		}{
+			"expired":          {i.token(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), 401},
+			"for another one":  {i.token(map[string]any{"aud": "else"}), 401},
+			"of another one":   {i.token(map[string]any{"iss": "https://else.example.org"}), 401},
+			"not valid yet":    {i.token(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), 401},
+			"unsigned":         {"eyJhbGciOiJub25lIn0." + claims + ".", 401},
+			"cut":              {head + "." + claims + ".", 401},
+			"by the public":    {i.sign(jose.SigningKey{Algorithm: jose.HS256, Key: public}, nil), 401},
+			"no client":        {i.token(map[string]any{"sub": "svc-else"}), 403},
+			"no token":         {"a.b.c", 401},
+			"another's topic":  {i.token(nil), 200},
+			"several audience": {i.token(map[string]any{"aud": []string{"else", "weir"}}), 200},
+		} {
+			if status, body := send(c.token); status != c.want {
+				t.Errorf("%s: %d %s, want %d", name, status, body, c.want)
+			}
+		}
+		i.rotate("second")
+		if status, body := send(i.token(nil)); status != 200 {
+			t.Errorf("a token by the issuer's new key: %d %s", status, body)
+		}
+		if status, body := send(good); status != 401 {
+			t.Errorf("a token by the issuer's old key: %d %s", status, body)
+		}
+	}
+}
+
+// Another claim than the subject can be what a client is known by.
+//
+// Mutation seen to fail it: the subject whatever is configured.
+func TestAClaimIsWhatAClientIsKnownBy(t *testing.T) {
+	i := newIssuer(t)
+	j, err := newJWT(i.server.URL, "weir", i.server.URL+"/keys", "team")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if subject, p := j.verify(t.Context(), i.token(nil)); subject != "money" {
+		t.Errorf("%q %v", subject, p)
+	}
+	for _, team := range []any{7, "", nil} {
+		if subject, p := j.verify(t.Context(), i.token(map[string]any{"team": team})); p == nil || p.Status != 401 {
+			t.Errorf("%v: %q %v", team, subject, p)
+		}
+	}
+}
+
+// While the issuer does not answer, it is asked once, and who waits for it goes when he wants to.
+//
+// Mutation seen to fail it: the lock held while the issuer is asked.
+func TestAnIssuerThatHangsHoldsNobody(t *testing.T) {
+	i := newIssuer(t)
+	j, err := newJWT(i.server.URL, "weir", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan *Problem, 1)
+	go func() {
+		_, p := j.verify(context.Background(), i.token(nil))
+		waits <- p
+	}()
+	<-i.asked
+	gone, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the client has gone"))
+	for range 3 {
+		if _, p := j.verify(gone, i.token(nil)); p == nil || p.Status != 503 || !strings.Contains(p.Detail, "has gone") {
+			t.Errorf("%+v", p)
+		}
+	}
+	close(i.answer)
+	if p := <-waits; p != nil {
+		t.Errorf("%+v", p)
+	}
+	if len(i.asked) > 0 {
+		t.Errorf("the issuer was asked %d times more", len(i.asked))
+	}
+}
