@@ -52,6 +52,7 @@ type Limits struct {
 	Waiting  int64         // bytes that wait for Kafka. Default 64 MiB
 	Answer   time.Duration // until a request that Kafka does not answer is answered with 503. Default 20s
 	Remember int           // events with an id whose answers are remembered. Default 100,000
+	IDs      int           // of topics that take each id once, in memory; beyond that 503 is answered. Default 10,000,000, of about 100 bytes each
 	Silence  time.Duration // that a client may make while it sends a body or a stream. Default 30s
 }
 
@@ -63,7 +64,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Body, 16<<20)
 	set(&l.Waiting, 64<<20)
-	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512, &l.Remember: 100_000} {
+	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512, &l.Remember: 100_000, &l.IDs: 10_000_000} {
 		if *v == 0 {
 			*v = d
 		}
@@ -105,6 +106,9 @@ type Gateway struct {
 	clusterID    atomic.Pointer[string]
 	spread       atomic.Uint32 // partitions of events without a key
 
+	stopping context.Context // of streams: they take nothing more when it is over
+	stop     context.CancelFunc
+
 	mu       sync.Mutex
 	draining bool
 	under    sync.WaitGroup
@@ -137,14 +141,15 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		onceRequests: newAdmission(c.Limits.Requests),
 	}
 	g.name = rand.Text()
+	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.clients.Store(c.Clients)
+	g.once = newOnce(g, names)
 	g.metrics = newMetrics(g)
 	if c.Metrics != nil {
 		if err := c.Metrics.Register(g.metrics); err != nil {
 			return nil, err
 		}
 	}
-	g.once = newOnce(g, names)
 	g.routes()
 	return g, nil
 }
@@ -192,11 +197,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Pattern = q.Pattern
 }
 
-// Drain refuses new requests, and returns when those under way are answered, or ctx ends.
+// Drain refuses new requests, has streams end after what they have taken, and returns when all requests under way are answered, or ctx ends.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.mu.Lock()
 	g.draining = true
 	g.mu.Unlock()
+	g.stop()
 	done := make(chan struct{})
 	go func() { g.under.Wait(); close(done) }()
 	select {
@@ -207,6 +213,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 
 // Close ends the gateway. What waits for Kafka is waited for as long as ctx allows.
 func (g *Gateway) Close(ctx context.Context) {
+	g.stop()
 	g.once.close(ctx)
 	g.publisher.Close(ctx)
 	g.declarations.Close()

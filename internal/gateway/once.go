@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,6 +39,9 @@ type once struct {
 	ids    string // the topic
 	owners string
 	prefix string
+
+	held      atomic.Int64 // ids in memory, of all owners here
+	fullUntil atomic.Int64 // until when no partition is taken, because its ids had no room; in nanoseconds
 
 	starting sync.Mutex // held while the topics are made and read
 	started  bool
@@ -187,6 +191,7 @@ type verdict struct {
 	Offset    int64  `json:"offset"`
 	Repeated  bool   `json:"repeated,omitempty"`
 	Conflict  bool   `json:"conflict,omitempty"`
+	Full      bool   `json:"full,omitempty"`    // there is no room for its id
 	Refused   string `json:"refused,omitempty"` // the record's fault
 	TooLarge  bool   `json:"too_large,omitempty"`
 
@@ -271,6 +276,7 @@ func (o *once) submit(c *chunk) *onceResult {
 
 var (
 	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: its events have several owners")
+	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
 	errConflict   = errors.New("the event id was used for an event with another value")
 )
 
@@ -287,6 +293,8 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 		switch {
 		case v.Conflict:
 			results[i].Err = errConflict
+		case v.Full:
+			results[i].Err = errIDsFull
 		case v.Refused != "":
 			refused := &kafka.RefusedError{TopicPartition: c.batch.Records[i].TopicPartition, Err: errors.New(v.Refused)}
 			if v.TooLarge {

@@ -205,14 +205,32 @@ func (w *owner) drop() {
 		_ = w.sink.Close()
 		w.sink = nil
 	}
+	for _, generation := range w.ids {
+		w.o.held.Add(-int64(len(generation)))
+	}
 	w.ids = [3]map[place]taken{}
 }
+
+// know adds an id to those in memory. room says whether there is any for n more.
+func (w *owner) know(at place, t taken) {
+	before := len(w.ids[0])
+	w.ids[0][at] = t
+	w.o.held.Add(int64(len(w.ids[0]) - before))
+}
+
+func (w *owner) room(n int) bool { return w.o.held.Load()+int64(n) <= int64(w.o.g.Limits.IDs) }
+
+// idsAgain is how soon a partition is read again whose ids had no room.
+const idsAgain = 30 * time.Second
 
 // ready takes the partition, where this gateway does not have it: the former owner is fenced, then others are told, so that they wait
 // here and do not take it in their turn, then what was committed is read. After an error the right to write is given up.
 func (w *owner) ready() error {
 	if w.sink != nil {
 		return nil
+	}
+	if time.Now().UnixNano() < w.o.fullUntil.Load() {
+		return errIDsFull
 	}
 	ctx, cancel := context.WithTimeout(w.o.ctx, startWithin)
 	defer cancel()
@@ -249,6 +267,10 @@ func (w *owner) ready() error {
 	defer done()
 	if err := w.load(loading); err != nil {
 		w.drop()
+		if errors.Is(err, errIDsFull) {
+			w.o.fullUntil.Store(time.Now().Add(idsAgain).UnixNano())
+			w.o.g.Log.Error("the ids of a partition have no room, so its events are refused", zap.Int32("partition", w.partition), zap.Int("max-ids", w.o.g.Limits.IDs))
+		}
 		return fmt.Errorf("read the ids: %w", err)
 	}
 	return nil
@@ -277,7 +299,10 @@ func (w *owner) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s at %d: %w", tp, r.Offset, err)
 		}
-		w.ids[0][at] = t
+		if !w.room(1) {
+			return errIDsFull
+		}
+		w.know(at, t)
 		return nil
 	})
 }
@@ -324,6 +349,7 @@ type fresh struct {
 // has that as its verdict, and that the others may be tried again.
 func (w *owner) turn(list []*errand) error {
 	if time.Since(w.turned) > OnceFor/2 {
+		w.o.held.Add(-int64(len(w.ids[2])))
 		w.ids[2], w.ids[1], w.ids[0], w.turned = w.ids[1], w.ids[0], map[place]taken{}, time.Now()
 	}
 	ctx, cancel := context.WithTimeout(w.o.ctx, w.o.g.Limits.Answer)
@@ -351,6 +377,10 @@ func (w *owner) turn(list []*errand) error {
 			if n, ok := pending[at]; ok {
 				v.Conflict = writes[n].taken.print != print
 				echoes = append(echoes, echo{v, n})
+				continue
+			}
+			if !w.room(len(writes) + 1) { // it must not be forgotten, so it is not taken
+				v.Full = true
 				continue
 			}
 			r := in.record()
@@ -389,7 +419,7 @@ func (w *owner) turn(list []*errand) error {
 	}
 	for n := range writes {
 		f := &writes[n]
-		w.ids[0][f.place] = f.taken
+		w.know(f.place, f.taken)
 		*f.verdict = verdict{Partition: f.taken.at, Offset: f.taken.offset}
 	}
 	for _, e := range echoes {

@@ -111,3 +111,56 @@ func TestAnIDIsTakenOnceByAllGateways(t *testing.T) {
 		}
 	}
 }
+
+// Ids have a bound, at which new ones are refused and none is forgotten: what was taken is still answered as the first time. A gateway that has no room
+// for the ids of a partition does not take it over.
+//
+// Mutations seen to fail it: ids that are taken without room; a load that stops at the bound without an error; ids that stay counted when their owner ends.
+func TestIDsAtTheBoundAreRefusedAndNotForgotten(t *testing.T) {
+	r := newRig(t, nil)
+	declare(t, r.client, declared.Event{Version: 1, Topic: orders, Idempotency: declared.Once})
+	begin := func(most int) *Gateway {
+		gate, err := New(t.Context(), Config{Client: r.client, Limits: Limits{IDs: most}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.server.Config.Handler = gate
+		t.Cleanup(func() { gate.Close(context.Background()) })
+		return gate
+	}
+	gate := begin(3)
+	post := func(id string) (int, string) {
+		status, body, _ := r.post("/topics/"+orders+"/events?key=k", "{}", "Idempotency-Key", id)
+		return status, body
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		if status, body := post(id); status != 200 {
+			t.Fatalf("%s: %d %s", id, status, body)
+		}
+	}
+	for range 2 {
+		if status, body := post("d"); status != 503 || !strings.Contains(body, "--max-ids") {
+			t.Errorf("an id too many: %d %s", status, body)
+		}
+		if status, body := post("a"); status != 200 || !strings.Contains(body, `"repeated":true`) {
+			t.Errorf("an id that was taken: %d %s", status, body)
+		}
+	}
+	if n := gate.once.held.Load(); n != 3 {
+		t.Errorf("%d ids are counted, want 3", n)
+	}
+	if records, _ := r.read(orders); len(records) != 3 {
+		t.Errorf("%d records, want 3", len(records))
+	}
+	for most, want := range map[int]int{2: 503, 10: 200} {
+		gate := begin(most)
+		for range 2 {
+			if status, body := post("a"); status != want || want == 200 && !strings.Contains(body, `"repeated":true`) {
+				t.Errorf("a gateway for %d ids: %d %s", most, status, body)
+			}
+		}
+		if n := gate.once.held.Load(); n != map[int]int64{503: 0, 200: 3}[want] {
+			t.Errorf("a gateway for %d ids counts %d", most, n)
+		}
+	}
+}

@@ -109,6 +109,8 @@ func ofWriting(err error) *Problem {
 	switch {
 	case errors.Is(err, errConflict):
 		return conflict.of("%v", err)
+	case errors.Is(err, errIDsFull):
+		return notWritten.of("%v", err).after(idsAgain).todo("raise --max-ids, or start more gateways: an id is forgotten a day after it was taken, never before")
 	case errors.Is(err, errAtomicOnce):
 		return invalid.of("%v", err).todo("send the events without atomic")
 	case errors.Is(err, publish.ErrFull):

@@ -119,6 +119,7 @@ func run() *cobra.Command {
 	flags.IntVar(&o.limits.Event, "max-event-bytes", 1<<20, "most bytes of an event")
 	flags.IntVar(&o.limits.Events, "max-events", 10_000, "most events of a request that is no stream")
 	flags.Int64Var(&o.limits.Waiting, "max-waiting-bytes", 64<<20, "most bytes of events that wait for Kafka")
+	flags.IntVar(&o.limits.IDs, "max-ids", 10_000_000, "most ids of the last day in memory, about 100 bytes each, of topics that take each id once; 503 is answered to events with others")
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
 	settings.AddFlags(flags, settings.Except(shared, settings.Topology.Setting), defaults)
 	settings.Reword(flags, settings.HTTP.Setting, "take events at this address; :8080 is reached from this machine only, 0.0.0.0:8080 or [::]:8080 from everywhere")
@@ -133,7 +134,7 @@ func (o *runOptions) bounds() error {
 	var wrong []error
 	for flag, v := range map[string]int64{
 		"max-connections": int64(o.connections), "max-requests": int64(o.limits.Requests), "max-body-bytes": o.limits.Body,
-		"max-event-bytes": int64(o.limits.Event), "max-events": int64(o.limits.Events), "max-waiting-bytes": o.limits.Waiting,
+		"max-event-bytes": int64(o.limits.Event), "max-events": int64(o.limits.Events), "max-waiting-bytes": o.limits.Waiting, "max-ids": int64(o.limits.IDs),
 	} {
 		if v < 1 {
 			wrong = append(wrong, fmt.Errorf("--%s %d: give it 1 or more", flag, v))
@@ -350,7 +351,7 @@ func (p *process) accessLog() (*zap.Logger, error) {
 }
 
 // watchEvery is how soon a change of the file of clients is noticed.
-const watchEvery = 2 * time.Second
+var watchEvery = 2 * time.Second // tests are less patient
 
 // watch reads the file of clients again when it changes. One that is wrong changes nothing.
 func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
