@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -33,21 +34,30 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 	}
 	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
 	b := &body{Reader: sent, close: func() {}}
+	if limit == 0 {
+		sent.stopping = g.stopping
+		awake := sent.untilStopping()
+		b.close = func() { awake() }
+	}
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(sent)
 		if err != nil {
+			b.close()
 			return nil, ofBody(err)
 		}
 		b.Reader = &tamed{r: z, sent: sent}
 	case "zstd":
 		z, err := zstd.NewReader(sent, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderLowmem(true))
 		if err != nil {
+			b.close()
 			return nil, ofBody(err)
 		}
-		b.Reader, b.close = &tamed{r: z, sent: sent}, z.Close
+		awake := b.close
+		b.Reader, b.close = &tamed{r: z, sent: sent}, func() { awake(); z.Close() }
 	default:
+		b.close()
 		return nil, mediaType.of("Content-Encoding %q is not taken", encoding)
 	}
 	if limit > 0 {
@@ -63,6 +73,15 @@ type patient struct {
 	silence time.Duration
 	until   time.Time
 	n       int64
+
+	stopping context.Context // of a stream: when it is over nothing more is read
+}
+
+var errStopping = errors.New("the gateway is stopping")
+
+// untilStopping lets a Read of a stream end that waits while the gateway stops. done must be called.
+func (p *patient) untilStopping() (done func() bool) {
+	return context.AfterFunc(p.stopping, func() { _ = p.control.SetReadDeadline(time.Now()) })
 }
 
 func (p *patient) Read(b []byte) (int, error) {
@@ -71,8 +90,14 @@ func (p *patient) Read(b []byte) (int, error) {
 		p.until = now.Add(p.silence)
 		_ = p.control.SetReadDeadline(p.until) // a test's recorder has none
 	}
+	if p.stopping != nil && p.stopping.Err() != nil { // asked after the deadline was moved, which untilStopping may have done before
+		return 0, errStopping
+	}
 	n, err := p.r.Read(b)
 	p.n += int64(n)
+	if err != nil && p.stopping != nil && p.stopping.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errStopping
+	}
 	return n, err
 }
 
@@ -154,6 +179,8 @@ func ofBody(err error) *Problem {
 		return tooLarge.of("the body has more than %d bytes", long.limit)
 	case errors.Is(err, errManyBodies):
 		return overloaded.of("%v", err)
+	case errors.Is(err, errStopping):
+		return notWritten.of("%v; events of the stream that have no answer were not taken", err)
 	case errors.Is(err, errBomb):
 		return tooLarge.of("%v", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

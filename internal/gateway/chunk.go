@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/publish"
@@ -146,21 +145,16 @@ func (c *chunk) submit(ctx context.Context, patient bool) {
 	if len(c.batch.Records) == 0 {
 		return
 	}
-	if p := c.quota(); p != nil {
-		if patient && p.retryAfter < c.g.Limits.Answer { // a stream is slowed down, not refused
-			select {
-			case <-time.After(p.retryAfter):
-				p = c.quota()
-			case <-ctx.Done():
-			}
+	p := c.quota()
+	if p != nil && patient { // a stream is slowed down, not refused
+		p = waitForQuota(c.g.stopping, c.g.Limits.Answer, p, c.quota)
+	}
+	if p != nil {
+		if c.batch.Order != nil {
+			c.batch.Order.Break()
 		}
-		if p != nil {
-			if c.batch.Order != nil {
-				c.batch.Order.Break()
-			}
-			c.refuse(p)
-			return
-		}
+		c.refuse(p)
+		return
 	}
 	switch {
 	case c.isOnce():
@@ -171,7 +165,7 @@ func (c *chunk) submit(ctx context.Context, patient bool) {
 		defer cancel()
 		c.batch.Results, c.err = c.g.publisher.Atomic(limited, c.batch.Records)
 	case patient:
-		c.err = waitForRoom(ctx, c.g.Limits.Answer, func() error { return c.g.publisher.Publish(&c.batch) })
+		c.err = waitForRoom(c.g.stopping, c.g.Limits.Answer, func() error { return c.g.publisher.Publish(&c.batch) })
 	default:
 		c.err = c.g.publisher.Publish(&c.batch)
 	}

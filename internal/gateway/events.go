@@ -246,13 +246,12 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lines *lineReader) {
 	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex() // HTTP/2 always is
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
+	// The server ends the request's context when reading fails. What was taken until then is answered all the same.
+	ctx := context.WithoutCancel(r.Context())
 	chunks := make(chan *chunk, chunksAhead)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		defer cancel()
 		g.writeChunks(w, control, chunks)
 	}()
 	order := &publish.Order{}
@@ -261,12 +260,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lin
 		n += len(next.answers)
 		next.submit(ctx, true)
 		end := len(next.answers) == 0 || next.answers[len(next.answers)-1].Error != nil && lines.ended
-		select {
-		case chunks <- next:
-		case <-ctx.Done():
-			next.wait(ctx)
-			end = true
-		}
+		chunks <- next // also when the client has gone: then they are waited for, and not written
 		if end {
 			break
 		}

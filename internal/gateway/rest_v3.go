@@ -130,8 +130,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	defer body.close()
 	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
+	ctx := context.WithoutCancel(r.Context()) // as in stream
 	// A document is bounded: the decoder would read on for its end.
 	limited := &bounded{r: body, limit: int64(2 * g.Limits.Event)}
 	documents := json.NewDecoder(limited)
@@ -144,7 +143,6 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		defer cancel()
 		encoder, gone, begun := json.NewEncoder(w), false, false
 		for a := range answers {
 			out := v3Answer{}
@@ -193,14 +191,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 				a.chunk.submit(ctx, true)
 			}
 		}
-		select {
-		case answers <- a:
-		case <-ctx.Done():
-			if a.chunk != nil {
-				a.chunk.wait(ctx)
-			}
-			err = ctx.Err()
-		}
+		answers <- a
 		if err != nil && kind == nil {
 			break
 		}

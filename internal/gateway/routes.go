@@ -90,9 +90,12 @@ func (g *Gateway) routes() {
 	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
 		control := http.NewResponseController(w)
-		q.Body = &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
+		body := &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
+		q.Body = body
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
 			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
+			body.stopping = g.stopping
+			defer body.untilStopping()()
 			held := &heldWriter{ResponseWriter: w, control: control}
 			w, q = held, q.WithContext(context.WithValue(q.Context(), heldKey{}, held))
 		}

@@ -169,8 +169,11 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	if failed := <-sent; failed != nil {
 		return failed
 	}
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		return nil
+	case s.g.stopping.Err() != nil:
+		return rpcError(ofBody(errStopping))
 	}
 	return err
 }

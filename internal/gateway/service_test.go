@@ -18,23 +18,29 @@ func jsonEvent(n int) *rpc.Event {
 	return &rpc.Event{Key: []byte("k"), Value: &rpc.Event_Json{Json: fmt.Sprintf(`{"n":%d}`, n)}}
 }
 
-// The service takes events by Connect and gRPC: one, a batch, and a stream whose results come in order while it is sent. A stream that is
-// begun again with its name and numbers writes nothing twice.
-func TestTheServiceTakesEvents(t *testing.T) {
-	r := newRig(t, nil)
+// h2 is a server of the gateway that speaks HTTP/2 too, and a client for it.
+func (r *rig) h2() (*http.Client, string) {
+	r.t.Helper()
 	server := httptest.NewUnstartedServer(r.gate)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
-	t.Cleanup(server.Close)
+	r.t.Cleanup(server.Close)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(transport.CloseIdleConnections)
-	h2 := &http.Client{Transport: transport}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}, server.URL
+}
+
+// The service takes events by Connect and gRPC: one, a batch, and a stream whose results come in order while it is sent. A stream that is
+// begun again with its name and numbers writes nothing twice.
+func TestTheServiceTakesEvents(t *testing.T) {
+	r := newRig(t, nil)
+	h2, url := r.h2()
 	written := 0
 	for protocol, options := range map[string][]connect.ClientOption{"Connect": nil, "gRPC": {connect.WithGRPC()}} {
-		client := rpc.NewEventsClient(h2, server.URL, options...)
+		client := rpc.NewEventsClient(h2, url, options...)
 		one, err := client.Publish(t.Context(), connect.NewRequest(&rpc.PublishRequest{Topic: orders, Event: jsonEvent(0)}))
 		if err != nil || one.Msg.GetResult().GetStatus() != 200 || one.Msg.GetResult().GetOffset() != int64(written) {
 			t.Fatalf("%s: %v %v", protocol, one, err)
