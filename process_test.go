@@ -248,7 +248,7 @@ func TestErrorsOfAProcessAreOneLineWithItsName(t *testing.T) {
 	}{
 		{"run", "totals: no brokers: give --brokers HOST:PORT, WEIR_BROKERS, or brokers in the config file\n", 2},
 		{"run --brokers 127.0.0.1:1 --startup-timeout 1ms --log-level error", "totals: connect to Kafka: no broker answered within 1ms (startup-timeout); the last try: 127.0.0.1:1: connection refused\n", 1},
-		{"demo", "totals: unknown command \"demo\" of totals. There are: completion, dlq, help, offsets, replay, run, state, topology, version\n", 2},
+		{"demo", "totals: unknown command \"demo\" of totals. There are: completion, dlq, help, offsets, replay, run, state, status, topology, version\n", 2},
 	} {
 		cmd := exec.Command(totals, strings.Fields(c.args)...)
 		var stderr strings.Builder
