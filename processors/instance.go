@@ -76,6 +76,11 @@ func (i *Instance) run(ctx context.Context) error {
 		return err
 	}
 	defer i.copies.close()
+	if i.opts.gate != nil {
+		if err := i.opts.gate(ctx); err != nil {
+			return err
+		}
+	}
 	group := kafka.GroupConfig{Group: i.graph.plan.Group(), Instance: i.id, Started: i.fences.started, Copartitioned: i.graph.copartitioned(), Optional: i.graph.optional(),
 		Standby: i.copies.group(), Rack: i.opts.Rack}
 	if i.opts.Static {
@@ -121,7 +126,11 @@ func (i *Instance) run(ctx context.Context) error {
 	overdue, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
 	leave, stop := context.WithTimeout(i.ctx, leaveWithin)
-	if err := i.group.Leave(leave); err != nil {
+	part := i.group.Leave
+	if errors.Is(context.Cause(ctx), errPaused) {
+		part = i.group.Quit
+	}
+	if err := part(leave); err != nil {
 		i.log.Warn("the group was not left in order; its other members take over when the session times out", zap.Error(err))
 	}
 	stop()

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/mistake"
 	"github.com/weirstream/weir/internal/plan"
@@ -14,8 +18,9 @@ import (
 	"github.com/weirstream/weir/state"
 )
 
-// Managed is an instance under the eyes of operators: it says in _weir.status how it is. Nothing that is wrong with that topic is in the way
-// of a record: it is a warning, and a problem of kind "status" where it lasts.
+// Managed is an instance as operators want it. While they have its topology paused, in _weir.desired, there is none: it has ended as it ends
+// when its process does, so nothing is left open and nothing is held, and another one begins when the topology is resumed. And it says in
+// _weir.status how it is. Nothing that is wrong with these two topics is in the way of a record.
 type Managed struct {
 	plan    *plan.Plan
 	opts    Options
@@ -23,8 +28,13 @@ type Managed struct {
 	host    string
 	started time.Time
 
-	instance atomic.Pointer[Instance]
+	wanted   *wanted
 	announce *announcer // nil: it does not
+	instance atomic.Pointer[Instance]
+	waits    atomic.Bool // it has no instance, because the topology is paused
+
+	mu     sync.Mutex
+	before Stats // counts of instances that have ended
 }
 
 // NewManaged makes it. It talks to nobody yet. It refuses the options that New refuses.
@@ -33,31 +43,127 @@ func NewManaged(p *plan.Plan, opts Options) (*Managed, error) {
 	if err != nil {
 		return nil, err
 	}
-	managed := &Managed{plan: p, opts: opts.WithDefaults(), graph: graph, started: time.Now().UTC()}
-	managed.opts.beside = managed.problems
-	managed.host, _ = os.Hostname()
-	i, err := New(p, managed.opts)
-	if err != nil {
+	m := &Managed{plan: p, opts: opts.WithDefaults(), graph: graph, started: time.Now().UTC()}
+	m.host, _ = os.Hostname()
+	m.opts.beside, m.opts.gate = m.problems, m.gate
+	if err := m.renew(); err != nil {
 		return nil, err
 	}
-	managed.instance.Store(i)
+	m.wanted = newWanted(m.opts.Wire, p.Names.System(system.Desired.Name), p.Topology, m.opts.Log)
 	if opts.Announce {
-		managed.announce = newAnnouncer(managed, p.Names.System(system.Status.Name))
+		m.announce = newAnnouncer(m, p.Names.System(system.Status.Name))
 	}
-	return managed, nil
+	return m, nil
 }
 
-// Run is Instance.Run, with all that belongs to it. It may be called once.
+// renew makes the next instance.
+func (m *Managed) renew() error {
+	i, err := New(m.plan, m.opts)
+	if err == nil {
+		m.instance.Store(i)
+	}
+	return err
+}
+
+// errPaused is why an instance ends whose topology is paused.
+var errPaused = errors.New("the topology is paused")
+
+// Run is Instance.Run, again and again where the topology is paused and resumed meanwhile. It may be called once.
 func (m *Managed) Run(ctx context.Context) error {
 	release, err := m.identify()
 	if err != nil {
 		return err
 	}
 	defer release()
+	if reg := m.opts.Metrics; reg != nil {
+		gauge := m.gauge()
+		if err := reg.Register(gauge); err != nil {
+			return unregistrable(m.plan.Topology, err)
+		}
+		defer reg.Unregister(gauge)
+	}
+	defer m.wanted.follow(ctx)()
 	if m.announce != nil {
 		defer m.announce.start(ctx)()
 	}
-	return m.instance.Load().Run(ctx)
+	for {
+		paused, err := m.live(ctx)
+		if err != nil || !paused {
+			return err
+		}
+		if !m.await(ctx) {
+			return nil
+		}
+		if err := m.renew(); err != nil {
+			return err
+		}
+		m.waits.Store(false)
+	}
+}
+
+// live runs an instance until the topology is paused, or until it ends otherwise.
+func (m *Managed) live(ctx context.Context) (paused bool, err error) {
+	living, end := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if m.wanted.wait(living, true) {
+			end(errPaused)
+		}
+	}()
+	i := m.instance.Load()
+	for began := time.Now(); ; {
+		err = i.Run(living)
+		// The replay for which the topology was paused may hold the folder of state for a moment after it was resumed.
+		if _, locked := errors.AsType[*state.LockedError](err); !locked || !m.resumed() || time.Since(began) > folderWithin {
+			break
+		}
+	}
+	paused = ctx.Err() == nil && errors.Is(context.Cause(living), errPaused)
+	end(nil)
+	<-watched
+	if paused && errors.Is(err, errPaused) {
+		err = nil // it had not joined its group yet
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if paused && err == nil {
+		m.waits.Store(true)
+		m.before = m.before.plus(i.Stats())
+	}
+	return paused, err
+}
+
+// folderWithin is how long an instance that is resumed waits for its folder of state.
+const folderWithin = time.Minute
+
+// resumed says whether it was paused before.
+func (m *Managed) resumed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.before.Phase != ""
+}
+
+// gate lets an instance into its group when it is known that the topology is not paused.
+func (m *Managed) gate(ctx context.Context) error {
+	m.wanted.settle(ctx)
+	if !m.wanted.wait(ctx, false) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// await returns when the topology is resumed, false when ctx has ended.
+func (m *Managed) await(ctx context.Context) bool {
+	for _, h := range m.wanted.paused() {
+		m.opts.Log.Warn("the topology is paused: this instance has left its group and waits", zap.String("topology", m.plan.Topology), zap.String("owner", h.Owner),
+			zap.String("who", h.Who), zap.String("why", h.Why), zap.Time("since", h.At))
+	}
+	if !m.wanted.wait(ctx, false) {
+		return false
+	}
+	m.opts.Log.Info("the topology is resumed", zap.String("topology", m.plan.Topology))
+	return true
 }
 
 // identify settles the instance's id, which all its announcements have. What a folder of state says decides.
@@ -71,7 +177,8 @@ func (m *Managed) identify() (release func(), err error) {
 			return nil, fmt.Errorf("no instance id: %w", err)
 		}
 		id, held := holdID(fmt.Sprintf("%s-%d", host, os.Getpid()))
-		return func() { _ = held.Close() }, m.named(id)
+		m.opts.InstanceID = id
+		return func() { _ = held.Close() }, m.renew()
 	}
 	dir := state.TopologyDir(m.opts.StateDir, m.plan.Group())
 	if !state.HasInstanceID(dir) {
@@ -81,35 +188,59 @@ func (m *Managed) identify() (release func(), err error) {
 		}
 		defer func() { err = errors.Join(err, lock.Close()) }()
 	}
-	id, err := state.InstanceID(dir)
-	if err != nil {
+	if m.opts.InstanceID, err = state.InstanceID(dir); err != nil {
 		return nil, err
 	}
-	return func() {}, m.named(id)
+	return func() {}, m.renew()
 }
 
-// named gives the instance its id.
-func (m *Managed) named(id string) error {
-	m.opts.InstanceID = id
-	i, err := New(m.plan, m.opts)
-	if err != nil {
-		return err
+// Live says whether the process can go on as it is: see Instance.Live. It can while the topology is paused.
+func (m *Managed) Live() bool {
+	return m.waits.Load() || len(m.wanted.paused()) > 0 || m.instance.Load().Live()
+}
+
+// Unready says why it is not ready: see Instance.Unready. While the topology is paused it is ready: it does what is wanted of it, and a
+// deployment that waits for it goes on.
+func (m *Managed) Unready() []string {
+	if m.waits.Load() {
+		return nil
 	}
-	m.instance.Store(i)
-	return nil
+	return m.instance.Load().Unready()
 }
 
-// Live says whether the process can go on as it is: see Instance.Live.
-func (m *Managed) Live() bool { return m.instance.Load().Live() }
+// Health lists what is wrong: see Instance.Health. That the topology is paused is not.
+func (m *Managed) Health() []Problem {
+	if m.waits.Load() {
+		return m.problems()
+	}
+	return m.instance.Load().Health()
+}
 
-// Unready says why it is not ready: see Instance.Unready.
-func (m *Managed) Unready() []string { return m.instance.Load().Unready() }
+// Stats is what it has done, in all.
+func (m *Managed) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waits.Load() {
+		s := m.before
+		s.Phase = Paused
+		return s
+	}
+	return m.before.plus(m.instance.Load().Stats())
+}
 
-// Health lists what is wrong: see Instance.Health.
-func (m *Managed) Health() []Problem { return m.instance.Load().Health() }
-
-// Stats is what it has done.
-func (m *Managed) Stats() Stats { return m.instance.Load().Stats() }
+// plus adds the counts of an instance that has ended. All else is that of the later one.
+func (s Stats) plus(later Stats) Stats {
+	later.Consumed += s.Consumed
+	later.Processed += s.Processed
+	later.Filtered += s.Filtered
+	later.Deduplicated += s.Deduplicated
+	later.DeadLettered += s.DeadLettered
+	later.Retried += s.Retried
+	later.Commits += s.Commits
+	later.Aborts += s.Aborts
+	later.Rebalances += s.Rebalances
+	return later
+}
 
 // problems are those of what it does beside running an instance.
 func (m *Managed) problems() (all []Problem) {
@@ -119,4 +250,17 @@ func (m *Managed) problems() (all []Problem) {
 		}
 	}
 	return all
+}
+
+// gauge is the metric that there is also while there is no instance.
+func (m *Managed) gauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_paused", Help: "1 while operators have the topology paused and the instance waits; it has no other metrics then.",
+		ConstLabels: prometheus.Labels{"topology": m.plan.Topology},
+	}, func() float64 {
+		if m.waits.Load() {
+			return 1
+		}
+		return 0
+	})
 }

@@ -186,18 +186,14 @@ func (a *announcer) farewell(ctx context.Context) {
 
 // announcement is what the instance is like now; nil while that is not known.
 func (m *Managed) announcement(now time.Time) *announced.Announcement {
-	i := m.instance.Load()
-	if !i.claimed.Load() {
-		return nil // another process may have its id
+	i, s, holds := m.instance.Load(), m.Stats(), m.wanted.paused()
+	if s.Phase == Stopped || s.Phase != Paused && !i.claimed.Load() {
+		return nil // what has not taken its state folder may have the id of another process
 	}
-	s := i.Stats()
 	what := &announced.Announcement{
 		Version: 1, Topology: m.plan.Topology, Instance: m.opts.InstanceID, Group: m.plan.Group(), Build: m.opts.Build,
 		Host: m.host, PID: os.Getpid(), Started: m.started, At: now.UTC(), Interval: announced.Every.Milliseconds(), Graph: m.graph,
-		State: string(s.Phase), Tasks: []announced.Task{},
-	}
-	if s.Phase == Stopped {
-		return nil
+		State: string(s.Phase), Tasks: []announced.Task{}, Holds: holds,
 	}
 	for _, t := range s.Tasks {
 		task := announced.Task{Subgraph: t.Subgraph, Partition: t.Partition, State: t.State, Lag: t.Lag}
@@ -209,7 +205,7 @@ func (m *Managed) announcement(now time.Time) *announced.Announcement {
 	for _, c := range s.Copies {
 		what.Copies = append(what.Copies, announced.Copy{Subgraph: c.Subgraph, Partition: c.Partition, Lag: c.Lag, Warm: c.Warm})
 	}
-	for _, p := range i.Health() {
+	for _, p := range m.Health() {
 		if len(what.Problems) < mostProblems {
 			what.Problems = append(what.Problems, announced.Problem{Kind: p.Kind, Cause: p.Cause, Remedy: p.Remedy})
 		}

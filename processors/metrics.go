@@ -70,10 +70,14 @@ func (m *metrics) register() error {
 	}
 	for _, c := range m.collectors() {
 		if err := reg.Register(c); err != nil {
-			return fmt.Errorf("register metrics of %s: %w; several instances of one topology need a registry each, or one that is wrapped with a label of their own (prometheus.WrapRegistererWith)", m.engine.graph.plan.Topology, err)
+			return unregistrable(m.engine.graph.plan.Topology, err)
 		}
 	}
 	return nil
+}
+
+func unregistrable(topology string, err error) error {
+	return fmt.Errorf("register metrics of %s: %w; several instances of one topology need a registry each, or one that is wrapped with a label of their own (prometheus.WrapRegistererWith)", topology, err)
 }
 
 func (m *metrics) unregister() {

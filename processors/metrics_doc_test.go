@@ -25,7 +25,7 @@ func TestDocsListEveryMetric(t *testing.T) {
 	i.metrics = newMetrics(i.engine)
 	i.metrics.snapshot = newSnapshot(i)
 	described := make(chan *prometheus.Desc, 100)
-	for _, c := range i.metrics.collectors() {
+	for _, c := range append(i.metrics.collectors(), (&Managed{plan: i.graph.plan}).gauge()) {
 		c.Describe(described)
 	}
 	close(described)

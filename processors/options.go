@@ -2,6 +2,7 @@ package processors
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"runtime"
 	"time"
@@ -73,7 +74,8 @@ type Options struct {
 	Announce bool
 	Build    announced.Build
 
-	beside func() []Problem // what Managed has found
+	beside func() []Problem            // what Managed has found
+	gate   func(context.Context) error // asked before it joins its group
 }
 
 // Schemas says what a start does with the schemas of streams whose codecs are bound to a schema registry. With SchemasCheck it refuses a
@@ -190,6 +192,8 @@ const (
 	Running  Phase = "running"
 	Stopping Phase = "stopping"
 	Stopped  Phase = "stopped"
+	// Paused is the phase of a Managed while it has no instance, because operators have paused the topology.
+	Paused Phase = "paused"
 )
 
 // Stats is a snapshot of what an instance has done since it started. Consumed is the sum of the four counts that follow it,

@@ -81,6 +81,8 @@ type Group interface {
 	// Leave hands everything back through Revoked, leaves the group (a static member stays listed, KIP-345) and ends
 	// the handler's goroutine. ctx bounds the wait.
 	Leave(ctx context.Context) error
+	// Quit is Leave for good: a static member is not listed any more either.
+	Quit(ctx context.Context) error
 }
 
 // Fetcher reads partitions and delivers batches. Safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/system"
@@ -28,7 +29,7 @@ const missed = 3
 const (
 	Starting = "starting"
 	Running  = "running"
-	Paused   = "paused" // by operators: see Hold
+	Paused   = "paused" // as operators want it
 	Stopping = "stopping"
 )
 
@@ -39,7 +40,7 @@ type Announcement struct {
 	Instance string          `json:"instance"`
 	Group    string          `json:"group"`
 	State    string          `json:"state"`
-	Holds    []Hold          `json:"holds,omitempty"` // why it is paused
+	Holds    []desired.Hold  `json:"holds,omitempty"` // for which it is paused
 	Build    Build           `json:"build"`
 	Host     string          `json:"host"`
 	PID      int             `json:"pid"`
@@ -64,14 +65,6 @@ type Build struct {
 	Weir     string `json:"weir"`    // of the framework in it
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"` // built from a tree with changes that are not in the revision
-}
-
-// Hold is a reason for which a topology is paused.
-type Hold struct {
-	Owner string    `json:"owner"`
-	Who   string    `json:"who"`
-	Why   string    `json:"why"`
-	Since time.Time `json:"since"`
 }
 
 // Task is a task that an instance runs.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirstream/weir/internal/announced"
+	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
@@ -47,11 +48,23 @@ func statusCommand(program string) *cobra.Command {
 				if output == OutputJSON {
 					return writeJSON(cmd.OutOrStdout(), list)
 				}
+				paused, err := desired.All(cmd.Context(), client, namesOf(v))
+				if err != nil {
+					return err
+				}
 				if len(list) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "no instance has announced itself")
-					return nil
+				} else if err := printStatus(cmd.OutOrStdout(), list, time.Now()); err != nil {
+					return err
 				}
-				return printStatus(cmd.OutOrStdout(), list, time.Now())
+				for _, name := range slices.Sorted(maps.Keys(paused)) {
+					for _, h := range paused[name] {
+						if only := settings.Topology.Of(v); only == "" || only == name {
+							fmt.Fprintf(cmd.OutOrStdout(), "topology %s is paused by %s\n", name, h)
+						}
+					}
+				}
+				return nil
 			})
 		},
 	}

@@ -101,3 +101,79 @@ func TestStatusListsInstances(t *testing.T) {
 		t.Errorf("after its end: %s", out)
 	}
 }
+
+// TestATopologyIsPausedAndResumed by commands, each of which shows how things are before it does anything. Offsets may be set meanwhile, and
+// who did it and why is recorded.
+//
+// Mutations seen to fail it: Set without the audit; set without f.execute; Empty that does not wait; merged without the fields of before.
+func TestATopologyIsPausedAndResumed(t *testing.T) {
+	d := newDesk(t, -1, -1)
+	stop := d.starts("--instance-id", "shop-0", "--group.instance.id", "shop-0")
+	defer func() { stop() }()
+	running := func() bool { return strings.Contains(d.says(0, "status"), "2 running") }
+	d.until("an instance with two tasks", running)
+	group := func() int {
+		answer, err := d.admin.DescribeGroups(t.Context(), sound.Name())
+		d.must(err)
+		return len(answer[sound.Name()].Members)
+	}
+	if out := d.says(0, "topology", "pause", sound.Name(), "--reason", "a bad hour"); !strings.Contains(out, "not paused") || !strings.Contains(out, "nothing was changed") || !strings.Contains(out, "1 members") {
+		t.Errorf("shown: %s", out)
+	}
+	if out := d.says(2, "topology", "pause", sound.Name(), "--execute"); !strings.Contains(out, "why?") {
+		t.Errorf("without a reason: %s", out)
+	}
+	if out := d.says(0, "topology", "pause", "vist-counts", "--reason", "x"); !strings.Contains(out, "is the name right?") {
+		t.Errorf("another name: %s", out)
+	}
+	d.says(1, "offsets", "reset", "--to", "10", "--why", "again", "--execute")
+	if out := d.says(0, "topology", "pause", sound.Name(), "--reason", "a bad hour", "--execute"); !strings.Contains(out, "is paused") || !strings.Contains(out, "a bad hour") {
+		t.Errorf("paused: %s", out)
+	}
+	if n := group(); n != 0 {
+		t.Errorf("the group has %d members", n)
+	}
+	d.says(0, "offsets", "reset", "--to", "10", "--why", "again", "--execute")
+	d.until("it says so", func() bool {
+		out := d.says(0, "status")
+		return strings.Contains(out, "  paused  ") && strings.Contains(out, "is paused by") && strings.Contains(out, "a bad hour")
+	})
+	stop() // it holds across restarts
+	stop = d.starts("--instance-id", "shop-0")
+	d.until("it is paused when it starts", func() bool { return strings.Contains(d.says(0, "status"), "  paused  ") })
+	topic := system.Desired.Name
+	later := `{"version":1,"topology":"visit-counts","owner":"operator","paused":true,"who":"x","why":"y","at":"2026-01-01T00:00:00Z","from_a_later_version":7}`
+	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("visit-counts/pause/operator"), Value: []byte(later)}).FirstErr())
+	if out := d.says(0, "topology", "resume", sound.Name(), "--execute"); !strings.Contains(out, "is not paused") {
+		t.Errorf("resumed: %s", out)
+	}
+	d.until("it goes on", running)
+	if all := d.all(topic); len(all) != 3 || !strings.Contains(all[2], "from_a_later_version") {
+		t.Errorf("%s holds %q", topic, all)
+	}
+	if all := strings.Join(d.all(system.Audit.Name), "\n"); strings.Count(all, `"topology pause"`) != 1 || strings.Count(all, `"topology resume"`) != 1 || !strings.Contains(all, "a bad hour") {
+		t.Errorf("the audit says %s", all)
+	}
+}
+
+// all are the values of a topic's first partition, as read-committed readers see them.
+func (d *desk) all(topic string) (values []string) {
+	d.t.Helper()
+	ends, err := d.admin.ListEndOffsets(d.t.Context(), topic)
+	d.must(err)
+	end, _ := ends.Lookup(topic, 0)
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	d.must(err)
+	defer reader.Close()
+	for at := int64(0); at < end.Offset; {
+		fetches := reader.PollFetches(d.t.Context())
+		d.must(fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) {
+			if at = r.Offset + 1; !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+		})
+	}
+	return values
+}

@@ -16,12 +16,13 @@ import (
 func topologyCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topology",
-		Short: "Check, describe or draw topologies, without a cluster",
-		Long: "Checks, describes or draws topologies, without a cluster. Where runs have a topic.prefix, give it here too (--topic.prefix,\n" +
+		Short: "Check, describe or draw topologies; pause and resume them",
+		Long: "Checks, describes or draws topologies, without a cluster; pauses and resumes those that run on one. Where runs have a topic.prefix, give it here too (--topic.prefix,\n" +
 			"WEIR_TOPIC_PREFIX, or --config): topics and the group are then shown by the names that they have in the cluster.",
 		RunE: Group,
 	}
-	cmd.AddCommand(checkCommand(program, topologies), describeCommand(program, topologies), drawCommand(program, topologies))
+	cmd.AddCommand(checkCommand(program, topologies), describeCommand(program, topologies), drawCommand(program, topologies),
+		pauseCommand(program, topologies), resumeCommand(program, topologies))
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -294,8 +295,29 @@ func count(partitions []TopicPartition) string {
 	return fmt.Sprintf("%d partitions", len(partitions))
 }
 
+// GroupMember is a member of a group as its coordinator knows it.
+type GroupMember struct {
+	ClientID   string
+	Host       string
+	InstanceID string // group.instance.id, "" for a dynamic member
+}
+
+func (m GroupMember) String() string {
+	text := fmt.Sprintf("client %s at %s", m.ClientID, strings.TrimPrefix(m.Host, "/"))
+	if m.InstanceID != "" {
+		text += fmt.Sprintf(", static as %s, which stays listed until its session has timed out", m.InstanceID)
+	}
+	return text
+}
+
 // Members is how many members a group has at the moment, static ones that are away included.
 func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
+	members, err := c.MembersOf(ctx, group)
+	return len(members), err
+}
+
+// MembersOf lists the members that a group has at the moment, static ones that are away included.
+func (c *Client) MembersOf(ctx context.Context, group string) (members []GroupMember, err error) {
 	err = c.retry(ctx, "describe group "+group, func(ctx context.Context) error {
 		k, err := c.admin.coordinator(ctx, sarama.CoordinatorGroup, group)
 		if err != nil {
@@ -306,14 +328,20 @@ func (c *Client) Members(ctx context.Context, group string) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		n = 0
+		members = nil
 		for _, g := range res.Groups {
 			if g.Err != sarama.ErrNoError && g.Err != sarama.ErrGroupIDNotFound {
 				return ofGroup(group, g.Err)
 			}
-			n += len(g.Members)
+			for _, m := range g.Members {
+				one := GroupMember{ClientID: m.ClientId, Host: m.ClientHost}
+				if m.GroupInstanceId != nil {
+					one.InstanceID = *m.GroupInstanceId
+				}
+				members = append(members, one)
+			}
 		}
 		return nil
 	})
-	return n, err
+	return members, err
 }

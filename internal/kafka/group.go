@@ -72,6 +72,7 @@ type Group struct {
 // groupNews is what others have to tell run, most urgent first.
 type groupNews struct {
 	leave     bool
+	quit      bool // leave, also where the member is static
 	failed    error
 	lost      string // why
 	gone      bool   // lost, and the coordinator knows
@@ -152,7 +153,16 @@ func (g *Group) Changed() <-chan struct{} {
 // (KIP-345). When ctx ends first, a handler call that is still running is not waited for, and the coordinator is not
 // told; no other call follows. Leave must not be called by the handler.
 func (g *Group) Leave(ctx context.Context) error {
-	g.notify(func(n *groupNews) { n.leave = true }, true)
+	return g.end(ctx, func(n *groupNews) { n.leave = true })
+}
+
+// Quit is Leave for good: a static member is not listed any more either, and its partitions go to others at once.
+func (g *Group) Quit(ctx context.Context) error {
+	return g.end(ctx, func(n *groupNews) { n.leave, n.quit = true, true })
+}
+
+func (g *Group) end(ctx context.Context, write func(*groupNews)) error {
+	g.notify(write, true)
 	select {
 	case <-g.done:
 		return nil

@@ -210,21 +210,33 @@ func (g *Group) leave() groupEvent {
 	}
 	g.mu.Lock()
 	g.invalidate()
-	old := g.member
+	old, quit := g.member, g.news.quit
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(g.ctx, g.client.cfg.RequestTimeout)
 	defer cancel()
-	g.goodbye(ctx, old, "the instance stops")
+	if quit {
+		g.farewell(ctx, old, "the topology is paused")
+	} else {
+		g.goodbye(ctx, old, "the instance stops")
+	}
 	return left
 }
 
 // goodbye tells the coordinator, if it can be reached, that a dynamic member is gone, so that its partitions need not
 // wait for the session to time out.
 func (g *Group) goodbye(ctx context.Context, m Member, why string) {
-	if m.ID == "" || g.cfg.InstanceID != "" || ctx.Err() != nil {
+	if g.cfg.InstanceID == "" {
+		g.farewell(ctx, m, why)
+	}
+}
+
+// farewell tells it of any member.
+func (g *Group) farewell(ctx context.Context, m Member, why string) {
+	if m.ID == "" || ctx.Err() != nil {
 		return
 	}
-	req := &sarama.LeaveGroupRequest{Version: 5, GroupId: g.cfg.Group, Members: []sarama.MemberIdentity{{MemberId: m.ID, Reason: brief(why)}}}
+	req := &sarama.LeaveGroupRequest{Version: 5, GroupId: g.cfg.Group,
+		Members: []sarama.MemberIdentity{{MemberId: m.ID, GroupInstanceId: g.instance(), Reason: brief(why)}}}
 	var err error
 	// Twice: a broker closes connections that were idle for connections.max.idle.ms, and that shows with the next request.
 	for range 2 {

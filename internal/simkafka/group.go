@@ -344,6 +344,13 @@ func (c *Cluster) CommitOffset(group string, tp kafka.TopicPartition, o kafka.Co
 	c.group(group).offsets[tp] = o
 }
 
+// Members is how many members a group has.
+func (c *Cluster) Members(group string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.group(group).members)
+}
+
 // OffsetOf returns what a group has committed, kafka.NoOffset for nothing.
 func (c *Cluster) OffsetOf(group string, tp kafka.TopicPartition) kafka.CommittedOffset {
 	c.mu.Lock()

@@ -33,6 +33,7 @@ type Group struct {
 	lost   chan error    // a heartbeat says that the membership is gone
 	leave  chan struct{}
 	left   bool
+	quit   bool            // also where the member is static
 	ctx    context.Context // of what Leave has to send
 	life   context.Context // ends with run
 	done   chan struct{}
@@ -101,10 +102,15 @@ func (g *Group) announce(m kafka.Member, ok bool) {
 }
 
 // Leave implements processors.Group.
-func (g *Group) Leave(ctx context.Context) error {
+func (g *Group) Leave(ctx context.Context) error { return g.end(ctx, false) }
+
+// Quit implements processors.Group.
+func (g *Group) Quit(ctx context.Context) error { return g.end(ctx, true) }
+
+func (g *Group) end(ctx context.Context, quit bool) error {
 	g.mu.Lock()
 	if !g.left {
-		g.left = true
+		g.left, g.quit = true, quit
 		g.ctx = ctx
 		close(g.leave)
 	}
@@ -215,10 +221,10 @@ func (g *Group) goodbye() {
 		g.owned = nil
 	}
 	g.mu.Lock()
-	id, ctx := g.id, g.ctx
+	id, ctx, quit := g.id, g.ctx, g.quit
 	g.id, g.known = "", false
 	g.mu.Unlock()
-	if id != "" && g.cfg.InstanceID == "" {
+	if id != "" && (g.cfg.InstanceID == "" || quit) {
 		_, _ = g.p.request(ctx, g.actor, OpLeave, id, func() error { g.p.c.group(g.cfg.Group).leave(g.p.c, id); return nil })
 	}
 	g.publish(kafka.Member{}, false)
