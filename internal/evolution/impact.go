@@ -2,7 +2,6 @@ package evolution
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/schema"
 	"github.com/weirstream/weir/registry"
 )
@@ -42,6 +42,16 @@ type Use struct {
 	// Breaks are the versions with which it would break: while it reads with one of these and others write with the new schema, or
 	// the other way round.
 	Breaks []int `json:"breaks_with"`
+	// Instances are those that run now, as they announce themselves. None where only a file says that there is such a topology.
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is a running instance of a topology.
+type Instance struct {
+	Instance string `json:"instance"`
+	Version  string `json:"version"` // of its program
+	Revision string `json:"revision,omitempty"`
+	Host     string `json:"host"`
 }
 
 // Question is which schema of which subject is asked about.
@@ -50,7 +60,8 @@ type Question struct {
 	Topic   string // "" is the subject's without -value or -key
 	Schema  registry.Schema
 	Last    int           // records to look at
-	Kafka   *kafka.Client // nil: no records are looked at
+	Kafka   *kafka.Client // nil: no records are looked at, and no instances
+	Names   plan.Names    // of the environment whose instances are meant
 	Graphs  io.Reader     // topologies as `topology describe --output json` writes them; nil for none
 }
 
@@ -102,7 +113,7 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 		result.Reads = append(result.Reads, VersionImpact{n, list(schema.Read(next, old)), list(schema.Read(old, next))})
 	}
 	topic, key := q.place()
-	if err := result.uses(q.Graphs, topic, q.Subject); err != nil {
+	if err := result.uses(ctx, &q, topic); err != nil {
 		return nil, err
 	}
 	if q.Kafka == nil {
@@ -111,68 +122,6 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 	}
 	result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, given, versions)
 	return result, err
-}
-
-// graph is what is read of a described topology.
-type graph struct {
-	Topology  string `json:"topology"`
-	Subgraphs []struct {
-		Nodes []struct {
-			Name  string      `json:"name"`
-			Reads []graphEdge `json:"reads"`
-			Emits []graphEdge `json:"emits"`
-		} `json:"nodes"`
-	} `json:"subgraphs"`
-	Streams []struct {
-		Name    string `json:"name"`
-		Codec   string `json:"codec"`
-		Subject string `json:"subject"`
-	} `json:"streams"`
-}
-
-type graphEdge struct{ Kind, Name string }
-
-// uses finds the topologies of the graphs that have to do with a topic or subject.
-func (i *Impact) uses(graphs io.Reader, topic, subject string) error {
-	i.Unknown = append(i.Unknown, "with which version each running instance reads and writes, and programs whose topologies are not given with --topologies")
-	if graphs == nil {
-		return nil
-	}
-	d := json.NewDecoder(graphs)
-	for n := 1; ; n++ {
-		var g graph
-		err := d.Decode(&g)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil && g.Topology == "" {
-			err = errors.New("it has no topology")
-		}
-		if err != nil {
-			return fmt.Errorf("--topologies: document %d is none that `topology describe --output json` writes: %w", n, err)
-		}
-		for _, s := range g.Streams {
-			if s.Name != topic && s.Subject != subject {
-				continue
-			}
-			reads, writes := Use{Topology: g.Topology, Role: "reads", Topic: s.Name, Codec: s.Codec}, Use{Topology: g.Topology, Role: "writes", Topic: s.Name, Codec: s.Codec}
-			for _, sub := range g.Subgraphs {
-				for _, node := range sub.Nodes {
-					if slices.Contains(node.Reads, graphEdge{"stream", s.Name}) {
-						reads.Nodes = append(reads.Nodes, node.Name)
-					}
-					if slices.Contains(node.Emits, graphEdge{"stream", s.Name}) {
-						writes.Nodes = append(writes.Nodes, node.Name)
-					}
-				}
-			}
-			for _, u := range []Use{reads, writes} {
-				if len(u.Nodes) > 0 {
-					i.Uses = append(i.Uses, i.judged(u))
-				}
-			}
-		}
-	}
 }
 
 // judged says with which versions a use breaks. A codec without a schema registry knows no version: what it can read is not known.

@@ -25,7 +25,7 @@ type recordsOf struct {
 func (o *recordsOf) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.topic, "topic", "", "the topic of the subject, as it is called in the cluster (default: the subject without -value or -key)")
 	cmd.Flags().IntVar(&o.last, "last", 1000, "how many of the newest records of the topic to look at, over all its partitions")
-	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting, settings.TopicPrefix.Setting), nil)
+	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting), nil)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 }
@@ -48,6 +48,7 @@ func (o *recordsOf) ask(cmd *cobra.Command, subject string, do func(evolution.Qu
 	if err != nil {
 		return cli.UsageError(err)
 	}
+	q.Names.Prefix = settings.TopicPrefix.Of(v)
 	if len(settings.Brokers.Of(v)) == 0 {
 		return do(q)
 	}
@@ -76,8 +77,8 @@ func impactVerb() *cobra.Command {
 				return r.show(cmd, impact, func(out io.Writer) { tellImpact(out, impact) })
 			})
 		})
-	cmd.Long = cmd.Short + ".\nTopologies are those in the file of --topologies, which PROGRAM topology describe --output json writes. With --brokers the newest records of\n" +
-		"the topic are decoded with the schema, as a consumer would."
+	cmd.Long = cmd.Short + ".\nTopologies are those in the file of --topologies, which PROGRAM topology describe --output json writes, and with --brokers those of which\n" +
+		"instances run, as status lists them. The newest records of the topic are decoded with the schema then, as a consumer would."
 	cmd.Example = "  orders topology describe --output json > graph.json\n" +
 		"  weir schema impact order.placed.v1-value order.v2.avsc --registry http://localhost:8081 --brokers localhost:9092 --topologies graph.json --last 10000"
 	g.flags(cmd)
@@ -109,6 +110,9 @@ func tellImpact(out io.Writer, i *evolution.Impact) {
 			fmt.Fprintln(out, "it would not break with any registered version")
 		} else {
 			fmt.Fprintf(out, "it would break where it has version %v\n", u.Breaks)
+		}
+		for _, one := range u.Instances {
+			fmt.Fprintf(out, "  runs as %s, build %s %s, on %s\n", termtext.Text(one.Instance), termtext.Text(one.Version), termtext.Text(one.Revision), termtext.Text(one.Host))
 		}
 	}
 	tellRecords(out, i.Records, "the new schema")

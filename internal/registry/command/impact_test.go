@@ -5,9 +5,11 @@ package command_test
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -70,6 +72,7 @@ func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 		Topologies []struct {
 			Topology, Role string
 			Breaks         []int `json:"breaks_with"`
+			Instances      []struct{ Instance, Version string }
 		}
 		Records struct {
 			Read, Undecodable, Unframed, Empty int
@@ -96,6 +99,27 @@ func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 	}
 	if u := broken.Topologies; len(u) != 2 || u[0].Topology != "totals" || u[0].Role != "reads" || len(u[0].Breaks) != 2 || u[1].Role != "writes" || len(u[1].Breaks) != 2 {
 		t.Errorf("topologies: %+v", u)
+	}
+	// Running instances: one of a topology that the file has, too, one of another one, and one that is gone.
+	if _, err := kadm.NewClient(client).CreateTopics(t.Context(), 1, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact,delete")}, "_weir.status"); err != nil {
+		t.Fatal(err)
+	}
+	described := strings.Split(graph, "\n")
+	live := strings.Replace(described[0], "totals", "live", 1)
+	for key, of := range map[string]struct {
+		interval int
+		graph    string
+	}{"live/a": {60_000, live}, "live/gone": {1, live}, "shop/b": {60_000, described[1]}} {
+		topology, instance, _ := strings.Cut(key, "/")
+		value := fmt.Sprintf(`{"version":1,"topology":%q,"instance":%q,"interval_ms":%d,"build":{"version":"v7"},"graph":%s}`, topology, instance, of.interval, of.graph)
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "_weir.status", Key: []byte(key), Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(10 * time.Millisecond) // what is gone may miss three announcements, a millisecond each
+	if u := ask(0, "impact", subject, "broken.avsc", "--topologies", "graph.json").Topologies; len(u) != 3 || len(u[0].Instances) != 0 || len(u[1].Instances) != 1 || u[1].Instances[0].Version != "v7" ||
+		u[2].Topology != "live" || u[2].Role != "reads" || len(u[2].Instances) != 1 || len(u[2].Breaks) != 2 {
+		t.Errorf("with running instances: %+v", u)
 	}
 	if few := ask(0, "impact", subject, "broken.avsc", "--last", "2"); few.Records.Read != 2 {
 		t.Errorf("the newest 2 records are %d", few.Records.Read)
