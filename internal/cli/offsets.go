@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/settings"
@@ -37,7 +38,7 @@ func offsetsCommand(program string, topologies []*topology.Topology) *cobra.Comm
 type offsetsFlags struct {
 	output, to, why string
 	which           offsets.Selection
-	execute         bool
+	execute, pause  bool
 }
 
 func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command {
@@ -129,8 +130,8 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 		}
 		return f.change(cmd, program, t, changes, kept, true)
 	})
-	cmd.Use, cmd.Short = "reset", "Record a reset and set the offsets of a stopped topology"
-	cmd.Long = "Records a reset and sets the committed offsets of a topology whose instances are stopped. The state stays as it is:\n" +
+	cmd.Use, cmd.Short = "reset", "Record a reset and set the offsets of a topology that is stopped or paused"
+	cmd.Long = "Records a reset and sets the committed offsets of a topology whose instances are stopped or paused; --pause has them paused meanwhile. The state stays as it is:\n" +
 		"records that are read again are counted again, unless the topology deduplicates or its state is rebuilt.\n\n" +
 		"--to state sets what disagrees to where the state stands, and keeps the rest. Records after the last one that changed the\n" +
 		"state are processed again where Weir's own offset is lost: nothing is counted twice, but their outputs and dead letters\n" +
@@ -148,6 +149,7 @@ func (f *offsetsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
+	addPause(cmd, &f.pause)
 }
 
 // reason refuses a change without one.
@@ -264,11 +266,17 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			}
 			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
 				tool.Client = client
-				rows, err := tool.Show(cmd.Context())
-				if err != nil {
-					return err
+				change := func() error {
+					rows, err := tool.Show(cmd.Context())
+					if err != nil {
+						return err
+					}
+					return do(cmd, tool, rows)
 				}
-				return do(cmd, tool, rows)
+				if !f.pause || !f.execute {
+					return change()
+				}
+				return whilePaused(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: p.Topology, Who: who()}, f.why, change)
 			})
 		},
 	}

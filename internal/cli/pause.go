@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/announced"
 	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/replay"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
@@ -44,7 +46,7 @@ func resumeCommand(program string, topologies []*topology.Topology) *cobra.Comma
 	return cmd
 }
 
-// paused is the result as JSON.
+// pauseResult is the result as JSON.
 type pauseResult struct {
 	Topology  string         `json:"topology"`
 	Executed  bool           `json:"executed"`
@@ -77,7 +79,7 @@ func (f *pauseFlags) command(topologies []*topology.Topology, pause bool) *cobra
 			})
 		},
 	}
-	settings.AddFlags(cmd.Flags(), settings.OfCluster(), nil)
+	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting), nil)
 	settings.Complete(cmd)
 	cmd.SetUsageFunc(settings.Usage)
 	AddOutput(cmd, &f.output)
@@ -152,4 +154,35 @@ func (f *pauseFlags) set(cmd *cobra.Command, t *desired.Tool, r *pauseResult, pa
 		r.Members = 0
 	}
 	return nil
+}
+
+// pauseWithin is how long instances may take to leave the group of a topology that a command has paused.
+const pauseWithin = time.Minute
+
+// addPause adds --pause to a command that needs the instances of its topology out of the way.
+func addPause(cmd *cobra.Command, pause *bool) {
+	cmd.Flags().BoolVar(pause, "pause", false, "have the instances of the topology leave its group meanwhile, and go on afterwards; without it they must be stopped or paused")
+}
+
+// whilePaused does something with the topology paused, in the name of the command, and resumes it. What was left in the middle
+// (replay.ErrHalf) keeps it paused: the same command goes on with it.
+func whilePaused(cmd *cobra.Command, t *desired.Tool, why string, do func() error) error {
+	ctx, messages, owner := cmd.Context(), cmd.ErrOrStderr(), cmd.Parent().Name()+" "+cmd.Name()
+	if _, err := t.Set(ctx, owner, true, why); err != nil {
+		return err
+	}
+	err := t.Empty(ctx, pauseWithin)
+	if err == nil {
+		if err = do(); errors.Is(err, replay.ErrHalf) {
+			return fmt.Errorf("%w\ntopology %s stays paused until then", err, t.Topology)
+		}
+	}
+	holds, undone := t.Set(context.WithoutCancel(ctx), owner, false, why)
+	for _, h := range holds {
+		fmt.Fprintf(messages, "topology %s stays paused, by %s\n", t.Topology, h)
+	}
+	if undone == nil && len(holds) == 0 {
+		fmt.Fprintf(messages, "topology %s is resumed\n", t.Topology)
+	}
+	return errors.Join(err, undone)
 }

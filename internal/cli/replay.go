@@ -26,7 +26,7 @@ func replayCommand(program string, topologies []*topology.Topology) *cobra.Comma
 		Long: "Processes records again that are still in a topic, as a file says (docs/replay.md): into their topology, into another topic, or into\n" +
 			"a shadow of the topology. A job and its progress stand in the topic " + system.Jobs.Name + ": a run that was ended, also by kill -9, is\n" +
 			"gone on with by the same command, and each record has its effect once. A run ends with a receipt.\n\n" +
-			"into: topology needs the topology in this program, and its instances stopped; into: topic needs no topology.",
+			"into: topology needs the topology in this program, and pauses its instances until it is done; into: topic needs no topology.",
 		RunE: Group,
 	}
 	cmd.AddCommand(replayPlan(program, topologies), replayRun(program, topologies, false), replayRun(program, topologies, true),
@@ -154,11 +154,13 @@ func replayStatus(program string, topologies []*topology.Topology) *cobra.Comman
 func replayStop(program string, topologies []*topology.Topology) *cobra.Command {
 	var f replayFlags
 	cmd := f.command(topologies, true, func(cmd *cobra.Command, t *replay.Tool, j *replay.Job) error {
-		r, err := t.Stop(cmd.Context(), j.Name)
+		r, err := t.Stop(cmd.Context(), j)
 		if err != nil {
 			return err
 		}
-		if r.State == replay.Begun {
+		if r.State == replay.Stopped {
+			fmt.Fprintln(cmd.ErrOrStderr(), "it is stopped")
+		} else if r.State == replay.Begun {
 			fmt.Fprintln(cmd.ErrOrStderr(), "the process that runs it is asked to stop; replay status shows when it has")
 		} else {
 			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: the replay is %s\n", r.State)
@@ -231,6 +233,7 @@ func (f *replayFlags) command(topologies []*topology.Topology, file bool, do fun
 				defer bar.end()
 				return do(cmd, &replay.Tool{
 					Client: client, Names: namesOf(v), Who: who(), Options: opts, Log: opts.Log, Progress: bar.at,
+					Say: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) },
 					Topology: func(name string, names plan.Names) (*plan.Plan, error) {
 						t, err := pick(topologies, name)
 						if err != nil {

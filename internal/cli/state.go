@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
@@ -32,7 +33,7 @@ func stateCommand(program string, topologies []*topology.Topology) *cobra.Comman
 type stateFlags struct {
 	output, folder, why string
 	limit               int
-	execute             bool
+	execute, pause      bool
 }
 
 func stateSnapshot(program string, topologies []*topology.Topology) *cobra.Command {
@@ -80,7 +81,21 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 		return nil
 	}
 	cmd := f.command(topologies, check, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
-		m, err := t.Restore(cmd.Context(), p, f.folder, f.why, f.execute)
+		var m *golden.Manifest
+		restore := func() (err error) {
+			m, err = t.Restore(cmd.Context(), p, f.folder, f.why, f.execute)
+			return err
+		}
+		var err error
+		if f.pause && f.execute {
+			_, err := t.Restore(cmd.Context(), p, f.folder, f.why, false)
+			if _, ok := errors.AsType[*replay.MembersError](err); err != nil && !ok {
+				return err // what is refused pauses nothing
+			}
+			err = whilePaused(cmd, &desired.Tool{Client: t.Client, Names: t.Names, Topology: p.Topology, Who: t.Who}, f.why, restore)
+		} else {
+			err = restore()
+		}
 		if err != nil {
 			return err
 		}
@@ -94,12 +109,13 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 		}
 		return nil
 	})
-	cmd.Use, cmd.Short = "restore", "Give the stores of a stopped topology the content of a snapshot, and its group the offsets"
+	cmd.Use, cmd.Short = "restore", "Give the stores of a topology that is stopped or paused the content of a snapshot, and its group the offsets"
 	cmd.Long = cmd.Short + ".\nRecords after the snapshot are processed again, and their outputs and dead letters written again. The reset is recorded; a command\n" +
 		"that was ended is run again."
 	cmd.Example = example(program, `state restore --brokers localhost:9092 --folder totals-2026-11-20 --why "bad build of Monday" --execute`)
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
 	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command checks the snapshot and changes nothing")
+	addPause(cmd, &f.pause)
 	return cmd
 }
 

@@ -16,7 +16,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	case err != nil:
 		return err
 	case n > 0:
-		return fmt.Errorf("group %s has %d members: stop all instances first (a static member stays listed until its session times out)", t.Group, n)
+		return fmt.Errorf("group %s has %d members: stop all instances first, or give --pause (a static member stays listed until its session times out)", t.Group, n)
 	}
 	if err := system.Jobs.Ensure(ctx, t.Client, t.Jobs); err != nil {
 		return err

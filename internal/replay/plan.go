@@ -255,7 +255,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 	if j.Into == IntoShadow {
 		return t.ofShadow(j, p)
 	}
-	p.Touches = append(p.Touches, fmt.Sprintf("group %s: its instances must be stopped; the replay is its only member while it runs", graph.Group()))
+	p.Touches = append(p.Touches, fmt.Sprintf("group %s: its instances are paused; the replay is its only member while it runs", graph.Group()))
 	if j.State.Mode == StateReset {
 		p.Touches = append(p.Touches, fmt.Sprintf("group %s: its offsets go back to the start, which is recorded in %s, and end where they are now", graph.Group(), t.Names.System(system.Jobs.Name)))
 	} else {

@@ -46,9 +46,13 @@ func (r *running) reset(ctx context.Context, p *plan.Plan) error {
 		why += ": " + r.Why
 	}
 	b := &rebuild{tool: r.tool, sink: r.sink, plan: p, sub: inputOf(p, r.File.From.Topic), at: at, why: why, last: func() (*kafka.Outgoing, error) {
-		r.Reset = true
+		r.Reset, r.Emptying = true, false
 		return r.tool.record(keyOf(r.Job), r.standing)
 	}}
+	r.Emptying = true
+	if err := r.tool.save(ctx, r.sink, r.standing); err != nil {
+		return err
+	}
 	return b.run(ctx)
 }
 

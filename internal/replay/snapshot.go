@@ -306,11 +306,14 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 			}
 		}
 	}
-	if err := t.alone(ctx, p, false); err != nil {
+	if err := t.sameAside(ctx, p, m); err != nil {
+		return nil, err
+	}
+	if err := t.alone(ctx, p, false); err != nil || !execute {
 		return m, err
 	}
-	if err := t.sameAside(ctx, p, m); err != nil || !execute {
-		return m, err
+	if err := t.sameAside(ctx, p, m); err != nil { // as it was left by whoever was in the group
+		return nil, err
 	}
 	if err := t.ready(ctx); err != nil {
 		return nil, err
@@ -332,11 +335,14 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 			}
 		}
 		if err := b.run(ctx); err != nil {
-			return nil, fmt.Errorf("the topology is not to be started before the command is run again, and is done: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrHalf, err)
 		}
 	}
 	return m, t.tell(ctx, sink, "state restore", map[string]any{"topology": p.Topology, "snapshot": m.Taken, "inputs": m.Inputs, "why": why})
 }
+
+// ErrHalf is why a restore has ended in the middle.
+var ErrHalf = errors.New("the topology is not to be started before the command is run again, and is done")
 
 // fillFrom gives put what a snapshot has of a store at a partition.
 func fillFrom(m *golden.Manifest, dir, store string, partition int32, put func(key, value []byte) error) error {

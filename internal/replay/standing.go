@@ -32,23 +32,25 @@ type Range struct {
 
 // standing is a job as it stands in the topic of jobs. It is written by the process that holds the job's transactional id.
 type standing struct {
-	Version int       `json:"version"`
-	Job     string    `json:"job"`
-	Run     string    `json:"run"` // tells it from the job when it was forced again
-	Hash    string    `json:"hash"`
-	File    *Job      `json:"file"`
-	State   string    `json:"state"`
-	Reset   bool      `json:"reset,omitempty"` // the state is rebuilt, and no longer what it was
-	TopicID string    `json:"topic_id"`
-	Ranges  []Range   `json:"ranges"`
-	Before  []Content `json:"before"` // what its outputs and stores held when it began
-	Who     string    `json:"who"`
-	Holder  string    `json:"holder,omitempty"` // tells the processes apart that have run it
-	Why     string    `json:"why,omitempty"`
-	Began   time.Time `json:"began"`
-	At      time.Time `json:"at"`
-	Problem string    `json:"problem,omitempty"` // of Failed
-	Receipt *Receipt  `json:"receipt,omitempty"` // of Done
+	Version int    `json:"version"`
+	Job     string `json:"job"`
+	Run     string `json:"run"` // tells it from the job when it was forced again
+	Hash    string `json:"hash"`
+	File    *Job   `json:"file"`
+	State   string `json:"state"`
+	Reset   bool   `json:"reset,omitempty"` // the state is rebuilt, and no longer what it was
+	// Emptying is set while the stores are emptied: no instance can begin.
+	Emptying bool      `json:"emptying,omitempty"`
+	TopicID  string    `json:"topic_id"`
+	Ranges   []Range   `json:"ranges"`
+	Before   []Content `json:"before"` // what its outputs and stores held when it began
+	Who      string    `json:"who"`
+	Holder   string    `json:"holder,omitempty"` // tells the processes apart that have run it
+	Why      string    `json:"why,omitempty"`
+	Began    time.Time `json:"began"`
+	At       time.Time `json:"at"`
+	Problem  string    `json:"problem,omitempty"` // of Failed
+	Receipt  *Receipt  `json:"receipt,omitempty"` // of Done
 }
 
 // progress is how far a run is in a partition.
@@ -164,6 +166,9 @@ func (t *Tool) save(ctx context.Context, sink *kafka.Sink, s *standing) error {
 		return err
 	}
 	if err := sink.Append(out); err != nil {
+		return err
+	}
+	if err := t.let(sink, s); err != nil {
 		return err
 	}
 	return t.tell(ctx, sink, "replay", map[string]any{

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -29,7 +30,15 @@ type Tool struct {
 	Log     *zap.Logger
 	// Progress, if not nil, is called now and then with how many offsets of how many are done.
 	Progress func(done, of int64)
+	// Say, if not nil, takes what whoever runs a job should know of meanwhile, a line each.
+	Say func(text string)
+	// Patience is how long instances may take to leave the group of a paused topology, and a process to answer that it was asked to stop.
+	// Default: a minute, and 15 s.
+	Patience time.Duration
 }
+
+// transactionalID is that of a job: who holds it runs the job.
+func (t *Tool) transactionalID(job string) string { return t.Names.Prefix + "weir-replay-" + job }
 
 // RunOptions are what a command line says about a run.
 type RunOptions struct {
@@ -94,9 +103,14 @@ func (t *Tool) List(ctx context.Context) ([]*Receipt, error) {
 	return list, nil
 }
 
-// Stop asks the process that runs a job to stop. It returns when that is written.
-func (t *Tool) Stop(ctx context.Context, job string) (*Receipt, error) {
+// Stop asks the process that runs a job to stop. It returns when that is written; of a job into a topology when it has stopped, and where
+// no process runs it any more, it is stopped in its place.
+func (t *Tool) Stop(ctx context.Context, j *Job) (*Receipt, error) {
+	job := j.Name
 	r, err := t.Status(ctx, job)
+	if _, unknown := errors.AsType[*UnknownError](err); unknown && j.Into == IntoTopology {
+		return nil, errors.Join(err, t.unbegun(ctx, j))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +129,10 @@ func (t *Tool) Stop(ctx context.Context, job string) (*Receipt, error) {
 	if err := sink.Append(out); err != nil {
 		return nil, err
 	}
-	return r, sink.Flush(ctx)
+	if err := sink.Flush(ctx); err != nil || j.Into != IntoTopology {
+		return r, err
+	}
+	return t.stopped(ctx, j)
 }
 
 // ErrStopped is why a run has ended that replay stop has asked for.
@@ -142,7 +159,7 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	if err := t.free(ctx, j, o); err != nil {
 		return nil, err
 	}
-	sink, err := t.Client.NewSink(ctx, t.Names.Prefix+"weir-replay-"+j.Name)
+	sink, err := t.Client.NewSink(ctx, t.transactionalID(j.Name))
 	if err != nil {
 		return nil, fmt.Errorf("take over job %s from another command: %w", j.Name, err)
 	}
@@ -169,17 +186,28 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	case s.State == Done:
 		s = nil
 	}
+	if j.Into == IntoTopology {
+		if s == nil {
+			if err := t.possible(ctx, j, o); err != nil {
+				return nil, err
+			}
+		}
+		if err := t.pause(ctx, sink, j, cmp.Or(o.Why, j.Why)); err != nil {
+			return nil, err
+		}
+	}
 	resumed := s != nil && s.State == Begun
 	if s != nil {
 		s.File.Rate, s.Problem = j.Rate, ""
 	} else if s, err = t.begin(ctx, j, o, k.jobs[j.Name]); err != nil {
-		return nil, err
+		return nil, errors.Join(err, t.refused(ctx, sink, j))
 	}
 	s.State, s.Who, s.Holder = Begun, t.Who, rand.Text()[:12]
 	r := &running{tool: t, standing: s, sink: sink, stops: k.stops[j.Name], stopSeen: k.stops[j.Name] > 0, resumed: resumed}
 	if err := t.save(ctx, sink, s); err != nil {
 		return nil, err
 	}
+	defer func() { t.reportResumed(context.WithoutCancel(ctx), s) }()
 	r.saved = max(0, sink.End(system.Of(t.Names.System(system.Jobs.Name)))-1)
 	err = r.run(ctx)
 	return r.end(context.WithoutCancel(ctx), err)
@@ -195,14 +223,17 @@ func (t *Tool) free(ctx context.Context, j *Job, o RunOptions) error {
 		return err
 	}
 	s := k.jobs[j.Name]
-	if s == nil || s.State == Done || s.Hash != j.hash() && !o.Force {
+	if s == nil || s.State != Begun || s.Hash != j.hash() && !o.Force {
 		return nil
 	}
 	p, err := t.Topology(j.Topology, t.Names)
 	if err != nil {
 		return err
 	}
-	return t.alone(ctx, p, s.State == Begun)
+	if held, err := t.holds(ctx, p.Topology, j.Name); err != nil || !held { // members may be instances, which are paused next
+		return err
+	}
+	return t.alone(ctx, p, true)
 }
 
 // ready makes the topics of Weir's own.
@@ -211,6 +242,18 @@ func (t *Tool) ready(ctx context.Context) error {
 		return err
 	}
 	return system.Audit.Ensure(ctx, t.Client, t.Names.System(system.Audit.Name))
+}
+
+// possible refuses a job before its topology is paused for it. What it finds is looked at again afterwards.
+func (t *Tool) possible(ctx context.Context, j *Job, o RunOptions) error {
+	p, err := t.resolve(ctx, j, o.FromEarliest)
+	if err != nil {
+		return err
+	}
+	if p.Refused != "" {
+		return errors.New(p.Refused)
+	}
+	return t.settled(ctx, p.graph, inputOf(p.graph, j.From.Topic), j.State.Mode == StateReset)
 }
 
 // begin makes a job of a file.
@@ -362,7 +405,7 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 		return nil, errors.Join(failure, err)
 	}
 	if s := k.jobs[r.Job]; s != nil && s.Run == r.Run {
-		r.Reset = s.Reset // whatever became of the transaction that was to say so
+		r.Reset, r.Emptying = s.Reset, s.Emptying // whatever became of the transaction that was to say so
 	}
 	switch {
 	case errors.Is(failure, ErrStopped) || errors.Is(failure, context.Canceled):
@@ -370,34 +413,46 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 	case failure != nil:
 		r.State, r.Problem = Failed, failure.Error()
 	}
+	if failure != nil && r.Emptying {
+		failure = fmt.Errorf("%w; the stores are half emptied, so topology %s stays paused until the replay is resumed", failure, r.File.Topology)
+	}
 	receipt := r.receipt(k.progress[r.Run])
 	if failure == nil {
-		if receipt.Done < receipt.Offsets {
-			return nil, fmt.Errorf("job %s has ended before its end: %d of %d offsets are done", r.Job, receipt.Done, receipt.Offsets)
+		if failure = r.conclude(ctx, receipt); failure != nil {
+			r.State, r.Problem = Failed, failure.Error()
+			receipt = r.receipt(k.progress[r.Run])
 		}
-		var all []Downstream
-		for _, before := range r.Before {
-			d, err := t.compare(ctx, before)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, *d)
-		}
-		if r.shadow != nil {
-			if err := r.shadow(ctx, receipt); err != nil {
-				return nil, err
-			}
-		} else {
-			receipt.judge(all)
-		}
-		now := time.Now().UTC()
-		receipt.State, receipt.At, receipt.Ended = Done, now, &now
-		r.State, r.Receipt = Done, receipt
 	}
 	if r.broken(failure) {
 		return receipt, failure
 	}
 	return receipt, errors.Join(failure, t.save(ctx, r.sink, r.standing))
+}
+
+// conclude completes the receipt of a job that is done.
+func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
+	if receipt.Done < receipt.Offsets {
+		return fmt.Errorf("job %s has ended before its end: %d of %d offsets are done", r.Job, receipt.Done, receipt.Offsets)
+	}
+	var all []Downstream
+	for _, before := range r.Before {
+		d, err := r.tool.compare(ctx, before)
+		if err != nil {
+			return err
+		}
+		all = append(all, *d)
+	}
+	if r.shadow != nil {
+		if err := r.shadow(ctx, receipt); err != nil {
+			return err
+		}
+	} else {
+		receipt.judge(all)
+	}
+	now := time.Now().UTC()
+	receipt.State, receipt.At, receipt.Ended = Done, now, &now
+	r.State, r.Receipt = Done, receipt
+	return nil
 }
 
 // broken says whether the sink may not be used any more: another command has taken the job over.

@@ -37,9 +37,19 @@ func (t *Tool) alone(ctx context.Context, p *plan.Plan, patient bool) error {
 				return context.Cause(ctx)
 			}
 		}
-		return fmt.Errorf("group %s has %d members: stop all instances of topology %s first, and start them again when the replay is done "+
-			"(a static member stays listed until its session times out)", p.Group(), n, p.Topology)
+		return &MembersError{p.Group(), p.Topology, n}
 	}
+}
+
+// MembersError says that a group has members that are in the way.
+type MembersError struct {
+	Group, Topology string
+	Members         int
+}
+
+func (e *MembersError) Error() string {
+	return fmt.Sprintf("group %s has %d members: stop or pause all instances of topology %s first, and let them go on when it is done "+
+		"(a static member stays listed until its session times out)", e.Group, e.Members, e.Topology)
 }
 
 // intoTopology processes the records again, on the state of the topology, as the only member of its group.
