@@ -108,6 +108,8 @@ func TestStatusListsInstances(t *testing.T) {
 // Mutations seen to fail it: Set without the audit; set without f.execute; Empty that does not wait; merged without the fields of before.
 func TestATopologyIsPausedAndResumed(t *testing.T) {
 	d := newDesk(t, -1, -1)
+	_, err := d.admin.DeleteTopics(t.Context(), deskLog)
+	d.must(err)
 	stop := d.starts("--instance-id", "shop-0", "--group.instance.id", "shop-0")
 	defer func() { stop() }()
 	running := func() bool { return strings.Contains(d.says(0, "status"), "2 running") }

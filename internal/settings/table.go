@@ -122,15 +122,5 @@ func OfClient() (list []*Setting) {
 	return list
 }
 
-// OfCluster lists the settings of a command that asks a cluster, and is told otherwise which topology is meant.
-func OfCluster() (list []*Setting) {
-	for _, s := range OfClient() {
-		if s != Topology.Setting {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // OfNames lists the settings of a command that needs no cluster, but the names that things have in one.
 func OfNames() []*Setting { return []*Setting{Config.Setting, TopicPrefix.Setting} }
