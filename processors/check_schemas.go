@@ -28,7 +28,7 @@ func (e *engine) prepareSchemas(ctx context.Context) error {
 			continue
 		}
 		for _, prepare := range t.Stream.Prepare {
-			err := prepare(ctx, t.Name, e.opts.Schemas == SchemasRegister && t.Written)
+			err := prepare(ctx, e.graph.plan.Names.SchemaTopic(t.Stream), e.opts.Schemas == SchemasRegister && t.Written)
 			switch {
 			case err == nil:
 			case errors.Is(err, codecs.ErrUnavailable):

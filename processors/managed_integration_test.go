@@ -91,7 +91,7 @@ func TestAStaticMemberIsPausedOnARealKafka(t *testing.T) {
 	}
 	until("it goes on where it was", func() bool { return m.Stats().Processed == 2 })
 	infos, err := client.Topics(t.Context(), []string{system.Status.Name, system.Desired.Name})
-	if err != nil || infos[system.Status.Name].Config["segment.ms"] != "3600000" || system.Status.Check(infos[system.Status.Name]) != nil || system.Desired.Check(infos[system.Desired.Name]) != nil {
+	if err != nil || infos[system.Status.Name].Config["retention.ms"] != "86400000" || system.Status.Check(infos[system.Status.Name]) != nil || system.Desired.Check(infos[system.Desired.Name]) != nil {
 		t.Errorf("topics %+v, %v", infos, err)
 	}
 }

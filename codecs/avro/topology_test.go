@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +18,10 @@ import (
 	"github.com/weirstream/weir/codecs/avro"
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/registry/registrytest"
+	"github.com/weirstream/weir/internal/replay"
+	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/registry"
 	"github.com/weirstream/weir/topology"
 )
@@ -160,5 +166,27 @@ func TestATopologyByARegistry(t *testing.T) {
 	reads(3)
 	if v, err := back.ParseIn(&codecs.Record{Headers: []codecs.Header{{Key: got[2].Headers[0].Key, Value: got[2].Headers[0].Value}}}, got[2].Value); err != nil || v != (order{"z", 8}) {
 		t.Errorf("%+v, %v", v, err)
+	}
+
+	// A shadow writes what production has written, by the same schemas, and registers none.
+	names, err := client.Subjects(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool := &replay.Tool{Client: wire, Options: processors.Options{Schemas: processors.SchemasRegister},
+		Topology: func(_ string, names plan.Names) (*plan.Plan, error) { return graph(olderSchema).Plan(names) }}
+	job := filepath.Join(t.TempDir(), "shadow.yaml")
+	if err := os.WriteFile(job, []byte("replay: shadow\nfrom: {topic: order.placed.v1}\ninto: shadow\ntopology: sums\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, err := replay.ReadFile(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := tool.Run(t.Context(), j, replay.RunOptions{}); err != nil || r.State != replay.Done || r.Read != 3 || r.DownstreamUnchanged == nil || !*r.DownstreamUnchanged {
+		t.Errorf("the shadow: %+v, %v", r, err)
+	}
+	if after, err := client.Subjects(t.Context(), false); err != nil || !slices.Equal(after, names) {
+		t.Errorf("subjects %q became %q, %v", names, after, err)
 	}
 }

@@ -42,7 +42,9 @@ type Node struct {
 	id     int // in its graph
 	stores []int
 	topics []string // by output, what it is called in the cluster; "" of an edge
-	dead   []string // by input of its sub-graph, where records go that failed in the node
+	// schemas are, by output, the topics by whose names their schemas go.
+	schemas []string
+	dead    []string // by input of its sub-graph, where records go that failed in the node
 }
 
 // Origin is the source of the plan whose records come through this one.
@@ -87,11 +89,11 @@ func NewGraph(of *plan.Plan) *Graph {
 			g.nodes = append(g.nodes, n)
 			s.Nodes = append(s.Nodes, n)
 			for _, o := range decl.Outputs {
-				topic := ""
+				topic, schemas := "", ""
 				if stream, ok := o.(*plan.Stream); ok {
-					topic = of.Topic(stream)
+					topic, schemas = of.Topic(stream), of.Names.SchemaTopic(stream)
 				}
-				n.topics = append(n.topics, topic)
+				n.topics, n.schemas = append(n.topics, topic), append(n.schemas, schemas)
 			}
 			for _, input := range p.Inputs {
 				n.dead = append(n.dead, of.DeadLetter(decl, input))

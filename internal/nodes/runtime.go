@@ -150,10 +150,13 @@ func (c *Call) twice(kind, name, part string) error {
 func (c *Call) Buffer() []byte { return c.arena.Tail() }
 
 // Topic implements plan.Runtime.
-func (c *Call) Topic(stream *plan.Stream) (topic string) {
+func (c *Call) Topic(stream *plan.Stream) string { return c.ofOutput(stream, c.node.schemas) }
+
+// ofOutput is what a list has, which is as that of the node's outputs, for one of them.
+func (c *Call) ofOutput(stream *plan.Stream, list []string) (topic string) {
 	for i, o := range c.node.Decl.Outputs {
 		if o == plan.Output(stream) {
-			topic = c.node.topics[i]
+			topic = list[i]
 		}
 	}
 	return topic
@@ -161,7 +164,7 @@ func (c *Call) Topic(stream *plan.Stream) (topic string) {
 
 // Emit implements plan.Runtime.
 func (c *Call) Emit(stream *plan.Stream, key string, encoded []byte, tombstone bool, as *plan.Emission) {
-	topic := c.Topic(stream)
+	topic := c.ofOutput(stream, c.node.topics)
 	if as != nil && as.Partition >= 0 && c.env.Partitions != nil {
 		if n := c.env.Partitions(topic); n > 0 && as.Partition >= n {
 			c.Fail(fmt.Errorf("emit to stream %s: there is no partition %d of %d", stream.Name, as.Partition, n))

@@ -18,6 +18,8 @@ type Names struct {
 	Prefix string
 	// Real, if not nil, are streams that have another name than the prefix gives them: those of a shadow, by the names of streams.
 	Real map[string]string
+	// Schemas, if not nil, are topics by whose names schemas go of streams that are written elsewhere: production's, for a shadow.
+	Schemas map[string]string
 }
 
 // Topic is what the stream's topic is called.
@@ -29,6 +31,14 @@ func (n Names) Topic(s *Stream) string {
 		return s.Name
 	}
 	return n.Prefix + s.Name
+}
+
+// SchemaTopic is the topic by whose name the schemas of a stream go in a registry.
+func (n Names) SchemaTopic(s *Stream) string {
+	if real, ok := n.Schemas[s.Name]; ok {
+		return real
+	}
+	return n.Topic(s)
 }
 
 // DeadLetter is the topic to which a record of the input goes that failed in the node. It has the prefix also where its input has none.

@@ -49,7 +49,7 @@ type Runtime interface {
 	Store(store *Store) (keyed.Any, error)
 	// Output checks that the node declared the stream or edge.
 	Output(decl Output) error
-	// Topic is what an output of the node is called in the cluster, "" for what is none of its.
+	// Topic is the topic by whose name the schemas of an output of the node go, "" for what is none of its.
 	Topic(stream *Stream) string
 	// Buffer is where the next value is encoded: append to it and hand the result to Emit at once.
 	Buffer() []byte

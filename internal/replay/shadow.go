@@ -16,7 +16,7 @@ import (
 
 // shadowNames are the names of a shadow's own topics, which stand beside the inputs and globals of production.
 func (t *Tool) shadowNames(p *plan.Plan, job, run string) (plan.Names, error) {
-	names := plan.Names{Prefix: t.Names.Prefix + "_weir.shadow." + job + "." + run + ".", Real: map[string]string{}}
+	names := plan.Names{Prefix: t.Names.Prefix + "_weir.shadow." + job + "." + run + ".", Real: map[string]string{}, Schemas: map[string]string{}}
 	for _, g := range p.Subgraphs {
 		for _, in := range g.Inputs {
 			names.Real[in.Name] = p.Topic(in)
@@ -33,9 +33,7 @@ func (t *Tool) shadowNames(p *plan.Plan, job, run string) (plan.Names, error) {
 		if _, real := names.Real[topic.Stream.Name]; real {
 			return names, fmt.Errorf("into: topology %s reads what it writes to %s: a shadow of it would write into production", p.Topology, topic.Name)
 		}
-		if len(topic.Stream.Prepare) > 0 {
-			return names, fmt.Errorf("into: what topology %s writes to %s has schemas in a registry, whose subjects go by the names of topics: a shadow would need, or register, others", p.Topology, topic.Name)
-		}
+		names.Schemas[topic.Stream.Name] = topic.Name
 		own[topic.Stream.Name] = names.Prefix + topic.Stream.Name // also where it is Unprefixed
 	}
 	maps.Copy(names.Real, own)
@@ -127,6 +125,9 @@ func (r *running) intoShadow(ctx context.Context) (err error) {
 		}
 	}
 	t.Options.StateDir, t.Options.InstanceID = dir, "shadow"
+	if t.Options.Schemas == processors.SchemasRegister { // in production's subjects a trial registers nothing
+		t.Options.Schemas = processors.SchemasCheck
+	}
 	t.Options.Create = &processors.Creation{Partitions: 1, ReplicationFactor: -1}
 	err = r.engine(ctx, p, processors.RunRanges, from, false, func(one Range) int64 { return one.Start })
 	if err != nil {
