@@ -115,7 +115,7 @@ func (m *Managed) live(ctx context.Context) (paused bool, err error) {
 	for began := time.Now(); ; {
 		err = i.Run(living)
 		// The replay for which the topology was paused may hold the folder of state for a moment after it was resumed.
-		if _, locked := errors.AsType[*state.LockedError](err); !locked || !m.resumed() || time.Since(began) > folderWithin {
+		if _, locked := errors.AsType[*state.LockedError](err); !locked || !m.resumed() || living.Err() != nil || time.Since(began) > folderWithin {
 			break
 		}
 	}
