@@ -22,6 +22,7 @@ const (
 	inputTopic      = "order.placed.v1"
 	outputTopic     = "customer.total.v1"
 	deadLetterTopic = "order.placed.v1.dlq"
+	redriveTopic    = "customer-totals-order.placed.v1-redrive" // there when somebody has redriven letters
 )
 
 // options of a demo.
@@ -54,7 +55,8 @@ func Command() *cobra.Command {
 		Use:   "demo",
 		Short: "Run the reference job on live input, without a Kafka cluster",
 		Long: "Starts an embedded broker, feeds orders into order.placed.v1 (some delivered twice, some unreadable, some negative),\n" +
-			"runs customer-totals on them exactly-once, and shows the counts and the latency from an order to its visible total.\n\n" +
+			"runs customer-totals on them exactly-once, and shows the counts and the latency from an order to its visible total. Whoever\n" +
+			"looks at the dead letters meanwhile, and sends some back (dlq list, try and redrive at the broker that is shown), is counted in.\n\n" +
 			"At the end, after --for or at Ctrl-C, it lets the job finish, reads all topics back and compares them with a model of\n" +
 			"the input. Exits 0 when the four counts add up to the records in and every total and dead letter is right, else 1.",
 		Example: "  weir demo\n  weir demo --for 10s --rate 5000\n  weir demo --data-dir demo-data",

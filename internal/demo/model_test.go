@@ -190,3 +190,40 @@ func TestLatencyIsThatOfTheRecords(t *testing.T) {
 		t.Errorf("lately %v", got)
 	}
 }
+
+// TestRedrivenPoisonAddsUp: what an operator sends back is a record more, and a letter again, or a duplicate.
+//
+// Mutations seen to fail it: expected without the redriven ones; with a letter for each negative order; redrive that counts what an earlier
+// run has processed.
+func TestRedrivenPoisonAddsUp(t *testing.T) {
+	redrive0 := kafka.TopicPartition{Topic: redriveTopic}
+	letter := func(tp kafka.TopicPartition, rec *kafka.Record) *kafka.Record {
+		return &kafka.Record{Key: rec.Key, Value: rec.Value, Headers: deadletter.Minimal(nil, deadletter.Cause{Topic: tp.Topic, Offset: rec.Offset})}
+	}
+	cut := &kafka.Record{Offset: 0, Key: []byte("c"), Value: []byte(`{"event_id`)}
+	negative := &kafka.Record{Offset: 1, Key: []byte("c"), Value: []byte(`{"event_id":"e","customer":"c","seq":1,"amount_cents":-1}`)}
+	for _, again := range []bool{true, false} { // the negative order is a letter again, or a duplicate by now
+		m, r := newModel(), newReality()
+		m.redrive(redrive0, &kafka.Record{Offset: 9, Key: cut.Key, Value: cut.Value}, false) // of an earlier run
+		r.deadLetter(kafka.TopicPartition{Topic: deadLetterTopic}, letter(redrive0, &kafka.Record{Offset: 9, Key: cut.Key, Value: cut.Value}))
+		for _, rec := range []*kafka.Record{cut, negative} {
+			m.input(input0, rec, true)
+			r.deadLetter(kafka.TopicPartition{Topic: deadLetterTopic}, letter(input0, rec))
+			m.redrive(redrive0, rec, true)
+		}
+		r.deadLetter(kafka.TopicPartition{Topic: deadLetterTopic}, letter(redrive0, cut))
+		job := counts{In: 4, DeadLettered: 3, Deduplicated: 1}
+		if again {
+			r.deadLetter(kafka.TopicPartition{Topic: deadLetterTopic}, letter(redrive0, negative))
+			job = counts{In: 4, DeadLettered: 4}
+		}
+		if diff := differences(m, r, job); len(diff) > 0 || m.counts.In != 4 {
+			t.Errorf("again %v: %q, of %d records", again, diff, m.counts.In)
+		}
+		job.DeadLettered--
+		job.Processed++
+		if len(differences(m, r, job)) == 0 {
+			t.Errorf("again %v: a redriven record that is lost makes no difference", again)
+		}
+	}
+}

@@ -44,6 +44,11 @@ func newObserver(fetcher processors.Fetcher, from map[kafka.TopicPartition]int64
 
 // start begins to read partitions.
 func (o *observer) start(starts map[kafka.TopicPartition]int64) {
+	o.mu.Lock()
+	for tp, offset := range starts {
+		o.positions[tp] = offset
+	}
+	o.mu.Unlock()
 	for tp, offset := range starts {
 		o.fetcher.Start(tp, kafka.At(offset), o.deliver)
 	}
@@ -66,6 +71,8 @@ func (o *observer) deliver(b kafka.Batch) {
 			if o.feeding {
 				o.arrived++
 			}
+		case redriveTopic:
+			o.model.redrive(b.TopicPartition, r, r.Offset >= o.from[b.TopicPartition])
 		case outputTopic:
 			o.reality.output(b.TopicPartition, r)
 			if r.Time().After(o.started) {
@@ -90,6 +97,18 @@ func (o *observer) remember(b kafka.Batch) {
 	if n := len(o.last); n > shownChanges {
 		o.last = append(o.last[:0], o.last[n-shownChanges:]...)
 	}
+}
+
+// follows says whether a topic is read.
+func (o *observer) follows(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for tp := range o.positions {
+		if tp.Topic == topic {
+			return true
+		}
+	}
+	return false
 }
 
 // reached tells whether everything below the offsets given has been read.

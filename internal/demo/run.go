@@ -40,6 +40,7 @@ type demo struct {
 	server   *httpserver.Server
 	observer *observer
 	feeder   *feeder
+	looked   time.Time // when it last looked for redriven letters
 	display  display
 	log      *zap.Logger
 }
@@ -127,11 +128,11 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 
 // committed is where the job goes on in the input: what lies before was processed by an earlier run on the same data.
 func (d *demo) committed(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
-	topics, err := d.wire.Topics(ctx, []string{inputTopic})
+	topics, err := d.wire.Topics(ctx, []string{inputTopic, redriveTopic})
 	if err != nil {
 		return nil, err
 	}
-	inputs := of(inputTopic, topics[inputTopic].Partitions)
+	inputs := append(of(inputTopic, topics[inputTopic].Partitions), of(redriveTopic, topics[redriveTopic].Partitions)...)
 	if len(inputs) == 0 {
 		return nil, nil
 	}
@@ -171,7 +172,7 @@ func (d *demo) prepareJob(dir string, metrics prometheus.Registerer) error {
 // startObserver begins to read everything, and waits until it has read what was there before.
 func (d *demo) startObserver(ctx context.Context, ended <-chan error) error {
 	var all []kafka.TopicPartition
-	topics, err := d.wire.Topics(ctx, []string{inputTopic, outputTopic, deadLetterTopic})
+	topics, err := d.wire.Topics(ctx, []string{inputTopic, outputTopic, deadLetterTopic, redriveTopic})
 	if err != nil {
 		return err
 	}
@@ -221,6 +222,10 @@ func (d *demo) feed(ctx context.Context, ended <-chan error) (err error) {
 	for {
 		select {
 		case <-tick.C:
+			if err := d.watchRedrives(ctx); err != nil && ctx.Err() == nil {
+				stop()
+				return errors.Join(err, <-fed)
+			}
 			d.display.show(d.snapshot(phaseRunning))
 		case err := <-fed:
 			return err
@@ -231,6 +236,26 @@ func (d *demo) feed(ctx context.Context, ended <-chan error) (err error) {
 	}
 }
 
+// redrivesLook is how often the demo looks whether somebody has redriven letters.
+const redrivesLook = time.Second
+
+// watchRedrives begins to read the topic through which letters come back, as soon as there is one.
+func (d *demo) watchRedrives(ctx context.Context) error {
+	if time.Since(d.looked) < redrivesLook || d.observer.follows(redriveTopic) {
+		return nil
+	}
+	d.looked = time.Now()
+	topics, err := d.wire.Topics(ctx, []string{redriveTopic})
+	if err != nil || topics[redriveTopic].Partitions == 0 {
+		return err
+	}
+	starts, err := d.wire.Starts(ctx, of(redriveTopic, topics[redriveTopic].Partitions))
+	if err == nil {
+		d.observer.start(starts)
+	}
+	return err
+}
+
 // finish lets the job process what was fed, stops it, and compares what it has written with the model.
 func (d *demo) finish(stopJob func(), ended <-chan error) error {
 	ctx := context.Background()
@@ -238,6 +263,9 @@ func (d *demo) finish(stopJob func(), ended <-chan error) error {
 	lastShown := time.Now()
 	within := drainedWithin + 2*settings.CommitInterval.Of(d.values)
 	err := d.await(ctx, "the job to process what was fed", within, ended, func() (bool, error) {
+		if err := d.watchRedrives(ctx); err != nil {
+			return false, err
+		}
 		if time.Since(lastShown) > d.display.every() {
 			lastShown = time.Now()
 			d.display.show(d.snapshot(phaseFinishing))
