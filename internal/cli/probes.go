@@ -6,35 +6,45 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/processors"
 )
 
-// probes answers the HTTP server's questions: with the instance's word, and before there is one with the start's. The
-// server is open while no broker answers yet, or an orchestrator would kill a process that waits for its cluster.
-type probes struct {
-	began    time.Time
-	brokers  []string
-	instance atomic.Pointer[processors.Managed]
+// Probes answers the HTTP server's questions: with the word of what runs, and before that has begun with the start's. The server is open while no
+// broker answers yet, or an orchestrator would kill a process that waits for its cluster.
+type Probes struct {
+	began   time.Time
+	brokers []string
+	running atomic.Pointer[httpserver.Instance]
 }
+
+// NewProbes makes Probes of a process that begins now.
+func NewProbes(brokers []string) *Probes { return &Probes{began: time.Now(), brokers: brokers} }
 
 // patience is how long a start may look for a broker before that is a problem: a connection or two that fail are not.
 const patience = 5 * time.Second
 
-func (p *probes) Live() bool {
-	i := p.instance.Load()
-	return i == nil || i.Live()
+// Running has i answer from now on.
+func (p *Probes) Running(i httpserver.Instance) { p.running.Store(&i) }
+
+// Live implements httpserver.Instance.
+func (p *Probes) Live() bool {
+	i := p.running.Load()
+	return i == nil || (*i).Live()
 }
 
-func (p *probes) Unready() []string {
-	if i := p.instance.Load(); i != nil {
-		return i.Unready()
+// Unready implements httpserver.Instance.
+func (p *Probes) Unready() []string {
+	if i := p.running.Load(); i != nil {
+		return (*i).Unready()
 	}
 	return []string{"no broker has answered yet: " + strings.Join(p.brokers, ", ")}
 }
 
-func (p *probes) Health() []processors.Problem {
-	if i := p.instance.Load(); i != nil {
-		return i.Health()
+// Health implements httpserver.Instance.
+func (p *Probes) Health() []processors.Problem {
+	if i := p.running.Load(); i != nil {
+		return (*i).Health()
 	}
 	since := time.Since(p.began)
 	if since < patience {

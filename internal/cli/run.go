@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -125,7 +124,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return withCode(exitRefused, err)
 	}
 	v, log := r.values, r.log
-	answers := &probes{began: time.Now(), brokers: r.client.Brokers}
+	answers := NewProbes(r.client.Brokers)
 	if settings.HTTP.Of(v) != "" {
 		server, err := Serve(v, r.gatherer, answers, log)
 		if err != nil {
@@ -147,7 +146,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return withCode(exitUsage, v.Locate(err))
 	}
-	answers.instance.Store(instance)
+	answers.Running(instance)
 	err = instance.Run(ctx)
 	if s := instance.Stats(); err == nil || s.Phase == processors.Stopped { // else it never ran, and the error says why
 		log.Info("stopped", zap.Int64("records", s.Consumed), zap.Int64("processed", s.Processed), zap.Int64("filtered", s.Filtered),

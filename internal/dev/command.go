@@ -25,6 +25,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/registry"
+	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
 	schemaclient "github.com/weirstream/weir/registry"
@@ -109,12 +110,12 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		cli.OnAbort(ctx, func() { _ = os.RemoveAll(dir) })
 	}
-	gateDoor, err := gatecommand.Listen(doors[0], nil)
+	gateDoor, err := service.Listen(doors[0], nil)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	defer func() { gateDoor.Close(ctx) }()
-	schemaDoor, err := gatecommand.Listen(doors[1], nil)
+	schemaDoor, err := service.Listen(doors[1], nil)
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -161,7 +162,7 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 		return err
 	}
 	gateDoor.Serve(gate, connections, log)
-	defer gatecommand.Stop(gate, gateDoor)
+	defer gatecommand.API(gate).End(gateDoor)
 	if err := hello(out, gateDoor, schemaDoor, broker.Addrs()[0]); err != nil {
 		return err
 	}
@@ -228,7 +229,7 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-func hello(out io.Writer, gate, schemas *gatecommand.Door, broker string) error {
+func hello(out io.Writer, gate, schemas *service.Door, broker string) error {
 	_, err := fmt.Fprintf(out, "gateway   %s\n  curl -X POST '%s/topics/%s/events' -d '{\"order_id\": \"o1\", \"customer_id\": \"c1\", \"amount_cents\": 1250}'\n"+
 		"registry  %s\n  curl %s/subjects\n"+
 		"kafka     %s\n  kcat -b %s -t %s -C -e\n", gate.URL(), gate.URL(), exampleTopic, schemas.URL(), schemas.URL(), broker, broker, exampleTopic)

@@ -4,12 +4,9 @@ package command
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -19,10 +16,10 @@ import (
 
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/gateway"
-	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/secretfile"
+	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/registry"
 )
@@ -56,11 +53,10 @@ func key() *cobra.Command {
 }
 
 type runOptions struct {
-	registry, registryUser, registryToken, partitioner, clients, peers, url, access, probes string
-	cert, key, ca                                                                           string
-	foreign                                                                                 bool
-	connections                                                                             int
-	limits                                                                                  gateway.Limits
+	registry, registryUser, registryToken, partitioner, clients, peers, access string
+	foreign                                                                    bool
+	limits                                                                     gateway.Limits
+	service                                                                    service.Flags
 }
 
 func run() *cobra.Command {
@@ -88,7 +84,7 @@ func run() *cobra.Command {
 			p.log, errs[1] = cli.NewLog(cmd.ErrOrStderr(), v)
 			p.config.Partitioner, errs[2] = partitioner.Parse(o.partitioner)
 			errs[3] = p.secrets()
-			p.address, errs[4] = p.where()
+			p.service, errs[4] = o.service.New(v, p.log, o.clients != "", "--clients")
 			errs[5] = o.bounds()
 			if err := errors.Join(errs[:]...); err != nil {
 				return cli.UsageError(err)
@@ -105,15 +101,11 @@ func run() *cobra.Command {
 	flags.StringVar(&o.registryToken, "registry-token-file", "", "file with a bearer token for the registry")
 	flags.StringVar(&o.clients, "clients", "", "YAML file with those who may publish, and what; it is read again when it changes")
 	flags.StringVar(&o.peers, "peer-token-file", "", "file with a token by which the gateways of a cluster know each other, the same for each")
-	flags.StringVar(&o.url, "advertised-url", "", "URL by which other gateways reach this one (default: that of --http)")
 	flags.StringVar(&o.partitioner, "partitioner", "murmur2", "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka")
 	flags.BoolVar(&o.foreign, "foreign-topics", false, "take events for topics that are not named entity.event_type.vN too")
 	flags.StringVar(&o.access, "access-log", "", "file for a line of each request, - for standard error; never with what it carried (default: none)")
-	flags.StringVar(&o.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
-	flags.StringVar(&o.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
-	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
-	flags.StringVar(&o.ca, "tls-client-ca", "", "file with the authorities of clients' certificates, PEM; a client may be known by its certificate")
-	flags.IntVar(&o.connections, "max-connections", 10_000, "most connections at once; a new one takes the place of the one that has been idle for longest")
+	o.service.Add(flags, "gateways", 10_000)
+	o.service.AddClientCA(flags)
 	flags.IntVar(&o.limits.Requests, "max-requests", 512, "most requests under way at once, streams left out; 429 is answered beyond that, and before where more would be answered slowly")
 	flags.Int64Var(&o.limits.Body, "max-body-bytes", 16<<20, "most bytes of a body that is no stream, decompressed; 413 is answered beyond that")
 	flags.IntVar(&o.limits.Event, "max-event-bytes", 1<<20, "most bytes of an event")
@@ -133,7 +125,7 @@ func run() *cobra.Command {
 func (o *runOptions) bounds() error {
 	var wrong []error
 	for flag, v := range map[string]int64{
-		"max-connections": int64(o.connections), "max-requests": int64(o.limits.Requests), "max-body-bytes": o.limits.Body,
+		"max-requests": int64(o.limits.Requests), "max-body-bytes": o.limits.Body,
 		"max-event-bytes": int64(o.limits.Event), "max-events": int64(o.limits.Events), "max-waiting-bytes": o.limits.Waiting, "max-ids": int64(o.limits.IDs),
 	} {
 		if v < 1 {
@@ -146,12 +138,11 @@ func (o *runOptions) bounds() error {
 // process is a gateway as a process.
 type process struct {
 	options  runOptions
+	service  *service.Process
 	values   *settings.Values
 	kafka    kafka.Config
 	config   gateway.Config
 	registry registry.Config
-	address  string
-	tls      *tls.Config
 	warnings []string
 	log      *zap.Logger
 }
@@ -182,13 +173,12 @@ func (p *process) secrets() error {
 	token, err2 := p.secret("registry-token-file", o.registryToken)
 	peers, err3 := p.secret("peer-token-file", o.peers)
 	clients, err4 := p.clients()
-	err5 := p.certificates()
 	p.config.PeerToken, p.config.Clients = peers, clients
 	if o.registry != "" {
 		p.registry = registry.Config{URLs: strings.Split(o.registry, ","), Token: token}
 		p.registry.User, p.registry.Password, _ = strings.Cut(user, ":")
 	}
-	return errors.Join(err1, err2, err3, err4, err5)
+	return errors.Join(err1, err2, err3, err4)
 }
 
 func (p *process) clients() (*gateway.Clients, error) {
@@ -203,117 +193,37 @@ func (p *process) clients() (*gateway.Clients, error) {
 	return c, nil
 }
 
-func (p *process) certificates() error {
-	o := &p.options
-	if (o.cert == "") != (o.key == "") {
-		return errors.New("give --tls-cert and --tls-key together")
-	}
-	if o.ca != "" && o.cert == "" {
-		return errors.New("--tls-client-ca needs --tls-cert: clients show certificates to a server that has one")
-	}
-	if o.cert == "" {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(o.cert, o.key)
-	if err != nil {
-		return fmt.Errorf("--tls-cert: %w", err)
-	}
-	p.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if o.ca == "" {
-		return nil
-	}
-	data, err := os.ReadFile(o.ca)
-	pool := x509.NewCertPool()
-	if err == nil && !pool.AppendCertsFromPEM(data) {
-		err = fmt.Errorf("%s has no certificate", o.ca)
-	}
-	if err != nil {
-		return fmt.Errorf("--tls-client-ca: %w", err)
-	}
-	// A client may have a key instead; a certificate that is shown must be a good one.
-	p.tls.ClientCAs, p.tls.ClientAuth = pool, tls.VerifyClientCertIfGiven
-	return nil
+func (p *process) serve(ctx context.Context) error {
+	return p.service.Serve(ctx, gateway.Patient(p.kafka), "taking events", p.open)
 }
 
-// where is where to listen: without credentials, on loopback only.
-func (p *process) where() (string, error) {
-	address, err := httpserver.WithHost(settings.HTTP.Of(p.values))
-	if err == nil && p.options.clients == "" && !httpserver.Loopback(address) {
-		err = fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give --clients, or listen on 127.0.0.1", address)
-	}
-	return address, err
-}
-
-func (p *process) serve(ctx context.Context) (err error) {
-	door, err := Listen(p.address, p.tls)
-	if err != nil {
-		return err
-	}
-	defer func() { door.Close(context.Background()) }()
-	metrics := cli.NewMetrics()
-	probes := &probes{began: time.Now(), brokers: p.kafka.Brokers}
-	if p.options.probes != "" {
-		server, err := cli.ServeAt(p.options.probes, p.values, metrics, probes, p.log)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, server.Close()) }()
-	}
-	client, err := kafka.Dial(ctx, gateway.Patient(p.kafka), p.log)
-	if err != nil {
-		return stopped(ctx, err)
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	source, end, err := p.source(ctx, client)
-	if err != nil {
-		return stopped(ctx, err)
-	}
-	defer end()
+// open makes the gateway.
+func (p *process) open(ctx context.Context, at service.Place) (*service.API, error) {
 	access, err := p.accessLog()
 	if err != nil {
-		return cli.UsageError(err)
+		return nil, cli.UsageError(err)
+	}
+	source, end, err := p.source(ctx, at.Client)
+	if err != nil {
+		return nil, err
 	}
 	c := p.config
-	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access = client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, metrics, p.log, access
-	if c.URL = p.options.url; c.URL == "" {
-		c.URL = advertised(door)
-	}
+	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL
 	gate, err := gateway.New(ctx, c)
 	if err != nil {
-		return stopped(ctx, err)
+		end()
+		return nil, err
 	}
-	door.Serve(gate, p.options.connections, p.log)
-	probes.ready.Store(true)
-	p.log.Info("taking events", zap.String("url", door.URL()), zap.Bool("credentials", c.Clients != nil))
-	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() { defer close(watched); p.watch(watching, gate) }()
-	select {
-	case err = <-door.Failed():
-	case <-ctx.Done():
-	}
-	stop()
-	<-watched
-	Stop(gate, door)
-	p.log.Info("stopped")
-	return err
+	api := API(gate)
+	api.Said = []zap.Field{zap.Bool("credentials", c.Clients != nil)}
+	api.Watch = func(ctx context.Context) { p.watch(ctx, gate) }
+	api.Close = func(ctx context.Context) { gate.Close(ctx); end() }
+	return api, nil
 }
 
-// stopped is nil when err only says that it was told to end before it had begun.
-func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// advertised is the URL of a door for other machines.
-func advertised(d *Door) string {
-	host, port, _ := net.SplitHostPort(d.Address())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host, _ = os.Hostname()
-	}
-	return d.scheme + "://" + net.JoinHostPort(host, port)
+// API is a gateway as a process serves it.
+func API(gate *gateway.Gateway) *service.API {
+	return &service.API{Handler: gate, Drain: gate.Drain, Close: gate.Close}
 }
 
 // source finds schemas: at the registry, or in its topic.
@@ -386,13 +296,4 @@ func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
 		gate.SetClients(clients)
 		p.log.Info("the file of clients was read again")
 	}
-}
-
-// Stop answers what a gateway has accepted, and ends it.
-func Stop(gate *gateway.Gateway, door *Door) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
-	defer cancel()
-	gate.Drain(ctx)
-	door.Close(ctx)
-	gate.Close(ctx)
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -19,10 +18,11 @@ import (
 
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/httpserver"
-	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/registry"
 	"github.com/weirstream/weir/internal/secretfile"
+	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/processors"
 )
 
 // Registry is `weir registry`.
@@ -33,9 +33,9 @@ func Registry() *cobra.Command {
 }
 
 type runOptions struct {
-	topic, url, users, cert, key, probes string
-	replication                          int16
-	connections                          int
+	topic, users string
+	replication  int16
+	service      service.Flags
 }
 
 func run() *cobra.Command {
@@ -62,24 +62,27 @@ func run() *cobra.Command {
 			conf, err1 := cli.ClientConfig(v)
 			log, err2 := cli.NewLog(cmd.ErrOrStderr(), v)
 			door, err3 := o.door(v)
-			if err := errors.Join(err1, err2, err3); err != nil {
+			var err4 error
+			var p *service.Process
+			if err3 == nil {
+				p, err4 = o.service.New(v, log, len(door.credentials) > 0, "--users-file or --http-token-file")
+			}
+			if err := errors.Join(err1, err2, err3, err4); err != nil {
 				return cli.UsageError(err)
 			}
 			for _, warning := range door.warnings {
 				log.Warn(warning)
 			}
-			return o.serve(cmd.Context(), v, conf, door, log)
+			return p.Serve(cmd.Context(), conf, "serving schemas", func(ctx context.Context, at service.Place) (*service.API, error) {
+				return o.open(ctx, at, door, log)
+			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.topic, "topic", "_schemas", "topic of the schemas")
 	flags.Int16Var(&o.replication, "replication-factor", -1, "replicas of the topic where it is made; -1 is the cluster's default")
-	flags.StringVar(&o.url, "advertised-url", "", "URL by which other servers of the registry reach this one (default: that of --http)")
 	flags.StringVar(&o.users, "users-file", "", "file with a line USER:PASSWORD for each who may use the registry, by basic auth")
-	flags.StringVar(&o.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
-	flags.IntVar(&o.connections, "max-connections", 1000, "most connections at once; a new one takes the place of the one that has been idle for longest")
-	flags.StringVar(&o.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
-	flags.StringVar(&o.key, "tls-key", "", "file with the key of --tls-cert, PEM")
+	o.service.Add(flags, "servers of the registry", 1000)
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
 	settings.AddFlags(flags, settings.Except(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
 	settings.Reword(flags, settings.HTTP.Setting, "serve schemas at this address; :8081 is reached from this machine only, 0.0.0.0:8081 or [::]:8081 from everywhere")
@@ -89,20 +92,14 @@ func run() *cobra.Command {
 	return cmd
 }
 
-// door is where the server listens, and who may come in.
+// door is who may come in.
 type door struct {
-	address     string
 	credentials [][sha256.Size]byte // of the header Authorization without its scheme, hashed
-	tls         *tls.Config
 	warnings    []string
 }
 
 func (o *runOptions) door(v *settings.Values) (*door, error) {
-	address, err := httpserver.WithHost(settings.HTTP.Of(v))
-	if err != nil {
-		return nil, err
-	}
-	d := &door{address: address}
+	d := &door{}
 	token, warning, err := cli.HTTPToken(v)
 	if err != nil {
 		return nil, err
@@ -115,22 +112,6 @@ func (o *runOptions) door(v *settings.Values) (*door, error) {
 	}
 	if err := d.readUsers(o.users); err != nil {
 		return nil, fmt.Errorf("--users-file: %w", err)
-	}
-	if o.connections < 1 {
-		return nil, errors.New("--max-connections must be 1 or more")
-	}
-	if (o.cert == "") != (o.key == "") {
-		return nil, errors.New("give --tls-cert and --tls-key together")
-	}
-	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
-		if err != nil {
-			return nil, fmt.Errorf("--tls-cert: %w", err)
-		}
-		d.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	}
-	if len(d.credentials) == 0 && !httpserver.Loopback(d.address) {
-		return nil, fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give --users-file or --http-token-file, or listen on 127.0.0.1", d.address)
 	}
 	return d, nil
 }
@@ -192,92 +173,39 @@ func (d *door) guard(next http.Handler) http.Handler {
 	})
 }
 
-// A schema may be large and a network slow; who says nothing for this long holds a connection for nothing.
-const (
-	headerWithin = 5 * time.Second
-	bodyWithin   = 30 * time.Second
-	answerWithin = time.Minute
-	idleFor      = 2 * time.Minute
-	drainWithin  = 3 * time.Second
-)
+// bodyWithin is how long a request may take to come: a schema may be large and a network slow.
+const bodyWithin = 30 * time.Second
 
-func (o *runOptions) serve(ctx context.Context, v *settings.Values, conf kafka.Config, d *door, log *zap.Logger) (err error) {
-	probes := &probes{began: time.Now()}
-	metrics := cli.NewMetrics()
-	if o.probes != "" {
-		server, err := cli.ServeAt(o.probes, v, metrics, probes, log)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, server.Close()) }()
-	}
-	listener, err := net.Listen("tcp", d.address)
+// open makes the registry.
+func (o *runOptions) open(ctx context.Context, at service.Place, d *door, log *zap.Logger) (*service.API, error) {
+	schemas, err := registry.OpenLog(ctx, at.Client, o.topic, o.replication, at.URL, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	listener, track := httpserver.Limit(listener, o.connections)
-	scheme := "http"
-	if d.tls != nil {
-		scheme, listener = "https", tls.NewListener(listener, d.tls)
-	}
-	url := o.url
-	if url == "" {
-		host, port, _ := net.SplitHostPort(listener.Addr().String())
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-			host, _ = os.Hostname()
-		}
-		url = scheme + "://" + net.JoinHostPort(host, port)
-	}
-	client, err := kafka.Dial(ctx, conf, log)
-	if err != nil {
-		_ = listener.Close()
-		if ctx.Err() != nil {
-			return nil // asked to stop before anything had begun
-		}
-		return err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	schemas, err := registry.OpenLog(ctx, client, o.topic, o.replication, url, log)
-	if err != nil {
-		_ = listener.Close()
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	defer schemas.Close()
 	peers := &http.Client{
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 16},
 		// A server that answers with another place is none of ours.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	defer peers.CloseIdleConnections()
-	httpLog, err := zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
-	if err != nil {
-		return err
-	}
 	api := registry.New(schemas, peers, log)
-	metrics.MustRegister(api)
-	probes.log.Store(schemas)
-	server := &http.Server{
-		Handler:           d.guard(api),
-		ReadHeaderTimeout: headerWithin, ReadTimeout: bodyWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: 64 << 10,
-		ErrorLog: httpLog, ConnState: track,
+	at.Metrics.MustRegister(api)
+	return &service.API{Handler: d.guard(api), Body: bodyWithin, Health: health{schemas}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Close: func(context.Context) {
+		peers.CloseIdleConnections()
+		schemas.Close()
+	}}, nil
+}
+
+// health is what probes say of the schemas' topic.
+type health struct{ log *registry.Log }
+
+// Live is always so: what stops a registry is the topic and the cluster, and no restart mends these.
+func (h health) Live() bool { return true }
+
+func (h health) Unready() []string { return h.log.Unready() }
+
+func (h health) Health() (list []processors.Problem) {
+	for _, problem := range h.log.Problems() {
+		list = append(list, processors.Problem{Kind: problem.Kind, Cause: problem.Cause, Remedy: problem.Remedy})
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	log.Info("serving schemas", zap.String("url", url), zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0))
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.Background(), drainWithin)
-	defer cancel()
-	if server.Shutdown(drain) != nil {
-		_ = server.Close() // what is still under way is answered by nobody; whether it was done, the topic says
-	}
-	<-served
-	log.Info("stopped")
-	return nil
+	return list
 }

@@ -1,4 +1,4 @@
-package command
+package service
 
 import (
 	"context"
@@ -18,7 +18,6 @@ const (
 	answerWithin = time.Minute
 	idleFor      = 2 * time.Minute
 	maxHeader    = 64 << 10
-	drainWithin  = 3 * time.Second
 )
 
 // Door serves a handler at an address until it is closed.
@@ -28,6 +27,7 @@ type Door struct {
 	server   *http.Server
 	served   chan error
 	scheme   string
+	body     time.Duration // that a body may take, 0 for any
 }
 
 // Listen opens the address, so that one in use is an error at once.
@@ -57,7 +57,7 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	if d.tls != nil { // around the limit: the server asks connections whether they are TLS
 		listener = tls.NewListener(listener, d.tls)
 	}
-	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)

@@ -1,0 +1,212 @@
+// Package service is the frame of a process that serves an API over HTTP on a Kafka cluster, as `weir gateway run` and `weir registry run`: where
+// it listens and who may reach it, metrics and probes at an address of their own, and the order in which it starts and ends.
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/settings"
+)
+
+// Flags are those of every such process.
+type Flags struct {
+	url, probes, cert, key, ca string
+	connections                int
+}
+
+// Add adds the flags. others is whom the URL of --advertised-url is for.
+func (f *Flags) Add(flags *pflag.FlagSet, others string, connections int) {
+	flags.StringVar(&f.url, "advertised-url", "", "URL by which other "+others+" reach this one (default: that of --http)")
+	flags.StringVar(&f.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
+	flags.IntVar(&f.connections, "max-connections", connections, "most connections at once; a new one takes the place of the one that has been idle for longest")
+	flags.StringVar(&f.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
+	flags.StringVar(&f.key, "tls-key", "", "file with the key of --tls-cert, PEM")
+}
+
+// AddClientCA adds the flag by which clients are known by certificates.
+func (f *Flags) AddClientCA(flags *pflag.FlagSet) {
+	flags.StringVar(&f.ca, "tls-client-ca", "", "file with the authorities of clients' certificates, PEM; a client may be known by its certificate")
+}
+
+// Process is what the flags and settings describe.
+type Process struct {
+	Address string
+	Log     *zap.Logger
+
+	flags  Flags
+	values *settings.Values
+	tls    *tls.Config
+}
+
+// New checks what the flags say, and reads the files that they name. Without credentials a process listens on loopback only; give says which flags
+// would give it some.
+func (f *Flags) New(v *settings.Values, log *zap.Logger, credentials bool, give string) (*Process, error) {
+	p := &Process{Log: log, flags: *f, values: v}
+	var errs [3]error
+	p.Address, errs[0] = httpserver.WithHost(settings.HTTP.Of(v))
+	if errs[0] == nil && !credentials && !httpserver.Loopback(p.Address) {
+		errs[0] = fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give %s, or listen on 127.0.0.1", p.Address, give)
+	}
+	if f.connections < 1 {
+		errs[1] = fmt.Errorf("--max-connections %d: give it 1 or more", f.connections)
+	}
+	p.tls, errs[2] = f.certificates()
+	return p, errors.Join(errs[:]...)
+}
+
+func (f *Flags) certificates() (*tls.Config, error) {
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("give --tls-cert and --tls-key together")
+	}
+	if f.ca != "" && f.cert == "" {
+		return nil, errors.New("--tls-client-ca needs --tls-cert: clients show certificates to a server that has one")
+	}
+	if f.cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert: %w", err)
+	}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if f.ca == "" {
+		return conf, nil
+	}
+	data, err := os.ReadFile(f.ca)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(data) {
+		err = fmt.Errorf("%s has no certificate", f.ca)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--tls-client-ca: %w", err)
+	}
+	// A client may have a key instead; a certificate that is shown must be a good one.
+	conf.ClientCAs, conf.ClientAuth = pool, tls.VerifyClientCertIfGiven
+	return conf, nil
+}
+
+// Place is what an API is made in.
+type Place struct {
+	Client  *kafka.Client
+	Metrics *prometheus.Registry
+	URL     string // by which other processes reach this one
+}
+
+// API is what a process serves. Nil functions are not called.
+type API struct {
+	Handler http.Handler
+	Body    time.Duration             // that a body may take, 0 for an API that bounds its bodies itself
+	Health  httpserver.Instance       // answers probes; nil: it is ready as long as it serves
+	Watch   func(ctx context.Context) // runs beside it, until ctx ends
+	Drain   func(ctx context.Context) // answers what was accepted, and nothing more
+	Close   func(ctx context.Context)
+	Said    []zap.Field // in the log when it serves
+}
+
+// DrainWithin is how long what was accepted is answered after a signal.
+const DrainWithin = 3 * time.Second
+
+// Serve serves the API that open makes until ctx ends, and then answers what was accepted. The address is opened first, so that one in use is an
+// error at once, and probes are answered while no broker is there yet.
+func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, open func(context.Context, Place) (*API, error)) (err error) {
+	door, err := Listen(p.Address, p.tls)
+	if err != nil {
+		return err
+	}
+	defer func() { door.Close(context.Background()) }()
+	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url}
+	if place.URL == "" {
+		place.URL = advertised(door)
+	}
+	probes := cli.NewProbes(conf.Brokers)
+	if p.flags.probes != "" {
+		server, err := cli.ServeAt(p.flags.probes, p.values, place.Metrics, probes, p.Log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
+	if place.Client, err = kafka.Dial(ctx, conf, p.Log); err != nil {
+		return stopped(ctx, err)
+	}
+	defer func() { err = errors.Join(err, place.Client.Close()) }()
+	api, err := open(ctx, place)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	if api.Health == nil {
+		api.Health = ready{}
+	}
+	probes.Running(api.Health)
+	door.body = api.Body
+	door.Serve(api.Handler, p.flags.connections, p.Log)
+	p.Log.Info(what, append([]zap.Field{zap.String("url", door.URL())}, api.Said...)...)
+	err = p.attend(ctx, api, door)
+	p.Log.Info("stopped")
+	return err
+}
+
+// attend waits for the end of a process that serves, and ends it.
+func (p *Process) attend(ctx context.Context, api *API, door *Door) (err error) {
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if api.Watch != nil {
+			api.Watch(watching)
+		}
+	}()
+	select {
+	case err = <-door.Failed():
+	case <-ctx.Done():
+	}
+	stop()
+	<-watched
+	api.End(door)
+	return err
+}
+
+// End answers what an API has accepted at a door, and ends both.
+func (a *API) End(door *Door) {
+	ctx, cancel := context.WithTimeout(context.Background(), DrainWithin)
+	defer cancel()
+	if a.Drain != nil {
+		a.Drain(ctx)
+	}
+	door.Close(ctx)
+	if a.Close != nil {
+		a.Close(ctx)
+	}
+}
+
+// stopped is nil when err only says that it was told to end before it had begun.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// advertised is the URL of a door for other machines.
+func advertised(d *Door) string {
+	host, port, _ := net.SplitHostPort(d.Address())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host, _ = os.Hostname()
+	}
+	return d.scheme + "://" + net.JoinHostPort(host, port)
+}
