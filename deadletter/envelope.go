@@ -80,6 +80,8 @@ type Cause struct {
 	// Letters says that Topic holds dead letters of Weir. Only there are the headers of an envelope facts; anywhere else
 	// they are what a producer wrote, and are kept under Neutral.
 	Letters bool
+	// Copies says that Topic holds copies that a replay has made: what they say of that, in headers weir.replay.*, is a fact too.
+	Copies bool
 }
 
 // Neutral is what stands before the name of a header that would be a fact if Weir had written it, and that the record came
@@ -201,7 +203,7 @@ func (c *Cause) strip(headers []Header, room int) (kept []Header, envelope map[s
 	}
 	kept = make([]Header, 0, len(headers)+room)
 	for _, h := range headers {
-		if provenance.Reserved(h.Key) {
+		if provenance.Reserved(h.Key) && !(c.Copies && provenance.Replays(h.Key)) {
 			h.Key = Neutral + h.Key
 			if ours(h.Key[len(Neutral):]) {
 				kept = slices.DeleteFunc(kept, func(other Header) bool { return other.Key == h.Key })

@@ -9,6 +9,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/provenance"
 )
 
 // cause is what nodes are called for, and what all that follows from the call is for: effects, a failure, a dead letter.
@@ -22,6 +23,7 @@ type cause struct {
 	record   *kafka.Record
 	attempt  int                // the try in work, from 1
 	envelope *deadletter.Letter // of a record of a redrive or retry topic, nil where it has none
+	copied   *nodes.First       // the record that it is a copy of, nil of others
 	node     *nodes.Node        // the node that is called first: to blame for what no node has seen
 }
 
@@ -31,6 +33,11 @@ func (c *cause) of(in *input, r *kafka.Record) {
 	if in.redriven {
 		if l, err := deadletter.Read(r.Headers); err == nil {
 			c.envelope = &l
+		}
+	}
+	if in.source.Stream != nil && in.source.Stream.Replayed {
+		if at, ok := provenance.ReplayedFrom(r.Headers); ok {
+			c.copied = &nodes.First{Topic: at.Topic, TopicID: at.TopicID, Partition: at.Partition, Offset: at.Offset}
 		}
 	}
 }
@@ -55,8 +62,8 @@ func (c *cause) describe() nodes.Record {
 	r := nodes.Record{TopicID: c.in.topicID, Record: plan.Record{
 		Topic: c.in.tp.Topic, Partition: c.in.tp.Partition, Offset: c.record.Offset, Timestamp: c.time(), Attempt: c.tries(), Headers: c.record.Headers,
 	}}
-	if c.envelope != nil {
-		first := c.first()
+	if c.envelope != nil || c.copied != nil {
+		first := c.original()
 		r.First = &first
 	}
 	return r

@@ -142,6 +142,7 @@ func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 		Stack:    f.Stack,
 		Excess:   r.Excess,
 		Letters:  w.engine.letters[in.tp.Topic],
+		Copies:   c.copied != nil,
 	}
 	if c.delays() > 0 { // it stood in the retry topic for nobody but us
 		at := c.envelope.Position

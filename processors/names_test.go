@@ -2,6 +2,8 @@ package processors
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/internal/simkafka"
 	"github.com/weirstream/weir/topology"
 )
@@ -112,6 +115,61 @@ func TestAnIdempotencyKeyOutlivesItsTopic(t *testing.T) {
 			t.Errorf("two records have %d keys", keys)
 		}
 	})
+}
+
+// A copy that a replay has made has the idempotency key of its record, also when it has been delayed, where its stream says that nobody else
+// writes to the topic. Elsewhere it has one of its own, whatever its headers say.
+//
+// Mutations seen to fail it: every stream is believed; a copy that is delayed is one no more.
+func TestACopyHasTheIdempotencyKeyOfItsRecord(t *testing.T) {
+	for _, believed := range []bool{true, false} {
+		t.Run(fmt.Sprint(believed), func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.topic(jobOther, 1, nil)
+				var opts []topology.StreamOption
+				if believed {
+					opts = append(opts, topology.Replayed())
+				}
+				failed := map[string]bool{}
+				g.job.define = func() *topology.Topology {
+					in, other, out := topology.Stream(jobIn, codecs.String()), topology.Stream(jobOther, codecs.String(), opts...), topology.Stream(jobOut, codecs.String())
+					node := func(ctx topology.Context, key, value string) error {
+						if value == "later" && !failed[ctx.Record().Topic] {
+							failed[ctx.Record().Topic] = true
+							return errors.New("told to")
+						}
+						out.Emit(ctx, key, value+" "+ctx.IdempotencyKey())
+						return nil
+					}
+					return topology.Define(jobGroup, topology.Node("node", topology.On(in, node), topology.On(other, node), topology.Emits(out),
+						topology.Retry(topology.Backoff{Attempts: 1}), topology.RetryLater(time.Minute)))
+				}
+				g.start()
+				g.send(0, "a at-once", "a later")
+				time.Sleep(5 * time.Minute)
+				infos, err := simWire{g.process}.Topics(context.Background(), []string{jobIn})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, value := range []string{"at-once", "later"} {
+					from := provenance.Place{TopicPartition: at(jobIn, 0), TopicID: infos[jobIn].ID, Offset: int64(i)}
+					g.cluster.Produce(at(jobOther, 0), kafka.Record{Key: []byte("a"), Value: []byte(value), Timestamp: 1000, Headers: provenance.Replayed(from)})
+				}
+				time.Sleep(5 * time.Minute)
+				times := map[string]int{}
+				for _, r := range g.cluster.Committed(at(jobOut, 0)) {
+					times[string(r.Value)]++
+				}
+				want := 4 // different ones
+				if believed {
+					want = 2
+				}
+				if len(times) != want {
+					t.Errorf("keys are %v, want %d", times, want)
+				}
+			})
+		})
+	}
 }
 
 // youngWire does not know of topics the first times.

@@ -60,7 +60,7 @@ func (w *worker) outward(c *cause, silent bool) {
 		w.setAside(c)
 		return
 	}
-	first := c.first()
+	first := c.original()
 	done := w.call.Outward()
 	for _, o := range t.graph.plan.Outsides {
 		w.asked = w.asked[:0]
@@ -85,7 +85,7 @@ func (w *worker) outward(c *cause, silent bool) {
 }
 
 // elsewhere says that the record is not read where it was read first, so that its offset there has no place in the order.
-func (c *cause) elsewhere() bool { return c.in.redriven || c.in.queued }
+func (c *cause) elsewhere() bool { return c.in.redriven || c.in.queued || c.copied != nil }
 
 // setAside says that a record has not ended, or that nothing of it was written: it may come back. It is to be called before its input
 // advances.

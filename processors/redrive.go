@@ -25,7 +25,15 @@ func redriven(records []kafka.Record) {
 	}
 }
 
-// first is where the record was read first: its effects outside of Kafka are told by that, and the others of its key.
+// original is the record by which effects outside of Kafka are known.
+func (c *cause) original() nodes.First {
+	if c.copied != nil {
+		return *c.copied
+	}
+	return c.first()
+}
+
+// first is where the record was read first: the others of its key are told by that.
 func (c *cause) first() nodes.First {
 	if c.envelope == nil {
 		return nodes.First{Topic: c.in.tp.Topic, TopicID: c.in.topicID, Partition: c.in.tp.Partition, Offset: c.record.Offset}

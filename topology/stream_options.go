@@ -13,7 +13,7 @@ import (
 )
 
 // StreamOption is something that a stream says of its topic: [Partitions], [Retention], [Compacted], [Tiered], [LocalRetention],
-// [KeyCodec], [Subject], [Owner], [Foreign] or [Unprefixed]. Check reports what makes no sense. Of two options of one kind the last one holds.
+// [KeyCodec], [Subject], [Owner], [Foreign], [Unprefixed] or [Replayed]. Check reports what makes no sense. Of two options of one kind the last one holds.
 //
 // Where Weir creates the topic it does as the stream says. Where the topic exists, a start is refused when the number of partitions is
 // another one, and warns of each setting that differs, with the command that changes it. What a stream does not say is left to the
@@ -26,6 +26,11 @@ func Foreign() StreamOption { return StreamOption{func(d *plan.Stream) { d.Forei
 // Unprefixed has the topic's name in the cluster be the stream's, also where names have a prefix (topic.prefix): a topic that several
 // environments share. What Weir makes of it, such as its dead letters, has the prefix.
 func Unprefixed() StreamOption { return StreamOption{func(d *plan.Stream) { d.Unprefixed = true }} }
+
+// Replayed says that nobody writes to the topic but replays into it (into: topic), so that what its records say of themselves is believed: a
+// copy has the IdempotencyKey of the record that it was made of, in the same node of the same topology, and is the same record to a sink
+// that writes each once. Anybody else who may write there could have a record pass for another one.
+func Replayed() StreamOption { return StreamOption{func(d *plan.Stream) { d.Replayed = true }} }
 
 // Partitions is the number of partitions that the topic has; which partition a key belongs to depends on it. Inputs that are processed
 // together have the same number, so it holds for those of them that state none. Default: what the topic has, or --partitions where it
@@ -197,6 +202,7 @@ func options(d *plan.Stream) string {
 	add(d.Owner != "", "Owner(%q)", d.Owner)
 	add(d.Foreign, "Foreign()")
 	add(d.Unprefixed, "Unprefixed()")
+	add(d.Replayed, "Replayed()")
 	if len(said) == 0 {
 		return "no options"
 	}

@@ -169,7 +169,7 @@ func TestAReplayIntoATopicWritesEachRecordOnceWhateverKillsIt(t *testing.T) {
 	keys := map[string]int{}
 	for _, one := range p.read(p.name + ".copy.v1") {
 		keys[string(one.Key)]++
-		if len(one.Headers) != 1 || string(one.Headers[0].Value) != "replay" || fmt.Sprint(one.Partition) != string(one.Key[:1]) {
+		if len(one.Headers) == 0 || one.Headers[0].Key != "by" || string(one.Headers[0].Value) != "replay" || fmt.Sprint(one.Partition) != string(one.Key[:1]) {
 			t.Fatalf("%+v", one)
 		}
 	}

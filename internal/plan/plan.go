@@ -140,6 +140,7 @@ type Stream struct {
 	Name           string        // as its author wrote it: see Names.Topic
 	Foreign        bool          // outside the entity.event_type.vN rule
 	Unprefixed     bool          // called so in every environment
+	Replayed       bool          // its records are copies that a replay has made, and say of which records
 	Type           string        // of the values, in Go's words
 	Codec          string        // name of the values' codec
 	KeyCodec       string        // name of the keys' codec

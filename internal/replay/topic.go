@@ -6,8 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/processors"
 )
 
@@ -34,6 +36,7 @@ type copying struct {
 	bytes   int
 	opened  time.Time
 	places  map[int32]int64
+	from    string // the id of the topic that is read
 }
 
 // intoTopic writes the records into a topic, partition by partition, in order. What is written and how far that is are one transaction.
@@ -57,7 +60,7 @@ func (r *running) intoTopic(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("topic: %s does not exist: create it first", r.File.Topic)
 	}
-	c.partitions = info.Partitions
+	c.partitions, c.from = info.Partitions, infos[r.File.From.Topic].ID
 	c.same = info.Partitions == infos[r.File.From.Topic].Partitions && r.File.Rewrite.Key == nil
 	r.sink.Expect(info.Name, info.ID)
 	before, err := r.tool.resumed(ctx, r.standing)
@@ -121,8 +124,12 @@ func (c *copying) take(tp kafka.TopicPartition, r *kafka.Record) error {
 		out.Key = nil
 	}
 	for _, h := range headers { // the reader's memory is given back
+		if provenance.Replays(h.Key) {
+			continue
+		}
 		out.Headers = append(out.Headers, kafka.Header{Key: h.Key, Value: slices.Clone(h.Value)})
 	}
+	out.Headers = append(out.Headers, provenance.Replayed(c.origin(tp, r))...)
 	switch {
 	case c.same:
 	case key == nil:
@@ -139,6 +146,16 @@ func (c *copying) take(tp kafka.TopicPartition, r *kafka.Record) error {
 	c.records++
 	c.bytes += len(out.Key) + len(out.Value)
 	return nil
+}
+
+// origin is where the record was read first that the job copies, or that it copies from its dead letter.
+func (c *copying) origin(tp kafka.TopicPartition, r *kafka.Record) provenance.Place {
+	if c.rewriter.letters {
+		if l, err := deadletter.Read(r.Headers); err == nil {
+			return provenance.Place{TopicPartition: l.First.TopicPartition, TopicID: l.FirstTopicID, Offset: l.First.Offset}
+		}
+	}
+	return provenance.Place{TopicPartition: tp, TopicID: c.from, Offset: r.Offset}
 }
 
 func (c *copying) full() bool {
