@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -534,6 +535,46 @@ func TestACopyThatEndsInTheMiddleOfATransactionLeavesNothingOfIt(t *testing.T) {
 	r := s.receipt(s.totals(exitFailure, "replay", "status", file, "--json"))
 	if r.State != "failed" || r.Read != int64(len(s.read(copied))) {
 		t.Errorf("%d records are in the topic: %+v", len(s.read(copied)), r)
+	}
+}
+
+// TestACopySaysOfWhichRecordItIs, and nothing that the record said of that itself.
+//
+// Mutations seen to fail it: a copy's own place; headers of the record that stay.
+func TestACopySaysOfWhichRecordItIs(t *testing.T) {
+	s := newShop(t)
+	const copied = "order.copied.v1"
+	_, err := s.admin.CreateTopics(t.Context(), 1, 1, nil, copied)
+	s.must(err)
+	topics, err := s.admin.ListTopics(t.Context(), placed)
+	s.must(err)
+	id := topics[placed].ID
+	text := base64.RawURLEncoding.EncodeToString(id[:])
+	lie := kgo.RecordHeader{Key: "weir.replay.offset", Value: []byte("7")}
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: placed, Key: []byte("customer-1"), Value: []byte("{}"), Headers: []kgo.RecordHeader{lie}}).FirstErr())
+	records := map[string]*kgo.Record{}
+	for _, r := range s.read(placed) {
+		if !r.Attrs.IsControl() {
+			records[fmt.Sprintf("%d/%d", r.Partition, r.Offset)] = r
+		}
+	}
+	s.totals(0, "replay", "run", s.file("r.yaml", "replay: copy\nfrom: {topic: "+placed+"}\ninto: topic\ntopic: "+copied+"\n"))
+	for _, r := range s.read(copied) {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		says := map[string]string{}
+		for _, h := range r.Headers {
+			says[h.Key] += string(h.Value)
+		}
+		at := says["weir.replay.partition"] + "/" + says["weir.replay.offset"]
+		if of := records[at]; of == nil || !slices.Equal(of.Value, r.Value) || says["weir.replay.topic"] != placed || says["weir.replay.topic.id"] != text {
+			t.Errorf("a copy says %v", says)
+		}
+		delete(records, at)
+	}
+	if len(records) > 0 {
+		t.Errorf("%d records have no copy", len(records))
 	}
 }
 
