@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir"
@@ -240,7 +241,9 @@ func (r *rig) lag(group, topic string) (lag int64) {
 	ends, err := r.admin.ListEndOffsets(ctx, topic)
 	r.must(err)
 	committed, err := r.admin.FetchOffsets(ctx, group)
-	r.must(err)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		r.t.Fatal(err)
+	}
 	ends.Each(func(end kadm.ListedOffset) {
 		if end.Err != nil { // there is no such topic yet
 			return
