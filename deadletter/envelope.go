@@ -339,6 +339,12 @@ func Released(headers []Header) []Header {
 	return append(out, Header{Key: HeaderReleases, Value: []byte("1")})
 }
 
+// ReleasedAt is Released where the dead letter itself is gone, and only known where its record was read first.
+func ReleasedAt(first Position) []Header {
+	c := Cause{Topic: first.Topic, Partition: first.Partition, Offset: first.Offset}
+	return Released(c.position(nil))
+}
+
 // maxTopic is the length of the longest name of a topic.
 const maxTopic = 249
 

@@ -31,7 +31,7 @@ func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
 		RunE: Group,
 	}
-	cmd.AddCommand(dlqList(program), dlqShow(program, topologies), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard))
+	cmd.AddCommand(dlqList(program), dlqShow(program, topologies), dlqExport(program), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard), dlqParked(program, topologies))
 	return cmd
 }
 
