@@ -25,8 +25,11 @@ var (
 
 const warmUp = 3 * time.Second
 
+// run is in the ids: those of another run would be repetitions.
+var run = time.Now().Unix()
+
 func body(n int64) []byte {
-	return fmt.Appendf(nil, `{"order_id":"o%d","customer_id":"c%d","amount_cents":%d}`, n, n%10_000, n%100_000)
+	return fmt.Appendf(nil, `{"order_id":"o%d-%d","customer_id":"c%d","amount_cents":%d}`, run, n, n%10_000, n%100_000)
 }
 
 func main() {
