@@ -324,6 +324,7 @@ func TestApicurioGivesTheSameAnswers(t *testing.T) {
 	for _, url := range []string{weir, other} { // their defaults differ
 		(&asking{url, client, map[float64]string{}}).do("PUT", "/config", `{"compatibility":"BACKWARD"}`)
 	}
+	t.Run("Weir's client", func(t *testing.T) { clientOfApicurio(t, other) })
 	all := questions(t)
 	found := make([]difference, len(all))
 	var wg sync.WaitGroup
