@@ -13,7 +13,7 @@ import (
 
 // What is exported is the letter, byte by byte, and is there whole or not at all.
 //
-// Mutations, each seen to fail it: bytes that are no text as text; a null for an empty value; a file that is overwritten; the part that is left behind.
+// Mutations, each seen to fail it: a null for an empty value; a file that is overwritten; the part that is left behind.
 func TestLettersAreExportedWhole(t *testing.T) {
 	d := newLetters(t)
 	dir := t.TempDir()

@@ -12,7 +12,7 @@ import (
 
 // A letter is shown with what its stream makes of the value, and with the records around it; and its bytes are to be had as they are.
 //
-// Mutations, each seen to fail it: Decode without ParseIn's place, so that nothing decodes; neighbours from the letter's own topic; one neighbour too many; --raw through the
+// Mutations, each seen to fail it: a stream that is not found; neighbours from the letter's own topic; one neighbour too many; --raw through the
 // writer that cleans; --raw of the first of several letters.
 func TestALetterIsShownWithItsSurroundings(t *testing.T) {
 	d := newTrial(t)
