@@ -18,8 +18,6 @@ import (
 
 // TestAStaticMemberIsPausedOnARealKafka: its group is empty at once and takes offsets, it starts paused, and goes on where it was. The topics are
 // made as they must be.
-//
-// Mutation seen to fail it: farewell without the member's group.instance.id.
 func TestAStaticMemberIsPausedOnARealKafka(t *testing.T) {
 	g := newRealRig(t)
 	client, err := kafka.Dial(t.Context(), kafka.Config{Brokers: g.cluster.Addrs()}, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -183,12 +184,18 @@ func (g *rig) isPaused(m *Managed) {
 // TestAPausedTopologyWaits: what is under way is committed, the group is left, by static members too, and offsets may be set. It holds
 // across restarts and crashes, and for as long as anybody holds it. Nothing is lost or done twice by it, and all that was done is counted.
 //
-// Mutations seen to fail it: Leave in the place of Quit; no gate; gate that does not settle; Stats without those of before; live that returns an error;
-// one key for all owners; fresh that applies to the holds that are in force.
+// Mutations seen to fail it: Leave in the place of Quit; no gate; gate that does not settle; Stats without those of before; live that returns
+// errPaused; one key for all owners; what is read that does not come into force.
 func TestAPausedTopologyWaits(t *testing.T) {
+	slowly := simkafka.Config{Faults: func(c simkafka.Call, _ *rand.Rand) (f simkafka.Fault) { // what is wanted is known late
+		if c.Op == simkafka.OpFetch && strings.Contains(c.Actor, system.Desired.Name) {
+			f.Delay = time.Second
+		}
+		return f
+	}}
 	for _, static := range []bool{false, true} {
 		t.Run(fmt.Sprintf("static %v", static), func(t *testing.T) {
-			bubble(t, 2, simkafka.Config{}, func(g *rig) {
+			bubble(t, 2, slowly, func(g *rig) {
 				g.opts.Static = static
 				g.topic(system.Desired.Name, 1, system.Desired.Spec("").Config)
 				m := g.manage()
@@ -205,6 +212,9 @@ func TestAPausedTopologyWaits(t *testing.T) {
 				g.stop() // across a restart
 				m = g.manage()
 				g.isPaused(m)
+				if n := m.Stats().Rebalances; n != 0 {
+					t.Errorf("it was in the group before it knew that it is to wait: %d rebalances", n)
+				}
 				g.crash() // and a crash
 				m = g.manage()
 				g.isPaused(m)
@@ -232,7 +242,7 @@ func TestAPausedTopologyWaits(t *testing.T) {
 
 // TestWhatIsNotKnownToBePausedRuns: without the topic, where it may not be read, and where it would forget what is wanted.
 //
-// Mutations seen to fail it: settle without an end; begin without its bound; Apply that takes a record of any topology.
+// Mutations seen to fail it: settled only by what could be read; begin without its bound; Apply that takes a record of any topology.
 func TestWhatIsNotKnownToBePausedRuns(t *testing.T) {
 	for name, prepare := range map[string]func(g *rig){
 		"missing": func(*rig) {},

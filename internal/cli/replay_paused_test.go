@@ -90,7 +90,7 @@ func TestAReplayPausesInstancesItself(t *testing.T) {
 // TestATopologyStaysAsOperatorsWantIt: what they have paused is paused after a replay, too; and one that is refused or cannot begin leaves
 // nothing paused.
 //
-// Mutations seen to fail it: owner that is the operator; run without refused; pause that does not take the hold back.
+// Mutations seen to fail it: owner that is the operator; pause that does not take the hold back.
 func TestATopologyStaysAsOperatorsWantIt(t *testing.T) {
 	s := newShop(t)
 	s.instance()
@@ -130,7 +130,7 @@ func TestATopologyStaysAsOperatorsWantIt(t *testing.T) {
 // TestAReplayWhoseProcessIsGoneIsResumedOrStopped: after kill -9 it stands as begun, and the topology is paused. Both ways leave the
 // topology running, and a job that never began is cleared away too.
 //
-// Mutations seen to fail it: Stop without stopped; stopped that saves nothing; Stop without unbegun; free that wants an empty group of every job.
+// Mutations seen to fail it: Stop without stopped; Stop without unbegun.
 func TestAReplayWhoseProcessIsGoneIsResumedOrStopped(t *testing.T) {
 	s := newShop(t)
 	s.instance()
@@ -174,7 +174,7 @@ func TestAReplayWhoseProcessIsGoneIsResumedOrStopped(t *testing.T) {
 
 // TestOffsetsAndSnapshotsAreSetWithInstancesPaused by the commands themselves.
 //
-// Mutations seen to fail it: whilePaused without Empty; without the release.
+// Mutation seen to fail it: whilePaused without Empty.
 func TestOffsetsAndSnapshotsAreSetWithInstancesPaused(t *testing.T) {
 	s := newShop(t)
 	s.instance()

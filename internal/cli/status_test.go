@@ -105,7 +105,7 @@ func TestStatusListsInstances(t *testing.T) {
 // TestATopologyIsPausedAndResumed by commands, each of which shows how things are before it does anything. Offsets may be set meanwhile, and
 // who did it and why is recorded.
 //
-// Mutations seen to fail it: Set without the audit; set without f.execute; Empty that does not wait; merged without the fields of before.
+// Mutations seen to fail it: Set without the audit; set without f.execute; merged without the fields of before.
 func TestATopologyIsPausedAndResumed(t *testing.T) {
 	d := newDesk(t, -1, -1)
 	_, err := d.admin.DeleteTopics(t.Context(), deskLog)

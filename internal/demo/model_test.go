@@ -193,8 +193,8 @@ func TestLatencyIsThatOfTheRecords(t *testing.T) {
 
 // TestRedrivenPoisonAddsUp: what an operator sends back is a record more, and a letter again, or a duplicate.
 //
-// Mutations seen to fail it: expected without the redriven ones; with a letter for each negative order; redrive that counts what an earlier
-// run has processed.
+// Mutations seen to fail it: expected without the redriven ones; with a letter for each negative order; with what an earlier run has
+// processed.
 func TestRedrivenPoisonAddsUp(t *testing.T) {
 	redrive0 := kafka.TopicPartition{Topic: redriveTopic}
 	letter := func(tp kafka.TopicPartition, rec *kafka.Record) *kafka.Record {
