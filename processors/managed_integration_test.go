@@ -20,7 +20,8 @@ import (
 // made as they must be.
 func TestAStaticMemberIsPausedOnARealKafka(t *testing.T) {
 	g := newRealRig(t)
-	client, err := kafka.Dial(t.Context(), kafka.Config{Brokers: g.cluster.Addrs()}, nil)
+	client, err := kafka.Dial(t.Context(), kafka.Config{Brokers: g.cluster.Addrs(),
+		Group: kafka.GroupTuning{SessionTimeout: 5 * time.Minute}}, nil) // far longer than the group may take to be empty
 	if err != nil {
 		t.Fatal(err)
 	}
