@@ -67,7 +67,7 @@ func TestEnvironmentsShareACluster(t *testing.T) {
 	shared := "rate.changed.v1"
 	want := []string{shared}
 	for _, prefix := range environments {
-		for _, name := range []string{"sale.made.v1", "sale.summed.v1", "sale.made.v1.dlq", "rate.changed.v1.dlq", "sums-sums-changelog"} {
+		for _, name := range []string{"sale.made.v1", "sale.summed.v1", "sale.made.v1.dlq", "rate.changed.v1.dlq", "sums-sums-changelog", "_weir.status"} {
 			want = append(want, prefix+name)
 		}
 	}
