@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -138,6 +139,14 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	if strings.HasPrefix(mode, "READONLY") {
 		return nil, nil, notPermitted("Subject %s is in read-only mode", subject)
 	}
+	asked := *q // clients that want no certain id or version send none, 0 or less
+	asked.ID, asked.Version = max(q.ID, 0), max(q.Version, 0)
+	q = &asked
+	for _, number := range []int{q.ID, q.Version} {
+		if number > 0 && !givable(number) {
+			return nil, nil, invalidSchema("%s: its id and version are at most %d, not %d", quoted(q.Schema), math.MaxInt32, number)
+		}
+	}
 	if !importing && q.ID > 0 {
 		return nil, nil, notPermitted("Subject %s is not in import mode", subject)
 	}
@@ -188,6 +197,9 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 		}
 	} else if q.Version > 0 && q.Version != e.Version {
 		return nil, nil, refuse(42201, "Version is not one more than previous version")
+	}
+	if !givable(e.Version) {
+		return nil, nil, storeError(fmt.Errorf("the versions of subject %q have run out: the highest one is taken", subject))
 	}
 	e.GUID = guidOf(content)
 	return e, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(e))}, nil

@@ -119,7 +119,7 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 		return fmt.Errorf("the schema is not understood: %w", err)
 	}
 	e.Subject, e.Version = subject, version
-	if e.ID < 1 || e.ID > math.MaxInt32 || version < 1 || version > math.MaxInt32 {
+	if !givable(e.ID) || !givable(version) {
 		return fmt.Errorf("id %d and version %d are not ones that a registry gives", e.ID, version)
 	}
 	if e.SchemaType == "AVRO" {
@@ -153,6 +153,9 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 	s.maxIDs[context] = max(s.maxIDs[context], e.ID)
 	return conflict
 }
+
+// givable says whether a number is an id or a version that a registry gives. What has another one is passed over when it is read.
+func givable(number int) bool { return number >= 1 && number <= math.MaxInt32 }
 
 // remove forgets an entry, and its id where no other has it.
 func (s *state) remove(subject string, version int) {
