@@ -76,32 +76,49 @@ func TestATopicOfKarapaceIsTakenOver(t *testing.T) {
 	}
 }
 
-// Old versions of Karapace write the members of keys in another order. To compaction that is another key: what is deleted here must
-// be so under that one too, or it would come back.
+// Old versions of Karapace write the members of keys in another order, and old ones of Confluent's server another magic number. To
+// compaction these are other keys: what is deleted here must be so under them too, or it would come back.
 //
-// Mutations seen to fail it: gone without the other spellings; spell that forgets none.
+// Mutations seen to fail it: gone without the other spellings; spell that forgets none; usual that leaves magic, or the subject, as it is.
 func TestWhatAnotherSpellingNamesIsDeletedUnderIt(t *testing.T) {
-	const old = `{"subject":"s","version":1,"magic":1,"keytype":"SCHEMA"}`
-	r := loaded(t, [2]string{old, `{"subject":"s","version":1,"id":1,"schema":"\"int\"","deleted":true}`})
-	s := r.log.state
-	_, records, err := s.deleteSubject("s", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var keys []string
-	for _, o := range records {
-		if o.Value == nil {
-			keys = append(keys, string(o.Key))
+	const usual = `{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}`
+	for _, old := range []string{
+		`{"subject":"s","version":1,"magic":1,"keytype":"SCHEMA"}`,
+		`{"keytype":"SCHEMA","subject":"s","version":1,"magic":0}`,
+		`{"magic":0,"keytype":"SCHEMA","subject":"s","version":1}`,
+		`{"keytype":"SCHEMA","subject":":.:s","version":1,"magic":1}`,
+	} {
+		for how, remove := range map[string]func(*state) ([]kafka.Outgoing, error){
+			"the subject": func(s *state) (records []kafka.Outgoing, err error) {
+				_, records, err = s.deleteSubject("s", true)
+				return records, err
+			},
+			"its version": func(s *state) (records []kafka.Outgoing, err error) {
+				_, records, err = s.deleteVersion("s", "1", true)
+				return records, err
+			},
+		} {
+			s := loaded(t, [2]string{old, `{"subject":"s","version":1,"id":1,"schema":"\"int\"","deleted":true}`}).log.state
+			records, err := remove(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var keys []string
+			for _, o := range records {
+				if o.Value == nil {
+					keys = append(keys, string(o.Key))
+				}
+				if err := s.apply(&kafka.Record{Key: o.Key, Value: o.Value}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want := []string{usual, old}; !slices.Equal(keys, want) {
+				t.Errorf("%s is deleted under %q, want %q", how, keys, want)
+			}
+			if len(s.spelled) > 0 {
+				t.Errorf("still remembered: %v", s.spelled)
+			}
 		}
-		if err := s.apply(&kafka.Record{Key: o.Key, Value: o.Value}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := []string{`{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}`, old}; !slices.Equal(keys, want) {
-		t.Errorf("deleted under %q, want %q", keys, want)
-	}
-	if len(s.spelled) > 0 {
-		t.Errorf("still remembered: %v", s.spelled)
 	}
 }
 

@@ -89,6 +89,19 @@ func (k recordKey) encode() []byte {
 	return plain(k)
 }
 
+// usual is the key under which this server writes what a key names.
+func (k recordKey) usual() recordKey {
+	k.Magic = 0
+	if k.Keytype == "SCHEMA" {
+		k.Magic = 1
+	}
+	if k.Subject != nil {
+		subject := qualify(defaultContext, *k.Subject)
+		k.Subject = &subject
+	}
+	return k
+}
+
 // plain is JSON as Java's libraries write it: without escapes for HTML.
 func plain(v any) []byte {
 	var b bytes.Buffer

@@ -23,6 +23,7 @@ type state struct {
 	writer   *writer // who claimed the topic last, as far as the log says
 	// spelled are the keys that do not have their members in the usual order, as old versions of Karapace wrote them, by the usual one.
 	// To compaction they are other keys: what is to be gone must be so under each of them.
+	// The same holds for keys with another magic number, as old versions of Confluent's server wrote them.
 	spelled map[string][]string
 	clashes map[idKey]bool // ids under which there were two schemas
 	// floor is the highest id that may have been given in any context although the topic does not say so any more.
@@ -212,7 +213,7 @@ func (s *state) applyMark(value []byte) {
 
 // spell remembers how a key is written that is not written as usual, until what it names is gone.
 func (s *state) spell(key recordKey, raw []byte, gone bool) {
-	usual := string(key.encode())
+	usual := string(key.usual().encode())
 	if usual == string(raw) {
 		return
 	}
@@ -228,7 +229,7 @@ func (s *state) spell(key recordKey, raw []byte, gone bool) {
 // gone are the records that remove what a key names.
 func (s *state) gone(key recordKey) []kafka.Outgoing {
 	records := []kafka.Outgoing{record(key, nil)}
-	for _, raw := range s.spelled[string(key.encode())] {
+	for _, raw := range s.spelled[string(key.usual().encode())] {
 		other := record(key, nil)
 		other.Key = []byte(raw)
 		records = append(records, other)
