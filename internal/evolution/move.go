@@ -111,6 +111,7 @@ type Importing struct {
 
 	subjects []string
 	add      []*registry.Registered
+	known    []*registry.Registered // that are there already
 	levels   []subjectLevel
 }
 
@@ -172,6 +173,7 @@ func (t *Tool) place(ctx context.Context, plan *Importing, s *registry.Registere
 			plan.Conflict = append(plan.Conflict, fmt.Sprintf("version %d of %s is there with id %d, and has id %d in the file", s.Version, s.Subject, have.ID, s.ID))
 		} else {
 			plan.Known++
+			plan.known = append(plan.known, s)
 		}
 		return nil
 	}
@@ -210,7 +212,16 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 		return plan, fmt.Errorf("nothing was imported: %d schemas are in the way", len(plan.Conflict))
 	}
 	err = t.inImport(ctx, plan, func() error {
-		if err := t.register(ctx, plan.add); err != nil {
+		added, err := t.register(ctx, plan.add)
+		if err != nil {
+			return err
+		}
+		for _, s := range plan.known { // that the interrupted import did not come to delete
+			if slices.Contains(plan.Left, s.Subject) {
+				added = append(added, s)
+			}
+		}
+		if err := t.deleteSoftly(ctx, added); err != nil {
 			return err
 		}
 		for _, l := range plan.levels { // before a subject is read-only again
@@ -261,8 +272,8 @@ func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (
 	return do()
 }
 
-// register registers schemas, those that others refer to before these.
-func (t *Tool) register(ctx context.Context, left []*registry.Registered) error {
+// register registers schemas, those that others refer to before these, and returns them in that order.
+func (t *Tool) register(ctx context.Context, left []*registry.Registered) (added []*registry.Registered, err error) {
 	for len(left) > 0 {
 		var again []*registry.Registered
 		var last error
@@ -280,22 +291,31 @@ func (t *Tool) register(ctx context.Context, left []*registry.Registered) error 
 			if err := t.Client.RegisterAs(ctx, s); err != nil {
 				last = err
 				if !errors.Is(err, registry.ErrRefused) {
-					return err
+					return added, err
 				}
 				again = append(again, s)
+				continue
 			}
+			added = append(added, s)
 		}
 		if len(again) == len(left) {
-			return errors.Join(errors.New("the schemas that are left refer to ones that are not there"), last)
-		}
-		for _, s := range left {
-			if s.Deleted && !slices.Contains(again, s) && !referred(again, s) {
-				if err := t.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
-					return err
-				}
-			}
+			return added, errors.Join(errors.New("the schemas that are left refer to ones that are not there"), last)
 		}
 		left = again
+	}
+	return added, nil
+}
+
+// deleteSoftly deletes those that are deleted in the export, those that refer to others before these. Nothing is registered afterwards:
+// with the last version of a subject its mode goes as well.
+func (t *Tool) deleteSoftly(ctx context.Context, added []*registry.Registered) error {
+	for _, s := range slices.Backward(added) {
+		if !s.Deleted {
+			continue
+		}
+		if err := t.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return err
+		}
 	}
 	return nil
 }
@@ -303,10 +323,4 @@ func (t *Tool) register(ctx context.Context, left []*registry.Registered) error 
 func (t *Tool) has(ctx context.Context, ref registry.Reference) bool {
 	_, err := t.Client.Stored(ctx, ref.Subject, ref.Version)
 	return err == nil
-}
-
-func referred(by []*registry.Registered, to *registry.Registered) bool {
-	return slices.ContainsFunc(by, func(s *registry.Registered) bool {
-		return slices.ContainsFunc(s.References, func(ref registry.Reference) bool { return ref.Subject == to.Subject && ref.Version == to.Version })
-	})
 }

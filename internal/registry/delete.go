@@ -56,13 +56,18 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Ou
 	}
 	key := recordKey{Keytype: "DELETE_SUBJECT", Subject: &subject}
 	records := []kafka.Outgoing{record(key, map[string]any{"subject": subject, "version": versions[len(versions)-1]})}
+	return versions, append(records, s.unset(subject)...), nil
+}
+
+// unset are the records that remove the settings of a subject: one that comes back has those that hold for all.
+func (s *state) unset(subject string) (records []kafka.Outgoing) {
 	if _, ok := s.modes[subject]; ok {
 		records = append(records, s.gone(scoped("MODE", subject))...)
 	}
 	if _, ok := s.configs[subject]; ok {
 		records = append(records, s.gone(scoped("CONFIG", subject))...)
 	}
-	return versions, records, nil
+	return records
 }
 
 func (s *state) deleteVersion(subject, version string, permanent bool) (int, []kafka.Outgoing, error) {
@@ -85,7 +90,11 @@ func (s *state) deleteVersion(subject, version string, permanent bool) (int, []k
 	}
 	gone := *e
 	gone.Deleted = true
-	return e.Version, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}, nil
+	records := []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}
+	if len(s.versions(subject, false)) == 1 { // with its last version the subject is deleted
+		records = append(records, s.unset(subject)...)
+	}
+	return e.Version, records, nil
 }
 
 // version finds a version of a subject by its number or "latest".

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/registry/registrytest"
+	"github.com/weirstream/weir/registry"
 )
 
 // orders are the files that docs/schemas.md names, in a folder of their own.
@@ -169,6 +171,44 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 	run("1 subjects were found in the mode IMPORT", "import", "all.jsonl", "--registry", to, "--execute")
 	modes("killed, and run again", "does not have subject-level mode", `"READONLY"`)
 	run("it is now version 2", "register", "a", "order.v2.avsc", "--registry", to, "--execute")
+}
+
+// A version that is deleted in the export stands before one that refers to a later subject: its deletion comes last, since a subject
+// without versions loses its mode. What an interrupted import did not come to delete is deleted when it is run again.
+//
+// Mutations seen to fail it: deleteSoftly after each round of register; Import without what is known.
+func TestAnImportDeletesLast(t *testing.T) {
+	orders(t)
+	const lines = `{"weirSchemas":1}
+{"schema":{"subject":"a","version":1,"id":1,"schemaType":"AVRO","schema":"\"int\"","deleted":true}}
+{"schema":{"subject":"a","version":2,"id":3,"schemaType":"AVRO","schema":"{\"type\":\"array\",\"items\":\"Z\"}","references":[{"name":"Z","subject":"z","version":1}]}}
+{"schema":{"subject":"z","version":1,"id":2,"schemaType":"AVRO","schema":"{\"type\":\"fixed\",\"name\":\"Z\",\"size\":1}"}}
+`
+	if err := os.WriteFile("all.jsonl", []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := registryOfTest(t)
+	versions := func() string {
+		_, live := get(strings.TrimPrefix(to, "http://"), "/subjects/a/versions")
+		_, all := get(strings.TrimPrefix(to, "http://"), "/subjects/a/versions?deleted=true")
+		return live + " of " + all
+	}
+	if out, code := execute(t, "schema", "import", "all.jsonl", "--registry", to, "--execute"); code != 0 || versions() != "[2] of [1,2]" {
+		t.Fatalf("exit code %d, versions %s: %s", code, versions(), out)
+	}
+
+	to = registryOfTest(t)
+	client := registrytest.Client(t, to)
+	err := client.SetMode(t.Context(), "a", "IMPORT", true)
+	if err == nil {
+		err = client.RegisterAs(t.Context(), &registry.Registered{Schema: registry.Schema{Type: "AVRO", Text: `"int"`}, ID: 1, Subject: "a", Version: 1})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := execute(t, "schema", "import", "all.jsonl", "--registry", to, "--execute"); code != 0 || versions() != "[2] of [1,2]" {
+		t.Errorf("after an interrupted one: exit code %d, versions %s: %s", code, versions(), out)
+	}
 }
 
 // Nothing is changed without --execute.
