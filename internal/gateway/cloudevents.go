@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"mime"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
@@ -34,6 +36,12 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(data))
 	form, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if form != cloudevents.ApplicationCloudEventsBatchJSON {
+		if !strings.HasPrefix(form, "application/cloudevents") {
+			if err := decodeAttributes(r.Header); err != nil {
+				invalid.of("the request is no CloudEvent: %v", err).write(w)
+				return
+			}
+		}
 		one, err := cehttp.NewEventFromHTTPRequest(r)
 		if err != nil {
 			invalid.of("the request is no CloudEvent: %v", err).write(w)
@@ -65,6 +73,58 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	g.answerMany(w, g.publishAll(r.Context(), q, events))
+}
+
+// decodeAttributes puts the values of attributes in the place of what stands for them in the headers of the binary mode (section 3.1.3.2 of
+// CloudEvents' binding for HTTP), which the SDK does not: a value may be quoted, and what is no printable ASCII is percent-encoded. A sign
+// that begins no escape stands for itself, for senders that encode nothing.
+func decodeAttributes(headers http.Header) error {
+	for name, values := range headers {
+		if !strings.HasPrefix(name, "Ce-") {
+			continue
+		}
+		decoded := make([]string, len(values))
+		for i, value := range values {
+			if decoded[i] = unescaped(unquoted(value)); !utf8.ValidString(decoded[i]) {
+				return fmt.Errorf("the header %s is no UTF-8 when its escapes are decoded", strings.ToLower(name))
+			}
+		}
+		headers[name] = decoded
+	}
+	return nil
+}
+
+// unquoted is what a quoted string of HTTP holds; another value is as it is.
+func unquoted(value string) string {
+	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
+		return value
+	}
+	var b strings.Builder
+	inner := value[1 : len(value)-1]
+	for i := 0; i < len(inner); i++ {
+		if inner[i] == '\\' && i+1 < len(inner) {
+			i++
+		}
+		b.WriteByte(inner[i])
+	}
+	return b.String()
+}
+
+// unescaped decodes percent-encoding once.
+func unescaped(value string) string {
+	var b strings.Builder
+	for len(value) > 0 {
+		if len(value) >= 3 && value[0] == '%' {
+			if c, err := hex.DecodeString(value[1:3]); err == nil {
+				b.Write(c)
+				value = value[3:]
+				continue
+			}
+		}
+		b.WriteByte(value[0])
+		value = value[1:]
+	}
+	return b.String()
 }
 
 // cloudEvent makes an event of a CloudEvent.
