@@ -39,7 +39,8 @@ func (r *Registry) routes() {
 		if err != nil {
 			return nil, err
 		}
-		return rawText(e.Schema), nil
+		text, err := v.text(q, e)
+		return rawText(text), err
 	}))
 	handle("GET", "/subjects/{subject}/versions/{version}/referencedby", r.get(referencedBy))
 	handle("GET", "/schemas", r.get(schemas))
@@ -49,7 +50,8 @@ func (r *Registry) routes() {
 		if err != nil {
 			return nil, err
 		}
-		return rawText(list[0].Schema), nil
+		text, err := v.text(q, list[0])
+		return rawText(text), err
 	}))
 	handle("GET", "/schemas/ids/{id}/subjects", r.get(func(q *http.Request, v view) (any, error) {
 		return usesOf(q, v, func(e *Entry) any { return e.Subject })
@@ -178,7 +180,31 @@ func versions(q *http.Request, v view) (any, error) {
 }
 
 func versionOf(q *http.Request, v view) (any, error) {
-	return v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	return v.entry(q, e, err)
+}
+
+// text is a schema in the form that is asked for: serialized is, of a Protobuf schema, its file's descriptor in base64, which Confluent's
+// client for Python asks for.
+func (v view) text(q *http.Request, e *Entry) (string, error) {
+	if q.URL.Query().Get("format") != "serialized" || e.SchemaType != string(schema.Protobuf) {
+		return e.Schema, nil
+	}
+	parsed, err := v.old(e)
+	if err != nil {
+		return "", err
+	}
+	return v.pack(parsed)
+}
+
+// entry is an entry that was found, or not, in the form that is asked for.
+func (v view) entry(q *http.Request, e *Entry, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	shown := *e // entries are never changed
+	shown.Schema, err = v.text(q, e)
+	return &shown, err
 }
 
 func referencedBy(q *http.Request, v view) (any, error) {
@@ -240,8 +266,9 @@ type found struct {
 	Version    int             `json:"version,omitempty"`
 }
 
-func foundOf(e *Entry) found {
-	return found{SchemaType: e.SchemaType, Schema: e.Schema, References: e.References, Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}
+func (v view) foundOf(q *http.Request, e *Entry) (found, error) {
+	text, err := v.text(q, e)
+	return found{SchemaType: e.SchemaType, Schema: text, References: e.References, Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}, err
 }
 
 func byID(q *http.Request, v view) (any, error) {
@@ -249,21 +276,12 @@ func byID(q *http.Request, v view) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := foundOf(list[0])
+	answer, err := v.foundOf(q, list[0])
 	if flag(q, "fetchMaxId") {
 		context, _ := contextOf(list[0].Subject)
 		answer.MaxID = v.maxIDs[context]
 	}
-	if q.URL.Query().Get("format") == "serialized" && list[0].SchemaType == string(schema.Protobuf) {
-		parsed, err := v.old(list[0])
-		if err != nil {
-			return nil, err
-		}
-		if answer.Schema, err = v.pack(parsed); err != nil {
-			return nil, err
-		}
-	}
-	return answer, nil
+	return answer, err
 }
 
 type subjectVersion struct {
@@ -305,7 +323,7 @@ func byGUID(q *http.Request, v view) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return foundOf(list[0]), nil
+	return v.foundOf(q, list[0])
 }
 
 func idsOfGUID(q *http.Request, v view) (any, error) {
@@ -368,7 +386,8 @@ func lookupOf(q *http.Request, body []byte) (look, error) {
 		return nil, err
 	}
 	return func(v view) (any, error) {
-		return v.lookup(subjectIn(q), &given, flag(q, "normalize"), flag(q, "deleted"))
+		e, err := v.lookup(subjectIn(q), &given, flag(q, "normalize"), flag(q, "deleted"))
+		return v.entry(q, e, err)
 	}, nil
 }
 
