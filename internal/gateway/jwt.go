@@ -32,7 +32,10 @@ func newJWT(issuer, audience, jwks, claim string) (*JWT, error) {
 	if claim == "" {
 		claim = "sub"
 	}
-	return &JWT{issuer: issuer, audience: audience, jwks: jwks, claim: claim, client: &http.Client{Timeout: 5 * time.Second}}, nil
+	return &JWT{issuer: issuer, audience: audience, jwks: jwks, claim: claim, client: &http.Client{
+		Timeout:   5 * time.Second,
+		Transport: &sparing{next: http.DefaultTransport, known: map[string]*issuerSaid{}},
+	}}, nil
 }
 
 // issuerAgain is how soon an issuer is asked again that did not answer.

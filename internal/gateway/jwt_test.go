@@ -24,6 +24,7 @@ type issuer struct {
 	server *httptest.Server
 	asked  chan struct{} // of each discovery
 	answer chan struct{} // closed: discovery is answered
+	given  atomic.Int32  // times that keys were given
 	down   atomic.Bool
 
 	mu   sync.Mutex
@@ -51,6 +52,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 		<-i.answer
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.server.URL, "jwks_uri": i.server.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"}})
 	case "/keys":
+		i.given.Add(1)
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		public := jose.JSONWebKeySet{}
@@ -222,5 +224,36 @@ func TestAnIssuerThatHangsHoldsNobody(t *testing.T) {
 	}
 	if len(i.asked) > 0 {
 		t.Errorf("the issuer was asked %d times more", len(i.asked))
+	}
+}
+
+// Whoever sends tokens of keys that nobody knows has the issuer asked a few times, not for each; new keys are fetched soon all the same.
+//
+// Mutations seen to fail it: a client without sparing; a limit without end; an answer that is kept for ever.
+func TestAnIssuerIsSparedTokensOfNobody(t *testing.T) {
+	i := newIssuer(t)
+	j, err := newJWT(i.server.URL, "weir", i.server.URL+"/keys", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := &issuer{T: t, server: i.server}
+	stranger.rotate("strange")
+	const tokens = 200
+	began := time.Now()
+	for range tokens {
+		if _, p := j.verify(t.Context(), stranger.token(nil)); p == nil || p.Status != 401 {
+			t.Fatalf("%+v", p)
+		}
+	}
+	if most := issuerBurst + 1 + int32(time.Since(began)/issuerAgain); i.given.Load() > most {
+		t.Errorf("%d tokens had the issuer asked %d times, want %d at most", tokens, i.given.Load(), most)
+	}
+	i.rotate("second")
+	_, p := j.verify(t.Context(), i.token(nil))
+	for deadline := time.Now().Add(time.Minute); p != nil && time.Now().Before(deadline); _, p = j.verify(t.Context(), i.token(nil)) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if p != nil {
+		t.Errorf("a token by a new key: %+v", p)
 	}
 }
