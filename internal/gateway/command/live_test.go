@@ -124,7 +124,7 @@ func TestAChangeOfTheClientsHoldsAtOnce(t *testing.T) {
 
 // At SIGTERM a gateway ends by itself though clients have streams open: it answers what they had sent, and says why it takes no more.
 //
-// Mutation seen to fail it: Stop without Drain.
+// Mutation seen to fail it: an end without Drain.
 func TestAGatewayEndsThoughStreamsAreOpen(t *testing.T) {
 	address, end := live(t, "")
 	in, send := io.Pipe()
