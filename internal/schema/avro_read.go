@@ -2,23 +2,26 @@ package schema
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
 // readAvro is schema resolution as the Avro specification has it, with every reason and not only the first.
 func readAvro(reader, writer *avroType) []Difference {
-	c := &avroReading{seen: map[[2]*avroType]bool{}, budget: newBudget()}
+	c := &avroReading{seen: map[avroPair]bool{}, budget: newBudget()}
 	c.read(reader, writer, "")
 	return c.budget.judge(c.found)
 }
 
 type avroReading struct {
 	found []Difference
-	seen  map[[2]*avroType]bool // a recursive type is compatible unless something else in it is not
+	seen  map[avroPair]bool // a recursive type is compatible unless something else in it is not
+	order []avroPair        // those that were seen, in order, so that what an attempt saw can be taken back
 	*budget
 }
+
+// avroPair is a type that is read and the one that was written.
+type avroPair [2]*avroType
 
 func (c *avroReading) add(rule, path, format string, args ...any) {
 	if path == "" {
@@ -28,11 +31,12 @@ func (c *avroReading) add(rule, path, format string, args ...any) {
 }
 
 func (c *avroReading) read(r, w *avroType, path string) {
-	pair := [2]*avroType{r, w}
+	pair := avroPair{r, w}
 	if c.seen[pair] || !c.step() {
 		return
 	}
 	c.seen[pair] = true
+	c.order = append(c.order, pair)
 	switch {
 	case w.kind == "union":
 		for i, branch := range w.branches {
@@ -54,8 +58,7 @@ func (c *avroReading) read(r, w *avroType, path string) {
 // readBranch is a written type that is read with a union: with one of its branches at least.
 func (c *avroReading) readBranch(r, w *avroType, path, what string) {
 	for _, branch := range r.branches {
-		try := &avroReading{seen: maps.Clone(c.seen), budget: c.budget}
-		if try.read(branch, w, path); len(try.found) == 0 {
+		if c.attempt(branch, w, path) {
 			return
 		}
 	}
@@ -67,6 +70,22 @@ func (c *avroReading) readBranch(r, w *avroType, path, what string) {
 		}
 	}
 	c.add("MISSING_UNION_BRANCH", path, "%s fits no branch of the union that it is read with", what)
+}
+
+// attempt says whether a type can be read so. Where it cannot, nothing is left of it.
+func (c *avroReading) attempt(r, w *avroType, path string) bool {
+	found, mark := c.found, len(c.order)
+	c.found = nil
+	c.read(r, w, path)
+	ok := len(c.found) == 0
+	c.found = found
+	if !ok {
+		for _, pair := range c.order[mark:] {
+			delete(c.seen, pair)
+		}
+		c.order = c.order[:mark]
+	}
+	return ok
 }
 
 func (c *avroReading) sameKind(r, w *avroType, path string) {

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"maps"
 	"math/big"
 	"reflect"
 	"slices"
@@ -22,6 +21,7 @@ func readJSON(reader, writer *jsonSchema) []Difference {
 type jsonReading struct {
 	found []Difference
 	seen  map[[2]*jsonschema.Schema]bool // pairs under way or done: a recursive schema holds unless something else does not
+	order [][2]*jsonschema.Schema        // these in order, so that what an attempt saw can be taken back
 	fails map[[2]*jsonschema.Schema]bool // pairs that were tried and do not hold
 	*budget
 }
@@ -36,9 +36,16 @@ func (c *jsonReading) holds(r, w *jsonschema.Schema) bool {
 	if c.fails[pair] {
 		return false
 	}
-	try := &jsonReading{seen: maps.Clone(c.seen), fails: c.fails, budget: c.budget}
-	try.read(r, w, "")
-	c.fails[pair] = len(try.found) > 0
+	found, mark := c.found, len(c.order)
+	c.found = nil
+	c.read(r, w, "")
+	c.fails[pair] = len(c.found) > 0
+	if c.found = found; c.fails[pair] {
+		for _, saw := range c.order[mark:] {
+			delete(c.seen, saw)
+		}
+		c.order = c.order[:mark]
+	}
 	return !c.fails[pair]
 }
 
@@ -71,6 +78,7 @@ func (c *jsonReading) read(r, w *jsonschema.Schema, path string) {
 		return
 	}
 	c.seen[pair] = true
+	c.order = append(c.order, pair)
 	if !c.combined(r, w, c.combination(r), c.combination(w), path) {
 		return
 	}
