@@ -20,8 +20,9 @@ func (e *engine) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	unfit := e.schemaProblems(ctx, false)
 	if missing := e.missing(infos); len(missing) > 0 {
-		specs, err := e.planTopics(ctx, missing, infos)
+		specs, err := e.planTopics(ctx, missing, infos, unfit)
 		if err != nil {
 			return err
 		}
@@ -38,11 +39,11 @@ func (e *engine) check(ctx context.Context) error {
 			return e.refuse(e.missingProblems(missing))
 		}
 	}
-	if problems := e.mismatches(infos, nil); len(problems) > 0 {
+	if problems := append(e.mismatches(infos, nil), unfit...); len(problems) > 0 {
 		return e.refuse(problems)
 	}
-	if err := e.prepareSchemas(ctx); err != nil {
-		return err
+	if problems := e.schemaProblems(ctx, true); len(problems) > 0 { // registers, now that nothing else is in the way
+		return e.refuse(problems)
 	}
 	e.warn(ctx, infos)
 	counts := e.keepCounts(infos)

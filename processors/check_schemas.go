@@ -11,24 +11,24 @@ import (
 	"github.com/weirstream/weir/codecs"
 )
 
-// schemasWithin bounds what a start asks a schema registry, all in all.
+// schemasWithin bounds how long a start checks schemas, and how long it registers them.
 const schemasWithin = 30 * time.Second
 
-// prepareSchemas has codecs register or check their schemas. What is not compatible refuses the start; what cannot be asked now does not,
-// since records whose schemas are not known wait by themselves.
-func (e *engine) prepareSchemas(ctx context.Context) error {
-	if e.opts.Schemas == SchemasOff {
+// schemaProblems has codecs check their schemas, or register those that are to be registered. What is not compatible is a problem; what
+// cannot be asked now is none, since records whose schemas are not known wait by themselves. All are checked, also those that are to be
+// registered, before anything is created or registered.
+func (e *engine) schemaProblems(ctx context.Context, register bool) (problems []string) {
+	if e.opts.Schemas == SchemasOff || register && e.opts.Schemas != SchemasRegister {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, schemasWithin)
 	defer cancel()
-	var problems []string
 	for _, t := range e.graph.plan.Topics {
-		if t.Stream == nil {
+		if t.Stream == nil || register && !t.Written {
 			continue
 		}
 		for _, prepare := range t.Stream.Prepare {
-			err := prepare(ctx, e.graph.plan.Names.SchemaTopic(t.Stream), e.opts.Schemas == SchemasRegister && t.Written)
+			err := prepare(ctx, t.Name, register)
 			switch {
 			case err == nil:
 			case errors.Is(err, codecs.ErrUnavailable):
@@ -38,8 +38,5 @@ func (e *engine) prepareSchemas(ctx context.Context) error {
 			}
 		}
 	}
-	if len(problems) > 0 {
-		return e.refuse(problems)
-	}
-	return nil
+	return problems
 }

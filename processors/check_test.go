@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,70 @@ func TestACompactedDeadLetterTopicIsWarnedOf(t *testing.T) {
 			if n := g.logged(zapcore.WarnLevel, "this topic is compacted"); n != want {
 				t.Errorf("%s: %d warnings, want %d", policy, n, want)
 			}
+		})
+	}
+}
+
+// withSchema is a codec whose schema does not fit where it says so, and that counts what is registered.
+type withSchema struct {
+	codecs.Codec[string]
+	unfit      error
+	registered *int
+}
+
+func (c withSchema) Prepare(p codecs.Preparation) error {
+	if p.Register {
+		*c.registered++
+	}
+	return c.unfit
+}
+
+// Schemas are checked before anything is made, and registered only where nothing else is in the way; all that is wrong is told together.
+//
+// Mutations seen to fail it: the schemas not looked at before topics are created; registered with the first look.
+func TestSchemasAreCheckedBeforeTopicsAreMade(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		unfit      error
+		replicas   int16
+		reasons    []string
+		registered int
+	}{
+		{"a schema that does not fit", errors.New("no default"), 1, []string{"topic " + jobOut + ": no default"}, 0},
+		{"a schema and a topic", errors.New("no default"), 7, []string{"no default", "replication factor 7"}, 0},
+		{"a topic", nil, 7, []string{"replication factor 7"}, 0},
+		{"nothing", nil, 1, nil, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 2, simkafka.Config{}, func(g *rig) {
+				registered := 0
+				out := topology.Stream(jobOut, withSchema{codecs.String(), c.unfit, &registered})
+				in := topology.Stream(jobIn, codecs.String())
+				g.job.define = func() *topology.Topology {
+					return topology.Define(jobGroup, topology.Node("n", topology.On(in, func(ctx topology.Context, key, value string) error {
+						out.Emit(ctx, key, value)
+						return nil
+					}), topology.Emits(out)))
+				}
+				g.cluster.DeleteTopic(jobOut)
+				g.opts.Create = &Creation{Partitions: 2, ReplicationFactor: c.replicas}
+				g.opts.Schemas = SchemasRegister
+				if c.reasons != nil {
+					g.wrap = func(w Wire) Wire { return noCreation{w, t} }
+					err := g.run()
+					for _, reason := range c.reasons {
+						if err == nil || !strings.Contains(err.Error(), reason) {
+							t.Errorf("ended with %v, want %q", err, reason)
+						}
+					}
+				} else {
+					g.start()
+					g.stop()
+				}
+				if registered != c.registered {
+					t.Errorf("%d schemas were registered, want %d", registered, c.registered)
+				}
+			})
 		})
 	}
 }

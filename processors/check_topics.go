@@ -41,12 +41,11 @@ func (e *engine) emptyStateProblem(t plan.Topic) string {
 // What belongs to the topology alone, its changelogs and dead letters, is created at its first start even where nobody
 // asked for topics. Later a changelog that is missing may have been deleted, or its store was renamed: to begin with
 // empty state takes somebody's word, AcceptEmptyState, whatever else is created.
-func (e *engine) planTopics(ctx context.Context, missing []plan.Topic, infos map[string]kafka.TopicInfo) ([]kafka.TopicSpec, error) {
+func (e *engine) planTopics(ctx context.Context, missing []plan.Topic, infos map[string]kafka.TopicInfo, problems []string) ([]kafka.TopicSpec, error) {
 	used, committed, err := e.used(ctx, infos)
 	if err != nil {
 		return nil, err
 	}
-	var problems []string
 	var allowed []plan.Topic
 	own := func(t plan.Topic) bool {
 		return t.Role == plan.ChangelogTopic || t.Role == plan.DeadLetterTopic || t.Role == plan.RetryTopic
