@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ type Tool struct {
 
 // Step is a part of an event, and how it stands.
 type Step struct {
-	Part   string `json:"part"`   // topic, setting, level, schema or permissions
+	Part   string `json:"part"`   // topic, setting, level, schema, declaration or permissions
 	Change string `json:"change"` // none, create or change
 	What   string `json:"what"`   // in words: what is there and what it becomes
 }
@@ -188,6 +189,9 @@ func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
 		}
 	}
 	r.declare = change != "none"
+	if have != nil {
+		r.fields(have, want)
+	}
 	if len(want.Clients) == 0 {
 		r.step("permissions", change, "for whom the gateway's own list allows the topic, owner %s", e.Owner)
 	}
@@ -195,6 +199,25 @@ func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
 		r.step("permissions", change, "for %s, owner %s: %s events and %s bytes a second", c.Name, e.Owner, bound(c.EventsPerSecond), bound(c.BytesPerSecond))
 	}
 	return nil
+}
+
+// fields tells what changes of how gateways read an event that is declared already, and who may not publish it any more.
+func (r *Result) fields(have, want *declared.Event) {
+	for _, f := range []struct{ name, is, was, so string }{
+		{"key", want.Key, have.Key, "events of one entity may be in another partition from then on"},
+		{"id", want.ID, have.ID, "a repetition of an event from before is not known"},
+		{"idempotency", cmp.Or(want.Idempotency, declared.Stamped), cmp.Or(have.Idempotency, declared.Stamped), "ids that the other level knows are not known"},
+		{"keyless", fmt.Sprint(want.Keyless), fmt.Sprint(have.Keyless), "whether an event may have no key"},
+	} {
+		if f.is != f.was {
+			r.step("declaration", "change", "%s %s, is %s: %s", f.name, cmp.Or(f.is, "none"), cmp.Or(f.was, "none"), f.so)
+		}
+	}
+	for _, c := range have.Clients {
+		if len(want.Clients) > 0 && !slices.ContainsFunc(want.Clients, func(w declared.Client) bool { return w.Name == c.Name }) {
+			r.step("permissions", "change", "not for %s any more", c.Name)
+		}
+	}
 }
 
 func bound(n float64) string {
