@@ -252,6 +252,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 	if j.State.Mode == StateReset && len(sub.Inputs) > 1 {
 		return fmt.Errorf("state: the stores of %s are changed by %d inputs, and one is replayed: a rebuilt state would lack the others; give state: keep", j.Topology, len(sub.Inputs))
 	}
+	p.Touches = append(p.Touches, called(graph, sub, j.From.Topic)...)
 	if j.Into == IntoShadow {
 		return t.ofShadow(j, p)
 	}
@@ -281,6 +282,19 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 		}
 	}
 	return nil
+}
+
+// called lists the services that nodes may call for the records of a topic.
+func called(graph *plan.Plan, sub *plan.Subgraph, topic string) (touches []string) {
+	for _, n := range sub.Nodes {
+		if !slices.ContainsFunc(n.Reads, func(h plan.Handler) bool { return h.Edge != nil || graph.Topic(h.Stream) == topic }) {
+			continue
+		}
+		for _, s := range n.Services {
+			touches = append(touches, fmt.Sprintf("service %s: node %s calls it again, and what such a call changes outside of Kafka, it changes", s.Name, n.Name))
+		}
+	}
+	return touches
 }
 
 func inputOf(p *plan.Plan, topic string) *plan.Subgraph {

@@ -46,7 +46,7 @@ func (t *Tool) ofShadow(j *Job, p *Plan) error {
 		return err
 	}
 	p.Touches = append(p.Touches, fmt.Sprintf("topics %s_weir.shadow.%s.*: made for the outputs and stores of the shadow; delete them when they are not needed any more", t.Names.Prefix, j.Name))
-	p.Notes = append(p.Notes, "production is not touched, and may run meanwhile")
+	p.Notes = append(p.Notes, "the topics, stores and offsets of production are not touched, and it may run meanwhile")
 	_, note, err := j.stateAt(p)
 	if note != "" {
 		p.Notes = append(p.Notes, note)

@@ -28,3 +28,21 @@ func TestAShadowWritesOnlyItsOwnTopics(t *testing.T) {
 		t.Errorf("schemas go by %s and %s", out, other)
 	}
 }
+
+// A plan names the services that are called for the records again: a shadow calls them too.
+//
+// Mutation seen to fail it: nodes behind an edge left out.
+func TestAPlanNamesTheServicesThatAreCalled(t *testing.T) {
+	in, other, edge := &plan.Stream{Name: "in.seen.v1"}, &plan.Stream{Name: "other.seen.v1"}, &plan.Edge{Name: "edge"}
+	node := func(name string, reads plan.Handler) *plan.Node {
+		return &plan.Node{Name: name, Reads: []plan.Handler{reads}, Services: []*plan.Service{{Name: "of-" + name}}}
+	}
+	sub := &plan.Subgraph{Inputs: []*plan.Stream{in, other}, Nodes: []*plan.Node{
+		node("first", plan.Handler{Stream: in}), node("second", plan.Handler{Edge: edge}), node("stranger", plan.Handler{Stream: other}),
+	}}
+	graph := plan.New("t", plan.Names{Prefix: "staging."}, []*plan.Subgraph{sub})
+	touches := called(graph, sub, "staging.in.seen.v1")
+	if len(touches) != 2 || !strings.HasPrefix(touches[0], "service of-first: node first calls it again") || !strings.HasPrefix(touches[1], "service of-second: ") {
+		t.Errorf("%q", touches)
+	}
+}
