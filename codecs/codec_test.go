@@ -459,3 +459,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A JSON codec on a topic of values with schemas says which codecs read them.
+//
+// Mutation seen to fail it: the error of encoding/json alone, in one of the two modes.
+func TestJSONNamesTheCodecsOfValuesWithSchemas(t *testing.T) {
+	framed := []byte{0, 0, 0, 0, 7, '{', '}'}
+	for _, codec := range []*JSONCodec[struct{}]{JSON[struct{}](), JSON[struct{}](Strict())} {
+		if _, err := codec.Parse(framed); err == nil || !strings.Contains(err.Error(), "schema 7 of a registry, for which codecs/avro, ") {
+			t.Errorf("%v", err)
+		}
+		if _, err := codec.Parse([]byte("x")); err == nil || strings.Contains(err.Error(), "registry") {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package codecs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
 	defer recovered(&err, "decode JSON")
 	if c.strict != nil {
 		if err := strictCheck(c.strict, data); err != nil {
-			return v, fmt.Errorf("decode JSON: %w", err)
+			return v, noJSON(data, err)
 		}
 	}
 	ok := false
@@ -98,13 +99,23 @@ func (c *JSONCodec[T]) Parse(data []byte) (v T, err error) {
 	}
 	if !ok {
 		if v, err = c.unmarshal(data); err != nil {
-			return *new(T), fmt.Errorf("decode JSON: %w", err)
+			return *new(T), noJSON(data, err)
 		}
 	}
 	if isNull(data) && !c.nullIsAValue() {
 		return *new(T), fmt.Errorf("decode JSON: %w", ErrNull)
 	}
 	return v, nil
+}
+
+// noJSON says what is wrong with bytes that are no JSON, and which codecs are for them where they begin as values do that name their schema
+// in a registry: with a 0 and four bytes of its id.
+func noJSON(data []byte, err error) error {
+	if len(data) > 5 && data[0] == 0 {
+		return fmt.Errorf("decode JSON: %w: it begins like a value that names the schema %d of a registry, for which codecs/avro, codecs/protobuf and codecs/jsonschema have Bound",
+			err, binary.BigEndian.Uint32(data[1:]))
+	}
+	return fmt.Errorf("decode JSON: %w", err)
 }
 
 // unmarshal returns what encoding/json reads.
