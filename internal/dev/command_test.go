@@ -34,6 +34,18 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// Its --http is the gateway's address, and no server of probes.
+//
+// Mutation seen to fail it: the help of every other command's --http.
+func TestHelpSaysWhatIsAtTheAddress(t *testing.T) {
+	cmd, out := Command(), &output{}
+	cmd.SetArgs([]string{"--help"})
+	cmd.SetOut(out)
+	if err := cmd.Execute(); err != nil || !strings.Contains(out.String(), "take events at this address") || strings.Contains(out.String(), "/livez") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
 // The lines that are printed work as they stand: an event is checked by its Avro schema and is written, also after a second start on the
 // same data.
 func TestThePrintedLinesWork(t *testing.T) {
