@@ -29,8 +29,8 @@ import (
 // partition's transactional id: that ends what the former one has open, and has it refused from then on. So what the new
 // one then reads in the partition is all that will ever have been committed, and it decides on that.
 //
-// The partition follows from topic and key, so that events of one key have one owner, and an order. So an id belongs to its key: with another
-// key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
+// One partition is enough (idPartitions). Were there more, it would follow from topic and key, so that events of one key have one owner, and an
+// order. So an id belongs to its key: with another key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
 // does. Who the owner is, and at which URL, is in
 // _weir.gateway.owners; others forward to it, and take its place when it does not answer: never by a timer. Two gateways that
 // cannot reach each other take turns, which is slow and never wrong.
@@ -65,7 +65,9 @@ type ownership struct {
 }
 
 const (
-	idPartitions = 16
+	// idPartitions is how many owners there are, and so how many transactions at a time. A transaction costs the brokers several
+	// milliseconds of a core, with one event as with a thousand, so those that come together should share one: two owners would have it cost twice.
+	idPartitions = 1
 	startWithin  = 15 * time.Second
 	loadWithin   = 10 * time.Minute // a day of ids
 	// OnceFor is how long an id is known at least.
@@ -275,7 +277,7 @@ func (o *once) submit(c *chunk) *onceResult {
 }
 
 var (
-	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: its events have several owners")
+	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: each of its ids is decided on alone")
 	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
 	errConflict   = errors.New("the event id was used for an event with another value")
 )
