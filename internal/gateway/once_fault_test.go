@@ -57,6 +57,11 @@ func onceRig(t *testing.T) (*rig, *kfake.Cluster) {
 func faultyOnce(t *testing.T) *rig {
 	t.Helper()
 	r, cluster := onceRig(t)
+	refusePoison(cluster)
+	return r
+}
+
+func refusePoison(cluster *kfake.Cluster) {
 	cluster.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		req := kreq.(*kmsg.ProduceRequest)
@@ -76,16 +81,29 @@ func faultyOnce(t *testing.T) *rig {
 		}
 		return res, nil, found
 	})
-	return r
 }
 
 // What comes while a transaction is under way shares the next one, whatever its keys are.
 //
-// Mutations seen to fail it: 16 owners; a turn of one errand.
+// One that Kafka refuses costs them one more, not one each.
+//
+// Mutations seen to fail it: 16 owners; a turn of one errand; a transaction for each after a refusal.
 func TestEventsOfAllKeysShareATransaction(t *testing.T) {
+	for poison, want := range map[string]int32{"none": 2, "e20": 3} { // the third is aborted
+		t.Run("poison "+poison, func(t *testing.T) { shared(t, poison, want) })
+	}
+}
+
+// shared posts events while a transaction is under way, of which Kafka refuses one, and counts the transactions.
+func shared(t *testing.T, poison string, want int32) {
 	r, cluster := onceRig(t)
+	refusePoison(cluster)
 	post := func(i int) {
-		if status, answer, _ := r.post("/topics/"+orders+"/events", fmt.Sprintf(`{"id":"e%d","customer":"c%d"}`, i, i)); status != 200 {
+		id, value, expected := fmt.Sprint("e", i), "good", 200
+		if id == poison {
+			value, expected = "poison", 422
+		}
+		if status, answer, _ := r.post("/topics/"+orders+"/events", fmt.Sprintf(`{"id":%q,"customer":"c%d","x":%q}`, id, i, value)); status != expected {
 			t.Errorf("%d: %d %s", i, status, answer)
 		}
 	}
@@ -125,8 +143,8 @@ func TestEventsOfAllKeysShareATransaction(t *testing.T) {
 	}
 	close(goOn)
 	wg.Wait()
-	if n := ends.Load(); n != 2 {
-		t.Errorf("%d transactions, want 2", n)
+	if n := ends.Load(); n != want {
+		t.Errorf("%d transactions, want %d", n, want)
 	}
 }
 

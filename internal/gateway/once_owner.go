@@ -34,6 +34,7 @@ type owner struct {
 	turned  time.Time
 	release func() bool // lets the sink outlive the gateway's context
 	offsets []int64     // of what is under way, by Origin; -1 for one that is not known
+	refuser *errand     // whose event Kafka has refused, after errOthers
 }
 
 // taken is an event that was accepted.
@@ -157,10 +158,11 @@ func (w *owner) run() {
 // mostRefused bounds the records of an errand that Kafka may refuse: each costs a transaction.
 const mostRefused = 32
 
-// work does errands, and ends them. A record that Kafka refuses is found by a transaction that fails: then each errand has one of its own, so that
-// others do not suffer, and goes on without the record.
+// work does errands, and ends them. A record that Kafka refuses is found by a transaction that fails: then the others go on without its errand,
+// which comes after them, alone and without the record.
 func (w *owner) work(list []*errand) {
-	for tries := 0; ; tries++ {
+	var apart []*errand
+	for tries := 0; ; {
 		err := errNotOwner
 		if w.sink != nil {
 			err = w.turn(list)
@@ -169,14 +171,17 @@ func (w *owner) work(list []*errand) {
 			for _, e := range list {
 				e.end(err)
 			}
-			return
+			break
 		}
-		if len(list) > 1 {
-			for _, e := range list {
-				w.work([]*errand{e})
-			}
-			return
+		if len(list) == 1 {
+			tries++
+			continue
 		}
+		i := slices.Index(list, w.refuser)
+		apart, list = append(apart, list[i]), slices.Delete(list, i, i+1)
+	}
+	for _, e := range apart {
+		w.work([]*errand{e})
 	}
 }
 
@@ -340,6 +345,7 @@ func (w *owner) find(at place) (taken, bool) {
 
 // fresh is an event that the turn writes.
 type fresh struct {
+	errand  *errand
 	verdict *verdict
 	place   place
 	taken   taken
@@ -396,7 +402,7 @@ func (w *owner) turn(list []*errand) error {
 				continue
 			}
 			pending[at] = len(writes)
-			writes = append(writes, fresh{v, at, taken{print: print, at: in.Part}})
+			writes = append(writes, fresh{e, v, at, taken{print: print, at: in.Part}})
 		}
 	}
 	if len(writes) == 0 {
@@ -436,6 +442,7 @@ func (w *owner) refused(writes []fresh, err error) error {
 	if failed := w.failed(err); !ok || errors.Is(failed, errNotOwner) {
 		return failed
 	}
+	w.refuser = writes[refused.Origin].errand
 	v := writes[refused.Origin].verdict
 	v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
 	return errOthers
