@@ -2,7 +2,8 @@
 //
 // [Of] reads and writes values alone. [Bound] is for values that a schema registry knows: each says which schema it was written with,
 // in the form that all of Confluent's clients read, and one that was written with another version is read by the rules of Avro's
-// schema resolution: fields that were added have their defaults, fields that are gone are left out, numbers widen.
+// schema resolution: fields that were added have their defaults, fields that are gone are left out, numbers widen. Only a value that
+// this program's schema has no place for is an error, which names the place: of a branch of a union, or a symbol of an enum, that it lacks.
 //
 // The Go type is a struct, or a map[string]any for any record. Fields are called as their tag avro:"name" says; see
 // github.com/twmb/avro for the types and options of tags. The schema is that of the Go type unless [Schema] gives one.
@@ -31,7 +32,7 @@ type Codec[T any] struct {
 	schema  *avro.Schema
 	err     error // of the declaration, and of each use
 	bound   *bound.Codec
-	readers bound.Known[*avro.Schema]
+	readers bound.Known[*avrovalue.Reader]
 }
 
 // Of is a codec for values alone, with nothing before them. A schema that makes no sense, or does not fit T, is the error of every value.
@@ -101,15 +102,17 @@ func (c *Codec[T]) Parse(data []byte) (T, error) { return c.ParseIn(&codecs.Reco
 // ParseIn implements codecs.InRecord.
 func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 	defer bound.Recovered(&err, "decode Avro")
-	schema, err := c.schema, c.err
-	if err == nil && c.bound != nil {
-		schema, data, err = c.reader(r, data)
+	var rest []byte
+	err = c.err
+	switch {
+	case err != nil:
+	case c.bound != nil:
+		rest, err = c.resolved(r, data, &v)
+	default:
+		rest, err = c.schema.Decode(data, &v)
 	}
-	if err == nil {
-		var rest []byte
-		if rest, err = schema.Decode(data, &v); err == nil && len(rest) > 0 {
-			err = fmt.Errorf("%d bytes follow the value", len(rest))
-		}
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes follow the value", len(rest))
 	}
 	if err != nil {
 		return *new(T), fmt.Errorf("decode Avro: %w", err)
@@ -117,13 +120,13 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 	return v, nil
 }
 
-// reader is the schema that reads what a value was written with as this program's type, and the value without what stands before it.
-func (c *Codec[T]) reader(r *codecs.Record, data []byte) (*avro.Schema, []byte, error) {
+// resolved reads a value that says which schema it was written with as this program's type, and says what follows it.
+func (c *Codec[T]) resolved(r *codecs.Record, data []byte, v *T) ([]byte, error) {
 	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	schema, err := c.readers.Get(frame.String(), func() (*avro.Schema, error) {
+	reader, err := c.readers.Get(frame.String(), func() (*avrovalue.Reader, error) {
 		written, err := c.bound.Find(r, frame)
 		if err != nil {
 			return nil, err
@@ -132,12 +135,18 @@ func (c *Codec[T]) reader(r *codecs.Record, data []byte) (*avro.Schema, []byte, 
 		if err != nil {
 			return nil, fmt.Errorf("schema %s: %w", frame, err)
 		}
-		return avro.Resolve(writer, c.schema)
+		return avrovalue.Resolve(writer, c.schema)
 	})
+	if err != nil {
+		return nil, err
+	}
 	if inHeader {
 		rest = data
 	}
-	return schema, rest, err
+	if rest, err = reader.Decode(rest, v); err != nil {
+		return nil, fmt.Errorf("written with schema %s: %w", frame, err)
+	}
+	return rest, nil
 }
 
 // Prepare implements codecs.Prepared.

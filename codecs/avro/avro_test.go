@@ -1,7 +1,9 @@
 package avro_test
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +236,33 @@ func TestADeclarationThatMakesNoSense(t *testing.T) {
 	}
 	if _, err := avro.Of[int]().Append(nil, 1); err == nil {
 		t.Error("a type that is no record has a schema")
+	}
+}
+
+// A writer that may write what this program has no place for is read, but for the values that it has no place for.
+//
+// Mutation seen to fail it: the library's resolution alone.
+func TestOneValueThatDoesNotFitLeavesTheOthers(t *testing.T) {
+	_, client := registrytest.Start(t)
+	made, err := client.Register(t.Context(), "order.placed.v1-value", registry.Schema{Text: strings.Replace(olderSchema, `"type":"string"`, `"type":["null","string"]`, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec := avro.Bound[order](client, registry.Binding{}, avro.Schema(olderSchema))
+	framed := func(data string) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(made.ID)), data...)
+	}
+	r := codecs.Record{Topic: "order.placed.v1"}
+	for range 2 {
+		if v, err := codec.ParseIn(&r, framed("\x02\x02a\x0e")); err != nil || v != (order{"a", 7}) {
+			t.Errorf("%+v, %v", v, err)
+		}
+		want := fmt.Sprintf("decode Avro: written with schema %d: $.id: null was written, and it is read as string", made.ID)
+		if v, err := codec.ParseIn(&r, framed("\x00\x0e")); err == nil || err.Error() != want || errors.Is(err, codecs.ErrUnavailable) || v != (order{}) {
+			t.Errorf("%+v, %v\nwant %s", v, err, want)
+		}
+		if _, err := codec.ParseIn(&r, framed("\x02\x02a\x0e\x00")); err == nil || !strings.HasSuffix(err.Error(), "1 bytes follow the value") {
+			t.Error(err)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -187,7 +186,7 @@ func decoderOf(writer, reader *registry.Registered) (decode, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	resolved, err := avro.Resolve(from, to)
+	resolved, err := avrovalue.Resolve(from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ func TestReadersReadWhatTheyCan(t *testing.T) {
 		"a field is new and has a default":   {registry.Avro, a, b, "02", true},
 		"a field is gone":                    {registry.Avro, b, `{"type":"record","name":"R","fields":[{"name":"a","type":"long"}]}`, "020278", true},
 		"a long is no int":                   {registry.Avro, b, a, "020278", false},
+		"the branch that is read":            {registry.Avro, `["null","string"]`, `"string"`, "020278", true},
+		"null, as what has no null":          {registry.Avro, `["null","string"]`, `"string"`, "00", false},
 		"bytes follow":                       {registry.Avro, a, b, "0202", false},
 		"a message":                          {registry.Protobuf, `syntax="proto3"; message M { int32 a = 1; }`, `syntax="proto3"; message M { int64 a = 1; string b = 2; }`, "000801", true},
 		"a field is not known":               {registry.Protobuf, `syntax="proto3"; message M { int32 a = 1; int32 b = 2; }`, `syntax="proto3"; message M { int32 a = 1; }`, "0008011002", true},

@@ -4,6 +4,8 @@
 // or as {"branch": value}; bytes are a string of the characters up to U+00FF; a decimal may be a number; dates and times may be texts
 // of RFC 3339. A field that is left out has its default, or null where its type admits it; a field that the schema does not have is a
 // mistake. What it writes, it reads.
+//
+// Resolve reads what was written with another version of a schema.
 package avrovalue
 
 import (
@@ -56,15 +58,20 @@ type node struct {
 	fields   []field
 	at       map[string]int // fields and symbols
 	symbols  []string
-	items    *node // of an array, or the values of a map
+	aliases  []string // full names, and as they are written
+	items    *node    // of an array, or the values of a map
 	branches []*node
 	null     int // which branch is null, -1 for none
 	only     int // which branch is the only one but null, -1 for none
+
+	otherwise string // the symbol that is read for those that an enum does not have
+	defaulted bool   // there is one
 }
 
 type field struct {
 	name    string
 	node    *node
+	aliases []string
 	encoded []byte // its default
 	has     bool
 }
@@ -86,13 +93,14 @@ func (c *compiler) node(s *avro.SchemaNode, space string) (n *node, err error) {
 		}
 		c.names[n.name] = n
 		space = n.name[:max(0, strings.LastIndexByte(n.name, '.'))]
+		n.aliases = aliases(s.Aliases, space)
 	}
 	switch s.Type {
 	case "record", "error":
 		n.kind, n.at = "record", map[string]int{}
 		for i := range s.Fields {
 			f := &s.Fields[i]
-			made := field{name: f.Name}
+			made := field{name: f.Name, aliases: f.Aliases}
 			if made.node, err = c.node(&f.Type, space); err != nil {
 				return nil, err
 			}
@@ -103,7 +111,7 @@ func (c *compiler) node(s *avro.SchemaNode, space string) (n *node, err error) {
 			}
 		}
 	case "enum":
-		n.symbols, n.at = s.Symbols, map[string]int{}
+		n.symbols, n.at, n.otherwise, n.defaulted = s.Symbols, map[string]int{}, s.EnumDefault, s.HasEnumDefault
 		for i, symbol := range s.Symbols {
 			n.at[symbol] = i
 		}
@@ -155,6 +163,17 @@ func fullName(s *avro.SchemaNode) string {
 		return s.Name
 	}
 	return s.Namespace + "." + s.Name
+}
+
+// aliases are the names that a type had, in full where they are of its namespace, and as they are written.
+func aliases(written []string, space string) []string {
+	list := slices.Clone(written)
+	for _, a := range written {
+		if space != "" && !strings.Contains(a, ".") {
+			list = append(list, space+"."+a)
+		}
+	}
+	return list
 }
 
 // fill encodes a default. A union's is of the first branch that takes it.
