@@ -6,6 +6,7 @@
 package protobuf
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -129,6 +130,10 @@ func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
 	}
 	indexes, after, err := framing.Indexes(rest)
 	if err != nil {
+		// What has no indexes may be of another type of schema, which says more.
+		if _, other := c.bound.Find(r, frame); other != nil && !errors.Is(other, codecs.ErrUnavailable) {
+			err = other
+		}
 		return nil, err
 	}
 	name, err := c.writers.Get(fmt.Sprint(frame, indexes), func() (protoreflect.FullName, error) {
