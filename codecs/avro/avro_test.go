@@ -240,8 +240,6 @@ func TestADeclarationThatMakesNoSense(t *testing.T) {
 }
 
 // A writer that may write what this program has no place for is read, but for the values that it has no place for.
-//
-// Mutation seen to fail it: the library's resolution alone.
 func TestOneValueThatDoesNotFitLeavesTheOthers(t *testing.T) {
 	_, client := registrytest.Start(t)
 	made, err := client.Register(t.Context(), "order.placed.v1-value", registry.Schema{Text: strings.Replace(olderSchema, `"type":"string"`, `"type":["null","string"]`, 1)})
