@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -16,6 +17,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/weirstream/weir/internal/system"
 )
 
 // Into is where the records of a job go.
@@ -305,6 +308,26 @@ func (j *Job) checkPlaces(wrong func(string, string, ...any)) {
 			}
 		}
 	}
+	j.checkOrder(wrong)
+}
+
+// checkOrder refuses an end before its start where the file alone shows it.
+func (j *Job) checkOrder(wrong func(string, string, ...any)) {
+	if all := j.From.Start.All; all != nil && j.From.End.All != nil {
+		if j.From.End.All.before(*all) {
+			wrong("from.end", "%s is before from.start, %s: an end is the first offset that is not meant", j.From.End.All, all)
+		}
+		return
+	}
+	named := map[int32]Place{}
+	maps.Copy(named, j.From.Start.Each)
+	maps.Copy(named, j.From.End.Each)
+	for _, p := range slices.Sorted(maps.Keys(named)) {
+		start, _ := j.From.Start.in(p, "earliest")
+		if end, _ := j.From.End.in(p, "latest"); end.before(start) {
+			wrong("from.end", "%s of partition %d is before from.start, %s: an end is the first offset that is not meant", end, p, start)
+		}
+	}
 }
 
 func (j *Job) checkTopology(wrong func(string, string, ...any)) {
@@ -341,6 +364,9 @@ func (j *Job) checkTopic(wrong func(string, string, ...any)) {
 	}
 	if j.Topic == j.From.Topic && j.Topic != "" {
 		wrong("topic", "it is the topic that the records are read from: its readers would see each twice; give another topic")
+	}
+	if system.Internal(j.Topic) {
+		wrong("topic", "%s is a topic of Kafka's or of Weir's own, whose records mean something else: give another topic", j.Topic)
 	}
 	if j.State.Mode != "" || j.Outputs != "" {
 		wrong("state", "state and outputs are those of a topology, and the records go into a topic: leave them out")

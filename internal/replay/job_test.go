@@ -48,7 +48,8 @@ func TestAFileSaysAJob(t *testing.T) {
 
 // TestAMistakeInAFileIsSaidWithItsLine, all of them, and what to do.
 //
-// Mutation: KnownFields(false); check that returns its first mistake; locate without the fields under a field.
+// Mutation: KnownFields(false); check that returns its first mistake; locate without the fields under a field; checkOrder, or the topics that
+// are not the users', left out.
 func TestAMistakeInAFileIsSaidWithItsLine(t *testing.T) {
 	for _, c := range []struct {
 		file string
@@ -78,6 +79,12 @@ func TestAMistakeInAFileIsSaidWithItsLine(t *testing.T) {
 		{"replay: &a a\nfrom: {topic: *a}\ninto: topic\ntopic: y\n", []string{"1: anchors and aliases are not allowed"}},
 		{"replay: a\nfrom: {topic: x, start: {0: 1, 0: 2}}\ninto: topic\ntopic: y\n", []string{"2: "}},
 		{"replay: a\nfrom: {topic: x}\nwhere: {expression: 'true'}\ninto: topic\ntopic: y\n", []string{"3: where.expression: this program knows no expressions"}},
+		{"replay: a\nfrom: {topic: x, start: 100, end: 5}\ninto: topic\ntopic: y\n", []string{"2: from.end: 5 is before from.start, 100"}},
+		{strings.Replace(whole, "latest", "2026-11-19T00:00:00Z", 1), []string{"2: from.end: 2026-11-19T00:00:00Z is before from.start, 2026-11-20T00:00:00Z"}},
+		{"replay: a\nfrom: {topic: x, start: latest, end: earliest}\ninto: topic\ntopic: y\n", []string{"2: from.end: earliest is before from.start, latest"}},
+		{"replay: a\nfrom: {topic: x, start: {0: 1, 3: 9}, end: 5}\ninto: topic\ntopic: y\n", []string{"2: from.end: 5 of partition 3 is before from.start, 9"}},
+		{"replay: a\nfrom: {topic: x}\ninto: topic\ntopic: _schemas\n", []string{"4: topic: _schemas is a topic of Kafka's or of Weir's own"}},
+		{"replay: a\nfrom: {topic: x}\ninto: topic\ntopic: shop.totals-sums-changelog\n", []string{"4: topic: shop.totals-sums-changelog is a topic of Kafka's or of Weir's own"}},
 		{"[]", []string{"1: "}},
 		{"a", []string{"1: "}},
 	} {

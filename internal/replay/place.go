@@ -108,6 +108,17 @@ func (p Places) in(partition int32, otherwise string) (Place, bool) {
 	return Place{word: otherwise}, true
 }
 
+// before says that a place is before another one, whatever the partition holds. Of an offset and a time that is not known.
+func (p Place) before(q Place) bool {
+	switch {
+	case p.word != "" || q.word != "":
+		return p.word == "earliest" && q.word == "latest"
+	case !p.at.IsZero() && !q.at.IsZero():
+		return p.at.Before(q.at)
+	}
+	return p.at.IsZero() && q.at.IsZero() && p.offset < q.offset
+}
+
 // resolve is the offset that a place means. start and end are those of the partition. An offset may lie before the start: what was there
 // is gone.
 func (p Place) resolve(ctx context.Context, client *kafka.Client, tp kafka.TopicPartition, start, end int64) (int64, error) {
