@@ -121,6 +121,9 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		if f.rate < 0 {
 			return fmt.Errorf("--rate: %d is not allowed: give letters a second, or 0 for no bound", f.rate)
 		}
+		if system.Internal(f.order.To) {
+			return fmt.Errorf("--to: %s is a topic of Kafka's or of Weir's own, whose records mean something else: give another topic", f.order.To)
+		}
 		return nil
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {

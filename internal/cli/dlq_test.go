@@ -206,7 +206,7 @@ func TestLettersGoToTheirOriginAsTheyWere(t *testing.T) {
 
 // TestWrongUseOfLettersIsRefused before anything is changed.
 //
-// Mutation: Check left out; an audit that is not checked.
+// Mutation: Check left out; --to that is not checked; an audit that is not checked.
 func TestWrongUseOfLettersIsRefused(t *testing.T) {
 	d := newLetters(t)
 	for _, c := range []struct {
@@ -218,6 +218,7 @@ func TestWrongUseOfLettersIsRefused(t *testing.T) {
 		{exitUsage, "which topic?", []string{"list"}},
 		{exitUsage, "without --partition", []string{"discard", "--topic", lettersOf, "--offset", "3"}},
 		{exitUsage, "--all is given", []string{"discard", "--topic", lettersOf, "--all", "--key", "k1"}},
+		{exitUsage, "_weir.jobs is a topic of Kafka's or of Weir's own", []string{"redrive", "--topic", lettersOf, "--all", "--to", "_weir.jobs", "--execute"}},
 		{exitFailure, "does not exist", []string{"list", "--topic", "nothing"}},
 		{exitFailure, "nothing-here does not exist", []string{"redrive", "--topic", lettersOf, "--all", "--to", "nothing-here", "--execute"}},
 	} {
