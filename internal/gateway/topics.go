@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // topic is what the gateway knows of a topic that exists.
@@ -45,7 +46,7 @@ func (t *topics) takes(name string) *Problem {
 	switch {
 	case plan.IsEventName(name) && len(name) <= 249-len(t.prefix):
 		return nil
-	case strings.HasPrefix(name, "_") || !t.foreign || !legal(name) || len(name) > 249-len(t.prefix):
+	case strings.HasPrefix(name, "_") || system.Internal(name) || !t.foreign || !legal(name) || len(name) > 249-len(t.prefix):
 		return noTopic.of("%s is not named entity.event_type.vN", strconv.Quote(name)).todo("publish to a topic of that form, such as order.placed.v1")
 	}
 	return nil
