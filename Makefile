@@ -13,7 +13,10 @@ ALLOC_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(ALLOC_FILES) | cut -
 # Which integration tests to run, and how long each package may take.
 RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 30m
-# Packages at a time. With 2 they take half of the time, each on a cluster of its own; on a cluster that is given they would meet.
+# Packages at a time in the tests that need Go only: these wait for timers more than they compute.
+ATONCE ?= 4
+# Packages of integration tests at a time, each on a cluster of its own; on a cluster that is given they would meet. The scenarios of
+# ./integration/ come after them, alone: what wakes up in them must do so before Kafka has aborted its transaction.
 LANES ?= 1
 
 .DEFAULT_GOAL := help
@@ -26,14 +29,15 @@ build: ## bin/weir
 	$(GO) build -o bin/weir ./cmd/weir
 
 test: ## all tests that need Go only, with the race detector; what the hot path allocates; that the simulation finds each rule broken
-	$(GO) test -race -timeout 10m -bench . -benchtime 1x ./...
+	$(GO) test -race -p $(ATONCE) -timeout 10m -bench . -benchtime 1x ./...
 	$(GO) test -count 1 -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
 	$(GO) -C bench test -race ./...
 	$(GO) -C examples/sql test -tags weirfault -timeout 10m ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
-	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' $(INTEGRATION)
+	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' $(filter-out ./integration/,$(INTEGRATION))
+	$(GO) test -tags integration -count 1 -timeout $(TIMEOUT) -run '$(RUN)' ./integration/
 
 postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
 	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...

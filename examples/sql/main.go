@@ -9,7 +9,7 @@ package main
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -62,12 +62,12 @@ func main() {
 	}
 	db, dialect, err := open(address)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "ORDERS_DATABASE:", err)
+		slog.Error("open the database that ORDERS_DATABASE names", "error", err)
 		os.Exit(2)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "run" {
 		if _, err := db.ExecContext(context.Background(), schema); err != nil {
-			fmt.Fprintln(os.Stderr, "make table totals:", err)
+			slog.Error("make table totals", "error", err)
 			os.Exit(1)
 		}
 	}
