@@ -58,7 +58,11 @@ func dlqList(program string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if all.NoLetters > 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), noLetters(f.topic, all.NoLetters, all.Open+all.Resolved))
+		}
 		switch {
+		case all.Open == 0 && all.Resolved == 0 && all.NoLetters > 0: // it is said
 		case all.Open == 0:
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: no letter is open, %d were redriven or discarded\n", f.topic, all.Resolved)
 		case len(all.Groups) == 0:
@@ -89,6 +93,18 @@ func dlqList(program string) *cobra.Command {
 	f.limited(cmd, 0, "the most groups to list; 0 for all")
 	cmd.Flags().BoolVar(&noIndex, "no-index", false, "read all letters again, and leave no index of a large topic in the user's cache folder")
 	return cmd
+}
+
+// noLetters says that records of a topic are no dead letters, beside as many that are.
+func noLetters(topic string, records, beside int64) string {
+	text := fmt.Sprintf("%s: %d records are no dead letters: they have no header that a dead letter of a known system has, and nothing is done with them", topic, records)
+	if records == 1 {
+		text = fmt.Sprintf("%s: 1 record is no dead letter: it has no header that a dead letter of a known system has, and nothing is done with it", topic)
+	}
+	if beside == 0 {
+		text += "\nno record of it is a dead letter, so this seems to be no topic of dead letters: is its name right?"
+	}
+	return text
 }
 
 // indexLeast is how many offsets a topic has at least for an index: fewer are read in a moment.
@@ -177,7 +193,11 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "  %d into %s\n", r.Into[topic], topic)
 		}
 	}
+	if r.NoLetters > 0 {
+		fmt.Fprintln(messages, noLetters(r.Topic, r.NoLetters, r.Open+r.Resolved))
+	}
 	switch {
+	case r.NoLetters > 0 && r.Selected == 0 && r.Open == 0: // it is said
 	case r.Selected == 0 && len(r.Refused) == 0 && r.Open == 0:
 		fmt.Fprintf(messages, "%s is drained: no letter is open\n", r.Topic)
 	case r.Selected == 0 && len(r.Refused) == 0:
@@ -189,7 +209,7 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	}
 	var errs []error
 	for _, why := range slices.Sorted(maps.Keys(r.Refused)) {
-		errs = append(errs, fmt.Errorf("%d letters were left alone: %s", r.Refused[why], why))
+		errs = append(errs, fmt.Errorf("%d were left alone: %s", r.Refused[why], why))
 	}
 	if !r.Executed {
 		for _, err := range errs {

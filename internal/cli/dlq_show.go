@@ -37,9 +37,12 @@ func dlqShow(program string, topologies []*topology.Topology) *cobra.Command {
 			return err
 		}
 		all := []letters.Shown{}
-		n := 0
+		n, strangers := int64(0), int64(0)
 		err = t.Show(cmd.Context(), f.which, f.limit, o, func(_ *letters.Letter, s *letters.Shown) error {
 			n++
+			if s.System == "" {
+				strangers++
+			}
 			if f.output == OutputJSON {
 				all = append(all, *s)
 				return nil
@@ -47,6 +50,12 @@ func dlqShow(program string, topologies []*topology.Topology) *cobra.Command {
 			showLetter(cmd.OutOrStdout(), s)
 			return nil
 		})
+		if err == nil && strangers > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d of the %d records that are shown are no dead letters: they have no header that a dead letter of a known system has\n", strangers, n)
+			if strangers == n {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s seems to be no topic of dead letters: is its name right?\n", f.topic)
+			}
+		}
 		switch {
 		case err != nil:
 			return err
@@ -98,6 +107,11 @@ func (f *dlqFlags) raw(cmd *cobra.Command, t *letters.Tool) error {
 }
 
 func showLetter(w io.Writer, s *letters.Shown) {
+	if s.System == "" {
+		fmt.Fprintf(w, "record %d/%d, no dead letter\n  written   %s\n", s.Partition, s.Offset, s.Failed.Format(time.RFC3339))
+		showRecord(w, s)
+		return
+	}
 	state := "open"
 	if !s.Open {
 		state = "resolved"
@@ -106,10 +120,15 @@ func showLetter(w io.Writer, s *letters.Shown) {
 	if s.System == string(deadletter.Weir) {
 		fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
 	} else {
-		fmt.Fprintf(w, "  failed    %s, as %s says\n", s.Failed.Format(time.RFC3339), cmp.Or(s.System, "nobody"))
+		fmt.Fprintf(w, "  failed    %s, as %s says\n", s.Failed.Format(time.RFC3339), s.System)
 	}
 	fmt.Fprintf(w, "  reason    %s\n", termtext.Text(s.Reason))
 	fmt.Fprintf(w, "  read at   %s offset %d; the first time at %s offset %d\n", s.Input, s.InputOffset, s.Origin, s.OriginAt)
+	showRecord(w, s)
+}
+
+// showRecord shows the record of a letter, or one that is none.
+func showRecord(w io.Writer, s *letters.Shown) {
 	fmt.Fprintf(w, "  key       %s\n", quoted(s.KeyText))
 	fmt.Fprintf(w, "  value     %s\n", quoted(s.ValueText))
 	switch {

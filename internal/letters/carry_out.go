@@ -24,6 +24,10 @@ type Result struct {
 	Refused  map[string]int64 `json:"refused"`  // open letters that it chose and leaves alone, by the reason
 	Into     map[string]int64 `json:"into"`     // of those that were selected: where they go, by topic
 	Open     int64            `json:"open"`     // letters of the topic that are open after it
+	// Resolved is how many were redriven or discarded before.
+	Resolved int64 `json:"resolved"`
+	// NoLetters is how many records of the topic are no dead letters.
+	NoLetters int64 `json:"no_letters"`
 }
 
 var errEnough = errors.New("enough")
@@ -53,9 +57,14 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 	needs = map[string]string{}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {
+			r.Resolved++
 			return nil
 		}
-		r.Open++
+		if l.stranger() {
+			r.NoLetters++
+		} else {
+			r.Open++
+		}
 		if !o.Selection.has(l) {
 			return nil
 		}

@@ -25,7 +25,7 @@ func TestWhatAJobHasResolved(t *testing.T) {
 	}{
 		{1, 10, "f", true}, {1, 19, "f", true}, {1, 9, "f", false}, {1, 20, "f", false}, {0, 15, "f", false}, {2, 15, "f", false}, {1, 15, "g", false},
 	} {
-		l := &Letter{Letter: deadletter.Letter{Fingerprint: c.fingerprint}, Record: &kafka.Record{Offset: c.offset}, Partition: c.partition}
+		l := &Letter{Letter: deadletter.Letter{System: deadletter.Weir, Fingerprint: c.fingerprint}, Record: &kafka.Record{Offset: c.offset}, Partition: c.partition}
 		if got := newResolver([]job{j}).resolved(l); got != c.want {
 			t.Errorf("%+v: %t", c, got)
 		}
@@ -61,7 +61,7 @@ func TestLettersAreResolvedWhereAJobTookThem(t *testing.T) {
 		r := newResolver(jobs)
 		for offset := range int64(10) {
 			l := &Letter{
-				Letter:    deadletter.Letter{Fingerprint: rapid.SampledFrom([]string{"f", "g"}).Draw(t, "of"), Cut: rapid.Bool().Draw(t, "cut"), Topology: "t", Position: deadletter.Position{TopicPartition: kafka.TopicPartition{Topic: "in"}}},
+				Letter:    deadletter.Letter{System: deadletter.Weir, Fingerprint: rapid.SampledFrom([]string{"f", "g"}).Draw(t, "of"), Cut: rapid.Bool().Draw(t, "cut"), Topology: "t", Position: deadletter.Position{TopicPartition: kafka.TopicPartition{Topic: "in"}}},
 				Record:    &kafka.Record{Offset: offset, Key: []byte(rapid.SampledFrom(keys).Draw(t, "its key"))},
 				Partition: rapid.Int32Range(0, 1).Draw(t, "its partition"),
 			}

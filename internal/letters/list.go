@@ -8,7 +8,7 @@ import (
 // Group are the open letters of one fingerprint.
 type Group struct {
 	Fingerprint string    `json:"fingerprint"`
-	System      string    `json:"system"` // what has written them: weir, kafka-streams, spring, ..., "" where they do not say
+	System      string    `json:"system"` // what has written them: weir, kafka-streams, spring, ...
 	Topology    string    `json:"topology"`
 	Node        string    `json:"node"`
 	Class       string    `json:"class"`  // the kind of the failure, in one word
@@ -31,6 +31,8 @@ type Listing struct {
 	Groups   []Group // of open letters, the largest first
 	Open     int64
 	Resolved int64 // letters that are still there, and were redriven or discarded
+	// NoLetters is how many records of the topic are no dead letters.
+	NoLetters int64
 }
 
 // maxGroups bounds the memory of a listing. Letters of more fingerprints are in one group together.

@@ -16,7 +16,7 @@ import (
 type Shown struct {
 	At
 	Fingerprint string          `json:"fingerprint"`
-	System      string          `json:"system"`
+	System      string          `json:"system"` // "" for a record that is no dead letter
 	Open        bool            `json:"open"`
 	Topology    string          `json:"topology"`
 	Node        string          `json:"node"`
@@ -104,7 +104,7 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64, o ShowOptions
 
 func (l *Letter) shown(open bool) Shown {
 	s := Shown{
-		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, System: string(l.System), Open: open, Topology: l.Topology, Node: l.Node, Reason: l.reason(),
+		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, System: string(l.System), Open: open && !l.stranger(), Topology: l.Topology, Node: l.Node, Reason: l.reason(),
 		Stack: l.Stack, Attempts: l.Attempts, Failures: l.Failures, Redrives: l.Redrives, Failed: l.failed(),
 		Input: l.Position.TopicPartition.String(), InputOffset: l.Position.Offset, Origin: l.First.TopicPartition.String(), OriginAt: l.First.Offset,
 		Headers: []Pair{}, Whole: !l.Cut && l.Excess == nil,

@@ -18,6 +18,7 @@ type tally struct {
 	groups    map[string]*Group
 	open      int64
 	resolved  int64
+	strangers int64
 }
 
 func newTally(t *Tool, reader kafka.Reader, s Selection) *tally {
@@ -26,6 +27,10 @@ func newTally(t *Tool, reader kafka.Reader, s Selection) *tally {
 
 // add counts a letter. explained says that it is there with its message; else the reason of its group is to be looked up by its example.
 func (y *tally) add(ctx context.Context, l *Letter, open, explained bool) error {
+	if l.stranger() {
+		y.strangers++
+		return nil
+	}
 	if !open {
 		y.resolved++
 		return nil
@@ -102,7 +107,7 @@ func (y *tally) explain(ctx context.Context, t *Tool, reader kafka.Reader, p *pl
 
 // listing is what was counted, the largest group first.
 func (y *tally) listing() *Listing {
-	list := &Listing{Open: y.open, Resolved: y.resolved}
+	list := &Listing{Open: y.open, Resolved: y.resolved, NoLetters: y.strangers}
 	for _, g := range slices.SortedFunc(maps.Values(y.groups), func(a, b *Group) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	}) {

@@ -18,6 +18,8 @@ import (
 // letter, because it decides what was resolved, too.
 func (o *Order) refuses(l *Letter) string {
 	switch {
+	case l.stranger():
+		return noLetter
 	case o.Verb == Discard:
 		return ""
 	case l.Cut || l.Excess != nil:

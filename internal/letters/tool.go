@@ -136,8 +136,8 @@ func (t *Tool) progress(read, of int64) {
 	}
 }
 
-// letterOf reads a record as a dead letter, of whichever system. What has no envelope, or a damaged one, is a letter of which as much is known as
-// can be read.
+// letterOf reads a record as a dead letter, of whichever system. Of a damaged envelope as much is known as can be read. A record without one is no
+// letter: see stranger.
 func letterOf(r *kafka.Record, partition int32) *Letter {
 	l, err := deadletter.ReadAny(r.Headers)
 	if errors.Is(err, deadletter.ErrNoEnvelope) {
@@ -145,6 +145,12 @@ func letterOf(r *kafka.Record, partition int32) *Letter {
 	}
 	return &Letter{Letter: l, Record: r, Partition: partition}
 }
+
+// noLetter is why nothing is done with a stranger.
+const noLetter = "the record has no header that a dead letter of a known system has, so it is none"
+
+// stranger says that the record is no dead letter, such as those of an ordinary topic: it is shown, and never changed.
+func (l *Letter) stranger() bool { return l.System == "" }
 
 // class is the kind of the failure in one word: other systems tell the class of an exception.
 func (l *Letter) class() string {
@@ -163,7 +169,12 @@ func (l *Letter) failed() time.Time {
 }
 
 // reason is the kind of the failure and its message, on one line.
-func (l *Letter) reason() string { return reasonOf(l.class(), l.Message) }
+func (l *Letter) reason() string {
+	if l.stranger() {
+		return noLetter
+	}
+	return reasonOf(l.class(), l.Message)
+}
 
 // jobsTopic and auditTopic are what they are called in the cluster.
 func (t *Tool) jobsTopic() string  { return t.Names.System(system.Jobs.Name) }

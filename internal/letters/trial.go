@@ -131,6 +131,10 @@ func (t *trial) try(ctx context.Context, l *Letter) error {
 		t.result.Untried["the letter does not hold its whole record"]++
 		return nil
 	}
+	if l.stranger() {
+		t.result.Untried[noLetter]++
+		return nil
+	}
 	p, why := t.planOf(l)
 	if why != "" {
 		t.result.Untried[why]++
