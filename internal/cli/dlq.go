@@ -209,7 +209,7 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	}
 	var errs []error
 	for _, why := range slices.Sorted(maps.Keys(r.Refused)) {
-		errs = append(errs, fmt.Errorf("%d were left alone: %s", r.Refused[why], why))
+		errs = append(errs, fmt.Errorf("%d left alone: %s", r.Refused[why], why))
 	}
 	if !r.Executed {
 		for _, err := range errs {

@@ -55,6 +55,7 @@ func (t *Tool) Plan(ctx context.Context, o Order) (*Result, error) {
 func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order) (r *Result, needs map[string]string, err error) {
 	r = &Result{Verb: o.Verb, Topic: t.Topic, Refused: map[string]int64{}, Into: map[string]int64{}}
 	needs = map[string]string{}
+	ways := explorer{t, o, map[Way]bool{}}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {
 			r.Resolved++
@@ -67,6 +68,11 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		}
 		if !o.Selection.has(l) {
 			return nil
+		}
+		if o.refuses(l) == "" {
+			if err := ways.explore(ctx, l); err != nil {
+				return err
+			}
 		}
 		if why := o.refuses(l); why != "" {
 			r.Refused[why]++

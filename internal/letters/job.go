@@ -30,6 +30,9 @@ type Order struct {
 	Force bool   `json:"force,omitempty"` // also those that were redriven MaxRedrives times
 	Why   string `json:"why,omitempty"`
 	Limit int64  `json:"limit,omitempty"` // the most letters that a run of it takes; 0: all
+	// Absent are ways that letters would have gone, and that led nowhere when the order was carried out: it took none of those letters. Jobs that have it are
+	// of version 3.
+	Absent []Way `json:"absent,omitempty"`
 }
 
 // Origin is the To that stands for the topic where a record failed first.
@@ -60,9 +63,12 @@ func (j *job) key() string { return fmt.Sprintf("%s%s/%d", keyOf(j.Topic), j.ID,
 // takes says whether the order is carried out on a letter.
 func (o *Order) takes(l *Letter) bool { return o.Selection.has(l) && o.refuses(l) == "" }
 
-// versionOf is the version of a job: builds that do not know all that its selection says must not judge by it.
+// versionOf is the version of a job: builds that do not know all that it says must not judge by it.
 func versionOf(o *Order) int {
-	if o.Selection.newer() {
+	switch {
+	case len(o.Absent) > 0:
+		return 3
+	case o.Selection.newer():
 		return 2
 	}
 	return 1
@@ -81,7 +87,7 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 		var j job
 		switch err := json.Unmarshal(r.Value, &j); {
 		case r.Value == nil:
-		case err != nil || j.Version < 1 || j.Version > 2:
+		case err != nil || j.Version < 1 || j.Version > 3:
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
 		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
 		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:

@@ -17,9 +17,12 @@ import (
 // refuses says why an order leaves a letter alone that it chooses, "" where it does not. It looks at nothing but the order and the
 // letter, because it decides what was resolved, too.
 func (o *Order) refuses(l *Letter) string {
+	absent := slices.IndexFunc(o.Absent, func(w Way) bool { return slices.Contains(o.ways(l), w) })
 	switch {
 	case l.stranger():
 		return noLetter
+	case o.Verb == Discard && absent >= 0:
+		return fmt.Sprintf("topic %s does not exist, so its topology cannot be told that records of the key need not wait any more: make the topic again", o.Absent[absent].Topic)
 	case o.Verb == Discard:
 		return ""
 	case l.Cut || l.Excess != nil:
@@ -32,8 +35,65 @@ func (o *Order) refuses(l *Letter) string {
 		return "the letter does not name the topic of its record: give --to TOPIC"
 	case o.To == Origin && system.Internal(l.First.Topic):
 		return "the letter says that its record stood in a topic of Kafka's or of Weir's own, where nothing is written: give --to TOPIC, or discard it"
+	case absent >= 0:
+		return fmt.Sprintf("topic %s does not exist: make it again, or give --to TOPIC", o.Absent[absent].Topic)
 	}
 	return ""
+}
+
+// Way is where letters go: into the redrive topic of a topology for an input, or into a topic as it is.
+type Way struct {
+	Topology string `json:"topology,omitempty"`
+	Topic    string `json:"topic"`
+}
+
+// ways are those of a letter that depend on what it says.
+func (o *Order) ways(l *Letter) (ways []Way) {
+	if o.Verb == Redrive && o.To == "" || o.releases(l) {
+		ways = append(ways, Way{l.Topology, l.Position.Topic})
+	}
+	if o.Verb == Redrive && o.To == Origin {
+		ways = append(ways, Way{Topic: l.First.Topic})
+	}
+	return ways
+}
+
+// maxAbsent bounds what a job says of ways that lead nowhere.
+const maxAbsent = 100
+
+// explorer looks up once whether a way leads anywhere.
+type explorer struct {
+	tool  *Tool
+	order *Order
+	known map[Way]bool
+}
+
+// explore adds to what is absent of the order those of a letter's ways that lead nowhere.
+func (e *explorer) explore(ctx context.Context, l *Letter) error {
+	for _, w := range e.order.ways(l) {
+		if e.known[w] {
+			continue
+		}
+		e.known[w] = true
+		names := []string{w.Topic}
+		if w.Topology != "" {
+			topic, input := redriveTopic(e.tool.Names, l)
+			if names[0] = topic; input != "" {
+				names = append(names, input)
+			}
+		}
+		infos, err := e.tool.Client.Topics(ctx, names)
+		switch {
+		case err != nil:
+			return err
+		case len(infos) > 0:
+		case len(e.order.Absent) == maxAbsent:
+			return fmt.Errorf("more than %d topics do not exist that letters name, such as %s: choose fewer letters, or give --to TOPIC", maxAbsent, w.Topic)
+		default:
+			e.order.Absent = append(e.order.Absent, Way{strings.Clone(w.Topology), strings.Clone(w.Topic)})
+		}
+	}
+	return nil
 }
 
 // redriveTopic is the topic through which a letter comes back, and the input whose records it holds; "" for one that exists, since
