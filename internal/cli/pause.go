@@ -71,7 +71,7 @@ func (f *pauseFlags) command(topologies []*topology.Topology, pause bool) *cobra
 				return withCode(exitUsage, err)
 			}
 			var wrong error
-			if pause && strings.TrimSpace(f.reason) == "" {
+			if pause && f.execute && strings.TrimSpace(f.reason) == "" {
 				wrong = errors.New("why? give the reason with --reason TEXT: it is recorded, and shown while the topology is paused")
 			}
 			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
