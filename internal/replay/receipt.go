@@ -133,7 +133,7 @@ func (r *Receipt) Print(w io.Writer) {
 		fmt.Fprintf(w, "  compared       %d keys: %d are equal, %d differ, of %d it is not known\n", c.Keys, c.Equal, c.Different, c.Unknown)
 	}
 	for _, d := range r.Differences {
-		fmt.Fprintf(w, "    %s key %q: production has %s, the shadow %s; caused by %s\n", d.Topic, d.Key, termtext.Text(d.Production), termtext.Text(d.Shadow), termtext.Text(strings.Join(d.Causes, ", ")))
+		fmt.Fprintf(w, "    %s key %q: production has %s, the shadow %s; %s\n", d.Topic, d.Key, termtext.Text(d.Production), termtext.Text(d.Shadow), d.cause())
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "  note           %s\n", note)
@@ -141,4 +141,12 @@ func (r *Receipt) Print(w io.Writer) {
 	if r.Problem != "" {
 		fmt.Fprintf(w, "  problem        %s\n", r.Problem)
 	}
+}
+
+// cause says what caused the difference.
+func (d *Difference) cause() string {
+	if len(d.Causes) == 0 {
+		return "the cause is not known"
+	}
+	return "caused by " + termtext.Text(strings.Join(d.Causes, ", "))
 }

@@ -15,3 +15,14 @@ func TestAReceiptCommandsNoTerminal(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 }
+
+// A difference whose causes are not known says so.
+//
+// Mutation seen to fail it: cause without its first case.
+func TestADifferenceWithoutACauseSaysSo(t *testing.T) {
+	var out strings.Builder
+	(&Receipt{Differences: []Difference{{Topic: "t", Key: "k"}}}).Print(&out)
+	if !strings.Contains(out.String(), "; the cause is not known\n") || strings.Contains(out.String(), "caused by") {
+		t.Errorf("printed: %s", out.String())
+	}
+}
