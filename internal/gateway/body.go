@@ -18,6 +18,7 @@ import (
 type body struct {
 	io.Reader
 	close func()
+	sent  *patient // what is below it
 }
 
 // most decompressed bytes a stream may have for each that was sent, beside a first few: a bomb has thousands.
@@ -33,7 +34,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 		return nil, tooLarge.of("the body has %d bytes, %d are allowed", r.ContentLength, limit)
 	}
 	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
-	b := &body{Reader: sent, close: func() {}}
+	b := &body{Reader: sent, close: func() {}, sent: sent}
 	if limit == 0 {
 		sent.stopping = g.stopping
 		awake := sent.untilStopping()
@@ -73,6 +74,7 @@ type patient struct {
 	silence time.Duration
 	until   time.Time
 	n       int64
+	ended   atomic.Bool // its end was read
 
 	stopping context.Context // of a stream: when it is over nothing more is read
 }
@@ -95,6 +97,9 @@ func (p *patient) Read(b []byte) (int, error) {
 	}
 	n, err := p.r.Read(b)
 	p.n += int64(n)
+	if err == io.EOF {
+		p.ended.Store(true)
+	}
 	if err != nil && p.stopping != nil && p.stopping.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errStopping
 	}

@@ -240,19 +240,17 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}
-	g.stream(w, r, q, newLines(body, g.Limits.Event))
+	g.stream(newDuplex(w, r, body), q, newLines(body, g.Limits.Event))
 }
 
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lines *lineReader) {
-	control := http.NewResponseController(w)
-	_ = control.EnableFullDuplex() // HTTP/2 always is
+func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 	// The server ends the request's context when reading fails. What was taken until then is answered all the same.
-	ctx := context.WithoutCancel(r.Context())
+	ctx := context.WithoutCancel(d.r.Context())
 	chunks := make(chan *chunk, chunksAhead)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		g.writeChunks(w, control, chunks)
+		g.writeChunks(d, chunks)
 	}()
 	order := &publish.Order{}
 	for n := 0; ; {
@@ -267,9 +265,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, q *request, lin
 	}
 	close(chunks)
 	<-written
-	// A client that is still sending would see its connection reset, and perhaps not the answer.
-	_ = control.SetReadDeadline(time.Now().Add(time.Second))
-	_, _ = io.CopyN(io.Discard, r.Body, 256<<10)
+	d.end()
 }
 
 // readChunk reads the lines that are there, at least one. n is the first one's place in the stream.
@@ -298,33 +294,33 @@ func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, 
 	}
 }
 
-func (g *Gateway) writeChunks(w http.ResponseWriter, control *http.ResponseController, chunks <-chan *chunk) {
+func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk) {
 	begun, gone := false, false
 	begin := func() {
 		if !begun {
 			begun = true
-			w.Header().Set("Content-Type", ndjsonType)
-			w.WriteHeader(http.StatusOK)
+			d.begin(ndjsonType)
+			d.w.WriteHeader(http.StatusOK)
 		}
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(d.w)
 	for next := range chunks {
 		next.wait(context.Background()) // the sink gives up in the end
 		if gone {
 			continue
 		}
 		begin()
-		_ = control.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
+		_ = d.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
 		for i := range next.answers {
 			if encoder.Encode(&next.answers[i]) != nil {
 				gone = true
 				break
 			}
 		}
-		if len(chunks) == 0 && control.Flush() != nil {
+		if len(chunks) == 0 && d.Flush() != nil {
 			gone = true
 		}
-		_ = control.SetWriteDeadline(time.Time{}) // a stream may be idle for long
+		_ = d.SetWriteDeadline(time.Time{}) // a stream may be idle for long
 	}
 	begin()
 }

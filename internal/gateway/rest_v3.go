@@ -128,8 +128,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.close()
-	control := http.NewResponseController(w)
-	_ = control.EnableFullDuplex()
+	d := newDuplex(w, r, body)
 	ctx := context.WithoutCancel(r.Context()) // as in stream
 	// A document is bounded: the decoder would read on for its end.
 	limited := &bounded{r: body, limit: int64(2 * g.Limits.Event)}
@@ -157,14 +156,15 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			}
 			if !begun {
 				begun = true
-				w.Header().Set("Content-Type", jsonType)
+				d.begin(jsonType)
 				w.WriteHeader(http.StatusOK)
 			}
-			_ = control.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
-			gone = encoder.Encode(out) != nil || len(answers) == 0 && control.Flush() != nil
-			_ = control.SetWriteDeadline(time.Time{})
+			_ = d.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
+			gone = encoder.Encode(out) != nil || len(answers) == 0 && d.Flush() != nil
+			_ = d.SetWriteDeadline(time.Time{})
 		}
 		if !begun {
+			d.begin(jsonType)
 			v3Fail(w, malformed.of("the body has no record"))
 		}
 	}()
@@ -198,8 +198,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	}
 	close(answers)
 	<-written
-	_ = control.SetReadDeadline(time.Now().Add(time.Second))
-	_, _ = io.CopyN(io.Discard, r.Body, 256<<10)
+	d.end()
 }
 
 // ofDocument is the problem of documents that cannot be read on.

@@ -91,7 +91,7 @@ func (g *Gateway) routes() {
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
 		control := http.NewResponseController(w)
 		body := &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
-		q.Body = body
+		q.Body = body // of ServeHTTP's copy: by the server's own net/http knows whether the rest of it may be a request
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
 			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
 			body.stopping = g.stopping
