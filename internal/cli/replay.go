@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,6 +104,9 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 		}
 		if err != nil && r != nil && r.State != replay.Done {
 			err = fmt.Errorf("%w\nreplay %s is not done: %d of %d offsets are; go on with %s replay resume FILE", err, j.Name, r.Done, r.Offsets, program)
+		}
+		if r == nil && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+			err = fmt.Errorf("replay %s: this run was ended before it processed anything: run it again, or give it up with %s replay stop FILE (%w)", j.Name, program, err)
 		}
 		return classified(err)
 	})

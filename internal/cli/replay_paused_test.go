@@ -90,7 +90,7 @@ func TestAReplayPausesInstancesItself(t *testing.T) {
 // TestATopologyStaysAsOperatorsWantIt: what they have paused is paused after a replay, too; and one that is refused or cannot begin leaves
 // nothing paused.
 //
-// Mutations seen to fail it: owner that is the operator; pause that does not take the hold back.
+// Mutations seen to fail it: owner that is the operator; pause that does not take the hold back; pause that says nothing of its end.
 func TestATopologyStaysAsOperatorsWantIt(t *testing.T) {
 	s := newShop(t)
 	s.instance()
@@ -118,6 +118,19 @@ func TestATopologyStaysAsOperatorsWantIt(t *testing.T) {
 		s.must(err)
 		return len(answer["customer-totals"].Members) == 1
 	})
+	impatient, said := s.tool(), ""
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	impatient.Patience = time.Minute
+	impatient.Say = func(text string) {
+		if said += text + "\n"; strings.Contains(text, "is paused for the replay") {
+			cancel()
+		}
+	}
+	_, err = impatient.Run(ctx, j, replay.RunOptions{})
+	if err == nil || !strings.Contains(err.Error(), "was ended before it began") || !strings.Contains(said, "stays paused, by") || strings.Contains(said, "by replay/") {
+		t.Errorf("ended while it waits: %v; it says %s", err, said)
+	}
 	_, err = s.tool().Run(t.Context(), j, replay.RunOptions{})
 	if busy, ok := errors.AsType[*desired.BusyError](err); !ok || len(busy.Members) != 1 || !strings.Contains(err.Error(), "old-build") || !strings.Contains(err.Error(), "older build") {
 		t.Errorf("with a stranger: %v", err)

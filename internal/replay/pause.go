@@ -68,15 +68,27 @@ func (t *Tool) pause(ctx context.Context, sink *kafka.Sink, j *Job, why string) 
 		t.say("topology %s is paused for the replay: %d members of its group are to commit and leave", p.Topology, members)
 	}
 	err = t.desired(p.Topology).Empty(ctx, cmp.Or(t.Patience, emptyWithin))
+	ended := err != nil && ctx.Err() != nil
 	if busy, ok := errors.AsType[*desired.BusyError](err); ok {
+		ended = false
 		err = fmt.Errorf("the replay cannot begin: %w", busy)
 	}
-	if err == nil || held {
+	switch {
+	case err == nil:
+		return nil
+	case ended && held:
+		return fmt.Errorf("this run of the replay was ended before it processed anything: topology %s stays paused for the job, which the same command goes on with, and replay stop ends", p.Topology)
+	case held:
 		return err
+	case ended:
+		err = errors.New("the replay was ended before it began: nothing was processed")
 	}
 	undone := t.hold(sink, j, false, "the replay cannot begin")
 	if undone == nil {
 		undone = t.tell(context.WithoutCancel(ctx), sink, "topology resume", map[string]any{"topology": p.Topology, "job": j.Name, "owner": owner(j.Name), "why": err.Error()})
+	}
+	if undone == nil && ended {
+		t.reportHolds(context.WithoutCancel(ctx), j.Topology)
 	}
 	return errors.Join(err, undone)
 }
@@ -101,19 +113,23 @@ func (t *Tool) let(sink *kafka.Sink, s *standing) error {
 
 // reportResumed says whether the topology goes on when a run has ended.
 func (t *Tool) reportResumed(ctx context.Context, s *standing) {
-	if s.File.Into != IntoTopology || s.State == Begun {
-		return
+	if s.File.Into == IntoTopology && s.State != Begun {
+		t.reportHolds(ctx, s.File.Topology)
 	}
-	h, err := t.desired(s.File.Topology).Read(ctx)
+}
+
+// reportHolds says whether a topology goes on, or who still holds it.
+func (t *Tool) reportHolds(ctx context.Context, topology string) {
+	h, err := t.desired(topology).Read(ctx)
 	if err != nil {
 		return
 	}
 	paused := h.Paused()
 	if len(paused) == 0 {
-		t.say("topology %s is resumed", s.File.Topology)
+		t.say("topology %s is resumed", topology)
 	}
 	for _, one := range paused {
-		t.say("topology %s stays paused, by %s", s.File.Topology, one)
+		t.say("topology %s stays paused, by %s", topology, one)
 	}
 }
 
