@@ -128,46 +128,6 @@ func tempDir(t *rapid.T) string {
 	return ""
 }
 
-// What is too old is deleted, all of it, with tombstones, some with each record, and nothing else is: a store of ids has a bound.
-//
-// Mutations, each seen to fail: a sweep that gives up a slice after its first turn; without Delete.
-func TestIDsThatAreTooOldAreDeleted(t *testing.T) {
-	const window, perSlice = 4 * time.Hour, 20_000
-	d := open(t, t.TempDir(), window)
-	defer d.Close()
-	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	var set, deleted, turn int
-	for n := range 12 * perSlice {
-		at := start.Add(time.Duration(n) * time.Hour / perSlice)
-		if err := d.Remember(IDOf(fmt.Sprint(n)), at, start.Add(12*time.Hour), Place{"in", int64(n)}); err != nil {
-			t.Fatal(err)
-		}
-		d.Keep()
-		if n%1000 == 999 {
-			s, del := commit(t, d, int64(n))
-			set, deleted, turn = set+s, deleted+del, max(turn, del)
-		}
-	}
-	kept := 0
-	if err := d.Dump(func(key, _ []byte) bool {
-		if string(key) != clockKey {
-			kept++
-		}
-		return true
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if live := 5 * perSlice; kept < live || kept > live+perSlice {
-		t.Errorf("%d ids are kept, want those of the %d slices that are known, and of one to be deleted at most", kept, 5)
-	}
-	if deleted != 12*perSlice-kept {
-		t.Errorf("%d tombstones, want one for each of the %d ids that are gone", deleted, 12*perSlice-kept)
-	}
-	if turn > sweepKeys {
-		t.Errorf("a transaction has deleted %d ids, want %d at most", turn, sweepKeys)
-	}
-}
-
 // Where few records come, what is too old is deleted all the same.
 //
 // Mutation seen to fail: without sweepPause.
