@@ -124,7 +124,7 @@ func TestATrialSaysWhatWouldPassNow(t *testing.T) {
 	}
 	for _, c := range []struct{ args, want string }{
 		{"--all", `{10 4 3 map[filtered:1 processed:3] map[number.summed.v1:3] map[node add calls service bank: give --call-services to have it called:1 ` +
-			`the letter does not hold its whole record:1 topology customer-totals is not in this program, or not the one that --topology names:1] ` +
+			`the letter does not hold its whole record:1 topology customer-totals is not in this program, or not the one that --topology names: run dlq try of the program that contains it:1] ` +
 			`[{undecodable: decode value of number.drawn.v1: decode int64: strconv.ParseInt: parsing "five": invalid syntax 1 0} {rejected: sum 120 is over 100 1 1} {error: no rate for "c" 1 0}]}`},
 		{"--all --call-services --limit 8", `{8 4 3 map[filtered:1 processed:3]`},
 		{"--all --state empty --limit 2", `{2 2 0 map[processed:2] map[number.summed.v1:2] map[] []}`},

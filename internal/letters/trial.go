@@ -180,9 +180,9 @@ func (t *trial) planOf(l *Letter) (found *plan.Plan, why string) {
 	case found != nil:
 		return found, ""
 	case l.Topology != "":
-		return nil, fmt.Sprintf("topology %s is not in this program, or not the one that --topology names", l.Topology)
+		return nil, fmt.Sprintf("topology %s is not in this program, or not the one that --topology names: run dlq try of the program that contains it", l.Topology)
 	case l.First.Topic != "":
-		return nil, fmt.Sprintf("the letter names no topology, and none of this program reads %s", l.First.Topic)
+		return nil, fmt.Sprintf("the letter names no topology, and none of this program reads %s: run dlq try of the program whose topology does", l.First.Topic)
 	}
 	return nil, "the letter names neither its topology nor the topic of its record"
 }
