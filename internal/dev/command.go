@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,6 +97,14 @@ func addresses(first string) (doors [3]string, err error) {
 	return doors, nil
 }
 
+// inUse says of an address that is taken how to have others.
+func inUse(err error, doors [3]string) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("%w: give another address with --http, such as --http 127.0.0.1:0 for ports that are free; the ports of %s, %s and %s are needed", err, doors[0], doors[1], doors[2])
+}
+
 const (
 	exampleTopic = "order.placed.v1"
 	partitions   = 4
@@ -113,17 +122,17 @@ func run(ctx context.Context, doors [3]string, dir string, log *zap.Logger, out 
 	}
 	gateDoor, err := service.Listen(doors[0], nil)
 	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
+		return inUse(fmt.Errorf("gateway: %w", err), doors)
 	}
 	defer func() { gateDoor.Close(ctx) }()
 	schemaDoor, err := service.Listen(doors[1], nil)
 	if err != nil {
-		return fmt.Errorf("registry: %w", err)
+		return inUse(fmt.Errorf("registry: %w", err), doors)
 	}
 	defer func() { schemaDoor.Close(ctx) }()
 	broker, err := embedded.Start(embedded.Options{DataDir: filepath.Join(dir, "broker"), Addr: doors[2], Partitions: partitions, Log: log.Named("broker")})
 	if err != nil {
-		return err
+		return inUse(err, doors)
 	}
 	defer func() { err = errors.Join(err, broker.Close()) }()
 

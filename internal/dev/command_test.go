@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+
+	"go.uber.org/zap"
 	"time"
 
 	"go.uber.org/goleak"
@@ -43,6 +46,28 @@ func TestHelpSaysWhatIsAtTheAddress(t *testing.T) {
 	cmd.SetOut(out)
 	if err := cmd.Execute(); err != nil || !strings.Contains(out.String(), "take events at this address") || strings.Contains(out.String(), "/livez") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// Each of the three addresses that is taken leads to an error that names the flag.
+//
+// Mutation seen to fail it: a broker's error as it is.
+func TestAPortThatIsTakenNamesTheFlag(t *testing.T) {
+	for i := range 3 {
+		var doors [3]string
+		for n := range doors {
+			doors[n] = "127.0.0.1:0"
+		}
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		doors[i] = taken.Addr().String()
+		err = run(t.Context(), doors, t.TempDir(), zap.NewNop(), io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "--http") || !strings.Contains(err.Error(), doors[i]) {
+			t.Errorf("door %d: %v", i, err)
+		}
+		_ = taken.Close()
 	}
 }
 
