@@ -18,7 +18,7 @@ type IncompatibleError struct {
 }
 
 func (e *IncompatibleError) Error() string {
-	return fmt.Sprintf("the schema is not compatible with subject %s (%s): %d incompatibilities", e.Subject, e.Level, len(e.Incompatibilities))
+	return fmt.Sprintf("the schema is not compatible with subject %s (%s): %s", e.Subject, e.Level, schema.CountIncompatibilities(len(e.Incompatibilities)))
 }
 
 // Incompatibility is a difference with a version of the subject.

@@ -71,3 +71,11 @@ func Check(level Level, old []*Schema, next *Schema) []Incompatibility {
 	}
 	return found
 }
+
+// CountIncompatibilities is a number of incompatibilities in words.
+func CountIncompatibilities(n int) string {
+	if n == 1 {
+		return "1 incompatibility"
+	}
+	return fmt.Sprintf("%d incompatibilities", n)
+}

@@ -84,7 +84,7 @@ func check() *cobra.Command {
 				}
 			}
 			if !result.Compatible {
-				return fmt.Errorf("%s is not compatible (%s): %d incompatibilities", result.New, l, len(result.Incompatibilities))
+				return fmt.Errorf("%s is not compatible (%s): %s", result.New, l, schema.CountIncompatibilities(len(result.Incompatibilities)))
 			}
 			return nil
 		},
