@@ -90,6 +90,19 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 	t.Run("too few replicas: the world's", func(t *testing.T) {
 		node := cluster.Brokers()[0]
 		must(node.Kill())
+		// A record that a leader takes before it misses the replica would leave a transaction that cannot even be aborted.
+		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Addrs()...))
+		must(err)
+		defer client.Close()
+		for missed := within(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+			listed, err := kadm.NewClient(client).ListTopics(kafkatest.Uncached(missed), "starved")
+			if missed.Err() != nil {
+				t.Fatal(err)
+			}
+			if err == nil && len(listed["starved"].Partitions[0].ISR) == 2 {
+				break
+			}
+		}
 		var blocked *BlockedError
 		for deadline := time.Now().Add(time.Minute); ; {
 			must(s.Append(good("starved", 2)))
