@@ -21,6 +21,9 @@ func (e *Error) status() int {
 	return e.Code / 100
 }
 
+// unset says that a setting is not made, which is an answer: another one holds.
+func (e *Error) unset() bool { return e.Code == 40408 || e.Code == 40409 }
+
 func refuse(code int, format string, args ...any) *Error {
 	return &Error{code, fmt.Sprintf(format, args...)}
 }

@@ -191,6 +191,16 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) open() (*Log, *Registry) {
 	r.t.Helper()
+	log, registry := r.dial()
+	if err := log.catchUp(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	return log, registry
+}
+
+// dial opens a server that may not have read the topic yet.
+func (r *rig) dial() (*Log, *Registry) {
+	r.t.Helper()
 	client, err := kafka.Dial(r.t.Context(), kafka.Config{Brokers: r.broker.Addrs()}, nil)
 	if err != nil {
 		r.t.Fatal(err)
@@ -205,9 +215,6 @@ func (r *rig) open() (*Log, *Registry) {
 		_ = client.Close()
 		peers.CloseIdleConnections()
 	})
-	if err := log.catchUp(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
 	return log, New(log, peers, zap.NewNop())
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,12 +49,12 @@ func (l *Log) Unready() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.loaded:
+		return nil
 	case l.failure != nil:
 		return []string{fmt.Sprintf("the topic %s cannot be read: %v", l.topic.Topic, l.failure)}
-	case !l.loaded:
-		return []string{fmt.Sprintf("the topic %s is read up to offset %d of %d", l.topic.Topic, l.state.next, l.until)}
 	}
-	return nil
+	return []string{fmt.Sprintf("the topic %s is read up to offset %d of %d", l.topic.Topic, l.state.next, l.until)}
 }
 
 // Problems are what a person should look at. Empty is healthy.
@@ -64,7 +65,9 @@ func (l *Log) Problems() (list []Problem) {
 		list = append(list, Problem{kind, fmt.Sprintf(format, args...), remedy})
 	}
 	topic, o := l.topic.Topic, &l.seen
-	if l.failure != nil {
+	if halted, ok := errors.AsType[*haltedError](l.failure); ok {
+		add("topic", halted.remedy(), "%s", halted.cause())
+	} else if l.failure != nil {
 		add("topic", "nothing is answered until it can be read, and it is tried again every second: mend the topic, or restore it", "the topic %s cannot be read: %v", topic, l.failure)
 	}
 	if o.start > 0 {

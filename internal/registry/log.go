@@ -22,9 +22,11 @@ type Log struct {
 
 	mu      sync.Mutex
 	state   *state
-	loaded  bool  // state has reached the end that the topic had when reading began
-	until   int64 // that end
-	failure error // why the topic cannot be read, until it can
+	loaded  bool           // state has reached the end that the topic had when reading began
+	until   int64          // that end
+	failure error          // why the topic cannot be read on, until it can; a *haltedError leaves the state true
+	from    kafka.Position // of the next record
+	end     int64          // the highest one that the topic is known to have had
 	again   *time.Timer
 	changed chan struct{} // closed when something above changes
 	closed  bool
@@ -85,6 +87,8 @@ func (l *Log) load(ctx context.Context) error {
 	l.state, l.loaded, l.until = newState(), false, ends[l.topic]
 	l.state.next = starts[l.topic]
 	l.state.keepIDs(before, starts[l.topic])
+	l.state.skipIDs(l.end - before.next) // records that it had and nobody here has read
+	l.from, l.end = kafka.At(starts[l.topic]), ends[l.topic]
 	l.seen.started(before, starts[l.topic])
 	l.endReached()
 	l.announce()
@@ -101,6 +105,7 @@ func (l *Log) deliver(b kafka.Batch) {
 		l.fail(b.Err)
 		return
 	}
+	l.resume(&b)
 	for i := range b.Records {
 		r := &b.Records[i]
 		if err := l.state.apply(r); err != nil {
@@ -109,6 +114,8 @@ func (l *Log) deliver(b kafka.Batch) {
 		}
 	}
 	l.state.next = max(l.state.next, b.Position)
+	l.from = kafka.Position{Offset: l.state.next, LeaderEpoch: b.LeaderEpoch, TopicID: b.TopicID}
+	l.end = max(l.end, b.HighWatermark)
 	l.endReached()
 	l.announce()
 	l.fetcher.Release(b.TopicPartition, b.Bytes)
@@ -122,36 +129,6 @@ func (l *Log) endReached() {
 	l.loaded, l.failure = true, nil
 	l.seen.read(l.state)
 	l.log.Info("the topic is read", zap.String("topic", l.topic.Topic), zap.Int64("end", l.state.next), zap.Int("subjects", len(l.state.subjects)))
-}
-
-// fail has the topic read again from its start: it was truncated, made again, or is damaged. Until that is done nothing is
-// answered, since nobody knows what of the state is still true. l.mu is held.
-func (l *Log) fail(err error) {
-	l.log.Error("the topic cannot be read on; it is read again from its start", zap.Error(err))
-	l.loaded, l.failure = false, err
-	l.seen.reloads++
-	l.announce()
-	l.again = time.AfterFunc(time.Second, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		l.mu.Lock()
-		closed := l.closed
-		l.mu.Unlock()
-		if closed {
-			return
-		}
-		// A claim from before is of another log.
-		l.writing <- struct{}{}
-		l.claim = nil
-		<-l.writing
-		if err := l.load(ctx); err != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if !l.closed {
-				l.fail(err)
-			}
-		}
-	})
 }
 
 func (l *Log) announce() {
@@ -190,6 +167,9 @@ func (l *Log) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.mu.Lock()
+	l.end = max(l.end, ends[l.topic])
+	l.mu.Unlock()
 	return l.await(ctx, ends[l.topic])
 }
 

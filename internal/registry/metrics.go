@@ -47,7 +47,8 @@ func (w *statusWriter) WriteHeader(status int) {
 var gauges = []logMetric{
 	gauge("subjects", "Subjects that are not deleted.", func(l *Log) int { return len(l.state.names(false)) }),
 	gauge("schemas", "Schemas with an id of their own, in all contexts.", func(l *Log) int { return len(l.state.ids) }),
-	gauge("ready", "1 when the topic is read and questions are answered, else 0.", func(l *Log) int { return one(l.loaded && l.failure == nil) }),
+	gauge("ready", "1 when the topic is read and questions are answered, else 0.", func(l *Log) int { return one(l.loaded) }),
+	gauge("halted", "1 when the topic cannot be read on, as where a batch of it is damaged, and changes are refused, else 0.", func(l *Log) int { return one(l.failure != nil) }),
 	gauge("writer", "1 on the server that writes to the topic, as far as it knows, else 0.", func(l *Log) int {
 		return one(l.state.writer != nil && l.as == l.state.writer.producer())
 	}),
@@ -55,7 +56,7 @@ var gauges = []logMetric{
 	gauge("unreadable_records", "Records in the topic that are not understood and passed over.", func(l *Log) int { return l.seen.bad }),
 	gauge("id_conflicts", "Ids under which there are two schemas in the topic.", func(l *Log) int { return len(l.state.clashes) }),
 	counter("claims_total", "Times that this server took the right to write.", func(l *Log) int { return l.seen.claims }),
-	counter("reloads_total", "Times that the topic could not be read on and was read again from its start.", func(l *Log) int { return l.seen.reloads }),
+	counter("reloads_total", "Times that the topic was truncated or recreated and was read again from its start.", func(l *Log) int { return l.seen.reloads }),
 	counter("foreign_writes_total", "Writes of this server that met those of another registry.", func(l *Log) int { return l.seen.others }),
 }
 

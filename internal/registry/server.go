@@ -171,8 +171,13 @@ func (r *Registry) answer(ask func(q *http.Request, body []byte) (look, error)) 
 		if errors.As(err, &missing) && missing.status() == http.StatusNotFound {
 			ctx, cancel := context.WithTimeout(q.Context(), freshWithin)
 			defer cancel()
-			if err = r.log.catchUp(ctx); err == nil {
+			var halted *haltedError
+			switch fresh := r.log.catchUp(ctx); {
+			case fresh == nil:
 				err = try()
+			case errors.As(fresh, &halted) && missing.unset(): // a level or mode has a default
+			default:
+				err = fresh
 			}
 		}
 		if text, ok := body.(rawText); ok && err == nil {

@@ -246,6 +246,15 @@ func (s *state) keepIDs(before *state, start int64) {
 	}
 }
 
+// skipIDs passes over as many ids as records are missing that may have given one each.
+func (s *state) skipIDs(records int64) {
+	skip := func(id int) int { return int(min(int64(id)+max(records, 0), math.MaxInt32)) }
+	s.floor = skip(s.floor)
+	for context, id := range s.maxIDs {
+		s.maxIDs[context] = skip(id)
+	}
+}
+
 // nextID is an id that was never given in a context.
 func (s *state) nextID(context string) (int, error) {
 	last := max(s.maxIDs[context], s.floor)

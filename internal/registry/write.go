@@ -38,6 +38,12 @@ func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafk
 		return 0, context.Cause(ctx)
 	}
 	defer func() { <-l.writing }()
+	l.mu.Lock()
+	err := l.whole()
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
 	if err := l.own(ctx, seize); err != nil {
 		return 0, err
 	}
@@ -45,6 +51,9 @@ func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafk
 		var records []kafka.Outgoing
 		var at int64
 		err := l.read(func(s *state) (err error) {
+			if err := l.whole(); err != nil {
+				return err
+			}
 			records, err = decide(s)
 			at = s.next
 			return err
@@ -74,6 +83,14 @@ func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafk
 	return 0, storeError(errors.New("another registry writes to the topic at the same time: stop it"))
 }
 
+// whole refuses to decide on a state that lacks what stands where reading has halted. l.mu is held.
+func (l *Log) whole() error {
+	if l.failure != nil {
+		return storeError(l.failure)
+	}
+	return nil
+}
+
 // append writes one batch and returns when it is read back: the offset of its first record, and that after its last. l.writing is
 // held.
 func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end int64, err error) {
@@ -86,7 +103,11 @@ func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end
 		return 0, 0, err
 	}
 	end = offset + int64(len(records))
-	return offset, end, l.await(ctx, end)
+	if err := l.await(ctx, end); err != nil {
+		l.claim = nil // the next change reads this one before it is decided on
+		return offset, end, err
+	}
+	return offset, end, nil
 }
 
 // own makes sure that this server has the right to write, and has read all that was written before it got it. l.writing is held.
