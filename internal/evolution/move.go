@@ -31,11 +31,17 @@ const exportFormat = 1
 // deleted softly are there as such: records may have been written with them. The number is that of the schemas.
 func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int, error) {
 	names := subjects
+	var deleted []string // not asked for by version: a registry whose topic is damaged does not say that something is not there
 	if len(names) == 0 {
 		var err error
 		if names, err = t.Client.Subjects(ctx, true); err != nil {
 			return 0, err
 		}
+		live, err := t.Client.Subjects(ctx, false)
+		if err != nil {
+			return 0, err
+		}
+		deleted = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(live, name) })
 	}
 	out := json.NewEncoder(w)
 	if err := out.Encode(line{Format: exportFormat}); err != nil {
@@ -56,9 +62,11 @@ func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int,
 		if err != nil {
 			return n, err
 		}
-		live, err := t.Client.Versions(ctx, name, false)
-		if err != nil && !errors.Is(err, registry.ErrNotFound) {
-			return n, err
+		var live []int
+		if !slices.Contains(deleted, name) {
+			if live, err = t.Client.Versions(ctx, name, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
+				return n, err
+			}
 		}
 		for _, v := range all {
 			r, err := t.Client.Stored(ctx, name, v)
