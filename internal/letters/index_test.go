@@ -208,7 +208,7 @@ func TestWhatIsInTheIndexIsNotRead(t *testing.T) {
 	for partition := range int32(2) { // it says that all letters failed in one way
 		b := newBlock(partition, 0)
 		for offset := range int64(50) {
-			b.add(&Letter{Letter: deadletter.Letter{Fingerprint: "told", At: 1}, Record: &kafka.Record{Offset: offset}, Partition: partition})
+			b.add(&Letter{Letter: deadletter.Letter{System: deadletter.Weir, Fingerprint: "told", At: 1}, Record: &kafka.Record{Offset: offset}, Partition: partition})
 		}
 		ix.file.keep(b.encode(50))
 	}

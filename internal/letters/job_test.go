@@ -134,6 +134,7 @@ func TestTheReasonIsToldOnce(t *testing.T) {
 		"the letter does not say":  {},
 		"error: rejected: is late": {Reason: "error", Message: "rejected: is late"},
 	} {
+		l.System = deadletter.Weir
 		if got := (&Letter{Letter: l}).reason(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
