@@ -29,7 +29,7 @@ type sequence struct {
 }
 
 type named struct {
-	label string // `,"name":`, as it is in a document that has no white space
+	label string // see the function
 	field int    // -1 if no field has it
 }
 
@@ -55,7 +55,16 @@ func (n *names) learn(in *sequence, at int, text []byte) {
 	n.now.Store(newSequence(slices.Insert(slices.Clone(in.names), at+1, named{label(text), -1})))
 }
 
+// label is a name as it is in a document without white space, after another one.
 func label(name []byte) string { return `,"` + string(name) + `":` }
+
+// before is how much of a label is not there: the first name has no comma.
+func before(first bool) int {
+	if first {
+		return len(",")
+	}
+	return 0
+}
 
 // next passes the comma, the name and the colon that mostly come after the name at, which becomes that of this one.
 func (s *sequence) next(r *reader, first bool, at *int) (field int, ok bool) {
@@ -64,11 +73,7 @@ func (s *sequence) next(r *reader, first bool, at *int) (field int, ok bool) {
 		return 0, false
 	}
 	n := &s.names[next]
-	skip := 0
-	if first {
-		skip = len(",")
-	}
-	if !r.word(n.label[skip:]) {
+	if !r.word(n.label[before(first):]) {
 		return 0, false
 	}
 	r.space()

@@ -15,7 +15,7 @@ type structure struct {
 
 type field struct {
 	name      []byte
-	label     string // `"name":`, as it is in a document
+	label     string // see the function
 	at        int    // among the type's fields
 	omitEmpty bool
 	shape     shape
@@ -45,7 +45,7 @@ func (s shapes) structure(t reflect.Type) shape {
 		}
 		made.at = i
 		taken[string(made.name)] = true
-		all = append(all, named{label(made.name), len(st.fields)})
+		all = append(all, named{made.label, len(st.fields)})
 		st.fields = append(st.fields, made)
 	}
 	st.names.now.Store(newSequence(all))
@@ -62,7 +62,7 @@ func fieldOf(f reflect.StructField, tag string) (field, bool) {
 			return field{}, false
 		}
 	}
-	return field{name: []byte(name), label: `"` + name + `":`, omitEmpty: options == "omitempty"}, options == "" || options == "omitempty"
+	return field{name: []byte(name), label: label([]byte(name)), omitEmpty: options == "omitempty"}, options == "" || options == "omitempty"
 }
 
 func (st *structure) read(r *reader, v reflect.Value) bool {
@@ -98,16 +98,18 @@ func (st *structure) read(r *reader, v reflect.Value) bool {
 		}
 		seen |= 1 << i
 		f := &st.fields[i]
-		value := reflect.Value{}
-		if fields != nil {
-			value = fields[i]
-		} else {
-			value = v.Field(f.at)
-		}
-		if !f.shape.read(r, value) {
+		if !f.shape.read(r, f.of(v, fields, i)) {
 			return false
 		}
 	}
+}
+
+// of is field i of v, which is among fields where they were looked up before.
+func (f *field) of(v reflect.Value, fields []reflect.Value, i int) reflect.Value {
+	if fields != nil {
+		return fields[i]
+	}
+	return v.Field(f.at)
 }
 
 // root are the fields of the value itself: of one that is read or written again and again they are looked up once.
@@ -129,20 +131,12 @@ func (st *structure) write(w *writer, v reflect.Value) bool {
 	w.out = append(w.out, '{')
 	for i, first := 0, true; i < len(st.fields); i++ {
 		f := &st.fields[i]
-		value := reflect.Value{}
-		if fields != nil {
-			value = fields[i]
-		} else {
-			value = v.Field(f.at)
-		}
+		value := f.of(v, fields, i)
 		if f.omitEmpty && empty(value) {
 			continue
 		}
-		if !first {
-			w.out = append(w.out, ',')
-		}
+		w.out = append(w.out, f.label[before(first):]...)
 		first = false
-		w.out = append(w.out, f.label...)
 		if !f.shape.write(w, value) {
 			return false
 		}
