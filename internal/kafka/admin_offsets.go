@@ -22,6 +22,16 @@ func (c *Client) Starts(ctx context.Context, partitions []TopicPartition) (map[T
 	return c.offsets(ctx, "find the starts of "+count(partitions), partitions, sarama.OffsetOldest)
 }
 
+// Bounds returns the first offset that a partition still holds, and its high watermark.
+func (c *Client) Bounds(ctx context.Context, tp TopicPartition) (start, end int64, err error) {
+	starts, err := c.Starts(ctx, []TopicPartition{tp})
+	if err != nil {
+		return 0, 0, err
+	}
+	ends, err := c.Ends(ctx, []TopicPartition{tp})
+	return starts[tp], ends[tp], err
+}
+
 // OffsetsFor returns, for each partition, the offset of the first record with that timestamp or a later one: all records
 // before it are older. It is -1 where every record is older, or there is none.
 func (c *Client) OffsetsFor(ctx context.Context, partitions []TopicPartition, at time.Time) (map[TopicPartition]int64, error) {

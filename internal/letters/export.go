@@ -3,7 +3,6 @@ package letters
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 	"unicode/utf8"
 )
@@ -52,22 +51,9 @@ func (t *Tool) Export(ctx context.Context, s Selection, limit int64, put func(e 
 	if err != nil {
 		return 0, err
 	}
-	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
-		if !s.has(l) {
-			return nil
-		}
-		if err := put(l.exported(t.Topic, open), l.Record.Value); err != nil {
-			return err
-		}
-		if n++; n == limit {
-			return errEnough
-		}
-		return nil
+	return t.first(ctx, reader, p, limit, func(l *Letter, _ bool) bool { return s.has(l) }, func(l *Letter, open bool) error {
+		return put(l.exported(t.Topic, open), l.Record.Value)
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return n, err
 }
 
 func (l *Letter) exported(topic string, open bool) *Exported {

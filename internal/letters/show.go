@@ -76,11 +76,7 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64, o ShowOptions
 	if err != nil {
 		return err
 	}
-	n := int64(0)
-	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
-		if !s.has(l) {
-			return nil
-		}
+	_, err = t.first(ctx, reader, p, limit, func(l *Letter, _ bool) bool { return s.has(l) }, func(l *Letter, open bool) error {
 		shown := l.shown(open)
 		shown.decode(o.Plans, l)
 		if o.Neighbours > 0 {
@@ -88,17 +84,8 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64, o ShowOptions
 				return err
 			}
 		}
-		if err := do(l, &shown); err != nil {
-			return err
-		}
-		if n++; n == limit {
-			return errEnough
-		}
-		return nil
+		return do(l, &shown)
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
 	return err
 }
 
@@ -190,23 +177,19 @@ func (t *Tool) neighbours(ctx context.Context, reader kafka.Reader, l *Letter, n
 		s.Neighboured = fmt.Sprintf("there is no %s", tp)
 		return nil
 	}
-	starts, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
+	start, end, err := t.Client.Bounds(ctx, tp)
 	if err != nil {
 		return err
 	}
-	ends, err := t.Client.Ends(ctx, []kafka.TopicPartition{tp})
-	if err != nil {
-		return err
-	}
-	if at < starts[tp] || at >= ends[tp] {
-		s.Neighboured = fmt.Sprintf("%s holds offsets %d to %d now", tp, starts[tp], ends[tp])
+	if at < start || at >= end {
+		s.Neighboured = fmt.Sprintf("%s holds offsets %d to %d now", tp, start, end)
 		return nil
 	}
 	before, after := []Neighbour{}, int64(0)
 	// Offsets have gaps, of markers and of what was compacted away: what lies further back than this is not looked for.
-	from := max(starts[tp], at-4*n-16)
-	err = kafka.Scan(ctx, reader, tp, from, ends[tp], func(r *kafka.Record) error {
-		if r.Offset < from || r.Offset >= ends[tp] {
+	from := max(start, at-4*n-16)
+	err = kafka.Scan(ctx, reader, tp, from, end, func(r *kafka.Record) error {
+		if r.Offset < from || r.Offset >= end {
 			return nil
 		}
 		one := Neighbour{Offset: r.Offset, Time: time.UnixMilli(max(0, r.Timestamp)).UTC(), Self: r.Offset == at}

@@ -100,6 +100,26 @@ func (t *Tool) Each(ctx context.Context, do func(l *Letter, open bool) error) er
 	return t.each(ctx, reader, p, do)
 }
 
+// first calls do with the first letters that are meant, at most limit (0: all), and says with how many.
+func (t *Tool) first(ctx context.Context, reader kafka.Reader, p *place, limit int64, meant func(l *Letter, open bool) bool, do func(l *Letter, open bool) error) (n int64, err error) {
+	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
+		if !meant(l, open) {
+			return nil
+		}
+		if err := do(l, open); err != nil {
+			return err
+		}
+		if n++; n == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return n, err
+}
+
 // each calls do with the letters of the topic, partition by partition, each in order, and says of each whether it is open.
 func (t *Tool) each(ctx context.Context, reader kafka.Reader, p *place, do func(l *Letter, open bool) error) error {
 	read, all := int64(0), p.size()

@@ -75,19 +75,13 @@ func (t *Tool) Try(ctx context.Context, s Selection, limit int64, o TrialOptions
 		run.result.State = "empty"
 	}
 	defer func() { err = errors.Join(err, run.close(), os.RemoveAll(dir)) }()
-	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
-		if !open || !s.has(l) {
-			return nil
-		}
+	run.result.Selected, err = t.first(ctx, reader, p, limit, func(l *Letter, open bool) bool { return open && s.has(l) }, func(l *Letter, _ bool) error {
 		if err := run.try(ctx, l); err != nil {
 			return fmt.Errorf("letter %d/%d: %w", l.Partition, l.Record.Offset, err)
 		}
-		if run.result.Selected++; run.result.Selected == limit {
-			return errEnough
-		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return nil, err
 	}
 	for _, g := range slices.SortedFunc(maps.Values(run.groups), func(a, b *TrialGroup) int {
@@ -329,16 +323,12 @@ func (t *trial) stores(ctx context.Context, b *trialBox, g *plan.Subgraph, parti
 
 // whole calls do with all committed records that a partition holds now.
 func (t *Tool) whole(ctx context.Context, reader kafka.Reader, tp kafka.TopicPartition, do func(*kafka.Record) error) error {
-	starts, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
+	start, end, err := t.Client.Bounds(ctx, tp)
 	if err != nil {
 		return err
 	}
-	ends, err := t.Client.Ends(ctx, []kafka.TopicPartition{tp})
-	if err != nil {
-		return err
-	}
-	return kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
-		if r.Offset >= ends[tp] {
+	return kafka.Scan(ctx, reader, tp, start, end, func(r *kafka.Record) error {
+		if r.Offset >= end {
 			return nil
 		}
 		return do(r)

@@ -196,11 +196,7 @@ const seenKeys = 1 << 20
 // replace deletes all keys of a store at a partition, and writes what it is to hold.
 func (b *rebuild) replace(ctx context.Context, reader kafka.Reader, store *plan.Store, partition int32, positions []byte) error {
 	log := kafka.TopicPartition{Topic: b.plan.Changelog(store), Partition: partition}
-	starts, err := b.tool.Client.Starts(ctx, []kafka.TopicPartition{log})
-	if err != nil {
-		return err
-	}
-	ends, err := b.tool.Client.Ends(ctx, []kafka.TopicPartition{log})
+	start, end, err := b.tool.Client.Bounds(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -219,8 +215,8 @@ func (b *rebuild) replace(ctx context.Context, reader kafka.Reader, store *plan.
 		return b.sink.Commit(ctx)
 	}
 	seen := map[uint64]bool{}
-	err = kafka.Scan(ctx, reader, log, starts[log], ends[log], func(one *kafka.Record) error {
-		if one.Offset >= ends[log] || one.Value == nil || seen[hashed(one.Key)] {
+	err = kafka.Scan(ctx, reader, log, start, end, func(one *kafka.Record) error {
+		if one.Offset >= end || one.Value == nil || seen[hashed(one.Key)] {
 			return nil
 		}
 		if len(seen) < seenKeys {
