@@ -264,3 +264,17 @@ func (m *Managed) gauge() prometheus.Collector {
 		return 0
 	})
 }
+
+// beside runs something until end is called, which waits for it: also when ctx ends before.
+func beside(ctx context.Context, run func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}

@@ -48,16 +48,7 @@ func newAnnouncer(m *Managed, topic string) *announcer {
 
 // start begins to announce. The function that it returns ends that, and deletes what was announced.
 func (a *announcer) start(ctx context.Context) (end func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		a.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
+	return beside(ctx, a.run)
 }
 
 func (a *announcer) run(ctx context.Context) {

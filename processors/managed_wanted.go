@@ -40,16 +40,7 @@ func newWanted(wire Wire, topic, topology string, log *zap.Logger) *wanted {
 
 // follow begins to read. The function that it returns ends that.
 func (w *wanted) follow(ctx context.Context) (end func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
+	return beside(ctx, w.run)
 }
 
 func (w *wanted) run(ctx context.Context) {
