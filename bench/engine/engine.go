@@ -75,8 +75,8 @@ func Find(name string) (Engine, error) {
 	}
 	for option := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(option, "=")
-		if !ok || key != "threads" && key != "caching" && key != "workers" && key != "interval" && !strings.HasPrefix(key, "set.") && !strings.HasPrefix(key, "jvm.") {
-			return Engine{}, fmt.Errorf("engine %s: %q is no option: want threads=N, workers=N, caching=BOOL, set.SETTING=VALUE or jvm.N=ARGUMENT", base, option)
+		if !ok || key != "threads" && key != "caching" && key != "workers" && key != "json" && !strings.HasPrefix(key, "set.") && !strings.HasPrefix(key, "jvm.") {
+			return Engine{}, fmt.Errorf("engine %s: %q is no option: want threads=N, workers=N, caching=BOOL, json=databind, set.SETTING=VALUE or jvm.N=ARGUMENT", base, option)
 		}
 		e.options[key] = value
 	}

@@ -44,7 +44,7 @@ func streamsCommand(ctx context.Context, j job.Job, guarantee string) (*exec.Cmd
 		args = append(args, "instance=bench")
 	}
 	for _, key := range slices.Sorted(maps.Keys(j.Set)) {
-		if strings.HasPrefix(key, "set.") {
+		if key == "json" || strings.HasPrefix(key, "set.") {
 			args = append(args, key+"="+j.Set[key])
 		}
 	}

@@ -46,7 +46,7 @@ public final class Main {
         boolean caching = Boolean.parseBoolean(a.get("caching"));
         switch (a.get("job")) {
             case "totals":
-                return Totals.topology(a.get("in"), a.get("out"), caching);
+                return Totals.topology(a.get("in"), a.get("out"), caching, "databind".equals(a.get("json")));
             case "copy":
                 return Copy.topology(a.get("in"), a.get("out"));
             case "dedup":

@@ -2,6 +2,7 @@ package weir;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.processor.api.Processor;
@@ -13,19 +14,25 @@ import org.apache.kafka.streams.state.Stores;
 
 /** Totals is the reference job: orders in, the customer's total out, duplicates dropped by their number. */
 final class Totals implements Processor<byte[], byte[], byte[], Total> {
-    private final Order order = new Order();
+    private final OrderReader reader;
     private ProcessorContext<byte[], Total> context;
     private KeyValueStore<byte[], Total> store;
 
-    static Topology topology(String in, String out, boolean caching) {
+    private Totals(OrderReader reader) {
+        this.reader = reader;
+    }
+
+    /** topology reads and writes JSON by hand, or with Jackson's data binding as most programs do. */
+    static Topology topology(String in, String out, boolean caching, boolean databind) {
+        Serde<Total> totals = databind ? Databind.totals() : Total.serde();
         StoreBuilder<KeyValueStore<byte[], Total>> store =
-                Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore("totals"), Serdes.ByteArray(), Total.serde());
+                Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore("totals"), Serdes.ByteArray(), totals);
         store = caching ? store.withCachingEnabled() : store.withCachingDisabled();
         return new Topology()
                 .addSource("in", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), in)
-                .addProcessor("accumulate", Totals::new, "in")
+                .addProcessor("accumulate", () -> new Totals(databind ? Databind.orders() : Order.reader()), "in")
                 .addStateStore(store, "accumulate")
-                .addSink("out", out, Serdes.ByteArray().serializer(), Total.serde().serializer(), "accumulate");
+                .addSink("out", out, Serdes.ByteArray().serializer(), totals.serializer(), "accumulate");
     }
 
     @Override
@@ -36,8 +43,9 @@ final class Totals implements Processor<byte[], byte[], byte[], Total> {
 
     @Override
     public void process(Record<byte[], byte[]> record) {
+        Order order;
         try {
-            order.parse(record.value());
+            order = reader.read(record.value());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -1,0 +1,9 @@
+package weir;
+
+import java.io.IOException;
+
+/** OrderReader decodes an order. */
+@FunctionalInterface
+interface OrderReader {
+    Order read(byte[] value) throws IOException;
+}
