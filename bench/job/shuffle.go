@@ -29,15 +29,18 @@ func (c *Counted) Add(value []byte) (tell bool) {
 	return n%10 == 0
 }
 
-// Check looks at counts, and at sums no further than to the consumer's last tenth: records of several partitions reach a
-// consumer in any order, so only how many there are is the same for all engines.
+// Check looks at all counts, and at the sums of consumers whose last record is told of. What other sums are depends on the order in which
+// records of several partitions reach a consumer.
 func (s shuffled) Check() Check {
-	return &counts{shuffled: s, last: make([]uint64, s.consumers)}
+	return &counts{shuffled: s, last: make([]tally, s.consumers)}
 }
+
+// tally is what a consumer tells.
+type tally struct{ n, sum uint64 }
 
 type counts struct {
 	shuffled
-	last []uint64
+	last []tally
 }
 
 func (c *counts) Add(key, value []byte) error {
@@ -45,24 +48,28 @@ func (c *counts) Add(key, value []byte) error {
 	if _, err := fmt.Sscanf(string(key), "consumer-%d", &consumer); err != nil || consumer < 0 || consumer >= c.consumers || len(value) != 32 {
 		return fmt.Errorf("no output of the pipeline: key %q, %d bytes", key, len(value))
 	}
-	n := binary.BigEndian.Uint64(value)
-	if want := c.last[consumer] + 10; n != want {
-		return fmt.Errorf("consumer %d tells of %d records after %d", consumer, n, c.last[consumer])
+	told := tally{binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:])}
+	if want := c.last[consumer].n + 10; told.n != want {
+		return fmt.Errorf("consumer %d tells of %d records after %d", consumer, told.n, c.last[consumer].n)
 	}
-	c.last[consumer] = n
+	c.last[consumer] = told
 	return nil
 }
 
 func (c *counts) Done(bool) error {
-	want := make([]uint64, c.consumers)
-	for i := range c.records {
-		if consumer, ok := Match(binary.BigEndian.AppendUint64(nil, uint64(i)), c.consumers); ok {
-			want[consumer]++
+	want := make([]tally, c.consumers)
+	for i := range uint64(c.records) {
+		if consumer, ok := Match(binary.BigEndian.AppendUint64(nil, i), c.consumers); ok {
+			want[consumer].n++
+			want[consumer].sum += i
 		}
 	}
-	for i, n := range c.last {
-		if w := want[i] / 10 * 10; n != w {
-			return fmt.Errorf("consumer %d told of %d records, want %d", i, n, w)
+	for i, told := range c.last {
+		switch w := want[i]; {
+		case told.n != w.n/10*10:
+			return fmt.Errorf("consumer %d told of %d records, want %d", i, told.n, w.n/10*10)
+		case told.n == w.n && told.sum != w.sum:
+			return fmt.Errorf("consumer %d told of a sum of %d, want %d", i, told.sum, w.sum)
 		}
 	}
 	return nil

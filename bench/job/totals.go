@@ -24,13 +24,16 @@ type Total struct {
 // stride spreads neighbouring records over the keys. It is a prime, so each run of Keys records has every key once.
 const stride = 7919
 
-type orders struct{ records, keys int }
+type orders struct {
+	records, keys int
+	first         int // times a customer's number, modulo keys, is its first record
+}
 
 func newOrders(records, keys int) (orders, error) {
 	if keys%stride == 0 {
 		return orders{}, fmt.Errorf("%d keys: a multiple of %d does not reach all of them", keys, stride)
 	}
-	return orders{records, keys}, nil
+	return orders{records, keys, inverse(stride%keys, keys)}, nil
 }
 
 // Record is an order of about 230 bytes.
@@ -71,9 +74,16 @@ func customer(key []byte, keys int) (int, error) {
 	return k, nil
 }
 
+// after is the total of a customer with one more order.
+func (o orders) after(k int, t Total) Total {
+	i := int(t.LastSeq)*o.keys + k*o.first%o.keys
+	return Total{t.LastSeq + 1, t.Count + 1, t.Sum + int64(i%10000)}
+}
+
 func (o orders) Check() Check { return &totals{orders: o, last: make([]Total, o.keys)} }
 
-// totals are the last outputs of each key.
+// totals are the last outputs of each key. Each output has to follow from the one before it: an end that is right says nothing of what
+// was written on the way there.
 type totals struct {
 	orders
 	last []Total
@@ -89,6 +99,15 @@ func (t *totals) Add(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	want := t.after(k, t.last[k])
+	if total.LastSeq <= t.last[k].LastSeq { // there already, so Done counts one too many
+		for want = (Total{}); want.LastSeq < total.LastSeq; {
+			want = t.after(k, want)
+		}
+	}
+	if total != want || total.LastSeq < 1 {
+		return fmt.Errorf("a total of customer %d is %+v, want %+v", k, total, want)
+	}
 	t.last[k], t.n = total, t.n+1
 	return nil
 }
@@ -98,22 +117,21 @@ func (t *totals) Done(exactly bool) error {
 	if exactly && t.n != t.records || t.n < t.records {
 		errs = append(errs, fmt.Errorf("%d outputs, want %d", t.n, t.records))
 	}
-	want := make([]Total, t.keys)
-	for i := range t.records {
-		w := &want[i*stride%t.keys]
-		w.LastSeq, w.Count, w.Sum = int64(i/t.keys+1), w.Count+1, w.Sum+int64(i%10000)
-	}
 	wrong := 0
-	for k, w := range want {
-		if t.last[k] == w {
+	for k, last := range t.last {
+		want := int64(t.records / t.keys) // every run of keys has each once
+		if k*t.first%t.keys < t.records%t.keys {
+			want++
+		}
+		if last.LastSeq == want {
 			continue
 		}
 		if wrong++; wrong == 1 {
-			errs = append(errs, fmt.Errorf("the total of customer %d is %+v, want %+v", k, t.last[k], w))
+			errs = append(errs, fmt.Errorf("the last total of customer %d is that of order %d, want %d", k, last.LastSeq, want))
 		}
 	}
 	if wrong > 1 {
-		errs = append(errs, fmt.Errorf("%d of %d totals are wrong", wrong, t.keys))
+		errs = append(errs, fmt.Errorf("%d of %d totals are not the last", wrong, t.keys))
 	}
 	return errors.Join(errs...)
 }
