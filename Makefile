@@ -59,6 +59,7 @@ vet: ## go vet, integration tests included
 
 lint: vet cross licences api vulnerabilities ## vet, gofmt, and the four checks below
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+	@built=$$(git ls-files -z 2>/dev/null | xargs -0 -r sh -c 'find "$$@" -maxdepth 0 -size +1M' find); if [ -n "$$built" ]; then echo "over 1 MiB, which no source is:"; echo "$$built"; exit 1; fi
 
 # What checks the code is a module of its own, so that importers of Weir get none of it.
 TOOLS = $(GO) -C tools run
