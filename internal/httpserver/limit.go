@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"container/list"
 	"net"
 	"net/http"
 	"sync"
@@ -34,14 +35,15 @@ type limited struct {
 	places chan struct{}
 
 	mu   sync.Mutex
-	idle []net.Conn // those that have no request under way, the oldest first
-	wait int        // accepts that wait for a place
+	idle list.List                  // of net.Conn: those that have no request under way, the oldest first
+	at   map[net.Conn]*list.Element // in idle: every request takes its connection out and puts it back
+	wait int                        // accepts that wait for a place
 	shut chan struct{}
 	once sync.Once
 }
 
 func limit(l net.Listener, max int) *limited {
-	return &limited{Listener: l, places: make(chan struct{}, max), shut: make(chan struct{})}
+	return &limited{Listener: l, places: make(chan struct{}, max), at: map[net.Conn]*list.Element{}, shut: make(chan struct{})}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
@@ -70,12 +72,13 @@ func (l *limited) Accept() (net.Conn, error) {
 func (l *limited) drop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.idle) == 0 {
+	oldest := l.idle.Front()
+	if oldest == nil {
 		l.wait++
 		return
 	}
-	c := l.idle[0]
-	l.idle = l.idle[1:]
+	c := l.idle.Remove(oldest).(net.Conn)
+	delete(l.at, c)
 	_ = c.Close()
 }
 
@@ -83,11 +86,9 @@ func (l *limited) drop() {
 func (l *limited) track(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, other := range l.idle {
-		if other == c {
-			l.idle = append(l.idle[:i:i], l.idle[i+1:]...)
-			break
-		}
+	if e := l.at[c]; e != nil {
+		l.idle.Remove(e)
+		delete(l.at, c)
 	}
 	if state != http.StateNew && state != http.StateIdle {
 		return
@@ -97,7 +98,7 @@ func (l *limited) track(c net.Conn, state http.ConnState) {
 		_ = c.Close()
 		return
 	}
-	l.idle = append(l.idle, c)
+	l.at[c] = l.idle.PushBack(c)
 }
 
 func (l *limited) Close() error {
