@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command gateway loads a gateway with an open loop: events are due at a rate, whatever the answers take, and a latency counts from when its
 // event was due. A rate above what it can take shows how it refuses. -send lines and -send protobuf send streams instead, as fast as they are
 // acknowledged.

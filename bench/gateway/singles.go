@@ -1,22 +1,23 @@
+//go:build unix
+
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
+	"os"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 )
 
 // tally is how events ended, and after which time.
 type tally struct {
-	mu                          sync.Mutex
 	accepted, refused, failed   int
 	untilAccepted, untilRefused *hdrhistogram.Histogram // from when they were due
 	answerTook                  *hdrhistogram.Histogram // of accepted ones, from when they were sent
@@ -28,8 +29,6 @@ func newTally() *tally {
 }
 
 func (t *tally) add(status int, took, sent time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	switch status {
 	case 200:
 		t.accepted++
@@ -43,101 +42,176 @@ func (t *tally) add(status int, took, sent time.Duration) {
 	}
 }
 
-// singles sends each event at its time, whatever the answers take. Each client has one connection.
+// singles sends each event at its time, whatever the answers take, each on a connection that has no other one under way. All of it is one loop over
+// non-blocking sockets: net/http's client, and a goroutine for each connection too, cost more of the processor than what they measure.
 func singles(address string) error {
-	due, seen := make(chan time.Time, *rate*60), newTally()
-	began := time.Now()
-	from := began.Add(warmUp)
-	var wg sync.WaitGroup
-	for n := range *clients {
-		wg.Go(func() {
-			c := client{address: address}
-			defer c.close()
-			for i := n; ; i += *clients {
-				at, ok := <-due
-				if !ok {
-					return
-				}
-				sent := time.Now()
-				status := c.post(body(int64(i)))
-				if !at.Before(from) {
-					seen.add(status, time.Since(at), time.Since(sent))
-				}
-			}
-		})
-	}
-	interval := time.Duration(float64(time.Second) / float64(*rate))
-	for at := began; at.Before(from.Add(*length)); at = at.Add(interval) {
-		if wait := time.Until(at); wait > 0 {
-			time.Sleep(max(wait, time.Millisecond))
+	g := &generator{address: address, seen: newTally()}
+	for range *clients {
+		c := &connection{g: g}
+		if err := c.open(); err != nil {
+			return err
 		}
-		due <- at
+		g.free = append(g.free, c)
 	}
-	close(due)
-	wg.Wait()
+	g.run()
 	of := func(h *hdrhistogram.Histogram, p float64) time.Duration {
 		return time.Duration(h.ValueAtQuantile(p)) * time.Microsecond
 	}
+	seen := g.seen
 	fmt.Printf("%d/s for %s: %d accepted, until acknowledged p50 %s, p99 %s, p99.9 %s, from being sent p99 %s; %d answered 429, p50 %s, p99 %s; %d failed\n", *rate, *length,
 		seen.accepted, of(seen.untilAccepted, 50), of(seen.untilAccepted, 99), of(seen.untilAccepted, 99.9), of(seen.answerTook, 99),
 		seen.refused, of(seen.untilRefused, 50), of(seen.untilRefused, 99), seen.failed)
 	return nil
 }
 
-// client posts events on one connection. It does less than net/http's, which costs more than the gateway.
-type client struct {
+// generator is the loop.
+type generator struct {
 	address string
-	conn    net.Conn
-	in      *bufio.Reader
-	out     []byte
+	seen    *tally
+	from    time.Time     // when what is due is counted
+	free    []*connection // none of their requests is under way
+	busy    []*connection
+	fds     []unix.PollFd // of busy
 }
 
-// post returns the status of the answer, 0 where there is none.
-func (c *client) post(body []byte) int {
-	if c.conn == nil {
-		conn, err := net.Dial("tcp", c.address)
-		if err != nil {
-			return 0
+// answerWithin is when an answer is given up.
+const answerWithin = 30 * time.Second
+
+func (g *generator) run() {
+	began := time.Now()
+	g.from = began.Add(warmUp)
+	end, interval := g.from.Add(*length), time.Duration(float64(time.Second)/float64(*rate))
+	next, n := began, int64(0)
+	for {
+		now := time.Now()
+		for next.Before(end) && !next.After(now) && len(g.free) > 0 {
+			c := g.free[0]
+			g.free = g.free[1:]
+			c.send(next, body(n))
+			next, n = next.Add(interval), n+1
 		}
-		c.conn, c.in = conn, bufio.NewReader(conn)
+		if len(g.busy) == 0 && !next.Before(end) || now.After(end.Add(answerWithin)) {
+			g.seen.failed += len(g.busy)
+			return
+		}
+		wait := time.Millisecond
+		if len(g.free) == 0 || !next.Before(end) {
+			wait = time.Second // for an answer
+		}
+		g.receive(wait)
 	}
-	c.out = fmt.Appendf(c.out[:0], "POST /topics/%s/events HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", *topic, c.address, len(body), body)
-	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	_, err := c.conn.Write(c.out)
-	status, keep := 0, false
-	if err == nil {
-		status, keep, err = c.answer()
+}
+
+// receive waits for answers, and reads those that are there.
+func (g *generator) receive(wait time.Duration) {
+	g.fds = g.fds[:0]
+	for _, c := range g.busy {
+		g.fds = append(g.fds, unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN})
 	}
-	if err != nil || !keep {
-		c.close()
+	if _, err := unix.Poll(g.fds, int(wait/time.Millisecond)); err != nil {
+		return // EINTR
 	}
-	return status
+	still := g.busy[:0]
+	for i, c := range g.busy {
+		if g.fds[i].Revents == 0 || !c.receive() {
+			still = append(still, c)
+		} else {
+			g.free = append(g.free, c)
+		}
+	}
+	g.busy = still
+}
+
+// connection is one to the gateway, with at most one request under way.
+type connection struct {
+	g         *generator
+	file      *os.File
+	fd        int
+	due, sent time.Time
+	out, in   []byte
+}
+
+func (c *connection) open() error {
+	conn, err := net.Dial("tcp", c.g.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if c.file, err = conn.(*net.TCPConn).File(); err != nil {
+		return err
+	}
+	c.fd = int(c.file.Fd())
+	return unix.SetNonblock(c.fd, true)
+}
+
+// send sends a request; it fits into the socket's buffer.
+func (c *connection) send(due time.Time, body []byte) {
+	c.due, c.sent, c.in = due, time.Now(), c.in[:0]
+	c.out = fmt.Appendf(c.out[:0], "POST /topics/%s/events HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", *topic, c.g.address, len(body), body)
+	if c.file != nil {
+		if _, err := unix.Write(c.fd, c.out); err == nil {
+			c.g.busy = append(c.g.busy, c)
+			return
+		}
+	}
+	c.ended(0, false)
+	c.g.free = append(c.g.free, c)
+}
+
+// receive reads what is there, and says whether the request has ended.
+func (c *connection) receive() bool {
+	c.in = slices.Grow(c.in, 4<<10)
+	n, err := unix.Read(c.fd, c.in[len(c.in):cap(c.in)])
+	switch {
+	case err == unix.EAGAIN:
+		return false
+	case err != nil || n == 0:
+		c.ended(0, false)
+		return true
+	}
+	c.in = c.in[:len(c.in)+n]
+	status, keep, whole, err := answer(c.in)
+	if err == nil && !whole {
+		return false
+	}
+	c.ended(status, keep && err == nil)
+	return true
+}
+
+// ended notes the status of an answer, 0 where there is none, and makes the connection fit for another request.
+func (c *connection) ended(status int, keep bool) {
+	if !c.due.Before(c.g.from) {
+		c.g.seen.add(status, time.Since(c.due), time.Since(c.sent))
+	}
+	if !keep {
+		if c.file != nil {
+			_ = c.file.Close()
+			c.file = nil
+		}
+		if c.open() != nil { // the next request on it fails
+			c.file = nil
+		}
+	}
 }
 
 var errNoAnswer = errors.New("this is no answer of HTTP/1.1 with a length")
 
-// answer reads one answer, and says whether the connection may be used again.
-func (c *client) answer() (status int, keep bool, err error) {
-	line, err := c.in.ReadSlice('\n')
-	if err != nil {
-		return 0, false, err
+// answer reads an answer, where all of it is there, and says whether the connection may be used again.
+func answer(in []byte) (status int, keep, whole bool, err error) {
+	head, rest, ok := bytes.Cut(in, []byte("\r\n\r\n"))
+	if !ok {
+		return 0, false, false, nil
 	}
-	if len(line) < 12 {
-		return 0, false, errNoAnswer
+	if len(head) < 12 {
+		return 0, false, false, errNoAnswer
 	}
-	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return 0, false, errNoAnswer
+	if status, err = strconv.Atoi(string(head[9:12])); err != nil {
+		return 0, false, false, errNoAnswer
 	}
 	length := -1
 	keep = true
-	for {
-		if line, err = c.in.ReadSlice('\n'); err != nil {
-			return 0, false, err
-		}
-		name, value, ok := bytes.Cut(bytes.TrimSpace(line), []byte(": "))
-		if !ok {
-			break
-		}
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte(": "))
 		switch string(name) {
 		case "Content-Length":
 			length, err = strconv.Atoi(string(value))
@@ -146,15 +220,7 @@ func (c *client) answer() (status int, keep bool, err error) {
 		}
 	}
 	if err != nil || length < 0 {
-		return 0, false, errNoAnswer
+		return 0, false, false, errNoAnswer
 	}
-	_, err = io.CopyN(io.Discard, c.in, int64(length))
-	return status, keep, err
-}
-
-func (c *client) close() {
-	if c.conn != nil {
-		_ = c.conn.Close()
-		c.conn = nil
-	}
+	return status, keep, len(rest) >= length, nil
 }
