@@ -136,6 +136,55 @@ func TestTheLateRestOfABodyIsNoRequest(t *testing.T) {
 	}
 }
 
+// A request that is refused is answered at once, also while its client holds the body open, and then the connection ends. Nobody waits until the client is
+// cut for its silence.
+//
+// Mutations seen to fail it: nothing done in leaveBody; no Connection: close there.
+func TestARefusalWaitsForNoBody(t *testing.T) {
+	addr, _, errs := earlyRig(t, time.Hour)
+	forms := []early{
+		{"an event", "/topics/no.such.v1/events?key=a", jsonType, "{", "no-topic"},
+		{"a batch of lines", "/topics/no.such.v1/events?atomic=true", ndjsonType, "1", "no-topic"},
+		{"lines", "/topics/no.such.v1/events", ndjsonType, "1\n", "no-topic"},
+		{"an image", "/topics/" + orders + "/events", "image/png", "1", "media-type"},
+		{"v2", "/topics/no.such.v1", "application/vnd.kafka.json.v2+json", "{", "40401"},
+		{"v3", "/v3/clusters/other/topics/" + orders + "/records", jsonType, "{", "error_code"},
+		{"the service's stream", rpc.EventsPublishStreamProcedure, "application/connect+json", "x", ""},
+		{"nowhere", "/nowhere", jsonType, "{", "no-resource"},
+	}
+	t.Run("all", func(t *testing.T) {
+		for _, f := range forms {
+			for _, head := range []string{"Transfer-Encoding: chunked", "Content-Length: 100", "Content-Length: 1000000", "Content-Length: 100\r\nExpect: 100-continue"} {
+				t.Run(f.name+", "+head, func(t *testing.T) {
+					t.Parallel()
+					conn, in := dialed(t, addr)
+					defer conn.Close()
+					text := "POST " + f.path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: " + f.form + "\r\n" + head + "\r\n\r\n"
+					if !strings.Contains(head, "Expect") {
+						text += f.held(head)
+					}
+					_, _ = io.WriteString(conn, text)
+					if res := f.answer(t, f.name, in); !res.Close {
+						t.Error("the answer does not say that the connection is closed")
+					}
+					closed(t, f.name, in)
+				})
+			}
+		}
+	})
+	if text := errs.String(); text != "" {
+		t.Errorf("the server's log: %.1000s", text)
+	}
+}
+
+// held is the beginning of a body that does not end.
+func (e *early) held(head string) string {
+	if strings.Contains(head, "chunked") {
+		return fmt.Sprintf("%x\r\n%s\r\n", len(e.begin), e.begin)
+	}
+	return e.begin
+}
+
 // A stream whose end is there leaves the connection as it was.
 //
 // Mutation seen to fail it: patient does not note the end.

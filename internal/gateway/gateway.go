@@ -160,7 +160,6 @@ func (g *Gateway) SetClients(c *Clients) { g.clients.Store(c) }
 type clientKey struct{}
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Also of a body that nobody reads: the server reads what is left of it before it sends an answer.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.Limits.Silence))
 	g.mu.Lock()
 	if g.draining {
@@ -172,7 +171,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.under.Add(1)
 	g.mu.Unlock()
 	defer g.under.Done()
-	seen := &answered{ResponseWriter: w, began: time.Now()}
+	seen := newAnswered(w, r)
 	var client *Client
 	defer func() {
 		if p := recover(); p != nil {
@@ -193,6 +192,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.WithContext(context.WithValue(r.Context(), clientKey{}, client))
+	q.Body = &seen.body // of a copy: by the server's own net/http knows whether the rest of it may be a request
 	g.mux.ServeHTTP(seen, q)
 	r.Pattern = q.Pattern
 }

@@ -100,36 +100,6 @@ func (g *Gateway) count(c *chunk) {
 	}
 }
 
-// answered notes what a request was answered with.
-type answered struct {
-	http.ResponseWriter
-	began  time.Time
-	status int
-	bytes  int64
-}
-
-func (w *answered) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *answered) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(b)
-	w.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Flush implements http.Flusher, which some handlers ask for.
-func (w *answered) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
-
 // finished counts and logs a request: never what it carried, and of the path only what the API has.
 func (g *Gateway) finished(w *answered, r *http.Request, client *Client) {
 	route := r.Pattern
