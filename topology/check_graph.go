@@ -289,6 +289,8 @@ func (c *checker) oneNameEach(p *plan.Plan) {
 		topic := p.Topic(s)
 		if strings.HasPrefix(topic, p.Names.System("_weir.")) {
 			c.mistake(h.users(c.Topology.nodes), "take another name", "topic %s is Weir's own", topic)
+		} else if kind := plan.Owned(s.Name); len(h.writers) > 0 && kind != "" && kind != plan.OwnedLetters {
+			c.mistake(h.users(c.Topology.nodes), "write to another topic", "topic %s is written to, and is a topic of Kafka's or of Weir's own (%s)", topic, kind)
 		}
 		if other := named[topic]; other == nil {
 			named[topic] = h
@@ -303,6 +305,9 @@ func (c *checker) deadLetter(n *plan.Node, topic string, role plan.Role) {
 	if role != plan.DeadLetterTopic {
 		c.mistake(at, "name another topic with DeadLetter", "its dead letter topic %s is also in use as %v", topic, role)
 		return
+	}
+	if kind := plan.Owned(n.DeadLetter); kind != "" && kind != plan.OwnedLetters {
+		c.mistake(at, "name another topic with DeadLetter", "its dead letter topic %s is a topic of Kafka's or of Weir's own (%s)", topic, kind)
 	}
 	// Topics given with DeadLetter have been checked with their node; here it is the input's name and ".dlq".
 	if problem := illegal(topic); n.DeadLetter == "" && problem != "" && illegal(strings.TrimSuffix(topic, ".dlq")) == "" {

@@ -24,8 +24,8 @@ func TestAPrefixIsCheckedWithTheNames(t *testing.T) {
 			topology.On(text("bb.aa.v1"), pass[string]))), "are both the topic two.bb.aa.v1"},
 		"prefix-of-20-letters": {topology.Define("t", topology.Node("n", topology.On(text(long, topology.Foreign()), pass[string]), topology.DeadLetter("d"))),
 			"has 260 characters, 249 are allowed; use a shorter prefix"},
-		"stg.": {topology.Define("t", topology.Node("n", topology.On(text("a.b.v1"), pass[string]),
-			topology.Emits(text("stg._weir.jobs", topology.Foreign(), topology.Unprefixed())))), "topic stg._weir.jobs is Weir's own"},
+		"stg.": {topology.Define("t", topology.Node("n", topology.On(text("stg._weir.jobs", topology.Foreign(), topology.Unprefixed()), pass[string]),
+			topology.DeadLetter("d"))), "topic stg._weir.jobs is Weir's own"},
 	} {
 		if err := c.graph.Check(); err != nil {
 			t.Errorf("%s: without the prefix: %v", prefix, err)

@@ -137,8 +137,11 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		if f.rate < 0 {
 			return fmt.Errorf("--rate: %d is not allowed: give letters a second, or 0 for no bound", f.rate)
 		}
-		if system.Internal(f.order.To) {
-			return fmt.Errorf("--to: %s is a topic of Kafka's or of Weir's own, whose records mean something else: give another topic", f.order.To)
+		if f.order.To != "" && f.order.To == f.topic {
+			return fmt.Errorf("--to: %s is the topic of the letters themselves: give another topic", f.order.To)
+		}
+		if err := plan.CheckTarget(f.order.To); err != nil {
+			return fmt.Errorf("--to: %w", err)
 		}
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 // Mutations, each seen to fail it: refuses without the case of a stranger; add that counts strangers.
 func TestRecordsThatAreNoDeadLettersAreLeftAlone(t *testing.T) {
 	d := newDesk(t, -1)
-	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, "order.placed.v1", lettersOf)
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, "order.placed.v1", lettersOf, "elsewhere")
 	d.must(err)
 	plain := func(topic string) *kgo.Record {
 		return &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte("x")}}}
@@ -28,7 +28,7 @@ func TestRecordsThatAreNoDeadLettersAreLeftAlone(t *testing.T) {
 		Selected, Done, Open int
 		Refused              map[string]int
 	}
-	for _, args := range [][]string{{"discard"}, {"redrive", "--to", "origin"}, {"redrive", "--to", lettersOf}} {
+	for _, args := range [][]string{{"discard"}, {"redrive", "--to", "origin"}, {"redrive", "--to", "elsewhere"}} {
 		out := d.dlq(1, append(args, "--topic", "order.placed.v1", "--all", "--execute", "--json")...)
 		if d.data(out, &r); r.Selected != 0 || r.Done != 0 || r.Open != 0 || len(r.Refused) != 1 || strings.Contains(out, "drained") {
 			t.Errorf("%v of an ordinary topic: %s", args, out)

@@ -206,7 +206,7 @@ func TestLettersGoToTheirOriginAsTheyWere(t *testing.T) {
 
 // TestWrongUseOfLettersIsRefused before anything is changed.
 //
-// Mutation: Check left out; --to that is not checked; an audit that is not checked.
+// Mutation: Check left out; --to that is not checked, or not against --topic; an audit that is not checked.
 func TestWrongUseOfLettersIsRefused(t *testing.T) {
 	d := newLetters(t)
 	for _, c := range []struct {
@@ -219,6 +219,8 @@ func TestWrongUseOfLettersIsRefused(t *testing.T) {
 		{exitUsage, "without --partition", []string{"discard", "--topic", lettersOf, "--offset", "3"}},
 		{exitUsage, "--all is given", []string{"discard", "--topic", lettersOf, "--all", "--key", "k1"}},
 		{exitUsage, "_weir.jobs is a topic of Kafka's or of Weir's own", []string{"redrive", "--topic", lettersOf, "--all", "--to", "_weir.jobs", "--execute"}},
+		{exitUsage, "is a topic of Kafka's or of Weir's own (a retry topic)", []string{"redrive", "--topic", lettersOf, "--all", "--to", "customer-totals-order.placed.v1-retry-1m", "--execute"}},
+		{exitUsage, "failures is the topic of the letters themselves", []string{"redrive", "--topic", "failures", "--all", "--to", "failures", "--execute"}},
 		{exitFailure, "does not exist", []string{"list", "--topic", "nothing"}},
 		{exitFailure, "nothing-here does not exist", []string{"redrive", "--topic", lettersOf, "--all", "--to", "nothing-here", "--execute"}},
 	} {

@@ -65,6 +65,9 @@ func (t *Tool) subject(e *File) string { return t.topic(e) + "-value" }
 
 // Plan says what is missing. What cannot be brought about is an error: another number of partitions, a schema that breaks readers.
 func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
+	if err := plan.CheckTarget(t.topic(e)); err != nil {
+		return nil, fmt.Errorf("event %s: %w", e.Event, err)
+	}
 	s, err := e.schema()
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
-	"github.com/weirstream/weir/internal/system"
 )
 
 // topic is what the gateway knows of a topic that exists.
@@ -43,10 +42,12 @@ type topics struct {
 
 // takes says whether a name may be that of a topic that events go to: Weir's own and Kafka's are never.
 func (t *topics) takes(name string) *Problem {
-	switch {
+	switch kind := plan.Owned(t.prefix + name); {
+	case kind != "":
+		return noTopic.of("%s is a topic of Kafka's or of Weir's own (%s), where no events are published", strconv.Quote(name), kind).todo("publish to another topic, such as order.placed.v1")
 	case plan.IsEventName(name) && len(name) <= 249-len(t.prefix):
 		return nil
-	case strings.HasPrefix(name, "_") || system.Internal(name) || !t.foreign || !legal(name) || len(name) > 249-len(t.prefix):
+	case strings.HasPrefix(name, "_") || !t.foreign || !legal(name) || len(name) > 249-len(t.prefix):
 		return noTopic.of("%s is not named entity.event_type.vN", strconv.Quote(name)).todo("publish to a topic of that form, such as order.placed.v1")
 	}
 	return nil

@@ -30,7 +30,7 @@ type Order struct {
 	Force bool   `json:"force,omitempty"` // also those that were redriven MaxRedrives times
 	Why   string `json:"why,omitempty"`
 	Limit int64  `json:"limit,omitempty"` // the most letters that a run of it takes; 0: all
-	// Absent are ways that letters would have gone, and that led nowhere when the order was carried out: it took none of those letters. Jobs that have it are
+	// Absent are ways that letters would have gone, and that led nowhere when the order was carried out, or to a topic that is not written to: it took none of those letters. Jobs that have it are
 	// of version 3.
 	Absent []Way `json:"absent,omitempty"`
 }

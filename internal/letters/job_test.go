@@ -75,6 +75,24 @@ func TestLettersAreResolvedWhereAJobTookThem(t *testing.T) {
 	})
 }
 
+// A job of a build that wrote letters back into a topic which is none to write to now has resolved them; one that refused them has not.
+//
+// Mutation seen to fail it: refuses that asks plan.Owned whatever is absent.
+func TestAJobOfAnEarlierBuildHasResolvedWhatItWrote(t *testing.T) {
+	l := &Letter{Letter: deadletter.Letter{System: deadletter.Spring, First: deadletter.Position{TopicPartition: kafka.TopicPartition{Topic: "a.b.v1.dlq"}}}, Record: &kafka.Record{}}
+	o := Order{Verb: Redrive, To: Origin, Selection: Selection{All: true}}
+	if !o.takes(l) {
+		t.Error("what an earlier build has written back is open")
+	}
+	if o.Absent = []Way{{Topic: "a.b.v1.dlq"}}; o.takes(l) {
+		t.Error("what was refused is resolved")
+	}
+	l.First.Topic, o.Absent = "t-s-changelog", nil
+	if o.takes(l) {
+		t.Error("what every build has refused is resolved")
+	}
+}
+
 // However often a command was run, and for however many single letters, a look-up asks few orders.
 //
 // Mutations, each seen to fail it: Why as part of what tells orders apart; jobs by offset among the others.

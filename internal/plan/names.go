@@ -22,6 +22,14 @@ type Names struct {
 	Schemas map[string]string
 }
 
+// What the names of topics have that Weir makes beside those of streams. Owned knows the topics by it.
+const (
+	deadLetterEnd = ".dlq"
+	redriveEnd    = "-redrive"
+	retryMiddle   = "-retry-"
+	changelogEnd  = "-changelog"
+)
+
 // Topic is what the stream's topic is called.
 func (n Names) Topic(s *Stream) string {
 	if real, ok := n.Real[s.Name]; ok {
@@ -46,17 +54,17 @@ func (n Names) DeadLetter(node *Node, input *Stream) string {
 	if node.DeadLetter != "" {
 		return n.Prefix + node.DeadLetter
 	}
-	return n.Prefix + input.Name + ".dlq"
+	return n.Prefix + input.Name + deadLetterEnd
 }
 
 // Redrive is the topic through which dead letters of an input come back to a topology, and to nobody else.
 func (n Names) Redrive(topology string, input *Stream) string {
-	return n.Prefix + topology + "-" + input.Name + "-redrive"
+	return n.Prefix + topology + "-" + input.Name + redriveEnd
 }
 
 // Retry is the topic where records of an input are delayed that are tried again later.
 func (n Names) Retry(topology string, input *Stream, delay time.Duration) string {
-	return n.Prefix + topology + "-" + input.Name + "-retry-" + shortly(delay)
+	return n.Prefix + topology + "-" + input.Name + retryMiddle + shortly(delay)
 }
 
 // shortly is a time without what is zero in it: 1h, not 1h0m0s.
@@ -73,7 +81,7 @@ func shortly(d time.Duration) string {
 
 // Changelog is the compacted topic behind a store of a topology.
 func (n Names) Changelog(topology, store string) string {
-	return n.Prefix + topology + "-" + store + "-changelog"
+	return n.Prefix + topology + "-" + store + changelogEnd
 }
 
 // Group is the consumer group of a topology.

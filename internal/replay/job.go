@@ -18,7 +18,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/weirstream/weir/internal/system"
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // Into is where the records of a job go.
@@ -365,8 +365,8 @@ func (j *Job) checkTopic(wrong func(string, string, ...any)) {
 	if j.Topic == j.From.Topic && j.Topic != "" {
 		wrong("topic", "it is the topic that the records are read from: its readers would see each twice; give another topic")
 	}
-	if system.Internal(j.Topic) {
-		wrong("topic", "%s is a topic of Kafka's or of Weir's own, whose records mean something else: give another topic", j.Topic)
+	if err := plan.CheckTarget(j.Topic); err != nil {
+		wrong("topic", "%v", err)
 	}
 	if j.State.Mode != "" || j.Outputs != "" {
 		wrong("state", "state and outputs are those of a topology, and the records go into a topic: leave them out")

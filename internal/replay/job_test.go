@@ -85,6 +85,7 @@ func TestAMistakeInAFileIsSaidWithItsLine(t *testing.T) {
 		{"replay: a\nfrom: {topic: x, start: {0: 1, 3: 9}, end: 5}\ninto: topic\ntopic: y\n", []string{"2: from.end: 5 of partition 3 is before from.start, 9"}},
 		{"replay: a\nfrom: {topic: x}\ninto: topic\ntopic: _schemas\n", []string{"4: topic: _schemas is a topic of Kafka's or of Weir's own"}},
 		{"replay: a\nfrom: {topic: x}\ninto: topic\ntopic: shop.totals-sums-changelog\n", []string{"4: topic: shop.totals-sums-changelog is a topic of Kafka's or of Weir's own"}},
+		{"replay: a\nfrom: {topic: x}\ninto: topic\ntopic: totals-order.placed.v1-redrive\n", []string{"4: topic: totals-order.placed.v1-redrive is a topic of Kafka's or of Weir's own (a redrive topic)"}},
 		{"[]", []string{"1: "}},
 		{"a", []string{"1: "}},
 	} {

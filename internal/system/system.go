@@ -6,7 +6,6 @@ package system
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/weirstream/weir/internal/kafka"
 )
@@ -18,11 +17,6 @@ type Topic struct {
 	policy    string            // the cleanup.policy that it needs
 	config    map[string]string // the other settings that it is made with
 	otherwise string            // what happens with another policy
-}
-
-// Internal says whether a topic is Kafka's or Weir's own by its name, in whatever environment: no records of users belong there.
-func Internal(topic string) bool {
-	return strings.HasPrefix(topic, "__") || topic == "_schemas" || strings.Contains(topic, "_weir.") || strings.HasSuffix(topic, "-changelog")
 }
 
 // Jobs is where recorded resets are, and the jobs that move dead letters with their progress: the newest record of each key counts.
