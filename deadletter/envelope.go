@@ -90,11 +90,24 @@ const Neutral = "original."
 
 // Headers returns the headers of the dead letter of a record with the headers given. The slice is new; the values of the
 // original headers are shared.
-func Headers(original []Header, c Cause) []Header {
+func Headers(original []Header, c Cause) []Header { return c.explained(original, MaxMessage) }
+
+// Named is Headers without the stack trace and with no more than the beginning of the message, for a dead letter that is too large with them:
+// what failed where has its names all the same.
+func Named(original []Header, c Cause) []Header {
+	c.Stack = nil
+	return c.explained(original, shortMessage)
+}
+
+// shortMessage is the size to which Named cuts a message: enough for what it begins with, in a few words.
+const shortMessage = 256
+
+// explained are headers that say why, with a message of at most so many bytes.
+func (c *Cause) explained(original []Header, most int) []Header {
 	out, earlier := c.strip(original, 27)
 	text := func(key, value string) { out = append(out, Header{Key: key, Value: []byte(value)}) }
 	text(HeaderException, typeName(c.Err))
-	text(HeaderMessage, cut(message(c.Err), MaxMessage))
+	text(HeaderMessage, cut(message(c.Err), most))
 	if len(c.Stack) > 0 {
 		text(HeaderStack, cut(string(c.Stack), MaxStack))
 	}
@@ -112,26 +125,31 @@ func Headers(original []Header, c Cause) []Header {
 	return again(out, earlier)
 }
 
-// Minimal is Headers without the reason, for a dead letter that is too large with it: only where the record stands, and
-// where it stood the first time.
+// Minimal is Headers without the reason, for a dead letter that is too large with the names, too, and whole without them: only where the record
+// stands, and where it stood the first time.
 func Minimal(original []Header, c Cause) []Header {
 	out, earlier := c.strip(original, 15)
 	return again(c.position(out), earlier)
 }
 
-// Bare is Minimal without the headers of the record, for a dead letter that is too large with them.
+// Bare is without the headers of the record, for a dead letter that is too large with them: where the record stands, and what failed by its names.
 func Bare(original []Header, c Cause) []Header {
 	_, earlier := c.strip(original, 0)
-	return again(c.position(make([]Header, 0, 15)), earlier)
+	out := c.position(make([]Header, 0, 19))
+	for _, h := range [...]struct{ key, value string }{
+		{HeaderTopology, c.Topology}, {HeaderNode, c.Node}, {HeaderReason, c.Reason}, {HeaderFingerprint, Fingerprint(c.Node, c.Reason, message(c.Err))},
+	} {
+		if h.value != "" {
+			out = append(out, Header{Key: h.key, Value: []byte(h.value)})
+		}
+	}
+	return again(out, earlier)
 }
 
-// Last is Bare for a dead letter that is too large with its key, too: it tells the key's length and SHA-256, and the kind
-// of the failure. It has some hundred bytes, whatever the record, and fits into every topic.
+// Last is Bare for a dead letter that is too large with its key, too: it tells the key's length and SHA-256. It has some hundred bytes, whatever the
+// record, and fits into every topic.
 func Last(original []Header, c Cause, key []byte) []Header {
 	out := Bare(original, c)
-	if c.Reason != "" {
-		out = append(out, Header{Key: HeaderReason, Value: []byte(c.Reason)})
-	}
 	if key == nil {
 		return out
 	}

@@ -343,7 +343,7 @@ func TestTheLastFormAlwaysFits(t *testing.T) {
 		for _, h := range []string{HeaderFirstTopic, HeaderFirstPartition, HeaderFirstOffset, HeaderTopic, HeaderFailures, HeaderCut, HeaderMessage} {
 			headers = append(headers, header(h, strings.Repeat("1", rapid.IntRange(0, long.Draw(t, "most")).Draw(t, h))))
 		}
-		c := Cause{Topic: longest, Partition: math.MaxInt32, Offset: math.MaxInt64, Reason: "undecodable", Letters: rapid.Bool().Draw(t, "letters"),
+		c := Cause{Topic: longest, Topology: longest, Node: longest, Partition: math.MaxInt32, Offset: math.MaxInt64, Reason: "undecodable", Letters: rapid.Bool().Draw(t, "letters"),
 			Err: errors.New(longest), Excess: &Excess{Limit: "max.record.bytes", Size: math.MaxInt64, Max: 1, Last: math.MaxInt64, Records: math.MaxInt32}}
 		key := make([]byte, rapid.IntRange(0, 100_000).Draw(t, "key"))
 		last := Timed(Cut(Last(headers, c, key), math.MaxInt64), math.MaxInt64)
@@ -352,7 +352,7 @@ func TestTheLastFormAlwaysFits(t *testing.T) {
 			n += len(h.Key) + len(h.Value) + 10
 		}
 		l, err := Read(last)
-		if n > 2000 || err != nil || l.Position != at(longest, math.MaxInt32, math.MaxInt64) || l.KeySize != int64(len(key)) || l.Reason != "undecodable" ||
+		if n > 2500 || l.Topology != longest || l.Node != longest || l.Fingerprint != Fingerprint(longest, "undecodable", longest) || err != nil || l.Position != at(longest, math.MaxInt32, math.MaxInt64) || l.KeySize != int64(len(key)) || l.Reason != "undecodable" ||
 			l.KeyHash != fmt.Sprintf("%x", sha256.Sum256(key)) || !l.Cut || len(l.Headers) != 0 || l.Excess == nil || l.Excess.Records != math.MaxInt32 {
 			t.Fatalf("%d bytes: %+v (%v)", n, l, err)
 		}

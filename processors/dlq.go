@@ -16,12 +16,13 @@ type form int8
 
 const (
 	whole form = iota // the record, and why it failed
-	// Without the reason, which may be what is too much; and with a timestamp that the broker does not refuse (see
-	// message.timestamp.after.max.ms and message.timestamp.before.max.ms).
-	unexplained
-	cutShort // with the reason again, and as much of the value as cutSize leaves
-	bare     // the key, and where the record stands
-	last     // where the record stands, the hash of its key and the kind of the failure: some hundred bytes
+	// Without the stack trace and with the beginning of the message, which may be what is too much; from here on with a timestamp that the broker
+	// does not refuse (see message.timestamp.after.max.ms and message.timestamp.before.max.ms).
+	named
+	unexplained // without the names of what failed, too: a record that is whole can be processed again
+	cutShort    // with the reason again, and as much of the value as cutSize leaves
+	bare        // the key, where the record stands, and the names of what failed
+	last        // bare with the hash of the key in its place: some hundred bytes
 )
 
 // cutSize is the size of a dead letter that is cut: enough to see what it is, and taken by nearly every topic.
@@ -32,7 +33,7 @@ func (f form) after(err *kafka.RefusedError) (next form, ok bool) {
 	switch {
 	case f == last:
 		return f, false
-	case f >= unexplained && len(err.Limits) == 0:
+	case f > whole && len(err.Limits) == 0:
 		return last, true
 	}
 	return f + 1, true
@@ -166,6 +167,8 @@ func (w *worker) letter(c *cause, f *nodes.Failure, to exit) letter {
 	switch l.form {
 	case whole:
 		l.headers = deadletter.Headers(r.Headers, why)
+	case named:
+		l.headers = deadletter.Named(r.Headers, why)
 	case unexplained:
 		l.headers = deadletter.Minimal(r.Headers, why)
 	case bare:

@@ -281,7 +281,7 @@ func (in *input) refuseLetter(offset int64, err *kafka.RefusedError) bool {
 	if !ok {
 		return false
 	}
-	if r.letter > whole { // the reason is not what must fit
+	if r.letter > named { // the reason is not what must fit
 		for _, limit := range err.Limits {
 			if !slices.Contains(r.limits, limit) {
 				r.limits = append(r.limits, limit)

@@ -149,7 +149,7 @@ func TestARefusalIsRememberedUntilItsRecordIsCommitted(t *testing.T) {
 	in.refuseOutput(1, nil, fmt.Errorf("too large"))
 	in.advance()
 	in.commit(time.Now())
-	if r := in.refused[1]; r.output == nil || r.letter != unexplained {
+	if r := in.refused[1]; r.output == nil || r.letter != named {
 		t.Errorf("after the commit of the record before it the refusal is %+v", r)
 	}
 	in.advance()

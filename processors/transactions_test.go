@@ -170,8 +170,9 @@ func refuseValues(r *kafka.Outgoing) simkafka.Refusal {
 			word == "long" && len(r.Value) > cutSize,
 			len(r.Key) > 100:
 			f = simkafka.TooLarge
-		case word == "invalid",
-			strings.HasPrefix(string(r.Value), "heavy") && reason:
+		case strings.HasPrefix(string(r.Value), "heavy") && reason:
+			f = simkafka.TooLarge
+		case word == "invalid":
 			f = simkafka.Invalid
 		}
 	}
@@ -307,17 +308,18 @@ func TestOnlyWhatIsTooLargeIsCut(t *testing.T) {
 		limits  string
 		end     bool
 	}{
-		{[]*kafka.RefusedError{invalid}, unexplained, "", false},
+		{[]*kafka.RefusedError{invalid}, named, "", false},
 		{[]*kafka.RefusedError{invalid, invalid}, last, "", false},
 		{[]*kafka.RefusedError{message, invalid}, last, "", false},
 		{[]*kafka.RefusedError{invalid, invalid, invalid}, last, "", true},
-		{[]*kafka.RefusedError{message}, unexplained, "", false},
-		{[]*kafka.RefusedError{message, request}, cutShort, "max.request.size", false},
-		{[]*kafka.RefusedError{invalid, request, message}, bare, "max.request.size and max.message.bytes of t", false},
-		{[]*kafka.RefusedError{invalid, message, message}, bare, "max.message.bytes of t", false},
-		{[]*kafka.RefusedError{message, message, invalid}, last, "max.message.bytes of t", false},
-		{[]*kafka.RefusedError{message, message, message, message}, last, "max.message.bytes of t", false},
-		{[]*kafka.RefusedError{message, message, message, message, message}, last, "max.message.bytes of t", true},
+		{[]*kafka.RefusedError{message}, named, "", false},
+		{[]*kafka.RefusedError{message, message}, unexplained, "", false},
+		{[]*kafka.RefusedError{message, message, request}, cutShort, "max.request.size", false},
+		{[]*kafka.RefusedError{invalid, message, request, message}, bare, "max.request.size and max.message.bytes of t", false},
+		{[]*kafka.RefusedError{invalid, message, message, message}, bare, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, message, invalid}, last, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, message, message, message}, last, "max.message.bytes of t", false},
+		{[]*kafka.RefusedError{message, message, message, message, message, message}, last, "max.message.bytes of t", true},
 	} {
 		in, end := &input{}, false
 		for _, err := range c.answers {
@@ -327,6 +329,43 @@ func TestOnlyWhatIsTooLargeIsCut(t *testing.T) {
 		if limits := settings(r.limits, "t"); r.letter != c.form || limits != c.limits || end != c.end {
 			t.Errorf("after %v: form %d, %q, at the end: %v; want %d, %q, %v", c.answers, r.letter, limits, end, c.form, c.limits, c.end)
 		}
+	}
+}
+
+// TestALetterLosesItsStackBeforeItsNames, and these before anything of its record.
+//
+// Mutations, each seen to fail it: named that is left out of the forms; Named with the stack; unexplained left out.
+func TestALetterLosesItsStackBeforeItsNames(t *testing.T) {
+	value := strings.Repeat("v", 10_000)
+	for _, c := range []struct {
+		room         int // for what is not the value
+		stack, named bool
+		kept         int
+	}{{30_000, true, true, len(value)}, {1000, false, true, len(value)}, {300, false, false, len(value)}, {-5000, false, true, 0}} {
+		cfg := simkafka.Config{Refuse: func(r *kafka.Outgoing) simkafka.Refusal {
+			if r.Topic == jobDead && len(r.Value)+sizeOf(r.Headers) > len(value)+c.room {
+				return simkafka.TooLarge
+			}
+			return simkafka.Taken
+		}}
+		bubble(t, 1, cfg, func(g *rig) {
+			g.job.node = func(*job, topology.Context, string, string) error { panic(strings.Repeat("too much ", 1000)) }
+			g.start()
+			g.cluster.Produce(at(jobIn, 0), kafka.Record{Key: []byte("k"), Value: []byte(value), Timestamp: 1000})
+			time.Sleep(5 * time.Second)
+			dead := g.cluster.Committed(at(jobDead, 0))
+			if len(dead) != 1 {
+				t.Fatalf("%+v: %d dead letters", c, len(dead))
+			}
+			l, err := deadletter.Read(dead[0].Headers)
+			if err != nil || (l.Stack != "") != c.stack || len(dead[0].Value) != c.kept {
+				t.Errorf("%+v: %d bytes, a stack of %d (%v)", c, len(dead[0].Value), len(l.Stack), err)
+			}
+			named := l.Topology == jobGroup && l.Node != "" && l.Reason == "panic" && l.Fingerprint != deadletter.Fingerprint("", "", "")
+			if named != c.named {
+				t.Errorf("%+v: %+v", c, l)
+			}
+		})
 	}
 }
 
