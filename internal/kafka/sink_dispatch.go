@@ -20,6 +20,7 @@ type outPartition struct {
 	leader int32 // -1 when not known
 	epoch  int32 // of that leader, -1 when not known
 	joined bool  // in the transaction
+	coming bool  // to be added to it with others
 	end    int64 // after the last acknowledged record, -1 for none
 	// endEpoch is that of the leader which acknowledged that record, -1 when it is not known.
 	endEpoch int32

@@ -40,7 +40,7 @@ func (s *Sink) join() (wait bool) {
 		if missing {
 			// All that are known to be coming: each request costs the coordinator a write to its log.
 			for tp, p := range s.parts {
-				if !p.joined && (p.open != nil || !p.order.idle()) {
+				if !p.joined && (p.coming || p.open != nil || !p.order.idle()) {
 					add = append(add, tp)
 				}
 			}
@@ -227,7 +227,16 @@ func (s *Sink) ended() {
 	s.renewIfLost()
 	s.txn = sinkTxn{renew: s.txn.renew}
 	for _, p := range s.parts {
-		p.joined = false
+		p.joined, p.coming = false, false
+	}
+}
+
+// Coming says that records for a partition will follow after a Flush of others in this transaction, so that it is added to the transaction with
+// theirs: each time that partitions are added costs a round trip, and the coordinator a write to its log. It says nothing of a partition to which
+// nothing was written yet.
+func (s *Sink) Coming(tp TopicPartition) {
+	if p := s.parts[tp]; p != nil {
+		p.coming = true
 	}
 }
 

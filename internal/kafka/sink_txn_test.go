@@ -130,6 +130,31 @@ func TestTheOrderOfRequestsInATransaction(t *testing.T) {
 	test.traced(trace, "AddPartitionsToTxn partitions=1 epoch=0", "Produce", "EndTxn commit=false epoch=0")
 }
 
+// Partitions of which it is said that they follow are added with those that come first, in that transaction only.
+//
+// Mutations seen to fail it: coming not looked at; not forgotten when the transaction ends.
+func TestWhatFollowsIsAddedToTheTransactionWithTheRest(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(2, "out"))
+	trace := test.trace()
+	s := test.sink("tx")
+	write := func(partitions ...int32) {
+		for _, p := range partitions {
+			test.append(s, "out", p, "a")
+			test.ok(s.Flush(t.Context()))
+		}
+		test.ok(s.Commit(t.Context()))
+	}
+	follows := TopicPartition{Topic: "out", Partition: 1}
+	s.Coming(follows) // it is not known yet
+	write(0, 1)
+	test.traced(trace, "InitProducerID epoch=-1", "AddPartitionsToTxn partitions=1 epoch=0", "Produce", "AddPartitionsToTxn partitions=1 epoch=0", "Produce", "EndTxn commit=true epoch=0")
+	s.Coming(follows)
+	write(0, 1)
+	test.traced(trace, "AddPartitionsToTxn partitions=2 epoch=0", "Produce", "EndTxn commit=true epoch=0")
+	write(0)
+	test.traced(trace, "AddPartitionsToTxn partitions=1 epoch=0", "Produce", "EndTxn commit=true epoch=0")
+}
+
 // Mutations: Abort keeps what waits; Abort commits.
 func TestWhatIsAbortedIsNeverSeen(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out", "in"))
