@@ -121,6 +121,8 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 
 func (g *Gateway) bounds(e *event) *Problem {
 	switch {
+	case len(e.value) == 0 && e.form == asJSON && !e.null:
+		return invalid.of("the event has no value").todo("give it as a JSON document, a Protobuf message, the record's bytes, or a tombstone")
 	case len(e.value) > g.Limits.Event:
 		return tooLarge.of("the event has %d bytes, %d are allowed", len(e.value), g.Limits.Event)
 	case len(e.key) > maxKey:

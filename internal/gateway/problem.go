@@ -44,7 +44,7 @@ var (
 	notAllowed    = kind{"method", "This resource does not take the method", "see /openapi.json for the methods", http.StatusMethodNotAllowed}
 	tooLarge      = kind{"too-large", "The request is larger than is allowed", "send fewer or smaller events", http.StatusRequestEntityTooLarge}
 	mediaType     = kind{"media-type", "The body has a form that is not taken here", "send application/json or application/x-ndjson, plain or with Content-Encoding gzip or zstd", http.StatusUnsupportedMediaType}
-	invalid       = kind{"invalid-event", "The event is not what the topic takes", "mend the event at the path; sent again as it is, it will be refused again", http.StatusUnprocessableEntity}
+	invalid       = kind{"invalid-event", "The event is not what the topic takes", "mend the event; sent again as it is, it will be refused again", http.StatusUnprocessableEntity}
 	conflict      = kind{"id-conflict", "The event id was used for another event", "give each event an id of its own", http.StatusUnprocessableEntity}
 	badSchema     = kind{"schema", "The schema in the request cannot be used", "register the schema under the topic's subject", http.StatusUnprocessableEntity}
 	slow          = kind{"too-slow", "The body did not come in time", "send it faster, or in smaller requests", http.StatusRequestTimeout}
@@ -63,7 +63,13 @@ func (k kind) of(format string, args ...any) *Problem {
 	return &Problem{Type: k.urn(), Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...), Remedy: k.remedy}
 }
 
-func (p *Problem) at(path string) *Problem { p.Path = path; return p }
+// at says where in the value something is wrong.
+func (p *Problem) at(path string) *Problem {
+	if p.Path = path; path != "" && p.Remedy == invalid.remedy {
+		p.Remedy = "mend the event at the path; sent again as it is, it will be refused again"
+	}
+	return p
+}
 
 func (p *Problem) todo(format string, args ...any) *Problem {
 	p.Remedy = fmt.Sprintf(format, args...)

@@ -289,17 +289,19 @@ func v2Event(in *v2Record, format string, value, key *values.Schema) (*event, *P
 	return e, nil
 }
 
+const binaryRemedy = `send base64, or say what the data are: by the Content-Type, as application/vnd.kafka.json.v2+json, or by "type", as JSON, in v3`
+
 func fromBase64(raw json.RawMessage) ([]byte, *Problem) {
 	if !given(raw) {
 		return nil, nil
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return nil, invalid.of("binary data is a text in base64")
+		return nil, invalid.of("binary data is a text in base64").todo(binaryRemedy)
 	}
 	data, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, invalid.of("binary data is no base64: %v", err)
+		return nil, invalid.of("binary data is no base64: %v", err).todo(binaryRemedy)
 	}
 	return data, nil
 }
