@@ -196,7 +196,7 @@ func (c *chunk) wait(ctx context.Context) {
 			c.answers[i] = failed(ofWriting(c.err))
 		} else {
 			c.answers[i].ended(results[n])
-			c.answers[i].Repeated = c.once != nil && c.once.repeated[n]
+			c.answers[i].Repeated = c.once != nil && c.once.verdicts[n].Repeated
 		}
 		if c.err != errNoAnswer {
 			c.note(n)

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"sync"
 )
 
@@ -16,6 +18,18 @@ type memory struct {
 
 // place is where an event is remembered: its client, topic and id, hashed.
 type place [16]byte
+
+// MarshalText and UnmarshalText are how gateways tell each other of it.
+func (p place) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, p[:]), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (p *place) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(p)) {
+		return fmt.Errorf("%d digits, want %d", len(text), hex.EncodedLen(len(p)))
+	}
+	_, err := hex.Decode(p[:], text)
+	return err
+}
 
 // ticket is an event with an id.
 type ticket struct {

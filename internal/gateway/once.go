@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/publish"
 	"github.com/weirstream/weir/internal/system"
@@ -24,13 +23,13 @@ import (
 
 // once takes each event id once, across all gateways and their deaths.
 //
-// Ids are in a topic, _weir.gateway.ids, whose partitions each have one owner at a time. An event and the record of its id are written by
-// the owner in one transaction, and the owner knows all ids of the partition. Whoever becomes the owner takes over the
+// Ids are in a topic, _weir.gateway.ids, whose only partition has one owner at a time. An event and the record of its id are written by
+// the owner in one transaction, and the owner knows all ids. Whoever becomes the owner takes over the
 // partition's transactional id: that ends what the former one has open, and has it refused from then on. So what the new
 // one then reads in the partition is all that will ever have been committed, and it decides on that.
 //
-// One partition is enough (idPartitions). Were there more, it would follow from topic and key, so that events of one key have one owner, and an
-// order. So an id belongs to its key: with another key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
+// Were there more partitions, an event's would follow from topic and key, so that events of one key have one owner, and an
+// order (idPartition says why there are not). So an id belongs to its key: with another key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
 // does. Who the owner is, and at which URL, is in
 // _weir.gateway.owners; others forward to it, and take its place when it does not answer: never by a timer. Two gateways that
 // cannot reach each other take turns, which is slow and never wrong.
@@ -55,6 +54,7 @@ type once struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 	peers    *http.Client
+	ways     map[string]*way // to other gateways, by URL
 }
 
 // ownership is a record of _weir.gateway.owners; its key is the partition.
@@ -65,18 +65,18 @@ type ownership struct {
 }
 
 const (
-	// idPartitions is how many owners there are, and so how many transactions at a time. A transaction costs the brokers several
+	// idPartition is the only one of the topic of ids, so there is one owner, and one transaction at a time. A transaction costs the brokers several
 	// milliseconds of a core, with one event as with a thousand, so those that come together should share one: two owners would have it cost twice.
-	idPartitions = 1
-	startWithin  = 15 * time.Second
-	loadWithin   = 10 * time.Minute // a day of ids
+	idPartition = int32(0)
+	startWithin = 15 * time.Second
+	loadWithin  = 10 * time.Minute // a day of ids
 	// OnceFor is how long an id is known at least.
 	OnceFor = 24 * time.Hour
 )
 
 func newOnce(g *Gateway, names plan.Names) *once {
 	o := &once{g: g, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
-		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: newPeers()}
+		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: newPeers(), ways: map[string]*way{}}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
 }
@@ -106,7 +106,7 @@ func (o *once) start(ctx context.Context) error {
 		return nil
 	}
 	if err := o.g.Client.CreateTopics(ctx, []kafka.TopicSpec{
-		{Name: o.ids, Partitions: idPartitions, ReplicationFactor: -1, Config: map[string]string{
+		{Name: o.ids, Partitions: idPartition + 1, ReplicationFactor: -1, Config: map[string]string{
 			"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": strconv.FormatInt((OnceFor + time.Hour).Milliseconds(), 10),
 		}},
 		system.Owners.Spec(o.owners),
@@ -172,16 +172,8 @@ type item struct {
 	Print place `json:"print"` // of key and value as they were sent
 }
 
-// set says what the item is known by. The partition is that of its owner.
-func (i *item) set(s sent) (partition int32) {
-	i.Place, i.Print = hashed([]byte(i.Topic), s.key, []byte(i.ID)), s.print
-	by := s.key
-	if len(by) == 0 {
-		by = []byte(i.ID)
-	}
-	at := hashed([]byte(i.Topic), by)
-	return partitioner.Murmur2.Partition(at[:], idPartitions)
-}
+// set says what the item is known by.
+func (i *item) set(s sent) { i.Place, i.Print = hashed([]byte(i.Topic), s.key, []byte(i.ID)), s.print }
 
 func (i *item) record() kafka.Outgoing {
 	return kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: i.Topic, Partition: i.Part}, Timestamp: i.Time, Key: i.Key, Value: i.Value, Headers: i.Headers}
@@ -202,78 +194,45 @@ type verdict struct {
 
 // onceResult is a chunk's events on their way.
 type onceResult struct {
-	done     chan struct{}
+	items    []item
+	brought  bool
 	verdicts []verdict
-	repeated []bool
+	err      error
 }
 
-// submit brings the events of a chunk to their owners. Those of a stream are waited for, because events that are forwarded have no order.
+// submit makes the items of a chunk. Those of a stream are brought to their owner at once and waited for, because what is forwarded has no order.
 func (o *once) submit(c *chunk) *onceResult {
-	r := &onceResult{done: make(chan struct{}), verdicts: make([]verdict, len(c.batch.Records)), repeated: make([]bool, len(c.batch.Records))}
-	if c.atomic || c.batch.Order != nil && c.batch.Order.Broken() {
-		err := error(publish.ErrNotTried)
-		if c.atomic {
-			err = errAtomicOnce
-		}
-		for i := range r.verdicts {
-			r.verdicts[i].err = err
-		}
-		close(r.done)
-		return r
+	switch {
+	case c.atomic:
+		return &onceResult{brought: true, err: errAtomicOnce}
+	case c.batch.Order != nil && c.batch.Order.Broken():
+		return &onceResult{brought: true, err: publish.ErrNotTried}
 	}
-	groups := map[int32][]int{}
-	items := make([]item, len(c.batch.Records))
+	r := &onceResult{items: make([]item, len(c.batch.Records))}
 	for i := range c.batch.Records {
 		rec := &c.batch.Records[i]
 		id := string(rec.Headers[len(rec.Headers)-1].Value) // admit puts it last
-		items[i] = item{ID: id, Topic: rec.Topic, Part: rec.Partition, Time: rec.Timestamp, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
-		p := items[i].set(c.sent[i])
-		groups[p] = append(groups[p], i)
+		r.items[i] = item{ID: id, Topic: rec.Topic, Part: rec.Partition, Time: rec.Timestamp, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
+		r.items[i].set(c.sent[i])
 	}
-	var wg sync.WaitGroup
-	for p, places := range groups {
-		wg.Go(func() {
-			list := make([]item, len(places))
-			for n, i := range places {
-				list[n] = items[i]
-			}
-			ctx, cancel := context.WithTimeout(o.ctx, o.g.Limits.Answer)
-			defer cancel()
-			var verdicts []verdict
-			bring := func() (err error) { verdicts, err = o.bring(ctx, p, list); return err }
-			var err error
-			if c.batch.Order != nil { // a stream is slowed down, not refused
-				err = waitForRoom(ctx, o.g.Limits.Answer, bring)
-			} else {
-				err = bring()
-			}
-			for n, i := range places {
-				if err != nil {
-					r.verdicts[i].err = err
-					continue
-				}
-				r.verdicts[i] = verdicts[n]
-				r.repeated[i] = verdicts[n].Repeated
-			}
-		})
+	if c.batch.Order == nil {
+		return r
 	}
-	finish := func() {
-		wg.Wait()
-		if c.batch.Order != nil {
-			for i := range r.verdicts {
-				if r.verdicts[i].err != nil {
-					c.batch.Order.Break()
-				}
-			}
-		}
-		close(r.done)
-	}
-	if c.batch.Order != nil {
-		finish()
-	} else {
-		go finish()
+	ctx, cancel := context.WithTimeout(o.ctx, o.g.Limits.Answer)
+	defer cancel()
+	r.err = waitForRoom(ctx, o.g.Limits.Answer, func() error { // a stream is slowed down, not refused
+		r.bring(ctx, o)
+		return r.err
+	})
+	if r.err != nil {
+		c.batch.Order.Break()
 	}
 	return r
+}
+
+func (r *onceResult) bring(ctx context.Context, o *once) {
+	r.brought = true
+	r.verdicts, r.err = o.bring(ctx, r.items)
 }
 
 var (
@@ -284,14 +243,15 @@ var (
 
 // wait returns how the events ended.
 func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, error) {
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		return nil, errNoAnswer
+	if !r.brought {
+		r.bring(ctx, c.g.once)
+	}
+	if r.err != nil {
+		return nil, r.err
 	}
 	results := make([]publish.Result, len(r.verdicts))
 	for i, v := range r.verdicts {
-		results[i] = publish.Result{Partition: v.Partition, Offset: v.Offset, Err: v.err}
+		results[i] = publish.Result{Partition: v.Partition, Offset: v.Offset}
 		switch {
 		case v.Conflict:
 			results[i].Err = errConflict
@@ -308,15 +268,14 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 	return results, nil
 }
 
-// bring has the owner of a partition take items: this gateway, or another one. It is the owner's word that is returned.
-func (o *once) bring(ctx context.Context, p int32, items []item) ([]verdict, error) {
+// bring has the owner of the ids take items: this gateway, or another one. It is the owner's word that is returned.
+func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 	if err := o.start(ctx); err != nil {
 		return nil, fmt.Errorf("prepare the topics of ids: %w", err)
 	}
 	seize := false
-	for tries := 0; ; tries++ {
-		w := o.own(p, seize)
-		if w != nil {
+	for {
+		if w := o.own(idPartition, seize); w != nil {
 			verdicts, err := w.take(ctx, items)
 			if !errors.Is(err, errNotOwner) {
 				return verdicts, err
@@ -328,13 +287,13 @@ func (o *once) bring(ctx context.Context, p int32, items []item) ([]verdict, err
 			continue
 		}
 		o.mu.Lock()
-		to := o.known[p]
+		to := o.known[idPartition]
 		o.mu.Unlock()
-		verdicts, is, err := o.forward(ctx, to.URL, p, items)
+		verdicts, is, err := o.forward(ctx, to.URL, items)
 		if is {
 			return verdicts, err
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || o.ctx.Err() != nil {
 			return nil, err
 		}
 		// It is gone, or is the owner no more. What became of the items, if it had begun, the topic of ids will say.
@@ -342,10 +301,10 @@ func (o *once) bring(ctx context.Context, p int32, items []item) ([]verdict, err
 			return nil, err
 		}
 		o.mu.Lock()
-		seize = o.known[p] == to
+		seize = o.known[idPartition] == to
 		o.mu.Unlock()
 		if seize {
-			o.g.Log.Info("the ids of a gateway that does not answer are taken over", zap.Int32("partition", p), zap.String("url", to.URL), zap.Error(err))
+			o.g.Log.Info("the ids of a gateway that does not answer are taken over", zap.Int32("partition", idPartition), zap.String("url", to.URL), zap.Error(err))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,27 +23,138 @@ import (
 const headerHop = "Weir-Gateway-Hop"
 
 const (
-	hopPath   = "/internal/ids/"
-	hopWithin = 5 * time.Second
-	hopAnswer = hopWithin - time.Second // who is asked answers before who asks takes his place
-	hopMost   = 64 << 20
-	localHop  = "local"
+	hopPath    = "/internal/ids/"
+	hopWithin  = 5 * time.Second
+	hopAnswer  = hopWithin - time.Second // who is asked answers before who asks takes his place
+	hopMost    = 64 << 20
+	hopItems   = 1000 // of a request, unless a parcel alone has more
+	hopsAtOnce = 4
+	localHop   = "local"
 )
 
+// way is the way to another gateway. What comes while requests to it are under way goes together in the next one.
+type way struct {
+	queue []*parcel
+	under int // requests
+}
+
+// parcel is what one request of a producer has for the owner.
+type parcel struct {
+	items []item
+	done  chan struct{}
+
+	word word
+	is   bool // the word of the owner
+	err  error
+}
+
+// word is how a parcel ended with the owner.
+type word struct {
+	Verdicts []verdict `json:"verdicts,omitempty"`
+	Left     bool      `json:"left,omitempty"`  // it is the owner no more
+	Full     bool      `json:"full,omitempty"`  // as much waits for Kafka as may
+	Error    string    `json:"error,omitempty"` // it is the owner, and Kafka does not take the events from it
+}
+
 // forward has another gateway take items. is says that it is the owner, and the answer its word.
-func (o *once) forward(ctx context.Context, url string, p int32, items []item) (_ []verdict, is bool, err error) {
+func (o *once) forward(ctx context.Context, url string, items []item) (_ []verdict, is bool, err error) {
 	if o.g.Config.Clients != nil && o.g.PeerToken == "" || url == "" {
 		return nil, false, errors.New("gateways have no token by which they know each other")
 	}
-	body, err := json.Marshal(items)
-	if err != nil {
-		return nil, true, err
+	p := &parcel{items: items, done: make(chan struct{})}
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return nil, true, publish.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, hopWithin)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(url, "/")+hopPath+strconv.Itoa(int(p)), bytes.NewReader(body))
+	to := o.ways[url]
+	if to == nil {
+		to = &way{}
+		o.ways[url] = to
+	}
+	to.queue = append(to.queue, p)
+	if to.under < hopsAtOnce {
+		to.under++
+		o.tasks.Go(func() { o.carry(url, to) })
+	}
+	o.mu.Unlock()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if i := slices.Index(to.queue, p); i >= 0 {
+			to.queue = slices.Delete(to.queue, i, i+1)
+		}
+		return nil, false, errNoAnswer
+	}
+	switch {
+	case !p.is || p.err != nil:
+		return nil, p.is, p.err
+	case p.word.Full:
+		return nil, true, publish.ErrFull
+	case p.word.Error != "":
+		return nil, true, errors.New(p.word.Error)
+	}
+	return p.word.Verdicts, true, nil
+}
+
+// carry sends what is queued, until nothing is.
+func (o *once) carry(url string, to *way) {
+	for {
+		o.mu.Lock()
+		list := to.next()
+		if len(list) == 0 {
+			if to.under--; to.under == 0 {
+				delete(o.ways, url)
+			}
+			o.mu.Unlock()
+			return
+		}
+		o.mu.Unlock()
+		words, err := o.ask(url, list)
+		for i, p := range list {
+			switch {
+			case err != nil:
+				p.err = err
+			case words[i].Left:
+				p.err = fmt.Errorf("%s does not own the ids any more", url)
+			case words[i].Error == "" && !words[i].Full && len(words[i].Verdicts) != len(p.items):
+				p.err = fmt.Errorf("%s answers, and is no gateway of this cluster", url)
+			default:
+				p.word, p.is = words[i], true
+			}
+			close(p.done)
+		}
+	}
+}
+
+// next takes parcels for a request.
+func (t *way) next() (list []*parcel) {
+	n := 0
+	for len(t.queue) > 0 && (n == 0 || n+len(t.queue[0].items) <= hopItems) {
+		n += len(t.queue[0].items)
+		list = append(list, t.queue[0])
+		t.queue = t.queue[1:]
+	}
+	return list
+}
+
+// ask sends parcels, and returns the word on each.
+func (o *once) ask(url string, list []*parcel) ([]word, error) {
+	parcels := make([][]item, len(list))
+	for i, p := range list {
+		parcels[i] = p.items
+	}
+	body, err := json.Marshal(parcels)
 	if err != nil {
-		return nil, false, err
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, hopWithin)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s%s%d", strings.TrimSuffix(url, "/"), hopPath, idPartition), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	token := o.g.PeerToken
 	if token == "" {
@@ -51,33 +163,26 @@ func (o *once) forward(ctx context.Context, url string, p int32, items []item) (
 	r.Header.Set(headerHop, token)
 	res, err := o.peers.Do(r)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, hopMost))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	switch res.StatusCode {
-	case http.StatusOK:
-		var verdicts []verdict
-		if err := json.Unmarshal(data, &verdicts); err != nil || len(verdicts) != len(items) {
-			return nil, false, fmt.Errorf("%s answers, and is no gateway of this cluster", url)
-		}
-		return verdicts, true, nil
-	case http.StatusTooManyRequests:
-		return nil, true, publish.ErrFull
-	case http.StatusBadGateway: // it is the owner, and Kafka does not take the events from it
-		return nil, true, errors.New(string(data))
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", url, res.Status)
 	}
-	return nil, false, fmt.Errorf("%s answers %s", url, res.Status)
+	var words []word
+	if err := json.Unmarshal(data, &words); err != nil || len(words) != len(list) {
+		return nil, fmt.Errorf("%s answers, and is no gateway of this cluster", url)
+	}
+	return words, nil
 }
 
 // hop answers a request of another gateway, and says whether it was one.
 func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
-	text, ok := strings.CutPrefix(r.URL.Path, hopPath)
-	p, err := strconv.ParseInt(text, 10, 32)
-	if !ok || err != nil || p < 0 || p >= idPartitions || r.Method != http.MethodPost {
+	if r.URL.Path != fmt.Sprint(hopPath, idPartition) || r.Method != http.MethodPost {
 		return false
 	}
 	if !o.knows(r) {
@@ -85,43 +190,67 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	o.mu.Lock()
-	owner := o.mine[int32(p)]
+	owner := o.mine[idPartition]
 	o.mu.Unlock()
 	if owner == nil {
 		conflict.of("this gateway does not own the ids").write(w)
 		return true
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), hopAnswer)
-	defer cancel()
 	data, err := io.ReadAll(io.LimitReader(r.Body, hopMost))
-	var items []item
+	var parcels [][]item
 	if err == nil {
-		err = json.Unmarshal(data, &items)
+		err = json.Unmarshal(data, &parcels)
 	}
 	if err != nil {
 		malformed.of("%v", err).write(w)
 		return true
 	}
-	for i := range items {
-		if name, ours := strings.CutPrefix(items[i].Topic, o.prefix); !ours || o.g.topics.takes(name) != nil || items[i].Place == (place{}) {
-			w.WriteHeader(http.StatusBadGateway)
-			_, _ = fmt.Fprintf(w, "the gateway that owns the ids takes no events for topic %s", strconv.Quote(items[i].Topic))
-			return true
+	ctx, cancel := context.WithTimeout(r.Context(), hopAnswer)
+	defer cancel()
+	writeJSON(w, http.StatusOK, o.takeAll(ctx, owner, parcels))
+	return true
+}
+
+// takeAll has the owner take parcels: side by side, so that they share a transaction and none suffers from another one.
+func (o *once) takeAll(ctx context.Context, owner *owner, parcels [][]item) []word {
+	words, errands := make([]word, len(parcels)), make([]*errand, len(parcels))
+	for i, items := range parcels {
+		err := o.strange(items)
+		if err == nil {
+			errands[i], err = owner.begin(items)
+		}
+		words[i].failed(err)
+	}
+	for i, e := range errands {
+		if e != nil {
+			var err error
+			words[i].Verdicts, err = owner.wait(ctx, e)
+			words[i].failed(err)
 		}
 	}
-	verdicts, err := owner.take(ctx, items)
+	return words
+}
+
+func (w *word) failed(err error) {
 	switch {
+	case err == nil:
 	case errors.Is(err, publish.ErrFull):
-		overloaded.of("%v", err).write(w)
+		w.Full = true
 	case errors.Is(err, errNotOwner):
-		conflict.of("%v", err).write(w)
-	case err != nil:
-		w.WriteHeader(http.StatusBadGateway)
-		_, _ = io.WriteString(w, err.Error())
+		w.Left = true
 	default:
-		writeJSON(w, http.StatusOK, verdicts)
+		w.Verdicts, w.Error = nil, err.Error()
 	}
-	return true
+}
+
+// strange refuses what no gateway would forward.
+func (o *once) strange(items []item) error {
+	for i := range items {
+		if name, ours := strings.CutPrefix(items[i].Topic, o.prefix); !ours || o.g.topics.takes(name) != nil || items[i].Place == (place{}) {
+			return fmt.Errorf("the gateway that owns the ids takes no events for topic %s", strconv.Quote(items[i].Topic))
+		}
+	}
+	return nil
 }
 
 // knows says whether a request comes from another gateway.

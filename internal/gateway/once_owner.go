@@ -62,9 +62,17 @@ func (e *errand) end(err error) {
 
 var errNotOwner = errors.New("another gateway owns the ids now")
 
-// take has items taken, and returns when they are committed. They count among what waits for Kafka. What has not been begun when ctx ends is not
-// written any more.
+// take has items taken, and returns when they are committed. What has not been begun when ctx ends is not written any more.
 func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
+	e, err := w.begin(items)
+	if err != nil {
+		return nil, err
+	}
+	return w.wait(ctx, e)
+}
+
+// begin has items taken, in the order of the calls. They count among what waits for Kafka.
+func (w *owner) begin(items []item) (*errand, error) {
 	records := make([]kafka.Outgoing, len(items))
 	for i := range items {
 		records[i] = items[i].record()
@@ -83,6 +91,11 @@ func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
 	w.queue = append(w.queue, e)
 	w.mu.Unlock()
 	w.poke()
+	return e, nil
+}
+
+// wait returns when an errand has ended, or ctx does.
+func (w *owner) wait(ctx context.Context, e *errand) ([]verdict, error) {
 	select {
 	case <-e.done:
 		return e.verdicts, e.err
@@ -92,7 +105,7 @@ func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
 	defer w.mu.Unlock()
 	if i := slices.Index(w.queue, e); i >= 0 {
 		w.queue = slices.Delete(w.queue, i, i+1)
-		release()
+		e.release()
 	}
 	return nil, errNoAnswer
 }
@@ -408,6 +421,7 @@ func (w *owner) turn(list []*errand) error {
 	if len(writes) == 0 {
 		return nil // that an id was taken stays true, whoever owns it now
 	}
+	w.sink.Coming(kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition})
 	if err := w.sink.Flush(ctx); err != nil {
 		return w.refused(writes, err)
 	}
