@@ -160,10 +160,7 @@ func (c *chunk) submit(ctx context.Context, patient bool) {
 	case c.isOnce():
 		c.once = c.g.once.submit(c)
 	case c.atomic:
-		// A client that goes away does not undo what it has asked for.
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.g.Limits.Answer)
-		defer cancel()
-		c.batch.Results, c.err = c.g.publisher.Atomic(limited, c.batch.Records)
+		c.batch.Results, c.err = c.g.publisher.Atomic(ctx, c.batch.Records)
 	case patient:
 		c.err = waitForRoom(c.g.stopping, c.g.Limits.Answer, func() error { return c.g.publisher.Publish(&c.batch) })
 	default:
@@ -242,8 +239,7 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 	if c.atomic && c.bad() {
 		c.refuse(invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.Limits.Answer)
-	defer cancel()
+	ctx = g.deadlines.next()
 	c.submit(ctx, false)
 	c.wait(ctx)
 	if len(events) == 1 && c.answers[0].Error == nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/internal/publish"
@@ -54,7 +55,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (
 	}
 	defer body.close()
 	counted := g.counted(body)
-	data, err := io.ReadAll(counted)
+	data, err := readAll(counted, r.ContentLength)
 	if err != nil {
 		counted.forget()
 		return nil, nil, ofBody(err)
@@ -64,6 +65,25 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (
 		return nil, nil, p
 	}
 	return data, func() { q.permit.leave(); counted.forget() }, nil
+}
+
+// mostAtOnce is the memory that a body gets for saying how long it is.
+const mostAtOnce = 64 << 10
+
+// readAll is io.ReadAll for a body that says how long it is, -1 for none.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	data := make([]byte, 0, 1+min(max(0, length), mostAtOnce)) // one more, to read the end into
+	for {
+		data = slices.Grow(data, 1)
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return data, err
+		}
+	}
 }
 
 // receive begins a request of events that is no stream, and reads its body. leave gives up what the request has taken.

@@ -100,6 +100,7 @@ type Gateway struct {
 	slots        chan struct{} // one for each request that is worked on
 	requests     *admission    // of those for topics of level stamped
 	onceRequests *admission    // of those of level once
+	deadlines    deadlines     // of requests that are no streams
 	bodies       atomic.Int64  // bytes of bodies in memory
 	mux          *http.ServeMux
 	name         string // of this process, at random
@@ -139,6 +140,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		slots:        make(chan struct{}, c.Limits.Requests),
 		requests:     newAdmission(c.Limits.Requests),
 		onceRequests: newAdmission(c.Limits.Requests),
+		deadlines:    deadlines{within: c.Limits.Answer},
 	}
 	g.name = rand.Text()
 	g.stopping, g.stop = context.WithCancel(context.Background())

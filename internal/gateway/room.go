@@ -3,10 +3,33 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/weirstream/weir/internal/publish"
 )
+
+// deadlines gives requests their deadlines, those of a second the same one: a context of its own for each, with its timer, was a seventh of all garbage.
+type deadlines struct {
+	within time.Duration
+
+	mu     sync.Mutex
+	now    context.Context
+	cancel context.CancelFunc
+	until  time.Time // when the next one is made
+}
+
+// next ends after within, a second later at most. A client that goes away does not end it: what it has sent is under way.
+func (d *deadlines) next() context.Context {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now.After(d.until) {
+		d.now, d.cancel = context.WithTimeout(context.Background(), d.within+time.Second)
+		d.until = now.Add(time.Second)
+	}
+	return d.now
+}
 
 // waitForRoom tries again while as much waits for Kafka as may.
 func waitForRoom(ctx context.Context, within time.Duration, try func() error) error {
