@@ -22,7 +22,8 @@ import (
 // Only requests with one event are measured, since the time that a batch takes depends on its size. Time is passed in by the caller.
 type admission struct {
 	mu    sync.Mutex
-	most  int // whatever was measured
+	most  int           // whatever was measured
+	queue time.Duration // that a request may spend in queues
 	bound int
 	under int // requests that are worked on
 
@@ -46,6 +47,7 @@ const (
 	leastBound   = 32
 	firstBound   = 128 // until something was measured
 	queueFor     = 15 * time.Millisecond
+	onceQueueFor = 30 * time.Millisecond // of level once: what comes while a transaction is under way waits for its end, and all of it at once
 	spanFor      = 100 * time.Millisecond
 	spanRequests = 16 // fewer have no mean
 	spansKept    = 20 // two seconds
@@ -53,7 +55,9 @@ const (
 	probeFor     = 2 * spanFor // in the first span the queue drains, the second one is measured
 )
 
-func newAdmission(most int) *admission { return &admission{most: most, bound: min(most, firstBound)} }
+func newAdmission(most int, queue time.Duration) *admission {
+	return &admission{most: most, queue: queue, bound: min(most, firstBound)}
+}
 
 // full says whether a request would be refused now.
 func (a *admission) full(now time.Time) bool {
@@ -128,7 +132,7 @@ func (a *admission) measure(now time.Time) {
 		a.rates[a.next] = rate
 		a.next = (a.next + 1) % len(a.rates)
 	}
-	bound := int(a.best() * (a.least + max(queueFor, a.least)).Seconds())
+	bound := int(a.best() * (a.least + max(a.queue, a.least)).Seconds())
 	if bound = min(a.most, max(leastBound, bound)); used || bound > a.bound {
 		a.bound = bound
 	}

@@ -40,7 +40,7 @@ func (e *ends) Push(x any)        { *e = append(*e, x.(end)) }
 func (e *ends) Pop() any          { last := (*e)[len(*e)-1]; *e = (*e)[:len(*e)-1]; return last }
 
 func newLoad() *load {
-	return &load{admission: newAdmission(512), random: rand.New(rand.NewPCG(1, 2)), now: time.Unix(0, 0), service: 200 * time.Microsecond,
+	return &load{admission: newAdmission(512, queueFor), random: rand.New(rand.NewPCG(1, 2)), now: time.Unix(0, 0), service: 200 * time.Microsecond,
 		beside: beside}
 }
 

@@ -138,8 +138,8 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		topics:       &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
 		publisher:    publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),
 		slots:        make(chan struct{}, c.Limits.Requests),
-		requests:     newAdmission(c.Limits.Requests),
-		onceRequests: newAdmission(c.Limits.Requests),
+		requests:     newAdmission(c.Limits.Requests, queueFor),
+		onceRequests: newAdmission(c.Limits.Requests, onceQueueFor),
 		deadlines:    deadlines{within: c.Limits.Answer},
 	}
 	g.name = rand.Text()

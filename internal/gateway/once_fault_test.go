@@ -238,3 +238,35 @@ func TestACompactedTopicTakesNoEventWithoutAKey(t *testing.T) {
 		t.Errorf("%d %s", status, answer)
 	}
 }
+
+// Under load transactions are few and large: one begins no sooner than 10 ms after the one before.
+//
+// Mutation seen to fail it: no pace.
+func TestTransactionsOfIDsHaveAPace(t *testing.T) {
+	r, cluster := onceRig(t)
+	var ends atomic.Int32
+	cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		ends.Add(1)
+		return nil, nil, false
+	})
+	post := func(id string) {
+		if status, answer, _ := r.post("/topics/"+orders+"/events", fmt.Sprintf(`{"id":%q,"customer":"c1"}`, id)); status != 200 {
+			t.Errorf("%s: %d %s", id, status, answer)
+		}
+	}
+	post("first") // it takes the ids over
+	before, began := ends.Load(), time.Now()
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			for i := range 10 {
+				post(fmt.Sprint(n, "-", i))
+			}
+		})
+	}
+	wg.Wait()
+	if n, most := ends.Load()-before, int32(time.Since(began)/turnEvery)+2; n > most {
+		t.Errorf("%d transactions in a time for %d", n, most)
+	}
+}

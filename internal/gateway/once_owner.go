@@ -29,6 +29,7 @@ type owner struct {
 	over  bool // nothing is taken any more
 
 	// What follows belongs to the goroutine.
+	began   time.Time // the last turn
 	sink    *kafka.Sink
 	ids     [3]map[place]taken // the newest first; each is filled for half of OnceFor
 	turned  time.Time
@@ -128,7 +129,31 @@ func (w *owner) end() {
 // mostOfTurn bounds the events of a transaction.
 const mostOfTurn = 5000
 
-func (w *owner) next() (list []*errand, over bool) {
+// turnEvery is the least time from the beginning of a transaction to that of the next one. What comes after a pause is begun at once; under load
+// transactions are fewer and larger, which saves the brokers more than half of their work, and does not cost the events more than they would wait for it.
+const turnEvery = 10 * time.Millisecond
+
+// pace waits until another transaction may begin.
+func (w *owner) pace() {
+	if wait := turnEvery - time.Since(w.began); wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-w.o.ctx.Done():
+		}
+	}
+	w.began = time.Now()
+}
+
+// idle says that the queue is empty, and whether it stays so.
+func (w *owner) idle() (empty, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) == 0, w.over
+}
+
+func (w *owner) next() (list []*errand) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -137,14 +162,14 @@ func (w *owner) next() (list []*errand, over bool) {
 		list = append(list, w.queue[0])
 		w.queue = w.queue[1:]
 	}
-	return list, w.over
+	return list
 }
 
 func (w *owner) run() {
 	defer w.leave()
 	for {
-		list, over := w.next()
-		if len(list) == 0 {
+		empty, over := w.idle()
+		if empty {
 			if over {
 				return
 			}
@@ -155,6 +180,8 @@ func (w *owner) run() {
 			}
 			continue
 		}
+		w.pace()
+		list := w.next() // empty where nobody waits any more
 		if err := w.ready(); err != nil {
 			for _, e := range list {
 				e.end(err)
