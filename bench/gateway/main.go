@@ -1,8 +1,8 @@
 //go:build unix
 
 // Command gateway loads a gateway with an open loop: events are due at a rate, whatever the answers take, and a latency counts from when its
-// event was due. A rate above what it can take shows how it refuses. -send lines and -send protobuf send streams instead, as fast as they are
-// acknowledged.
+// event was due. A rate above what it can take shows how it refuses. -send lines and -send protobuf send streams instead, and -send arrays
+// requests with many events, as fast as they are acknowledged.
 //
 //	go -C bench run ./gateway -address 127.0.0.1:8080 -topic order.placed.v1 -rate 10000 -for 20s
 package main
@@ -18,11 +18,11 @@ import (
 var (
 	address = flag.String("address", "127.0.0.1:8080", "the gateway's")
 	topic   = flag.String("topic", "order.placed.v1", "topic to publish to")
-	send    = flag.String("send", "singles", "singles: requests with one event; lines, protobuf: streams")
+	send    = flag.String("send", "singles", "singles: requests with one event; arrays: with many; lines, protobuf: streams")
 	rate    = flag.Int("rate", 10_000, "events a second of singles")
 	length  = flag.Duration("for", 20*time.Second, "how long to measure, singles after 3s of warming up")
 	clients = flag.Int("clients", 200, "connections, or streams at a time")
-	lines   = flag.Int("lines", 10_000, "events of a stream")
+	lines   = flag.Int("lines", 10_000, "events of a stream or an array")
 )
 
 const warmUp = 3 * time.Second
@@ -37,16 +37,19 @@ func body(n int64) []byte {
 func main() {
 	flag.Parse()
 	base := "http://" + *address
+	kept := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *clients}}
 	var err error
 	switch *send {
 	case "singles":
 		err = singles(*address)
+	case "arrays":
+		err = streams(arrays(kept, base))
 	case "lines":
-		err = streams(lineStream(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *clients}}, base))
+		err = streams(lineStream(kept, base))
 	case "protobuf":
 		err = streams(protobufStream(base))
 	default:
-		err = fmt.Errorf("-send %s: want singles, lines or protobuf", *send)
+		err = fmt.Errorf("-send %s: want singles, arrays, lines or protobuf", *send)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -68,6 +68,29 @@ func lineStream(c *http.Client, base string) func(int64, *acknowledged) error {
 	}
 }
 
+// arrays sends requests with an array of events each.
+func arrays(c *http.Client, base string) func(int64, *acknowledged) error {
+	return func(first int64, a *acknowledged) error {
+		b := []byte{'['}
+		for n := range *lines {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, body(first+int64(n))...)
+		}
+		res, err := c.Post(base+"/topics/"+*topic+"/events", "application/json", bytes.NewReader(append(b, ']')))
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		answer, err := io.ReadAll(res.Body)
+		accepted := bytes.Count(answer, []byte(`{"status":200`))
+		a.accepted.Add(int64(accepted))
+		a.other.Add(int64(*lines - accepted))
+		return err
+	}
+}
+
 // protobufStream sends a stream of the Protobuf service by Connect's protocol, many messages at a time, as clients do that have many.
 func protobufStream(base string) func(int64, *acknowledged) error {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
