@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/publish"
 )
 
@@ -145,21 +147,57 @@ func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
 	g.answerOne(w, g.publishAll(r.Context(), q, []*event{q.event(data, -1)})[0])
 }
 
-// elements takes an array apart.
+// elements takes an array apart. The elements refer to it.
 func elements(data []byte, most int) ([][]byte, *Problem) {
+	values, err := plainElements(data, most)
+	if err != nil && !errors.Is(err, errMany) {
+		values, err = anyElements(data, most)
+	}
+	switch {
+	case errors.Is(err, errMany):
+		return nil, tooLarge.of("the array has more than %d events; a stream of lines (%s) has no such limit", most, ndjsonType)
+	case err != nil:
+		return nil, malformed.of("the array is no JSON: %v", err)
+	}
+	return values, nil
+}
+
+var errMany = errors.New("the array has too many elements")
+
+// plainElements takes an array apart in one pass. It takes less than anyElements: no name that comes twice in an object.
+func plainElements(data []byte, most int) (values [][]byte, err error) {
+	s := jsonscan.New(data)
+	if err := s.Array(func(int) error {
+		s.Peek()
+		at := s.Offset()
+		if err := s.Skip(); err != nil {
+			return err
+		}
+		values = append(values, s.Since(at))
+		if len(values) > most {
+			return errMany
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return values, s.End()
+}
+
+// anyElements takes any array apart, so that it is said of each element alone what is wrong with it.
+func anyElements(data []byte, most int) (values [][]byte, err error) {
 	if !json.Valid(data) {
-		return nil, malformed.of("the array is no JSON: %v", json.Unmarshal(data, new(any)))
+		return nil, json.Unmarshal(data, new(any))
 	}
 	documents := json.NewDecoder(bytes.NewReader(data))
 	_, _ = documents.Token() // it is valid, and begins with [
-	var values [][]byte
 	for documents.More() {
 		if len(values) == most {
-			return nil, tooLarge.of("the array has more than %d events; a stream of lines (%s) has no such limit", most, ndjsonType)
+			return nil, errMany
 		}
 		var v json.RawMessage
 		if err := documents.Decode(&v); err != nil {
-			return nil, malformed.of("the array is no JSON: %v", err)
+			return nil, err
 		}
 		values = append(values, v)
 	}
