@@ -105,6 +105,8 @@ func (o *once) start(ctx context.Context) error {
 	if o.started {
 		return nil
 	}
+	ctx, cancel := o.bounded(ctx)
+	defer cancel()
 	if err := o.g.Client.CreateTopics(ctx, []kafka.TopicSpec{
 		{Name: o.ids, Partitions: idPartition + 1, ReplicationFactor: -1, Config: map[string]string{
 			"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": strconv.FormatInt((OnceFor + time.Hour).Milliseconds(), 10),
@@ -137,6 +139,20 @@ func (o *once) start(ctx context.Context) error {
 	o.mu.Unlock()
 	o.started = true
 	return nil
+}
+
+// bounded returns a context that ends with ctx, and with the gateway.
+func (o *once) bounded(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(o.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// catchUp returns when all is known that was written about owners so far.
+func (o *once) catchUp(ctx context.Context) error {
+	ctx, cancel := o.bounded(ctx)
+	defer cancel()
+	return o.follower.CatchUp(ctx)
 }
 
 // close ends the owners. What they have under way is finished, or aborted by who comes after them.
@@ -281,7 +297,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 				return verdicts, err
 			}
 			seize = false
-			if err := o.follower.CatchUp(ctx); err != nil {
+			if err := o.catchUp(ctx); err != nil {
 				return nil, err
 			}
 			continue
@@ -297,7 +313,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 			return nil, err
 		}
 		// It is gone, or is the owner no more. What became of the items, if it had begun, the topic of ids will say.
-		if err := o.follower.CatchUp(ctx); err != nil {
+		if err := o.catchUp(ctx); err != nil {
 			return nil, err
 		}
 		o.mu.Lock()
