@@ -168,7 +168,6 @@ var errMany = errors.New("the array has too many elements")
 func plainElements(data []byte, most int) (values [][]byte, err error) {
 	s := jsonscan.New(data)
 	if err := s.Array(func(int) error {
-		s.Peek()
 		at := s.Offset()
 		if err := s.Skip(); err != nil {
 			return err
