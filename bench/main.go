@@ -19,6 +19,7 @@ import (
 
 	"github.com/weirstream/weir/bench/engine"
 	"github.com/weirstream/weir/bench/job"
+	"github.com/weirstream/weir/bench/measure"
 	"github.com/weirstream/weir/bench/work"
 )
 
@@ -68,6 +69,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.Workers, "workers", 0, "workers or threads of engines that have them (default: what serves each best, threads of Kafka Streams as many as\nCPUs, workers of Weir and of the floor on its wire twice as many)")
 	f.DurationVar(&o.Interval, "commit-interval", 100*time.Millisecond, "of engines that have one")
 	f.StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile of the engines in Go to this file, each over the last one's")
+	f.StringVar(&o.Memory, "memprofile", "", "write a heap profile of the engines in Go at their most memory to this file, and where the memory was to FILE.txt, each over the last one's")
 	f.StringVar(&o.out, "out", "", "folder for report.md, report.json and plots (default: none are written)")
 	f.StringVar(&o.engine, "engine", "", "run this engine alone, until it is told to stop (what a round does in a process of its own)")
 	f.StringVar(&o.job, "job", "", "with -engine: its job, as JSON")
@@ -141,6 +143,13 @@ func runEngine(ctx context.Context, o options) error {
 			return err
 		}
 		defer pprof.StopCPUProfile()
+	}
+	if j.Memory != "" {
+		go func() {
+			if err := measure.WatchMemory(ctx, j.Memory); err != nil {
+				fmt.Fprintln(os.Stderr, "bench:", err)
+			}
+		}()
 	}
 	return engine.Run(ctx, o.engine, j)
 }

@@ -31,6 +31,7 @@ type Job struct {
 	Static     bool          // static membership: one instance that is killed and comes back
 	StateDir   string
 	Profile    string            // where an engine in Go writes its CPU profile
+	Memory     string            // where it writes a heap profile at its most memory
 	Set        map[string]string // settings of the engine's own
 }
 

@@ -22,7 +22,7 @@ func (s Settings) base(kind string, records, keys int) Case {
 		keys = s.Keys
 	}
 	return Case{Warm: 0.4, Job: job.Job{Kind: kind, Records: records, Keys: keys, Partitions: s.Partitions, Workers: s.Workers,
-		Interval: s.Interval, Caching: true, Profile: s.Profile}}
+		Interval: s.Interval, Caching: true, Profile: s.Profile, Memory: s.Memory}}
 }
 
 var totals = Work{

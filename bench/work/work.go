@@ -21,6 +21,7 @@ type Settings struct {
 	Workers    int
 	Interval   time.Duration
 	Profile    string
+	Memory     string // a file
 }
 
 // pick returns the value for the form of the run.
