@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/syndtr/goleveldb/leveldb"
-
 	"github.com/weirstream/weir/internal/keyed"
 )
 
@@ -126,7 +124,7 @@ func (b *behind) write() {
 	b.mu.Unlock()
 	err := b.db.writeGathered(g)
 	b.mu.Lock()
-	g.Reset(b.limit)
+	g.Reset()
 	g.any = false
 	b.err, b.writing, b.spare = err, nil, g
 	b.turn.Broadcast()
@@ -135,27 +133,18 @@ func (b *behind) write() {
 // writeGathered writes what was gathered in the order of the keys: LevelDB's buffer is a skip list, and finds the place of a key
 // in a third of the time when it is beside that of the key before.
 func (d *Database) writeGathered(g *gathered) error {
-	batch, _ := batches.Get().(*leveldb.Batch)
-	if batch == nil {
-		batch = leveldb.MakeBatch(g.Bytes())
-	}
-	defer batches.Put(batch)
-	batch.Reset()
+	b := newBatch(g.Bytes())
+	defer b.free()
 	var scratch []byte
 	g.All(func(key, value []byte) {
 		scratch = append(append(scratch[:0], userPrefix), key...)
-		if value != nil {
-			batch.Put(scratch, value)
-		} else {
-			batch.Delete(scratch)
+		b.put(scratch, value)
+		if value == nil {
 			d.deleted.Add(1)
 		}
 	})
-	return d.write(batch, g.checkpoint, g.note)
+	return d.write(b, g.checkpoint, g.note)
 }
-
-// batches are shared by all databases: few of them write at the same time.
-var batches sync.Pool
 
 // flush returns when everything committed is in the database.
 func (b *behind) flush() error {

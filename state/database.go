@@ -32,9 +32,8 @@ type Database struct {
 	deleted    atomic.Int64 // keys, since present began
 	survey     survey
 	closed     bool
-	key        []byte        // scratch of Get and Restore
-	batch      leveldb.Batch // of Restore
-	sorter     keyed.Sorter  // of Restore
+	key        []byte       // scratch of Get and Restore
+	sorter     keyed.Sorter // of Restore
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one
@@ -206,13 +205,17 @@ func (d *Database) get(key []byte) (value []byte, ok bool, err error) {
 }
 
 // write writes a batch with a checkpoint, as a whole or not at all.
-func (d *Database) write(batch *leveldb.Batch, checkpoint int64, note []byte) error {
-	batch.Put(checkpointKey, encodeCheckpoint(checkpoint))
+func (d *Database) write(b *batch, checkpoint int64, note []byte) error {
+	b.put(checkpointKey, encodeCheckpoint(checkpoint))
 	if note != nil {
-		batch.Put(noteKey, append(encodeCheckpoint(checkpoint), note...))
+		b.put(noteKey, append(encodeCheckpoint(checkpoint), note...))
 	}
-	batch.Put(writtenKey, encodeTime(time.Now()))
-	return d.classify("write to", d.db.Write(batch, nil))
+	b.put(writtenKey, encodeTime(time.Now()))
+	whole, err := b.load()
+	if err != nil {
+		return err
+	}
+	return d.classify("write to", d.db.Write(whole, nil))
 }
 
 func (d *Database) close() error {

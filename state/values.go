@@ -51,7 +51,12 @@ func (d *Database) Failed() error { return d.behind.failed() }
 
 // Restore implements keyed.Database.
 func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
-	d.batch.Reset()
+	size := 0
+	for _, r := range entries {
+		size += mostRecord + 1 + len(r.Key) + len(r.Value)
+	}
+	b := newBatch(size)
+	defer b.free()
 	add, next := hashes{to: d.present}, hashes{to: d.next}
 	d.sorter.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
 		r := entries[i]
@@ -61,10 +66,8 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 			next.add(hash)
 		}
 		d.key = append(append(d.key[:0], userPrefix), r.Key...)
-		if r.Value != nil {
-			d.batch.Put(d.key, r.Value)
-		} else {
-			d.batch.Delete(d.key)
+		b.put(d.key, r.Value)
+		if r.Value == nil {
 			d.deleted.Add(1)
 		}
 	})
@@ -72,7 +75,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 	if d.next != nil {
 		next.end()
 	}
-	if err := d.write(&d.batch, checkpoint, note); err != nil {
+	if err := d.write(b, checkpoint, note); err != nil {
 		return err
 	}
 	d.checkpoint = checkpoint

@@ -17,6 +17,7 @@ type Gathered struct {
 	keys    int
 	changes int
 	fresh   []uint64
+	likely  int // how many places will be wanted
 
 	memory, table offheap.Memory // what records and places are in
 }
@@ -29,6 +30,7 @@ const (
 	placeMask    = 1<<placeBits - 1
 	leastRecords = 4 << 10
 	leastPlaces  = 64
+	keptBytes    = 64 << 10
 )
 
 // hashSeed keeps whoever chooses keys from filling one place.
@@ -71,7 +73,7 @@ func (g *Gathered) Reserve(n int) {
 func (g *Gathered) Put(key string, value []byte) {
 	g.changes++
 	if g.places == nil {
-		g.table, g.places = offheap.Words(leastPlaces)
+		g.table, g.places = offheap.Words(max(g.likely, leastPlaces))
 	}
 	hash := Hash(key)
 	at, ok := g.find(key, hash)
@@ -134,14 +136,20 @@ func (g *Gathered) last() []int {
 	return places
 }
 
-// Reset forgets everything and keeps the memory, unless that is much more than limit.
-func (g *Gathered) Reset(limit int) {
-	if cap(g.records) > 2*limit {
-		g.Free()
+// Reset forgets everything. Much memory is given back: to take it again costs less than to have it all the time, for what is filled next
+// and for what was written.
+func (g *Gathered) Reset() {
+	fresh, likely := g.fresh[:0], len(g.places)
+	if cap(g.records)+placeBytes*likely <= keptBytes {
+		g.records, g.keys, g.changes, g.fresh = g.records[:0], 0, 0, fresh
+		clear(g.places)
 		return
 	}
-	g.records, g.keys, g.changes, g.fresh = g.records[:0], 0, 0, g.fresh[:0]
-	clear(g.places)
+	if g.keys < likely/8 {
+		likely /= 2
+	}
+	g.Free()
+	g.fresh, g.likely = fresh, likely
 }
 
 // Free forgets everything and gives the memory back.

@@ -66,7 +66,7 @@ func TestGatheredHasTheLastValueOfEachKey(t *testing.T) {
 			},
 			"reserve": func(t *rapid.T) { g.Reserve(rapid.SampledFrom([]int{0, 1_000, 100_000}).Draw(t, "bytes")) },
 			"reset": func(t *rapid.T) {
-				g.Reset(rapid.SampledFrom([]int{0, 1_000_000}).Draw(t, "limit"))
+				g.Reset()
 				clear(put)
 				clear(fresh)
 				if g.Bytes() != 0 {
@@ -114,7 +114,7 @@ func TestWhatIsGatheredAgainCostsNothing(t *testing.T) {
 			t.Errorf("10 keys take %d bytes", g.Bytes())
 		}
 		g.Fresh()
-		g.Reset(1 << 20)
+		g.Reset()
 	}
 	fill()
 	if n := testing.AllocsPerRun(10, fill); n > 0 {
