@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -87,12 +88,10 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 		return r, 0, tooLarge.of("the event id has %d bytes, %d are allowed", len(e.id), maxID)
 	}
 	if len(e.key) == 0 && (d == nil || !d.Keyless) && e.partition < 0 {
-		return r, 0, invalid.of("the event has no key, and topic %s is partitioned by its entity's key", t.name).
-			todo("give the key by the query parameter key or the header Weir-Key, or declare the field that holds it")
+		return r, 0, invalid.of("the event has no key, and topic %s is partitioned by its entity's key", t.name).todo("%s", giveKey(d, e))
 	}
 	if len(e.key) == 0 && t.compacted {
-		return r, 0, invalid.of("the event has no key, and topic %s is compacted: it keeps one record of each key", t.name).
-			todo("give the key by the query parameter key or the header Weir-Key, or declare the field that holds it")
+		return r, 0, invalid.of("the event has no key, and topic %s is compacted: it keeps one record of each key", t.name).todo("%s", giveKey(d, e))
 	}
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
 		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
@@ -117,6 +116,18 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 		r.Partition = int32(g.spread.Add(1) % uint32(t.partitions))
 	}
 	return r, schemaID, nil
+}
+
+// giveKey is what to do about an event without a key.
+func giveKey(d *declared.Event, e *event) string {
+	const give = "give the key by the query parameter key or the header Weir-Key"
+	switch {
+	case d == nil || d.Key == "":
+		return give + ", or declare the field that holds it"
+	case e.form != asJSON:
+		return fmt.Sprintf("%s: the declared field %s is read of JSON values only", give, d.Key)
+	}
+	return give
 }
 
 func (g *Gateway) bounds(e *event) *Problem {
