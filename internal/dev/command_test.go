@@ -75,7 +75,7 @@ func TestAPortThatIsTakenNamesTheFlag(t *testing.T) {
 // same data.
 func TestThePrintedLinesWork(t *testing.T) {
 	dir := t.TempDir()
-	for _, offset := range []string{`"offset":0`, `"offset":2`} { // the page sends one too
+	for _, offset := range []string{`"offset":0`, `"offset":4`} { // the page sends three too
 		ctx, cancel := context.WithCancel(t.Context())
 		cmd, out := Command(), &output{}
 		cmd.SetArgs([]string{"--http", "127.0.0.1:0", "--data-dir", dir})
@@ -109,7 +109,7 @@ func TestThePrintedLinesWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		address := strings.Fields(out.String())[1]
-		wants := []string{`"schema_id":1}`, `"path":"/amount_cents"`}
+		wants := []string{`"schema_id":1}`, `"path":"/amount_cents"`, `"value_schema_id":1,"offsets":[{"partition":3,`, `{"result":{"status":200,`}
 		for line := range strings.Lines(string(page)) {
 			if !strings.HasPrefix(line, "curl ") {
 				continue
