@@ -197,7 +197,7 @@ func (p *process) clients() (*gateway.Clients, error) {
 // heapFloor has the collector wait for so much garbage at least. A gateway has little on its heap, of which twice is soon allocated: at 10,000 requests a
 // second it would look at it seven times a second, and each time hold up the requests of some milliseconds. The floor is memory that is never touched, so
 // it takes none; the garbage that it allows takes as much as it has. A share of the heap, as GOGC sets it, would be too much where millions of ids are on it.
-const heapFloor = 64 << 20
+const heapFloor = 32 << 20
 
 func (p *process) serve(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
