@@ -135,11 +135,15 @@ func (b *behind) write() {
 func (d *Database) writeGathered(g *gathered) error {
 	b := newBatch(g.Bytes())
 	defer b.free()
+	d.gaps.begin()
+	defer d.gaps.end()
 	var scratch []byte
 	g.All(func(key, value []byte) {
 		scratch = append(append(scratch[:0], userPrefix), key...)
 		b.put(scratch, value)
-		if value == nil {
+		if value != nil {
+			d.gaps.fill(scratch)
+		} else {
 			d.deleted.Add(1)
 		}
 	})

@@ -31,6 +31,7 @@ type Database struct {
 	next       *present     // what takes its place when it is complete, nil while nothing does
 	deleted    atomic.Int64 // keys, since present began
 	survey     survey
+	gaps       gaps
 	closed     bool
 	key        []byte       // scratch of Get and Restore
 	sorter     keyed.Sorter // of Restore

@@ -46,7 +46,23 @@ func (o *order) Iterate(from, to string) keyed.Iterator {
 // keys is an iterator over users' keys.
 type keys struct {
 	iterator.Iterator
-	db *Database // whose errors it has, nil: it has none
+	db    *Database // whose errors it has, nil: it has none
+	view  view
+	begun bool
+}
+
+func (k *keys) Next() bool {
+	ok := k.Iterator.Next()
+	if !k.begun {
+		k.begun = true
+		switch {
+		case ok:
+			k.view.found(k.Iterator.Key())
+		case k.Iterator.Error() == nil:
+			k.view.found(k.view.limit)
+		}
+	}
+	return ok
 }
 
 func (k *keys) Key() []byte { return k.Iterator.Key()[1:] }

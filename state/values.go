@@ -57,6 +57,9 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 	}
 	b := newBatch(size)
 	defer b.free()
+	d.gaps.begin()
+	defer d.gaps.end()
+	d.gaps.forget()
 	add, next := hashes{to: d.present}, hashes{to: d.next}
 	d.sorter.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
 		r := entries[i]
@@ -98,7 +101,9 @@ func (d *Database) Dump(yield func(key, value []byte) bool) error {
 
 // Iterate implements keyed.Database.
 func (d *Database) Iterate(from, to string) keyed.Iterator {
-	return &keys{d.db.NewIterator(span(from, to), nil), d}
+	r := span(from, to)
+	view := d.gaps.enter(r)
+	return &keys{Iterator: d.db.NewIterator(r, nil), db: d, view: view}
 }
 
 // Sorted implements keyed.Database.
