@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/weirstream/weir/internal/declared"
 )
@@ -33,6 +36,8 @@ type admission struct {
 	least   time.Duration      // mean latency of the fastest span
 	leastAt time.Time
 	probing time.Time // until when a quarter of the bound holds
+
+	refusals *rate.Limiter
 }
 
 // span is what was measured since the last change of the bound.
@@ -56,7 +61,33 @@ const (
 )
 
 func newAdmission(most int, queue time.Duration) *admission {
-	return &admission{most: most, queue: queue, bound: min(most, firstBound)}
+	return &admission{most: most, queue: queue, bound: min(most, firstBound), refusals: rate.NewLimiter(leastRefusals, leastRefusals/10)}
+}
+
+// A refusal costs more than half of the processor time of an event, so clients that do not wait before they ask again would take what those are
+// served with that wait. So refusals come no faster than the best rate of what is answered; one beyond that is held back for a while.
+const (
+	leastRefusals = 1000 // a second
+	refusalWithin = 200 * time.Millisecond
+)
+
+// holdBack waits until a refusal may be answered.
+func (a *admission) holdBack(ctx context.Context) {
+	r := a.refusals.Reserve()
+	wait := r.Delay()
+	if wait > refusalWithin {
+		r.Cancel()
+		wait = refusalWithin
+	}
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // full says whether a request would be refused now.
@@ -118,9 +149,9 @@ func (a *admission) allowed() int {
 // measure sets the bound when a span ends.
 func (a *admission) measure(now time.Time) {
 	took := now.Sub(a.span.began).Seconds()
-	rate, mean := float64(a.span.n)/took, a.span.latency/time.Duration(a.span.n)
+	reached, mean := float64(a.span.n)/took, a.span.latency/time.Duration(a.span.n)
 	probed := !a.probing.IsZero() && !now.Before(a.probing)
-	used := rate*mean.Seconds() >= float64(a.bound)/2 // by Little's law: the requests that were under way, on average
+	used := reached*mean.Seconds() >= float64(a.bound)/2 // by Little's law: the requests that were under way, on average
 	stale := now.Sub(a.leastAt) >= leastFor
 	switch {
 	case mean <= a.least || probed || stale && !a.span.refused:
@@ -128,21 +159,22 @@ func (a *admission) measure(now time.Time) {
 	case stale && a.probing.IsZero():
 		a.probing = now.Add(probeFor)
 	}
-	if used || rate > a.best() {
-		a.rates[a.next] = rate
+	if used || reached > a.best() {
+		a.rates[a.next] = reached
 		a.next = (a.next + 1) % len(a.rates)
 	}
+	a.refusals.SetLimitAt(now, rate.Limit(max(leastRefusals, a.best())))
 	bound := int(a.best() * (a.least + max(a.queue, a.least)).Seconds())
 	if bound = min(a.most, max(leastBound, bound)); used || bound > a.bound {
 		a.bound = bound
 	}
 }
 
-func (a *admission) best() (rate float64) {
+func (a *admission) best() (best float64) {
 	for _, r := range a.rates {
-		rate = max(rate, r)
+		best = max(best, r)
 	}
-	return rate
+	return best
 }
 
 // permit is the right of a request to be worked on.
@@ -162,8 +194,9 @@ func (g *Gateway) level(d *declared.Event) *admission {
 }
 
 // busy refuses a request, before its body is read, that could not be worked on.
-func (g *Gateway) busy(q *request) *Problem {
-	if g.level(q.declared).full(time.Now()) {
+func (g *Gateway) busy(ctx context.Context, q *request) *Problem {
+	if a := g.level(q.declared); a.full(time.Now()) {
+		a.holdBack(ctx)
 		return busy()
 	}
 	return nil

@@ -8,7 +8,9 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -217,3 +219,38 @@ type statusOnly struct{ status int }
 func (s *statusOnly) Header() http.Header         { return http.Header{} }
 func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+
+// Refusals beyond a rate are held back, none for longer than 200 ms, and what was held back costs later ones nothing.
+//
+// Mutations seen to fail it: no wait; reservations that are kept though they are not waited for.
+func TestRefusalsAreHeldBackWhereTheyAreMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(512, queueFor)
+		var answered atomic.Int32
+		const refused = 500
+		for range refused {
+			go func() {
+				a.holdBack(t.Context())
+				answered.Add(1)
+			}()
+		}
+		began := time.Now()
+		for after, most := range []int32{leastRefusals / 10, leastRefusals/10 + 50, leastRefusals/10 + 100} {
+			time.Sleep(time.Until(began.Add(time.Duration(after) * 50 * time.Millisecond)))
+			synctest.Wait()
+			if n := answered.Load(); n > most || n < most-2 {
+				t.Errorf("%d are answered after %d ms, want %d", n, after*50, most)
+			}
+		}
+		time.Sleep(time.Until(began.Add(refusalWithin)))
+		synctest.Wait()
+		if n := answered.Load(); n != refused {
+			t.Errorf("%d of %d are answered after %s", n, refused, refusalWithin)
+		}
+		time.Sleep(50 * time.Millisecond)
+		now := time.Now()
+		if a.holdBack(t.Context()); time.Since(now) > 0 {
+			t.Errorf("a refusal after them waits %s", time.Since(now))
+		}
+	})
+}

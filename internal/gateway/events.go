@@ -48,7 +48,7 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 
 // readBody reads a body that is no stream, and lets the request be worked on. leave gives back what it has taken.
 func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (data []byte, leave func(), p *Problem) {
-	if p := g.busy(q); p != nil {
+	if p := g.busy(r.Context(), q); p != nil {
 		return nil, nil, p
 	}
 	body, p := g.open(w, r, g.Limits.Body)
@@ -267,7 +267,7 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.close()
 	if q.atomic {
-		if p := g.busy(q); p != nil {
+		if p := g.busy(r.Context(), q); p != nil {
 			p.write(w)
 			return
 		}
