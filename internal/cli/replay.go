@@ -119,7 +119,7 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 			"goes on from there. The exit code is 0 only when the replay is done."
 		cmd.Example = example(program, "replay run replay.yaml --brokers localhost:9092", `replay run replay.yaml --brokers localhost:9092 --why "bug 4711 is mended" --json`)
 		f.earliest(cmd)
-		cmd.Flags().BoolVar(&f.o.Force, "force", false, "also a replay that is done, or that began with another file")
+		cmd.Flags().BoolVar(&f.o.Force, "force", false, "also a replay that is done, or that began with another file, and a shadow that began with another build: it begins again")
 	}
 	cmd.Flags().StringVar(&f.o.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
 	return cmd
@@ -185,6 +185,10 @@ func replayList(program string, topologies []*topology.Topology) *cobra.Command 
 		}
 		if f.output == OutputJSON {
 			return writeJSON(cmd.OutOrStdout(), all)
+		}
+		if len(all) == 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "no replay has run")
+			return nil
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "JOB\tSTATE\tFROM\tINTO\tDONE\tOFFSETS\tBEGAN\tWHO")

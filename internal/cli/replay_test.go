@@ -122,6 +122,7 @@ func (s *shop) file(name, content string) string {
 }
 
 type shopReceipt struct {
+	Run                                                   string
 	State                                                 string
 	Read, Filtered, Replayed, Deduplicated, Done, Offsets int64
 	DeadLettered                                          int64 `json:"dead_lettered"`
@@ -431,6 +432,8 @@ func (s *shop) read(topic string) (all []*kgo.Record) {
 }
 
 // TestAReplayThatCannotBeMeantIsRefused before anything is changed.
+//
+// Mutation seen to fail it: resolve without reversed.
 func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	s := newShop(t)
 	refused := func(code int, says, content string, args ...string) {
@@ -451,6 +454,8 @@ func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	refused(exitUsage, "no topology \"other\"", "replay: a\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: other\n")
 	refused(exitFailure, "partition 7 is asked for", "replay: a\nfrom: {topic: "+placed+", partitions: [7]}\n"+into)
 	refused(exitFailure, "and 1000 is asked for", "replay: a\nfrom: {topic: "+placed+", start: 1000}\n"+into)
+	refused(exitFailure, "is at offset 3, before from.start, 2100-01-01T00:00:00Z, at offset ", "replay: a\nfrom: {topic: "+placed+", start: 2100-01-01T00:00:00Z, end: 3}\n"+into)
+	refused(exitFailure, "is at offset 0, before from.start, 3, at offset 3", "replay: a\nfrom: {topic: "+placed+", start: 3, end: 2001-01-01T00:00:00Z}\n"+into, "plan")
 	refused(exitFailure, "there is no job a", "replay: a\nfrom: {topic: "+placed+"}\n"+into, "status")
 	refused(exitFailure, "there is no job a", "replay: a\nfrom: {topic: "+placed+"}\n"+into, "resume")
 	if out, code := execute([]string{"replay", "run", "--brokers", s.addr}, orders.Totals); code != exitUsage || !strings.Contains(out, "which replay?") {
@@ -459,6 +464,7 @@ func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	// What retention has removed.
 	_, err := s.admin.DeleteRecords(t.Context(), kadm.Offsets{placed: {0: {Topic: placed, Partition: 0, At: 5}}})
 	s.must(err)
+	refused(exitFailure, "before the first record that retention has left, at offset 5", "replay: a\nfrom: {topic: "+placed+", partitions: [0], end: 2}\n"+into)
 	gone := "replay: gone\nfrom: {topic: " + placed + ", start: {0: 2, 1: 0}}\n" + into
 	refused(exitRefused, "the earliest possible start is 20", gone, "plan")
 	refused(exitFailure, "the earliest possible start is 20", gone)
@@ -600,6 +606,84 @@ func TestAShadowThatIsTakenOverEnds(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if out := <-done; !strings.Contains(out, "another command has taken the job over") {
+		t.Error(out)
+	}
+}
+
+// TestAShadowGoesOnWithTheBuildThatBegan, and with no other one unless it begins again.
+//
+// Mutations, each seen to fail it: goesOn that takes a shadow of which no build is known; --force that goes on.
+func TestAShadowGoesOnWithTheBuildThatBegan(t *testing.T) {
+	s := newShop(t)
+	const job = "replay: built\nfrom: {topic: " + placed + "}\ninto: shadow\ntopology: customer-totals\n"
+	file := s.file("r.yaml", job)
+	slow := s.file("slow.yaml", job+"rate: 1/s\n")
+	done := make(chan int, 1)
+	go func() {
+		_, code := execute([]string{"replay", "run", slow, "--state-dir", "state", "--brokers", s.addr, "--commit-interval", "20ms"}, orders.Totals)
+		done <- code
+	}()
+	for {
+		if out, _ := execute([]string{"replay", "status", file, "--json", "--brokers", s.addr}, orders.Totals); strings.Contains(out, `"begun"`) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.totals(0, "replay", "stop", file)
+	if code := <-done; code != exitFailure {
+		t.Fatalf("a replay that is stopped exits with %d", code)
+	}
+	var last *kgo.Record
+	for _, r := range s.read(system.Jobs.Name) {
+		if string(r.Key) == "replay/built" {
+			last = r
+		}
+	}
+	write := func(change func(map[string]any)) {
+		t.Helper()
+		stood := map[string]any{}
+		s.must(json.Unmarshal(last.Value, &stood))
+		change(stood)
+		value, err := json.Marshal(stood)
+		s.must(err)
+		s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: system.Jobs.Name, Key: last.Key, Value: value}).FirstErr())
+	}
+	for _, change := range []func(map[string]any){
+		func(stood map[string]any) { delete(stood, "build") },
+		func(stood map[string]any) {
+			stood["build"] = map[string]any{"sha256": "0123456789abcdef", "version": "v1.2.3"}
+		},
+	} {
+		write(change)
+		for _, verb := range []string{"run", "resume"} {
+			if out := s.totals(exitFailure, "replay", verb, file); !strings.Contains(out, "with another build of the program") || !strings.Contains(out, "replay run FILE --force") {
+				t.Errorf("%s: %s", verb, out)
+			}
+		}
+	}
+	before := s.receipt(s.totals(exitFailure, "replay", "status", file, "--json"))
+	r := s.run(file, "--force")
+	if r.State != "done" || r.Read != 60 || r.Run == before.Run {
+		t.Errorf("begun again: %+v, after %+v", r, before)
+	}
+}
+
+// TestASnapshotThatFailsLeavesNothing, and a folder without one is said to be none.
+//
+// Mutation seen to fail it: Snapshot that leaves its folder behind.
+func TestASnapshotThatFailsLeavesNothing(t *testing.T) {
+	s := newShop(t)
+	if out := s.totals(exitFailure, "state", "snapshot", "--folder", "half", "--topic.prefix", "none."); !strings.Contains(out, "give --topic.prefix as the runs of the topology have it") {
+		t.Error(out)
+	}
+	s.totals(0, "state", "snapshot", "--folder", "half")
+	s.must(os.Mkdir("empty", 0o700))
+	for _, args := range [][]string{{"restore", "--why", "t"}, {"capture"}} {
+		if out := s.totals(exitFailure, append([]string{"state"}, append(args, "--folder", "empty")...)...); !strings.Contains(out, "empty is no snapshot") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	if out := s.totals(0, "replay", "list"); !strings.Contains(out, "no replay has run") {
 		t.Error(out)
 	}
 }

@@ -255,7 +255,7 @@ func pick(topologies []*topology.Topology, name string) (*topology.Topology, err
 	}
 	switch {
 	case len(topologies) == 0:
-		return nil, errors.New("this program has no topology")
+		return nil, errors.New("this program has no topology: run the program of the topology")
 	case name == "":
 		return nil, &unsetError{fmt.Sprintf("which topology? give --%s with one of %s", settings.Topology.Name, strings.Join(names(topologies), ", "))}
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +144,9 @@ func (m *Manifest) Write(dir string) error {
 // Read reads the manifest of a folder.
 func Read(dir string) (*Manifest, error) {
 	data, err := os.ReadFile(filepath.Join(dir, manifest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no snapshot: state snapshot makes one, with %s in it (%w)", dir, manifest, err)
+	}
 	if err != nil {
 		return nil, err
 	}

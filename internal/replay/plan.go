@@ -116,6 +116,9 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 		if err != nil {
 			return nil, fmt.Errorf("from.end: %w", err)
 		}
+		if end < start {
+			return nil, reversed(tp, from, to, start, end)
+		}
 		one := PlannedPartition{Range: Range{Partition: tp.Partition, Start: start, End: end}, Earliest: starts[tp], Latest: ends[tp]}
 		removed, at, err := t.removed(ctx, tp, from, start, starts[tp], ends[tp])
 		if err != nil {
@@ -152,6 +155,15 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 		p.Offsets += one.End - one.Start
 	}
 	return p, nil
+}
+
+// reversed refuses a range whose end is before its start in a partition, which a file does not show that has an offset for the one and a time, or
+// earliest, for the other.
+func reversed(tp kafka.TopicPartition, from, to Place, start, end int64) error {
+	if from.word == "earliest" {
+		return fmt.Errorf("from.end: %s of %s is before the first record that retention has left, at offset %d, so nothing is meant: give a later end", to, tp, start)
+	}
+	return fmt.Errorf("from.end: %s of %s is at offset %d, before from.start, %s, at offset %d: an end is the first offset that is not meant; give places by the numbers of partitions where they differ", to, tp, end, from, start)
 }
 
 // removed says how many offsets from a place on are gone, as far as that is known, and from when on records are there. What a time

@@ -24,13 +24,18 @@ type Snapshot struct {
 	dir string
 }
 
-// Snapshot writes the stores of a topology, as they are at the committed offsets, into a new folder. Instances may run meanwhile.
-func (t *Tool) Snapshot(ctx context.Context, p *plan.Plan, dir string) (*golden.Manifest, error) {
+// Snapshot writes the stores of a topology, as they are at the committed offsets, into a new folder. Instances may run meanwhile. When it ends
+// early, by an error or by ctx, there is no folder.
+func (t *Tool) Snapshot(ctx context.Context, p *plan.Plan, dir string) (m *golden.Manifest, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("a snapshot needs a folder that is not there yet: %w", err)
 	}
-	m := &golden.Manifest{Version: 1, Topology: p.Topology, Taken: time.Now().UTC(), Inputs: []golden.Input{}, Stores: []golden.Store{}}
-	var err error
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	m = &golden.Manifest{Version: 1, Topology: p.Topology, Taken: time.Now().UTC(), Inputs: []golden.Input{}, Stores: []golden.Store{}}
 	if m.Cluster, err = t.Client.ClusterID(ctx); err != nil {
 		return nil, err
 	}

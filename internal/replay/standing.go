@@ -42,6 +42,7 @@ type standing struct {
 	// Emptying is set while the stores are emptied: no instance can begin.
 	Emptying bool      `json:"emptying,omitempty"`
 	TopicID  string    `json:"topic_id"`
+	Build    *build    `json:"build,omitempty"` // of a shadow
 	Ranges   []Range   `json:"ranges"`
 	Before   []Content `json:"before"` // what its outputs and stores held when it began
 	Who      string    `json:"who"`

@@ -43,7 +43,7 @@ func (t *Tool) transactionalID(job string) string { return t.Names.Prefix + "wei
 // RunOptions are what a command line says about a run.
 type RunOptions struct {
 	FromEarliest bool // begin with what is there where retention has removed what was asked for
-	Force        bool // a job that is done, or that began with another file, runs again
+	Force        bool // a job that is done, that began with another file, or a shadow that began with another build, runs again
 	Why          string
 }
 
@@ -170,6 +170,12 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 		return nil, err
 	}
 	s := k.jobs[j.Name]
+	var by *build
+	if j.Into == IntoShadow {
+		if by, err = thisBuild(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case s == nil && begun:
 		return nil, &UnknownError{j.Name}
@@ -185,6 +191,14 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 		return s.Receipt, nil
 	case s.State == Done:
 		s = nil
+	case by != nil && o.Force:
+		if s.goesOn(by) != nil {
+			s = nil
+		}
+	case by != nil:
+		if err := s.goesOn(by); err != nil {
+			return nil, err
+		}
 	}
 	if j.Into == IntoTopology {
 		if s == nil {
@@ -202,7 +216,7 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	} else if s, err = t.begin(ctx, j, o, k.jobs[j.Name]); err != nil {
 		return nil, errors.Join(err, t.refused(ctx, sink, j))
 	}
-	s.State, s.Who, s.Holder = Begun, t.Who, rand.Text()[:12]
+	s.State, s.Who, s.Holder, s.Build = Begun, t.Who, rand.Text()[:12], by
 	r := &running{tool: t, standing: s, sink: sink, stops: k.stops[j.Name], stopSeen: k.stops[j.Name] > 0, resumed: resumed}
 	if err := t.save(ctx, sink, s); err != nil {
 		return nil, err
