@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -41,13 +42,15 @@ func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 			return err
 		}
 		if f.output == OutputJSON {
-			return writeJSON(cmd.OutOrStdout(), r)
+			err = writeJSON(cmd.OutOrStdout(), r)
+		} else {
+			err = printTrial(cmd.OutOrStdout(), r)
 		}
-		return printTrial(cmd.OutOrStdout(), r)
+		return errors.Join(err, f.untried(cmd, r))
 	})
 	cmd.Use, cmd.Short = "try", "Say how many letters would pass now, and why the others would not, with nothing written anywhere"
 	cmd.Long = cmd.Short + ".\nToday's program processes the open letters that are chosen, in the order of a redrive, on copies of the stores as they are now, in a\n" +
-		"temporary folder (TMPDIR). With --topology only letters of that one are tried. Nothing is written to Kafka, and instances may run meanwhile. A record is tried once, and no broker is asked whether it\n" +
+		"temporary folder (TMPDIR). With --topology only letters of that one are tried. Where none of the letters could be tried, the exit code is 1. Nothing is written to Kafka, and instances may run meanwhile. A record is tried once, and no broker is asked whether it\n" +
 		"takes the outputs. Letters whose nodes call a service are left out, unless --call-services is given: what such a call changes, it changes."
 	cmd.Example = example(program, "dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --all",
 		"dlq try --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --limit 1000 --json")
@@ -58,6 +61,21 @@ func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 	addChoice(cmd, &state, "state", "what the stores hold at the beginning", "now", "empty")
 	cmd.PreRun = func(*cobra.Command, []string) { o.Empty = state == "empty" }
 	return cmd
+}
+
+// untried fails where letters are chosen and none of them was tried: that says nothing of them. Where none is chosen it says so.
+func (f *dlqFlags) untried(cmd *cobra.Command, r *letters.Trial) error {
+	if r.Selected == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: no open letter is meant\n", f.topic)
+	}
+	if r.Selected == 0 || r.Passed+r.Failed > 0 {
+		return nil
+	}
+	var whys []error
+	for _, why := range slices.Sorted(maps.Keys(r.Untried)) {
+		whys = append(whys, fmt.Errorf("%d not tried: %s", r.Untried[why], why))
+	}
+	return fmt.Errorf("none of the %d letters was tried, so whether they would pass is not known\n%w", r.Selected, errors.Join(whys...))
 }
 
 func printTrial(out io.Writer, r *letters.Trial) error {

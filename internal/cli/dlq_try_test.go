@@ -101,7 +101,7 @@ func (d *desk) everything() string {
 // Letters are tried on the state as it is now, each on what those before it have left, and nothing is written anywhere.
 //
 // Mutations, each seen to fail it: stores that begin empty; Unserved left out; changes that are taken back after each letter; a global that is
-// not read; the folder that is left behind.
+// not read; the folder that is left behind; untried that returns nothing.
 func TestATrialSaysWhatWouldPassNow(t *testing.T) {
 	d := newTrial(t)
 	before := d.everything()
@@ -142,6 +142,14 @@ func TestATrialSaysWhatWouldPassNow(t *testing.T) {
 	}
 	if out, code := execute([]string{"dlq", "try", "--topic", trialLetters, "--brokers", d.addr, "--all"}); code != exitUsage || !strings.Contains(out, "run the program of the topology") {
 		t.Errorf("without a topology: exit %d: %s", code, out)
+	}
+	// Of the letters of another topology nothing is known here.
+	if out, code := execute([]string{"dlq", "try", "--topic", trialLetters, "--brokers", d.addr, "--header", deadletter.HeaderTopology + "=customer-totals"}, trials()); code != exitFailure ||
+		!strings.Contains(out, "none of the 1 letters was tried") || !strings.Contains(out, "topology customer-totals is not in this program") {
+		t.Errorf("of another topology: exit %d: %s", code, out)
+	}
+	if out, code := execute([]string{"dlq", "try", "--topic", trialLetters, "--brokers", d.addr, "--key", "nobody"}, trials()); code != 0 || !strings.Contains(out, "no open letter is meant") {
+		t.Errorf("of no letter: exit %d: %s", code, out)
 	}
 	if out, code := execute([]string{"dlq", "try", "--topic", trialLetters, "--brokers", d.addr, "--all"}, trials()); code != 0 || !strings.Contains(out, "selected 10: 4 would pass, 3 would fail again") {
 		t.Errorf("in words: exit %d: %s", code, out)
