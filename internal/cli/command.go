@@ -50,7 +50,7 @@ func (p Program) Command() *cobra.Command {
 			"Every setting has a flag and a variable, such as --brokers and WEIR_BROKERS, or a line in the file that --config names; secrets,\n" +
 			"such as WEIR_SASL_PASSWORD, have no flag. The help of a command lists its settings.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 topology refused, 4 stopped by a node,\n" +
-			"5 offsets and state disagree; 129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
+			"5 offsets and state disagree, 6 something is not as a file says; 129, 130 and 143 after a second SIGHUP, Ctrl-C or SIGTERM.",
 		Args:          cobra.ArbitraryArgs,
 		RunE:          Group,
 		SilenceErrors: true,

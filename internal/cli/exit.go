@@ -11,6 +11,7 @@ const (
 	exitRefused   = 3
 	exitFatal     = 4
 	exitDisagrees = 5
+	exitDiffers   = 6
 	exitSignal    = 128 // plus the number of the signal that was the second one
 )
 
@@ -42,6 +43,9 @@ func ExitCode(err error) int {
 	// cobra's own errors carry no code: a command, an argument or a flag that does not exist.
 	return exitUsage
 }
+
+// DiffersError marks an error that says that things are not as a file says, for whoever has asked for that exit code.
+func DiffersError(err error) error { return withCode(exitDiffers, err) }
 
 // UsageError marks an error as one of wrong use or settings.
 func UsageError(err error) error { return withCode(exitUsage, err) }

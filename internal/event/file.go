@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -161,7 +162,7 @@ func (e *File) spec(name string) kafka.TopicSpec {
 // New writes a file for an event and its first schema beside it, neither of which may exist. It returns their paths.
 func New(dir, name, owner string) (paths []string, err error) {
 	if !plan.IsEventName(name) {
-		return nil, fmt.Errorf("event is %q: name it entity.event_type.vN, such as order.placed.v1", name)
+		return nil, fmt.Errorf("the event is %q: name it entity.event_type.vN, such as order.placed.v1", name)
 	}
 	parts := strings.Split(name, ".")
 	record := ""
@@ -196,7 +197,7 @@ topic:
 clients:
   - name: "*"
     events_per_second: 1000
-`, name, owner, key)},
+`, name, inYAML(owner), key)},
 	}
 	for _, f := range files {
 		out, err := os.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
@@ -205,9 +206,21 @@ clients:
 			err = errors.Join(err, out.Close())
 		}
 		if err != nil {
-			return paths, err
+			for _, made := range paths { // half of an event helps nobody
+				err = errors.Join(err, os.Remove(made))
+			}
+			return nil, err
 		}
 		paths = append(paths, f.path)
 	}
 	return paths, nil
+}
+
+// inYAML is a text as a value of YAML, in quotes where it needs some.
+func inYAML(text string) string {
+	data, err := yaml.Marshal(text)
+	if err != nil {
+		return strconv.Quote(text)
+	}
+	return strings.TrimSuffix(string(data), "\n")
 }

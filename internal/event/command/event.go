@@ -38,8 +38,11 @@ func fresh() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if owner == "" {
-				return cli.UsageError(errors.New("who answers for the event? give --owner"))
+			if strings.TrimSpace(owner) == "" {
+				return cli.UsageError(errors.New("who answers for the event? give --owner TEAM, such as --owner team-orders: gateways and plans show it"))
+			}
+			if !plan.IsEventName(args[0]) {
+				return cli.UsageError(fmt.Errorf("%q is no name of an event: name it entity.event_type.vN, such as order.placed.v1", args[0]))
 			}
 			paths, err := event.New(dir, args[0], owner)
 			if err != nil {
@@ -71,9 +74,15 @@ func show(cmd *cobra.Command, output string, result any, text func(io.Writer)) e
 func verb(name, short string) *cobra.Command {
 	var reach command.Reach
 	var gateway string
+	exitCode := false
+	long := ".\nApplied again it changes nothing. Nothing is taken away: a topic stays, and so does a schema that the file does not name any more."
+	if name == "plan" {
+		long = ".\nIt changes nothing, and exits with 0 whether something is missing or not; with --exit-code, which is for scripts, with 6 where something is.\n" +
+			"What cannot be made as the file says is an error, with exit code 1."
+	}
 	cmd := &cobra.Command{
 		Use: name + " FILE", Short: short,
-		Long:    short + ".\nApplied again it changes nothing. Nothing is taken away: a topic stays, and so does a schema that the file does not name any more.",
+		Long:    short + long,
 		Example: "  weir event " + name + " order.placed.v1.yaml --brokers localhost:9092 --registry http://localhost:8081",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -88,7 +97,7 @@ func verb(name, short string) *cobra.Command {
 			}
 			file, err := event.Read(args[0])
 			if err != nil {
-				return err
+				return cli.UsageError(err)
 			}
 			schemas, wrong := reach.Client(cmd.ErrOrStderr())
 			if wrong == nil {
@@ -104,11 +113,17 @@ func verb(name, short string) *cobra.Command {
 				if r == nil {
 					return err
 				}
+				if err == nil && exitCode && !r.Done {
+					err = cli.DiffersError(fmt.Errorf("event %s is not as %s says: weir event apply makes it so", r.Event, args[0]))
+				}
 				return errors.Join(show(cmd, reach.Output(), r, func(out io.Writer) { tell(out, r, name, gateway) }), err)
 			})
 		},
 	}
 	reach.Flags(cmd)
+	if name == "plan" {
+		cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 6 where something is missing, for scripts")
+	}
 	cmd.Flags().StringVar(&gateway, "gateway", "http://127.0.0.1:8080", "URL of the gateway in the line that is printed to try the event")
 	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting), nil)
 	settings.Complete(cmd)

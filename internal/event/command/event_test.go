@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/cli"
+	"github.com/weirstream/weir/internal/event"
 	"github.com/weirstream/weir/internal/event/command"
 	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/kafka"
@@ -111,9 +113,9 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 		return run(0, strings.Fields(docs.Replace(lines[n][1]))...)
 	}
 	at := []string{"--brokers", brokers, "--registry", registry, "--gateway", door}
-	verb := func(want int, name string) string {
+	verb := func(want int, name string, more ...string) string {
 		t.Helper()
-		return run(want, append([]string{"event", name, "order.placed.v1.yaml"}, at...)...)
+		return run(want, slices.Concat([]string{"event", name, "order.placed.v1.yaml"}, more, at)...)
 	}
 	says(asInDocs(0), "order.placed.v1.avsc", "order.placed.v1.yaml")
 	run(1, "event", "new", "order.placed.v1", "--owner", "team-orders") // they are there
@@ -157,7 +159,9 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	edit("order.placed.v1.yaml", "events_per_second: 1000", "events_per_second: 5")
 	changes := []string{"~ setting: retention.ms=86400000, is 604800000", "~ permissions: for *, owner team-orders: 5 events"}
 	says(verb(0, "plan"), changes...)
+	says(verb(6, "plan", "--exit-code"), append(changes, "is not as order.placed.v1.yaml says")...)
 	says(verb(0, "apply"), changes...)
+	verb(0, "plan", "--exit-code")
 	says(verb(0, "plan"), "nothing is missing")
 
 	edit("order.placed.v1.yaml", "key: order_id", "key: event_id")
@@ -225,8 +229,39 @@ func TestAFileThatIsWrongIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, code := execute(t.Context(), "event", "plan", "f.yaml", "--brokers", "127.0.0.1:1", "--registry", "http://127.0.0.1:1")
-		if code != 1 || !strings.Contains(out, want) {
+		if code != 2 || !strings.Contains(out, want) {
 			t.Errorf("%q: exit code %d, without %q: %s", text, code, want, out)
 		}
+	}
+}
+
+// What cannot be declared leaves no file, and an owner is what was given, whatever it looks like.
+//
+// Mutations, each seen to fail it: an owner without quotes; New that leaves the first file behind.
+func TestNewWritesBothFilesOrNone(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct{ args, says string }{
+		{"order.placed.v1", "give --owner TEAM"},
+		{"Order --owner x", `"Order" is no name of an event`},
+	} {
+		if out, code := execute(t.Context(), append([]string{"event", "new"}, strings.Fields(c.args)...)...); code != 2 || !strings.Contains(out, c.says) {
+			t.Errorf("%s: exit code %d: %s", c.args, code, out)
+		}
+	}
+	if err := os.WriteFile("order.placed.v1.yaml", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := execute(t.Context(), "event", "new", "order.placed.v1", "--owner", "x"); code != 1 || !strings.Contains(out, "exists") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) != 1 {
+		t.Errorf("%v, %v", files, err)
+	}
+	const owner = "orders: the team #1"
+	if out, code := execute(t.Context(), "event", "new", "order.paid.v1", "--owner", owner); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if f, err := event.Read("order.paid.v1.yaml"); err != nil || f.Owner != owner {
+		t.Errorf("%+v, %v", f, err)
 	}
 }
