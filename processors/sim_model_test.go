@@ -302,7 +302,7 @@ func (m *simModel) take(tp kafka.TopicPartition, records []kafka.Record) {
 				l.Node = "audit"
 			}
 			if strings.Contains(l.Value, "too large") {
-				l.Value, l.Cut, l.Attempts, l.Node = "", int64(len(r.Value)), 0, ""
+				l.Value, l.Cut, l.Attempts = "", int64(len(r.Value)), 0
 			}
 			m.dead = append(m.dead, l)
 		}
