@@ -49,7 +49,7 @@ func NewManaged(p *plan.Plan, opts Options) (*Managed, error) {
 	if err := m.renew(); err != nil {
 		return nil, err
 	}
-	m.wanted = newWanted(m.opts.Wire, p.Names.System(system.Desired.Name), p.Topology, m.opts.Log)
+	m.wanted = newWanted(sabotaged(m.opts.Wire), p.Names.System(system.Desired.Name), p.Topology, m.opts.Log)
 	if opts.Announce {
 		m.announce = newAnnouncer(m, p.Names.System(system.Status.Name))
 	}

@@ -51,6 +51,8 @@ func TestMutations(t *testing.T) {
 		{rule: fault.DelaysInTransaction, run: (*simWorld).runDelays, want: "miscounted"},
 		{rule: fault.ParkedWithState, run: (*simWorld).runDelays, want: "standstill"},
 		{rule: fault.HeedReleases, run: (*simWorld).runDelays, want: "dead letter too many"},
+		{rule: fault.HeedPauses, run: (*simWorld).runPauses, want: "not paused"},
+		{rule: fault.HeedResumes, run: (*simWorld).runPauses, want: "standstill"},
 		{name: "park-keys", run: (*simWorld).runDelays, defect: overtakes, want: "output lost"},
 		{name: "deduplicate", defect: forgetful, want: "output too many"},
 		{name: "know-ids", defect: forgetsIDs, want: "output too many"},
@@ -164,6 +166,7 @@ var (
 		{"checkpoint ahead", regexp.MustCompile(`has checkpoint \d+, and .* ends at`)},
 		{"miscounted", regexp.MustCompile(`records counted as \w+, want`)},
 		{"standstill", regexp.MustCompile(`^not at the end of the input`)},
+		{"not paused", regexp.MustCompile(`^not paused`)},
 		{"not refused", regexp.MustCompile(`^not refused`)},
 		{"contract of the wire", regexp.MustCompile(`^contract of the wire`)},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/system"
 )
 
 // Tests break one of the engine's rules and demand to see what follows. The engine itself is the one that users run: what
@@ -49,6 +50,8 @@ var sabotages = map[fault.Rule]func(Wire) saboteur{
 			b.Records = records
 		})
 	},
+	fault.HeedPauses:  func(Wire) saboteur { return unheard(func(r *kafka.Record) bool { return r.Value != nil }) },
+	fault.HeedResumes: func(Wire) saboteur { return unheard(func(r *kafka.Record) bool { return r.Value == nil }) },
 	fault.StoreAfterCommit: func(Wire) saboteur {
 		return saboteur{sink: func(_ context.Context, s Sink) Sink {
 			return &hastySink{Sink: s, ends: map[kafka.TopicPartition]logEnd{}}
@@ -171,6 +174,22 @@ func sabotaged(w Wire) Wire {
 		}
 	}
 	return w
+}
+
+// unheard leaves records out of what operators want.
+func unheard(which func(*kafka.Record) bool) saboteur {
+	return altering(func(b *kafka.Batch) {
+		if b.Topic != system.Desired.Name {
+			return
+		}
+		heard := b.Records[:0:0]
+		for _, r := range b.Records {
+			if !which(&r) {
+				heard = append(heard, r)
+			}
+		}
+		b.Records = heard
+	})
 }
 
 // What a record is that the engine appends.

@@ -28,7 +28,8 @@ type simSlot struct {
 	acceptEmpty bool // what is started may begin with empty state
 
 	process *simkafka.Process
-	inst    *Instance
+	inst    *Instance // nil: no life
+	managed *Managed  // what runs it, in a world with pauses; the instance may be another one by now
 	cancel  context.CancelFunc
 	done    chan struct{}
 	err     error
@@ -45,11 +46,19 @@ func (s *simSlot) start() {
 		w.problem("plan: %v", err)
 		return
 	}
-	s.inst, err = New(plan, Options{
+	opts := Options{
 		Wire: simWire{s.process}, Guarantee: w.guarantee, CommitInterval: w.interval, CommitBytes: w.bytes, Workers: w.workers,
 		StateDir: s.dir, InstanceID: fmt.Sprintf("m%d", s.n), Static: w.static, Standby: w.standby, CacheBytes: w.cache, AcceptEmptyState: s.acceptEmpty,
 		Log: w.logger(name),
-	})
+	}
+	run := func(ctx context.Context) error { return s.managed.Run(ctx) }
+	if s.managed = nil; w.pausing {
+		if s.managed, err = NewManaged(plan, opts); err == nil {
+			s.inst = s.managed.instance.Load()
+		}
+	} else if s.inst, err = New(plan, opts); err == nil {
+		run = s.inst.Run
+	}
 	if err != nil {
 		w.problem("new: %v", err)
 		return
@@ -59,8 +68,24 @@ func (s *simSlot) start() {
 	w.note("%s starts", name)
 	go func() {
 		defer close(s.done)
-		s.err = s.inst.Run(ctx)
+		s.err = run(ctx)
 	}()
+}
+
+// instance is the one that lives now, or lived last.
+func (s *simSlot) instance() *Instance {
+	if s.managed != nil {
+		return s.managed.instance.Load()
+	}
+	return s.inst
+}
+
+// stats are those of a whole life.
+func (s *simSlot) stats() Stats {
+	if s.managed != nil {
+		return s.managed.Stats()
+	}
+	return s.inst.Stats()
 }
 
 func (w *simWorld) logger(name string) *zap.Logger {
@@ -93,14 +118,14 @@ func (s *simSlot) running() bool {
 
 // end takes down what is known of a life that is over.
 func (s *simSlot) end(crashed bool) {
-	w, st := s.w, s.inst.Stats()
+	w, st, inst := s.w, s.stats(), s.instance()
 	w.mu.Lock()
 	w.seen.aborts += int(st.Aborts)
 	w.seen.commits += int(st.Commits)
 	w.seen.rebalances += int(st.Rebalances)
-	w.seen.promoted += s.inst.copies.promoted
+	w.seen.promoted += inst.copies.promoted
 	w.seen.retried += int(st.Retried)
-	w.seen.delayed += int(s.inst.metrics.delayed.Load())
+	w.seen.delayed += int(inst.metrics.delayed.Load())
 	for o, n := range []int64{st.Processed, st.Filtered, st.Deduplicated, st.DeadLettered} {
 		w.seen.counts[o] += n
 	}

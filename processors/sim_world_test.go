@@ -39,6 +39,7 @@ type simWorld struct {
 	rate       float64
 	later      bool                                    // records are delayed, and keys parked: see sim_later_test.go
 	answered   map[kafka.TopicPartition]int            // dead letters that the operator has looked at
+	pausing    bool                                    // operators pause the topology, and resume it: see sim_paused_test.go
 	troubled   bool                                    // topics and the group have troubles
 	inputs     []string                                // topics
 	records    map[kafka.TopicPartition][]kafka.Record // of each input partition, to come
@@ -59,6 +60,7 @@ type simEvidence struct {
 	refusals, accepted, two                                                                                              int
 	meddled                                                                                                              [simOperators]int
 	delayed, redriven, discarded                                                                                         int
+	held, stoodStill                                                                                                     int
 	counts                                                                                                               [outcomes]int64
 }
 
@@ -110,6 +112,9 @@ func newSimWorld(t testing.TB, seed uint64, root string) *simWorld {
 		},
 	})
 	createSimTopics(t, w.cluster, w.partitions, w.auditParts)
+	if pausesIn(seed) {
+		w.letPause()
+	}
 	w.records = map[kafka.TopicPartition][]kafka.Record{}
 	for range w.partitions {
 		w.models = append(w.models, newSimModel(false, w.inputs))
@@ -212,7 +217,7 @@ func (w *simWorld) run() {
 	for _, s := range w.slots {
 		lives.Go(func() { s.live(until) })
 	}
-	feeder := rand.New(rand.NewPCG(w.seed, 9))
+	feeder, holder := rand.New(rand.NewPCG(w.seed, 9)), rand.New(rand.NewPCG(w.seed, 13))
 	lives.Go(func() {
 		for time.Now().Before(until) {
 			time.Sleep(time.Duration(feeder.Int64N(int64(2 * time.Second))))
@@ -226,6 +231,7 @@ func (w *simWorld) run() {
 				}
 			}
 			w.answer()
+			w.interrupt(holder)
 			if feeder.IntN(12) == 0 {
 				w.cluster.Rebalance(simGroup)
 			}
@@ -237,6 +243,7 @@ func (w *simWorld) run() {
 	lives.Wait()
 	w.setFaulty(false)
 	w.cluster.MendAll()
+	w.release()
 	w.seen.blocked += w.cluster.Blocked()
 	w.note("--- faults stop after %s", time.Since(began))
 	w.settle()
@@ -265,6 +272,9 @@ func (w *simWorld) settle() {
 		if len(w.problems) == 0 && o != nobody {
 			w.meddle(o, i == len(w.operators)-1)
 		}
+	}
+	if w.pausing && len(w.problems) == 0 {
+		w.standStill()
 	}
 	time.Sleep(30 * time.Second) // what was left open, or is still begun by a request that comes late
 	w.check()
@@ -308,7 +318,7 @@ func (w *simWorld) finished() bool {
 		if s.inst == nil {
 			continue
 		}
-		for _, task := range s.inst.Stats().Tasks {
+		for _, task := range s.instance().Stats().Tasks {
 			if task.State == taskRunning.String() {
 				running++
 			}
@@ -329,7 +339,7 @@ func (w *simWorld) lagging() string {
 			var health []string
 			for _, s := range w.slots {
 				if s.inst != nil {
-					health = append(health, fmt.Sprintf("i%d: %v", s.n, s.inst.Health()))
+					health = append(health, fmt.Sprintf("i%d: %v", s.n, s.instance().Health()))
 				}
 			}
 			return fmt.Sprintf("%s at %d of %d; %v", tp, at, end, health)

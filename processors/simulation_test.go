@@ -98,7 +98,7 @@ func simulateAll(t *testing.T, seeds []uint64) {
 
 // vacuous says that a run had no trouble of some kind.
 func (e *simEvidence) vacuous() bool {
-	all := []int{e.crashes, e.crashedInTransaction, e.pauses, e.aborts, e.rebalances, e.commits, e.torn, e.older, e.deleted, e.retried, e.blocked, e.refusals, e.accepted, e.two, e.promoted}
+	all := []int{e.crashes, e.crashedInTransaction, e.pauses, e.aborts, e.rebalances, e.commits, e.torn, e.older, e.deleted, e.retried, e.blocked, e.refusals, e.accepted, e.two, e.promoted, e.held, e.stoodStill}
 	all = append(all, e.meddled[nobody+1:]...)
 	for _, n := range e.counts {
 		all = append(all, int(n))
@@ -119,6 +119,8 @@ func (e *simEvidence) add(o simEvidence) {
 	e.retried += o.retried
 	e.delayed += o.delayed
 	e.redriven += o.redriven
+	e.held += o.held
+	e.stoodStill += o.stoodStill
 	e.discarded += o.discarded
 	e.blocked += o.blocked
 	e.refusals += o.refusals

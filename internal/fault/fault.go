@@ -51,6 +51,8 @@ const (
 	DelaysInTransaction      Rule = "delays-in-transaction"
 	ParkedWithState          Rule = "parked-with-state"
 	HeedReleases             Rule = "heed-releases"
+	HeedPauses               Rule = "heed-pauses"
+	HeedResumes              Rule = "heed-resumes"
 	EveryOutput              Rule = "every-output"
 	EveryLetter              Rule = "every-letter"
 )
@@ -61,5 +63,5 @@ var Rules = []Rule{
 	CommitBelowUnfinished, DeadLettersInTransaction, BlameNoRecord,
 	CountWholeRanges, BlameTheEmitter,
 	PositionsWithState, JudgeOffsets, CheckEpochs, MarkChangelogs, CheckTopicIDs, ReadWhatCopiesLack, CopyCommitted, IDsInTransaction,
-	DelaysInTransaction, ParkedWithState, HeedReleases, EveryOutput, EveryLetter,
+	DelaysInTransaction, ParkedWithState, HeedReleases, HeedPauses, HeedResumes, EveryOutput, EveryLetter,
 }
