@@ -26,6 +26,7 @@ var behaviours = []struct {
 	{"offsets of a member that was replaced are refused", staleMemberIsRefused},
 	{"what members say of themselves reaches the leader unchanged", memberMetadataReachesLeader},
 	{"a static member's successor fences it", staticSuccessorFences},
+	{"a member that dies while it joins is gone after its session", memberThatDiesJoiningIsRemoved},
 	{"too short a session is refused", shortSessionIsRefused},
 	{"a record over max.message.bytes is refused", largeRecordIsRefused},
 	{"a topic made again has another id", topicMadeAgainHasAnotherID},
@@ -211,6 +212,44 @@ func memberMetadataReachesLeader(t *testing.T, addrs []string) {
 	if len(metas) != 2 || !want[metas[0]] || !want[metas[1]] || metas[0] == metas[1] {
 		t.Errorf("the leader got %q", metas)
 	}
+}
+
+// Mutation seen to fail it: awaitGroup that does not wait.
+func memberThatDiesJoiningIsRemoved(t *testing.T, addrs []string) {
+	group := "group-" + newTopic(t, addrs, 1, nil)
+	c, dying := client(t, addrs), client(t, addrs)
+	stays := joinFor(t, c, group, "", 5*time.Minute)
+	syncGroup(t, c, group, stays, nil)
+	go func() {
+		req := joinRequest(group, "", nil, "dies")
+		req.SessionTimeoutMillis = 6000
+		for {
+			res, err := req.RequestWith(timeout(t), dying)
+			if err != nil || res.ErrorCode != kerr.MemberIDRequired.Code {
+				return // it was answered by nobody
+			}
+			req.MemberID = res.MemberID
+		}
+	}()
+	joining := func() bool {
+		req := kmsg.NewPtrHeartbeatRequest()
+		req.Group, req.MemberID, req.Generation = group, stays.id, stays.generation
+		res, err := req.RequestWith(timeout(t), c)
+		return err == nil && res.ErrorCode == kerr.RebalanceInProgress.Code
+	}
+	eventually(t, "the member is told to join again", joining)
+	dying.Close()
+	for range 200 { // until the broker has most likely seen the end of the connection
+		joining()
+	}
+	stays = joinFor(t, c, group, stays.id, 5*time.Minute)
+	syncGroup(t, c, group, stays, nil)
+	eventually(t, "the dead member's session is over", func() bool {
+		req := kmsg.NewPtrDescribeGroupsRequest()
+		req.Groups = []string{group}
+		res, err := req.RequestWith(timeout(t), c)
+		return err == nil && len(res.Groups) == 1 && len(res.Groups[0].Members) == 1
+	})
 }
 
 func staticSuccessorFences(t *testing.T, addrs []string) {

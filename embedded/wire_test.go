@@ -251,7 +251,19 @@ func joinRequest(group, id string, instance *string, metadata string) *kmsg.Join
 
 func join(t *testing.T, c *kgo.Client, group, id string, instance *string, metadata string) member {
 	t.Helper()
-	req := joinRequest(group, id, instance, metadata)
+	return joinAs(t, c, joinRequest(group, id, instance, metadata))
+}
+
+// joinFor joins with a session of that length.
+func joinFor(t *testing.T, c *kgo.Client, group, id string, session time.Duration) member {
+	t.Helper()
+	req := joinRequest(group, id, nil, "m")
+	req.SessionTimeoutMillis = int32(session.Milliseconds())
+	return joinAs(t, c, req)
+}
+
+func joinAs(t *testing.T, c *kgo.Client, req *kmsg.JoinGroupRequest) member {
+	t.Helper()
 	for {
 		res, err := req.RequestWith(timeout(t), c)
 		if err != nil {
