@@ -97,3 +97,22 @@ func (c *Cluster) Await(ctx context.Context, j job.Job, s Subject, before int64)
 	}
 	return errors.New("no output in 10 minutes")
 }
+
+// Arrivals calls arrived for each committed output from now on, until ctx ends, which is no error.
+func (c *Cluster) Arrivals(ctx context.Context, j job.Job, arrived func(partition int32, now time.Time)) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...), kgo.ConsumeTopics(j.Output()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for ctx.Err() == nil {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil && ctx.Err() == nil {
+			return err
+		}
+		now := time.Now()
+		fetches.EachRecord(func(r *kgo.Record) { arrived(r.Partition, now) })
+	}
+	return nil
+}

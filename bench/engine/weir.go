@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,7 +34,7 @@ func runWeir(ctx context.Context, j job.Job, guarantee string) error {
 	defer client.Close()
 	opts := processors.Options{
 		Wire: processors.Kafka(client), Guarantee: processors.Guarantee(guarantee), CommitInterval: j.Interval,
-		Workers: j.Workers, StateDir: j.StateDir, Static: j.Static, Log: log,
+		Workers: j.Workers, StateDir: j.StateDir, Static: j.Static, Standby: j.Copies, Log: log,
 	}
 	if j.Static {
 		opts.InstanceID = "bench" // or an instance with a new folder waits for the session of the one before it
@@ -41,7 +43,37 @@ func runWeir(ctx context.Context, j job.Job, guarantee string) error {
 	if err != nil {
 		return err
 	}
+	if j.Copies > 0 {
+		go sayWarm(ctx, inst, j)
+	}
 	return inst.Run(ctx)
+}
+
+// Warm is a file in the state folder of an instance, there while each task runs there or has a warm copy there.
+const Warm = "warm"
+
+func sayWarm(ctx context.Context, inst *processors.Instance, j job.Job) {
+	file := filepath.Join(j.StateDir, Warm)
+	_ = os.Remove(file)
+	for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+		ready := 0
+		s := inst.Stats()
+		for _, t := range s.Tasks {
+			if t.State == "running" {
+				ready++
+			}
+		}
+		for _, c := range s.Copies {
+			if c.Warm {
+				ready++
+			}
+		}
+		if ready < j.Partitions || len(s.Tasks) == j.Partitions { // alone it has no copies, and soon there are two
+			_ = os.Remove(file)
+		} else {
+			_ = os.WriteFile(file, nil, 0o600)
+		}
+	}
 }
 
 func weirNodes(j job.Job) []topology.NodeSpec {

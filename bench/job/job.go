@@ -29,6 +29,7 @@ type Job struct {
 	Workers    int           // or threads
 	Caching    bool          // of engines that let one choose
 	Static     bool          // static membership: one instance that is killed and comes back
+	Copies     int           // of each task's state, on other instances
 	StateDir   string
 	Profile    string            // where an engine in Go writes its CPU profile
 	Memory     string            // where it writes a heap profile at its most memory

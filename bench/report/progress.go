@@ -76,7 +76,7 @@ func (r Row) short() string {
 	if r.Error != "" {
 		return text + "  FAILED: " + r.Error
 	}
-	for _, m := range []string{"rate", "cpu_us", "broker_us", "peak_bytes", "stall_s", "p50_ms", "p99_ms", "p999_ms", "restore_s", "restart_s", "core_percent"} {
+	for _, m := range []string{"rate", "cpu_us", "broker_us", "peak_bytes", "stall_s", "p50_ms", "p99_ms", "p999_ms", "restore_s", "restart_s", "move_s", "kill_s", "copy_rate", "core_percent"} {
 		if v, ok := r.Values[m]; ok {
 			text += fmt.Sprintf("  %s %s", number(v/Metrics[m].Scale, Metrics[m].Digits), Metrics[m].Title)
 		}

@@ -59,7 +59,7 @@ type Case struct {
 
 // All are the works, in the order in which they run.
 func All() []Work {
-	return []Work{totals, copies, shuffle, dedup, interval, scale, growth, latency, restore, crash, idle}
+	return []Work{totals, copies, shuffle, dedup, interval, scale, growth, latency, restore, crash, takeover, idle}
 }
 
 // Find returns a work by its name.
