@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -119,6 +120,26 @@ func TestWhatIsGatheredAgainCostsNothing(t *testing.T) {
 	fill()
 	if n := testing.AllocsPerRun(10, fill); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// What was written gives its memory back, and as much can be gathered again.
+//
+// Mutation seen to fail: a Reset that keeps whatever there is.
+func TestWhatWasWrittenGivesItsMemoryBack(t *testing.T) {
+	g := &Gathered{}
+	defer g.Free()
+	for range 3 {
+		g.Reserve(1 << 20)
+		for i := range 10_000 {
+			g.Put(strconv.Itoa(i), []byte("some value"))
+		}
+		if g.Keys() != 10_000 || len(g.Fresh()) != 10_000 {
+			t.Fatalf("%d keys of 10,000", g.Keys())
+		}
+		if g.Reset(); g.records != nil || g.places != nil {
+			t.Fatalf("there are %d bytes of records and %d places", cap(g.records), len(g.places))
+		}
 	}
 }
 
