@@ -83,6 +83,54 @@ func TestChangingAValueThatWasReadDoesNotChangeTheStore(t *testing.T) {
 	}
 }
 
+// A field that the codec leaves out is gone at once, and not when the key leaves the cache or the program is restarted: what a node
+// reads does not depend on these.
+//
+// Mutations, each seen to fail: such values are flat; they are plain.
+func TestAFieldThatIsNotWrittenIsNotKept(t *testing.T) {
+	type total struct {
+		Sum  int `json:"sum"`
+		Seen int `json:"-"`
+		last int
+	}
+	type named struct {
+		Name string `json:"name"`
+		last int
+	}
+	notKept(t, total{Sum: 1, Seen: 2, last: 3}, total{Sum: 1})
+	notKept(t, named{Name: "a", last: 3}, named{Name: "a"})
+}
+
+func notKept[T comparable](t *testing.T, set, want T) {
+	t.Helper()
+	s, err := openStore(Options{Dir: "db", storage: newDisk().open, CacheBytes: 32 << 10}, jsonCodec[T]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for checkpoint := range int64(3) {
+		for i := range 300 { // more than the cache holds: some are on its shelf, some in the database
+			key := fmt.Sprint(i)
+			if got, ok, err := s.Get(key); ok != (checkpoint > 0) || ok && got != want || err != nil {
+				t.Fatalf("the store has %+v, %v", got, err)
+			}
+			if err := s.Set(key, set); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := s.Get(key); got != want || err != nil {
+				t.Fatalf("the store has %+v, %v", got, err)
+			}
+			s.Keep()
+		}
+		if err := s.Drain(func(key, value []byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(checkpoint); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What Drain handed out belongs to whoever got it, for ever. Seen to fail with: an arena that starts its chunk again.
 func TestDrainedSlicesAreNeverRewritten(t *testing.T) {
 	s := mustOpen(t, Options{Dir: "db", storage: newDisk().open, CacheBytes: 1})

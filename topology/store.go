@@ -17,6 +17,9 @@ type StoreOf[T any] struct {
 
 // Store declares keyed local state of a topology, one database for each partition, with a changelog topic named
 // <topology>-<store>-changelog behind it. Nodes of one sub-graph may share it.
+//
+// A value that is read is what the codec makes of the bytes that it wrote, or equal to that: the codec has to give back what it was
+// given. Fields that it leaves out, unexported ones and those tagged "-", are zero in the next Get.
 func Store[T any](name string, codec codecs.Codec[T]) *StoreOf[T] {
 	s := &StoreOf[T]{
 		decl:  plan.Store{Name: name, Type: reflect.TypeFor[T]().String(), NoCodec: isNil(codec)},

@@ -1,7 +1,10 @@
 // Package flat says which values can be handed out without a copy of what they refer to.
 package flat
 
-import "reflect"
+import (
+	"reflect"
+	"strings"
+)
 
 // Type reports whether copying a value of type t copies everything that it is made of, so that two copies have nothing
 // in common that either could change. Strings count: they cannot be changed.
@@ -32,4 +35,21 @@ func made(t reflect.Type, withStrings bool) bool {
 		return true
 	}
 	return false
+}
+
+// Written reports whether an encoding may have all of a value of type t, by what fields say of themselves: those that are unexported,
+// or have "-" in a tag, are left out, and are zero in the value that is read back.
+func Written(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return Written(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if !f.IsExported() && !f.Anonymous || strings.Contains(string(f.Tag), `:"-"`) || !Written(f.Type) {
+				return false
+			}
+		}
+	}
+	return true
 }

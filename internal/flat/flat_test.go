@@ -42,3 +42,30 @@ func TestPlainTypes(t *testing.T) {
 		}
 	}
 }
+
+// Mutations, each seen to fail: unexported fields count as written; embedded ones do not; tags are not looked at; arrays are not
+// looked into.
+func TestWrittenTypes(t *testing.T) {
+	type inner struct{ A, B int }
+	type hidden struct{ a int }
+	for _, c := range []struct {
+		of   any
+		want bool
+	}{
+		{0, true}, {"", true}, {inner{}, true}, {struct{ inner }{}, true}, {[2]inner{}, true},
+		{struct {
+			A int `json:"-,"`
+		}{}, true},
+		{hidden{}, false}, {struct{ hidden }{}, false}, {struct{ H hidden }{}, false}, {[2]hidden{}, false},
+		{struct {
+			A, B int `json:"-"`
+		}{}, false},
+		{struct {
+			A int `yaml:"a" avro:"-"`
+		}{}, false},
+	} {
+		if got := Written(reflect.TypeOf(c.of)); got != c.want {
+			t.Errorf("%T: written is %v", c.of, got)
+		}
+	}
+}

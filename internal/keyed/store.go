@@ -32,12 +32,14 @@ type Store[T any] struct {
 // is to be the same.
 func Over[T any](db Database, codec codecs.Codec[T]) *Store[T] {
 	cacheBytes, recordBytes := db.Limits()
+	// Of a value with a field that its codec leaves out, Get would have the field until the entry leaves the cache.
+	written := flat.Written(reflect.TypeFor[T]())
 	s := &Store[T]{
 		db:      db,
 		codec:   codec,
 		max:     recordBytes,
-		flat:    flat.Type(reflect.TypeFor[T]()),
-		plain:   flat.Plain(reflect.TypeFor[T]()),
+		flat:    written && flat.Type(reflect.TypeFor[T]()),
+		plain:   written && flat.Plain(reflect.TypeFor[T]()),
 		changes: changes[T]{cache: newCache[T](cacheBytes)},
 	}
 	s.cache.shelved = s.shelved
