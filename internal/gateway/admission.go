@@ -68,7 +68,7 @@ func newAdmission(most int, queue time.Duration) *admission {
 // served with that wait. So refusals come no faster than the best rate of what is answered; one beyond that is held back for a while.
 const (
 	leastRefusals = 1000 // a second
-	refusalWithin = 200 * time.Millisecond
+	refusalWithin = 100 * time.Millisecond
 )
 
 // holdBack waits until a refusal may be answered.

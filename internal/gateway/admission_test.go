@@ -220,7 +220,7 @@ func (s *statusOnly) Header() http.Header         { return http.Header{} }
 func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 
-// Refusals beyond a rate are held back, none for longer than 200 ms, and what was held back costs later ones nothing.
+// Refusals beyond a rate are held back, none for longer than 100 ms, and what was held back costs later ones nothing.
 //
 // Mutations seen to fail it: no wait; reservations that are kept though they are not waited for.
 func TestRefusalsAreHeldBackWhereTheyAreMany(t *testing.T) {
@@ -235,11 +235,11 @@ func TestRefusalsAreHeldBackWhereTheyAreMany(t *testing.T) {
 			}()
 		}
 		began := time.Now()
-		for after, most := range []int32{leastRefusals / 10, leastRefusals/10 + 50, leastRefusals/10 + 100} {
-			time.Sleep(time.Until(began.Add(time.Duration(after) * 50 * time.Millisecond)))
+		for after, most := range []int32{leastRefusals / 10, leastRefusals/10 + 25, leastRefusals/10 + 50} {
+			time.Sleep(time.Until(began.Add(time.Duration(after) * 25 * time.Millisecond)))
 			synctest.Wait()
 			if n := answered.Load(); n > most || n < most-2 {
-				t.Errorf("%d are answered after %d ms, want %d", n, after*50, most)
+				t.Errorf("%d are answered after %d ms, want %d", n, after*25, most)
 			}
 		}
 		time.Sleep(time.Until(began.Add(refusalWithin)))
