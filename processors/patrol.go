@@ -385,7 +385,7 @@ func (p *patrol) restores(now time.Time) (all []Problem) {
 			Kind: ProblemRestore,
 			Cause: fmt.Sprintf("the restore of store %s of task %s has stood still for %s at offset %d of %d of %s; its inputs have lag %s",
 				r.Store, t.id, now.Sub(r.moved).Round(time.Second), r.Position, r.To, r.changelog, lagOf(t)),
-			Remedy: "look at the leader of the changelog partition",
+			Remedy: "look at the leader of the changelog partition, and at the quotas of this client (consumer_byte_rate)",
 		}
 		if cause, remedy, ok := p.waitsFor(r.changelog); ok {
 			problem.Cause, problem.Remedy = fmt.Sprintf("%s; %s", problem.Cause, cause), remedy

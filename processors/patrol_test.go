@@ -58,6 +58,33 @@ func TestARestoreThatStandsStillIsNamedWithItsTransactionAndItsLag(t *testing.T)
 	})
 }
 
+// What stands still is not known to be a transaction: a quota of the client has a restore wait in the same way. How long it will take is
+// not said before anything was read.
+//
+// Mutations, each seen to fail: the log names the transaction only; the remedy does not name quotas; the log has an ETA of 0 s.
+func TestARestoreThatStandsStillMayBeThatOfAQuota(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.send(0, "a 1")
+		end := g.cluster.LeaveOpen(at(jobLog, 0), record("x", "y"))
+		g.start()
+		time.Sleep(time.Minute)
+		lines := g.logs.FilterMessageSnippet("restoring: no progress").All()
+		if len(lines) == 0 {
+			t.Fatal("the log does not say that a restore stands still")
+		}
+		for _, l := range lines {
+			if eta := l.ContextMap()["eta"]; !strings.Contains(l.Message, "quota") || eta != nil {
+				t.Fatalf("%s, ETA %v", l.Message, eta)
+			}
+		}
+		if h := strings.Join(healthOf(g.inst), "\n"); !strings.Contains(h, "consumer_byte_rate") {
+			t.Errorf("health is %s", h)
+		}
+		end(false)
+		settled()
+	})
+}
+
 // Mutations: an input without a committed offset counts from 0 although records are gone; or from its start under latest.
 func TestLagOfATaskThatDoesNotRun(t *testing.T) {
 	for reset, want := range map[OffsetReset]int64{ResetEarliest: 3, ResetLatest: 0} {

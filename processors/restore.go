@@ -163,12 +163,15 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 		case <-report.C:
 			what := "restoring"
 			if stats.Position == reported {
-				what = "restoring: waiting, likely for another producer's open transaction to end"
+				what = "restoring: no progress, likely because of another producer's open transaction, or of a quota of this client"
 			}
 			reported = stats.Position
+			eta := zap.Skip()
+			if stats.PerSecond > 0 {
+				eta = zap.Duration("eta", stats.ETA)
+			}
 			e.log.Info(what, zap.String("store", st.decl.Name), zap.Stringer("changelog", st.changelog),
-				zap.Int64("position", stats.Position), zap.Int64("end", end),
-				zap.Float64("records_per_second", stats.PerSecond), zap.Duration("eta", stats.ETA))
+				zap.Int64("position", stats.Position), zap.Int64("end", end), zap.Float64("records_per_second", stats.PerSecond), eta)
 			e.hooks.tellRestore(st, from, stats.Position, end, began, false)
 			continue
 		case <-deliveries.wake:
