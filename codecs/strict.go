@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/weirstream/weir/internal/jsonscan"
 )
@@ -67,7 +68,7 @@ func strictOf(t reflect.Type, known map[reflect.Type]*strictType) *strictType {
 }
 
 // jsonFields are the fields of a struct by their names in JSON, as encoding/json sees them: of two with one name the one that is embedded
-// less deep counts, then the one with a tag, and else none.
+// less deep counts, then the one with a tag, and else none. A struct that is embedded twice at one depth has each of its names twice.
 func jsonFields(t reflect.Type) map[string]reflect.Type {
 	type found struct {
 		of     reflect.Type
@@ -80,17 +81,19 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 		of    reflect.Type
 		depth int
 	}
-	seen := map[reflect.Type]bool{}
+	seen := map[reflect.Type]level{}
+	times := map[level]int{}
 	for queue := []level{{t, 0}}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
-		if seen[at.of] {
+		if first, ok := seen[at.of]; ok && first.depth < at.depth || times[at] == 2 {
 			continue
 		}
-		seen[at.of] = true
+		seen[at.of] = at
+		times[at]++
 		for i := range at.of.NumField() {
 			f := at.of.Field(i)
 			tag := f.Tag.Get("json")
-			name, _, _ := strings.Cut(tag, ",")
+			name := tagName(tag)
 			inner := f.Type
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
@@ -123,6 +126,17 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 		}
 	}
 	return fields
+}
+
+// tagName is the name that a tag gives, "" where encoding/json passes it over for a character in it.
+func tagName(tag string) string {
+	name, _, _ := strings.Cut(tag, ",")
+	if strings.ContainsFunc(name, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune(" -_.:;/@!?#$%&*+<=>^|~()[]{}", c)
+	}) {
+		return ""
+	}
+	return name
 }
 
 // strictCheck says what of a document a type does not admit. A document that is null is left to who parses it.

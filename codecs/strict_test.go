@@ -70,6 +70,39 @@ func TestStrictJSONTellsWhatIsPassedOver(t *testing.T) {
 	}
 }
 
+// strictNames has names that encoding/json passes over: in a tag, because of a character, and of a struct that is embedded twice.
+type strictNames struct {
+	strictLeft
+	strictRight
+	Quote string `json:"it's"`
+	Marks string `json:"a-b.c/d:e f<g>h|i"`
+}
+
+type strictLeft struct{ strictTwice }
+
+type strictRight struct{ strictTwice }
+
+type strictTwice struct{ Twice, Own string }
+
+// A strict codec knows the names that encoding/json knows: it reads what that writes, and refuses what that would pass over.
+//
+// Mutations, each seen to fail: tagName that takes any name; a struct that is looked at once at each depth.
+func TestStrictJSONHasTheNamesOfEncodingJSON(t *testing.T) {
+	c := JSON[strictNames](Strict())
+	data, err := c.Append(nil, strictNames{Quote: "q", Marks: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := c.Parse(data); err != nil || v.Quote != "q" || v.Marks != "m" {
+		t.Errorf("%s is read as %+v, %v", data, v, err)
+	}
+	for _, document := range []string{`{"it's":"q"}`, `{"Twice":"t"}`, `{"Own":"o"}`} {
+		if v, err := c.Parse([]byte(document)); err == nil {
+			t.Errorf("%s is read as %+v", document, v)
+		}
+	}
+}
+
 // What a codec writes, a strict one reads; and the default one does as before.
 func TestStrictJSONReadsWhatIsWritten(t *testing.T) {
 	strict, plain := JSON[strictOrder](Strict()), JSON[strictOrder]()
