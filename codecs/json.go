@@ -125,12 +125,12 @@ func (c *JSONCodec[T]) unmarshal(data []byte) (v T, err error) {
 		if d == nil {
 			d = newJSONDecoder()
 		}
-		if d.decode(data, &v) {
+		if d.decode(bytes.TrimRight(data, " \t\r\n"), &v) {
 			c.decoders.Put(d)
 			return v, nil
 		}
 		// The decoder is left in a state that it does not come back from, and a value may be half filled. What is wrong,
-		// if anything, json.Unmarshal says best.
+		// json.Unmarshal says best.
 		v = *new(T)
 	}
 	err = json.Unmarshal(data, &v)
