@@ -140,7 +140,8 @@ func mangle(t *rapid.T, data []byte) []byte {
 	return data
 }
 
-// parsesAsJSON compares Parse with json.Unmarshal: the same value, or an error from both that says the same.
+// parsesAsJSON compares Parse with json.Unmarshal: the same value, or an error from both that says the same. What begins like a value with
+// a schema's id has a hint after that.
 func parsesAsJSON[T any](t interface{ Fatalf(string, ...any) }, c Codec[T], data []byte) {
 	var want T
 	wantErr := json.Unmarshal(data, &want)
@@ -158,7 +159,7 @@ func parsesAsJSON[T any](t interface{ Fatalf(string, ...any) }, c Codec[T], data
 	}
 	if err != nil {
 		var none T
-		if !strings.HasSuffix(err.Error(), wantErr.Error()) || !reflect.DeepEqual(got, none) {
+		if !strings.Contains(err.Error(), wantErr.Error()) || !reflect.DeepEqual(got, none) {
 			t.Fatalf("%q: %v with %#v, json says %v", data, err, got, wantErr)
 		}
 		return
