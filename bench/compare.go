@@ -24,10 +24,6 @@ import (
 
 // compare does the works and writes what they found. What was found before a Ctrl-C is written too.
 func compare(ctx context.Context, o options) error {
-	works, err := chosen(o.works)
-	if err != nil {
-		return err
-	}
 	if o.out != "" {
 		if err := os.MkdirAll(o.out, 0o755); err != nil {
 			return err
@@ -48,29 +44,15 @@ func compare(ctx context.Context, o options) error {
 		Versions: versions(kafka.Version), Settings: settings(o),
 	}
 	b := &work.Bench{Cluster: kafka, Settings: o.Settings, Report: r, Dir: dir, Progress: &report.Progress{W: os.Stderr, Terminal: terminal()}}
-	b.Progress.Runs = b.Plan(works)
+	b.Progress.Runs = b.Plan(o.works)
 	err = b.Warm(ctx)
-	for _, w := range works {
+	for _, w := range o.works {
 		if err == nil {
 			err = b.Do(ctx, w)
 		}
 	}
 	r.Seconds = time.Since(r.Begun).Seconds()
 	return errors.Join(err, write(r, o.out), b.Failed())
-}
-
-func chosen(names []string) (works []work.Work, err error) {
-	if len(names) == 1 && names[0] == "all" {
-		return work.All(), nil
-	}
-	for _, name := range names {
-		w, err := work.Find(name)
-		if err != nil {
-			return nil, err
-		}
-		works = append(works, w)
-	}
-	return works, nil
 }
 
 func open(ctx context.Context, o options) (*cluster.Cluster, error) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -26,7 +27,7 @@ import (
 type options struct {
 	work.Settings
 	brokers string
-	works   []string
+	works   []work.Work
 	out     string
 	engine  string // what a round does in a process of its own
 	job     string
@@ -48,11 +49,14 @@ func main() {
 	} else {
 		err = compare(ctx, o)
 	}
-	if err != nil && (ctx.Err() == nil || o.engine == "") {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
+	if err == nil || ctx.Err() != nil && o.engine != "" {
+		return
 	}
+	if ctx.Err() != nil { // whatever was under way then says only that it was cut short
+		err = errors.New("interrupted; everything that it started has been stopped")
+	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
 }
 
 func parse(args []string) (o options, err error) {
@@ -82,18 +86,52 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("%q is no flag", f.Arg(0))
 	case *quick && *long:
 		return o, errors.New("-quick and -long exclude each other")
-	case o.Partitions < 1 || o.Workers < 0 || o.Interval < time.Millisecond || o.Rounds < 0:
-		return o, errors.New("-partitions and -runs are 1 or more, -workers is not negative, -commit-interval is 1ms or more")
+	case o.Partitions < 1 || o.Workers < 0 || o.Interval < time.Millisecond || o.Rounds < 0 || o.Records < 0 || o.Keys < 0:
+		return o, errors.New("-partitions is 1 or more, -runs, -records, -keys and -workers are not negative, -commit-interval is 1ms or more")
 	}
 	o.Form = map[[2]bool]string{{true, false}: "quick", {false, true}: "long", {false, false}: "full"}[[2]bool{*quick, *long}]
 	if o.Rounds == 0 {
 		o.Rounds = map[string]int{"quick": 1, "full": 5, "long": 5}[o.Form]
 	}
-	o.works = strings.Split(*names, ",")
+	if o.works, err = chosen(strings.Split(*names, ",")); err != nil {
+		return o, err
+	}
 	if *engines != "" {
 		o.Engines = contestants(*engines)
 	}
-	return o, nil
+	return o, o.check()
+}
+
+// check finds what would otherwise fail only after a Kafka was started and fed.
+func (o options) check() error {
+	for _, name := range o.Engines {
+		if _, err := engine.Find(name); err != nil {
+			return fmt.Errorf("-engines: %w", err)
+		}
+	}
+	for flag, path := range map[string]string{"-cpuprofile": o.Profile, "-memprofile": o.Memory} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("%s: its folder must be there: %w", flag, err)
+		}
+	}
+	return nil
+}
+
+func chosen(names []string) (works []work.Work, err error) {
+	if len(names) == 1 && names[0] == "all" {
+		return work.All(), nil
+	}
+	for _, name := range names {
+		w, err := work.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		works = append(works, w)
+	}
+	return works, nil
 }
 
 // contestants splits at commas, or at semicolons where there is one: options have commas in them.

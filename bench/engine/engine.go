@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -36,27 +37,31 @@ type kind struct {
 	guarantee string
 	jobs      []string
 	floor     bool
+	options   []string
 	run       func(ctx context.Context, j job.Job, guarantee string) error // nil: a process in Java
 }
 
 var (
 	all      = []string{job.Totals, job.Copy, job.Dedup, job.Shuffle}
 	byFloors = []string{job.Totals, job.Copy}
+
+	ofJava    = []string{"threads=N", "caching=BOOL", "json=databind", "set.SETTING=VALUE", "jvm.N=ARGUMENT"}
+	ofWorkers = []string{"workers=N"}
 )
 
 var kinds = map[string]kind{
-	"weir":              {"Weir, exactly-once", ExactlyOnce, all, false, runWeir},
-	"weir-alo":          {"Weir, at-least-once", AtLeastOnce, all, false, runWeir},
-	"streams":           {"Kafka Streams, exactly-once", ExactlyOnce, all, false, nil},
-	"streams-alo":       {"Kafka Streams, at-least-once", AtLeastOnce, all, false, nil},
-	"goka":              {"goka, at-least-once", AtLeastOnce, []string{job.Totals, job.Copy, job.Dedup}, false, runGoka},
-	"floor-weir":        {"floor on Weir's wire, exactly-once", ExactlyOnce, byFloors, true, runFloorWeir},
-	"floor-weir-alo":    {"floor on Weir's wire, at-least-once", AtLeastOnce, byFloors, true, runFloorWeir},
-	"floor-franz":       {"floor on franz-go, exactly-once", ExactlyOnce, byFloors, true, runFloorFranz},
-	"floor-franz-alo":   {"floor on franz-go, at-least-once", AtLeastOnce, byFloors, true, runFloorFranz},
-	"floor-sarama":      {"floor on sarama, exactly-once", ExactlyOnce, byFloors, true, runFloorSarama},
-	"floor-sarama-alo":  {"floor on sarama, at-least-once", AtLeastOnce, byFloors, true, runFloorSarama},
-	"floor-weir-output": {"floor on Weir's wire, exactly-once, outputs only", ExactlyOnce, byFloors, true, runFloorWeirOutput},
+	"weir":              {"Weir, exactly-once", ExactlyOnce, all, false, ofWorkers, runWeir},
+	"weir-alo":          {"Weir, at-least-once", AtLeastOnce, all, false, ofWorkers, runWeir},
+	"streams":           {"Kafka Streams, exactly-once", ExactlyOnce, all, false, ofJava, nil},
+	"streams-alo":       {"Kafka Streams, at-least-once", AtLeastOnce, all, false, ofJava, nil},
+	"goka":              {"goka, at-least-once", AtLeastOnce, []string{job.Totals, job.Copy, job.Dedup}, false, nil, runGoka},
+	"floor-weir":        {"floor on Weir's wire, exactly-once", ExactlyOnce, byFloors, true, ofWorkers, runFloorWeir},
+	"floor-weir-alo":    {"floor on Weir's wire, at-least-once", AtLeastOnce, byFloors, true, ofWorkers, runFloorWeir},
+	"floor-franz":       {"floor on franz-go, exactly-once", ExactlyOnce, byFloors, true, nil, runFloorFranz},
+	"floor-franz-alo":   {"floor on franz-go, at-least-once", AtLeastOnce, byFloors, true, nil, runFloorFranz},
+	"floor-sarama":      {"floor on sarama, exactly-once", ExactlyOnce, byFloors, true, nil, runFloorSarama},
+	"floor-sarama-alo":  {"floor on sarama, at-least-once", AtLeastOnce, byFloors, true, nil, runFloorSarama},
+	"floor-weir-output": {"floor on Weir's wire, exactly-once, outputs only", ExactlyOnce, byFloors, true, ofWorkers, runFloorWeirOutput},
 }
 
 // Names are the engines, without options.
@@ -64,19 +69,19 @@ func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 // Find returns an engine by its name, which may carry options: "streams:threads=1,caching=false".
 func Find(name string) (Engine, error) {
-	base, rest, _ := strings.Cut(name, ":")
+	base, rest, some := strings.Cut(name, ":")
 	k, ok := kinds[base]
 	if !ok {
 		return Engine{}, fmt.Errorf("unknown engine %q: want one of %s", base, strings.Join(Names(), ", "))
 	}
 	e := Engine{Name: name, Title: k.title, Guarantee: k.guarantee, Floor: k.floor, options: map[string]string{}, kind: k}
-	if rest == "" {
+	if !some {
 		return e, nil
 	}
 	for option := range strings.SplitSeq(rest, ",") {
-		key, value, ok := strings.Cut(option, "=")
-		if !ok || key != "threads" && key != "caching" && key != "workers" && key != "json" && !strings.HasPrefix(key, "set.") && !strings.HasPrefix(key, "jvm.") {
-			return Engine{}, fmt.Errorf("engine %s: %q is no option: want threads=N, workers=N, caching=BOOL, json=databind, set.SETTING=VALUE or jvm.N=ARGUMENT", base, option)
+		key, value, _ := strings.Cut(option, "=")
+		if err := k.check(key, value); err != nil {
+			return Engine{}, fmt.Errorf("engine %s: option %q: %w", base, option, err)
 		}
 		e.options[key] = value
 	}
@@ -84,30 +89,55 @@ func Find(name string) (Engine, error) {
 	return e, nil
 }
 
+// check refuses an option that the engine does not have, since its row would name what had no effect.
+func (k kind) check(key, value string) error {
+	if !slices.ContainsFunc(k.options, func(o string) bool {
+		name, _, _ := strings.Cut(o, "=")
+		prefix, _, many := strings.Cut(name, ".")
+		return key == name || many && strings.HasPrefix(key, prefix+".")
+	}) {
+		if k.options == nil {
+			return errors.New("this engine has no options")
+		}
+		return fmt.Errorf("this engine has %s", strings.Join(k.options, ", "))
+	}
+	switch key {
+	case "threads", "workers":
+		if n, err := strconv.Atoi(value); err != nil || n < 1 {
+			return errors.New("want a number from 1 on")
+		}
+	case "caching":
+		if _, err := strconv.ParseBool(value); err != nil {
+			return errors.New("want true or false")
+		}
+	default:
+		if value == "" || key == "json" && value != "databind" {
+			return errors.New("want a value, of json databind")
+		}
+	}
+	return nil
+}
+
 // Does says whether the engine can do jobs of that kind.
 func (e Engine) Does(kind string) bool { return slices.Contains(e.kind.jobs, kind) }
 
-// adapt puts the engine's options into a job.
-func (e Engine) adapt(j job.Job) (job.Job, error) {
+// adapt puts the engine's options, which Find has checked, into a job.
+func (e Engine) adapt(j job.Job) job.Job {
 	j.Set = map[string]string{}
 	for key, value := range e.options {
-		var err error
 		switch key {
 		case "threads", "workers":
-			j.Workers, err = strconv.Atoi(value)
+			j.Workers, _ = strconv.Atoi(value)
 		case "caching":
-			j.Caching, err = strconv.ParseBool(value)
+			j.Caching, _ = strconv.ParseBool(value)
 		default:
 			j.Set[key] = value
-		}
-		if err != nil {
-			return j, fmt.Errorf("engine %s: %s: %w", e.Name, key, err)
 		}
 	}
 	if j.Workers == 0 {
 		j.Workers = e.kind.workers()
 	}
-	return j, nil
+	return j
 }
 
 // workers is how many serve an engine best on a machine that it shares with the broker: Kafka Streams does less with more

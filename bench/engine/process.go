@@ -22,11 +22,9 @@ type Process struct {
 
 // Start starts an engine's process on a job.
 func (e Engine) Start(ctx context.Context, j job.Job) (*Process, error) {
-	j, err := e.adapt(j)
-	if err != nil {
-		return nil, err
-	}
+	j = e.adapt(j)
 	var cmd *exec.Cmd
+	var err error
 	if e.kind.run == nil {
 		if cmd, err = streamsCommand(ctx, j, e.Guarantee); err != nil {
 			return nil, err
