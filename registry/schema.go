@@ -34,6 +34,16 @@ type Reference struct {
 	Version int    `json:"version"` // -1 is the latest when the schema is registered
 }
 
+// Dependency is a schema that the schema of a codec refers to, as the program has it. It is registered in a subject of its own: by a start
+// with --schemas register, or before with weir schema register.
+type Dependency struct {
+	// Name is how it is referred to: see [Reference]. An Avro type that states none is called by its full name.
+	Name    string
+	Subject string // default: Name
+	Text    string
+	Uses    []Dependency // what it refers to itself
+}
+
 // Registered is a schema that a registry has.
 type Registered struct {
 	Schema

@@ -11,6 +11,7 @@ package avro
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/avro"
@@ -21,11 +22,17 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
-// Option is something that a codec is made with: [Schema].
-type Option struct{ text string }
+// Option is something that a codec is made with: [Schema], [References].
+type Option struct {
+	text string
+	uses []registry.Dependency
+}
 
 // Schema gives the schema, as JSON, in place of the Go type's own. It must fit the type.
-func Schema(text string) Option { return Option{text} }
+func Schema(text string) Option { return Option{text: text} }
+
+// References gives the types that the text of [Schema] names and does not define. Each is a schema of its own, in a subject of its own.
+func References(uses ...registry.Dependency) Option { return Option{uses: uses} }
 
 // Codec reads and writes values of type T.
 type Codec[T any] struct {
@@ -37,17 +44,57 @@ type Codec[T any] struct {
 
 // Of is a codec for values alone, with nothing before them. A schema that makes no sense, or does not fit T, is the error of every value.
 func Of[T any](opts ...Option) *Codec[T] {
-	c := &Codec[T]{}
-	text := ""
-	for _, o := range opts {
-		text = cmp.Or(o.text, text)
-	}
-	if text != "" {
-		c.schema, c.err = avro.Parse(text)
-	} else {
-		c.schema, c.err = avro.SchemaFor[T]()
-	}
+	c, _ := of[T](opts)
 	return c
+}
+
+// of makes a codec for values alone, and what is registered of its schema.
+func of[T any](opts []Option) (*Codec[T], Option) {
+	c, given := &Codec[T]{}, Option{}
+	for _, o := range opts {
+		given.text = cmp.Or(o.text, given.text)
+		given.uses = append(given.uses, o.uses...)
+	}
+	switch {
+	case given.text != "":
+		if given.uses, c.err = named(given.uses); c.err == nil {
+			c.schema, c.err = avrovalue.Parse(given.text, bound.Imports(given.uses))
+		}
+	case given.uses != nil:
+		c.err = errors.New("references are for a schema that is given with Schema: that of a Go type has all of it in itself")
+	default:
+		if c.schema, c.err = avro.SchemaFor[T](); c.err == nil {
+			given.text = c.schema.String()
+		}
+	}
+	return c, given
+}
+
+// named gives references without a name that of their type.
+func named(uses []registry.Dependency) (list []registry.Dependency, err error) {
+	for _, d := range uses {
+		if d.Uses, err = named(d.Uses); err != nil {
+			return nil, err
+		}
+		if d.Name == "" {
+			s, err := avrovalue.Parse(d.Text, bound.Imports(d.Uses))
+			if err != nil {
+				return nil, fmt.Errorf("a schema that is referred to: %w", err)
+			}
+			d.Name = nameOf(s)
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// nameOf is the full name of a schema's type.
+func nameOf(s *avro.Schema) string {
+	root := s.Root()
+	if root.Namespace == "" {
+		return root.Name
+	}
+	return root.Namespace + "." + root.Name
 }
 
 // Bound is a codec for values that say which schema of a registry they were written with. The client is the caller's to close, after the
@@ -56,14 +103,9 @@ func Of[T any](opts ...Option) *Codec[T] {
 // A value of a schema that is not known yet, while the registry is away or has no such id, is a value that waits: see
 // [codecs.ErrUnavailable] and [registry.Binding].
 func Bound[T any](client *registry.Client, with registry.Binding, opts ...Option) *Codec[T] {
-	c := Of[T](opts...)
+	c, given := of[T](opts)
 	if c.err == nil {
-		root := c.schema.Root()
-		name := root.Name
-		if root.Namespace != "" {
-			name = root.Namespace + "." + name
-		}
-		c.bound = bound.New(client, with, registry.Avro, name, c.schema.String(), nil)
+		c.bound = bound.New(client, with, registry.Avro, nameOf(c.schema), given.text, given.uses)
 	}
 	return c
 }

@@ -25,11 +25,25 @@ type Codec[T any] struct {
 	writers bound.Known[*jsonschema.Schema]
 }
 
+// Option is something that a codec is made with: [References].
+type Option struct{ uses []registry.Dependency }
+
+// References gives the schemas that a $ref of the schema names. Each is in a subject of its own, and its Name is the $ref without what
+// follows a #.
+func References(uses ...registry.Dependency) Option { return Option{uses} }
+
 // Of is a codec for JSON alone. A schema that makes no sense is the error of every value; one that names no draft is of draft 7.
-func Of[T any](schema string) *Codec[T] {
+func Of[T any](schema string, opts ...Option) *Codec[T] {
 	c := &Codec[T]{json: codecs.JSON[T]()}
-	c.schema, c.err = jsonvalue.Parse(schema, nil)
+	c.schema, c.err = jsonvalue.Parse(schema, bound.Imports(usesOf(opts)))
 	return c
+}
+
+func usesOf(opts []Option) (list []registry.Dependency) {
+	for _, o := range opts {
+		list = append(list, o.uses...)
+	}
+	return list
 }
 
 // Bound is a codec for values that say which schema of a registry they were written with. The client is the caller's to close, after the
@@ -37,10 +51,10 @@ func Of[T any](schema string) *Codec[T] {
 //
 // A value of a schema that is not known yet, while the registry is away or has no such id, is a value that waits: see
 // [codecs.ErrUnavailable] and [registry.Binding].
-func Bound[T any](client *registry.Client, with registry.Binding, schema string) *Codec[T] {
-	c := Of[T](schema)
+func Bound[T any](client *registry.Client, with registry.Binding, schema string, opts ...Option) *Codec[T] {
+	c := Of[T](schema, opts...)
 	if c.err == nil {
-		c.bound = bound.New(client, with, registry.JSON, c.schema.Title, schema, nil)
+		c.bound = bound.New(client, with, registry.JSON, c.schema.Title, schema, usesOf(opts))
 	}
 	return c
 }

@@ -54,11 +54,11 @@ func textOf(file protoreflect.FileDescriptor) string {
 	return protovalue.Print(protodesc.ToFileDescriptorProto(file), file, false)
 }
 
-func usesOf(file protoreflect.FileDescriptor) (list []*bound.Dependency) {
+func usesOf(file protoreflect.FileDescriptor) (list []registry.Dependency) {
 	for i := range file.Imports().Len() {
 		in := file.Imports().Get(i)
 		if !strings.HasPrefix(in.Path(), "google/") {
-			list = append(list, &bound.Dependency{Name: in.Path(), Text: textOf(in), Uses: usesOf(in)})
+			list = append(list, registry.Dependency{Name: in.Path(), Text: textOf(in), Uses: usesOf(in)})
 		}
 	}
 	return list

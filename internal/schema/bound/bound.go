@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,13 +18,6 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
-// Dependency is a schema that others refer to by its name, which is its subject too.
-type Dependency struct {
-	Name string
-	Text string
-	Uses []*Dependency
-}
-
 // Codec is the part of a codec that knows the registry.
 type Codec struct {
 	client  *registry.Client
@@ -31,7 +25,7 @@ type Codec struct {
 	kind    registry.Type
 	text    string
 	name    string // of the record or message
-	uses    []*Dependency
+	uses    []registry.Dependency
 	writing sync.Map // *registry.Registered by subject
 	missing missing
 }
@@ -43,7 +37,7 @@ const (
 )
 
 // New binds a schema of a name to a registry.
-func New(client *registry.Client, with registry.Binding, kind registry.Type, name, text string, uses []*Dependency) *Codec {
+func New(client *registry.Client, with registry.Binding, kind registry.Type, name, text string, uses []registry.Dependency) *Codec {
 	with.MissingAfter = cmp.Or(with.MissingAfter, missingAfter)
 	with.Wait = cmp.Or(with.Wait, wait)
 	return &Codec{client: client, with: with, kind: kind, name: name, text: text, uses: uses}
@@ -86,13 +80,10 @@ func (c *Codec) Written(r *codecs.Record) (*registry.Registered, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
 	defer cancel()
-	s, err := c.schema(ctx, c.client.Registered)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	found, err := c.client.Registered(ctx, subject, s)
-	if errors.Is(err, registry.ErrNotFound) {
-		err = fmt.Errorf("the schema is not registered in subject %q: register it, or start with --schemas register: %w", subject, err)
+	s, err := c.schema(ctx, c.known)
+	var found *registry.Registered
+	if err == nil {
+		found, err = c.known(ctx, subject, s)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -101,30 +92,53 @@ func (c *Codec) Written(r *codecs.Record) (*registry.Registered, error) {
 	return found, nil
 }
 
+// known finds a schema that is registered.
+func (c *Codec) known(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error) {
+	found, err := c.client.Registered(ctx, subject, s)
+	if errors.Is(err, registry.ErrNotFound) {
+		err = fmt.Errorf("the schema is not registered in subject %q: register it, or start with --schemas register: %w", subject, err)
+	}
+	return found, err
+}
+
+// Imports are the texts of dependencies, each after those that it uses.
+func Imports(uses []registry.Dependency) (list []registry.Import) {
+	for _, d := range uses {
+		for _, in := range append(Imports(d.Uses), registry.Import{Name: d.Name, Text: d.Text}) {
+			if !slices.ContainsFunc(list, func(have registry.Import) bool { return have.Name == in.Name }) {
+				list = append(list, in)
+			}
+		}
+	}
+	return list
+}
+
+// finder finds a schema in a subject, and may register it there.
+type finder func(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error)
+
 // schema is what is registered, with references to what it uses; find finds or registers these.
-func (c *Codec) schema(ctx context.Context, find func(context.Context, string, registry.Schema) (*registry.Registered, error)) (registry.Schema, error) {
-	s := registry.Schema{Type: c.kind, Text: c.text}
-	var refer func(uses []*Dependency) ([]registry.Reference, error)
-	refer = func(uses []*Dependency) (list []registry.Reference, err error) {
+func (c *Codec) schema(ctx context.Context, find finder) (registry.Schema, error) {
+	var refer func(uses []registry.Dependency) ([]registry.Reference, error)
+	refer = func(uses []registry.Dependency) (list []registry.Reference, err error) {
 		for _, d := range uses {
 			below, err := refer(d.Uses)
 			if err != nil {
 				return nil, err
 			}
-			found, err := find(ctx, d.Name, registry.Schema{Type: c.kind, Text: d.Text, References: below})
+			subject := cmp.Or(d.Subject, d.Name)
+			found, err := find(ctx, subject, registry.Schema{Type: c.kind, Text: d.Text, References: below})
 			if err != nil {
 				return nil, fmt.Errorf("%s, which the schema refers to: %w", d.Name, err)
 			}
-			list = append(list, registry.Reference{Name: d.Name, Subject: d.Name, Version: found.Version})
+			list = append(list, registry.Reference{Name: d.Name, Subject: subject, Version: found.Version})
 		}
 		return list, nil
 	}
-	var err error
-	s.References, err = refer(c.uses)
-	return s, err
+	references, err := refer(c.uses)
+	return registry.Schema{Type: c.kind, Text: c.text, References: references}, err
 }
 
-// Prepare registers the schema, or checks that it can be registered.
+// Prepare registers the schema and what it refers to, or checks that they can be registered.
 func (c *Codec) Prepare(p codecs.Preparation) error {
 	err := c.prepare(p)
 	if errors.Is(err, registry.ErrAway) {
@@ -138,32 +152,44 @@ func (c *Codec) prepare(p codecs.Preparation) error {
 	if err != nil {
 		return err
 	}
-	find := c.client.Registered
+	find := c.checked
 	if p.Register {
-		find = c.client.Register
+		find = c.registered
 	}
 	s, err := c.schema(p.Context, find)
-	if !p.Register && errors.Is(err, registry.ErrNotFound) {
-		return nil // what it refers to is not registered as it is here, so there is nothing yet that it can be compared with
+	var found *registry.Registered
+	if err == nil {
+		found, err = find(p.Context, subject, s)
 	}
-	if err != nil {
-		return err
-	}
-	if p.Register {
-		found, err := c.client.Register(p.Context, subject, s)
-		if err == nil {
-			c.writing.Store(subject, found)
-		}
-		return c.explained(p.Context, subject, s, err)
-	}
-	if _, err := c.client.Registered(p.Context, subject, s); err == nil || !errors.Is(err, registry.ErrNotFound) {
-		return err
-	}
-	reasons, err := c.client.Check(p.Context, subject, s)
-	if err == nil && len(reasons) > 0 {
-		err = &IncompatibleError{subject, reasons}
+	switch {
+	case err == nil && p.Register:
+		c.writing.Store(subject, found)
+	case !p.Register && errors.Is(err, registry.ErrNotFound):
+		return nil // it breaks nobody, or what it refers to is not registered, so that there is nothing that it can be compared with
 	}
 	return err
+}
+
+// checked finds a schema. Where it is not registered it is compared with its subject: it can be registered (registry.ErrNotFound), or cannot.
+func (c *Codec) checked(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error) {
+	found, err := c.client.Registered(ctx, subject, s)
+	if !errors.Is(err, registry.ErrNotFound) {
+		return found, err
+	}
+	reasons, failed := c.client.Check(ctx, subject, s)
+	switch {
+	case failed != nil:
+		return nil, failed
+	case len(reasons) > 0:
+		return nil, &IncompatibleError{subject, reasons}
+	}
+	return nil, err
+}
+
+// registered registers a schema. Where that breaks readers the error lists how.
+func (c *Codec) registered(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error) {
+	found, err := c.client.Register(ctx, subject, s)
+	return found, c.explained(ctx, subject, s, err)
 }
 
 // explained lists why a schema cannot be registered.
