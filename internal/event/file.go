@@ -27,19 +27,27 @@ import (
 
 // File is the declaration of an event.
 type File struct {
-	Event         string   `yaml:"event"`       // entity.event_type.vN, the name of the topic
-	Owner         string   `yaml:"owner"`       // who answers for it
-	Key           string   `yaml:"key"`         // the field with the entity's key
-	ID            string   `yaml:"id"`          // the field with the event's id
-	Idempotency   string   `yaml:"idempotency"` // stamped or once
-	Keyless       bool     `yaml:"keyless"`     // events have no key
-	Schema        string   `yaml:"schema"`      // file, beside this one
-	Type          string   `yaml:"type"`        // of the schema; by the file's name
-	Compatibility string   `yaml:"compatibility"`
-	Topic         Topic    `yaml:"topic"`
-	Clients       []Client `yaml:"clients"`
+	Event         string      `yaml:"event"`       // entity.event_type.vN, the name of the topic
+	Owner         string      `yaml:"owner"`       // who answers for it
+	Key           string      `yaml:"key"`         // the field with the entity's key
+	ID            string      `yaml:"id"`          // the field with the event's id
+	Idempotency   string      `yaml:"idempotency"` // stamped or once
+	Keyless       bool        `yaml:"keyless"`     // events have no key
+	Schema        string      `yaml:"schema"`      // file, beside this one
+	Type          string      `yaml:"type"`        // of the schema; by the file's name
+	References    []Reference `yaml:"references"`
+	Compatibility string      `yaml:"compatibility"`
+	Topic         Topic       `yaml:"topic"`
+	Clients       []Client    `yaml:"clients"`
 
 	dir string
+}
+
+// Reference is a registered schema that the event's refers to by a name.
+type Reference struct {
+	Name    string `yaml:"name"` // the full name of an Avro type, the path of a Protobuf file, or the $ref of a JSON schema
+	Subject string `yaml:"subject"`
+	Version int    `yaml:"version"`
 }
 
 // Topic is what the event's topic is like.
@@ -95,6 +103,11 @@ func (e *File) check() error {
 	if e.Schema == "" {
 		wrong("schema is missing: name the file of the schema, beside this one")
 	}
+	for i, r := range e.References {
+		if r.Name == "" || r.Subject == "" || r.Version < 1 { // the latest version would be another schema tomorrow
+			wrong("references[%d]: give name, subject and version of what the schema refers to", i)
+		}
+	}
 	if e.Compatibility != "" {
 		if _, err := schema.ParseLevel(e.Compatibility); err != nil {
 			wrong("compatibility: %w", err)
@@ -141,7 +154,11 @@ func (e *File) schema() (registry.Schema, error) {
 		return registry.Schema{}, err
 	}
 	text, err := secretfile.ReadAll(f, path, 8*maxFile)
-	return registry.Schema{Type: registry.Type(t), Text: string(text)}, errors.Join(err, f.Close())
+	s := registry.Schema{Type: registry.Type(t), Text: string(text)}
+	for _, r := range e.References {
+		s.References = append(s.References, registry.Reference(r))
+	}
+	return s, errors.Join(err, f.Close())
 }
 
 // spec is how the topic is made.

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -14,33 +15,44 @@ import (
 const deepestSample = 8
 
 // madeUp is a JSON document that the schema may take: the simplest value of each part.
-func madeUp(s registry.Schema) json.RawMessage {
+func madeUp(s *registry.Registered) json.RawMessage {
 	var v any
 	switch s.Type {
 	case registry.Protobuf:
-		file, err := protovalue.Compile(s.Text, nil)
+		file, err := protovalue.Compile(s.Text, s.Imports)
 		if err != nil || file.Messages().Len() == 0 {
 			return nil
 		}
 		v = ofMessage(file.Messages().Get(0), 0)
 	case registry.JSON:
-		var doc any
-		if json.Unmarshal([]byte(s.Text), &doc) != nil {
-			return nil
-		}
-		v = ofJSONSchema(doc, 0)
+		v = ofJSONSchema(document(s.Text), referred(s), 0)
 	default:
-		var doc any
-		if json.Unmarshal([]byte(s.Text), &doc) != nil {
-			return nil
-		}
-		v = ofAvro(doc, map[string]any{}, 0)
+		v = ofAvro(document(s.Text), referred(s), 0)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}
 	return text
+}
+
+// document is a schema as JSON, nil where it is none.
+func document(text string) (doc any) {
+	if json.Unmarshal([]byte(text), &doc) != nil {
+		return nil
+	}
+	return doc
+}
+
+// referred are the schemas that one refers to, by the names that it may call them: types of Avro without their namespace too.
+func referred(s *registry.Registered) map[string]any {
+	named := map[string]any{}
+	for _, in := range s.Imports {
+		doc := document(in.Text)
+		named[in.Name] = doc
+		named[in.Name[strings.LastIndexByte(in.Name, '.')+1:]] = doc
+	}
+	return named
 }
 
 func ofAvro(doc any, named map[string]any, depth int) any {
@@ -96,10 +108,13 @@ func ofAvro(doc any, named map[string]any, depth int) any {
 	return nil
 }
 
-func ofJSONSchema(doc any, depth int) any {
+func ofJSONSchema(doc any, named map[string]any, depth int) any {
 	s, ok := doc.(map[string]any)
 	if !ok || depth > deepestSample {
 		return nil
+	}
+	if ref, ok := s["$ref"].(string); ok {
+		return ofJSONSchema(named[ref], named, depth+1)
 	}
 	for _, name := range []string{"const", "default"} {
 		if v, ok := s[name]; ok {
@@ -130,7 +145,7 @@ func ofJSONSchema(doc any, depth int) any {
 	value := map[string]any{}
 	properties, _ := s["properties"].(map[string]any)
 	for name, property := range properties {
-		value[name] = ofJSONSchema(property, depth+1)
+		value[name] = ofJSONSchema(property, named, depth+1)
 	}
 	return value
 }
@@ -143,7 +158,7 @@ func ofMessage(m protoreflect.MessageDescriptor, depth int) map[string]any {
 		case f.ContainingOneof() != nil && !f.HasOptionalKeyword(), f.IsList(), f.IsMap():
 			continue // one of several, or none
 		case f.Message() != nil:
-			if depth < deepestSample && f.Message().ParentFile() == m.ParentFile() {
+			if depth < deepestSample && !strings.HasPrefix(f.Message().ParentFile().Path(), "google/") {
 				value[f.JSONName()] = ofMessage(f.Message(), depth+1)
 			}
 		case f.Enum() != nil:

@@ -73,7 +73,11 @@ func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Event: e.Event, Topic: t.topic(e), KeyName: e.Key, Steps: []Step{}, settings: map[string]string{}}
-	if r.Sample, err = sample(e, s); err != nil {
+	imports, err := (&evolution.Tool{Client: t.Registry}).Imports(ctx, s.References)
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", e.Schema, err)
+	}
+	if r.Sample, err = sample(e, &registry.Registered{Schema: s, Imports: imports, ID: 1}); err != nil {
 		return nil, err
 	}
 	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planDeclaration(ctx, e, r))
@@ -278,10 +282,10 @@ func (t *Tool) declare(ctx context.Context, e *File) error {
 }
 
 // sample makes up a value that the schema takes, nil where that is not found. A schema that is none is an error.
-func sample(e *File, s registry.Schema) (json.RawMessage, error) {
-	compiled, err := values.Compile(&registry.Registered{Schema: s, ID: 1})
+func sample(e *File, s *registry.Registered) (json.RawMessage, error) {
+	compiled, err := values.Compile(s)
 	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", e.Schema, err)
+		return nil, fmt.Errorf("schema %s: %w", e.Schema, evolution.NoSchema(err))
 	}
 	document := madeUp(s)
 	message, err := compiled.Message("")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weirstream/weir/internal/schema"
 	"github.com/weirstream/weir/registry"
@@ -53,6 +54,14 @@ func (t *Tool) Plan(ctx context.Context, subject string, s registry.Schema) (*Re
 	return t.PlanAt(ctx, subject, s, "")
 }
 
+// NoSchema says why a schema is none. The libraries say of a schema that is not known only how it is called.
+func NoSchema(err error) error {
+	if text := err.Error(); strings.Contains(text, "unknown type") || strings.Contains(text, "no reference is named") {
+		return fmt.Errorf("it is no schema: %w: where that is in another subject, say in which: --reference NAME=SUBJECT:VERSION, or references in the file of an event", err)
+	}
+	return fmt.Errorf("it is no schema: %w", err)
+}
+
 // PlanAt is Plan by another level than the subject's, where one is given.
 func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, level registry.Level) (*Registration, error) {
 	result := &Registration{Subject: subject, Level: level, Incompatibilities: []Incompatibility{}}
@@ -64,12 +73,12 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 		return nil, err
 	}
 	given := &registry.Registered{Schema: s}
-	if given.Imports, err = t.imports(ctx, s.References, 0, nil); err != nil {
+	if given.Imports, err = t.Imports(ctx, s.References); err != nil {
 		return nil, err
 	}
 	next, err := Parse(given)
 	if err != nil {
-		return nil, fmt.Errorf("it is no schema: %w", err)
+		return nil, NoSchema(err)
 	}
 	known, err := t.Client.Lookup(ctx, subject, s)
 	switch {
@@ -133,11 +142,8 @@ func (t *Tool) compare(ctx context.Context, result *Registration, live []int, gi
 	return nil
 }
 
-// imports are the texts that references name, each after its own.
-func (t *Tool) imports(ctx context.Context, references []registry.Reference, depth int, list []registry.Import) ([]registry.Import, error) {
-	if depth > 100 {
-		return nil, errors.New("references go deeper than 100")
-	}
+// Imports are the texts that references name, each after its own.
+func (t *Tool) Imports(ctx context.Context, references []registry.Reference) (list []registry.Import, err error) {
 	for _, ref := range references {
 		r, err := t.version(ctx, ref.Subject, ref.Version)
 		if err != nil {

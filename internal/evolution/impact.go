@@ -3,7 +3,6 @@ package evolution
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -81,12 +80,12 @@ func (q *Question) place() (topic string, key bool) {
 func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 	given := &registry.Registered{Schema: q.Schema}
 	var err error
-	if given.Imports, err = t.imports(ctx, q.Schema.References, 0, nil); err != nil {
+	if given.Imports, err = t.Imports(ctx, q.Schema.References); err != nil {
 		return nil, err
 	}
 	next, err := Parse(given)
 	if err != nil {
-		return nil, fmt.Errorf("it is no schema: %w", err)
+		return nil, NoSchema(err)
 	}
 	result := &Impact{Subject: q.Subject, Reads: []VersionImpact{}, Uses: []Use{}, Unknown: []string{}}
 	planned, err := t.Plan(ctx, q.Subject, q.Schema)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,7 @@ type broken struct {
 
 func check() *cobra.Command {
 	var kind, level, output string
+	var references []string
 	cmd := &cobra.Command{
 		Use:   "check OLD... NEW",
 		Short: "Say whether a new schema is compatible with older ones, from files alone",
@@ -45,7 +47,8 @@ func check() *cobra.Command {
 			"Exit codes: 0 compatible, 1 incompatible (each incompatibility is a line, with its path in the schema) or a file that cannot\n" +
 			"be read or is no schema, 2 wrong use.",
 		Example: "  weir schema check --type avro --level BACKWARD order.v1.avsc order.v2.avsc\n" +
-			"  weir schema check --type protobuf --level FULL_TRANSITIVE v1.proto v2.proto v3.proto --json",
+			"  weir schema check --type protobuf --level FULL_TRANSITIVE v1.proto v2.proto v3.proto --json\n" +
+			"  weir schema check --type avro --reference shop.Money=money.avsc order.v1.avsc order.v2.avsc",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return errors.New("give at least two files: OLD... NEW")
@@ -53,18 +56,19 @@ func check() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
-			t, err1 := schema.ParseType(kind)
+			t, err1 := typeOf(kind, files[len(files)-1])
 			l, err2 := schema.ParseLevel(level)
-			if err1 != nil {
-				err1 = fmt.Errorf("--type: %w", err1)
-			}
 			if err2 != nil {
-				err2 = fmt.Errorf("--level: %w", err2)
+				err2 = cli.UsageError(fmt.Errorf("--level: %w", err2))
 			}
 			if err := errors.Join(err1, err2); err != nil {
-				return cli.UsageError(err)
+				return err
 			}
-			result, err := compare(t, l, files)
+			imports, err := readReferences(references)
+			if err != nil {
+				return err
+			}
+			result, err := compare(t, l, files, imports)
 			if err != nil {
 				return err
 			}
@@ -89,20 +93,36 @@ func check() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&kind, "type", "", "avro, protobuf or json; required")
+	cmd.Flags().StringVar(&kind, "type", "", typeHelp)
 	cmd.Flags().StringVar(&level, "level", string(schema.Backward), "NONE, BACKWARD, FORWARD, FULL, or one of the last three with _TRANSITIVE")
+	cmd.Flags().StringArrayVar(&references, "reference", nil, "file that the schemas refer to by a name, NAME=FILE; may be given several times, each after what it refers to")
 	cli.AddOutput(cmd, &output)
 	return cmd
 }
 
-func compare(t schema.Type, l schema.Level, files []string) (*checked, error) {
+func readReferences(given []string) (list []schema.Import, err error) {
+	for _, text := range given {
+		name, path, ok := strings.Cut(text, "=")
+		if !ok || name == "" || path == "" {
+			return nil, cli.UsageError(fmt.Errorf("--reference: %q is not NAME=FILE", text))
+		}
+		in := schema.Import{Name: name}
+		if in.Text, err = readSchema(path); err != nil {
+			return nil, fmt.Errorf("--reference: %w", err)
+		}
+		list = append(list, in)
+	}
+	return list, nil
+}
+
+func compare(t schema.Type, l schema.Level, files []string, imports []schema.Import) (*checked, error) {
 	var all []*schema.Schema
 	for _, path := range files {
 		text, err := readSchema(path)
 		if err != nil {
 			return nil, err
 		}
-		s, err := schema.Parse(schema.Source{Type: t, Text: text})
+		s, err := schema.Parse(schema.Source{Type: t, Text: text, Imports: imports})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

@@ -181,6 +181,8 @@ func number(text string) (int, error) {
 	return n, nil
 }
 
+const typeHelp = "avro, protobuf or json (default: by the name of the file: .avsc, .proto, .json)"
+
 // given is a schema in a file.
 type given struct {
 	kind       string
@@ -188,28 +190,34 @@ type given struct {
 }
 
 func (g *given) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&g.kind, "type", "", "avro, protobuf or json (default: by the name of the file: .avsc, .proto, .json)")
+	cmd.Flags().StringVar(&g.kind, "type", "", typeHelp)
 	cmd.Flags().StringArrayVar(&g.references, "reference", nil, "what the schema refers to, NAME=SUBJECT:VERSION; may be given several times")
+}
+
+// typeOf is the type of a schema: the one that is given, or by the name of its file.
+func typeOf(kind, path string) (schema.Type, error) {
+	if kind == "" {
+		for end, is := range map[string]string{".avsc": "avro", ".proto": "protobuf", ".json": "json"} {
+			if strings.HasSuffix(path, end) {
+				kind = is
+			}
+		}
+	}
+	if kind == "" {
+		return "", cli.UsageError(fmt.Errorf("what is %s? give --type avro, protobuf or json", path))
+	}
+	t, err := schema.ParseType(kind)
+	if err != nil {
+		return "", cli.UsageError(fmt.Errorf("--type: %w", err))
+	}
+	return t, nil
 }
 
 // read reads the file. Its errors are wrong use or the file's.
 func (g *given) read(path string) (s registry.Schema, err error) {
-	kind := g.kind
-	if kind == "" {
-		switch {
-		case strings.HasSuffix(path, ".avsc"):
-			kind = "avro"
-		case strings.HasSuffix(path, ".proto"):
-			kind = "protobuf"
-		case strings.HasSuffix(path, ".json"):
-			kind = "json"
-		default:
-			return s, cli.UsageError(fmt.Errorf("what is %s? give --type avro, protobuf or json", path))
-		}
-	}
-	t, err := schema.ParseType(kind)
+	t, err := typeOf(g.kind, path)
 	if err != nil {
-		return s, cli.UsageError(fmt.Errorf("--type: %w", err))
+		return s, err
 	}
 	s.Type = registry.Type(t)
 	for _, text := range g.references {
