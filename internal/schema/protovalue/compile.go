@@ -67,8 +67,11 @@ func parse(text string) (protocompile.SearchResult, error) {
 				return protocompile.SearchResult{}, fmt.Errorf("it is base64, and no file descriptor: %w", err)
 			}
 			file.Name = proto.String(mainProto)
-			return protocompile.SearchResult{Proto: file}, nil
+			return protocompile.SearchResult{Proto: file}, checkEntries(file)
 		}
+	}
+	if strings.Contains(text, "map_entry") {
+		return explicitEntries(text)
 	}
 	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
 }

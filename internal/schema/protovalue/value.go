@@ -65,9 +65,29 @@ func MessageOf(file protoreflect.FileDescriptor, indexes []int) (protoreflect.Me
 			return nil, fmt.Errorf("the schema has no message with the indexes %v", indexes)
 		}
 		m = among.Get(i)
+		if m.IsMapEntry() {
+			if m = written(among, i); m == nil {
+				return nil, fmt.Errorf("the schema has no message with the indexes %v", indexes)
+			}
+		}
 		among = m.Messages()
 	}
 	return m, nil
+}
+
+// written is a message by its index among those that stand in the text, where maps have none. Confluent's client for Java counts so where
+// normalize.schemas is on; all others count the messages of map fields, which are no values. So an index that leads to one is counted so.
+func written(among protoreflect.MessageDescriptors, index int) protoreflect.MessageDescriptor {
+	for i := range among.Len() {
+		if among.Get(i).IsMapEntry() {
+			continue
+		}
+		if index == 0 {
+			return among.Get(i)
+		}
+		index--
+	}
+	return nil
 }
 
 // Named finds a message by its full name, or by its name in the file's package.
