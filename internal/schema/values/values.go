@@ -7,12 +7,12 @@ package values
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/weirstream/weir/internal/schema/avrovalue"
+	"github.com/weirstream/weir/internal/schema/bound"
 	"github.com/weirstream/weir/internal/schema/framing"
 	"github.com/weirstream/weir/internal/schema/jsonvalue"
 	"github.com/weirstream/weir/internal/schema/protovalue"
@@ -151,35 +151,22 @@ func (s *Schema) JSON(value, rest []byte, inHeader bool) ([]byte, error) {
 // Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
 type Values struct {
 	source registry.Source
-	mu     sync.Mutex
-	known  map[string]*Schema // by ID or GUID
+	known  bound.Known[*Schema]
 }
 
 // New makes Values over a source.
 func New(source registry.Source) *Values { return &Values{source: source} }
 
-const mostKnown = 1000
-
 // Schema compiles a schema of the source, once for each id.
 func (v *Values) Schema(r *registry.Registered) (*Schema, error) {
 	frame := framing.Frame{ID: r.ID, GUID: r.GUID}
-	v.mu.Lock()
-	s := v.known[frame.String()]
-	v.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	s, err := Compile(r)
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", frame, err)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.known == nil || len(v.known) >= mostKnown {
-		v.known = map[string]*Schema{}
-	}
-	v.known[frame.String()] = s
-	return s, nil
+	return v.known.Get(frame.String(), func() (*Schema, error) {
+		s, err := Compile(r)
+		if err != nil {
+			err = fmt.Errorf("schema %s: %w", frame, err)
+		}
+		return s, err
+	})
 }
 
 // JSON turns a record's key or value into a JSON document, by the schema that it names. header is the value of the record's header
