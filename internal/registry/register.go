@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -132,6 +131,10 @@ func explained(f schema.Incompatibility) string {
 	return f.Explain("the new schema", fmt.Sprintf("version %d", f.Old))
 }
 
+// mostImported is the highest id and version that a request may state. No registry comes to it by counting, and the next ones are given from
+// the highest one on: an import of the last number would be the last registration.
+const mostImported = 2_000_000_000
+
 // register plans the registration of a schema, and tells the entry that it has then, new or not.
 func (v view) register(subject string, q *Request, normalize bool) (*Entry, []kafka.Outgoing, error) {
 	mode := v.mode(subject)
@@ -143,8 +146,8 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	asked.ID, asked.Version = max(q.ID, 0), max(q.Version, 0)
 	q = &asked
 	for _, number := range []int{q.ID, q.Version} {
-		if number > 0 && !givable(number) {
-			return nil, nil, invalidSchema("%s: its id and version are at most %d, not %d", quoted(q.Schema), math.MaxInt32, number)
+		if number > mostImported {
+			return nil, nil, invalidSchema("%s: an id and a version that a request states are at most %d, not %d: those above are for the schemas that come after it", quoted(q.Schema), mostImported, number)
 		}
 	}
 	if !importing && q.ID > 0 {

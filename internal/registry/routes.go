@@ -19,7 +19,9 @@ func (r *Registry) routes() {
 		r.mux.HandleFunc(method+" "+path, h)
 		r.mux.HandleFunc(method+" /contexts/{context}"+path, h)
 	}
-	r.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { reply(w, struct{}{}, nil) })
+	nothing := func(w http.ResponseWriter, _ *http.Request) { reply(w, struct{}{}, nil) }
+	r.mux.HandleFunc("GET /{$}", nothing)
+	r.mux.HandleFunc("POST /{$}", nothing) // as theirs does
 	r.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { reply(w, nil, refuse(404, "HTTP 404 Not Found")) })
 	r.mux.HandleFunc("GET /schemas/types", func(w http.ResponseWriter, _ *http.Request) { reply(w, schema.Types, nil) })
 	r.mux.HandleFunc("GET /contexts", r.get(contexts))
@@ -28,6 +30,7 @@ func (r *Registry) routes() {
 	handle("DELETE", "/subjects/{subject}", r.change(false, unasked(func(q *http.Request, v view) (any, []kafka.Outgoing, error) {
 		return answered(v.deleteSubject(subjectIn(q), flag(q, "permanent")))
 	})))
+	handle("GET", "/subjects/{subject}/metadata", r.get(withMetadata))
 	handle("GET", "/subjects/{subject}/versions", r.get(versions))
 	handle("POST", "/subjects/{subject}/versions", r.change(true, registerOf))
 	handle("GET", "/subjects/{subject}/versions/{version}", r.get(versionOf))
@@ -81,8 +84,23 @@ func (r *Registry) routes() {
 			return map[string]string{"mode": mode}, records, err
 		})))
 	}
+	for path, what := range refused {
+		r.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, nil, refuse(404, "HTTP 404 Not Found: this registry has no %s (docs/schemas.md)", what))
+		})
+	}
 	handle("POST", "/compatibility/subjects/{subject}/versions", r.answer(compatible))
 	handle("POST", "/compatibility/subjects/{subject}/versions/{version}", r.answer(compatible))
+}
+
+// refused are the paths of Confluent's API that are not served on purpose, and what they are for. Clients take 404 for none.
+var refused = map[string]string{
+	"/associations":                               "associations of subjects with resources",
+	"/associations:batch":                         "associations of subjects with resources",
+	"/associations/{rest...}":                     "associations of subjects with resources",
+	"/v1/metadata/{rest...}":                      "names of clusters for Confluent's other products",
+	"/subjects/{subject}/versions/{version}/tags": "tags: register the schema again with other metadata",
+	"DELETE /contexts/{context}":                  "contexts of their own: one is there while it has subjects",
 }
 
 // asked is a change with a body.
@@ -182,6 +200,28 @@ func versions(q *http.Request, v view) (any, error) {
 func versionOf(q *http.Request, v view) (any, error) {
 	e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
 	return v.entry(q, e, err)
+}
+
+// withMetadata is the latest version whose metadata has each property that is asked for, as key=NAME&value=VALUE.
+func withMetadata(q *http.Request, v view) (any, error) {
+	deleted := flag(q, "deleted")
+	all := v.versions(subjectIn(q), deleted)
+	if len(all) == 0 {
+		return nil, noSubject(subjectIn(q))
+	}
+	keys, values := q.URL.Query()["key"], q.URL.Query()["value"]
+	for _, e := range slices.Backward(all) {
+		var metadata struct{ Properties map[string]string }
+		_ = json.Unmarshal(e.Metadata, &metadata) // what is none has no properties
+		if !slices.ContainsFunc(keys, func(key string) bool {
+			i := slices.Index(keys, key)
+			have, ok := metadata.Properties[key]
+			return i >= len(values) || !ok || have != values[i]
+		}) {
+			return v.entry(q, e, nil)
+		}
+	}
+	return nil, noSchema()
 }
 
 // text is a schema in the form that is asked for: serialized is, of a Protobuf schema, its file's descriptor in base64, which Confluent's
