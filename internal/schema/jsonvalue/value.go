@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,7 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 		if !strings.Contains(name, "://") {
 			name = base + name
 		}
+		enumsOnce(v)
 		return c.AddResource(name, v)
 	}
 	for _, in := range imports {
@@ -55,6 +57,48 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 		return nil, errors.New(strings.ReplaceAll(err.Error(), base+main, ""))
 	}
 	return root, nil
+}
+
+// unique takes lists without repetitions. It compares values as the library does.
+var unique = func() *jsonschema.Schema {
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("unique", map[string]any{"uniqueItems": true}); err != nil {
+		panic(err)
+	}
+	return c.MustCompile("unique")
+}()
+
+// enumsOnce takes repeated values out of enums. The specification advises against them, and the library refuses the schema.
+func enumsOnce(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			enumsOnce(e)
+		}
+	case map[string]any:
+		for name, below := range v {
+			list, ok := below.([]any)
+			switch {
+			case name == "enum" && ok:
+				v[name] = once(list)
+			case name != "const" && name != "default" && name != "examples": // which are values
+				enumsOnce(below)
+			}
+		}
+	}
+}
+
+func once(list []any) []any {
+	if unique.Validate(list) == nil {
+		return list
+	}
+	var left []any
+	for _, v := range list {
+		if !slices.ContainsFunc(left, func(have any) bool { return unique.Validate([]any{have, v}) != nil }) {
+			left = append(left, v)
+		}
+	}
+	return left
 }
 
 // Check says why a document is not valid, with the place of each mistake, up to ten. A document that RFC 8259 does not describe, or in which
