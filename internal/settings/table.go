@@ -53,7 +53,7 @@ var (
 	StateDir = define[string](Setting{Name: "state-dir", Group: groupState, kind: textKind("DIR"),
 		Help: "folder of the stores' databases; one process at a time may use it"}, "weir-state")
 	CacheBytes = define[int64](Setting{Name: "cache-bytes", Group: groupState, kind: sizeKind(0, math.MaxInt64),
-		Help: "memory for what stores keep of their data, for all stores together; LevelDB's own memory, about 2 % of the data, comes on top"}, instance.CacheBytes)
+		Help: "memory for what stores keep of their data, for all stores together, at least 64KiB of each; 0 is the default. LevelDB's own memory, about 2 % of the data, comes on top"}, instance.CacheBytes)
 	StandbyReplicas = define[int](Setting{Name: "num.standby.replicas", Group: groupState, Kafka: true, kind: intKind(0, 1000),
 		Help: "copies of each task's state that other instances keep up to date, so that the task goes on there at once when this one stops; the group keeps as many as the instance with the most asks for, on instances that ask for any. Each copy takes the disk of its stores and the network of their changelogs"}, instance.Standby)
 	ParkedRecords = define[int](Setting{Name: "parked-records", Group: groupState, kind: intKind(1, math.MaxInt32),
