@@ -39,7 +39,7 @@ func (tx *transaction) commit(ctx context.Context) error {
 	}
 	records := tx.records()
 	tx.paced(size, time.Since(tx.since))
-	tx.writeStores()
+	tx.writeStores(start)
 	tx.forget(time.Now())
 	tx.cautious = max(0, tx.cautious-1)
 	tx.env.committed(commitStats{records, size, time.Since(start)})
@@ -151,9 +151,10 @@ func (tx *transaction) sendOffsets(ctx context.Context) error {
 	return nil
 }
 
-// writeStores writes what was committed, with the checkpoint, into the databases. A store that cannot be written stops
-// its task; the others go on. Nothing is lost: the changelog has it, and the task restores from there.
-func (tx *transaction) writeStores() {
+// writeStores writes what was committed, with the checkpoint, into the databases. When the commit began nobody else had written to the
+// changelogs: that is refused once somebody has. A store that cannot be written stops its task; the others go on. Nothing is lost: the
+// changelog has it, and the task restores from there.
+func (tx *transaction) writeStores(began time.Time) {
 	for t := range tx.env.tasks.running() {
 		for _, st := range t.stores {
 			st.end, st.epoch = st.ends(tx.sink)
@@ -161,6 +162,7 @@ func (tx *transaction) writeStores() {
 				continue
 			}
 			st.SetNote(st.note())
+			st.SetAsOf(began)
 			if err := st.Commit(st.end); err != nil {
 				tx.env.tasks.fail(t, fmt.Errorf("write store %s/%d: %w", st.decl.Name, t.id.partition, err))
 				break

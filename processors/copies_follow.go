@@ -28,6 +28,11 @@ type follower struct {
 	since   time.Time
 	heard   bool      // the brokers have answered
 	recent  time.Time // the position has passed a high watermark that was seen then
+
+	end     int64         // the high watermark when it was asked for last
+	asked   time.Time     // when that was
+	based   bool          // the store has held everything up to such an end
+	forgets time.Duration // how old it may become
 }
 
 // follow opens the stores and follows their changelogs, read-committed, until the copy ends or something is wrong. The checks are those
@@ -84,6 +89,9 @@ func (s *standby) follow() (err error) {
 			return ctx.Err()
 		case <-tick.C:
 			flush = true
+			for _, f := range followers {
+				f.ask(ctx)
+			}
 		case <-deliveries.wake:
 			deliveries.drain()
 		}
@@ -114,6 +122,7 @@ func (s *standby) open(ctx context.Context) (followers []*follower, err error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := wallClock()
 	logs, err := e.changelogsOf(ctx, s.graph, s.id.partition)
 	if err != nil {
 		return nil, err
@@ -125,13 +134,42 @@ func (s *standby) open(ctx context.Context) (followers []*follower, err error) {
 		if err != nil {
 			return followers, err
 		}
-		followers = append(followers, &follower{replay: replay{engine: e, st: st, position: from}, written: from, high: log.end, stable: log.end, goal: log.end, since: now})
+		f := &follower{replay: replay{engine: e, st: st, position: from, asOf: asked}, written: from, high: log.end, stable: log.end, goal: log.end, since: now,
+			end: log.end, asked: asked, forgets: max(forgets(log.info), recentEnough)}
+		if _, f.based = st.Checkpoint(); f.based {
+			f.asOf = st.AsOf()
+		}
+		followers = append(followers, f)
 	}
 	e.log.Info("a copy of state is followed", zap.Stringer("task", s.id), zap.Int64("lag", lagOfAll(followers)))
 	return followers, nil
 }
 
+// ask finds out where the changelog ends, so that asOf follows the time. The high watermarks of batches do not say from when they are: the
+// process, or its machine, may have stood still since the broker answered, and while the brokers are out of reach there are none.
+func (f *follower) ask(ctx context.Context) {
+	if f.prove(); f.position < f.end || time.Since(f.asked) < f.forgets/8 {
+		return
+	}
+	asked := wallClock()
+	ends, err := f.engine.opts.Wire.Ends(ctx, []kafka.TopicPartition{f.st.changelog})
+	if end, ok := ends[f.st.changelog]; err == nil && ok { // else it is asked again
+		f.end, f.asked = end, asked
+		f.prove()
+	}
+}
+
+// prove moves asOf on when the store has everything that the changelog had then.
+func (f *follower) prove() {
+	if f.position >= f.end {
+		f.asOf, f.based = f.asked, true
+	}
+}
+
 func (f *follower) drain(fetcher Fetcher) error {
+	if len(f.queue) > 0 && f.based && time.Since(f.asOf) > f.forgets {
+		return fmt.Errorf("what was written since %v is read only now, and deletions in it may be forgotten", f.asOf)
+	}
 	for _, b := range f.queue {
 		if err := f.take(b); err != nil {
 			return err
@@ -154,6 +192,7 @@ func (f *follower) flush() error {
 	if f.position == f.written && len(f.entries) == 0 {
 		return nil
 	}
+	f.prove()
 	if err := f.write(); err != nil {
 		return err
 	}

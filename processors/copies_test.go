@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zapcore"
+
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
 )
@@ -32,6 +34,42 @@ func (n notedFetcher) Start(tp kafka.TopicPartition, from kafka.Position, delive
 	n.of.begun[tp] = append(n.of.begun[tp], from.Offset)
 	n.of.mu.Unlock()
 	n.Fetcher.Start(tp, from, deliver)
+}
+
+// A copy that could not hear of its changelog for longer than that remembers deletions is built anew: what it read again would leave it with
+// keys that are gone. How long that was follows from what it knew before, not from when it could write again.
+//
+// Mutations, each seen to fail: drain without the look at asOf; prove that takes the time of now for that of the question.
+func TestACopyThatWasCutOffForLongIsBuiltAnew(t *testing.T) {
+	bubble(t, 2, simkafka.Config{}, func(g *rig) {
+		g.job.node = recall
+		g.cluster.DeleteTopic(jobLog)
+		g.topic(jobLog, 2, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "60000"})
+		g.opts.Standby = 1
+		_, stop := g.second()
+		settled()
+		g.start()
+		g.send(0, "a 1", "b 1")
+		time.Sleep(5 * time.Minute)
+		if st := g.inst.Stats(); len(st.Copies) != 1 || !st.Copies[0].Warm {
+			t.Fatalf("there is no copy: %+v", st)
+		}
+		if n := g.logged(zapcore.WarnLevel, "a copy of state stopped"); n > 0 {
+			t.Errorf("a copy that hears of its changelog has stopped %d times", n)
+		}
+		g.process.CutOff()
+		g.cluster.Produce(at(jobLog, 0), record("a", ""), record("b", "new"))
+		time.Sleep(70 * time.Second)
+		g.cluster.Compact(jobLog)
+		g.cluster.Forget(jobLog)
+		g.process.Reconnect()
+		time.Sleep(2 * time.Minute)
+		stop()
+		time.Sleep(20 * time.Second)
+		g.send(0, "a ?", "b ?")
+		time.Sleep(5 * time.Second)
+		g.sees(at(jobOut, 0), "a 1", "b 1", "a nothing", "b new")
+	})
 }
 
 // An instance keeps a copy of the task of the other one. When that stops the task goes on here, and of its changelog only what the

@@ -60,7 +60,7 @@ func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.To
 	}
 	e.log.Error("a store does not fit its changelog; it is set aside and rebuilt from it", zap.String("why", why),
 		zap.String("dir", dir), zap.Stringer("changelog", log.TopicPartition), zap.Int64("checkpoint", from), zap.Int64("start", log.Start), zap.Int64("end", log.End),
-		zap.Time("written", opened.Written()))
+		zap.Time("as_of", opened.AsOf()))
 	if _, err := state.SetAside(dir, state.Unfit, e.log); err != nil {
 		return nil, 0, err
 	}
@@ -77,7 +77,7 @@ func (e *engine) onTop(ctx context.Context, st *taskStore, info kafka.TopicInfo,
 	var note offsets.Note
 	if ok {
 		note = offsets.ParseNote(st.Note())
-		if why, err = e.unfit(ctx, log, from, note.Epoch, st.Written(), info); err != nil {
+		if why, err = e.unfit(ctx, log, from, note.Epoch, st.AsOf(), info); err != nil {
 			return 0, "", err
 		}
 		log.Held, log.Fit = from, why == ""
@@ -130,11 +130,11 @@ func (e *engine) lostState(tp kafka.TopicPartition, store, why string) string {
 }
 
 // unfit says why a store is no base to restore on, "" where it is one.
-func (e *engine) unfit(ctx context.Context, log offsets.Changelog, checkpoint int64, epoch int32, written time.Time, info kafka.TopicInfo) (string, error) {
+func (e *engine) unfit(ctx context.Context, log offsets.Changelog, checkpoint int64, epoch int32, asOf time.Time, info kafka.TopicInfo) (string, error) {
 	switch {
 	case checkpoint > log.End:
 		return "the changelog lost its end, and is shorter than the store's checkpoint", nil
-	case checkpoint < log.End && time.Since(written) > forgets(info):
+	case checkpoint < log.End && time.Since(asOf) > forgets(info):
 		return "the store is so old that its changelog may have forgotten deletions since", nil
 	case epoch < 0 || checkpoint == 0:
 		return "", nil
@@ -155,6 +155,9 @@ func (e *engine) regrown(ctx context.Context, tp kafka.TopicPartition, offset in
 	}
 	return "", nil
 }
+
+// wallClock is the time of day alone: the clock that measures spans stands still while a machine is suspended.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // forgets is how old a store may be to be restored on. A tombstone stays in a compacted topic for delete.retention.ms
 // after the values before it were removed; half of that leaves room for clocks that differ.

@@ -62,6 +62,7 @@ func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 	if len(t.graph.stores) == 0 {
 		return o, e.source.begin(ctx, t, committed, o)
 	}
+	asked := wallClock()
 	logs, err := e.changelogsOf(ctx, t.graph, t.id.partition)
 	if err != nil {
 		return o, err
@@ -74,7 +75,7 @@ func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 		}
 		o.stores = append(o.stores, st)
 		if from < log.end {
-			if err := e.catchUp(ctx, t, st, from, log.end); err != nil {
+			if err := e.catchUp(ctx, t, st, from, log.end, asked); err != nil {
 				return o, fmt.Errorf("restore store %s/%d from %d: %w", log.store.Name, t.id.partition, from, err)
 			}
 		}
@@ -136,8 +137,8 @@ func (e *engine) changelogsOf(ctx context.Context, g *subgraph, partition int32)
 const restoreBatch = 2 << 20
 
 // catchUp reads a changelog from an offset until its position has reached end. It ends by position: the last offsets
-// may be transaction markers or records of an aborted transaction, which never arrive as records.
-func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end int64) error {
+// may be transaction markers or records of an aborted transaction, which never arrive as records. asked is when the end was asked for.
+func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end int64, asked time.Time) error {
 	deliveries := newInbox()
 	defer func() {
 		e.changelogs.Stop(st.changelog)
@@ -155,7 +156,10 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 	defer report.Stop()
 
 	reported := int64(-1)
-	r := &replay{engine: e, st: st, position: from}
+	r := &replay{engine: e, st: st, position: from, asOf: asked}
+	if _, ok := st.Checkpoint(); ok {
+		r.asOf = st.AsOf()
+	}
 	for r.position < end {
 		select {
 		case <-ctx.Done():
@@ -180,6 +184,9 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 		for _, b := range queue {
 			if err := r.take(b); err != nil {
 				return err
+			}
+			if r.position >= end {
+				r.asOf = asked
 			}
 			if r.size >= restoreBatch || r.position >= end {
 				if err := r.write(); err != nil {

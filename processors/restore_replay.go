@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -18,6 +19,7 @@ type replay struct {
 	entries  []keyed.Entry // taken and not written yet
 	size     int           // their bytes
 	position int64         // of the changelog, after everything taken
+	asOf     time.Time     // see keyed.Any
 }
 
 // take adds a batch of the changelog. It refuses what is no state of this store.
@@ -57,6 +59,7 @@ func (r *replay) take(b kafka.Batch) error {
 // write brings the store, and its checkpoint, up to what was taken.
 func (r *replay) write() error {
 	r.st.SetNote(r.st.note())
+	r.st.SetAsOf(r.asOf)
 	if err := r.st.Restore(r.entries, r.position); err != nil {
 		return err
 	}

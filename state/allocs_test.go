@@ -5,6 +5,7 @@ package state
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // What a record costs that reads a key in the cache and changes it, with the commit of a transaction of 1,000 of them: no allocation
@@ -113,7 +114,7 @@ func TestWhatWasReadIsNotWrittenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.Put("key", []byte(value))
-		db.End(1, nil)
+		db.End(1, nil, time.Now())
 	}
 	put("before")
 	before, ok, err := db.Get("key")

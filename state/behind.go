@@ -42,6 +42,7 @@ type gathered struct {
 	keyed.Gathered
 	checkpoint int64
 	note       []byte
+	asOf       time.Time
 	any        bool // something was committed, if only a checkpoint
 }
 
@@ -65,9 +66,9 @@ func (b *behind) begin() (*keyed.Gathered, error) {
 	return &b.filling.Gathered, nil
 }
 
-func (b *behind) end(checkpoint int64, note []byte) {
+func (b *behind) end(checkpoint int64, note []byte, asOf time.Time) {
 	defer b.mu.Unlock()
-	b.filling.checkpoint, b.filling.note, b.filling.any = checkpoint, note, true
+	b.filling.checkpoint, b.filling.note, b.filling.asOf, b.filling.any = checkpoint, note, asOf, true
 	fresh := b.filling.Fresh()
 	b.db.present.add(fresh)
 	if next := b.db.next; next != nil {
@@ -147,7 +148,7 @@ func (d *Database) writeGathered(g *gathered) error {
 			d.deleted.Add(1)
 		}
 	})
-	return d.write(b, g.checkpoint, g.note)
+	return d.write(b, g.checkpoint, g.note, g.asOf)
 }
 
 // flush returns when everything committed is in the database.

@@ -40,7 +40,7 @@ type Database struct {
 	lock       string    // the file that names this process, empty in tests without one
 	checkpoint int64     // -1: none
 	note       []byte    // beside the checkpoint, as found at opening
-	written    time.Time // when the checkpoint was, as found at opening; zero when unknown
+	asOf       time.Time // see AsOf
 }
 
 // Open opens the database of a store at one partition, and makes it when it is absent. A damaged one is set aside, and a new one
@@ -173,10 +173,10 @@ func (d *Database) readCheckpoint() error {
 		d.checkpoint = -1
 		return &CorruptError{d.dir, err}
 	}
-	if data, _, err = d.get(writtenKey); err != nil {
+	if data, _, err = d.get(asOfKey); err != nil {
 		return err
 	}
-	d.written = parseTime(data)
+	d.asOf = parseTime(data)
 	data, _, err = d.get(noteKey)
 	d.note = parseNote(data, d.checkpoint)
 	return err
@@ -206,12 +206,12 @@ func (d *Database) get(key []byte) (value []byte, ok bool, err error) {
 }
 
 // write writes a batch with a checkpoint, as a whole or not at all.
-func (d *Database) write(b *batch, checkpoint int64, note []byte) error {
+func (d *Database) write(b *batch, checkpoint int64, note []byte, asOf time.Time) error {
 	b.put(checkpointKey, encodeCheckpoint(checkpoint))
 	if note != nil {
 		b.put(noteKey, append(encodeCheckpoint(checkpoint), note...))
 	}
-	b.put(writtenKey, encodeTime(time.Now()))
+	b.put(asOfKey, encodeTime(asOf))
 	whole, err := b.load()
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func TestTheKeysInUseAreGatheredForAWholeInterval(t *testing.T) {
 	if g.Bytes() >= d.behind.limit {
 		t.Errorf("they take %d bytes, and with %d a write no longer waits", g.Bytes(), d.behind.limit)
 	}
-	d.behind.end(1, nil)
+	d.behind.end(1, nil, time.Now())
 }
 
 // What a restore has to read after a crash is bounded in changes too, however few keys they are of.
@@ -50,7 +50,7 @@ func TestManyChangesOfOneKeyDoNotWaitForTheInterval(t *testing.T) {
 			for range times {
 				g.Put("key", []byte("value"))
 			}
-			d.behind.end(1, nil)
+			d.behind.end(1, nil, time.Now())
 			synctest.Wait()
 		}
 		waits := func() bool {

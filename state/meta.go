@@ -16,7 +16,7 @@ var (
 	stampKey      = []byte{metaPrefix, 's'} // format and topic id, written when the database is made
 	checkpointKey = []byte{metaPrefix, 'c'} // rewritten with every batch
 	noteKey       = []byte{metaPrefix, 'n'} // the caller's, written with the checkpoint that it belongs to
-	writtenKey    = []byte{metaPrefix, 't'} // when that was
+	asOfKey       = []byte{metaPrefix, 't'} // when the changelog held nothing after it, or before that
 )
 
 // format is the version of what is in a database. A program refuses a newer one.

@@ -22,8 +22,9 @@ func (d *Database) Checkpoint() (offset int64, ok bool) {
 // Note is what was put beside the checkpoint found at opening, or nil.
 func (d *Database) Note() []byte { return d.note }
 
-// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
-func (d *Database) Written() time.Time { return d.written }
+// AsOf is when the changelog held nothing after the checkpoint found at opening, or before that, by the clock of that machine; zero when
+// unknown.
+func (d *Database) AsOf() time.Time { return d.asOf }
 
 // Get is the committed value of a key, written or not.
 func (d *Database) Get(key string) (value []byte, ok bool, err error) {
@@ -41,7 +42,9 @@ func (d *Database) Get(key string) (value []byte, ok bool, err error) {
 func (d *Database) Begin() (*keyed.Gathered, error) { return d.behind.begin() }
 
 // End implements keyed.Database.
-func (d *Database) End(checkpoint int64, note []byte) { d.behind.end(checkpoint, note) }
+func (d *Database) End(checkpoint int64, note []byte, asOf time.Time) {
+	d.behind.end(checkpoint, note, asOf)
+}
 
 // Flush returns when everything that was committed is written.
 func (d *Database) Flush() error { return d.behind.flush() }
@@ -50,7 +53,7 @@ func (d *Database) Flush() error { return d.behind.flush() }
 func (d *Database) Failed() error { return d.behind.failed() }
 
 // Restore implements keyed.Database.
-func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte) error {
+func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte, asOf time.Time) error {
 	size := 0
 	for _, r := range entries {
 		size += mostRecord + 1 + len(r.Key) + len(r.Value)
@@ -78,7 +81,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte)
 	if d.next != nil {
 		next.end()
 	}
-	if err := d.write(b, checkpoint, note); err != nil {
+	if err := d.write(b, checkpoint, note, asOf); err != nil {
 		return err
 	}
 	d.checkpoint = checkpoint

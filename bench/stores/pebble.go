@@ -131,7 +131,7 @@ func (d *database) Checkpoint() (int64, bool) { return max(d.checkpoint, 0), d.c
 
 func (d *database) Note() []byte { return nil }
 
-func (d *database) Written() time.Time { return time.Time{} }
+func (d *database) AsOf() time.Time { return time.Time{} }
 
 func (d *database) Get(key string) (value []byte, ok bool, err error) {
 	if d.known != nil && d.known.absent(key) {
@@ -162,7 +162,7 @@ func (d *database) Begin() (*keyed.Gathered, error) {
 	return d.filling, nil
 }
 
-func (d *database) End(checkpoint int64, _ []byte) {
+func (d *database) End(checkpoint int64, _ []byte, _ time.Time) {
 	d.upTo = checkpoint
 	d.checkpoint = checkpoint
 	fresh := d.filling.Fresh()
@@ -226,7 +226,7 @@ func (d *database) Failed() error {
 	return d.err
 }
 
-func (d *database) Restore(entries []keyed.Entry, checkpoint int64, _ []byte) error {
+func (d *database) Restore(entries []keyed.Entry, checkpoint int64, _ []byte, _ time.Time) error {
 	batch := d.db.NewBatch()
 	var key []byte
 	var err error

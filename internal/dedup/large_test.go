@@ -107,7 +107,7 @@ func BenchmarkLargeIDsRestore(b *testing.B) {
 		cpu, begin, wrote := processCPU(), time.Now(), diskWrites()
 		entries := make([]keyed.Entry, 0, batch)
 		write := func(at int) {
-			if err := l.db.Restore(entries, int64(at), nil); err != nil {
+			if err := l.db.Restore(entries, int64(at), nil, time.Now()); err != nil {
 				b.Fatal(err)
 			}
 			entries = entries[:0]

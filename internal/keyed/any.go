@@ -19,9 +19,12 @@ type Any interface {
 	// SetNote puts something beside the checkpoints that follow, in the same batch: it is the caller's own. The slice is
 	// not written to again.
 	SetNote(note []byte)
-	// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown. A
-	// changelog forgets deletions some time after it was compacted: what was written long before is no base to restore on.
-	Written() time.Time
+	// AsOf is what SetAsOf has said of the checkpoint found at opening, zero when unknown. A changelog forgets deletions some time
+	// after it was compacted: a store that has not seen what came after its checkpoint for so long is no base to restore on.
+	AsOf() time.Time
+	// SetAsOf says of the checkpoints that follow when it was that the changelog held nothing after them, or a time before that, by the
+	// clock of this machine. That is not when they are written: a process may stand still in between.
+	SetAsOf(at time.Time)
 	// Mark names the present point in the record's changes; Undo takes back every change made since that point.
 	Mark() int
 	Undo(mark int)

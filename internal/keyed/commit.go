@@ -13,8 +13,19 @@ func (s *Store[T]) Note() []byte { return s.db.Note() }
 // SetNote puts something beside the checkpoints that follow, in the same batch.
 func (s *Store[T]) SetNote(note []byte) { s.note = note }
 
-// Written is when the checkpoint found at opening was written, by the clock of that machine; zero when unknown.
-func (s *Store[T]) Written() time.Time { return s.db.Written() }
+// AsOf is what SetAsOf has said of the checkpoint found at opening, zero when unknown.
+func (s *Store[T]) AsOf() time.Time { return s.db.AsOf() }
+
+// SetAsOf says of the checkpoints that follow when the changelog held nothing after them, or a time before that.
+func (s *Store[T]) SetAsOf(at time.Time) { s.asOf = at }
+
+// time is of the checkpoint that comes now.
+func (s *Store[T]) time() time.Time {
+	if s.asOf.IsZero() {
+		return time.Now()
+	}
+	return s.asOf
+}
 
 // Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in the
 // order of their first change. When emit returns an error, that change and those after it are handed out again.
@@ -49,7 +60,7 @@ func (s *Store[T]) Commit(checkpoint int64) error {
 	for _, e := range s.dirty {
 		committed.Put(e.key, e.data)
 	}
-	s.db.End(checkpoint, s.note)
+	s.db.End(checkpoint, s.note, s.time())
 	s.settle(s.flat)
 	return nil
 }
@@ -81,7 +92,7 @@ func (s *Store[T]) Restore(entries []Entry, checkpoint int64) error {
 			s.cache.shelf.remove(string(r.Key))
 		}
 	}
-	s.err = s.db.Restore(entries, checkpoint, s.note)
+	s.err = s.db.Restore(entries, checkpoint, s.note, s.time())
 	return s.err
 }
 

@@ -8,19 +8,19 @@ type Database interface {
 	Dir() string
 	// Limits are what its store may keep in its cache, in bytes, and the size of the largest key and value together, 0 for any.
 	Limits() (cacheBytes int64, recordBytes int)
-	// Checkpoint is the last one, ok is false without one. Note and Written are as [Any] has them.
+	// Checkpoint is the last one, ok is false without one. Note and AsOf are as [Any] has them.
 	Checkpoint() (offset int64, ok bool)
 	Note() []byte
-	Written() time.Time
+	AsOf() time.Time
 	// Get is the committed value of a key, written or not. It is not written to again.
 	Get(key string) (value []byte, ok bool, err error)
 	// Begin and End are around the changes of a commit. Begin may wait for writes under way.
 	Begin() (*Gathered, error)
-	End(checkpoint int64, note []byte)
+	End(checkpoint int64, note []byte, asOf time.Time)
 	// Flush returns when everything that was committed is written.
 	Flush() error
 	// Restore writes entries and a checkpoint in one batch. Nothing may be committed and not written.
-	Restore(entries []Entry, checkpoint int64, note []byte) error
+	Restore(entries []Entry, checkpoint int64, note []byte, asOf time.Time) error
 	// Dump calls yield with every key and value that is written, in order, until it returns false.
 	Dump(yield func(key, value []byte) bool) error
 	// Iterate goes over the keys that are written, from from (included) to to (excluded, "" for the end), in order.

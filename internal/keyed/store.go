@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/weirstream/weir/codecs"
@@ -20,9 +21,10 @@ type Store[T any] struct {
 	flat  bool
 	plain bool
 	changes[T]
-	max  int    // bytes of the largest key and value, 0 for no bound
-	note []byte // for the checkpoints that follow
-	err  error  // what ended the use of the store
+	max  int       // bytes of the largest key and value, 0 for no bound
+	note []byte    // for the checkpoints that follow
+	asOf time.Time // of the checkpoints that follow
+	err  error     // what ended the use of the store
 }
 
 // Over makes a store of a database, with the type of its values. The database is then the store's own: no two stores are over

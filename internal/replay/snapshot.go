@@ -174,7 +174,7 @@ func snapshotStore(ctx context.Context, reader kafka.Reader, tp kafka.TopicParti
 	var pending []keyed.Entry
 	size := 0
 	flush := func(at int64) error {
-		err := db.Restore(pending, at, nil)
+		err := db.Restore(pending, at, nil, time.Now())
 		pending, size = nil, 0
 		return err
 	}

@@ -9,6 +9,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/nodes"
@@ -47,7 +48,7 @@ func (s *Sandbox) Open(store *plan.Store, partition int32, dir string, fill func
 		return fmt.Errorf("open store %s: %w", store.Name, err)
 	}
 	if fill != nil {
-		err := fill(func(entries []keyed.Entry) error { return db.Restore(entries, 0, nil) })
+		err := fill(func(entries []keyed.Entry) error { return db.Restore(entries, 0, nil, time.Now()) })
 		if err != nil {
 			return errors.Join(fmt.Errorf("fill store %s: %w", store.Name, err), db.Close())
 		}
