@@ -98,8 +98,9 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			embedded := f.Anonymous && name == "" && inner.Kind() == reflect.Struct
-			if tag == "-" || !f.IsExported() && !embedded {
+			structure := f.Anonymous && inner.Kind() == reflect.Struct
+			embedded := structure && name == ""
+			if tag == "-" || !f.IsExported() && !structure {
 				continue
 			}
 			if embedded {

@@ -70,12 +70,14 @@ func TestStrictJSONTellsWhatIsPassedOver(t *testing.T) {
 	}
 }
 
-// strictNames has names that encoding/json passes over: in a tag, because of a character, and of a struct that is embedded twice.
+// strictNames has names that encoding/json passes over: in a tag, because of a character, and of a struct that is embedded twice. An embedded
+// struct with a name in its tag is a field, exported or not.
 type strictNames struct {
 	strictLeft
 	strictRight
-	Quote string `json:"it's"`
-	Marks string `json:"a-b.c/d:e f<g>h|i"`
+	strictBase `json:"named"`
+	Quote      string `json:"it's"`
+	Marks      string `json:"a-b.c/d:e f<g>h|i"`
 }
 
 type strictLeft struct{ strictTwice }
@@ -86,14 +88,14 @@ type strictTwice struct{ Twice, Own string }
 
 // A strict codec knows the names that encoding/json knows: it reads what that writes, and refuses what that would pass over.
 //
-// Mutations, each seen to fail: tagName that takes any name; a struct that is looked at once at each depth.
+// Mutations, each seen to fail: tagName that takes any name; a struct that is looked at once at each depth; fields that are not exported left out.
 func TestStrictJSONHasTheNamesOfEncodingJSON(t *testing.T) {
 	c := JSON[strictNames](Strict())
-	data, err := c.Append(nil, strictNames{Quote: "q", Marks: "m"})
+	data, err := c.Append(nil, strictNames{strictBase: strictBase{Base: "b"}, Quote: "q", Marks: "m"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := c.Parse(data); err != nil || v.Quote != "q" || v.Marks != "m" {
+	if v, err := c.Parse(data); err != nil || v.Quote != "q" || v.Marks != "m" || v.strictBase.Base != "b" {
 		t.Errorf("%s is read as %+v, %v", data, v, err)
 	}
 	for _, document := range []string{`{"it's":"q"}`, `{"Twice":"t"}`, `{"Own":"o"}`} {
