@@ -133,27 +133,13 @@ func (w *worker) stage(c *cause, e *nodes.Effect) {
 		w.out.Partition = e.As.Partition
 	}
 	if len(r.Headers) > 0 || e.As != nil {
-		w.out.Headers = w.outHeaders(r, e)
+		w.sent = w.call.Headers(w.sent[:0], e)
+		w.out.Headers = w.sent
 	}
 	if a := w.engine.again; a != nil && a.Causes {
 		at := kafka.Header{Key: HeaderCause, Value: fmt.Appendf(nil, "%s/%d", c.in.tp, r.Offset)}
 		w.out.Headers = append(slices.Clip(w.out.Headers), at)
 	}
-}
-
-// outHeaders are the headers of an effect's record. The sink keeps them, so they are cut off one piece of memory after the other.
-func (w *worker) outHeaders(r *kafka.Record, e *nodes.Effect) []kafka.Header {
-	const piece = 256
-	most := len(r.Headers)
-	if e.As != nil {
-		most += len(e.As.Headers)
-	}
-	if cap(w.sent)-len(w.sent) < most {
-		w.sent = make([]kafka.Header, 0, max(piece, most))
-	}
-	from := len(w.sent)
-	w.sent = w.call.Headers(w.sent, e)
-	return w.sent[from:len(w.sent):len(w.sent)]
 }
 
 // held says whether a record that was processed has to wait for a block, and takes back what it did. What it leads to is given for one

@@ -43,7 +43,7 @@ type Wire interface {
 // An error has a kafka.Class, or is a *kafka.RefusedError; after any error but that of Append the only calls that are
 // allowed are Abort and Close. Abort after an indefinite answer initialises the producer again.
 type Sink interface {
-	// Append adds a record to its partition's batch. It blocks while too many bytes wait for acknowledgements. A record
+	// Append adds a copy of a record to its partition's batch. It blocks while too many bytes wait for acknowledgements. A record
 	// over a size limit is a *kafka.RefusedError: it is not added, and the sink goes on as if it had not been offered.
 	Append(r *kafka.Outgoing) error
 	// Expect says by its id which topic is to be written to: one that was created in its place ends the transaction that meets it

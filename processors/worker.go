@@ -56,7 +56,7 @@ type worker struct {
 	call   *nodes.Call
 	cause  cause          // of the try in work
 	out    kafka.Outgoing // reused: the sink copies it
-	sent   []kafka.Header // what outgoing records have of it
+	sent   []kafka.Header // reused: the headers of out
 	asked  []any          // reused: of a record, by one Outside
 	unhook func() bool    // of the sink from the end of the context
 

@@ -64,7 +64,7 @@ func TestARecordThatIsReadCostsItsStructAlone(t *testing.T) {
 
 // A record that is written costs no memory once the sink has batches to use again.
 //
-// Mutations: reset forgets the records' slab, the origins, the encoded bytes.
+// Mutations: reset forgets the records, the origins.
 func TestARecordThatIsWrittenCostsNoMemory(t *testing.T) {
 	b := &outBatch{seq: -1}
 	value, key := make([]byte, 100), []byte("customer-1")
@@ -72,7 +72,7 @@ func TestARecordThatIsWrittenCostsNoMemory(t *testing.T) {
 		b.begin(nil, 1)
 		for i := range 4000 {
 			r := Outgoing{Timestamp: int64(i), Key: key, Value: value, Origin: int64(i)}
-			b.add(&r, b.sizeOf(&r))
+			b.add(&r, b.bodyOf(&r))
 		}
 		if _, err := b.onWire(encoding{}, producerID{}); err != nil {
 			t.Fatal(err)

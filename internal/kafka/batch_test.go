@@ -13,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Mutations, each fails: bytesSize takes nil for empty; recordSize forgets the headers' values; appendRecord writes
-// no header for an empty key; begin sets base to 0 for -1; latest is not kept; add keeps the headers of the record that had the slot before.
+// Mutations, each fails: bytesSize takes nil for empty; recordSize forgets the headers' values; begin sets
+// base to 0 for -1; latest is not kept.
 func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
 	var counted, sent, latest atomic.Int64
@@ -44,7 +44,7 @@ func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 			newest = max(newest, want[i].Timestamp)
 			test.ok(s.Append(&want[i]))
 		}
-		counted.Add(int64(s.parts[want[0].TopicPartition].open.size))
+		counted.Add(int64(s.parts[want[0].TopicPartition].open.size()))
 		test.ok(s.Flush(test.within(10 * time.Second)))
 		if counted.Load() != sent.Load() {
 			t.Fatalf("counted %d bytes, sent %d", counted.Load(), sent.Load())

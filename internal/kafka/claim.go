@@ -85,7 +85,7 @@ func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) 
 	batch := &outBatch{seq: c.seq}
 	batch.begin(nil, records[0].Timestamp)
 	for i := range records {
-		batch.add(&records[i], batch.sizeOf(&records[i]))
+		batch.add(&records[i], batch.bodyOf(&records[i]))
 	}
 	wire, err := batch.onWire(encoding{codec: sarama.CompressionNone}, c.as)
 	if err != nil {

@@ -57,8 +57,8 @@ type Batch struct {
 	Err error
 }
 
-// Outgoing is a record to be written. The sink takes Key, Value and Headers over until the record is acknowledged or
-// dropped: the caller must not write to them again.
+// Outgoing is a record to be written. The sink copies Key, Value and Headers when the record is appended: they are the caller's own
+// again.
 type Outgoing struct {
 	TopicPartition
 	Timestamp int64 // milliseconds since the epoch

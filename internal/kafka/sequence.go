@@ -60,7 +60,7 @@ func (q *sequence) take() *outBatch {
 	q.queue = q.queue[1:]
 	if b.seq < 0 {
 		b.seq = q.next
-		q.next = addSequence(q.next, len(b.recs))
+		q.next = addSequence(q.next, b.count())
 	}
 	q.flight = append(q.flight, b)
 	q.flying++
@@ -89,7 +89,7 @@ func (q *sequence) split(b *outBatch, parts []*outBatch) {
 	seq := b.seq
 	for _, part := range parts {
 		part.seq = seq
-		seq = addSequence(seq, len(part.recs))
+		seq = addSequence(seq, part.count())
 	}
 	i := q.index(b)
 	q.flight = append(q.flight[:i:i], append(parts, q.flight[i+1:]...)...)

@@ -157,7 +157,7 @@ func (s *Sink) bounded(ctx context.Context, limit time.Duration) (context.Contex
 	return ctx, func() { stop(); cancel() }
 }
 
-// Append adds a record to its partition's batch. It blocks while buffer.memory is used up, and on the first record for
+// Append adds a copy of a record to its partition's batch. It blocks while buffer.memory is used up, and on the first record for
 // a topic until the topic's size limit is known.
 func (s *Sink) Append(r *Outgoing) error {
 	if s.err != nil {
@@ -179,10 +179,10 @@ func (s *Sink) Append(r *Outgoing) error {
 		}
 	}
 	b := p.open
-	var size int
+	var body int
 	if b != nil {
-		size = b.sizeOf(r)
-		if b.size+size > p.topic.batch {
+		body = b.bodyOf(r)
+		if b.size()+framed(body) > p.topic.batch {
 			if err := s.refuseTooLarge(p, r); err != nil {
 				return err
 			}
@@ -196,11 +196,10 @@ func (s *Sink) Append(r *Outgoing) error {
 			return err
 		}
 		b = s.newBatch(p, r.Timestamp)
-		size = b.sizeOf(r)
+		body = b.bodyOf(r)
 		s.buffered += batchOverhead
 	}
-	b.add(r, size)
-	s.buffered += size + recordCost
+	s.buffered += b.add(r, body) + recordCost
 	return nil
 }
 
@@ -251,10 +250,10 @@ func (s *Sink) newBatch(p *outPartition, timestamp int64) *outBatch {
 	return b
 }
 
-// recycle keeps a batch that nobody refers to any more, unless its slab was grown for uncommonly many records.
+// recycle keeps a batch that nobody refers to any more, unless it was grown for uncommonly large records.
 func (s *Sink) recycle(b *outBatch) {
-	const most, largest = 16, 8 << 10 // 16 slabs of at most 1 MiB
-	if len(s.spare) < most && cap(b.recs) <= largest {
+	const most, largest = 16, 1 << 20
+	if len(s.spare) < most && cap(b.records)+8*cap(b.origins) <= largest {
 		b.reset()
 		s.spare = append(s.spare, b)
 	}

@@ -126,11 +126,11 @@ func (s *Sink) round(now time.Time) (sent bool) {
 		if br.next == nil {
 			br.next = &outRequest{broker: br}
 			used = append(used, br)
-		} else if br.next.size+b.size > s.limits.request {
+		} else if br.next.size+b.size() > s.limits.request {
 			continue
 		}
 		br.next.batches = append(br.next.batches, b)
-		br.next.size += b.size
+		br.next.size += b.size()
 	}
 	for _, br := range used {
 		s.send(br)

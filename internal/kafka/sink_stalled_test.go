@@ -24,7 +24,7 @@ func TestMemoryIsBoundedWhileABrokerStalls(t *testing.T) {
 	var appended atomic.Int64
 	done := make(chan error, 1)
 	go func() {
-		for i := range 2000 {
+		for i := range 6000 {
 			if err := s.Append(text("out", int32(i%4), strconv.Itoa(i))); err != nil {
 				done <- err
 				return
@@ -41,8 +41,8 @@ func TestMemoryIsBoundedWhileABrokerStalls(t *testing.T) {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	if n := appended.Load(); n < 600 || n > 720 {
-		t.Fatalf("%d records of about 145 bytes of memory fit into 100000", n)
+	if n := appended.Load(); n < 3200 || n > 3900 {
+		t.Fatalf("%d records of about 28 bytes of memory fit into 100000", n)
 	}
 	release()
 	test.ok(<-done)

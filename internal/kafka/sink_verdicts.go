@@ -70,14 +70,14 @@ func (s *Sink) refusal(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 	p, code := b.part, sarama.KError(block.ErrorCode)
 	at, reason := -1, withReason(block)
 	for _, e := range block.ErrorRecords {
-		if i := int(e.RelativeOffset); i >= 0 && i < len(b.recs) && (at < 0 || i < at) {
+		if i := int(e.RelativeOffset); i >= 0 && i < b.count() && (at < 0 || i < at) {
 			at = i
 			if e.ErrorMessage != nil && *e.ErrorMessage != "" {
 				reason = fmt.Errorf("%w (%s)", code, *e.ErrorMessage)
 			}
 		}
 	}
-	if at < 0 && len(b.recs) == 1 {
+	if at < 0 && b.count() == 1 {
 		at = 0
 	}
 	if at >= 0 {
@@ -99,7 +99,7 @@ func (s *Sink) refusal(b *outBatch, block *kmsg.ProduceResponseTopicPartition) {
 func (s *Sink) acknowledged(b *outBatch, offset int64) {
 	p := b.part
 	if offset >= 0 {
-		p.end, p.endEpoch = max(p.end, offset+int64(len(b.recs))), p.epoch
+		p.end, p.endEpoch = max(p.end, offset+int64(b.count())), p.epoch
 	}
 	p.tries, p.until, p.unknown, p.cause, p.stuck = 0, time.Time{}, time.Time{}, nil, false
 	p.order.ack(b)

@@ -1,6 +1,7 @@
 package simkafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,8 +159,18 @@ func (s *Sink) Append(r *kafka.Outgoing) error {
 			return err // of what was appended before: r has not been added
 		}
 	}
-	s.waiting = append(s.waiting, *r)
+	s.waiting = append(s.waiting, copied(r))
 	return nil
+}
+
+// copied is a record of its own, since the caller goes on with its memory.
+func copied(r *kafka.Outgoing) kafka.Outgoing {
+	out := *r
+	out.Key, out.Value, out.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), slices.Clone(r.Headers)
+	for i := range out.Headers {
+		out.Headers[i].Value = bytes.Clone(out.Headers[i].Value)
+	}
+	return out
 }
 
 // Expect says which topic is to be written to.
