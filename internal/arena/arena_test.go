@@ -25,3 +25,46 @@ func TestWhatWasHandedOutIsNeverWrittenToAgain(t *testing.T) {
 		}
 	}
 }
+
+// Of what Reset took back nothing is allocated again, up to Keep chunks; what was handed out since then is not written to.
+//
+// Mutations: Reset forgets used; next forgets Keep; Take does not move the end of the chunk.
+func TestWhatWasTakenBackIsHandedOutAgain(t *testing.T) {
+	const size = 256
+	a := Arena{Keep: 3}
+	var held [][]byte
+	fill := func(chunks int) {
+		for n := range chunks * chunkSize / size {
+			held = append(held, a.Take(append(a.Tail(), bytes.Repeat([]byte{byte(n)}, size)...)))
+		}
+	}
+	intact := func() {
+		t.Helper()
+		for n, got := range held {
+			if !bytes.Equal(got, bytes.Repeat([]byte{byte(n)}, size)) {
+				t.Fatalf("value %d was written to", n)
+			}
+		}
+	}
+	for range 3 {
+		fill(3)
+		intact()
+		held = held[:0]
+		a.Reset()
+	}
+	value := bytes.Repeat([]byte("x"), size)
+	if n := testing.AllocsPerRun(5, func() {
+		for range 3 * chunkSize / size {
+			a.Take(append(a.Tail(), value...))
+		}
+		a.Reset()
+	}); n > 0 {
+		t.Errorf("%v allocations for what was taken back", n)
+	}
+	fill(10)
+	intact()
+	a.Reset()
+	if len(a.free) > a.Keep {
+		t.Errorf("%d chunks are kept", len(a.free))
+	}
+}

@@ -31,8 +31,8 @@ type Any interface {
 	// Keep makes the record's changes part of the transaction; they cannot be undone one by one any more.
 	Keep()
 	// Drain hands out the changes of the transaction that were not handed out before, the last value of a key only, in
-	// the order of their first change. key and value belong to the callee and are not written to again; value is nil
-	// for a deletion. What is changed later is handed out again by the next Drain.
+	// the order of their first change. key and value are not to be written to and are valid until Commit or Reset; value is
+	// nil for a deletion. What is changed later is handed out again by the next Drain.
 	Drain(emit func(key, value []byte) error) error
 	// Undrained is the size in bytes of what Drain would hand out; Pending of everything uncommitted.
 	Undrained() int

@@ -1,12 +1,16 @@
 package keyed
 
-import "github.com/weirstream/weir/internal/arena"
+import (
+	"unsafe"
+
+	"github.com/weirstream/weir/internal/arena"
+)
 
 // changes is what has happened to a store since the last commit: the cache with its dirty entries, in which order they
 // changed, and how to take the record's part back.
 type changes[T any] struct {
 	cache     cache[T]
-	arena     arena.Arena
+	arena     arena.Arena // of encoded values
 	undo      []undo[T]   // of the record, in order
 	dirty     []*entry[T] // of the transaction, in the order of the first change
 	undrained []*entry[T] // since the last Drain, in the order of the first change
@@ -124,7 +128,7 @@ func (c *changes[T]) drain(emit func(key, value []byte) error) error {
 		return ErrInRecord
 	}
 	for i, e := range c.undrained {
-		if err := emit(c.arena.Copy(e.key), e.data); err != nil {
+		if err := emit(keyBytes(e.key), e.data); err != nil {
 			c.undrained = append(c.undrained[:0], c.undrained[i:]...)
 			return err
 		}
@@ -133,6 +137,14 @@ func (c *changes[T]) drain(emit func(key, value []byte) error) error {
 	}
 	c.undrained = emptied(c.undrained)
 	return nil
+}
+
+// keyBytes is the memory of a key, never nil.
+func keyBytes(key string) []byte {
+	if key == "" {
+		return []byte{}
+	}
+	return unsafe.Slice(unsafe.StringData(key), len(key))
 }
 
 // settle makes the dirty entries clean after they were written.
@@ -146,6 +158,9 @@ func (c *changes[T]) settle(flat bool) {
 		}
 	}
 	c.finish()
+	if flat { // no entry has encoded bytes any more
+		c.arena.Reset()
+	}
 	c.cache.evict()
 }
 

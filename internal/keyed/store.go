@@ -45,8 +45,12 @@ func Over[T any](db Database, codec codecs.Codec[T]) *Store[T] {
 		changes: changes[T]{cache: newCache[T](cacheBytes)},
 	}
 	s.cache.shelved = s.shelved
+	s.arena.Keep = keptChunks
 	return s
 }
+
+// keptChunks is how much memory of encoded values a store keeps from one transaction to the next: 1 MiB.
+const keptChunks = 16
 
 // shelved is the value of an entry as bytes: those in memory of a plain type, which costs nothing, the encoded ones of others.
 func (s *Store[T]) shelved(dst []byte, e *entry[T]) (data []byte, ok bool) {

@@ -157,6 +157,7 @@ func (c *Call) Within(ctx context.Context) {
 // Run processes one record. Without a failure its effects are staged; with one there are none. It does not return when a
 // node ends the goroutine: see Exited.
 func (c *Call) Run(s *Source, st State, r Record, key, value []byte) (o Outcome, failure *Failure) {
+	c.arena.Reset() // of the record before
 	c.source, c.state, c.record, c.key = s, st, r, string(key)
 	c.wireKey = c.key
 	c.record.Keyless = key == nil
@@ -343,7 +344,7 @@ func (c *Call) Dropped() bool { return c.drops > 0 }
 // Last is the node that was called last, nil before the first call. It may be called from any goroutine.
 func (c *Call) Last() *Node { return c.last.Load() }
 
-// Effects is what the record emits to streams, in order. It is valid until the next Run.
+// Effects is what the record emits to streams, in order. It is valid until the next Run, with the values in it.
 func (c *Call) Effects() []Effect { return c.effects }
 
 // Outward is what the record's nodes want done outside of Kafka, in order. It is valid until the next Run.

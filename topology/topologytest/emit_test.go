@@ -157,3 +157,17 @@ func TestWhatCannotBeWrittenFails(t *testing.T) {
 		}
 	}
 }
+
+// Mutation: run that does not copy values.
+func TestAResultStaysAfterTheNextRecord(t *testing.T) {
+	in, out := topology.Stream("a.in.v1", codecs.String()), topology.Stream("a.out.v1", codecs.String())
+	d := topologytest.New(t, topology.Define("echo", topology.Node("echo", topology.On(in, func(ctx topology.Context, key, v string) error {
+		out.Emit(ctx, key, v)
+		return nil
+	}), topology.Emits(out), topology.DeadLetter("a.in.v1.dlq"))))
+	first := d.Send("a.in.v1", "k", []byte("first"))
+	d.Send("a.in.v1", "k", []byte("other"))
+	if got := string(first.Emitted[0].Value); got != "first" {
+		t.Errorf("%q after another record was sent", got)
+	}
+}

@@ -1,6 +1,8 @@
 package topologytest
 
 import (
+	"slices"
+
 	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
@@ -28,7 +30,7 @@ func (d *Driver) run(subgraph int, in *nodes.Source, r plan.Record, key, value [
 	default:
 		call := d.box.Call()
 		for _, e := range call.Effects() {
-			emitted := Emitted{Topic: e.Stream.Name, Key: e.Key, Value: e.Value, Headers: call.Headers(nil, &e), Time: r.Timestamp, Partition: -1}
+			emitted := Emitted{Topic: e.Stream.Name, Key: e.Key, Value: slices.Clone(e.Value), Headers: call.Headers(nil, &e), Time: r.Timestamp, Partition: -1}
 			if e.Tombstone {
 				emitted.Value = nil
 			}
