@@ -90,8 +90,8 @@ type SinkTuning struct {
 	MaxInFlight int
 	// DeliveryTimeout bounds the time from a batch's first try to its acknowledgement (delivery.timeout.ms). Default 2m.
 	DeliveryTimeout time.Duration
-	// TransactionTimeout is when the coordinator aborts a transaction that its owner left open, and so how long readers
-	// may wait after an instance was killed (transaction.timeout.ms). Default 10s; Kafka's is 1m.
+	// TransactionTimeout is when the coordinator aborts a transaction that its owner left open, where nobody does so before
+	// (Group.EndAbandoned), and so how long readers may wait after a process was killed (transaction.timeout.ms). Default 10s; Kafka's is 1m.
 	TransactionTimeout time.Duration
 }
 

@@ -36,6 +36,7 @@ type group struct {
 // member is a member at the coordinator.
 type member struct {
 	id, instance string
+	process      string // the name of its instance, static or not
 	session      *time.Timer
 	owned        []kafka.TopicPartition // as it said when it joined last
 	assigned     []kafka.TopicPartition

@@ -293,6 +293,9 @@ func (g *Group) join() (id string, generation int32, err error) {
 	_, err = g.p.request(ctx, g.actor, OpJoin, fmt.Sprint(id, " owns ", owned), func() (err error) {
 		grp := g.p.c.group(g.cfg.Group)
 		ready, err = grp.join(g.p.c, id, g.cfg.InstanceID, isNew, g.cfg.Copartitioned, owned, standby)
+		if m := grp.find(id); m != nil {
+			m.process = g.cfg.Instance
+		}
 		if ready == nil && err == nil {
 			generation = grp.generation
 		}
