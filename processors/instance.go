@@ -20,6 +20,7 @@ type Instance struct {
 	group  Group
 	patrol *patrol
 	fences *fences
+	gone   *abandoned
 
 	watched  atomic.Pointer[time.Time] // when watch last went round; the pointer keeps the monotonic clock
 	stopping atomic.Pointer[time.Time] // when the stop began
@@ -44,6 +45,7 @@ func New(plan *plan.Plan, opts Options) (*Instance, error) {
 	e.metrics.snapshot = newSnapshot(i)
 	i.patrol = newPatrol(i)
 	i.fences = &fences{inst: i, started: time.Now()}
+	i.gone = newAbandoned(i)
 	return i, nil
 }
 
@@ -101,6 +103,12 @@ func (i *Instance) run(ctx context.Context) error {
 			i.patrol.run(i.ctx)
 		}()
 		defer func() { <-patrolled }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			i.gone.run(i.ctx)
+		}()
+		defer func() { <-ended }()
 		told := make(chan struct{})
 		go func() {
 			defer close(told)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/weirstream/weir/internal/mistake"
@@ -69,4 +70,14 @@ func (e *engine) transactionalID(worker int) string {
 		return ""
 	}
 	return fmt.Sprintf("%s-%s-%d", e.graph.plan.Group(), e.id, worker)
+}
+
+// instanceOf is whose transactional id an id of a topology's group is.
+func instanceOf(group, transactionalID string) (instance string, ok bool) {
+	rest, ok := strings.CutPrefix(transactionalID, group+"-")
+	n := strings.LastIndexByte(rest, '-')
+	if !ok || n <= 0 || n == len(rest)-1 || strings.Trim(rest[n+1:], "0123456789") != "" {
+		return "", false
+	}
+	return rest[:n], true
 }

@@ -36,6 +36,7 @@ func (m *membership) Assigned(added []kafka.TopicPartition) {
 	i.redrive(added, true)
 	i.take(i.placedOf(ids), true) // a redrive topic was made: they are opened again with one input more
 	i.place(ids)
+	i.gone.look()
 	i.log.Info("tasks assigned", zap.Stringers("tasks", ids), zap.Int("from_copies", i.copies.taken(ids)))
 }
 

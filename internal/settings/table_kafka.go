@@ -142,6 +142,6 @@ var (
 	DeliveryTimeout = kafkaMillis(groupProducer, "delivery.timeout.ms", client.Sink.DeliveryTimeout,
 		"longest time from a batch's first try to its acknowledgement")
 	TransactionTimeout = defineKafka[time.Duration](groupProducer, "transaction.timeout.ms", durationKind("transaction.timeout.ms", time.Second),
-		"when the cluster aborts a transaction that its owner left open, and so how long readers may wait after an instance was killed; "+
+		"when the cluster aborts a transaction that its owner left open, where no other instance of the group does so before; "+
 			"where it is not set, at least twice the commit interval", client.Sink.TransactionTimeout)
 )
