@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,8 +25,11 @@ var large = struct{ keys, partitions, cacheMB, commit, updates, batch *int }{
 	flag.Int("large.batch", 120_000, "BenchmarkLarge: records of a changelog that are written at once"),
 }
 
+var largeOrder = flag.String("large.order", "random", "BenchmarkLarge: how existing keys come: random; cycle, in the same order again and again; "+
+	"zipf, some much more often than others; drift, at random from a quarter of them that moves on, each four times")
+
 // BenchmarkLarge is the work of the reference job on stores that do not fit into memory, without Kafka: each key for the first
-// time, then existing keys, both in random order; then a start, and some keys again. It reports for each part CPU
+// time, then existing keys in the order that is asked for; then a start, and some keys again. It reports for each part CPU
 // and bytes written a record, the longest call, and the most memory of the process so far.
 //
 //	go test ./state -run '^$' -bench 'Large$' -benchtime 1x -large.keys 3000000
@@ -38,11 +42,7 @@ func BenchmarkLarge(b *testing.B) {
 		if updates < 0 {
 			updates = *large.keys
 		}
-		seed := uint64(1)
-		l.measure("old", updates, func(int) uint64 {
-			seed = seed*6364136223846793005 + 1442695040888963407
-			return (seed >> 33) * l.n >> 31
-		})
+		l.measure(*largeOrder, updates, l.order(*largeOrder))
 		begin := time.Now()
 		l.close()
 		b.ReportMetric(time.Since(begin).Seconds(), "close-s")
@@ -66,6 +66,24 @@ func BenchmarkLargeRestore(b *testing.B) {
 		l.close()
 		b.ReportMetric(time.Since(begin).Seconds(), "close-s")
 	}
+}
+
+// order picks one of the existing keys for each record.
+func (l *largeRun) order(name string) func(i int) uint64 {
+	random := rand.New(rand.NewPCG(1, 2))
+	switch name {
+	case "random":
+		return func(int) uint64 { return random.Uint64N(l.n) }
+	case "cycle":
+		return func(i int) uint64 { return uint64(i) % l.n }
+	case "zipf":
+		zipf := rand.NewZipf(random, 1.01, 1, l.n-1)
+		return func(int) uint64 { return zipf.Uint64() * 40_503 % l.n } // spread over the keys' order
+	case "drift":
+		return func(i int) uint64 { return (uint64(i)/4 + random.Uint64N(l.n/4)) % l.n }
+	}
+	l.b.Fatalf("-large.order %q: want random, cycle, zipf or drift", name)
+	return nil
 }
 
 type largeRun struct {

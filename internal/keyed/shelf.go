@@ -11,23 +11,30 @@ import (
 // true while the key is not in the cache; while it is, the cache is right.
 //
 // Records lie one after the other in segments of equal size, the oldest of which is emptied when room is needed. A record that was
-// used since it was written goes on to the newest, others are forgotten. A table of places in the segments finds them.
+// used since it was written goes on to the newest, others are forgotten. A table of places in the segments finds them. Segments and
+// table share the limit: which of them needs how much depends on how large the records are.
 type shelf struct {
-	segments [][]byte // of records
-	size     int      // of a segment
-	newest   int      // the segment that is written to
-	places   []uint64 // open addressing: 32 bits of a key's hash, and the place of its record plus 1; 0 is none
+	segments [segmentCount]segment // a ring, in which those with memory are in the order of their age
+	size     int                   // of a segment
+	newest   int                   // the segment that is written to
+	places   []uint64              // open addressing: 32 bits of a key's hash, and the place of its record plus 1; 0 is none
 	used     int
-	most     int // places that may be used
+	limit    int // bytes of segments and places
+	taken    int // of these
 
-	records, table offheap.Memory // what segments and places are in
+	table offheap.Memory // what places are in
+}
+
+type segment struct {
+	records []byte // without capacity where it has no memory
+	memory  offheap.Memory
 }
 
 const (
-	segmentCount = 16
+	segmentCount = 32
 	leastSegment = 32
 	placeBytes   = 8
-	firstPlaces  = 64
+	firstPlaces  = 16
 )
 
 // A record is its flags, the lengths of key and value, the key and the value.
@@ -36,17 +43,14 @@ const (
 	reused                  // since it was written here
 )
 
-// newShelf makes one of about limit bytes. Of a few bytes it holds nothing.
+// newShelf makes one of at most limit bytes. Of a few bytes it holds nothing.
 func newShelf(limit int64) shelf {
-	size := int(min(limit*3/4/segmentCount, 1<<31/segmentCount))
+	limit = min(limit, 1<<31)
+	size := int(limit / segmentCount)
 	if size < leastSegment {
 		return shelf{}
 	}
-	places := firstPlaces
-	for int64(places)*placeBytes*2 <= limit/4 {
-		places *= 2
-	}
-	return shelf{size: size, most: places * 3 / 4}
+	return shelf{size: size, limit: int(limit)}
 }
 
 type record struct {
@@ -58,7 +62,7 @@ type record struct {
 
 func (s *shelf) record(place int) record {
 	at := place % s.size
-	segment := s.segments[place/s.size]
+	segment := s.segments[place/s.size].records
 	n := at + 1
 	keyLen, k := binary.Uvarint(segment[n:])
 	valueLen, v := binary.Uvarint(segment[n+k:])
@@ -67,11 +71,21 @@ func (s *shelf) record(place int) record {
 	return record{place, segment[n : n+int(keyLen)], segment[n+int(keyLen) : end], segment[at:], end}
 }
 
+// home is where in places a hash belongs.
+func (s *shelf) home(tag uint32) int { return int(uint64(tag) * uint64(len(s.places)) >> 32) }
+
+// after is the place after one, round the end.
+func (s *shelf) after(at int) int {
+	if at++; at == len(s.places) {
+		return 0
+	}
+	return at
+}
+
 // find returns where in places a key is, or the free one where it belongs.
 func (s *shelf) find(key string) (at int, tag uint32, ok bool) {
-	hash := Hash(key)
-	tag = uint32(hash >> 32)
-	for at = int(tag) & (len(s.places) - 1); ; at = (at + 1) & (len(s.places) - 1) {
+	tag = uint32(Hash(key) >> 32)
+	for at = s.home(tag); ; at = s.after(at) {
 		p := s.places[at]
 		if p == 0 {
 			return at, tag, false
@@ -107,16 +121,22 @@ func (s *shelf) remove(key string) {
 
 // vacate frees a place, and moves up what lies after it because it was taken.
 func (s *shelf) vacate(at int) {
-	mask := len(s.places) - 1
 	s.used--
-	for next := (at + 1) & mask; s.places[next] != 0; next = (next + 1) & mask {
-		home := int(s.places[next]>>32) & mask
-		if (next-home)&mask >= (next-at)&mask {
+	for next := s.after(at); s.places[next] != 0; next = s.after(next) {
+		if home := s.home(uint32(s.places[next] >> 32)); s.distance(home, next) >= s.distance(at, next) {
 			s.places[at] = s.places[next]
 			at = next
 		}
 	}
 	s.places[at] = 0
+}
+
+// distance is how far it is from one place on to another.
+func (s *shelf) distance(from, to int) int {
+	if to < from {
+		to += len(s.places)
+	}
+	return to - from
 }
 
 // put keeps the value of a key, for now. The value is copied.
@@ -127,8 +147,7 @@ func (s *shelf) put(key string, value []byte) {
 		return
 	}
 	if s.places == nil {
-		s.records = offheap.Alloc(s.size * segmentCount)
-		s.table, s.places = offheap.Words(firstPlaces)
+		s.resize(firstPlaces)
 	}
 	at, tag, ok := s.find(key)
 	if ok {
@@ -141,37 +160,36 @@ func (s *shelf) put(key string, value []byte) {
 		r.head[0] |= gone
 		s.vacate(at)
 	}
-	for s.used >= s.most {
-		s.recycle()
+	for !s.roomy(s.used + 1) {
+		s.widen()
 	}
-	for len(s.segments) == 0 || len(s.segments[s.newest])+length > s.size {
+	for cap(s.segments[s.newest].records)-len(s.segments[s.newest].records) < length {
 		s.advance()
-	}
-	if s.used+1 > len(s.places)*3/4 {
-		s.grow()
 	}
 	s.place(uint64(tag)<<32 | uint64(s.append(key, value)+1))
 	s.used++
 }
 
+// roomy says whether that many places may be used: in a table that is fuller it takes long to find a free one.
+func (s *shelf) roomy(used int) bool { return used <= len(s.places)*7/8 }
+
 // place puts what is not among the places into the first free one.
 func (s *shelf) place(p uint64) {
-	mask := len(s.places) - 1
-	at := int(p>>32) & mask
+	at := s.home(uint32(p >> 32))
 	for s.places[at] != 0 {
-		at = (at + 1) & mask
+		at = s.after(at)
 	}
 	s.places[at] = p
 }
 
 func (s *shelf) append(key string, value []byte) (place int) {
-	b := s.segments[s.newest]
+	b := s.segments[s.newest].records
 	place = s.newest*s.size + len(b)
 	b = append(b, 0)
 	b = binary.AppendUvarint(b, uint64(len(key)))
 	b = binary.AppendUvarint(b, uint64(len(value)))
 	b = append(append(b, key...), value...)
-	s.segments[s.newest] = b
+	s.segments[s.newest].records = b
 	return place
 }
 
@@ -183,10 +201,24 @@ func uvarintLen(n int) int {
 	return length
 }
 
-// grow doubles the places.
-func (s *shelf) grow() {
+// widen makes room among the places. Segments give their memory to a larger table until that is half of all, which it is with the smallest
+// records only; from then on records are forgotten.
+func (s *shelf) widen() {
+	n := len(s.places) + max(len(s.places)/4, 1)
+	for s.taken+(n-len(s.places))*placeBytes > s.limit {
+		if !s.drop() {
+			s.recycle()
+			return
+		}
+	}
+	s.resize(n)
+}
+
+// resize makes a table of n places.
+func (s *shelf) resize(n int) {
 	old, oldTable := s.places, s.table
-	s.table, s.places = offheap.Words(2 * len(old))
+	s.table, s.places = offheap.Words(n)
+	s.taken += (n - len(old)) * placeBytes
 	for _, p := range old {
 		if p != 0 {
 			s.place(p)
@@ -197,31 +229,60 @@ func (s *shelf) grow() {
 
 // free gives its memory back. It holds nothing after that, and takes nothing.
 func (s *shelf) free() {
-	s.records.Free()
+	for i := range s.segments {
+		s.segments[i].memory.Free()
+	}
 	s.table.Free()
 	*s = shelf{}
 }
 
-// advance makes the next segment the newest one: one that was never used, or the oldest, without what nobody used.
+// advance makes the next segment the newest one: one without memory while there is some, or the oldest, without what nobody used.
 func (s *shelf) advance() {
-	if len(s.segments) < segmentCount {
-		s.newest = len(s.segments)
-		at := s.newest * s.size
-		s.segments = append(s.segments, s.records.Bytes()[at:at:at+s.size])
+	if s.used < len(s.places)/4 && s.taken+s.size > s.limit { // records are larger than they were
+		s.resize(len(s.places) / 2)
+	}
+	next := (s.newest + 1) % segmentCount
+	if cap(s.segments[next].records) > 0 || s.taken+s.size > s.limit {
+		s.recycle()
 		return
 	}
-	s.recycle()
+	memory := offheap.Alloc(s.size)
+	s.segments[next] = segment{memory.Bytes()[:0:s.size], memory}
+	s.taken += s.size
+	s.newest = next
 }
 
-// recycle empties the oldest segment, to make room among the places.
+// oldest is the segment that was written to before all others.
+func (s *shelf) oldest() int {
+	at := (s.newest + 1) % segmentCount
+	for cap(s.segments[at].records) == 0 {
+		at = (at + 1) % segmentCount
+	}
+	return at
+}
+
+// recycle empties the oldest segment.
 func (s *shelf) recycle() {
-	s.newest = (s.newest + 1) % len(s.segments)
-	s.empty(s.newest)
+	s.newest = s.oldest()
+	s.empty(s.newest, true)
 }
 
-// empty keeps the records of a segment that were used, in front, and forgets the others.
-func (s *shelf) empty(segment int) {
-	b := s.segments[segment]
+// drop forgets what is in the oldest segment and gives its memory back; ok is false where there should rather be no more places.
+func (s *shelf) drop() (ok bool) {
+	at := s.oldest()
+	if at == s.newest || len(s.places)*placeBytes*2 > s.limit {
+		return false
+	}
+	s.empty(at, false)
+	s.segments[at].memory.Free()
+	s.segments[at] = segment{}
+	s.taken -= s.size
+	return true
+}
+
+// empty forgets the records of a segment, but for those that were used where these are to be kept.
+func (s *shelf) empty(segment int, keep bool) {
+	b := s.segments[segment].records
 	kept := b[:0]
 	for at := 0; at < len(b); {
 		r := s.record(segment*s.size + at)
@@ -231,7 +292,7 @@ func (s *shelf) empty(segment int) {
 			continue
 		}
 		i := s.placed(r)
-		if r.head[0]&reused == 0 {
+		if r.head[0]&reused == 0 || !keep {
 			s.vacate(i)
 			continue
 		}
@@ -239,15 +300,14 @@ func (s *shelf) empty(segment int) {
 		s.places[i] = s.places[i]>>32<<32 | uint64(segment*s.size+len(kept)+1)
 		kept = append(kept, b[from:at]...)
 	}
-	s.segments[segment] = kept
+	s.segments[segment].records = kept
 }
 
 // placed returns where in places a record is.
 func (s *shelf) placed(r record) int {
-	mask := len(s.places) - 1
-	at := int(HashBytes(r.key)>>32) & mask
+	at := s.home(uint32(HashBytes(r.key) >> 32))
 	for uint32(s.places[at]) != uint32(r.place+1) {
-		at = (at + 1) & mask
+		at = s.after(at)
 	}
 	return at
 }
