@@ -371,7 +371,7 @@ func (bytesCodec) Parse(data []byte) ([]byte, error)           { return bytes.Cl
 // Get that looks only into the database, a loop that visits keys born in it or reads without a flush, and a shelf that keeps what was
 // deleted, restored or taken back.
 func TestStoreIsAMapWithCommits(t *testing.T) {
-	for _, cache := range []int64{1, 600, 1_400, 1 << 30} { // with 1,400 most keys are on the shelf
+	for _, cache := range []int64{1, 600, 3_000, 1 << 30} { // with 3,000 most keys are on the shelf
 		t.Run(fmt.Sprintf("flat/cache=%d", cache), func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				h := &harness[string]{t: rt, disk: newDisk(), cache: cache, codec: stringCodec{}, model: newModel(),

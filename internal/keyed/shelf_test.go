@@ -105,8 +105,7 @@ func TestAShelfGivesOutWhatWasPutThereLast(t *testing.T) {
 
 // Of small values it holds many, those in use among them.
 //
-// Mutations, each seen to fail: segments of which only one is used; put that does not mark what it writes over; a table of places that is
-// half as large.
+// Mutations, each seen to fail: put that does not mark what it writes over; a table of places that is half empty.
 func TestAShelfIsDenseAndKeepsWhatIsUsed(t *testing.T) {
 	const limit, keys = 1 << 20, 100_000
 	s := newShelf(limit)
@@ -133,6 +132,32 @@ func TestAShelfIsDenseAndKeepsWhatIsUsed(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, func() { s.put("customer-000000001", value[:]); s.get("customer-000000001") }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Its memory is for records of whatever size, and for others when the size changes.
+//
+// Mutations, each seen to fail: widen that never drops a segment; advance that never makes the table smaller.
+func TestAShelfUsesItsMemoryWhateverTheSize(t *testing.T) {
+	const limit = 1 << 20
+	s := newShelf(limit)
+	defer s.free()
+	for round, size := range []int{4_000, 1, 200, 4_000, 24} {
+		value := make([]byte, size)
+		for i := range 2 * limit / (size + 20) {
+			s.put(fmt.Sprintf("%d-%07d", round, i), value)
+			if i%10_000 == 0 {
+				if err := s.check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := s.check(); err != nil {
+			t.Fatal(err)
+		}
+		if record := size + 13 + 10; s.used*record < limit*3/4 {
+			t.Errorf("with values of %d bytes it holds %d, %d%% of its memory", size, s.used, s.used*record*100/limit)
+		}
 	}
 }
 
