@@ -22,6 +22,9 @@ type shelf struct {
 	limit    int // bytes of segments and places
 	taken    int // of these
 
+	full      int // records when it was full last, 0 when it never was
+	admission admission
+
 	table offheap.Memory // what places are in
 }
 
@@ -84,7 +87,11 @@ func (s *shelf) after(at int) int {
 
 // find returns where in places a key is, or the free one where it belongs.
 func (s *shelf) find(key string) (at int, tag uint32, ok bool) {
-	tag = uint32(Hash(key) >> 32)
+	return s.findHash(key, Hash(key))
+}
+
+func (s *shelf) findHash(key string, hash uint64) (at int, tag uint32, ok bool) {
+	tag = uint32(hash >> 32)
 	for at = s.home(tag); ; at = s.after(at) {
 		p := s.places[at]
 		if p == 0 {
@@ -96,12 +103,29 @@ func (s *shelf) find(key string) (at int, tag uint32, ok bool) {
 	}
 }
 
+// use is get, for who puts the key afterwards.
+func (s *shelf) use(key string) (value []byte, ok bool) {
+	if s.used == 0 {
+		return nil, false
+	}
+	hash := Hash(key)
+	value, ok = s.getHash(key, hash)
+	if hash%sampled == 0 {
+		s.admission.use(uint32(hash>>32), max(s.used, s.full)/sampled+1, ok)
+	}
+	return value, ok
+}
+
 // get returns what it holds of a key. The slice is valid until the next put.
 func (s *shelf) get(key string) (value []byte, ok bool) {
 	if s.used == 0 {
 		return nil, false
 	}
-	at, _, ok := s.find(key)
+	return s.getHash(key, Hash(key))
+}
+
+func (s *shelf) getHash(key string, hash uint64) (value []byte, ok bool) {
+	at, _, ok := s.findHash(key, hash)
 	if !ok {
 		return nil, false
 	}
@@ -139,7 +163,7 @@ func (s *shelf) distance(from, to int) int {
 	return to - from
 }
 
-// put keeps the value of a key, for now. The value is copied.
+// put keeps the value of a key, for now; of a new key a full shelf may not. The value is copied.
 func (s *shelf) put(key string, value []byte) {
 	length := 1 + uvarintLen(len(key)) + uvarintLen(len(value)) + len(key) + len(value)
 	if length > s.size {
@@ -159,6 +183,8 @@ func (s *shelf) put(key string, value []byte) {
 		}
 		r.head[0] |= gone
 		s.vacate(at)
+	} else if s.full > 0 && s.used > s.full/2 && s.admission.refuses() {
+		return
 	}
 	for !s.roomy(s.used + 1) {
 		s.widen()
@@ -263,6 +289,7 @@ func (s *shelf) oldest() int {
 
 // recycle empties the oldest segment.
 func (s *shelf) recycle() {
+	s.full = s.used
 	s.newest = s.oldest()
 	s.empty(s.newest, true)
 }

@@ -117,7 +117,7 @@ func (s *Store[T]) load(key string) (*entry[T], error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	data, ok := s.cache.shelf.get(key)
+	data, ok := s.cache.shelf.use(key)
 	var value T
 	var err error
 	switch {
