@@ -35,7 +35,7 @@ func TestCopiesTakeOver(t *testing.T) {
 		r.await("the other one to have all tasks", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
 	})
 	r.flow(2000, recoveryBound)
-	if !one.logged(`"from_copies": 2`) {
+	if !one.logged(`"from_copies": 2`) && !one.logged(`"from_copies": 4`) { // 4 where two was killed before half of the tasks had moved
 		t.Errorf("the tasks of the instance that was killed did not go on from copies:\n%s", one.tail(20))
 	}
 	two.launch(t)
