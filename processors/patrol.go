@@ -269,16 +269,14 @@ func (p *patrol) awaitsOffsets(now time.Time) bool {
 	return false
 }
 
-const offsetsTopic = "__consumer_offsets"
-
 // offsetsPartition is where the group's offsets are.
 func (p *patrol) offsetsPartition(ctx context.Context) (kafka.TopicPartition, bool) {
-	infos, err := p.inst.opts.Wire.Topics(ctx, []string{offsetsTopic})
-	n := infos[offsetsTopic].Partitions
+	infos, err := p.inst.opts.Wire.Topics(ctx, []string{kafka.OffsetsTopic})
+	n := infos[kafka.OffsetsTopic].Partitions
 	if err != nil || n <= 0 {
 		return kafka.TopicPartition{}, false
 	}
-	return kafka.TopicPartition{Topic: offsetsTopic, Partition: groupPartition(p.inst.graph.plan.Group(), n)}, true
+	return kafka.TopicPartition{Topic: kafka.OffsetsTopic, Partition: groupPartition(p.inst.graph.plan.Group(), n)}, true
 }
 
 // groupPartition is where brokers keep a group: Java's String.hashCode without its sign, modulo the partitions.
@@ -404,7 +402,7 @@ func (p *patrol) offsetsOpen() map[kafka.TopicPartition]bool {
 	defer p.mu.Unlock()
 	found := map[kafka.TopicPartition]bool{}
 	for tp := range p.open {
-		if tp.Topic == offsetsTopic {
+		if tp.Topic == kafka.OffsetsTopic {
 			found[tp] = true
 		}
 	}

@@ -124,25 +124,19 @@ func (c *Client) ongoing(ctx context.Context, of Ownership) (found []ownedTransa
 // holds says whether a transaction is in topics of the topology, and in no other one but that of offsets.
 func (of Ownership) holds(d kmsg.DescribeTransactionsResponseTransactionState) bool {
 	for _, t := range d.Topics {
-		if t.Topic != offsetsTopic && !of.Writes(t.Topic) {
+		if t.Topic != OffsetsTopic && !of.Writes(t.Topic) {
 			return false
 		}
 	}
 	return len(d.Topics) > 0
 }
 
-const offsetsTopic = "__consumer_offsets"
-
 // withoutMembers leaves the transactions of instances that are not in the group.
 func (g *Group) withoutMembers(ctx context.Context, all []ownedTransaction) ([]ownedTransaction, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	k, err := g.toCoordinator(ctx, g.links)
-	if err != nil {
-		return nil, err
-	}
-	d, err := g.describe(ctx, k.addr)
+	d, err := g.described(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,19 +166,12 @@ func (g *Group) ofAnotherGroup(ctx context.Context, instance string) (bool, erro
 		if err != nil {
 			return true, ofGroup(name, err)
 		}
-		req := kmsg.NewPtrDescribeGroupsRequest()
-		req.Groups = []string{name}
-		answer, err := g.client.admin.request(ctx, k.addr, req, 5)
-		if err != nil {
+		d, err := describeGroup(ctx, g.client.admin, k.addr, name)
+		if err != nil && !errors.Is(err, sarama.ErrGroupIDNotFound) {
 			return true, ofGroup(name, err)
 		}
-		for _, d := range answer.(*kmsg.DescribeGroupsResponse).Groups {
-			if err := codeError(d.ErrorCode); err != nil && !errors.Is(err, sarama.ErrGroupIDNotFound) {
-				return true, ofGroup(name, err)
-			}
-			if d.ErrorCode == 0 && d.State != "Dead" {
-				return true, nil
-			}
+		if err == nil && d.State != "Dead" {
+			return true, nil
 		}
 	}
 	return false, nil

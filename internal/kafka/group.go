@@ -12,6 +12,9 @@ import (
 	"go.uber.org/zap"
 )
 
+// OffsetsTopic is where the brokers keep what groups have committed.
+const OffsetsTopic = "__consumer_offsets"
+
 // Group is a membership in a consumer group, by the classic protocol, with cooperative rebalances: partitions that stay
 // are never touched, and one that moves is given to its new owner only after the old one has handed it back.
 //

@@ -218,11 +218,25 @@ func memberName(id, client, host string) string {
 	return fmt.Sprintf("member %q (client.id %q) at %q", id[:min(len(id), most)], client[:min(len(client), most)], strings.TrimPrefix(host, "/"))
 }
 
-// describe asks for the group as a classic one.
+// described asks the coordinator, wherever it is, for the group.
+func (g *Group) described(ctx context.Context) (*kmsg.DescribeGroupsResponseGroup, error) {
+	k, err := g.toCoordinator(ctx, g.links)
+	if err != nil {
+		return nil, err
+	}
+	return g.describe(ctx, k.addr)
+}
+
+// describe asks for the group.
 func (g *Group) describe(ctx context.Context, addr string) (*kmsg.DescribeGroupsResponseGroup, error) {
+	return describeGroup(ctx, g.links, addr, g.cfg.Group)
+}
+
+// describeGroup asks for a group as a classic one.
+func describeGroup(ctx context.Context, l *links, addr, name string) (*kmsg.DescribeGroupsResponseGroup, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = []string{g.cfg.Group}
-	answer, err := g.links.request(ctx, addr, req, 5)
+	req.Groups = []string{name}
+	answer, err := l.request(ctx, addr, req, 5)
 	if err != nil {
 		return nil, err
 	}
@@ -305,11 +319,7 @@ type Namesake struct {
 func (g *Group) Namesakes(ctx context.Context) (list []Namesake, err error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
 	defer cancel()
-	k, err := g.toCoordinator(ctx, g.links)
-	if err != nil {
-		return nil, err
-	}
-	d, err := g.describe(ctx, k.addr)
+	d, err := g.described(ctx)
 	if err != nil {
 		return nil, err
 	}
