@@ -47,9 +47,9 @@ type once struct {
 
 	mu       sync.Mutex
 	closed   bool
-	known    map[int32]ownership // who owns what, as the topic says
+	known    ownership // who owns the ids, as the topic says; zero while it says nothing
 	follower *system.Follower
-	mine     map[int32]*owner
+	mine     *owner // nil while it is elsewhere
 	tasks    sync.WaitGroup
 	ctx      context.Context
 	stop     context.CancelFunc
@@ -76,7 +76,7 @@ const (
 
 func newOnce(g *Gateway, names plan.Names) *once {
 	o := &once{g: g, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
-		known: map[int32]ownership{}, mine: map[int32]*owner{}, peers: newPeers(), ways: map[string]*way{}}
+		peers: newPeers(), ways: map[string]*way{}}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
 }
@@ -126,8 +126,11 @@ func (o *once) start(ctx context.Context) error {
 				o.g.Log.Error("a record of the owners of ids cannot be understood", zap.Int64("offset", r.Offset), zap.Error(err))
 				return
 			}
+			if p != int64(idPartition) {
+				return
+			}
 			o.mu.Lock()
-			o.known[int32(p)] = owner
+			o.known = owner
 			o.mu.Unlock()
 		}, func() {}
 	})
@@ -155,12 +158,12 @@ func (o *once) catchUp(ctx context.Context) error {
 	return o.follower.CatchUp(ctx)
 }
 
-// close ends the owners. What they have under way is finished, or aborted by who comes after them.
+// close ends the owner that is here. What it has under way is finished, or aborted by who comes after it.
 func (o *once) close(ctx context.Context) {
 	o.mu.Lock()
 	o.closed = true
-	for _, w := range o.mine {
-		w.end()
+	if o.mine != nil {
+		o.mine.end()
 	}
 	follower := o.follower
 	o.mu.Unlock()
@@ -291,7 +294,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 	}
 	seize := false
 	for {
-		if w := o.own(idPartition, seize); w != nil {
+		if w := o.own(seize); w != nil {
 			verdicts, err := w.take(ctx, items)
 			if !errors.Is(err, errNotOwner) {
 				return verdicts, err
@@ -303,7 +306,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 			continue
 		}
 		o.mu.Lock()
-		to := o.known[idPartition]
+		to := o.known
 		o.mu.Unlock()
 		verdicts, is, err := o.forward(ctx, to.URL, items)
 		if is {
@@ -317,7 +320,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 			return nil, err
 		}
 		o.mu.Lock()
-		seize = o.known[idPartition] == to
+		seize = o.known == to
 		o.mu.Unlock()
 		if seize {
 			o.g.Log.Info("the ids of a gateway that does not answer are taken over", zap.Int32("partition", idPartition), zap.String("url", to.URL), zap.Error(err))
@@ -325,19 +328,28 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 	}
 }
 
-// own returns the owner of a partition in this process, where it is here, or nobody else is known, or the place is to be taken.
-func (o *once) own(p int32, seize bool) *owner {
+// own returns the owner in this process, where it is here, or nobody else is known, or the place is to be taken.
+func (o *once) own(seize bool) *owner {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if w := o.mine[p]; w != nil {
-		return w
+	if o.mine != nil {
+		return o.mine
 	}
-	to, others := o.known[p]
-	if o.closed || others && !seize && to.URL != "" && to.URL != o.g.URL {
+	if o.closed || !seize && o.known.URL != "" && o.known.URL != o.g.URL {
 		return nil
 	}
-	w := &owner{o: o, partition: p, wake: make(chan struct{}, 1)}
-	o.mine[p] = w
-	o.tasks.Go(w.run)
-	return w
+	o.mine = &owner{o: o, wake: make(chan struct{}, 1)}
+	o.tasks.Go(o.mine.run)
+	return o.mine
+}
+
+// portion takes from the head of a queue what has at most so many items together, and one in any case.
+func portion[T any](queue *[]T, most int, items func(T) int) (list []T) {
+	n := 0
+	for q := *queue; len(q) > 0 && (n == 0 || n+items(q[0]) <= most); q = *queue {
+		n += items(q[0])
+		list = append(list, q[0])
+		*queue = q[1:]
+	}
+	return list
 }

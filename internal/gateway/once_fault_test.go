@@ -128,7 +128,7 @@ func shared(t *testing.T, poison string, want int32) {
 	waiting := func() (n int) {
 		r.gate.once.mu.Lock()
 		defer r.gate.once.mu.Unlock()
-		for _, w := range r.gate.once.mine {
+		if w := r.gate.once.mine; w != nil {
 			w.mu.Lock()
 			n += len(w.queue)
 			w.mu.Unlock()

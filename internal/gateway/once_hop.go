@@ -130,14 +130,8 @@ func (o *once) carry(url string, to *way) {
 }
 
 // next takes parcels for a request.
-func (t *way) next() (list []*parcel) {
-	n := 0
-	for len(t.queue) > 0 && (n == 0 || n+len(t.queue[0].items) <= hopItems) {
-		n += len(t.queue[0].items)
-		list = append(list, t.queue[0])
-		t.queue = t.queue[1:]
-	}
-	return list
+func (t *way) next() []*parcel {
+	return portion(&t.queue, hopItems, func(p *parcel) int { return len(p.items) })
 }
 
 // ask sends parcels, and returns the word on each.
@@ -190,7 +184,7 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	o.mu.Lock()
-	owner := o.mine[idPartition]
+	owner := o.mine
 	o.mu.Unlock()
 	if owner == nil {
 		conflict.of("this gateway does not own the ids").write(w)

@@ -18,11 +18,10 @@ import (
 	"github.com/weirstream/weir/internal/system"
 )
 
-// owner takes the ids of one partition. Its goroutine has the sink, whose transactional id is the right to write there.
+// owner takes the ids of all. Its goroutine has the sink, whose transactional id is the right to write there.
 type owner struct {
-	o         *once
-	partition int32
-	wake      chan struct{}
+	o    *once
+	wake chan struct{}
 
 	mu    sync.Mutex
 	queue []*errand
@@ -154,16 +153,10 @@ func (w *owner) idle() (empty, over bool) {
 	return len(w.queue) == 0, w.over
 }
 
-func (w *owner) next() (list []*errand) {
+func (w *owner) next() []*errand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := 0
-	for len(w.queue) > 0 && (n == 0 || n+len(w.queue[0].items) <= mostOfTurn) {
-		n += len(w.queue[0].items)
-		list = append(list, w.queue[0])
-		w.queue = w.queue[1:]
-	}
-	return list
+	return portion(&w.queue, mostOfTurn, func(e *errand) int { return len(e.items) })
 }
 
 func (w *owner) run() {
@@ -231,7 +224,7 @@ var errOthers = errors.New("Kafka refused another event that was under way; this
 // leave gives the place up.
 func (w *owner) leave() {
 	w.o.mu.Lock()
-	delete(w.o.mine, w.partition)
+	w.o.mine = nil
 	w.o.mu.Unlock()
 	w.mu.Lock()
 	w.over = true
@@ -280,7 +273,7 @@ func (w *owner) ready() error {
 	}
 	ctx, cancel := context.WithTimeout(w.o.ctx, startWithin)
 	defer cancel()
-	sink, err := w.o.g.Client.NewSink(ctx, fmt.Sprintf("%sweir-gateway-ids-%d", w.o.prefix, w.partition))
+	sink, err := w.o.g.Client.NewSink(ctx, fmt.Sprintf("%sweir-gateway-ids-%d", w.o.prefix, idPartition))
 	if err != nil {
 		return fmt.Errorf("take the ids: %w", err)
 	}
@@ -299,7 +292,7 @@ func (w *owner) ready() error {
 	w.turned = time.Now()
 	value, err := json.Marshal(ownership{Version: 1, URL: w.o.g.URL, Gateway: w.o.g.name})
 	if err == nil {
-		err = sink.Append(&kafka.Outgoing{TopicPartition: system.Of(w.o.owners), Timestamp: time.Now().UnixMilli(), Key: strconv.AppendInt(nil, int64(w.partition), 10), Value: value, Origin: -1})
+		err = sink.Append(&kafka.Outgoing{TopicPartition: system.Of(w.o.owners), Timestamp: time.Now().UnixMilli(), Key: strconv.AppendInt(nil, int64(idPartition), 10), Value: value, Origin: -1})
 	}
 	if err == nil {
 		err = sink.Commit(ctx)
@@ -315,7 +308,7 @@ func (w *owner) ready() error {
 		w.drop()
 		if errors.Is(err, errIDsFull) {
 			w.o.fullUntil.Store(time.Now().Add(idsAgain).UnixNano())
-			w.o.g.Log.Error("the ids of a partition have no room, so its events are refused", zap.Int32("partition", w.partition), zap.Int("max-ids", w.o.g.Limits.IDs))
+			w.o.g.Log.Error("the ids of a partition have no room, so its events are refused", zap.Int32("partition", idPartition), zap.Int("max-ids", w.o.g.Limits.IDs))
 		}
 		return fmt.Errorf("read the ids: %w", err)
 	}
@@ -324,7 +317,7 @@ func (w *owner) ready() error {
 
 // load reads the ids that are young enough.
 func (w *owner) load(ctx context.Context) error {
-	tp := kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition}
+	tp := kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition}
 	tps := []kafka.TopicPartition{tp}
 	from, err := w.o.g.Client.OffsetsFor(ctx, tps, time.Now().Add(-OnceFor))
 	if err != nil {
@@ -449,14 +442,14 @@ func (w *owner) turn(list []*errand) error {
 	if len(writes) == 0 {
 		return nil // that an id was taken stays true, whoever owns it now
 	}
-	w.sink.Coming(kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition})
+	w.sink.Coming(kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition})
 	if err := w.sink.Flush(ctx); err != nil {
 		return w.refused(writes, err)
 	}
 	for n := range writes {
 		f := &writes[n]
 		f.taken.offset = w.offsets[n]
-		id := kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: w.o.ids, Partition: w.partition}, Timestamp: time.Now().UnixMilli(),
+		id := kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition}, Timestamp: time.Now().UnixMilli(),
 			Key: f.place[:], Value: f.taken.append(nil), Origin: -1}
 		if err := w.sink.Append(&id); err != nil {
 			return w.failed(err)
@@ -497,7 +490,7 @@ func (w *owner) failed(err error) error {
 	if errors.As(err, &refused) {
 		class = kafka.Abortable
 	}
-	w.o.g.Log.Warn("events of a topic that takes ids once were not written", zap.Int32("partition", w.partition), zap.Error(err))
+	w.o.g.Log.Warn("events of a topic that takes ids once were not written", zap.Int32("partition", idPartition), zap.Error(err))
 	switch class {
 	case kafka.Fenced:
 		w.drop()
