@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/weirstream/weir/internal/buildinfo"
 )
 
 // build is which program has begun a shadow: outputs of two of them, compared as those of one, would say nothing of either.
@@ -34,16 +35,8 @@ var thisBuild = sync.OnceValues(func() (*build, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the file of this program, to know later whether the same one goes on: %w", err)
 	}
-	b := &build{Hash: sum, Version: "unknown"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		b.Version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				b.Revision = s.Value
-			}
-		}
-	}
-	return b, nil
+	info := buildinfo.Read()
+	return &build{Hash: sum, Version: info.Version, Revision: info.Revision}, nil
 })
 
 func hashOfProgram() (string, error) {
