@@ -106,7 +106,7 @@ func (tx *transaction) drain() error {
 				continue
 			}
 			if positions == nil {
-				positions = t.positions(tx.env.guarantee, tx.env.owner)
+				positions = tx.positions(t)
 			}
 			st.positions = positions
 			write := tx.drainStore
@@ -121,14 +121,15 @@ func (tx *transaction) drain() error {
 	return nil
 }
 
+// sends says whether the offset of an input is part of the commit.
+func (tx *transaction) sends(in *input) bool { return in.dirty() && !tx.env.blocks.outOfReach(in) }
+
 // sendOffsets commits the positions of all inputs that moved.
 func (tx *transaction) sendOffsets(ctx context.Context) error {
 	offsets := map[kafka.TopicPartition]kafka.CommittedOffset{}
-	var moved []*input
 	for in := range tx.env.tasks.moving() {
-		if in.dirty() && !tx.env.blocks.outOfReach(in) {
+		if tx.sends(in) {
 			offsets[in.tp] = in.place(in.task.logs(tx.sink))
-			moved = append(moved, in)
 		}
 	}
 	tx.sent = offsets
@@ -142,13 +143,7 @@ func (tx *transaction) sendOffsets(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := tx.env.positions.commit(ctx, tx.sink, group); err != nil {
-		return err
-	}
-	for _, in := range moved {
-		in.durable = offsets[in.tp].Offset
-	}
-	return nil
+	return tx.env.positions.commit(ctx, tx.sink, group)
 }
 
 // writeStores writes what was committed, with the checkpoint, into the databases. When the commit began nobody else had written to the
@@ -182,9 +177,14 @@ func (tx *transaction) forget(now time.Time) {
 		}
 		for _, in := range t.inputs {
 			tx.env.tasks.giveBack(in)
-			out := in.unsent || in.dirty() && tx.env.blocks.outOfReach(in)
+			at, sent := tx.sent[in.tp]
+			out := !sent && (in.unsent || in.dirty())
 			in.commit(now)
 			in.fresh = in.fresh && out
+			if sent {
+				in.durable = at.Offset
+				in.told()
+			}
 			if out {
 				tx.env.blocks.unsent(in)
 			}

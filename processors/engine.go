@@ -188,26 +188,34 @@ func (e *engine) stop(overdue context.Context) error {
 	return stuck
 }
 
+// noEndError says which worker has not ended within the bound of a stop, and what keeps it, as far as that is known.
+type noEndError struct{ text string }
+
+func (e *noEndError) Error() string {
+	return e.text + "; what is not committed is done again at the next start"
+}
+
 // awaitWorkers waits until all workers have ended, or says which one is in a call that does not return, and of which node. Nothing can
 // end that call but the end of the process; whatever it does has no effect any more.
 func (e *engine) awaitWorkers(overdue context.Context) error {
 	for _, w := range e.workers {
 		select {
 		case <-w.done:
+			continue
 		case <-overdue.Done():
 		}
 		select {
 		case <-w.done:
 			continue
-		default:
+		case <-time.After(stopMoment):
 		}
 		in, node, since := w.at.Load(), w.call.Last(), w.processing.Load()
 		if in == nil || node == nil || since == 0 {
-			return fmt.Errorf("worker %d does not end; what is not committed is done again at the next start", w.id)
+			return &noEndError{fmt.Sprintf("worker %d does not end", w.id)}
 		}
-		return fmt.Errorf("worker %d has been in one call of node %s for %s, with a record of %s, and cannot be stopped: "+
-			"have the node give its Context to what it waits for; what is not committed is done again at the next start",
-			w.id, node.Decl.Name, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())
+		return &noEndError{fmt.Sprintf("worker %d has been in one call of node %s for %s, with a record of %s, and cannot be stopped: "+
+			"have the node give its Context to what it waits for",
+			w.id, node.Decl.Name, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())}
 	}
 	return nil
 }

@@ -26,10 +26,12 @@ type Instance struct {
 	stopping atomic.Pointer[time.Time] // when the stop began
 }
 
-// leaveWithin bounds how long an instance takes to commit and leave its group, stopWithin how long all of its stop.
+// leaveWithin bounds how long an instance takes to commit and leave its group, stopWithin how long all of its stop. stopMoment is what a
+// worker has then in any case: where the machine stood still meanwhile, all bounds have passed when it goes on, and nobody had his time.
 const (
 	leaveWithin = 3500 * time.Millisecond
 	stopWithin  = leaveWithin + 500*time.Millisecond
+	stopMoment  = 250 * time.Millisecond
 )
 
 // New makes an instance of a plan. It talks to nobody yet. Options that make no sense are refused with an error that joins a

@@ -16,23 +16,28 @@ func (in *input) place(logs map[string]offsets.Log) kafka.CommittedOffset {
 	return kafka.CommittedOffset{Offset: in.position, LeaderEpoch: in.leader, Metadata: mark.String()}
 }
 
-// positions say how far the task's inputs are with the transaction that is about to be committed.
-func (t *task) positions(g Guarantee, of offsets.Owner) []byte {
+// positions say how far the task's inputs are with the transaction that is about to be committed: where the group will have them. An
+// input whose offset is left out may have moved over what is no record, and the next start would take that for offsets that went back.
+func (tx *transaction) positions(t *task) []byte {
 	p := offsets.Positions{}
 	for _, in := range t.inputs {
-		if in.fresh && in.unsent {
-			continue // nothing of it was read, and no offset of the group would agree
-		}
 		at := offsets.Position{TopicID: in.topicID, Offset: in.position, Epoch: in.leader, From: in.position, Reset: in.reset}
+		switch {
+		case tx.sends(in):
+		case in.fresh:
+			continue // nothing of it was read, and no offset of the group would agree
+		case in.durable != in.position:
+			at.Offset, at.Epoch, at.From = in.durable, -1, in.durable
+		}
 		if in.ahead > in.position { // the effects of what was read before the reset are still in it
 			at.Offset, at.Epoch = in.ahead, -1
 		}
-		if g == AtLeastOnce {
+		if tx.env.guarantee == AtLeastOnce {
 			at.From = in.durable
 		}
 		p[in.tp.Topic] = at
 	}
-	return p.Encode(of)
+	return p.Encode(tx.env.owner)
 }
 
 // logs is how the task's changelogs are with what the sink has had acknowledged.

@@ -38,6 +38,14 @@ func (bs *blocks) unsent(in *input) {
 	}
 }
 
+// told ends the wait of an input whose offset was left out, if it was.
+func (in *input) told() {
+	if in.unsent {
+		in.unsent = false
+		in.waiting.Store(nil)
+	}
+}
+
 // trySending has the offset of an input committed that was left out, when what is in its way is due or gone. It returns false
 // where there is none. Nothing is open.
 func (bs *blocks) trySending(now time.Time) bool {
@@ -49,8 +57,7 @@ func (bs *blocks) trySending(now time.Time) bool {
 		if len(y.met) > 0 && now.Before(y.next) {
 			continue
 		}
-		in.unsent = false
-		in.waiting.Store(nil)
+		in.told()
 		if len(y.met) > 0 {
 			bs.probe, bs.trying = in, append(bs.trying[:0], y.met...)
 		}
