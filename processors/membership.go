@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -90,6 +91,9 @@ func (m *membership) committed(ctx context.Context, inputs []kafka.TopicPartitio
 }
 
 // begin implements source. Where that needs the recorded resets and their topic would forget them, it is a refusal.
+//
+// No task is refused by offsets that have moved since they were asked for: an instance that stood still, and does not know yet that its
+// task is another's, may restore what that one has committed meanwhile.
 func (m *membership) begin(ctx context.Context, t *task, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	err := m.beginnings(ctx, t, committed, o)
 	if err == nil && m.again != nil {
@@ -98,6 +102,15 @@ func (m *membership) begin(ctx context.Context, t *task, committed map[kafka.Top
 	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
 		return m.refuse([]string{fmt.Sprintf("state and committed offsets of task %s disagree, and whether that was recorded is not known: %s",
 			t.id, unfit.Problem(m.cluster()))})
+	}
+	if _, refused := errors.AsType[*RefusedTopologyError](err); refused {
+		now, failed := m.committed(ctx, slices.Collect(maps.Keys(committed)))
+		switch {
+		case failed != nil:
+			return failed
+		case !maps.Equal(now, committed):
+			return &kafka.Error{Class: kafka.Retriable, Op: "open task " + t.id.String(), Err: errors.New("its offsets were committed by somebody else meanwhile")}
+		}
 	}
 	return err
 }

@@ -1,8 +1,10 @@
 package processors
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -259,5 +261,45 @@ func TestAFullDiskStopsItsTaskOnlyAndIsRecoveredFrom(t *testing.T) {
 		if h := healthOf(g.inst); len(h) != 0 || !g.inst.Ready() {
 			t.Errorf("health is %q after the disk has room again", h)
 		}
+	})
+}
+
+// earlierWire answers the first question for committed offsets as if it had been asked before the last commit.
+type earlierWire struct {
+	Wire
+	before map[kafka.TopicPartition]kafka.CommittedOffset
+	asked  *atomic.Int32
+}
+
+func (w earlierWire) Committed(ctx context.Context, group string, tps []kafka.TopicPartition) (map[kafka.TopicPartition]kafka.CommittedOffset, error) {
+	now, err := w.Wire.Committed(ctx, group, tps)
+	if err == nil && w.asked.Add(1) == 1 {
+		now = maps.Clone(w.before)
+	}
+	return now, err
+}
+
+// An instance that stood still between its questions restores what the next owner of its task has committed meanwhile: that is no
+// disagreement of state and offsets, and nobody's state is to be repaired.
+//
+// Mutation tried: begin that does not ask again.
+func TestOffsetsThatMoveWhileATaskIsOpenedRefuseNothing(t *testing.T) {
+	bubble(t, 1, simkafka.Config{}, func(g *rig) {
+		g.job.node = tally
+		g.start()
+		g.send(0, "a 1")
+		time.Sleep(time.Second)
+		w := earlierWire{before: map[kafka.TopicPartition]kafka.CommittedOffset{at(jobIn, 0): g.cluster.OffsetOf(jobGroup, at(jobIn, 0))}, asked: &atomic.Int32{}}
+		g.send(0, "a 2")
+		time.Sleep(time.Second)
+		g.stop()
+		g.wrap = func(wire Wire) Wire { w.Wire = wire; return w }
+		g.start()
+		g.send(0, "a 3")
+		time.Sleep(time.Minute)
+		if w.asked.Load() < 2 {
+			t.Error("the offsets were asked for once only")
+		}
+		g.committed(at(jobIn, 0), 3)
 	})
 }
