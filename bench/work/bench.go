@@ -97,6 +97,12 @@ func (b *Bench) folder() (string, func(), error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, os.MkdirAll(dir, 0o700)
 }
 
+// subfolder makes a folder for one of several instances.
+func subfolder(dir string, i int) (string, error) {
+	dir = filepath.Join(dir, fmt.Sprint(i))
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
 // suffix names the topics of a run.
 func (b *Bench) suffix(name string) string {
 	b.runs++

@@ -25,6 +25,14 @@ func (s Settings) base(kind string, records, keys int) Case {
 		Interval: s.Interval, Caching: true, Profile: s.Profile, Memory: s.Memory}}
 }
 
+// axis is the points of a work whose axis is keys: those that it has, or the one that was asked for.
+func (s Settings) axis(keys []int) []int {
+	if s.Keys > 0 {
+		return []int{s.Keys}
+	}
+	return keys
+}
+
 var totals = Work{
 	Work: report.Work{
 		Name: "totals", Title: "The reference job",
@@ -35,11 +43,7 @@ var totals = Work{
 	engines: append(append([]string{}, contenders...), append(floors, "floor-weir-output", "floor-weir-alo")...),
 	prepare: feed, run: drain,
 	cases: func(s Settings) (cases []Case) {
-		keys := pick(s, []int{100_000}, []int{10_000, 100_000, 1_000_000, 3_000_000}, []int{10_000, 100_000, 1_000_000, 3_000_000, 10_000_000})
-		if s.Keys > 0 {
-			keys = []int{s.Keys}
-		}
-		for _, k := range keys {
+		for _, k := range s.axis(pick(s, []int{100_000}, []int{10_000, 100_000, 1_000_000, 3_000_000}, []int{10_000, 100_000, 1_000_000, 3_000_000, 10_000_000})) {
 			c := s.base(job.Totals, max(k, pick(s, 1_000_000, 1_500_000, 1_500_000)), k)
 			c.Name, c.X = thousands(k), float64(k)
 			if k > 100_000 {

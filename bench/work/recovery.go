@@ -19,7 +19,7 @@ var restore = Work{
 	},
 	engines: []string{"weir", "streams"}, run: runRestore,
 	cases: func(s Settings) (cases []Case) {
-		for _, keys := range pick(s, []int{300_000}, []int{1_000_000}, []int{1_000_000, 10_000_000}) {
+		for _, keys := range s.axis(pick(s, []int{300_000}, []int{1_000_000}, []int{1_000_000, 10_000_000})) {
 			c := s.base(job.Totals, keys, keys)
 			c.Name, c.X, c.Job.Static = thousands(keys), float64(keys), true
 			cases = append(cases, c)

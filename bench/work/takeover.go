@@ -24,11 +24,7 @@ var takeover = Work{
 	},
 	engines: []string{"weir"}, run: runTakeover,
 	cases: func(s Settings) (cases []Case) {
-		all := pick(s, []int{100_000}, []int{1_000_000}, []int{1_000_000, 10_000_000})
-		if s.Keys > 0 {
-			all = []int{s.Keys}
-		}
-		for _, keys := range all {
+		for _, keys := range s.axis(pick(s, []int{100_000}, []int{1_000_000}, []int{1_000_000, 10_000_000})) {
 			c := s.base(job.Totals, keys, keys)
 			c.Name, c.X, c.Job.Copies, c.Rate = thousands(keys), float64(keys), 1, 2000
 			cases = append(cases, c)
@@ -127,8 +123,7 @@ func (p *pair) folder(i int) string { return filepath.Join(p.job.StateDir, fmt.S
 
 func (p *pair) start(i int) (err error) {
 	j := p.job
-	j.StateDir = p.folder(i)
-	if err := os.MkdirAll(j.StateDir, 0o700); err != nil {
+	if j.StateDir, err = subfolder(j.StateDir, i); err != nil {
 		return err
 	}
 	p.processes[i], err = p.engine.Start(context.Background(), j)

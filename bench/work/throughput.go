@@ -49,15 +49,17 @@ func drain(ctx context.Context, b *Bench, c Case, name string, _ int) (values ma
 		defer cancel()
 		_ = b.Cluster.Remove(ctx, j)
 	}()
+	dir, remove, err := b.folder()
+	if err != nil {
+		return nil, err
+	}
+	defer remove() // after the engines have ended, also on Ctrl-C: one whose files go away while it works ends with an error of its own
 	var all instances
 	defer func() { err = errors.Join(err, stopAll(all)) }()
-	for range max(1, c.Instances) {
-		dir, remove, err := b.folder()
-		if err != nil {
+	for i := range max(1, c.Instances) {
+		if j.StateDir, err = subfolder(dir, i); err != nil {
 			return nil, err
 		}
-		defer remove()
-		j.StateDir = dir
 		p, err := e.Start(ctx, j)
 		if err != nil {
 			return nil, err

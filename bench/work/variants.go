@@ -30,7 +30,7 @@ var dedup = Work{
 	},
 	engines: []string{"weir", "streams", "goka"}, prepare: feed, run: drain,
 	cases: func(s Settings) (cases []Case) {
-		for _, ids := range pick(s, []int{400_000}, []int{1_000_000}, []int{1_000_000, 10_000_000}) {
+		for _, ids := range s.axis(pick(s, []int{400_000}, []int{1_000_000}, []int{1_000_000, 10_000_000})) {
 			c := s.base(job.Dedup, ids/4*5, ids)
 			c.Name, c.X, c.Warm = thousands(ids), float64(ids), 0.1
 			cases = append(cases, c)

@@ -23,3 +23,15 @@ func TestWorksHaveCases(t *testing.T) {
 		}
 	}
 }
+
+// TestTheAxisIsTheKeysThatAreAskedFor asks works whose axis is keys for a number of their own: one case of so many, and as many records, since a
+// key is there once a record has named it. Mutations: restore with its own keys; dedup with its own ids.
+func TestTheAxisIsTheKeysThatAreAskedFor(t *testing.T) {
+	const keys = 4_000_000
+	for _, w := range []Work{totals, dedup, restore, takeover} {
+		cases := w.cases(Settings{Form: "long", Keys: keys, Partitions: 4})
+		if len(cases) != 1 || cases[0].Job.Keys != keys || cases[0].Job.Records < keys || cases[0].Name != "4 M" {
+			t.Errorf("%s: %+v", w.Name, cases)
+		}
+	}
+}
