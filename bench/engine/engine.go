@@ -47,11 +47,12 @@ var (
 
 	ofJava    = []string{"threads=N", "caching=BOOL", "json=databind", "set.SETTING=VALUE", "jvm.N=ARGUMENT"}
 	ofWorkers = []string{"workers=N"}
+	ofWeir    = []string{"workers=N", "set.SETTING=VALUE"}
 )
 
 var kinds = map[string]kind{
-	"weir":              {"Weir, exactly-once", ExactlyOnce, all, false, ofWorkers, runWeir},
-	"weir-alo":          {"Weir, at-least-once", AtLeastOnce, all, false, ofWorkers, runWeir},
+	"weir":              {"Weir, exactly-once", ExactlyOnce, all, false, ofWeir, runWeir},
+	"weir-alo":          {"Weir, at-least-once", AtLeastOnce, all, false, ofWeir, runWeir},
 	"streams":           {"Kafka Streams, exactly-once", ExactlyOnce, all, false, ofJava, nil},
 	"streams-alo":       {"Kafka Streams, at-least-once", AtLeastOnce, all, false, ofJava, nil},
 	"goka":              {"goka, at-least-once", AtLeastOnce, []string{job.Totals, job.Copy, job.Dedup}, false, nil, runGoka},
@@ -113,6 +114,9 @@ func (k kind) check(key, value string) error {
 	default:
 		if value == "" || key == "json" && value != "databind" {
 			return errors.New("want a value, of json databind")
+		}
+		if name, ok := strings.CutPrefix(key, "set."); ok && k.run != nil {
+			return checkSetting(name, value)
 		}
 	}
 	return nil

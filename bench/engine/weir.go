@@ -17,7 +17,7 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// runWeir runs a job as a user's program does, with the defaults.
+// runWeir runs a job as a user's program does, with the defaults and the settings that the engine was given.
 func runWeir(ctx context.Context, j job.Job, guarantee string) error {
 	p, err := topology.Define(j.Group(), weirNodes(j)...).Plan(plan.Names{})
 	if err != nil {
@@ -27,18 +27,16 @@ func runWeir(ctx context.Context, j job.Job, guarantee string) error {
 	if err != nil {
 		return err
 	}
-	client, err := kafka.Dial(ctx, kafka.Config{Brokers: j.Brokers}, log)
+	config, opts, err := weirSettings(j, guarantee)
+	if err != nil {
+		return err
+	}
+	client, err := kafka.Dial(ctx, config, log)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	opts := processors.Options{
-		Wire: processors.Kafka(client), Guarantee: processors.Guarantee(guarantee), CommitInterval: j.Interval,
-		Workers: j.Workers, StateDir: j.StateDir, Static: j.Static, Standby: j.Copies, Log: log,
-	}
-	if j.Static {
-		opts.InstanceID = "bench" // or an instance with a new folder waits for the session of the one before it
-	}
+	opts.Wire, opts.Log = processors.Kafka(client), log
 	inst, err := processors.New(p, opts)
 	if err != nil {
 		return err

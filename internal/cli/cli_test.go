@@ -307,7 +307,7 @@ func resolved(t *testing.T, env ...string) resolvedSettings {
 		t.Fatal(err)
 	}
 	conf, _ := ClientConfig(v) // some values make no sense together
-	opts, err := options(v)
+	opts, err := InstanceOptions(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +404,7 @@ func TestAnInstanceHasOneID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := options(v)
+		o, err := InstanceOptions(v)
 		if (err == nil) != c.ok || c.ok && (o.InstanceID != c.id || o.Static != c.static) {
 			t.Errorf("%v: %q, static %v, %v", c.env, o.InstanceID, o.Static, err)
 		}

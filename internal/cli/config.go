@@ -97,8 +97,8 @@ func commitsInTime(v *settings.Values) error {
 		settings.CommitInterval.Name, interval, settings.TransactionTimeout.Name, timeout))
 }
 
-// options is what the settings say about the instance.
-func options(v *settings.Values) (processors.Options, error) {
+// InstanceOptions is what the settings say about the instance. Its wire, its log and its hooks are for the caller to give.
+func InstanceOptions(v *settings.Values) (processors.Options, error) {
 	o := processors.Options{
 		Guarantee:      processors.Guarantee(settings.Guarantee.Of(v)),
 		CommitInterval: settings.CommitInterval.Of(v),

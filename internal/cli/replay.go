@@ -229,7 +229,7 @@ func (f *replayFlags) command(topologies []*topology.Topology, file bool, do fun
 			if file {
 				j, wrong = replay.ReadFile(args[0])
 			}
-			opts, err := options(v)
+			opts, err := InstanceOptions(v)
 			log, err2 := NewLog(cmd.ErrOrStderr(), v)
 			if wrong = errors.Join(wrong, err, err2); wrong != nil {
 				return withCode(exitUsage, wrong)

@@ -105,7 +105,7 @@ func prepare(topologies []*topology.Topology, v *settings.Values, log *zap.Logge
 	var errs [5]error
 	r.topology, errs[0] = pick(topologies, settings.Topology.Of(v))
 	r.client, errs[1] = ClientConfig(v)
-	r.opts, errs[2] = options(v)
+	r.opts, errs[2] = InstanceOptions(v)
 	errs[3] = commitsInTime(v)
 	if settings.HTTP.Of(v) != "" {
 		_, _, errs[4] = httpToken(v)
