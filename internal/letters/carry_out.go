@@ -228,18 +228,9 @@ func (m *move) take(l *Letter) error {
 		m.opened = time.Now()
 	}
 	if m.order.Verb == Redrive {
-		to, _ := m.tool.target(&m.order, l)
-		n := m.counts[to.Topic]
-		if m.order.To == Origin && to.Partition >= n {
-			to.Partition = -1 // it has none like that: whoever wrote the letter may have said anything
-		}
-		switch {
-		case to.Partition < 0 && l.Record.Key == nil:
-			to.Partition = l.Partition % n
-		case to.Partition < 0:
-			to.Partition = m.partitioner.Partition(l.Record.Key, n)
-		case to.Partition >= n:
-			return fmt.Errorf("topic %s has %d partitions, and the letter's record stood in partition %d: add partitions to it", to.Topic, n, to.Partition)
+		to, input := m.tool.target(&m.order, l)
+		if err := m.settle(l, &to, input); err != nil {
+			return err
 		}
 		out := m.order.outgoing(l, to, time.Now().UnixMilli())
 		if err := m.sink.Append(out); err != nil {
@@ -249,10 +240,10 @@ func (m *move) take(l *Letter) error {
 		m.bytes += len(out.Key) + len(out.Value)
 	}
 	if m.order.releases(l) {
-		topic, _ := redriveTopic(m.tool.Names, l)
+		topic, input := redriveTopic(m.tool.Names, l)
 		to := kafka.TopicPartition{Topic: topic, Partition: l.Position.Partition}
-		if n := m.counts[topic]; to.Partition >= n {
-			return fmt.Errorf("topic %s has %d partitions, and the letter's record stood in partition %d: add partitions to it", topic, n, to.Partition)
+		if err := m.settle(l, &to, input); err != nil {
+			return err
 		}
 		if err := m.sink.Append(release(l, to, time.Now().UnixMilli())); err != nil {
 			return err
@@ -260,6 +251,23 @@ func (m *move) take(l *Letter) error {
 		m.records++
 	}
 	m.letters++
+	return nil
+}
+
+// settle decides the partition of what is written for a letter, to a redrive topic of input or, with "", to another topic. A partition that is not there is not
+// believed, since whoever wrote the letter may have said anything: the key decides.
+func (m *move) settle(l *Letter, to *kafka.TopicPartition, input string) error {
+	n := m.counts[to.Topic]
+	believed := max(n, m.counts[input])
+	switch {
+	case to.Partition >= n && to.Partition < believed:
+		return fmt.Errorf("topic %s has %d partitions, and the letter's record stood in partition %d: add partitions to it", to.Topic, n, to.Partition)
+	case to.Partition >= 0 && to.Partition < n:
+	case l.Record.Key == nil:
+		to.Partition = l.Partition % n
+	default:
+		to.Partition = m.partitioner.Partition(l.Record.Key, n)
+	}
 	return nil
 }
 

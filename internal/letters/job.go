@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,8 @@ func (o *Order) takes(l *Letter) bool { return o.Selection.has(l) && o.refuses(l
 // versionOf is the version of a job: builds that do not know all that it says must not judge by it.
 func versionOf(o *Order) int {
 	switch {
+	case slices.ContainsFunc(o.Absent, func(w Way) bool { return w.Elsewhere }):
+		return 4
 	case len(o.Absent) > 0:
 		return 3
 	case o.Selection.newer():
@@ -87,7 +90,7 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 		var j job
 		switch err := json.Unmarshal(r.Value, &j); {
 		case r.Value == nil:
-		case err != nil || j.Version < 1 || j.Version > 3:
+		case err != nil || j.Version < 1 || j.Version > 4:
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
 		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
 		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:

@@ -2,6 +2,7 @@ package letters
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,7 +18,8 @@ import (
 // refuses says why an order leaves a letter alone that it chooses, "" where it does not. It looks at nothing but the order and the
 // letter, because it decides what was resolved, too.
 func (o *Order) refuses(l *Letter) string {
-	absent := slices.IndexFunc(o.Absent, func(w Way) bool { return slices.Contains(o.ways(l), w) })
+	ways := o.ways(l)
+	absent := slices.IndexFunc(o.Absent, func(w Way) bool { return !w.Elsewhere && slices.Contains(ways, w) })
 	switch {
 	case l.stranger():
 		return noLetter
@@ -35,6 +37,8 @@ func (o *Order) refuses(l *Letter) string {
 		return "the letter does not name the topic of its record: give --to TOPIC"
 	case o.To == Origin && (alwaysOwned(l.First.Topic) || absent >= 0 && plan.Owned(l.First.Topic) != ""):
 		return "the letter says that its record stood in a topic of Kafka's or of Weir's own, where nothing is written: give --to TOPIC, or discard it"
+	case o.elsewhere(ways):
+		return "the letter says that its record failed in another environment, or in a topic that is not its topology's, and nothing is sent there: give --to TOPIC, or discard it"
 	case absent >= 0:
 		return fmt.Sprintf("topic %s does not exist: make it again, or give --to TOPIC", o.Absent[absent].Topic)
 	}
@@ -51,18 +55,23 @@ func alwaysOwned(topic string) bool {
 type Way struct {
 	Topology string `json:"topology,omitempty"`
 	Topic    string `json:"topic"`
+	// Elsewhere says that the way leads out of the environment or to another topology: whoever wrote the letter may have said anything. Jobs that have it are of version 4.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // ways are those of a letter that depend on what it says.
 func (o *Order) ways(l *Letter) (ways []Way) {
-	if o.Verb == Redrive && o.To == "" || o.releases(l) {
-		ways = append(ways, Way{l.Topology, l.Position.Topic})
+	if o.Verb == Redrive && o.To == "" || o.frees(l) {
+		ways = append(ways, Way{Topology: l.Topology, Topic: l.Position.Topic})
 	}
 	if o.Verb == Redrive && o.To == Origin {
 		ways = append(ways, Way{Topic: l.First.Topic})
 	}
 	return ways
 }
+
+// maxWays bounds how many topics an order looks up, or makes.
+const maxWays = 1000
 
 // maxAbsent bounds what a job says of ways that lead nowhere.
 const maxAbsent = 100
@@ -80,8 +89,15 @@ func (e *explorer) explore(ctx context.Context, l *Letter) error {
 		if e.known[w] {
 			continue
 		}
-		e.known[w] = true
-		if w.Topology == "" && plan.Owned(w.Topic) != "" {
+		if e.known[w] = true; len(e.known) > maxWays {
+			return fmt.Errorf("the letters name more than %d topics to send records to, such as %s: choose fewer letters, or give --to TOPIC", maxWays, w.Topic)
+		}
+		elsewhere, err := e.elsewhere(ctx, w)
+		if err != nil {
+			return err
+		}
+		if w.Topology == "" && plan.Owned(w.Topic) != "" || elsewhere {
+			w.Elsewhere = elsewhere
 			if err := e.leadsNowhere(w); err != nil {
 				return err
 			}
@@ -94,7 +110,10 @@ func (e *explorer) explore(ctx context.Context, l *Letter) error {
 				names = append(names, input)
 			}
 		}
-		infos, err := e.tool.Client.Topics(ctx, names)
+		var infos map[string]kafka.TopicInfo
+		if !slices.ContainsFunc(names, func(name string) bool { return !plan.IsTopicName(name) }) {
+			infos, err = e.tool.Client.Topics(ctx, names)
+		}
 		if err == nil && len(infos) == 0 {
 			err = e.leadsNowhere(w)
 		}
@@ -110,8 +129,31 @@ func (e *explorer) leadsNowhere(w Way) error {
 	if len(e.order.Absent) == maxAbsent {
 		return fmt.Errorf("more than %d topics that letters name do not exist, or are none to write to, such as %s: choose fewer letters, or give --to TOPIC", maxAbsent, w.Topic)
 	}
-	e.order.Absent = append(e.order.Absent, Way{strings.Clone(w.Topology), strings.Clone(w.Topic)})
+	e.order.Absent = append(e.order.Absent, Way{strings.Clone(w.Topology), strings.Clone(w.Topic), w.Elsewhere})
 	return nil
+}
+
+// elsewhere says that a way into a topology leads into another one or another environment of the cluster. Two lies would do that: a position in a redrive
+// topic that is not the topology's, and a name of a topology that begins with the prefix of an environment.
+func (e *explorer) elsewhere(ctx context.Context, w Way) (bool, error) {
+	if w.Topology == "" {
+		return false, nil
+	}
+	n := e.tool.Names
+	if plan.IsRedrive(w.Topic) && !n.IsRedriveOf(w.Topology, w.Topic) || !plan.IsTopicName(n.Prefix+w.Topology) {
+		return true, nil
+	}
+	var signs []string // topics by which an environment is known
+	for i := range w.Topology {
+		for _, topic := range []system.Topic{system.Jobs, system.Audit, system.Status, system.Desired} {
+			signs = append(signs, n.Prefix+w.Topology[:i+1]+topic.Name)
+		}
+	}
+	infos, err := e.tool.Client.Topics(ctx, signs)
+	if _, denied := errors.AsType[*kafka.BlockedError](err); denied {
+		return false, nil // whoever may not see another environment may not write there either
+	}
+	return len(infos) > 0, err
 }
 
 // redriveTopic is the topic through which a letter comes back, and the input whose records it holds; "" for one that exists, since
@@ -119,7 +161,7 @@ func (e *explorer) leadsNowhere(w Way) error {
 func redriveTopic(n plan.Names, l *Letter) (topic, input string) {
 	failed := l.Position.Topic
 	name := strings.TrimPrefix(failed, n.Prefix)
-	if strings.HasPrefix(name, l.Topology+"-") && strings.HasSuffix(name, "-redrive") {
+	if n.IsRedriveOf(l.Topology, failed) {
 		return failed, ""
 	}
 	return n.Redrive(l.Topology, &plan.Stream{Name: name}), failed
@@ -137,8 +179,18 @@ func (t *Tool) target(o *Order, l *Letter) (tp kafka.TopicPartition, input strin
 	return kafka.TopicPartition{Topic: o.To, Partition: -1}, ""
 }
 
-// releases says whether the topology is to be told that nothing needs to wait for the letter any more: it does not come back there.
-func (o *Order) releases(l *Letter) bool {
+// releases says whether the topology is to be told that nothing needs to wait for the letter any more.
+func (o *Order) releases(l *Letter) bool { return o.frees(l) && !o.elsewhere(o.ways(l)) }
+
+// elsewhere says that one of ways leads to another topology or environment.
+func (o *Order) elsewhere(ways []Way) bool {
+	return slices.ContainsFunc(o.Absent, func(w Way) bool {
+		return w.Elsewhere && slices.Contains(ways, Way{Topology: w.Topology, Topic: w.Topic})
+	})
+}
+
+// frees says whether records of the letter's key need not wait any more: it does not come back there.
+func (o *Order) frees(l *Letter) bool {
 	return l.Parks != "" && l.Topology != "" && l.Position.Topic != "" && (o.Verb == Discard || o.To != "")
 }
 
@@ -166,7 +218,7 @@ func (o *Order) outgoing(l *Letter, to kafka.TopicPartition, now int64) *kafka.O
 }
 
 // ready makes the topics that an order needs. needs are the redrive topics by the input whose partitions they share, "" for topics that
-// must exist. It returns how many partitions each has.
+// must exist. It returns how many partitions each of them has, and each input.
 func (t *Tool) ready(ctx context.Context, needs map[string]string) (map[string]int32, error) {
 	if err := system.Jobs.Ensure(ctx, t.Client, t.jobsTopic()); err != nil {
 		return nil, err
@@ -184,11 +236,13 @@ func (t *Tool) ready(ctx context.Context, needs map[string]string) (map[string]i
 	if err != nil {
 		return nil, err
 	}
-	counts := map[string]int32{}
+	counts := map[string]int32{} // of the inputs too
+	for name, info := range infos {
+		counts[name] = info.Partitions
+	}
 	var specs []kafka.TopicSpec
 	for _, name := range slices.Sorted(maps.Keys(needs)) {
-		if info, ok := infos[name]; ok {
-			counts[name] = info.Partitions
+		if _, ok := infos[name]; ok {
 			continue
 		}
 		input, ok := infos[needs[name]]

@@ -8,6 +8,13 @@ import (
 
 var eventName = regexp.MustCompile(`^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*\.v[1-9][0-9]*$`)
 
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// IsTopicName says whether Kafka takes a topic of that name.
+func IsTopicName(topic string) bool {
+	return topicName.MatchString(topic) && topic != "." && topic != ".."
+}
+
 // IsEventName says whether a topic is named entity.event_type.vN, as topics of events are.
 func IsEventName(topic string) bool { return eventName.MatchString(topic) }
 
@@ -61,6 +68,14 @@ func (n Names) DeadLetter(node *Node, input *Stream) string {
 func (n Names) Redrive(topology string, input *Stream) string {
 	return n.Prefix + topology + "-" + input.Name + redriveEnd
 }
+
+// IsRedriveOf says whether a topic is a redrive topic of the topology, by its name.
+func (n Names) IsRedriveOf(topology, topic string) bool {
+	return IsRedrive(topic) && strings.HasPrefix(topic, n.Prefix+topology+"-")
+}
+
+// IsRedrive says whether a topic is named as a redrive topic, of whatever topology and environment.
+func IsRedrive(topic string) bool { return strings.HasSuffix(topic, redriveEnd) }
 
 // Retry is the topic where records of an input are delayed that are tried again later.
 func (n Names) Retry(topology string, input *Stream, delay time.Duration) string {

@@ -18,7 +18,7 @@ func Owned(topic string) string {
 		return "one of Weir's own"
 	case strings.HasSuffix(topic, changelogEnd):
 		return "a changelog"
-	case strings.HasSuffix(topic, redriveEnd):
+	case IsRedrive(topic):
 		return "a redrive topic"
 	case isRetry(topic):
 		return "a retry topic"
