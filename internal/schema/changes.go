@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/weirstream/weir/internal/schema/jsonvalue"
 )
 
 // Change is a part of a schema that two of them do not have in common. What means nothing to a reader, such as documentation and
@@ -71,8 +73,20 @@ func outline(s *Schema) *outlined {
 		o.add("/", s.Text)
 		return o
 	}
-	o.json("", doc)
+	below := jsonvalue.Part.Below
+	if s.Type == Avro {
+		below = belowAvro
+	}
+	o.json("", doc, jsonvalue.InSchema, below)
 	return o
+}
+
+// belowAvro is the part of an Avro schema that stands under a name. Attributes that Avro does not know may hold anything, and so may defaults.
+func belowAvro(_ jsonvalue.Part, name string) jsonvalue.Part {
+	if name == "default" || !slices.Contains(avroAttributes, name) {
+		return jsonvalue.InValue
+	}
+	return jsonvalue.InSchema
 }
 
 // silent are members that say nothing to a reader.
@@ -81,23 +95,18 @@ var silent = []string{"doc", "description", "title", "$comment", "examples"}
 // sets are arrays whose order means nothing, or whose elements are told by themselves.
 var sets = []string{"required", "enum", "symbols", "aliases"}
 
-func (o *outlined) json(path string, v any) {
+func (o *outlined) json(path string, v any, part jsonvalue.Part, below func(jsonvalue.Part, string) jsonvalue.Part) {
 	switch v := v.(type) {
 	case object:
-		inside := strings.HasSuffix(path, "/properties") || strings.HasSuffix(path, "/definitions") || strings.HasSuffix(path, "/$defs")
+		if part == jsonvalue.InValue || len(v) == 0 {
+			o.add(or(path, "/"), encodeOrdered(v, true))
+			return
+		}
 		for _, m := range v {
-			if !inside && slices.Contains(silent, m.key) {
-				if _, isText := m.value.(string); isText || m.key == "examples" {
-					continue
-				}
-			}
-			if !inside && m.key == "name" && strings.Contains(path, "[") { // it is in the path
+			if part == jsonvalue.InSchema && (isSilent(m) || m.key == "name" && strings.HasSuffix(path, "]")) { // whose name is in the path
 				continue
 			}
-			o.json(path+"/"+escapedName(m.key), m.value)
-		}
-		if len(v) == 0 {
-			o.add(or(path, "/"), "{}")
+			o.json(path+"/"+escapedName(m.key), m.value, below(part, m.key), below)
 		}
 	case []any:
 		if at := strings.LastIndexByte(path, '/'); slices.Contains(sets, path[at+1:]) {
@@ -106,20 +115,26 @@ func (o *outlined) json(path string, v any) {
 			}
 			return
 		}
-		if slices.ContainsFunc(v, func(e any) bool { _, isObject := e.(object); return isObject }) {
+		if part != jsonvalue.InValue && slices.ContainsFunc(v, func(e any) bool { _, isObject := e.(object); return isObject }) {
 			for i, e := range v {
 				key := fmt.Sprint(i)
 				if eo, ok := e.(object); ok && eo.text("name") != "" {
 					key = eo.text("name")
 				}
-				o.json(path+"["+key+"]", e)
+				o.json(path+"["+key+"]", e, part, below)
 			}
 			return
 		}
-		o.add(or(path, "/"), encodeOrdered(v, false))
+		o.add(or(path, "/"), encodeOrdered(v, true))
 	default:
 		o.add(or(path, "/"), encodeOrdered(v, false))
 	}
+}
+
+// isSilent says whether a keyword or attribute says nothing to a reader.
+func isSilent(m member) bool {
+	_, isText := m.value.(string)
+	return slices.Contains(silent, m.key) && (isText || m.key == "examples")
 }
 
 func or(path, otherwise string) string {

@@ -88,7 +88,7 @@ func (g generator) json(v any) json.RawMessage {
 }
 
 func (g generator) one(of ...any) any { return of[g.IntN(len(of))] }
-func (g generator) name() string      { return g.one("a", "b", "ab", "").(string) }
+func (g generator) name() string      { return g.one("a", "b", "ab", "", "const", "enum").(string) }
 func (g generator) number() json.Number {
 	return json.Number(g.one("0", "1", "-1", "2", "1.0", "0.5", "3", "1e1", "9007199254740993").(string))
 }
@@ -135,7 +135,10 @@ func (g generator) schema(depth int) any {
 		func() {
 			s["type"] = g.one("object", "object", "array", "string", "integer", "number", "boolean", "null", []string{"object", "string"}, []string{"integer", "null"})
 		},
-		func() { s["enum"] = []any{g.document(1), g.document(2), g.document(0)} },
+		func() {
+			e := g.document(1)
+			s["enum"] = []any{e, g.document(2), g.document(0), e}
+		},
 		func() { s["const"] = g.document(1) },
 		func() { s["minimum"] = g.number() },
 		func() { s["exclusiveMaximum"] = g.number() },

@@ -40,7 +40,7 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 		if !strings.Contains(name, "://") {
 			name = base + name
 		}
-		enumsOnce(v)
+		enumsOnce(v, InSchema)
 		return c.AddResource(name, v)
 	}
 	for _, in := range imports {
@@ -69,20 +69,18 @@ var unique = func() *jsonschema.Schema {
 }()
 
 // enumsOnce takes repeated values out of enums. The specification advises against them, and the library refuses the schema.
-func enumsOnce(v any) {
+func enumsOnce(v any, part Part) {
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
-			enumsOnce(e)
+			enumsOnce(e, part)
 		}
 	case map[string]any:
 		for name, below := range v {
-			list, ok := below.([]any)
-			switch {
-			case name == "enum" && ok:
+			if list, ok := below.([]any); ok && part == InSchema && name == "enum" {
 				v[name] = once(list)
-			case name != "const" && name != "default" && name != "examples": // which are values
-				enumsOnce(below)
+			} else if next := part.Below(name); next != InValue {
+				enumsOnce(below, next)
 			}
 		}
 	}
