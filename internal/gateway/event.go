@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/weirstream/weir/internal/declared"
-	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/internal/schema/framing"
@@ -81,7 +80,14 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}
-	if p := fromFields(d, e); p != nil {
+	schema, p := g.schemaOf(ctx, t, e)
+	if p != nil {
+		return r, 0, p
+	}
+	if r.Value, p = valueOf(t, schema, e); p != nil {
+		return r, 0, p
+	}
+	if p := fromFields(d, schema, e, r.Value); p != nil {
 		return r, 0, p
 	}
 	if len(e.id) > maxID {
@@ -95,9 +101,6 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	}
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
 		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
-	}
-	if r.Value, schemaID, p = g.value(ctx, t, e); p != nil {
-		return r, 0, p
 	}
 	if r.Key, p = g.key(ctx, t, e); p != nil {
 		return r, 0, p
@@ -115,6 +118,9 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	default:
 		r.Partition = int32(g.spread.Add(1) % uint32(t.partitions))
 	}
+	if schema != nil {
+		schemaID = schema.Registered().ID
+	}
 	return r, schemaID, nil
 }
 
@@ -124,8 +130,10 @@ func giveKey(d *declared.Event, e *event) string {
 	switch {
 	case d == nil || d.Key == "":
 		return give + ", or declare the field that holds it"
-	case e.form != asJSON:
-		return fmt.Sprintf("%s: the declared field %s is read of JSON values only", give, d.Key)
+	case e.null:
+		return give + ": a tombstone has no value whose field could be read"
+	case e.form == asBytes:
+		return fmt.Sprintf("%s: of bytes without a schema the declared field %s cannot be read", give, d.Key)
 	}
 	return give
 }
@@ -149,129 +157,36 @@ func (g *Gateway) bounds(e *event) *Problem {
 	return nil
 }
 
-// fromFields takes key and id from the fields that are declared, where the request names none.
-func fromFields(d *declared.Event, e *event) *Problem {
-	if d == nil || e.form != asJSON || e.null {
-		return nil
-	}
-	if d.Key != "" && e.key == nil {
-		text, p := field(e.value, d.Key)
-		if p != nil {
-			return p
-		}
-		e.key, e.keyText = text, true
-	}
-	if d.ID != "" && e.id == "" {
-		text, p := field(e.value, d.ID)
-		if p != nil {
-			return p
-		}
-		e.id = string(text)
-	}
-	return nil
-}
-
-// field is the text of a string or number in a document.
-func field(document []byte, path string) ([]byte, *Problem) {
-	if text := plainField(document, path); len(text) > 0 {
-		return text, nil
-	}
-	return anyField(document, path)
-}
-
-// anyField is field for any document.
-func anyField(document []byte, path string) ([]byte, *Problem) {
-	at, value := "", json.RawMessage(document)
-	for name := range strings.SplitSeq(path, ".") {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(value, &object); err != nil {
-			if !json.Valid(document) {
-				return nil, checkJSON(document)
-			}
-			return nil, invalid.of("this is no object, and the topic's declaration takes %s from it", path).at(at)
-		}
-		at += "/" + name
-		var ok bool
-		if value, ok = object[name]; !ok {
-			return nil, invalid.of("the field %s is missing, which the topic's declaration takes as key or id", path).at(at)
-		}
-	}
-	var text string
-	if json.Unmarshal(value, &text) == nil && text != "" {
-		return []byte(text), nil
-	}
-	var number json.Number
-	if len(value) > 0 && value[0] != '"' && json.Unmarshal(value, &number) == nil && number != "" {
-		return []byte(number), nil
-	}
-	return nil, invalid.of("the field %s is neither a text with a character nor a number", path).at(at)
-}
-
-// plainField finds a field without taking the rest of the document apart. Of a document with any mistake, or with a name that comes twice, it
-// finds none: what is to be said of those, anyField says.
-func plainField(document []byte, path string) (text []byte) {
-	s := jsonscan.New(document)
-	var read func(path string) error
-	read = func(path string) error {
-		first, rest, deeper := strings.Cut(path, ".")
-		return s.Object(func(name []byte) (err error) {
-			switch {
-			case string(name) != first:
-				return s.Skip()
-			case deeper:
-				return read(rest)
-			}
-			switch s.Peek() {
-			case '"':
-				text, err = s.String()
-			case '0':
-				text, err = s.Number()
-			default:
-				err = s.Skip()
-			}
-			return err
-		})
-	}
-	if read(path) != nil || s.End() != nil {
-		return nil
-	}
-	return text
-}
-
-// value makes the record's value.
-func (g *Gateway) value(ctx context.Context, t *topic, e *event) ([]byte, int, *Problem) {
+// schemaOf is the schema that a value is encoded with, nil where there is none.
+func (g *Gateway) schemaOf(ctx context.Context, t *topic, e *event) (*values.Schema, *Problem) {
 	if e.null {
-		if !t.compacted {
-			return nil, 0, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
-		}
-		return nil, 0, nil
+		return nil, nil
 	}
-	schema := e.schema
-	if schema == nil {
-		var p *Problem
-		if schema, p = g.schemas.of(ctx, t.cluster+"-value"); p != nil {
-			return nil, 0, p
-		}
+	if e.schema != nil {
+		return e.schema, nil
 	}
-	if schema == nil {
-		switch e.form {
-		case asMessage:
-			return nil, 0, invalid.of("topic %s has no Protobuf schema", t.name).todo("register the schema under subject %s-value", t.cluster)
-		case asJSON:
-			return e.value, 0, checkJSON(e.value)
-		}
-		return e.value, 0, nil
+	return g.schemas.of(ctx, t.cluster+"-value")
+}
+
+// valueOf makes the record's value.
+func valueOf(t *topic, schema *values.Schema, e *event) ([]byte, *Problem) {
+	switch {
+	case e.null && !t.compacted:
+		return nil, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
+	case e.null:
+		return nil, nil
+	case schema == nil && e.form == asMessage:
+		return nil, invalid.of("topic %s has no Protobuf schema", t.name).todo("register the schema under subject %s-value", t.cluster)
+	case schema == nil && e.form == asJSON:
+		return e.value, checkJSON(e.value)
+	case schema == nil:
+		return e.value, nil
+	case e.form == asJSON:
+		return encode(schema, e.message, e.value)
+	case e.form == asMessage:
+		return message(schema, e.message, e.value)
 	}
-	id := schema.Registered().ID
-	switch e.form {
-	case asJSON:
-		value, p := encode(schema, e.message, e.value)
-		return value, id, p
-	case asMessage:
-		value, p := message(schema, e.message, e.value)
-		return value, id, p
-	}
-	return e.value, id, framed(schema, e.value)
+	return e.value, framed(schema, e.value)
 }
 
 // message puts before a Protobuf message what says its schema, and checks it.

@@ -148,6 +148,26 @@ func (s *Schema) JSON(value, rest []byte, inHeader bool) ([]byte, error) {
 	return encoded, nil
 }
 
+// Text is the text of a field in a Protobuf value that begins with what says its schema: see protovalue.File.
+func (s *Schema) Text(value []byte, path string) (string, error) {
+	if s.proto == nil {
+		return "", fmt.Errorf("the schema is %s, and has no message", s.registered.Type)
+	}
+	_, rest, _, err := framing.Read(value, nil)
+	if err != nil {
+		return "", err
+	}
+	indexes, encoded, err := framing.Indexes(rest)
+	if err != nil {
+		return "", err
+	}
+	m, err := s.proto.Message(indexes)
+	if err != nil {
+		return "", err
+	}
+	return s.proto.Text(m, encoded, path)
+}
+
 // Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
 type Values struct {
 	source registry.Source
