@@ -131,8 +131,7 @@ func (b *behind) write() {
 	b.turn.Broadcast()
 }
 
-// writeGathered writes what was gathered in the order of the keys: LevelDB's buffer is a skip list, and finds the place of a key
-// in a third of the time when it is beside that of the key before.
+// writeGathered writes what was gathered from the last key to the first, the order of which keyed.Sort says why.
 func (d *Database) writeGathered(g *gathered) error {
 	b := newBatch(g.Bytes())
 	defer b.free()

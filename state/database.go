@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/filelock"
-	"github.com/weirstream/weir/internal/keyed"
 	"github.com/weirstream/weir/internal/private"
 )
 
@@ -33,8 +32,7 @@ type Database struct {
 	survey     survey
 	gaps       gaps
 	closed     bool
-	key        []byte       // scratch of Get and Restore
-	sorter     keyed.Sorter // of Restore
+	key        []byte // scratch of Get and Restore
 	files      *files
 	db         *leveldb.DB
 	lock       string    // the file that names this process, empty in tests without one

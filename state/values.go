@@ -64,7 +64,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte,
 	defer d.gaps.end()
 	d.gaps.forget()
 	add, next := hashes{to: d.present}, hashes{to: d.next}
-	d.sorter.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
+	keyed.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
 		r := entries[i]
 		hash := keyed.HashBytes(r.Key)
 		add.add(hash)

@@ -63,7 +63,6 @@ type database struct {
 	limit      int
 	known      *filter // nil: Pebble's own filters alone answer for keys that are not there
 	checkpoint int64
-	sorter     keyed.Sorter
 
 	mu               sync.Mutex
 	turn             sync.Cond
@@ -230,7 +229,7 @@ func (d *database) Restore(entries []keyed.Entry, checkpoint int64, _ []byte, _ 
 	batch := d.db.NewBatch()
 	var key []byte
 	var err error
-	d.sorter.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
+	keyed.Sort(len(entries), func(i int) []byte { return entries[i].Key }, func(i int) {
 		key = append(append(key[:0], 1), entries[i].Key...)
 		if d.known != nil {
 			d.known.add(keyed.HashBytes(entries[i].Key))

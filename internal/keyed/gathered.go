@@ -117,10 +117,10 @@ func (g *Gathered) Get(key string) (value []byte, ok bool) {
 	return value, true
 }
 
-// All calls yield with every key and its value, nil for a deleted one, in the order of the keys' bytes.
+// All calls yield with every key and its value, nil for a deleted one, in the order of Sort.
 func (g *Gathered) All(yield func(key, value []byte)) {
 	places := g.last()
-	(&Sorter{}).Sort(len(places), func(i int) []byte { return g.key(places[i]) }, func(i int) { yield(g.at(places[i])) })
+	Sort(len(places), func(i int) []byte { return g.key(places[i]) }, func(i int) { yield(g.at(places[i])) })
 }
 
 // last is the places of the last record of each key.

@@ -87,6 +87,7 @@ func TestGatheredHasTheLastValueOfEachKey(t *testing.T) {
 					t.Fatal("a key is there that never came")
 				}
 				want := slices.Sorted(maps.Keys(put))
+				slices.Reverse(want)
 				g.All(func(key, value []byte) {
 					if len(want) == 0 || want[0] != string(key) || !bytes.Equal(value, put[want[0]]) || (value == nil) != (put[want[0]] == nil) {
 						t.Fatalf("%q is %q, and next is %.100q", key, value, want)
