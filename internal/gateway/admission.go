@@ -64,10 +64,11 @@ func newAdmission(most int, queue time.Duration) *admission {
 	return &admission{most: most, queue: queue, bound: min(most, firstBound), refusals: rate.NewLimiter(leastRefusals, leastRefusals/10)}
 }
 
-// A refusal costs more than half of the processor time of an event, so clients that do not wait before they ask again would take what those are
-// served with that wait. So refusals come no faster than the best rate of what is answered; one beyond that is held back for a while.
+// A refusal costs a part of the processor time of an event, so clients that do not wait before they ask again would take what those are served with that
+// wait. So refusals come no faster than twice the best rate of what is answered; one beyond that is held back for a while.
 const (
-	leastRefusals = 1000 // a second
+	leastRefusals = 2000 // a second
+	refusalsEach  = 2    // request that is answered
 	refusalWithin = 100 * time.Millisecond
 )
 
@@ -163,7 +164,7 @@ func (a *admission) measure(now time.Time) {
 		a.rates[a.next] = reached
 		a.next = (a.next + 1) % len(a.rates)
 	}
-	a.refusals.SetLimitAt(now, rate.Limit(max(leastRefusals, a.best())))
+	a.refusals.SetLimitAt(now, rate.Limit(max(leastRefusals, refusalsEach*a.best())))
 	bound := int(a.best() * (a.least + max(a.queue, a.least)).Seconds())
 	if bound = min(a.most, max(leastBound, bound)); used || bound > a.bound {
 		a.bound = bound

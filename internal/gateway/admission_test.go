@@ -235,7 +235,7 @@ func TestRefusalsAreHeldBackWhereTheyAreMany(t *testing.T) {
 			}()
 		}
 		began := time.Now()
-		for after, most := range []int32{leastRefusals / 10, leastRefusals/10 + 25, leastRefusals/10 + 50} {
+		for after, most := range []int32{leastRefusals / 10, leastRefusals/10 + leastRefusals/40, leastRefusals/10 + leastRefusals/20} {
 			time.Sleep(time.Until(began.Add(time.Duration(after) * 25 * time.Millisecond)))
 			synctest.Wait()
 			if n := answered.Load(); n > most || n < most-2 {

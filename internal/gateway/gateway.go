@@ -93,6 +93,7 @@ type Gateway struct {
 	once         *once
 	clients      atomic.Pointer[Clients]
 	metrics      *metrics
+	refusals     *refusals
 	audit        *zap.Logger
 	quotas       sync.Map // of client and topic, as declared
 	declarations *declared.Events
@@ -147,6 +148,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g.clients.Store(c.Clients)
 	g.once = newOnce(g, names)
 	g.metrics = newMetrics(g)
+	g.refusals = newRefusals(g.metrics)
 	if c.Metrics != nil {
 		if err := c.Metrics.Register(g.metrics); err != nil {
 			return nil, err
@@ -186,6 +188,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.finished(seen, r, client)
 	}()
 	if r.Header.Get(headerHop) != "" && g.once.hop(seen, r) {
+		return
+	}
+	if g.refuse(seen, r) {
 		return
 	}
 	var p *Problem

@@ -13,6 +13,8 @@ import (
 	"github.com/weirstream/weir/internal/publish"
 )
 
+const problemType = "application/problem+json"
+
 // Problem is why something was not done, as problem+json (RFC 9457).
 type Problem struct {
 	Type   string `json:"type" doc:"which kind of problem: urn:weir:problem: and a word that stays"`
@@ -93,7 +95,7 @@ func (p *Problem) retrySeconds() string {
 // write answers with the problem.
 func (p *Problem) write(w http.ResponseWriter) {
 	p.headers(w)
-	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client has gone
 }

@@ -38,7 +38,7 @@ type media struct {
 }
 
 var (
-	problemMedia = media{"application/problem+json", Problem{}}
+	problemMedia = media{problemType, Problem{}}
 	restMedia    = media{jsonType, restError{}}
 )
 

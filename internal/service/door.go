@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/turnstile"
 )
 
 // Bounds of what a client may take of a connection. Bodies have bounds of their own, since a stream may last for ever.
@@ -27,7 +28,8 @@ type Door struct {
 	server   *http.Server
 	served   chan error
 	scheme   string
-	body     time.Duration // that a body may take, 0 for any
+	body     time.Duration    // that a body may take, 0 for any
+	refuse   turnstile.Refuse // nil for none
 }
 
 // Listen opens the address, so that one in use is an error at once.
@@ -54,8 +56,11 @@ func (d *Door) URL() string { return d.scheme + "://" + d.Address() }
 // Serve begins to serve, so many connections at most. Failed has the error when it cannot go on.
 func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	listener, track := httpserver.Limit(d.listener, connections)
-	if d.tls != nil { // around the limit: the server asks connections whether they are TLS
+	switch {
+	case d.tls != nil: // around the limit: the server asks connections whether they are TLS
 		listener = tls.NewListener(listener, d.tls)
+	case d.refuse != nil:
+		listener, track = turnstile.Listen(listener, d.refuse, turnstile.Timeouts{Header: headerWithin, Answer: answerWithin, Idle: idleFor}, track)
 	}
 	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}

@@ -21,6 +21,7 @@ import (
 	"github.com/weirstream/weir/internal/httpserver"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/turnstile"
 )
 
 // Flags are those of every such process.
@@ -110,6 +111,7 @@ type Place struct {
 // API is what a process serves. Nil functions are not called.
 type API struct {
 	Handler http.Handler
+	Refuse  turnstile.Refuse          // answers requests before the handler has them, over connections without TLS
 	Body    time.Duration             // that a body may take, 0 for an API that bounds its bodies itself
 	Health  httpserver.Instance       // answers probes; nil: it is ready as long as it serves
 	Watch   func(ctx context.Context) // runs beside it, until ctx ends
@@ -153,7 +155,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 		api.Health = ready{}
 	}
 	probes.Running(api.Health)
-	door.body = api.Body
+	door.body, door.refuse = api.Body, api.Refuse
 	door.Serve(api.Handler, p.flags.connections, p.Log)
 	p.Log.Info(what, append([]zap.Field{zap.String("url", door.URL())}, api.Said...)...)
 	err = p.attend(ctx, api, door)

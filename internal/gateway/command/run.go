@@ -233,7 +233,7 @@ func (p *process) open(ctx context.Context, at service.Place) (*service.API, err
 
 // API is a gateway as a process serves it.
 func API(gate *gateway.Gateway) *service.API {
-	return &service.API{Handler: gate, Drain: gate.Drain, Close: gate.Close}
+	return &service.API{Handler: gate, Refuse: gate.Refusal(), Drain: gate.Drain, Close: gate.Close}
 }
 
 // source finds schemas: at the registry, or in its topic.
