@@ -65,24 +65,17 @@ func (t *Tool) read(ctx context.Context, client *kafka.Client, topic string, key
 	reading := &reading{tool: t, reader: reader, key: key, versions: versions, readers: map[string]decode{}, by: map[string]*Written{}, result: &Records{Topic: topic, By: []Written{}}}
 	fetcher := client.NewFetcher(8 << 20)
 	defer fetcher.Close()
-	each := (last + len(tps) - 1) / len(tps)
+	newest := &newest{reader: fetcher, judge: reading.judge, count: reading.count}
 	for _, tp := range tps {
-		from := max(starts[tp], ends[tp]-int64(each))
-		if from >= ends[tp] {
-			continue
-		}
-		err := kafka.Scan(ctx, fetcher, tp, from, ends[tp], func(r *kafka.Record) error {
-			if r.Offset < from || r.Offset >= ends[tp] {
-				return nil
-			}
-			return reading.record(ctx, tp, r)
-		})
-		if err != nil {
-			return nil, err
-		}
+		newest.parts = append(newest.parts, &part{tp: tp, start: starts[tp], low: ends[tp]})
+	}
+	if err := newest.read(ctx, last); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(reading.by)) {
-		reading.result.By = append(reading.result.By, *reading.by[name])
+		if reading.by[name].Records > 0 { // a schema may be met in records that are older than those that count
+			reading.result.By = append(reading.result.By, *reading.by[name])
+		}
 	}
 	slices.SortStableFunc(reading.result.By, func(a, b Written) int { return a.Version - b.Version })
 	return reading.result, nil
@@ -101,8 +94,16 @@ type reading struct {
 	result   *Records
 }
 
-func (r *reading) record(ctx context.Context, tp kafka.TopicPartition, record *kafka.Record) error {
-	r.result.Read++
+// judged is what the reader's schema makes of a record.
+type judged struct {
+	tp      kafka.TopicPartition
+	offset  int64
+	empty   bool
+	written *Written // nil where the record is empty or names no schema
+	err     error
+}
+
+func (r *reading) judge(ctx context.Context, tp kafka.TopicPartition, record *kafka.Record) (judged, error) {
 	value := record.Value
 	if r.key {
 		value = record.Key
@@ -113,31 +114,43 @@ func (r *reading) record(ctx context.Context, tp kafka.TopicPartition, record *k
 			header = h.Value
 		}
 	}
-	if len(value) == 0 && len(header) == 0 {
-		r.result.Empty++
-		return nil
-	}
+	j := judged{tp: tp, offset: record.Offset, empty: len(value) == 0 && len(header) == 0}
 	frame, rest, inHeader, err := framing.Read(value, header)
-	if err != nil {
-		r.result.Unframed++
-		return nil
+	if j.empty || err != nil {
+		return j, nil
 	}
 	name := frame.String()
 	w := r.by[name]
 	if w == nil {
 		w = &Written{ID: frame.ID, GUID: frame.GUID}
 		if r.readers[name], err = r.decoder(ctx, frame, w); err != nil {
-			return err
+			return j, err
 		}
 		r.by[name] = w
 	}
-	w.Records++
-	if err := r.readers[name](value, rest, inHeader); err != nil {
+	j.written, j.err = w, r.readers[name](value, rest, inHeader)
+	return j, nil
+}
+
+// count takes a record into the result. Of one partition the newest comes first.
+func (r *reading) count(j judged) {
+	r.result.Read++
+	switch w := j.written; {
+	case j.empty:
+		r.result.Empty++
+	case w == nil:
+		r.result.Unframed++
+	default:
+		w.Records++
+		if j.err == nil {
+			return
+		}
 		w.Undecodable++
 		r.result.Undecodable++
-		w.Example, w.Why = fmt.Sprintf("%s offset %d", tp, record.Offset), err.Error()
+		if w.Why == "" {
+			w.Example, w.Why = fmt.Sprintf("%s offset %d", j.tp, j.offset), j.err.Error()
+		}
 	}
-	return nil
 }
 
 // decoder is how the reader's schema reads what was written with the schema of a frame.

@@ -25,8 +25,7 @@ var python string
 //
 // Mutation seen to fail it: an empty list of references is another schema than none.
 func TestConfluentsClientForPythonWorksUnchanged(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := theCluster(t)
 	s := &server{t: t, binary: build(t), topic: fmt.Sprint("schemas-of-python-", time.Now().UnixNano()), brokers: strings.Join(cluster.Addrs(), ","), addr: kafkatest.FreeAddress(t)}
 	s.start()
 	t.Cleanup(func() { s.end(syscall.SIGKILL) })

@@ -70,8 +70,7 @@ func build(t *testing.T) string {
 // Two servers of one topic, clients at both, and the one that writes is killed again and again: each schema that was acknowledged
 // is in the topic under the id that the client was told, and no id is that of two schemas.
 func TestNoAcknowledgedSchemaIsLostWhenTheWriterIsKilled(t *testing.T) {
-	kafkatest.Require(t)
-	cluster := kafkatest.Start(t, kafkatest.Options{})
+	cluster := theCluster(t)
 	brokers := strings.Join(cluster.Addrs(), ",")
 	binary := build(t)
 	topic := fmt.Sprint("schemas-", time.Now().UnixNano())
