@@ -3,18 +3,22 @@ package arena
 
 // Arena is used by one goroutine; its zero value is ready. What it handed out is not written to before Reset, so it may be
 // held by whoever needs it until then; a chunk lives as long as anything in it is held.
+//
+// Each chunk is twice as large as the one before, up to 64 KiB, and Reset leaves a smaller one to the collector as soon as there is a larger one: with hundreds of
+// arenas, of which each holds little at a time, chunks of one size would be most of what they take.
 type Arena struct {
 	// Keep is how many chunks Reset takes back at most, besides the one in work.
 	Keep int
 
 	chunk      []byte
-	used, free [][]byte
+	used, free [][]byte // chunks of chunkSize
 }
 
 const (
-	chunkSize = 64 << 10
-	leastRest = 512     // less than this is not worth trying to encode into
-	leastFit  = 4 << 10 // what is no longer than this does not get memory of its own
+	chunkSize  = 64 << 10
+	firstChunk = leastFit
+	leastRest  = 512     // less than this is not worth trying to encode into
+	leastFit   = 4 << 10 // what is no longer than this does not get memory of its own
 )
 
 // Tail is an empty slice to append to. Take must follow before the next Tail.
@@ -27,14 +31,14 @@ func (a *Arena) Tail() []byte {
 
 // next begins another chunk.
 func (a *Arena) next() {
-	if a.chunk != nil && len(a.used) < a.Keep {
+	if cap(a.chunk) == chunkSize && len(a.used) < a.Keep {
 		a.used = append(a.used, a.chunk)
 	}
 	if n := len(a.free); n > 0 {
 		a.chunk, a.free = a.free[n-1][:0], a.free[:n-1]
 		return
 	}
-	a.chunk = make([]byte, 0, chunkSize)
+	a.chunk = make([]byte, 0, min(max(2*cap(a.chunk), firstChunk), chunkSize))
 }
 
 // Reset says that nobody holds anything any more that was handed out: its memory is handed out again.

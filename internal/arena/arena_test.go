@@ -68,3 +68,25 @@ func TestWhatWasTakenBackIsHandedOutAgain(t *testing.T) {
 		t.Errorf("%d chunks are kept", len(a.free))
 	}
 }
+
+// An arena takes as much memory as what it holds at a time, and little more, and takes no more of it after that.
+//
+// Mutations: each chunk of 64 KiB; each of 4 KiB.
+func TestWhatHoldsLittleTakesLittle(t *testing.T) {
+	a := Arena{Keep: 16}
+	transaction := func() {
+		for range 100 {
+			a.Take(append(a.Tail(), "a value of some 60 bytes, of which a transaction has a hundred"...))
+		}
+		a.Reset()
+	}
+	for range 3 {
+		transaction()
+	}
+	if n := cap(a.chunk); n > 16<<10 || len(a.free) > 0 {
+		t.Errorf("a chunk of %d bytes and %d others for 6 KiB", n, len(a.free))
+	}
+	if n := testing.AllocsPerRun(5, transaction); n > 0 {
+		t.Errorf("%v allocations for as much as before", n)
+	}
+}
