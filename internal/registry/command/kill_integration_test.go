@@ -29,7 +29,8 @@ type server struct {
 	cmd           *exec.Cmd
 }
 
-func (s *server) start() {
+// launch starts the process, and start waits until it answers.
+func (s *server) launch() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.binary, "registry", "run", "--http", s.addr, "--brokers", s.brokers, "--topic", s.topic)
 	if testing.Verbose() {
@@ -38,6 +39,11 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	s.launch()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if res, err := http.Get("http://" + s.addr + "/subjects"); err == nil {
 			_ = res.Body.Close()
