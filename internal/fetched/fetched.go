@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package fetched fills folders in the user's cache with what Maven and pip fetch or make, once: the jars of Kafka, programs of the
+// Package fetched fills folders in the user's cache with what Maven, pip and npm fetch or make, once: the jars of Kafka, programs of the
 // benchmark, and clients in other languages that tests use.
 package fetched
 
@@ -64,6 +64,12 @@ func Maven(ctx context.Context, dir string, args ...string) error {
 func Pip(ctx context.Context, dir string, requirements ...string) error {
 	return run(ctx, dir, "python3", "install Python 3 with pip",
 		append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--target", dir}, requirements...)...)
+}
+
+// Npm puts packages of JavaScript into a folder, for NODE_PATH. No script of theirs is run.
+func Npm(ctx context.Context, dir string, packages ...string) error {
+	return run(ctx, dir, "npm", "install Node.js with npm",
+		append([]string{"install", "--prefix", dir, "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"}, packages...)...)
 }
 
 func run(ctx context.Context, dir, name, remedy string, args ...string) error {
