@@ -55,6 +55,10 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 		g.answerOne(w, g.publishAll(r.Context(), q, []*event{e})[0])
 		return
 	}
+	if string(bytes.TrimSpace(data)) == "null" {
+		malformed.of("the batch of CloudEvents is null").todo("send an array").write(w)
+		return
+	}
 	list, err := cehttp.NewEventsFromHTTPRequest(r)
 	if err != nil {
 		invalid.of("the request is no batch of CloudEvents: %v", err).write(w)

@@ -37,9 +37,9 @@ type event struct {
 	null      bool // a tombstone instead of a value
 	id        string
 	headers   []kafka.Header
-	partition int32  // -1: that of the key
-	timestamp int64  // 0: now
-	message   string // of a Protobuf schema, "" for the first
+	partition int32      // -1: that of the key
+	at        *time.Time // nil: now
+	message   string     // of a Protobuf schema, "" for the first
 	schema    *values.Schema
 	keySchema *values.Schema // as the request names them; nil: the subject's
 }
@@ -73,10 +73,11 @@ func ours(name string) bool {
 
 // admit checks an event and makes its record. The schema's id is 0 where the topic has none.
 func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *event) (r kafka.Outgoing, schemaID int, p *Problem) {
-	r.Topic, r.Timestamp, r.Headers = t.cluster, e.timestamp, e.headers
-	if r.Timestamp == 0 {
-		r.Timestamp = time.Now().UnixMilli()
+	at := time.Now()
+	if e.at != nil {
+		at = *e.at
 	}
+	r.Topic, r.Timestamp, r.Headers = t.cluster, at.UnixMilli(), e.headers
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}

@@ -176,11 +176,12 @@ func TestAnAcceptedEventIsWhereTheAnswerSays(t *testing.T) {
 
 // What is refused says with which status and why, and changes nothing.
 //
-// Mutations seen to fail it: a key that is not asked for; json.Valid left out; tamed without its limit; an atomic batch of which one event was refused.
+// Mutations seen to fail it: the query of net/http, which leaves out what it cannot read; a parameter that comes twice taken; names of an envelope that come
+// twice taken, or in other letters; a key that is not asked for; json.Valid left out; tamed without its limit; an atomic batch of which one event was refused.
 func TestARefusedRequestChangesNothing(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Limits = Limits{Body: 4000, Event: 1000, Events: 3} })
 	long := `{"a":"` + strings.Repeat("x", 2000) + `"}`
-	events := "/topics/" + orders + "/events"
+	events, v3 := "/topics/"+orders+"/events", "/v3/clusters/"+r.cluster()+"/topics/"+orders+"/records"
 	for name, c := range map[string]struct {
 		path, body string
 		headers    []string
@@ -207,6 +208,16 @@ func TestARefusedRequestChangesNothing(t *testing.T) {
 		"a bomb":             {events + "?key=a", zipped(strings.Repeat(" ", 1<<20)), []string{"Content-Encoding", "gzip"}, 413, "too-large"},
 		"a bomb in a stream": {events + "?key=a", zipped(strings.Repeat(" \n", 5<<20)), []string{"Content-Encoding", "gzip", "Content-Type", ndjsonType}, 200, "too-large"},
 		"many headers":       {"/v3/clusters/" + r.cluster() + "/topics/" + orders + "/records:batch", `{"entries":[{"id":"1","key":{"data":"a"},"headers":[` + strings.Repeat(`{"name":"a"},`, 99) + `{"name":"a"}]}]}`, nil, 207, ""},
+		"a query cut short":  {events + "?key=a%", `{}`, nil, 400, "malformed"},
+		"a query with a ;":   {events + "?key=a;b&key=c", `{}`, nil, 400, "malformed"},
+		"two keys":           {events + "?key=a&key=b", `{}`, nil, 400, "malformed"},
+		"atomic twice":       {events + "?key=a&atomic=false&atomic=true", `{}`, nil, 400, "malformed"},
+		"v2, two keys":       {"/topics/" + orders, `{"records":[{"key":"YQ==","key":"Yg==","value":"e30="}]}`, []string{"Content-Type", "application/vnd.kafka.binary.v2+json"}, 422, ""},
+		"v2, two values":     {"/topics/" + orders, `{"records":[{"key":"YQ==","value":"e30=","VALUE":"e30="}]}`, []string{"Content-Type", "application/vnd.kafka.binary.v2+json"}, 422, ""},
+		"v3, two values":     {v3, `{"key":{"data":"a"},"value":{"data":1,"Data":2}}`, nil, 200, ""},
+		"v3, a batch of it":  {v3 + ":batch", `{"entries":[{"id":"1","key":{"data":"a"},"value":{"data":1},"value":{"data":2}}]}`, nil, 422, ""},
+		"v3, another form":   {v3, `{"key":{"data":"a"},"value":{"data":1}}`, []string{"Content-Type", "application/jsonl"}, 415, ""},
+		"no batch":           {events + "?key=a", ` null `, []string{"Content-Type", "application/cloudevents-batch+json"}, 400, "malformed"},
 		"no topic":           {"/topics/order.gone.v1/events?key=a", `{}`, nil, 404, "no-topic"},
 		"no event's name":    {"/topics/orders/events?key=a", `{}`, nil, 404, "no-topic"},
 		"Weir's own":         {"/topics/_schemas/events?key=a", `{}`, nil, 404, "no-topic"},

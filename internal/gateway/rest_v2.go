@@ -135,7 +135,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in v2Body
-	leave, p := g.readDocument(w, r, q, &in)
+	leave, p := g.readDocument(w, r, q, &in, v2Opaque...)
 	if p != nil {
 		v2Fail(w, p, v2BodyCode(p))
 		return
@@ -191,12 +191,12 @@ func v2BodyCode(p *Problem) int {
 }
 
 // readDocument reads a body that is one JSON document. leave gives the place up that the request has taken.
-func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *request, into any) (leave func(), p *Problem) {
+func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *request, into any, opaque ...string) (leave func(), p *Problem) {
 	data, leave, p := g.readBody(w, r, q)
 	if p != nil {
 		return nil, p
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := unmarshal(data, into, opaque...); err != nil {
 		leave()
 		p := malformed.of("the body is not the JSON that is wanted: %v", err)
 		p.Status = http.StatusUnprocessableEntity

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -118,8 +119,8 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 		v3Fail(w, p)
 		return
 	}
-	if form := r.Header.Get("Content-Type"); form != "" && !strings.HasPrefix(form, jsonType) {
-		v3Fail(w, mediaType.of("Content-Type %q is not taken here", form).todo("send application/json"))
+	if form, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); form != jsonType && r.Header.Get("Content-Type") != "" || err != nil && form != "" {
+		v3Fail(w, mediaType.of("Content-Type %q is not taken here", r.Header.Get("Content-Type")).todo("send application/json"))
 		return
 	}
 	body, p := g.open(w, r, 0)
@@ -171,28 +172,25 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	order := &publish.Order{}
 	for {
 		limited.left = limited.limit
-		in := &v3Record{}
-		err := documents.Decode(in)
+		var document json.RawMessage
+		err := documents.Decode(&document)
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		a := answer{in: in}
-		var kind *json.UnmarshalTypeError
-		switch {
-		case err != nil && errors.As(err, &kind): // the document is whole, and of another form
-			a.bad = malformed.of("the record is not of the form that is wanted: %v", err)
-		case err != nil:
+		a := answer{in: &v3Record{}}
+		if err != nil {
 			a.bad = ofDocument(err)
-		default:
-			var e *event
-			if e, a.bad = g.v3Event(ctx, q, in); a.bad == nil {
-				a.chunk = g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
-				a.chunk.add(ctx, e)
-				a.chunk.submit(ctx, true)
-			}
+		} else if wrong := unmarshal(document, a.in, v3Opaque); wrong != nil { // it is whole, so others follow it
+			a.bad = malformed.of("the record is not of the form that is wanted: %v", wrong)
+		} else if e, p := g.v3Event(ctx, q, a.in); p != nil {
+			a.bad = p
+		} else {
+			a.chunk = g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+			a.chunk.add(ctx, e)
+			a.chunk.submit(ctx, true)
 		}
 		answers <- a
-		if err != nil && kind == nil {
+		if err != nil {
 			break
 		}
 	}
@@ -231,7 +229,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in v3Batch
-	leave, p := g.readDocument(w, r, q, &in)
+	leave, p := g.readDocument(w, r, q, &in, v3Opaque)
 	if p != nil {
 		v3Fail(w, p)
 		return
@@ -281,9 +279,7 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 			return nil, invalid.of("partition_id %d is below 0", *in.Partition)
 		}
 	}
-	if in.Timestamp != nil {
-		e.timestamp = in.Timestamp.UnixMilli()
-	}
+	e.at = in.Timestamp
 	if len(in.Headers) > g.Limits.Headers {
 		return nil, tooLarge.of("the event has %d headers, %d are allowed", len(in.Headers), g.Limits.Headers)
 	}

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What producers write themselves, and envelopes only carry: it is read by the topic's schema, or not at all.
+const v3Opaque = "data"
+
+var v2Opaque = []string{"key", "value"}
+
+// unmarshal reads an envelope. It refuses names that come twice in an object, in whatever letters: encoding/json takes the last of them, so that what an event
+// was to hold, or to be partitioned by, would be left out without a word. The members of the opaque names are not looked into.
+func unmarshal(data []byte, into any, opaque ...string) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return err
+	}
+	names := envelope{json.NewDecoder(bytes.NewReader(data)), opaque}
+	return names.value()
+}
+
+// envelope looks for names that come twice. It is for valid JSON, whose depth is bounded.
+type envelope struct {
+	*json.Decoder
+	opaque []string
+}
+
+func (e *envelope) value() error {
+	first, err := e.Token()
+	if err != nil {
+		return err
+	}
+	switch first {
+	case json.Delim('{'):
+		err = e.object()
+	case json.Delim('['):
+		for e.More() && err == nil {
+			err = e.value()
+		}
+	default:
+		return nil
+	}
+	if err == nil {
+		_, err = e.Token() // the end
+	}
+	return err
+}
+
+func (e *envelope) object() error {
+	seen := map[string]bool{}
+	for e.More() {
+		token, err := e.Token()
+		if err != nil {
+			return err
+		}
+		name := strings.ToLower(strings.ToUpper(token.(string))) // encoding/json finds a field by any of its cases
+		if seen[name] {
+			return fmt.Errorf("the name %q comes twice", token)
+		}
+		seen[name] = true
+		if slices.Contains(e.opaque, name) {
+			var skipped json.RawMessage
+			err = e.Decode(&skipped)
+		} else {
+			err = e.value()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
