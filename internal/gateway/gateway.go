@@ -223,6 +223,7 @@ func (g *Gateway) Close(ctx context.Context) {
 	g.stop()
 	g.once.close(ctx)
 	g.publisher.Close(ctx)
+	g.schemas.close()
 	g.declarations.Close()
 	if g.Config.Metrics != nil {
 		g.Config.Metrics.Unregister(g.metrics)

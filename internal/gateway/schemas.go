@@ -18,6 +18,10 @@ type schemas struct {
 	source registry.Source // nil: no topic has a schema
 	values *values.Values
 
+	ctx   context.Context // ends with the gateway
+	stop  context.CancelFunc
+	tasks sync.WaitGroup
+
 	mu    sync.Mutex
 	known map[string]*subject
 }
@@ -28,18 +32,28 @@ type subject struct {
 	err    error          // why it is not known
 	until  time.Time
 	asking bool
+	late   bool // it took longer than schemaPatience
 }
 
 // A subject is asked for again after this time, so that is how long another version takes to be used. While the registry does not answer, what
-// is known stays in use.
+// is known stays in use, and nobody waits for it: one event waits for a short while, and none after it until the registry answers again.
 const (
-	schemaFor   = 2 * time.Second
-	schemaAsk   = 3 * time.Second
-	mostSubject = 20_000
+	schemaFor      = 2 * time.Second
+	schemaAsk      = 3 * time.Second
+	schemaPatience = 100 * time.Millisecond
+	mostSubject    = 20_000
 )
 
 func newSchemas(source registry.Source) *schemas {
-	return &schemas{source: source, values: values.New(source), known: map[string]*subject{}}
+	s := &schemas{source: source, values: values.New(source), known: map[string]*subject{}}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// close ends what is asked of the registry. It is called when no event comes any more.
+func (s *schemas) close() {
+	s.stop()
+	s.tasks.Wait()
 }
 
 // of is the schema of a subject, nil where it has none.
@@ -57,10 +71,32 @@ func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem
 		known.asking = true
 	}
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), schemaAsk)
+	if known == nil || known.err != nil {
+		return s.ask(context.WithoutCancel(ctx), name, known).give(name)
+	}
+	asked := make(chan *subject, 1)
+	s.tasks.Go(func() { asked <- s.ask(s.ctx, name, known) })
+	if known.late {
+		return known.give(name)
+	}
+	patience := time.NewTimer(schemaPatience)
+	defer patience.Stop()
+	select {
+	case found := <-asked:
+		return found.give(name)
+	case <-patience.C:
+		return known.give(name)
+	}
+}
+
+// ask asks the registry, and notes what it says. known is what was found before, nil for nothing.
+func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject {
+	ctx, cancel := context.WithTimeout(ctx, schemaAsk)
 	defer cancel()
 	found := &subject{}
+	began := time.Now()
 	registered, err := s.source.Latest(ctx, name)
+	found.late = time.Since(began) > schemaPatience
 	switch {
 	case err == nil:
 		found.schema, found.err = s.values.Schema(registered)
@@ -72,12 +108,12 @@ func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem
 	}
 	found.until = time.Now().Add(schemaFor)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.known) >= mostSubject {
 		clear(s.known)
 	}
 	s.known[name] = found
-	s.mu.Unlock()
-	return found.give(name)
+	return found
 }
 
 func (s *subject) give(name string) (*values.Schema, *Problem) {
