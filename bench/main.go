@@ -158,6 +158,7 @@ A figure counts only when the engine's whole output is the computed truth.
   bench -work totals,copy -out results           two works in five rounds, with a report and plots
   bench -work totals -keys 3000000 -records 3000000 -engines weir,streams
   bench -work totals -engines "streams:threads=1,caching=false;streams:threads=2,caching=true"
+  bench -work totals -engines "weir;weir:set.cache-bytes=256MiB,set.fetch.buffer.memory=32MiB"
   bench -brokers 127.0.0.1:9092 -engines weir -runs 3
 
 Run it on a machine that does nothing else. It needs Java 17 and Maven. Ctrl-C stops everything that it started.
