@@ -1,14 +1,61 @@
 package cli
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/system"
 )
 
-// WithClient calls do with a client of the cluster that the settings name. wrong is what else is wrong with how the command is used: it is
-// said together with mistakes in the settings, before anything is connected to.
+// WithClient connects a command to the cluster that its settings name. Wrong use, which the caller has found, and wrong settings are
+// refused together before that. An error says what to do about it where that follows from what the cluster answers, and that the command was interrupted
+// where it was: a topic of Weir's own that is unfit is a refusal, with the line that mends it.
 func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*kafka.Client) error) error {
-	return withClient(cmd, v, wrong, do)
+	conf, err1 := ClientConfig(v)
+	log, err2 := NewLog(cmd.ErrOrStderr(), v)
+	if err := errors.Join(err1, err2, wrong); err != nil {
+		return withCode(exitUsage, err)
+	}
+	client, err := kafka.Dial(cmd.Context(), conf, quiet(log))
+	if err == nil {
+		err = do(client)
+		err = errors.Join(err, client.Close())
+	}
+	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
+		return withCode(exitRefused, errors.New(unfit.Problem(conf)))
+	}
+	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok && blocked.Remedy != "" {
+		err = fmt.Errorf("%w: %s", err, blocked.Remedy)
+	}
+	if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	return err
+}
+
+// quiet is a log without what is no warning.
+func quiet(log *zap.Logger) *zap.Logger {
+	if !log.Core().Enabled(zap.InfoLevel) {
+		return log // zap takes no level below the one that it has
+	}
+	return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+}
+
+// who is the operator, for the record.
+func who() string {
+	host, _ := os.Hostname()
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
 }

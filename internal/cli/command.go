@@ -91,7 +91,8 @@ func listedOnce(topologies []*topology.Topology) error {
 	return errors.Join(mistakes...)
 }
 
-// Execute runs a command line until it is done or ctx is cancelled. ExitCode tells what its error means.
+// Execute runs a command line until it is done or ctx is cancelled. ExitCode tells what its error means. A command that was asked for JSON prints
+// one document on standard output, whatever happens: its result, or what has failed.
 func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	for _, cmd := range commands(root) {
 		if run := cmd.RunE; run != nil {
@@ -106,13 +107,33 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 		}
 	}
 	// Whatever the commands print, of records, names and errors, is cleaned.
-	root.SetOut(termtext.NewWriter(root.OutOrStdout()))
+	out := termtext.NewWriter(root.OutOrStdout())
+	root.SetOut(out)
 	root.SetErr(termtext.NewWriter(root.ErrOrStderr()))
-	if err := unknownCommand(root, args); err != nil {
-		return withCode(exitUsage, err)
+	err := unknownCommand(root, args)
+	cmd := root
+	if err = withCode(exitUsage, err); err == nil {
+		root.SetArgs(args)
+		cmd, err = root.ExecuteContextC(ctx)
 	}
-	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	if err != nil && !out.Used() && asksForJSON(cmd, args) {
+		_ = writeJSON(out, failure{err.Error(), ExitCode(err)}) // standard error has it too
+	}
+	return err
+}
+
+// failure is what a command prints as JSON that has nothing else to print.
+type failure struct {
+	Error    string `json:"error"`
+	ExitCode int    `json:"exit_code"`
+}
+
+// asksForJSON says whether a command was asked for JSON, by flags which it may not have come to read.
+func asksForJSON(cmd *cobra.Command, args []string) bool {
+	if f := cmd.Flags().Lookup("output"); f != nil && f.Value.String() == OutputJSON {
+		return true
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--output="+OutputJSON)
 }
 
 // Group is what a command does that only holds others.

@@ -241,7 +241,7 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}
-			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
 				bar := newProgress(cmd.ErrOrStderr())
 				defer bar.end()
 				return do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Topic: f.topic, Who: who(), Progress: bar.at})

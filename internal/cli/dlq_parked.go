@@ -146,7 +146,7 @@ func (f *parkedFlags) command(topologies []*topology.Topology, check func(*cobra
 			if check != nil {
 				wrong = errors.Join(wrong, check(cmd))
 			}
-			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
 				p, err := chosen.Plan(namesOf(v))
 				if err != nil {
 					return withCode(exitRefused, err)

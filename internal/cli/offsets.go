@@ -1,16 +1,12 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
@@ -264,7 +260,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}
-			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
 				tool.Client = client
 				change := func() error {
 					rows, err := tool.Show(cmd.Context())
@@ -286,42 +282,4 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 	cmd.SetUsageFunc(settings.Usage)
 	AddOutput(cmd, &f.output)
 	return cmd
-}
-
-// withClient connects a command to the cluster that its settings name. Wrong use, which the caller has found, and wrong settings are
-// refused together before that. A topic of Weir's own that is unfit is a refusal, with the line that mends it.
-func withClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*kafka.Client) error) (err error) {
-	conf, err1 := ClientConfig(v)
-	log, err2 := NewLog(cmd.ErrOrStderr(), v)
-	if err := errors.Join(err1, err2, wrong); err != nil {
-		return withCode(exitUsage, err)
-	}
-	client, err := kafka.Dial(cmd.Context(), conf, quiet(log))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	err = do(client)
-	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
-		return withCode(exitRefused, errors.New(unfit.Problem(conf)))
-	}
-	return err
-}
-
-// quiet is a log without what is no warning.
-func quiet(log *zap.Logger) *zap.Logger {
-	if !log.Core().Enabled(zap.InfoLevel) {
-		return log // zap takes no level below the one that it has
-	}
-	return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
-}
-
-// who is the operator, for the record.
-func who() string {
-	host, _ := os.Hostname()
-	name := os.Getenv("USER")
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
 }

@@ -74,7 +74,7 @@ func (f *pauseFlags) command(topologies []*topology.Topology, pause bool) *cobra
 			if pause && f.execute && strings.TrimSpace(f.reason) == "" {
 				wrong = errors.New("why? give the reason with --reason TEXT: it is recorded, and shown while the topology is paused")
 			}
-			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
 				return f.run(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: args[0], Who: who()}, pause)
 			})
 		},
@@ -113,6 +113,7 @@ func (f *pauseFlags) run(cmd *cobra.Command, t *desired.Tool, pause bool) error 
 		}
 	}
 	if f.output == OutputJSON {
+		r.Holds = list(r.Holds)
 		return writeJSON(cmd.OutOrStdout(), r)
 	}
 	out := cmd.OutOrStdout()

@@ -236,7 +236,7 @@ func (f *replayFlags) command(topologies []*topology.Topology, file bool, do fun
 			}
 			opts.Log = quiet(log)
 			opts.DeadLetters = deadLetters(topologies, namesOf(v))
-			return withClient(cmd, v, nil, func(client *kafka.Client) error {
+			return WithClient(cmd, v, nil, func(client *kafka.Client) error {
 				bar := newProgress(cmd.ErrOrStderr())
 				defer bar.end()
 				return do(cmd, &replay.Tool{

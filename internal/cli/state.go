@@ -153,7 +153,7 @@ func (f *stateFlags) command(topologies []*topology.Topology, check func() error
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}
-			return withClient(cmd, v, wrong, func(client *kafka.Client) error {
+			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
 				p, err := chosen.Plan(namesOf(v))
 				if err != nil {
 					return withCode(exitRefused, err)

@@ -37,7 +37,7 @@ func statusCommand(program string) *cobra.Command {
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
-			return withClient(cmd, v, nil, func(client *kafka.Client) error {
+			return WithClient(cmd, v, nil, func(client *kafka.Client) error {
 				list, strange, err := announced.List(cmd.Context(), client, namesOf(v), settings.Topology.Of(v))
 				if err != nil {
 					return err

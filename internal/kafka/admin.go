@@ -185,6 +185,9 @@ func (c *Client) create(ctx context.Context, missing map[string]TopicSpec) (made
 			case transient(answer.Err):
 				again = append(again, err)
 			default:
+				if answer.Err == sarama.ErrTopicAuthorizationFailed || answer.Err == sarama.ErrClusterAuthorizationFailed {
+					err = fmt.Errorf("%w: allow this principal to CREATE topic %s, or have it made by one that may", err, name)
+				}
 				errs = append(errs, &Error{Fatal, "create topic " + name, err})
 				delete(left, name)
 			}

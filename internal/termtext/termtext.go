@@ -70,6 +70,14 @@ type Writer struct {
 
 	mu   sync.Mutex
 	rest []byte // the beginning of a character whose end comes with the next write
+	used bool
+}
+
+// Used says whether anything was written.
+func (w *Writer) Used() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.used
 }
 
 // NewWriter cleans lines of text. One that is clean already is returned as it is.
@@ -91,6 +99,7 @@ func NewLog(to io.Writer) *Writer {
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.used = w.used || len(p) > 0
 	data := append(w.rest, p...)
 	cut := len(data) - unfinished(data)
 	w.rest = append([]byte(nil), data[cut:]...)
