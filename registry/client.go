@@ -66,7 +66,7 @@ func New(c Config) (*Client, error) {
 		u, err := url.Parse(given)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			// The error of url.Parse has the whole URL, which may have a password.
-			return nil, fmt.Errorf("URL %d of the schema registry is no http:// or https:// URL", i+1)
+			return nil, fmt.Errorf("URL %d of the schema registry does not begin with http:// or https://", i+1)
 		}
 		if u.User != nil && c.User == "" {
 			c.User = u.User.Username()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -49,7 +50,15 @@ func (e *Error) Unwrap() []error { return []error{e.kind, e.Err} }
 // NewError is how another [Source] says what went wrong: kind is [ErrAway], [ErrNotFound], [ErrIncompatible] or [ErrRefused].
 func NewError(op string, kind, err error) *Error { return &Error{Op: op, Err: err, kind: kind} }
 
-func away(op string, err error) *Error { return &Error{Op: op, Err: err, kind: ErrAway} }
+func away(op string, err error) *Error {
+	var failed *url.Error
+	if errors.As(err, &failed) { // which names the address twice, once as the library does
+		if at, wrong := url.Parse(failed.URL); wrong == nil {
+			err = fmt.Errorf("the registry at %s cannot be reached: %w", at.Host, failed.Err)
+		}
+	}
+	return &Error{Op: op, Err: err, kind: ErrAway}
+}
 
 // judge makes an Error of what a request ended with.
 func judge(op string, err error) error {

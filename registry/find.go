@@ -114,6 +114,14 @@ func version(n int) string {
 	return strconv.Itoa(n)
 }
 
+// described is a version in words.
+func described(n int, subject string) string {
+	if n < 1 {
+		return fmt.Sprintf("the latest version of subject %q", subject)
+	}
+	return fmt.Sprintf("version %d of subject %q", n, subject)
+}
+
 // Latest finds the latest version of a subject with all that it refers to. It asks each time.
 func (c *Client) Latest(ctx context.Context, subject string) (*Registered, error) {
 	return c.Version(ctx, subject, -1)
@@ -121,7 +129,7 @@ func (c *Client) Latest(ctx context.Context, subject string) (*Registered, error
 
 // Version finds a version of a subject with all that it refers to; -1 is the latest. It asks each time.
 func (c *Client) Version(ctx context.Context, subject string, n int) (*Registered, error) {
-	op := fmt.Sprintf("get version %s of subject %q", version(n), subject)
+	op := "get " + described(n, subject)
 	var a answer
 	if err := c.ask(ctx, op, http.MethodGet, []string{"subjects", subject, "versions", version(n)}, nil, nil, &a); err != nil {
 		return nil, err

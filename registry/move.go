@@ -18,7 +18,7 @@ func (c *Client) ResetMode(ctx context.Context, subject string) error {
 // Stored finds a version of a subject as Version does, also one that was deleted softly. Its Imports are not looked up.
 func (c *Client) Stored(ctx context.Context, subject string, n int) (*Registered, error) {
 	var a answer
-	op := fmt.Sprintf("get version %s of subject %q", version(n), subject)
+	op := "get " + described(n, subject)
 	if err := c.ask(ctx, op, http.MethodGet, []string{"subjects", subject, "versions", version(n)}, url.Values{"deleted": {"true"}}, nil, &a); err != nil {
 		return nil, err
 	}

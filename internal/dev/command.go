@@ -61,7 +61,7 @@ func Command() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&dir, "data-dir", "", "keep the broker's data here, and go on with it the next time; kill -9 can tear it (default: a temporary folder)")
+	flags.StringVar(&dir, "data-dir", "", "keep the broker's data here for the next time; kill -9 can damage it (default: a temporary folder)")
 	settings.AddFlags(flags, shared, defaults)
 	settings.Reword(flags, settings.HTTP.Setting, "take events at this address of this machine; the registry and the broker have the two ports after it")
 	settings.Complete(cmd)

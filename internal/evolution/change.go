@@ -54,12 +54,15 @@ func (t *Tool) Plan(ctx context.Context, subject string, s registry.Schema) (*Re
 	return t.PlanAt(ctx, subject, s, "")
 }
 
+// ErrNoSchema is what NoSchema says of each text.
+var ErrNoSchema = errors.New("it is no schema")
+
 // NoSchema says why a schema is none. The libraries say of a schema that is not known only how it is called.
 func NoSchema(err error) error {
 	if text := err.Error(); strings.Contains(text, "unknown type") || strings.Contains(text, "no reference is named") {
-		return fmt.Errorf("it is no schema: %w: where that is in another subject, say in which: --reference NAME=SUBJECT:VERSION, or references in the file of an event", err)
+		return fmt.Errorf("%w: %w: where that is in another subject, say in which: --reference NAME=SUBJECT:VERSION, or references in the file of an event", ErrNoSchema, err)
 	}
-	return fmt.Errorf("it is no schema: %w", err)
+	return fmt.Errorf("%w: %w", ErrNoSchema, err)
 }
 
 // PlanAt is Plan by another level than the subject's, where one is given.

@@ -43,6 +43,11 @@ func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int,
 		}
 		deleted = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(live, name) })
 	}
+	for _, name := range subjects { // or a part of the file would be written
+		if _, err := t.Client.Versions(ctx, name, true); err != nil {
+			return 0, err
+		}
+	}
 	out := json.NewEncoder(w)
 	if err := out.Encode(line{Format: exportFormat}); err != nil {
 		return 0, err

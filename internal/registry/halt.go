@@ -36,14 +36,14 @@ func (e *haltedError) remedy() string {
 	var damaged *kafka.CorruptBatchError
 	switch {
 	case errors.As(e.err, &blocked) && blocked.Remedy != "":
-		return effect + ". Reading is tried again all the time: " + blocked.Remedy
+		return effect + ". Reading is retried all the time: " + blocked.Remedy
 	case !errors.As(e.err, &damaged):
-		return effect + ". Reading is tried again all the time: see why the brokers refuse it"
+		return effect + ". Reading is retried all the time: see why the brokers refuse it"
 	case e.loaded:
-		return effect + ". Restore the partition's log on its brokers; reading then goes on by itself. Until then do not restart this server, " +
+		return effect + ". Restore the partition's log on its brokers; reading then continues by itself. Until then do not restart this server, " +
 			"which has the schemas in memory, and save them with weir schema export"
 	}
-	return effect + ". Restore the partition's log on its brokers; reading then goes on by itself. If that is not possible, export the schemas from another server " +
+	return effect + ". Restore the partition's log on its brokers; reading then continues by itself. If that is not possible, export the schemas from another server " +
 		"of this registry that still answers, or take an export from before, recreate the topic and import them"
 }
 

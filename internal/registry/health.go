@@ -76,7 +76,7 @@ func (l *Log) Problems() (list []Problem) {
 	}
 	if o.forgotten > 0 {
 		add("truncated", "register what is missing again, or import an export; ids that were given are not given again",
-			"the topic %s was truncated or made again, and %d subjects are gone", topic, o.forgotten)
+			"the topic %s was truncated or recreated, and %d subjects are gone", topic, o.forgotten)
 	}
 	if o.bad > 0 {
 		add("record", "they are passed over: see what wrote them", "%d records of the topic %s are not understood, the last one %s", o.bad, topic, o.lastBad)

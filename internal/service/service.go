@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -127,6 +128,9 @@ const DrainWithin = 3 * time.Second
 // error at once, and probes are answered while no broker is there yet.
 func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, open func(context.Context, Place) (*API, error)) (err error) {
 	door, err := Listen(p.Address, p.tls)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: give another address with --http", err)
+	}
 	if err != nil {
 		return err
 	}

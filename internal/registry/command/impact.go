@@ -72,7 +72,7 @@ func impactVerb() *cobra.Command {
 				q.Schema = s
 				impact, err := t.Impact(cmd.Context(), q)
 				if err != nil {
-					return err
+					return inFile(args[1], err)
 				}
 				return r.show(cmd, impact, func(out io.Writer) { tellImpact(out, impact) })
 			})
@@ -125,6 +125,10 @@ func tellRecords(out io.Writer, r *evolution.Records, reader string) {
 	if r == nil {
 		return
 	}
+	if r.Read == 0 {
+		fmt.Fprintf(out, "topic %s has no records\n", termtext.Text(r.Topic))
+		return
+	}
 	fmt.Fprintf(out, "of the newest %d records of %s %s cannot read %d; %d name no schema, %d are empty\n", r.Read, termtext.Text(r.Topic), reader, r.Undecodable, r.Unframed, r.Empty)
 	for _, w := range r.By {
 		what := fmt.Sprintf("schema %d, no version of the subject", w.ID)
@@ -145,9 +149,12 @@ func rollbackVerb() *cobra.Command {
 	var to string
 	var execute bool
 	cmd := r.verb("rollback SUBJECT", "Register the schema of an earlier version as the next one", 1, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
+		if to == "" {
+			return cli.UsageError(errors.New("which version? give the one to go back to with --to"))
+		}
 		version, err := number(to)
 		if err == nil && version < 0 {
-			err = errors.New("the latest version is what it is rolled back from")
+			err = errors.New("give the number of an earlier version")
 		}
 		if err != nil {
 			return cli.UsageError(fmt.Errorf("--to: %w", err))
@@ -163,7 +170,7 @@ func rollbackVerb() *cobra.Command {
 				}
 				switch {
 				case result.Known:
-					fmt.Fprintf(out, "version %d is this schema already\n", result.Version)
+					fmt.Fprintf(out, "the latest version, %d, is this schema already\n", result.Version)
 				case result.Done:
 					fmt.Fprintf(out, "version %d is now the schema of version %d, id %d\n", result.Version, result.To, result.ID)
 				case err == nil:
@@ -181,8 +188,8 @@ func rollbackVerb() *cobra.Command {
 		})
 	})
 	cmd.Long = cmd.Short + ", where the level allows it: what was written with the versions in between stays, and readers must\n" +
-		"take it. Its id stays. With --brokers it is told how many of the newest records were written with a later version, and whether readers with\n" +
-		"the older schema can read them. The older version is deleted softly, since a registry would answer with it otherwise."
+		"read it. Its id stays. With --brokers it shows how many of the newest records were written with a later version, and whether readers with\n" +
+		"the older schema can read them. The older version is deleted softly, because a registry would answer with it otherwise."
 	cmd.Example = "  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092\n" +
 		"  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092 --execute"
 	cmd.Flags().StringVar(&to, "to", "", "the version to go back to; required")

@@ -31,13 +31,13 @@ type Reach struct {
 // Flags adds them to a verb.
 func (r *Reach) Flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVar(&r.urls, "registry", nil, "URL of the schema registry, as http://localhost:8081; several with commas between them")
+	f.StringSliceVar(&r.urls, "registry", nil, "URL of the schema registry, such as http://localhost:8081; several, separated by commas")
 	f.StringVar(&r.user, "registry-user-file", "", "file with USER:PASSWORD for the registry")
 	f.StringVar(&r.token, "registry-token-file", "", "file with a bearer token for the registry")
 	f.StringVar(&r.ca, "registry-ca-file", "", "file with the certificates that the registry's may be signed by, PEM (default: the system's)")
 	f.StringVar(&r.cert, "registry-cert-file", "", "file with this client's certificate for the registry, PEM")
 	f.StringVar(&r.key, "registry-key-file", "", "file with the key of --registry-cert-file, PEM")
-	f.StringVar(&r.with, "context", "", "context of the registry in which names and ids are, as .billing")
+	f.StringVar(&r.with, "context", "", "context of the registry to which names and ids belong, such as .billing")
 	cli.AddOutput(cmd, &r.output)
 }
 
@@ -124,7 +124,7 @@ func (r *Reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 		Use: use, Short: short,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < least || len(args) > most {
-				return fmt.Errorf("%s takes %s, and was given %d arguments", cmd.CommandPath(), or(strings.Join(names, " "), "no arguments"), len(args))
+				return fmt.Errorf("%s takes %s, and was given %s", cmd.CommandPath(), or(strings.Join(names, " "), "no arguments"), arguments(len(args)))
 			}
 			return nil
 		},
@@ -139,6 +139,16 @@ func (r *Reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 	}
 	r.Flags(cmd)
 	return cmd
+}
+
+func arguments(n int) string {
+	switch n {
+	case 0:
+		return "no arguments"
+	case 1:
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }
 
 func or(text, otherwise string) string {
@@ -191,7 +201,7 @@ type given struct {
 
 func (g *given) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&g.kind, "type", "", typeHelp)
-	cmd.Flags().StringArrayVar(&g.references, "reference", nil, "what the schema refers to, NAME=SUBJECT:VERSION; may be given several times")
+	cmd.Flags().StringArrayVar(&g.references, "reference", nil, "a schema that this one refers to, NAME=SUBJECT:VERSION; may be given several times")
 }
 
 // typeOf is the type of a schema: the one that is given, or by the name of its file.
@@ -235,6 +245,14 @@ func (g *given) read(path string) (s registry.Schema, err error) {
 	text, err := readSchema(path)
 	s.Text = text
 	return s, err
+}
+
+// inFile says in which file a schema is none.
+func inFile(path string, err error) error {
+	if errors.Is(err, evolution.ErrNoSchema) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return err
 }
 
 func readSchema(path string) (string, error) {

@@ -46,7 +46,7 @@ func TestASchemaIsRegisteredWithWhatItRefersTo(t *testing.T) {
 		{"register price price.v1.avsc --reference shop.Money=money:2 --registry URL", 1, "reference shop.Money"},
 		{"register price price.v1.avsc --reference shop.Money=money:latest --execute --registry URL", 0, "version 1 of price, id 2"},
 		{"show price --registry URL", 0, "shop.Money is version 1 of money"},
-		{"register price price.v1.avsc --reference shop.Money=money:1 --execute --registry URL", 0, "it is version 1 of price, id 2"},
+		{"register price price.v1.avsc --reference shop.Money=money:1 --execute --registry URL", 0, "it is registered already: version 1 of price, id 2"},
 		{"compat price price.v2.avsc --reference shop.Money=money:1 --registry URL", 1, "READER_FIELD_MISSING_DEFAULT_VALUE"},
 		{"delete money --execute --registry URL", 1, "One or more references exist"},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/evolution"
+	"github.com/weirstream/weir/internal/schema"
 	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/registry"
 )
@@ -38,7 +39,7 @@ func listVerb() *cobra.Command {
 		})
 	})
 	cmd.Example = "  weir schema list --registry http://localhost:8081\n  weir schema list --registry http://localhost:8081 --deleted --json"
-	cmd.Flags().BoolVar(&deleted, "deleted", false, "subjects that were deleted softly too")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list subjects that were deleted softly, too")
 	return cmd
 }
 
@@ -78,7 +79,7 @@ func showVerb() *cobra.Command {
 	})
 	cmd.Example = "  weir schema show order.placed.v1-value --registry http://localhost:8081\n  weir schema show order.placed.v1-value 1 --registry http://localhost:8081 --json\n" +
 		"  weir schema show --id 7 --registry http://localhost:8081"
-	cmd.Flags().IntVar(&id, "id", 0, "the schema of this id, in place of a subject's")
+	cmd.Flags().IntVar(&id, "id", 0, "show the schema with this id, whatever its subject")
 	return cmd
 }
 
@@ -163,12 +164,12 @@ func registerVerb() *cobra.Command {
 		}
 		result, err := do(cmd.Context(), args[0], s)
 		if result == nil {
-			return err
+			return inFile(args[1], err)
 		}
 		return errors.Join(r.registration(cmd, result), err)
 	})
 	cmd.Long = cmd.Short + ".\nIt is compared with the versions that the subject's level names, and refused where it would break readers: exit code 1, with a line for\n" +
-		"each incompatibility, as weir schema check and the registry tell it. A schema that is registered already stays what it is."
+		"each incompatibility, as weir schema check and the registry word it. A schema that is registered already stays as it is."
 	cmd.Example = "  weir schema register order.placed.v1-value order.v2.avsc --registry http://localhost:8081\n" +
 		"  weir schema register order.placed.v1-value order.v2.avsc --registry http://localhost:8081 --execute"
 	g.flags(cmd)
@@ -182,7 +183,7 @@ func (r *Reach) registration(cmd *cobra.Command, result *evolution.Registration)
 		subject := termtext.Text(result.Subject)
 		switch {
 		case result.Known:
-			fmt.Fprintf(out, "it is version %d of %s, id %d\n", result.Version, subject, result.ID)
+			fmt.Fprintf(out, "it is registered already: version %d of %s, id %d\n", result.Version, subject, result.ID)
 		case result.Done:
 			fmt.Fprintf(out, "it is now version %d of %s, id %d\n", result.Version, subject, result.ID)
 		case len(result.Incompatibilities) > 0:
@@ -220,11 +221,20 @@ func compatVerb() *cobra.Command {
 				}
 				result, err := t.Plan(cmd.Context(), args[0], s)
 				if result == nil {
-					return err
+					return inFile(args[1], err)
 				}
 				return errors.Join(r.registration(cmd, result), err)
 			}
+			if level != "" {
+				if _, err := schema.ParseLevel(level); err != nil {
+					return cli.UsageError(fmt.Errorf("--set: %w", err))
+				}
+			}
 			subject := strings.Join(args, "")
+			of := "the level of all subjects without one of their own"
+			if subject != "" {
+				of = "the level of " + termtext.Text(subject)
+			}
 			l, err := t.Level(cmd.Context(), subject, level, execute)
 			if err != nil {
 				return err
@@ -237,13 +247,13 @@ func compatVerb() *cobra.Command {
 				case l.New == "":
 					fmt.Fprintln(out, l.Level)
 				case l.Done:
-					fmt.Fprintf(out, "it was %s and is %s\n", l.Level, l.New)
+					fmt.Fprintf(out, "%s was %s and is now %s\n", of, l.Level, l.New)
 				default:
-					fmt.Fprintf(out, "it is %s and would be %s\n", l.Level, l.New)
+					fmt.Fprintf(out, "%s is %s and would be %s\n", of, l.Level, l.New)
 				}
 			})
 		})
-	cmd.Long = cmd.Short + ".\nWithout a subject the level is that of everything that has none of its own. With a file nothing is changed: exit code 1 where it is not\ncompatible."
+	cmd.Long = cmd.Short + ".\nWithout a subject it is the level of all subjects that have none of their own. With a file nothing is changed: exit code 1 where it is not\ncompatible."
 	cmd.Example = "  weir schema compat order.placed.v1-value --registry http://localhost:8081\n" +
 		"  weir schema compat order.placed.v1-value --set FULL --registry http://localhost:8081 --execute\n" +
 		"  weir schema compat order.placed.v1-value order.v2.avsc --registry http://localhost:8081"
@@ -288,10 +298,10 @@ func deleteVerb() *cobra.Command {
 			fmt.Fprintf(out, "versions %s of %s %s\n", strings.Trim(fmt.Sprint(d.Versions), "[]"), termtext.Text(d.Subject), verb)
 		})
 	})
-	cmd.Long = cmd.Short + ".\nSoftly: it is still found by its id, so that records that were written with it are read. With --permanent it is gone, and such records\ncannot be read any more; what is deleted for good must have been deleted softly before."
+	cmd.Long = cmd.Short + ".\nA soft deletion leaves the schema to be found by its id, so that records that were written with it can be read. With --permanent it is gone,\nand such records cannot be read any more; only what was deleted softly before can be deleted so."
 	cmd.Example = "  weir schema delete order.placed.v1-value 2 --registry http://localhost:8081 --execute\n" +
 		"  weir schema delete order.placed.v1-value --permanent --registry http://localhost:8081 --execute"
-	cmd.Flags().BoolVar(&permanent, "permanent", false, "for good, what was deleted softly before")
+	cmd.Flags().BoolVar(&permanent, "permanent", false, "delete for good what was deleted softly before")
 	addExecute(cmd, &execute)
 	return cmd
 }

@@ -69,7 +69,7 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 		`"name":"note"`,
 		"+ /fields[note]/type \"string\"\n+ /fields[note]/default \"\"\nversion 2 reads what version 1 wrote\nversion 1 reads what version 2 writes\n",
 		"version 1, id 1, AVRO\nversion 2, id 2, AVRO\n  + /fields[note]/type",
-		"it was BACKWARD and is FULL",
+		"the level of order.placed.v1-value was BACKWARD and is now FULL",
 		"versions 1 of order.placed.v1-value are deleted",
 		"2 schemas are in schemas.jsonl",
 		"2 schemas: 0 are new, 2 are there already, 0 are in the way",
@@ -145,7 +145,7 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 	}
 	for _, subject := range []string{"a", "b"} {
 		run("it is now version 1", "register", subject, "order.v1.avsc", "--registry", from, "--execute")
-		run("and is FULL", "compat", subject, "--set", "FULL", "--registry", from, "--execute")
+		run("and is now FULL", "compat", subject, "--set", "FULL", "--registry", from, "--execute")
 	}
 	run("2 schemas are in", "export", "--file", "all.jsonl", "--registry", from)
 	ask(to, "/mode/b", `{"mode":"READONLY"}`)
@@ -245,7 +245,7 @@ func TestVerbsSayWhatIsWrong(t *testing.T) {
 	url := registryOfTest(t)
 	for args, want := range map[string]string{
 		"list":                               "give its URL with --registry",
-		"list --registry localhost:8081":     "no http:// or https:// URL",
+		"list --registry localhost:8081":     "does not begin with http:// or https://",
 		"register s --registry " + url:       "SUBJECT FILE",
 		"register s order --registry " + url: "give --type avro, protobuf or json",
 		"register s order.v1.avsc --reference x --registry " + url:               "is not NAME=SUBJECT:VERSION",
@@ -258,10 +258,13 @@ func TestVerbsSayWhatIsWrong(t *testing.T) {
 		"delete none --registry " + url + "!1":                                   "Subject 'none' not found",
 		"register s order.v1.avsc --reference A=none:1 --registry " + url + "!1": "reference A:",
 		"import order.v1.avsc --registry " + url + "!1":                          "it is no export of",
-		"compat s --set SIDEWAYS --registry " + url + "!1":                       "is no level of compatibility",
-		"list --registry http://127.0.0.1:1!1":                                   "connection refused",
+		"compat s --set SIDEWAYS --registry " + url:                              "is no level of compatibility",
+		"list --registry http://127.0.0.1:1!1":                                   "the registry at 127.0.0.1:1 cannot be reached: ",
 		"register s nothing.avsc --registry " + url + "!1":                       "no such file",
-		"register s broken.avsc --type protobuf --registry " + url + "!1":        "it is no schema",
+		"register s broken.avsc --type protobuf --registry " + url + "!1":        "broken.avsc: it is no schema",
+		"register s order.v1.avsc --type json --registry " + url + "!1":          "order.v1.avsc: it is no schema: at #/type: value must be one of",
+		"rollback s --registry " + url:                                           "give the one to go back to with --to",
+		"history --registry " + url:                                              "takes SUBJECT, and was given no arguments",
 	} {
 		code := 2
 		if rest, ok := strings.CutSuffix(args, "!1"); ok {
@@ -270,5 +273,8 @@ func TestVerbsSayWhatIsWrong(t *testing.T) {
 		if out, got := execute(t, append([]string{"schema"}, strings.Fields(args)...)...); got != code || !strings.Contains(out, want) {
 			t.Errorf("%s: exit code %d, want %d with %q: %s", args, got, code, want, out)
 		}
+	}
+	if out, code := execute(t, "schema", "export", "none", "--registry", url); code != 1 || !strings.Contains(out, "Subject 'none' not found") || strings.Contains(out, "weirSchemas") {
+		t.Errorf("an export of nothing: exit code %d: %s", code, out) // half a file would be taken for a whole one
 	}
 }

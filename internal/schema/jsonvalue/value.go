@@ -54,9 +54,25 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 	}
 	root, err := c.Compile(base + main)
 	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(err.Error(), base+main, ""))
+		return nil, errors.New(strings.ReplaceAll(why(err), base+main, ""))
 	}
 	return root, nil
+}
+
+// why says what is wrong with a schema, on one line.
+func why(err error) string {
+	var refused *jsonschema.SchemaValidationError
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &refused) || !errors.As(refused.Err, &invalid) {
+		return err.Error()
+	}
+	var texts []string
+	leaves(invalid, func(e *jsonschema.ValidationError) {
+		if len(texts) < most {
+			texts = append(texts, "at "+refused.URL+"/"+strings.Join(e.InstanceLocation, "/")+": "+e.ErrorKind.LocalizedString(english))
+		}
+	})
+	return strings.Join(texts, "; ")
 }
 
 // unique takes lists without repetitions. It compares values as the library does.
