@@ -371,7 +371,7 @@ func TestPoisonFillsNothing(t *testing.T) {
 		for range *poison {
 			g.send(0, "a poison")
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Duration(*poison)*time.Millisecond)
 		letters := g.cluster.Committed(at(jobDead, 0))
 		for i, l := range letters {
 			if header(l, deadletter.HeaderOffset) != fmt.Sprint(i) {

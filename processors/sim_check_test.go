@@ -67,6 +67,7 @@ func (w *simWorld) check() {
 		w.same(simAudits, got, audits)
 		w.conserved(counts)
 	}
+	w.sameLines()
 	w.sameStores()
 }
 

@@ -68,6 +68,11 @@ const (
 	overtakes            // records of a key do not wait for one that is delayed, as if it were not parked
 	sparesLate           // a Context that is used late, as if that were not refused
 	forgetsIDs           // of what Dedup has seen
+
+	// What a database does, as if the sink asked it for no more.
+	ignoresEpochs  // writes for whoever has lost the partition
+	forgetsOffsets // of the records that were written for
+	splitsCommits  // keeps the offsets of a transaction that failed
 )
 
 // simWindow is for how long ids are known: not for long where the order of the records is the model's.
@@ -108,8 +113,10 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 		if o.Closes {
 			store.Delete(ctx, key)
 			totals.Tombstone(ctx, key)
+			tries.enter(ctx, key, "-")
 		} else {
 			store.Set(ctx, key, total)
+			tries.enter(ctx, key, asJSON(total))
 			noted := total
 			if strings.HasPrefix(o.Refuse, "total") {
 				noted.Note = o.Refuse
@@ -140,6 +147,9 @@ func simTopology(tries *simTries, inputs ...string) *topology.Topology {
 	parts := []topology.Part{
 		topology.Uses(store), topology.Emits(totals, accepted), topology.DeadLetter(simDead),
 		topology.Retry(topology.Backoff{Attempts: simAttempts, First: 20 * time.Millisecond, Max: 50 * time.Millisecond}),
+	}
+	if tries.sink != nil {
+		parts = append(parts, topology.Uses(tries.sink.Sink))
 	}
 	if tries.w.later {
 		parts = append(parts, topology.RetryLater(simDelays[:]...))

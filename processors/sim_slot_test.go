@@ -29,6 +29,7 @@ type simSlot struct {
 	stoodStill  bool // the process of this life did, for a while
 
 	process *simkafka.Process
+	sink    *simSink  // nil: the world has no database
 	inst    *Instance // nil: no life
 	managed *Managed  // what runs it, in a world with pauses; the instance may be another one by now
 	cancel  context.CancelFunc
@@ -43,7 +44,10 @@ func (s *simSlot) start() {
 	s.stoodStill = false
 	name := fmt.Sprintf("i%d.%d", s.n, s.lives)
 	s.process = w.cluster.Process(name)
-	plan, err := simTopology(w.tries(name), w.inputs...).Plan(plan.Names{})
+	tries := w.tries(name)
+	s.sink = w.sink(s.process)
+	tries.sink = s.sink
+	plan, err := simTopology(tries, w.inputs...).Plan(plan.Names{})
 	if err != nil {
 		w.problem("plan: %v", err)
 		return
@@ -141,6 +145,9 @@ func (s *simSlot) end(crashed bool) {
 		w.problem("i%d.%d ended with: %v", s.n, s.lives, s.err)
 	}
 	s.inst = nil
+	if s.sink != nil {
+		_ = s.sink.db.Close()
+	}
 }
 
 // refused waits for a life that must end with a refusal, and says whether it did.
@@ -179,6 +186,9 @@ func (s *simSlot) stop() {
 // crash kills the process. What its goroutines still do on their way out has no effect on the cluster or the disk.
 func (s *simSlot) crash() {
 	open := s.w.cluster.OpenTransactions()
+	if s.sink != nil {
+		s.sink.door.shut.Store(true)
+	}
 	s.process.Crash()
 	// What is on the disk now is what the next life finds. This one closes its databases on its way out, which a killed
 	// process does not.

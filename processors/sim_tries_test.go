@@ -15,6 +15,14 @@ type simTries struct {
 	exit map[string]simTotal // what a call had made of a customer when it ended its goroutine, with the defect keepsExit
 	w    *simWorld
 	name string
+	sink *simSink // into the database of the world, nil for none
+}
+
+// enter writes a line into the database.
+func (s *simTries) enter(ctx topology.Context, key, line string) {
+	if s.sink != nil {
+		s.sink.Exec(ctx, "INSERT INTO lines (customer, total) VALUES (?, ?)", key, line)
+	}
 }
 
 // simCalls counts calls over all lives.

@@ -39,6 +39,7 @@ type simWorld struct {
 	rate       float64
 	later      bool                                    // records are delayed, and keys parked: see sim_later_test.go
 	answered   map[kafka.TopicPartition]int            // dead letters that the operator has looked at
+	database   *simDatabase                            // nil: no database; see sim_outside_test.go
 	pausing    bool                                    // operators pause the topology, and resume it: see sim_paused_test.go
 	troubled   bool                                    // topics and the group have troubles
 	inputs     []string                                // topics
@@ -242,6 +243,9 @@ func (w *simWorld) run() {
 	})
 	lives.Wait()
 	w.setFaulty(false)
+	if w.database != nil {
+		w.database.setFaulty(false)
+	}
 	w.cluster.MendAll()
 	w.release()
 	w.seen.blocked += w.cluster.Blocked()
