@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/publish"
 	"github.com/weirstream/weir/internal/system"
 )
 
@@ -35,13 +33,6 @@ type owner struct {
 	release func() bool // lets the sink outlive the gateway's context
 	offsets []int64     // of what is under way, by Origin; -1 for one that is not known
 	refuser *errand     // whose event Kafka has refused, after errOthers
-}
-
-// taken is an event that was accepted.
-type taken struct {
-	print  place
-	at     int32 // the partition
-	offset int64
 }
 
 // errand is items of one request.
@@ -250,15 +241,6 @@ func (w *owner) drop() {
 	w.ids = [3]map[place]taken{}
 }
 
-// know adds an id to those in memory. room says whether there is any for n more.
-func (w *owner) know(at place, t taken) {
-	before := len(w.ids[0])
-	w.ids[0][at] = t
-	w.o.held.Add(int64(len(w.ids[0]) - before))
-}
-
-func (w *owner) room(n int) bool { return w.o.held.Load()+int64(n) <= int64(w.o.g.Limits.IDs) }
-
 // idsAgain is how soon a partition is read again whose ids had no room.
 const idsAgain = 30 * time.Second
 
@@ -313,199 +295,4 @@ func (w *owner) ready() error {
 		return fmt.Errorf("read the ids: %w", err)
 	}
 	return nil
-}
-
-// load reads the ids that are young enough.
-func (w *owner) load(ctx context.Context) error {
-	tp := kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition}
-	tps := []kafka.TopicPartition{tp}
-	from, err := w.o.g.Client.OffsetsFor(ctx, tps, time.Now().Add(-OnceFor))
-	if err != nil {
-		return err
-	}
-	ends, err := w.o.g.Client.Ends(ctx, tps)
-	if err != nil {
-		return err
-	}
-	fetcher := w.o.g.Client.NewFetcher(8 << 20)
-	defer fetcher.Close()
-	start := from[tp]
-	if start < 0 {
-		start = ends[tp]
-	}
-	return kafka.Scan(ctx, fetcher, tp, start, ends[tp], func(r *kafka.Record) error {
-		at, t, err := parseTaken(r)
-		if err != nil {
-			return fmt.Errorf("%s at %d: %w", tp, r.Offset, err)
-		}
-		if !w.room(1) {
-			return errIDsFull
-		}
-		w.know(at, t)
-		return nil
-	})
-}
-
-const takenSize = 1 + 16 + 4 + 8
-
-// appendTaken writes the value of a record of the ids; the key is the id's place.
-func (t *taken) append(b []byte) []byte {
-	b = append(b, 1)
-	b = append(b, t.print[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(t.at))
-	return binary.BigEndian.AppendUint64(b, uint64(t.offset))
-}
-
-func parseTaken(r *kafka.Record) (at place, t taken, err error) {
-	if len(r.Key) != len(at) || len(r.Value) < takenSize || r.Value[0] != 1 {
-		return at, t, errors.New("it is no record of an id, or one of a newer gateway")
-	}
-	copy(at[:], r.Key)
-	v := r.Value[1:]
-	copy(t.print[:], v)
-	t.at = int32(binary.BigEndian.Uint32(v[16:]))
-	t.offset = int64(binary.BigEndian.Uint64(v[20:]))
-	return at, t, nil
-}
-
-func (w *owner) find(at place) (taken, bool) {
-	for _, generation := range w.ids {
-		if t, ok := generation[at]; ok {
-			return t, true
-		}
-	}
-	return taken{}, false
-}
-
-// fresh is an event that the turn writes.
-type fresh struct {
-	errand  *errand
-	verdict *verdict
-	place   place
-	taken   taken
-}
-
-// turn writes the events of errands whose ids are new, and the ids, in one transaction. errOthers says that Kafka refused one of the events, which
-// has that as its verdict, and that the others may be tried again.
-func (w *owner) turn(list []*errand) error {
-	if time.Since(w.turned) > OnceFor/2 {
-		w.o.held.Add(-int64(len(w.ids[2])))
-		w.ids[2], w.ids[1], w.ids[0], w.turned = w.ids[1], w.ids[0], map[place]taken{}, time.Now()
-	}
-	ctx, cancel := context.WithTimeout(w.o.ctx, w.o.g.Limits.Answer)
-	defer cancel()
-	var writes []fresh
-	pending := map[place]int{}
-	type echo struct {
-		verdict *verdict
-		of      int
-	}
-	var echoes []echo
-	w.offsets = w.offsets[:0]
-	for _, e := range list {
-		for i := range e.items {
-			in, v := &e.items[i], &e.verdicts[i]
-			if v.Refused != "" {
-				continue // by an earlier try
-			}
-			at, print := in.Place, in.Print
-			*v = verdict{}
-			if t, ok := w.find(at); ok {
-				*v = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: t.print != print}
-				continue
-			}
-			if n, ok := pending[at]; ok {
-				v.Conflict = writes[n].taken.print != print
-				echoes = append(echoes, echo{v, n})
-				continue
-			}
-			if !w.room(len(writes) + 1) { // it must not be forgotten, so it is not taken
-				v.Full = true
-				continue
-			}
-			r := in.record()
-			r.Origin = int64(len(writes))
-			w.offsets = append(w.offsets, -1)
-			if err := w.sink.Append(&r); err != nil {
-				refused, ok := errors.AsType[*kafka.RefusedError](err)
-				if !ok || refused.Origin != r.Origin {
-					return w.refused(writes, err)
-				}
-				v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
-				w.offsets = w.offsets[:len(writes)]
-				continue
-			}
-			pending[at] = len(writes)
-			writes = append(writes, fresh{e, v, at, taken{print: print, at: in.Part}})
-		}
-	}
-	if len(writes) == 0 {
-		return nil // that an id was taken stays true, whoever owns it now
-	}
-	w.sink.Coming(kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition})
-	if err := w.sink.Flush(ctx); err != nil {
-		return w.refused(writes, err)
-	}
-	for n := range writes {
-		f := &writes[n]
-		f.taken.offset = w.offsets[n]
-		id := kafka.Outgoing{TopicPartition: kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition}, Timestamp: time.Now().UnixMilli(),
-			Key: f.place[:], Value: f.taken.append(nil), Origin: -1}
-		if err := w.sink.Append(&id); err != nil {
-			return w.failed(err)
-		}
-	}
-	if err := w.sink.Commit(ctx); err != nil {
-		return w.failed(err)
-	}
-	for n := range writes {
-		f := &writes[n]
-		w.know(f.place, f.taken)
-		*f.verdict = verdict{Partition: f.taken.at, Offset: f.taken.offset}
-	}
-	for _, e := range echoes {
-		t := writes[e.of].taken
-		*e.verdict = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: e.verdict.Conflict}
-	}
-	return nil
-}
-
-// refused is failed, where it may be one of the events that Kafka does not take.
-func (w *owner) refused(writes []fresh, err error) error {
-	refused, ok := errors.AsType[*kafka.RefusedError](err)
-	ok = ok && refused.Origin >= 0 && refused.Origin < int64(len(writes))
-	if failed := w.failed(err); !ok || errors.Is(failed, errNotOwner) {
-		return failed
-	}
-	w.refuser = writes[refused.Origin].errand
-	v := writes[refused.Origin].verdict
-	v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
-	return errOthers
-}
-
-// failed ends the open transaction. When that cannot be done, or another one has the right to write, all is forgotten.
-func (w *owner) failed(err error) error {
-	var refused *kafka.RefusedError
-	class := kafka.ClassOf(err)
-	if errors.As(err, &refused) {
-		class = kafka.Abortable
-	}
-	w.o.g.Log.Warn("events of a topic that takes ids once were not written", zap.Int32("partition", idPartition), zap.Error(err))
-	switch class {
-	case kafka.Fenced:
-		w.drop()
-		return errNotOwner
-	case kafka.Indefinite:
-		w.drop()
-		return &publish.UndecidedError{Err: err}
-	}
-	ctx, cancel := context.WithTimeout(w.o.ctx, 10*time.Second)
-	defer cancel()
-	if abortErr := w.sink.Abort(ctx); abortErr != nil {
-		w.drop()
-		if kafka.ClassOf(abortErr) == kafka.Fenced {
-			return errNotOwner
-		}
-	}
-	return err
 }
