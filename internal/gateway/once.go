@@ -36,6 +36,7 @@ import (
 type once struct {
 	g      *Gateway
 	ids    string // the topic
+	now    func() time.Time
 	owners string
 	prefix string
 
@@ -72,10 +73,12 @@ const (
 	loadWithin  = 10 * time.Minute // a day of ids
 	// OnceFor is how long an id is known at least.
 	OnceFor = 24 * time.Hour
+	// clocksApart is how far a gateway's clock may be ahead of the brokers', which give the ids their times: so much longer ids are kept and read.
+	clocksApart = time.Hour
 )
 
 func newOnce(g *Gateway, names plan.Names) *once {
-	o := &once{g: g, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
+	o := &once{g: g, now: time.Now, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
 		peers: newPeers(), ways: map[string]*way{}}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
@@ -109,7 +112,7 @@ func (o *once) start(ctx context.Context) error {
 	defer cancel()
 	if err := o.g.Client.CreateTopics(ctx, []kafka.TopicSpec{
 		{Name: o.ids, Partitions: idPartition + 1, ReplicationFactor: -1, Config: map[string]string{
-			"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": strconv.FormatInt((OnceFor + time.Hour).Milliseconds(), 10),
+			"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": strconv.FormatInt((OnceFor + clocksApart).Milliseconds(), 10),
 		}},
 		system.Owners.Spec(o.owners),
 	}); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
 )
@@ -30,7 +29,7 @@ func (w *owner) room(n int) bool { return w.o.held.Load()+int64(n) <= int64(w.o.
 func (w *owner) load(ctx context.Context) error {
 	tp := kafka.TopicPartition{Topic: w.o.ids, Partition: idPartition}
 	tps := []kafka.TopicPartition{tp}
-	from, err := w.o.g.Client.OffsetsFor(ctx, tps, time.Now().Add(-OnceFor))
+	from, err := w.o.g.Client.OffsetsFor(ctx, tps, w.o.now().Add(-OnceFor-clocksApart))
 	if err != nil {
 		return err
 	}

@@ -164,3 +164,26 @@ func TestIDsAtTheBoundAreRefusedAndNotForgotten(t *testing.T) {
 		}
 	}
 }
+
+// A gateway whose clock is ahead knows the ids of its last 24 hours by the brokers' clocks, and one whose clock is behind knows those that are there.
+//
+// Mutation seen to fail it: ids read from 24 hours ago by the gateway's own clock.
+func TestAClockThatIsWrongForgetsNoID(t *testing.T) {
+	r := newRig(t, nil)
+	declare(t, r.client, declared.Event{Version: 1, Topic: orders, Idempotency: declared.Once})
+	for i, ahead := range []time.Duration{0, OnceFor + clocksApart/2, -OnceFor} {
+		gate, err := New(t.Context(), Config{Client: r.client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { gate.Close(context.Background()) })
+		gate.once.now = func() time.Time { return time.Now().Add(ahead) }
+		r.server.Config.Handler = gate
+		if status, body, _ := r.post("/topics/"+orders+"/events?key=k", "{}", "Idempotency-Key", "a"); status != 200 || strings.Contains(body, `"repeated":true`) != (i > 0) {
+			t.Errorf("a clock that is %s ahead: %d %s", ahead, status, body)
+		}
+	}
+	if records, _ := r.read(orders); len(records) != 1 {
+		t.Errorf("%d records of one id", len(records))
+	}
+}

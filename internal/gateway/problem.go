@@ -118,7 +118,7 @@ func ofWriting(err error) *Problem {
 	case errors.Is(err, errConflict):
 		return conflict.of("%v", err)
 	case errors.Is(err, errIDsFull):
-		return notWritten.of("%v", err).after(idsAgain).todo("raise --max-ids, or start more gateways: an id is forgotten a day after it was taken, never before")
+		return notWritten.of("%v", err).after(idsAgain).todo("raise --max-ids of every gateway: an id is forgotten a day after it was taken, never before")
 	case errors.Is(err, errAtomicOnce):
 		return invalid.of("%v", err).todo("send the events without atomic")
 	case errors.Is(err, publish.ErrFull):
