@@ -39,7 +39,7 @@ func pauseCommand(program string, topologies []*topology.Topology) *cobra.Comman
 func resumeCommand(program string, topologies []*topology.Topology) *cobra.Command {
 	var f pauseFlags
 	cmd := f.command(topologies, false)
-	cmd.Use, cmd.Short = "resume NAME", "Have the instances of a paused topology go on"
+	cmd.Use, cmd.Short = "resume NAME", "Have the instances of a paused topology continue"
 	cmd.Long = cmd.Short + ".\nWhat a job has paused stays so until the job is done or stopped (replay stop), unless --all is given."
 	cmd.Example = example(program, `topology resume customer-totals --brokers localhost:9092 --reason "it is moved" --execute`)
 	cmd.Flags().BoolVar(&f.all, "all", false, "also for jobs that have paused it; a replay that runs stops with an error then")
@@ -162,7 +162,7 @@ const pauseWithin = time.Minute
 
 // addPause adds --pause to a command that needs the instances of its topology out of the way.
 func addPause(cmd *cobra.Command, pause *bool) {
-	cmd.Flags().BoolVar(pause, "pause", false, "have the instances of the topology leave its group meanwhile, and go on afterwards; without it they must be stopped or paused")
+	cmd.Flags().BoolVar(pause, "pause", false, "have the instances of the topology leave its group meanwhile, and continue afterwards; without it they must be stopped or paused")
 }
 
 // whilePaused does something with the topology paused, in the name of the command, and resumes it. What was left in the middle

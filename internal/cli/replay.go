@@ -26,7 +26,7 @@ func replayCommand(program string, topologies []*topology.Topology) *cobra.Comma
 		Short: "Process records again: into their topology, into a topic, or into a shadow",
 		Long: "Processes records again that are still in a topic, as a file says (docs/replay.md): into their topology, into another topic, or into\n" +
 			"a shadow of the topology. A job and its progress stand in the topic " + system.Jobs.Name + ": a run that was ended, also by kill -9, is\n" +
-			"gone on with by the same command, and each record has its effect once. A run ends with a receipt.\n\n" +
+			"continued by the same command, and each record has its effect once. A run ends with a receipt.\n\n" +
 			"into: topology needs the topology in this program, and pauses its instances until it is done; into: topic needs no topology.",
 		RunE: Group,
 	}
@@ -103,7 +103,7 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 			err = errors.Join(f.print(cmd, r), err)
 		}
 		if err != nil && r != nil && r.State != replay.Done {
-			err = fmt.Errorf("%w\nreplay %s is not done: %d of %d offsets are; go on with %s replay resume FILE", err, j.Name, r.Done, r.Offsets, program)
+			err = fmt.Errorf("%w\nreplay %s is not done: %d of %d offsets are; continue it with %s replay resume FILE", err, j.Name, r.Done, r.Offsets, program)
 		}
 		if r == nil && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 			err = fmt.Errorf("replay %s: this run was ended before it processed anything: run it again, or give it up with %s replay stop FILE (%w)", j.Name, program, err)
@@ -111,12 +111,12 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 		return classified(err)
 	})
 	if resume {
-		cmd.Use, cmd.Short = "resume FILE", "Go on with a replay that was ended"
+		cmd.Use, cmd.Short = "resume FILE", "Continue a replay that was ended"
 		cmd.Example = example(program, "replay resume replay.yaml --brokers localhost:9092")
 	} else {
-		cmd.Use, cmd.Short = "run FILE", "Carry a replay out, or go on with it, and print its receipt"
+		cmd.Use, cmd.Short = "run FILE", "Carry a replay out, or continue it, and print its receipt"
 		cmd.Long = cmd.Short + ".\nA replay that is done is not done again, unless --force is given. Ctrl-C, and kill -9 too, leave what is done; the same command\n" +
-			"goes on from there. The exit code is 0 only when the replay is done."
+			"continues from there. The exit code is 0 only when the replay is done."
 		cmd.Example = example(program, "replay run replay.yaml --brokers localhost:9092", `replay run replay.yaml --brokers localhost:9092 --why "bug 4711 is mended" --json`)
 		f.earliest(cmd)
 		cmd.Flags().BoolVar(&f.o.Force, "force", false, "also a replay that is done, or that began with another file, and a shadow that began with another build: it begins again")

@@ -103,7 +103,7 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 			return err
 		}
 		if f.execute {
-			fmt.Fprintln(cmd.ErrOrStderr(), "done: the stores are those of the snapshot, and the group goes on at its offsets")
+			fmt.Fprintln(cmd.ErrOrStderr(), "done: the stores are those of the snapshot, and the group continues at its offsets")
 		} else {
 			fmt.Fprintln(cmd.ErrOrStderr(), "nothing was changed: add --execute to do it")
 		}
