@@ -331,6 +331,9 @@ func simulateOutside(t *testing.T, seed uint64, root string, defect simDefect) *
 //
 //	go test ./processors -run TestSimulationOfADatabase -sim.outside=5000                          seeds 1 to 5000
 //	go test ./processors -run TestSimulationOfADatabase -sim.outside=1 -sim.seeds=1 -sim.seed=42    one seed, with a trace when it fails
+//
+// Mutations, each seen to fail it: sqlsink's Stage that does not look up what was written; setAside that does not say what has ended before the record. See also
+// TestTheSimulationFindsWhatADatabaseBreaks.
 func TestSimulationOfADatabase(t *testing.T) {
 	root := tempDir(t)
 	first := max(*simSeed, 1)
