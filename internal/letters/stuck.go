@@ -35,6 +35,7 @@ type ParkedKey struct {
 
 	changelog kafka.TopicPartition
 	key       []byte
+	delayed   bool // its head went into a retry topic, and has not come back as a letter
 }
 
 // State is what a parked key waits for.
@@ -85,7 +86,7 @@ func parkedKeyOf(p *plan.Plan, tp kafka.TopicPartition, name string, k parkedKey
 	input, key, _ := strings.Cut(name, "\x00")
 	one := ParkedKey{
 		Topology: p.Topology, Input: input, Partition: tp.Partition, Waiting: k.To - k.From, Bytes: k.Bytes, Since: time.UnixMilli(k.Since).UTC(),
-		Node: k.Node, Fingerprint: k.Fingerprint, Head: Spot{k.Topic, k.Partition, k.Offset}, State: StateGone, changelog: tp, key: []byte(key),
+		Node: k.Node, Fingerprint: k.Fingerprint, Head: Spot{k.Topic, k.Partition, k.Offset}, State: StateGone, changelog: tp, key: []byte(key), delayed: k.Delayed,
 	}
 	if k.Ready {
 		one.State = StateReady
@@ -134,7 +135,9 @@ func (t *Tool) headsIn(ctx context.Context, reader kafka.Reader, topic string, r
 		switch {
 		case k == nil:
 		case role == plan.RetryTopic:
-			k.State = StateDelayed
+			if k.delayed { // else it has been a letter since: what the topic holds is its past
+				k.State = StateDelayed
+			}
 		case role == plan.RedriveTopic:
 			k.State = StateUnderWay
 		case open:
