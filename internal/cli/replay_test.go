@@ -260,6 +260,9 @@ func TestRewindingTheReferenceJobChangesNothing(t *testing.T) {
 	}
 	before := s.receipt(s.totals(0, "replay", "run", "r.yaml", "--json"))
 	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: totalled, Key: []byte("customer-1"), Value: []byte("injected")}).FirstErr())
+	if out := s.totals(0, "replay", "run", "r.yaml"); !strings.Contains(out, "nothing to do: the replay was done at") {
+		t.Errorf("run again: %s", out)
+	}
 	if again := s.receipt(s.totals(0, "replay", "run", "r.yaml", "--json")); !*again.Unchanged || again.Read != before.Read {
 		t.Errorf("a job that is done was done again: %+v", again)
 	}

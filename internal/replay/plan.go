@@ -285,7 +285,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 		if topic.Written && (topic.Stream != nil || topic.Role == plan.DeadLetterTopic) {
 			what := "outputs of records that are not dropped as duplicates are written again"
 			if topic.Role == plan.DeadLetterTopic {
-				what = "records that fail again are written again"
+				what = "records that fail are written, but for those that have a letter there already; letters whose records pass now stay open: discard those, since a redrive would process them once more"
 			}
 			if j.Outputs == "suppress" {
 				what = "nothing is written"

@@ -45,6 +45,8 @@ type Receipt struct {
 	Problem string     `json:"problem,omitempty"`
 	Notes   []string   `json:"notes,omitempty"`
 	Ended   *time.Time `json:"ended"`
+
+	Before bool `json:"-"` // it was done before this run, which has done nothing
 }
 
 // Part is a partition of a receipt. Checksum is of the records that were replayed: the sum of hashes of offset, key and value.
@@ -102,6 +104,9 @@ func (r *Receipt) judge(all []Downstream) {
 // Print writes the receipt as text.
 func (r *Receipt) Print(w io.Writer) {
 	where := string(r.Into) + " " + r.Topology + r.To
+	if r.Before {
+		fmt.Fprintf(w, "nothing to do: the replay was done at %s; this is the receipt of then (--force does it again)\n", r.At.Format(time.RFC3339))
+	}
 	fmt.Fprintf(w, "replay %s of %s into %s: %s\n", r.Job, r.From, where, r.State)
 	fmt.Fprintf(w, "  read           %d records, %d of %d offsets\n", r.Read, r.Done, r.Offsets)
 	fmt.Fprintf(w, "  filtered       %d not chosen\n", r.Filtered)

@@ -188,7 +188,9 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	case s.Hash != j.hash():
 		return nil, fmt.Errorf("job %s began with another file, at %s, and is not done: go on with that file, or give the new one another name, or --force to begin again", j.Name, s.Began.Format(time.RFC3339))
 	case s.State == Done && !o.Force:
-		return s.Receipt, nil
+		before := *s.Receipt
+		before.Before = true
+		return &before, nil
 	case s.State == Done:
 		s = nil
 	case by != nil && o.Force:
