@@ -104,7 +104,10 @@ func (d *dialect) read(headers []Header) (l Letter, err error) {
 	l.Fingerprint = Fingerprint("", l.Exception, l.Message)
 	var errs [7]error
 	l.Position, errs[0] = d.position(last)
-	l.First, _ = d.position(first)
+	var unsaid error
+	if l.First, unsaid = d.position(first); unsaid != nil { // an earlier failure that says no place is none
+		l.First = l.Position
+	}
 	if value, ok := last[d.timestamp]; ok && d.timestamp != "" {
 		l.Timestamp, errs[1] = d.number(d.timestamp, value, 8)
 		l.Timestamp = max(0, l.Timestamp)

@@ -78,6 +78,19 @@ func TestLettersOfOtherSystemsAreRead(t *testing.T) {
 	}
 }
 
+// An earlier failure that says no place is not told from the last one.
+//
+// Mutation, seen to fail it: First as an earlier header says it, whatever that is.
+func TestAnEarlierFailureWithoutAPlaceIsNone(t *testing.T) {
+	l, err := ReadAny([]Header{
+		{Key: "__streams.errors.topic"}, {Key: "__streams.errors.partition", Value: []byte("7")},
+		{Key: "__streams.errors.topic", Value: []byte("a.b.v1")}, {Key: "__streams.errors.partition", Value: []byte("2")}, {Key: "__streams.errors.offset", Value: []byte("5")},
+	})
+	if err != nil || l.First != l.Position || l.First.Topic != "a.b.v1" || l.First.Partition != 2 {
+		t.Errorf("%+v, %v", l.First, err)
+	}
+}
+
 // What is damaged is said to be so, and taken for nothing that it is not.
 //
 // Mutations, each seen to fail it: number without a look at the length; a topic of any name; text that is not cut; a negative number that is kept.

@@ -141,7 +141,11 @@ func showRecord(w io.Writer, s *letters.Shown) {
 		fmt.Fprintln(w, "  the letter does not hold its whole record")
 	}
 	for _, h := range s.Headers {
-		fmt.Fprintf(w, "  header    %s = %s\n", termtext.Text(h.Key), termtext.Text(h.Value))
+		if h.Value == nil {
+			fmt.Fprintf(w, "  header    %s has no value\n", termtext.Text(h.Key))
+			continue
+		}
+		fmt.Fprintf(w, "  header    %s = %s\n", termtext.Text(h.Key), termtext.Text(*h.Value))
 	}
 	if s.Neighboured != "" {
 		fmt.Fprintf(w, "  no neighbours: %s\n", s.Neighboured)

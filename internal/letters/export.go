@@ -58,7 +58,7 @@ func (t *Tool) Export(ctx context.Context, s Selection, limit int64, put func(e 
 
 func (l *Letter) exported(topic string, open bool) *Exported {
 	e := &Exported{
-		Topic: topic, At: At{l.Partition, l.Record.Offset}, Time: time.UnixMilli(max(0, l.Record.Timestamp)).UTC(), Open: open && !l.stranger(), System: string(l.System), Fingerprint: l.Fingerprint,
+		Topic: topic, At: At{l.Partition, l.Record.Offset}, Time: instant(l.Record.Timestamp), Open: open && !l.stranger(), System: string(l.System), Fingerprint: l.Fingerprint,
 		Topology: l.Topology, Node: l.Node, Reason: l.reason(), Failed: l.failed(), Origin: Spot{l.First.Topic, l.First.Partition, l.First.Offset},
 		Whole: !l.Cut && l.Excess == nil, Headers: []Header{},
 	}

@@ -45,9 +45,9 @@ type Shown struct {
 
 // Pair is a header.
 type Pair struct {
-	Key        string `json:"key"`
-	Value      string `json:"value"`
-	ValueBytes []byte `json:"value_base64,omitempty"`
+	Key        string  `json:"key"`
+	Value      *string `json:"value"` // null for none
+	ValueBytes []byte  `json:"value_base64,omitempty"`
 }
 
 // Neighbour is a record beside the one of a letter, in the input where it was read first.
@@ -100,10 +100,7 @@ func (l *Letter) shown(open bool) Shown {
 	s.ValueText, s.ValueBytes = text(l.Record.Value)
 	for _, h := range l.Headers {
 		value, bytes := text(h.Value)
-		if value == nil {
-			value = new("")
-		}
-		s.Headers = append(s.Headers, Pair{h.Key, *value, bytes})
+		s.Headers = append(s.Headers, Pair{h.Key, value, bytes})
 	}
 	return s
 }
@@ -192,7 +189,7 @@ func (t *Tool) neighbours(ctx context.Context, reader kafka.Reader, l *Letter, n
 		if r.Offset < from || r.Offset >= end {
 			return nil
 		}
-		one := Neighbour{Offset: r.Offset, Time: time.UnixMilli(max(0, r.Timestamp)).UTC(), Self: r.Offset == at}
+		one := Neighbour{Offset: r.Offset, Time: instant(r.Timestamp), Self: r.Offset == at}
 		one.KeyText, one.KeyBytes = text(r.Key)
 		one.ValueText, one.Bytes = text(r.Value)
 		if r.Offset < at {

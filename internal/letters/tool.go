@@ -183,10 +183,16 @@ func (l *Letter) class() string {
 // failed is when the letter's record failed last: as it says itself, or when the letter was written.
 func (l *Letter) failed() time.Time {
 	if l.At > 0 {
-		return time.UnixMilli(l.At).UTC()
+		return instant(l.At)
 	}
-	return time.UnixMilli(max(0, l.Record.Timestamp)).UTC()
+	return instant(l.Record.Timestamp)
 }
+
+// maxMilli is the end of the year 9999: JSON has no later time.
+const maxMilli = 253402300799999
+
+// instant is a time that somebody has written, as every form of output can hold it.
+func instant(milli int64) time.Time { return time.UnixMilli(min(max(0, milli), maxMilli)).UTC() }
 
 // reason is the kind of the failure and its message, on one line.
 func (l *Letter) reason() string {

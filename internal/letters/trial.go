@@ -143,6 +143,10 @@ func (t *trial) try(ctx context.Context, l *Letter) error {
 		t.result.Untried[fmt.Sprintf("topology %s does not read %s any more", p.Topology, cmp.Or(l.First.Topic, l.Position.Topic, "?"))]++
 		return nil
 	}
+	if n := b.topics[source.Topic].Partitions; l.Position.Partition < 0 || n > 0 && l.Position.Partition >= n {
+		t.result.Untried["the letter names a partition that its topic does not have"]++
+		return nil
+	}
 	if err := t.stores(ctx, b, p.Subgraphs[subgraph], l.Position.Partition); err != nil {
 		return err
 	}
