@@ -126,10 +126,14 @@ func (c *Cause) explained(original []Header, most int) []Header {
 }
 
 // Minimal is Headers without the reason, for a dead letter that is too large with the names, too, and whole without them: only where the record
-// stands, and where it stood the first time.
+// stands, and where it stood the first time, and the topology: without that it cannot be redriven, and its key stays parked when it is discarded.
 func Minimal(original []Header, c Cause) []Header {
-	out, earlier := c.strip(original, 15)
-	return again(c.position(out), earlier)
+	out, earlier := c.strip(original, 16)
+	out = c.position(out)
+	if c.Topology != "" {
+		out = append(out, Header{Key: HeaderTopology, Value: []byte(c.Topology)})
+	}
+	return again(out, earlier)
 }
 
 // Bare is without the headers of the record, for a dead letter that is too large with them: where the record stands, and what failed by its names.

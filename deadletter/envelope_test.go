@@ -59,10 +59,11 @@ weir.errors.fingerprint=3fb3952cf3939ae2
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if got := show(Minimal(original[:1], Cause{Topic: "a.b.v1", Partition: 0, Offset: 7, Letters: true})); got != `trace=1
+	if got := show(Minimal(original[:1], Cause{Topology: "t", Node: "n", Topic: "a.b.v1", Partition: 0, Offset: 7, Letters: true})); got != `trace=1
 __streams.errors.topic=a.b.v1
 __streams.errors.partition=0
 __streams.errors.offset=7
+weir.errors.topology=t
 ` {
 		t.Errorf("minimal:\n%s", got)
 	}
