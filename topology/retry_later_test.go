@@ -67,3 +67,24 @@ func TestRetryTopicsAreThoseOfTheDelays(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoAsksForParkingHasIt: said by name, a node without stores parks as well; a delay alone parks only where a node has stores.
+//
+// Mutation, seen to fail it: Parks that asks for stores first.
+func TestWhoAsksForParkingHasIt(t *testing.T) {
+	in := text("a.b.v1")
+	for name, c := range map[string]struct {
+		parts []topology.Part
+		parks bool
+	}{
+		"asked for":       {[]topology.Part{topology.Parking(true)}, true},
+		"and with delays": {[]topology.Part{topology.Parking(true), topology.RetryLater(time.Second)}, true},
+		"only delays":     {[]topology.Part{topology.RetryLater(time.Second)}, false},
+		"nothing":         {nil, false},
+	} {
+		p := mustPlan(t, topology.Define("t", topology.Node("n", append(c.parts, topology.On(in, pass[string]))...)))
+		if parks := p.Subgraphs[0].Parked != nil; parks != c.parks {
+			t.Errorf("%s: parks is %v", name, parks)
+		}
+	}
+}

@@ -169,15 +169,15 @@ func (g *Subgraph) Delays(in *Stream) (delays []time.Duration) {
 	return slices.Compact(delays)
 }
 
-// Parks says whether a record of the input that fails parks its key: where a node that it reaches has stores, and says so, or
-// a delay would change the order and nothing is said.
+// Parks says whether a record of the input that fails parks its key: where a node that it reaches says so, or has stores and a delay would
+// change the order and nothing is said.
 func (g *Subgraph) Parks(in *Stream) bool {
 	delays := len(g.Delays(in)) > 0
 	return slices.ContainsFunc(g.Reached(in), func(n *Node) bool {
-		if len(n.Stores) == 0 {
-			return false
+		if n.Parking != nil {
+			return *n.Parking
 		}
-		return n.Parking == nil && delays || n.Parking != nil && *n.Parking
+		return delays && len(n.Stores) > 0
 	})
 }
 
