@@ -278,8 +278,11 @@ func replayedKeys(records []kafka.Record) (keys []string) {
 	return keys
 }
 
-// TestParkingIsOnWhereOrderMatters: with stores and a delay, unless it is switched off; without a delay, where it is switched on.
+// TestParkingIsOnWhereOrderMatters: with stores and a delay, unless it is switched off; without a delay, or without stores, where it is switched on.
+//
+// Mutation, seen to fail it: Parks that asks for stores first.
 func TestParkingIsOnWhereOrderMatters(t *testing.T) {
+	const stateless = "on, no stores"
 	for name, c := range map[string]struct {
 		parts []topology.Part
 		want  []string // after a dead letter of the key
@@ -288,12 +291,23 @@ func TestParkingIsOnWhereOrderMatters(t *testing.T) {
 		"off":         {[]topology.Part{topology.RetryLater(time.Second), topology.Parking(false)}, []string{"a a2"}},
 		"no delay":    {nil, []string{"a a2"}},
 		"on":          {[]topology.Part{topology.Parking(true)}, nil},
+		stateless:     {[]topology.Part{topology.Parking(true)}, nil},
 		"without key": {[]topology.Part{topology.RetryLater(time.Second)}, []string{"a2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, simkafka.Config{}, func(g *rig) {
 				n := newFailing("a1")
 				g.job.parts, g.job.node = append(c.parts, topology.Retry(topology.Backoff{Attempts: 1})), n.node
+				if name == stateless {
+					g.stateless()
+					emit := g.job.node
+					g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+						if value == "a1" {
+							return errors.New("it fails")
+						}
+						return emit(j, ctx, key, value)
+					}
+				}
 				g.start()
 				if name == "without key" {
 					g.cluster.Produce(at(jobIn, 0), kafka.Record{Value: []byte("a1"), Timestamp: 1000}, kafka.Record{Value: []byte("a2"), Timestamp: 1000})
