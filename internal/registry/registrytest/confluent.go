@@ -3,8 +3,10 @@
 package registrytest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"testing"
@@ -33,4 +35,22 @@ func Confluent(t testing.TB, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command("python3", append([]string{"-c", program}, args...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1")
 	return cmd
+}
+
+// Ask has a program answer questions, each a line of JSON on its standard input, and returns what it writes.
+func Ask[Q any](t testing.TB, program *exec.Cmd, questions []Q) *bytes.Buffer {
+	t.Helper()
+	var in, out, messages bytes.Buffer
+	for _, q := range questions {
+		line, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Write(append(line, '\n'))
+	}
+	program.Stdin, program.Stdout, program.Stderr = &in, &out, &messages
+	if err := program.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, messages.Bytes())
+	}
+	return &out
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/weirstream/weir/internal/fetched"
 	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/registry/registrytest"
 	"github.com/weirstream/weir/internal/schema/avrovalue"
 )
 
@@ -87,19 +88,11 @@ func askJava(t *testing.T, all []pair) []verdict {
 	if err := os.WriteFile(source, program, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var in, out, messages bytes.Buffer
+	var questions [][]any
 	for _, p := range all {
-		line, err := json.Marshal([]any{p.writer, p.reader, p.value})
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Write(append(line, '\n'))
+		questions = append(questions, []any{p.writer, p.reader, p.value})
 	}
-	cmd := exec.Command("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(dir, "*"), source)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &messages
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, messages.Bytes())
-	}
+	out := registrytest.Ask(t, exec.Command("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(dir, "*"), source), questions)
 	var answers []verdict
 	for line := range bytes.Lines(out.Bytes()) {
 		var v verdict

@@ -3,7 +3,6 @@
 package bound_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -73,23 +72,13 @@ func askJavaScript(t *testing.T, url string, questions []scripted) []scriptedAns
 	if err := os.WriteFile(program, javascript, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var in, out, messages bytes.Buffer
-	for _, q := range questions {
-		if err := json.NewEncoder(&in).Encode(q); err != nil {
-			t.Fatal(err)
-		}
-	}
 	cmd := exec.Command("node", program, url)
 	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &messages
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, messages.Bytes())
-	}
 	answers := make([]scriptedAnswer, len(questions))
-	d := json.NewDecoder(&out)
+	d := json.NewDecoder(registrytest.Ask(t, cmd, questions))
 	for i := range answers {
 		if err := d.Decode(&answers[i]); err != nil {
-			t.Fatalf("%v\n%s", err, messages.Bytes())
+			t.Fatal(err)
 		}
 	}
 	return answers

@@ -3,7 +3,6 @@
 package jsonvalue_test
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
 	"flag"
@@ -33,40 +32,26 @@ func TestAnotherImplementationSaysTheSame(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	g := generator{rand.New(rand.NewPCG(*seed, 0))}
-	type pair struct{ schema, document json.RawMessage }
-	var all []pair
-	var in bytes.Buffer
+	var all [][2]json.RawMessage // a schema and a document
 	for range *pairs {
-		p := pair{g.json(g.schema(3)), g.json(g.document(3))}
-		all = append(all, p)
-		line, err := json.Marshal([]json.RawMessage{p.schema, p.document})
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Write(append(line, '\n'))
+		all = append(all, [2]json.RawMessage{g.json(g.schema(3)), g.json(g.document(3))})
 	}
-	cmd := registrytest.Confluent(t, peer)
-	var out, messages bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &messages
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, messages.Bytes())
-	}
-	answers := strings.Fields(out.String())
+	answers := strings.Fields(registrytest.Ask(t, registrytest.Confluent(t, peer), all).String())
 	if len(answers) != len(all) {
 		t.Fatalf("%d answers to %d questions", len(answers), len(all))
 	}
 	count, differ := map[string]int{}, 0
 	for i, p := range all {
 		verdict := "true"
-		if schema, err := jsonvalue.Parse(string(p.schema), nil); err != nil {
+		if schema, err := jsonvalue.Parse(string(p[0]), nil); err != nil {
 			verdict = "null"
-		} else if jsonvalue.Check(schema, p.document) != nil {
+		} else if jsonvalue.Check(schema, p[1]) != nil {
 			verdict = "false"
 		}
 		count[verdict]++
 		if verdict != answers[i] {
 			if differ++; differ <= 10 {
-				t.Errorf("%s by %s: %s, and the other says %s", p.document, p.schema, verdict, answers[i])
+				t.Errorf("%s by %s: %s, and the other says %s", p[1], p[0], verdict, answers[i])
 			}
 		}
 	}

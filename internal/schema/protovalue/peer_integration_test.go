@@ -60,23 +60,10 @@ func TestPythonReadsTheSame(t *testing.T) {
 	}
 	g := generator{rand.New(rand.NewPCG(*seed, 0))}
 	var all []*question
-	var in bytes.Buffer
 	for n := range *files {
-		q := g.question(t, n)
-		all = append(all, q)
-		line, err := json.Marshal(q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Write(append(line, '\n'))
+		all = append(all, g.question(t, n))
 	}
-	cmd := registrytest.Confluent(t, peer)
-	var out, messages bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &messages
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, messages.Bytes())
-	}
-	answers := json.NewDecoder(&out)
+	answers := json.NewDecoder(registrytest.Ask(t, registrytest.Confluent(t, peer), all))
 	count, differ := map[string]int{}, 0
 	for _, q := range all {
 		var a answer
