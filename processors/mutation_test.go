@@ -4,14 +4,12 @@ package processors
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weirstream/weir/internal/fault"
@@ -117,20 +115,11 @@ type mutation struct {
 
 // simulate runs a seed and returns what is wrong with it.
 func (m *mutation) simulate(t *testing.T, root string, seed uint64) []string {
-	dir := filepath.Join(root, strconv.FormatUint(seed, 10))
-	defer os.RemoveAll(dir)
 	run := m.run
 	if run == nil {
 		run = (*simWorld).run
 	}
-	var w *simWorld
-	synctest.Test(t, func(t *testing.T) {
-		w = newSimWorld(t, seed, dir)
-		w.defect = m.defect
-		run(w)
-		time.Sleep(2 * time.Second) // LevelDB's buffers
-	})
-	return w.problems
+	return simulate(t, seed, filepath.Join(root, strconv.FormatUint(seed, 10)), m.defect, run).problems
 }
 
 // zombies is a run in which instances stand still with work in hand, for so long that another does that work. By chance

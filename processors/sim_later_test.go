@@ -5,13 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
@@ -136,49 +131,13 @@ func (w *simWorld) leftAside() string {
 	return ""
 }
 
-// simulateDelays runs a seed in such a world.
-func simulateDelays(t *testing.T, seed uint64, root string, defect simDefect) *simWorld {
-	dir := filepath.Join(root, "later-"+strconv.FormatUint(seed, 10))
-	defer os.RemoveAll(dir)
-	var w *simWorld
-	synctest.Test(t, func(t *testing.T) {
-		w = newSimWorld(t, seed, dir)
-		w.defect = defect
-		w.runDelays()
-		time.Sleep(2 * time.Second) // LevelDB's buffers
-	})
-	if len(w.problems) > 0 && simTrace() {
-		for _, line := range w.log {
-			t.Log(line)
-		}
-	}
-	return w
-}
-
 // TestSimulationOfDelays runs worlds of delayed records and parked keys as TestSimulation runs the others, with the same troubles.
 //
 //	go test ./processors -run TestSimulationOfDelays -sim.later=5000                          seeds 1 to 5000
 //	go test ./processors -run TestSimulationOfDelays -sim.later=1 -sim.seeds=1 -sim.seed=42    one seed, with a trace when it fails
 func TestSimulationOfDelays(t *testing.T) {
-	root := tempDir(t)
-	first := max(*simSeed, 1)
-	var mu sync.Mutex
 	var seen simEvidence
-	t.Run("seeds", func(t *testing.T) {
-		for i := range uint64(*simLaterSeeds) {
-			seed := first + i
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-				t.Parallel()
-				w := simulateDelays(t, seed, root, sound)
-				mu.Lock()
-				defer mu.Unlock()
-				seen.add(w.seen)
-				for _, p := range w.problems {
-					t.Error(p)
-				}
-			})
-		}
-	})
+	eachSeed(t, seedsFrom(*simLaterSeeds), (*simWorld).runDelays, func(w *simWorld) { seen.add(w.seen) })
 	t.Logf("%+v", seen)
 	if *simLaterSeeds >= 30 && slices.Contains([]int{seen.delayed, seen.redriven, seen.discarded, seen.crashes, seen.aborts, seen.rebalances, seen.blocked, seen.deleted}, 0) {
 		t.Errorf("a run without every kind of trouble proves nothing: %+v", seen)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,7 +16,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weirstream/weir/internal/simkafka"
@@ -309,24 +307,6 @@ func (w *simWorld) sameLines() {
 	w.same("lines", got, want)
 }
 
-func simulateOutside(t *testing.T, seed uint64, root string, defect simDefect) *simWorld {
-	dir := filepath.Join(root, "outside-"+strconv.FormatUint(seed, 10))
-	defer os.RemoveAll(dir)
-	var w *simWorld
-	synctest.Test(t, func(t *testing.T) {
-		w = newSimWorld(t, seed, dir)
-		w.defect = defect
-		w.runOutside()
-		time.Sleep(2 * time.Second) // LevelDB's buffers
-	})
-	if len(w.problems) > 0 && simTrace() {
-		for _, line := range w.log {
-			t.Log(line)
-		}
-	}
-	return w
-}
-
 // TestSimulationOfADatabase runs worlds with a database as TestSimulation runs the others, with the same troubles.
 //
 //	go test ./processors -run TestSimulationOfADatabase -sim.outside=5000                          seeds 1 to 5000
@@ -335,27 +315,12 @@ func simulateOutside(t *testing.T, seed uint64, root string, defect simDefect) *
 // Mutations, each seen to fail it: sqlsink's Stage that does not look up what was written; setAside that does not say what has ended before the record. See also
 // TestTheSimulationFindsWhatADatabaseBreaks.
 func TestSimulationOfADatabase(t *testing.T) {
-	root := tempDir(t)
-	first := max(*simSeed, 1)
-	var mu sync.Mutex
 	var seen simEvidence
 	var of simDatabaseEvidence
-	t.Run("seeds", func(t *testing.T) {
-		for i := range uint64(*simOutsideSeeds) {
-			seed := first + i
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-				t.Parallel()
-				w := simulateOutside(t, seed, root, sound)
-				mu.Lock()
-				defer mu.Unlock()
-				seen.add(w.seen)
-				l := w.database.seen
-				of.lines, of.failed, of.lost, of.fenced, of.gaps = of.lines+l.lines, of.failed+l.failed, of.lost+l.lost, of.fenced+l.fenced, of.gaps+l.gaps
-				for _, p := range w.problems {
-					t.Error(p)
-				}
-			})
-		}
+	eachSeed(t, seedsFrom(*simOutsideSeeds), (*simWorld).runOutside, func(w *simWorld) {
+		seen.add(w.seen)
+		l := w.database.seen
+		of.lines, of.failed, of.lost, of.fenced, of.gaps = of.lines+l.lines, of.failed+l.failed, of.lost+l.lost, of.fenced+l.fenced, of.gaps+l.gaps
 	})
 	t.Logf("%+v %+v", of, seen)
 	if *simOutsideSeeds >= 30 && slices.Contains([]int{of.lines, of.failed, of.lost, of.gaps, seen.crashes, seen.pauses, seen.aborts, seen.rebalances, seen.redriven}, 0) {
@@ -369,7 +334,7 @@ func TestTheSimulationFindsWhatADatabaseBreaks(t *testing.T) {
 	for name, defect := range map[string]simDefect{"ignores epochs": ignoresEpochs, "forgets offsets": forgetsOffsets, "splits commits": splitsCommits} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 100; seed++ {
-				w := simulateOutside(t, seed, root, defect)
+				w := simulate(t, seed, filepath.Join(root, strconv.FormatUint(seed, 10)), defect, (*simWorld).runOutside)
 				if i := slices.IndexFunc(w.problems, func(p string) bool { return strings.HasPrefix(p, "lines: ") }); i >= 0 {
 					t.Logf("seed %d: %.200s", seed, w.problems[i])
 					return

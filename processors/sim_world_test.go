@@ -3,6 +3,7 @@ package processors
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -352,12 +353,14 @@ func (w *simWorld) lagging() string {
 	return w.leftAside()
 }
 
-// simulate runs a seed and reports what is wrong with it.
-func simulate(t *testing.T, seed uint64, root string) (seen simEvidence, problems []string) {
+// simulate runs a seed in a folder of its own, in a world with a defect, and returns what is left of it.
+func simulate(t *testing.T, seed uint64, dir string, defect simDefect, run func(*simWorld)) *simWorld {
+	defer os.RemoveAll(dir)
 	var w *simWorld
 	synctest.Test(t, func(t *testing.T) {
-		w = newSimWorld(t, seed, root)
-		w.run()
+		w = newSimWorld(t, seed, dir)
+		w.defect = defect
+		run(w)
 		time.Sleep(2 * time.Second) // LevelDB's buffers are drained for a second after a database was closed
 	})
 	if len(w.problems) > 0 && simTrace() {
@@ -365,5 +368,5 @@ func simulate(t *testing.T, seed uint64, root string) (seen simEvidence, problem
 			t.Log(line)
 		}
 	}
-	return w.seen, w.problems
+	return w
 }

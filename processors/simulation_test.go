@@ -39,12 +39,7 @@ func tempDir(t testing.TB) string {
 // A seed settles the scenario, every fault and every moment of the clock. What happens at the very same moment is up to
 // Go's scheduler, so a seed that failed may need a few runs (-count=20) to do so again.
 func TestSimulation(t *testing.T) {
-	first := max(*simSeed, 1)
-	var seeds []uint64
-	for i := range uint64(*simSeeds) {
-		seeds = append(seeds, first+i)
-	}
-	simulateAll(t, seeds)
+	simulateAll(t, seedsFrom(*simSeeds))
 }
 
 // TestSeedsThatFailedOnce runs the seeds in testdata again that have found an error, each with what it was.
@@ -66,28 +61,41 @@ func TestSeedsThatFailedOnce(t *testing.T) {
 	simulateAll(t, seeds)
 }
 
-func simulateAll(t *testing.T, seeds []uint64) {
+// seedsFrom are so many seeds.
+func seedsFrom(n int) (seeds []uint64) {
+	for i := range uint64(n) {
+		seeds = append(seeds, max(*simSeed, 1)+i)
+	}
+	return seeds
+}
+
+// eachSeed runs seeds, several at a time, reports what is wrong with them, and calls take with what is left of each, one after the other.
+func eachSeed(t *testing.T, seeds []uint64, run func(*simWorld), take func(*simWorld)) {
 	root := tempDir(t)
 	var mu sync.Mutex
-	var seen simEvidence
-	var failed int
 	t.Run("seeds", func(t *testing.T) {
 		for _, seed := range seeds {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
-				dir := filepath.Join(root, strconv.FormatUint(seed, 10))
-				s, problems := simulate(t, seed, dir)
-				_ = os.RemoveAll(dir)
+				w := simulate(t, seed, filepath.Join(root, strconv.FormatUint(seed, 10)), sound, run)
 				mu.Lock()
 				defer mu.Unlock()
-				seen.add(s)
-				if len(problems) > 0 {
-					failed++
-				}
-				for _, p := range problems {
+				take(w)
+				for _, p := range w.problems {
 					t.Error(p)
 				}
 			})
+		}
+	})
+}
+
+func simulateAll(t *testing.T, seeds []uint64) {
+	var seen simEvidence
+	var failed int
+	eachSeed(t, seeds, (*simWorld).run, func(w *simWorld) {
+		seen.add(w.seen)
+		if len(w.problems) > 0 {
+			failed++
 		}
 	})
 	t.Logf("%d seeds, %d failed: %+v", len(seeds), failed, seen)
