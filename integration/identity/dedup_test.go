@@ -32,6 +32,7 @@ func (p *place) sendIDs(prefix string, n int, at time.Time) {
 // a program that is mended, or when its letter is redriven, whichever comes first. Ids that are older than the window are deleted from
 // the changelog, and counted again.
 func TestAProducerThatSendsAgainIsCountedOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.window = 24 * time.Hour
 	const ids, bad, rounds = 4000, 20, 3

@@ -65,6 +65,7 @@ func (p *place) sendBad(n int) {
 // killed in the middle, and each record is counted once, in the order of its key, also where the instance is killed too. Other readers
 // of the input see nothing twice.
 func TestLettersAreRedrivenOnceWhateverKillsTheCommand(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	const good, bad = 40, 600
 	p.begun(good)
@@ -86,7 +87,7 @@ func TestLettersAreRedrivenOnceWhateverKillsTheCommand(t *testing.T) {
 	p.mended = true
 	l = p.start()
 	l.logs("tasks assigned")
-	cmd := p.command("dlq", "redrive", "--topic", p.in()+".dlq", "--fingerprint", fingerprint, "--rate", "100", "--execute", "--why", "mended",
+	cmd := p.command("dlq", "redrive", "--topic", p.in()+".dlq", "--fingerprint", fingerprint, "--rate", "20", "--execute", "--why", "mended",
 		"--brokers", strings.Join(p.cluster.Addrs(), ","))
 	p.must(cmd.Start())
 	p.until("some letters are redriven", func() (bool, string) { n := p.open(); return n < bad, fmt.Sprint(n) })

@@ -96,6 +96,7 @@ func (l *life) kill() {
 // instance is killed while records are delayed, while they are parked, and while they come back. In the end each is emitted once, in the
 // order of its key.
 func TestTheOrderOfAKeyHoldsWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	p, l, mend := troubled(t, "later", quick...)
 	const each, keys = 8, 20
 	p.sendEach(each, 1, 4)
@@ -152,6 +153,7 @@ func TestTheOrderOfAKeyHoldsWhateverIsKilled(t *testing.T) {
 // TestAPartitionWaitsForADependencyWhateverIsKilled: nothing becomes a dead letter while a dependency is down, also where the instance is
 // killed meanwhile, and each record is processed once when it is back.
 func TestAPartitionWaitsForADependencyWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	p, l, mend := troubled(t, "world", quick...)
 	p.sendEach(2, 1)
 	l.logs("a partition waits")
@@ -173,6 +175,7 @@ func TestAPartitionWaitsForADependencyWhateverIsKilled(t *testing.T) {
 // TestTheLineIsStoppedWhateverIsKilled: where all records of a partition fail in one way, some become dead letters and the others wait,
 // and again so many after a kill. When the cause is mended they pass: each record is a letter or emitted, once.
 func TestTheLineIsStoppedWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	const after = 5
 	flag := append([]string{"--stop-line-after", fmt.Sprint(after)}, quick...)
 	p, l, mend := troubled(t, "line", flag...)
