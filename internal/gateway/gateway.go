@@ -94,7 +94,7 @@ type Gateway struct {
 	clients      atomic.Pointer[Clients]
 	metrics      *metrics
 	refusals     *refusals
-	audit        *zap.Logger
+	audit        *audit
 	quotas       sync.Map // of client and topic, as declared
 	declarations *declared.Events
 	publisher    *publish.Publisher
@@ -134,7 +134,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		Config:       c,
 		schemas:      newSchemas(c.Schemas),
 		memory:       newMemory(c.Limits.Remember),
-		audit:        c.Log.Named("audit"),
+		audit:        newAudit(c.Log.Named("audit")),
 		declarations: declarations,
 		topics:       &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
 		publisher:    publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),

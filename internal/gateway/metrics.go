@@ -117,10 +117,7 @@ func (g *Gateway) finished(w *answered, r *http.Request, client *Client) {
 		return []zap.Field{zap.String("client", name), zap.String("remote", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path),
 			zap.Int("status", w.status), zap.Duration("took", took), zap.Int64("answer_bytes", w.bytes)}
 	}
-	switch w.status {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		g.audit.Warn("a request was refused", fields()...)
-	}
+	g.audit.ended(w.status, name, fields)
 	if g.Access != nil {
 		g.Access.Info("request", fields()...)
 	}

@@ -102,6 +102,7 @@ func (g *Gateway) Refusal() turnstile.Refuse {
 		a.holdBack(g.stopping)
 		now := time.Now()
 		g.refusals.refused(now.Sub(began))
+		g.audit.overloaded(now)
 		return g.refusals.answer(now)
 	}
 }
