@@ -131,6 +131,36 @@ func TestTheSameEventInEachFormIsTheSameRecord(t *testing.T) {
 	}
 }
 
+// The answer of Confluent's API v3 says in which form a key and a value were taken, and by which schema; data that names no form has that of the
+// subject's schema.
+//
+// Mutations seen to fail it: the type as it was asked for; no schema looked for where no type is named.
+func TestAnswersOfV3SayTheFormOfTheirData(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		c.Schemas = source{
+			orders + "-key":   {ID: 5, Subject: orders + "-key", Version: 1, Schema: registry.Schema{Type: registry.Avro, Text: `"string"`}},
+			orders + "-value": {ID: 7, Subject: orders + "-value", Version: 3, Schema: registry.Schema{Type: registry.JSON, Text: `{"type":"object"}`}},
+		}
+	})
+	cluster, err := r.client.ClusterID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bySchema = `"key":{"type":"AVRO","subject":"order.placed.v1-key","schema_id":5,"schema_version":1,"size":7},"value":{"type":"JSONSCHEMA","subject":"order.placed.v1-value","schema_id":7,"schema_version":3,"size":7}`
+	for _, c := range []struct{ topic, record, want string }{
+		{orders, `{"key":{"data":"k"},"value":{"data":{}}}`, bySchema},
+		{orders, `{"key":{"type":"avro","data":"k"},"value":{"type":"JsonSchema","data":{}}}`, bySchema},
+		{orders, `{"key":{"data":"k"},"value":{"type":"BINARY","data":"AAAAAAd7fQ=="}}`, `"value":{"type":"BINARY","schema_id":7,"size":7}`},
+		{"order.state.v1", `{"key":{"data":"k"},"value":{"data":{}}}`, `"key":{"type":"JSON","size":3},"value":{"type":"JSON","size":2}`},
+		{"order.state.v1", `{"key":{"type":"string","data":"k"},"value":{"type":"binary","data":"e30="}}`, `"key":{"type":"STRING","size":1},"value":{"type":"BINARY","size":2}`},
+	} {
+		status, body, _ := r.post("/v3/clusters/"+cluster+"/topics/"+c.topic+"/records", c.record)
+		if status != 200 || !strings.Contains(body, c.want) {
+			t.Errorf("%s: %d %s, want %s", c.record, status, body, c.want)
+		}
+	}
+}
+
 func between(text, from, to string) string {
 	_, rest, ok := strings.Cut(text, from)
 	if !ok {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -43,6 +44,8 @@ type v3Data struct {
 	SchemaVersion   *int            `json:"schema_version,omitempty"`
 	Schema          *string         `json:"schema,omitempty"`
 	Data            json.RawMessage `json:"data"`
+
+	schema *values.Schema // by which the data was encoded, nil for none
 }
 
 // v3Answer is how a record ended.
@@ -60,9 +63,11 @@ type v3Answer struct {
 }
 
 type v3Stored struct {
-	Type     string `json:"type"`
-	Size     int    `json:"size"`
-	SchemaID int    `json:"schema_id,omitempty"`
+	Type          string `json:"type,omitempty"`
+	Subject       string `json:"subject,omitempty"`
+	SchemaID      int    `json:"schema_id,omitempty"`
+	SchemaVersion int    `json:"schema_version,omitempty"`
+	Size          int    `json:"size"`
 }
 
 func v3Fail(w http.ResponseWriter, p *Problem) {
@@ -323,8 +328,10 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 	return e, nil
 }
 
-// v3Bytes are the data of a key or value.
+// v3Bytes are the data of a key or value. It notes in the data what the answer says of them: data that names no type has that of the
+// subject's schema, as with Confluent's, and is JSON where there is none.
 func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string) (data []byte, as form, schema *values.Schema, p *Problem) {
+	defer func() { in.schema = schema }()
 	subject := q.topic.cluster + of
 	if in.Subject != "" && in.Subject != subject || in.SubjectStrategy != "" && in.SubjectStrategy != "TOPIC_NAME" {
 		return nil, 0, nil, badSchema.of("the subject is %s", subject).todo("leave subject and subject_name_strategy out")
@@ -343,7 +350,10 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 	case "JSON":
 		return compacted(in.Data), asJSON, nil, nil
 	case "":
-		return compacted(in.Data), asJSON, nil, nil
+		if schema, p = g.schemas.of(ctx, subject); p == nil {
+			in.Type = v3Type(schema)
+		}
+		return compacted(in.Data), asJSON, schema, p
 	case "AVRO", "PROTOBUF":
 		t = registry.Type(kind)
 	case "JSONSCHEMA":
@@ -371,6 +381,17 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 	return in.Data, asJSON, schema, p
 }
 
+// v3Type is what Confluent's API calls the form of data that a schema encodes.
+func v3Type(schema *values.Schema) string {
+	switch {
+	case schema == nil:
+		return "JSON"
+	case schema.Registered().Type == registry.JSON:
+		return "JSONSCHEMA"
+	}
+	return cmp.Or(string(schema.Registered().Type), "AVRO")
+}
+
 // v3Answer is the answer to a record.
 func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Answer {
 	if a.Error != nil {
@@ -383,7 +404,12 @@ func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Ans
 		if d == nil {
 			return nil
 		}
-		return &v3Stored{Type: strings.ToUpper(d.Type), Size: size, SchemaID: id}
+		s := &v3Stored{Type: strings.ToUpper(d.Type), Size: size, SchemaID: id}
+		if d.schema != nil {
+			r := d.schema.Registered()
+			s.Subject, s.SchemaID, s.SchemaVersion = r.Subject, r.ID, r.Version
+		}
+		return s
 	}
 	out.Key, out.Value = stored(in.Key, a.keySize, 0), stored(in.Value, a.valueSize, a.SchemaID)
 	return out
