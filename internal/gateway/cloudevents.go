@@ -24,9 +24,17 @@ func isCloudEvent(r *http.Request) bool {
 	return r.Header.Get("Ce-Specversion") != "" || strings.HasPrefix(form, "application/cloudevents")
 }
 
+// cloudForms are the types of a structured event and of a batch; other formats than JSON, as XML, are none that is taken.
+var cloudForms = []string{cloudevents.ApplicationCloudEventsJSON, cloudevents.ApplicationCloudEventsBatchJSON}
+
 // postCloudEvents takes CloudEvents 1.0. The data is the record's value, and the attributes are headers as in the binary mode of CloudEvents'
 // binding for Kafka: ce_id, ce_source and so on, and content-type. The id is the event's id; the extension partitionkey is its key.
 func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
+	form, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if strings.HasPrefix(form, "application/cloudevents") && !slices.Contains(cloudForms, form) {
+		mediaType.of("Content-Type %q is not taken", form).todo("send the event as %s, several as %s, or its attributes as headers ce-*", cloudForms[0], cloudForms[1]).write(w)
+		return
+	}
 	q, data, leave, p := g.receive(w, r)
 	if p != nil {
 		p.write(w)
@@ -34,7 +42,6 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	r.Body = io.NopCloser(bytes.NewReader(data))
-	form, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if form != cloudevents.ApplicationCloudEventsBatchJSON {
 		if !strings.HasPrefix(form, "application/cloudevents") {
 			if err := decodeAttributes(r.Header); err != nil {
