@@ -27,6 +27,7 @@ func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 	}
 	client, err := kafka.Dial(cmd.Context(), conf, quiet(log))
 	if err == nil {
+		client.OnWait(func(w kafka.Wait) { notice(cmd, w.Text(conf)) })
 		err = do(client)
 		err = errors.Join(err, client.Close())
 	}

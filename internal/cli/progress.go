@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/weirstream/weir/internal/termtext"
 )
 
@@ -49,4 +51,12 @@ func (p *progress) end() {
 	if p.to != nil && !p.drawn.IsZero() {
 		fmt.Fprint(p.to, "\r\x1b[K")
 	}
+}
+
+// notice tells a person of something while a command works, on a line of its own also where a progress bar stands.
+func notice(cmd *cobra.Command, text string) {
+	if f, ok := termtext.Terminal(cmd.ErrOrStderr()); ok {
+		fmt.Fprint(f, "\r\x1b[K")
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), text)
 }

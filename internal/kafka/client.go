@@ -16,6 +16,7 @@ type Client struct {
 	log   *zap.Logger
 	reach *reach // shared by all connections
 	admin *links
+	waits func(Wait) // see OnWait
 }
 
 // Dial reads the files that the settings name, connects to one of the brokers and asks it for the others. When none of

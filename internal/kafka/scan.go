@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Reader reads partitions, as a Fetcher does.
@@ -14,7 +15,7 @@ type Reader interface {
 
 // Scan calls each with the committed records of a partition from an offset up to the position end, in order, and stops at its first
 // error. Records from end on may come too, of the batch that end is in. The partition must be read by nobody else through this
-// reader. Memory is bounded by the reader's.
+// reader. Memory is bounded by the reader's. While an open transaction keeps a Fetcher from reading on, its client says so: see Client.OnWait.
 func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64, each func(*Record) error) error {
 	var mu sync.Mutex
 	var waiting []Batch
@@ -29,16 +30,25 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 		default:
 		}
 	})
+	still := time.NewTimer(stillFirst)
+	defer still.Stop()
 	for position := from; position < end; {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-still.C:
+			if r, ok := reader.(stillReader); ok {
+				r.standsStill(ctx, tp, position, end)
+			}
+			still.Reset(stillAgain)
+			continue
 		case <-wake:
 		}
 		mu.Lock()
 		batches := waiting
 		waiting = nil
 		mu.Unlock()
+		before := position
 		for _, b := range batches {
 			if b.Err != nil {
 				return b.Err
@@ -50,6 +60,9 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 			}
 			position = b.Position
 			reader.Release(tp, b.Bytes)
+		}
+		if position > before {
+			still.Reset(stillFirst) // what each took is no standstill
 		}
 	}
 	return nil
