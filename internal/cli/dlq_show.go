@@ -113,18 +113,35 @@ func showLetter(w io.Writer, s *letters.Shown) {
 		return
 	}
 	state := "open"
-	if !s.Open {
-		state = "resolved"
+	if s.Answer != nil {
+		state = s.Answer.How
 	}
 	fmt.Fprintf(w, "letter %d/%d (%s), fingerprint %s\n", s.Partition, s.Offset, state, s.Fingerprint)
+	if a := s.Answer; a != nil {
+		fmt.Fprintf(w, "  %-9s %s by %s%s: %s\n", a.How, a.At.Format(time.RFC3339), termtext.Text(a.Who), where(a.To), termtext.Text(cmp.Or(a.Why, "no reason was given")))
+	}
 	if s.System == string(deadletter.Weir) {
 		fmt.Fprintf(w, "  failed    %s in node %s of topology %s, %d times in all, redriven %d times\n", s.Failed.Format(time.RFC3339), cmp.Or(s.Node, "?"), cmp.Or(s.Topology, "?"), s.Failures, s.Redrives)
 	} else {
 		fmt.Fprintf(w, "  failed    %s, as %s says\n", s.Failed.Format(time.RFC3339), s.System)
 	}
+	if first := s.FirstFailed; first != nil && !first.Equal(s.Failed) {
+		fmt.Fprintf(w, "  at first  %s\n", first.Format(time.RFC3339))
+	}
 	fmt.Fprintf(w, "  reason    %s\n", termtext.Text(s.Reason))
 	fmt.Fprintf(w, "  read at   %s offset %d; the first time at %s offset %d\n", s.Input, s.InputOffset, s.Origin, s.OriginAt)
 	showRecord(w, s)
+}
+
+// where is where a letter was redriven to, "" where that is its topology.
+func where(to string) string {
+	switch to {
+	case "":
+		return ""
+	case letters.Origin:
+		return " into the topic of its record"
+	}
+	return " into " + termtext.Text(to)
 }
 
 // showRecord shows the record of a letter, or one that is none.

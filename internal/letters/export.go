@@ -11,16 +11,18 @@ import (
 type Exported struct {
 	Topic string `json:"topic"`
 	At
-	Time        time.Time `json:"time"` // of the letter
-	Open        bool      `json:"open"`
-	System      string    `json:"system"`
-	Fingerprint string    `json:"fingerprint"`
-	Topology    string    `json:"topology,omitempty"`
-	Node        string    `json:"node,omitempty"`
-	Reason      string    `json:"reason"`
-	Failed      time.Time `json:"failed"`
-	Origin      Spot      `json:"origin"` // where the record stood when it failed first
-	Whole       bool      `json:"whole"`  // the letter holds its whole record
+	Time        time.Time  `json:"time"` // of the letter
+	Open        bool       `json:"open"`
+	System      string     `json:"system"`
+	Fingerprint string     `json:"fingerprint"`
+	Topology    string     `json:"topology,omitempty"`
+	Node        string     `json:"node,omitempty"`
+	Reason      string     `json:"reason"`
+	Failed      time.Time  `json:"failed"`                 // the last time
+	FirstFailed *time.Time `json:"first_failed,omitempty"` // where the letter says it
+	Answer      *Answer    `json:"resolved,omitempty"`     // how it was resolved
+	Origin      Spot       `json:"origin"`                 // where the record stood when it failed first
+	Whole       bool       `json:"whole"`                  // the letter holds its whole record
 
 	Key     *string  `json:"key"` // null for none, or where there is key_base64
 	KeyB64  []byte   `json:"key_base64,omitempty"`
@@ -52,14 +54,16 @@ func (t *Tool) Export(ctx context.Context, s Selection, limit int64, put func(e 
 		return 0, err
 	}
 	return t.first(ctx, reader, p, limit, func(l *Letter, _ bool) bool { return s.has(l) }, func(l *Letter, open bool) error {
-		return put(l.exported(t.Topic, open), l.Record.Value)
+		e := l.exported(t.Topic, open)
+		e.Answer = p.done.answer(l)
+		return put(e, l.Record.Value)
 	})
 }
 
 func (l *Letter) exported(topic string, open bool) *Exported {
 	e := &Exported{
 		Topic: topic, At: At{l.Partition, l.Record.Offset}, Time: instant(l.Record.Timestamp), Open: open && !l.stranger(), System: string(l.System), Fingerprint: l.Fingerprint,
-		Topology: l.Topology, Node: l.Node, Reason: l.reason(), Failed: l.failed(), Origin: Spot{l.First.Topic, l.First.Partition, l.First.Offset},
+		Topology: l.Topology, Node: l.Node, Reason: l.reason(), Failed: l.failed(), FirstFailed: l.firstFailed(), Origin: Spot{l.First.Topic, l.First.Partition, l.First.Offset},
 		Whole: !l.Cut && l.Excess == nil, Headers: []Header{},
 	}
 	e.Key, e.KeyB64 = either(l.Record.Key)

@@ -3,6 +3,7 @@ package letters
 import (
 	"cmp"
 	"encoding/json"
+	"iter"
 	"maps"
 	"slices"
 	"sort"
@@ -20,10 +21,11 @@ type resolvers struct {
 	others        []*carried
 }
 
-// carried is an order, and the ranges of offsets in which it was carried out, in order and apart.
+// carried is an order, and the ranges of offsets in which it was carried out, in order and apart, and by which jobs.
 type carried struct {
 	Order
 	ranges []offsets
+	jobs   []*job
 }
 
 // offsets are those from an offset on, up to another one, which is not among them.
@@ -51,6 +53,7 @@ func newResolver(jobs []job) resolver {
 			r.add(j.Partition, c)
 		}
 		c.ranges = append(c.ranges, offsets{j.From, j.Position})
+		c.jobs = append(c.jobs, j)
 	}
 	for _, c := range all {
 		c.ranges = apart(c.ranges)
@@ -94,18 +97,27 @@ func apart(ranges []offsets) []offsets {
 
 // resolved says whether a letter was redriven or discarded.
 func (r resolver) resolved(l *Letter) bool {
-	p := r[l.Partition]
-	if p == nil {
-		return false
+	for range r.by(l) {
+		return true
 	}
-	for _, list := range [...][]*carried{p.byOffset[l.Record.Offset], p.byKey[string(l.Record.Key)], p.byFingerprint[l.Fingerprint], p.others} {
-		for _, c := range list {
-			if c.covers(l.Record.Offset) && c.takes(l) {
-				return true
+	return false
+}
+
+// by are the orders that were carried out on a letter: the first of them has resolved it, and others that came later were for it too.
+func (r resolver) by(l *Letter) iter.Seq[*carried] {
+	return func(yield func(*carried) bool) {
+		p := r[l.Partition]
+		if p == nil {
+			return
+		}
+		for _, list := range [...][]*carried{p.byOffset[l.Record.Offset], p.byKey[string(l.Record.Key)], p.byFingerprint[l.Fingerprint], p.others} {
+			for _, c := range list {
+				if c.covers(l.Record.Offset) && c.takes(l) && !yield(c) {
+					return
+				}
 			}
 		}
 	}
-	return false
 }
 
 func (c *carried) covers(offset int64) bool { return among(c.ranges, offset) }

@@ -18,15 +18,18 @@ type Shown struct {
 	Fingerprint string          `json:"fingerprint"`
 	System      string          `json:"system"` // "" for a record that is no dead letter
 	Open        bool            `json:"open"`
+	Answer      *Answer         `json:"resolved,omitempty"` // how it was resolved
 	Topology    string          `json:"topology"`
 	Node        string          `json:"node"`
-	Reason      string          `json:"reason"`
+	Class       string          `json:"class"`  // the kind of the failure, in one word
+	Reason      string          `json:"reason"` // the kind and the message
 	Stack       string          `json:"stack,omitempty"`
 	Attempts    int             `json:"attempts"`
 	Failures    int             `json:"failures"`
 	Redrives    int             `json:"redrives"`
-	Failed      time.Time       `json:"failed"`
-	Input       string          `json:"input"` // where its record stood when it failed last, as TOPIC/PARTITION
+	Failed      time.Time       `json:"failed"`                 // the last time
+	FirstFailed *time.Time      `json:"first_failed,omitempty"` // where the letter says it
+	Input       string          `json:"input"`                  // where its record stood when it failed last, as TOPIC/PARTITION
 	InputOffset int64           `json:"input_offset"`
 	Origin      string          `json:"origin"` // where it stood when it failed first
 	OriginAt    int64           `json:"origin_offset"`
@@ -78,6 +81,7 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64, o ShowOptions
 	}
 	_, err = t.first(ctx, reader, p, limit, func(l *Letter, _ bool) bool { return s.has(l) }, func(l *Letter, open bool) error {
 		shown := l.shown(open)
+		shown.Answer = p.done.answer(l)
 		shown.decode(o.Plans, l)
 		if o.Neighbours > 0 {
 			if err := t.neighbours(ctx, reader, l, int64(o.Neighbours), &shown); err != nil {
@@ -91,8 +95,8 @@ func (t *Tool) Show(ctx context.Context, s Selection, limit int64, o ShowOptions
 
 func (l *Letter) shown(open bool) Shown {
 	s := Shown{
-		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, System: string(l.System), Open: open && !l.stranger(), Topology: l.Topology, Node: l.Node, Reason: l.reason(),
-		Stack: l.Stack, Attempts: l.Attempts, Failures: l.Failures, Redrives: l.Redrives, Failed: l.failed(),
+		At: At{l.Partition, l.Record.Offset}, Fingerprint: l.Fingerprint, System: string(l.System), Open: open && !l.stranger(), Topology: l.Topology, Node: l.Node, Class: l.class(), Reason: l.reason(),
+		Stack: l.Stack, Attempts: l.Attempts, Failures: l.Failures, Redrives: l.Redrives, Failed: l.failed(), FirstFailed: l.firstFailed(),
 		Input: l.Position.TopicPartition.String(), InputOffset: l.Position.Offset, Origin: l.First.TopicPartition.String(), OriginAt: l.First.Offset,
 		Headers: []Pair{}, Whole: !l.Cut && l.Excess == nil,
 	}

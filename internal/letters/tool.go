@@ -188,6 +188,14 @@ func (l *Letter) failed() time.Time {
 	return instant(l.Record.Timestamp)
 }
 
+// firstFailed is when the letter's record failed first, nil where the letter does not say.
+func (l *Letter) firstFailed() *time.Time {
+	if l.FirstAt <= 0 {
+		return nil
+	}
+	return new(instant(l.FirstAt))
+}
+
 // maxMilli is the end of the year 9999: JSON has no later time.
 const maxMilli = 253402300799999
 

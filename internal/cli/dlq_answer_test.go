@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/deadletter"
+)
+
+// TestALetterThatWasAnsweredSaysHow: of several commands that were for it the one that resolved it, with who and why; show and export alike. When it failed first
+// is shown where that was another time.
+//
+// Mutations: answer takes the last job; answer without the range of the job; FirstFailed that is At.
+func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
+	d := newLetters(t)
+	d.must(d.client.ProduceSync(t.Context(), letter(0, 30, "again", deadletter.Header{Key: deadletter.HeaderFirstTime, Value: []byte("1650000000000")})).FirstErr())
+	d.dlq(0, "discard", "--topic", lettersOf, "--key", "k10", "--why", "test data", "--execute")
+	d.dlq(0, "redrive", "--topic", lettersOf, "--fingerprint", amounts, "--limit", "1", "--why", "one first", "--execute")
+	d.dlq(0, "redrive", "--topic", lettersOf, "--fingerprint", amounts, "--why", "bug 4711", "--execute")
+	d.dlq(0, "discard", "--topic", lettersOf, "--partition", "0", "--offset", "0-6", "--execute")
+
+	type answer struct {
+		How, Who, Why, Job, To string
+		At                     time.Time
+	}
+	type shown struct {
+		Partition   int32
+		Offset      int64
+		Open        bool
+		Class       string
+		Failed      time.Time
+		FirstFailed time.Time `json:"first_failed"`
+		Resolved    *answer
+	}
+	var all []shown
+	d.data(d.dlq(0, "show", "--topic", lettersOf, "--limit", "0", "--json"), &all)
+	hows := map[string]string{ // by the offset in partition 0
+		"0": "redriven: one first", "1": "redriven: bug 4711", "4": "redriven: bug 4711", "5": "discarded: test data", "6": "discarded: ", "7": "",
+	}
+	for _, s := range all {
+		if s.Class != "rejected" || s.Open != (s.Resolved == nil) {
+			t.Errorf("%+v", s)
+		}
+		if a := s.Resolved; a != nil && (a.Who != who() || a.Job == "" || time.Since(a.At) > time.Hour || a.To != "") {
+			t.Errorf("%+v", a)
+		}
+		want, known := hows[string(rune('0'+s.Offset))]
+		if s.Partition != 0 || !known {
+			continue
+		}
+		got := ""
+		if s.Resolved != nil {
+			got = s.Resolved.How + ": " + s.Resolved.Why
+		}
+		if got != want {
+			t.Errorf("letter 0/%d: %q, want %q", s.Offset, got, want)
+		}
+		if first := s.FirstFailed; first.Equal(s.Failed) == (s.Offset == 7) || s.Offset == 7 && first.UnixMilli() != 1_650_000_000_000 {
+			t.Errorf("letter 0/%d failed first at %s", s.Offset, first)
+		}
+	}
+	if len(all) != 15 {
+		t.Errorf("%d letters", len(all))
+	}
+	for offset, want := range map[string][]string{
+		"1": {"letter 0/1 (redriven), ", "\n  redriven  2", " by " + who() + ": bug 4711\n"},
+		"6": {"letter 0/6 (discarded), ", ": no reason was given\n"},
+		"7": {"letter 0/7 (open), ", "\n  at first  2022-04-15T05:20:00Z\n"},
+	} {
+		out := d.dlq(0, "show", "--topic", lettersOf, "--partition", "0", "--offset", offset)
+		for _, text := range want {
+			if !strings.Contains(out, text) {
+				t.Errorf("letter 0/%s does not say %q: %s", offset, text, out)
+			}
+		}
+		if once := strings.Contains(out, "at first"); once != (offset == "7") {
+			t.Errorf("letter 0/%s: %s", offset, out)
+		}
+	}
+	var line shown
+	d.data(d.dlq(0, "export", "--topic", lettersOf, "--partition", "0", "--offset", "1", "--file", "-"), &line)
+	if line.Resolved == nil || line.Resolved.Why != "bug 4711" || line.FirstFailed.IsZero() {
+		t.Errorf("exported: %+v", line)
+	}
+
+	// Where a letter goes that leaves its topology.
+	d.must(d.client.ProduceSync(t.Context(), letter(1, 31, "elsewhere")).FirstErr())
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, "other")
+	d.must(err)
+	d.dlq(0, "redrive", "--topic", lettersOf, "--key", "k31", "--to", "other", "--execute")
+	if out := d.dlq(0, "show", "--topic", lettersOf, "--key", "k31"); !strings.Contains(out, " into other: no reason was given\n") {
+		t.Error(out)
+	}
+}

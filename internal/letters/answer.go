@@ -1,0 +1,37 @@
+package letters
+
+import "time"
+
+// Answer is how a letter was resolved, by whom and why.
+type Answer struct {
+	How string    `json:"how"`          // redriven, or discarded
+	To  string    `json:"to,omitempty"` // where to it was redriven, where that is not its topology: origin, or a topic
+	At  time.Time `json:"at"`           // when the command began that did it
+	Who string    `json:"who"`
+	Why string    `json:"why,omitempty"`
+	Job string    `json:"job"`
+}
+
+// answer is that of a letter, nil for one that is open.
+func (r resolver) answer(l *Letter) *Answer {
+	var first *job
+	for c := range r.by(l) {
+		for _, j := range c.jobs {
+			if j.From <= l.Record.Offset && l.Record.Offset < j.Position && (first == nil || j.At.Before(first.At)) {
+				first = j
+			}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return &Answer{How: first.Verb.past(), To: first.To, At: first.At, Who: first.Who, Why: first.Why, Job: first.ID}
+}
+
+// past is what a letter is afterwards.
+func (v Verb) past() string {
+	if v == Discard {
+		return "discarded"
+	}
+	return "redriven"
+}
