@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,6 +44,7 @@ type dlqFlags struct {
 	execute                 bool
 	rate                    int
 	topologies              []*topology.Topology // of verbs that are about them
+	names                   plan.Names
 }
 
 func dlqList(program string) *cobra.Command {
@@ -78,8 +78,7 @@ func dlqList(program string) *cobra.Command {
 		if len(all.Groups) == 0 {
 			return nil
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tPARKED\tFIRST\tLAST\tNODE\tEXAMPLE\tREASON")
+		w := table(cmd.OutOrStdout(), "FINGERPRINT", "COUNT", "PARKED", "FIRST", "LAST", "NODE", "EXAMPLE", "REASON")
 		for _, g := range all.Groups {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.Parked, g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Node,
 				g.Example.Partition, g.Example.Offset, brief(g.Reason))
@@ -172,7 +171,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 	f.limited(cmd, 0, "the most letters that this run takes; 0 for all")
 	cmd.Flags().StringVar(&f.order.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
-	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
+	addExecute(cmd, &f.execute)
 	return cmd
 }
 
@@ -206,7 +205,7 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	case r.Selected == 0 && len(r.Refused) == 0:
 		fmt.Fprintln(messages, "nothing to do: no open letter is meant")
 	case !r.Executed && r.Selected > 0:
-		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+		notExecuted(cmd)
 	case r.Executed && r.Open == 0:
 		fmt.Fprintf(messages, "done: %s is drained, no letter is open\n", r.Topic)
 	}
@@ -225,15 +224,11 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 
 // command is a command over one topic of dead letters. check refuses wrong use before anything is connected to.
 func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Command, *letters.Tool) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			f.topology = settings.Topology.Of(v)
-			var wrong error
+	cmd := verb{
+		knows:      slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool { return s == settings.Topology.Setting && f.topologies == nil }),
+		topologies: f.topologies, output: &f.output,
+		check: func(cmd *cobra.Command, _ []string, v *settings.Values) (wrong error) {
+			f.topology, f.names = settings.Topology.Of(v), namesOf(v)
 			f.which, wrong = f.selection(cmd, f.any, time.Now())
 			if f.topic == "" {
 				wrong = errors.Join(errors.New("which topic? give the topic of dead letters with --topic, such as order.placed.v1.dlq"), wrong)
@@ -241,19 +236,14 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}
-			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
-				bar := newProgress(cmd.ErrOrStderr())
-				defer bar.end()
-				return do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Topic: f.topic, Who: who(), Progress: bar.at})
-			})
+			return wrong
 		},
-	}
-	settings.AddFlags(cmd.Flags(), slices.DeleteFunc(settings.OfClient(), func(s *settings.Setting) bool {
-		return s == settings.Topology.Setting && f.topologies == nil
-	}), nil)
-	completeSettings(cmd, f.topologies)
-	cmd.SetUsageFunc(settings.Usage)
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			bar := newProgress(cmd.ErrOrStderr())
+			defer bar.end()
+			return do(cmd, &letters.Tool{Client: client, Names: f.names, Topic: f.topic, Who: who(), Progress: bar.at})
+		},
+	}.command()
 	cmd.Flags().StringVar(&f.topic, "topic", "", "the topic of dead letters, as it is called in the cluster; required")
-	AddOutput(cmd, &f.output)
 	return cmd
 }

@@ -28,7 +28,7 @@ func dlqExport(program string) *cobra.Command {
 		case file == "-":
 			return nil
 		}
-		return absent(cmp.Or(file, folder))
+		return toMake(cmp.Or(file, folder))
 	}
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		var n int64
@@ -64,6 +64,18 @@ func dlqExport(program string) *cobra.Command {
 	cmd.Flags().StringVar(&file, "file", "", "the file to make, or - for standard output")
 	cmd.Flags().StringVar(&folder, "folder", "", "the folder to make")
 	return cmd
+}
+
+// toMake refuses a path where something is, or that is in no folder.
+func toMake(path string) error {
+	if err := absent(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder, so nothing can be made in it", filepath.Dir(path))
+	}
+	return err
 }
 
 // absent refuses a path where something is.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,8 +51,7 @@ func dlqParkedList(program string, topologies []*topology.Topology) *cobra.Comma
 			fmt.Fprintf(cmd.ErrOrStderr(), "topology %s: no key is parked\n", p.Topology)
 			return nil
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "INPUT\tKEY\tWAITING\tSINCE\tSTATE\tHEAD\tLETTER\tNODE\tFINGERPRINT")
+		w := table(cmd.OutOrStdout(), "INPUT", "KEY", "WAITING", "SINCE", "STATE", "HEAD", "LETTER", "NODE", "FINGERPRINT")
 		for _, k := range all {
 			letter := "-"
 			if k.Letter != nil {
@@ -112,7 +110,7 @@ func dlqParkedRelease(program string, topologies []*topology.Topology) *cobra.Co
 		case r.Selected == 0:
 			fmt.Fprintln(messages, "nothing to do: no such key waits for a letter that is gone")
 		case !f.execute:
-			fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+			notExecuted(cmd)
 		case err == nil:
 			fmt.Fprintln(messages, "done: instances that run work the queues off; others do when they are started")
 		}
@@ -126,40 +124,28 @@ func dlqParkedRelease(program string, topologies []*topology.Topology) *cobra.Co
 	cmd.Flags().StringVar(&f.keyBytes, "key-base64", "", "this key, which is no text, in base64")
 	cmd.Flags().BoolVar(&f.all, "all", false, "all keys whose letters are gone")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
-	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
+	addExecute(cmd, &f.execute)
 	return cmd
 }
 
 // command is a command over the parked keys of a topology.
 func (f *parkedFlags) command(topologies []*topology.Topology, check func(*cobra.Command) error, do func(*cobra.Command, *letters.Tool, *plan.Plan) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			chosen, wrong := pick(topologies, settings.Topology.Of(v))
-			if len(topologies) == 0 {
+	var p *plan.Plan
+	return verb{
+		knows: settings.OfClient(), topologies: topologies, output: &f.output,
+		check: func(cmd *cobra.Command, _ []string, v *settings.Values) (wrong error) {
+			if p, wrong = planOf(topologies, v); len(topologies) == 0 {
 				wrong = errors.New("this program contains no topology, whose stores hold what is parked: run the program of the topology")
 			}
 			if check != nil {
 				wrong = errors.Join(wrong, check(cmd))
 			}
-			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
-				p, err := chosen.Plan(namesOf(v))
-				if err != nil {
-					return withCode(exitRefused, err)
-				}
-				bar := newProgress(cmd.ErrOrStderr())
-				defer bar.end()
-				return do(cmd, &letters.Tool{Client: client, Names: namesOf(v), Who: who(), Progress: bar.at}, p)
-			})
+			return wrong
 		},
-	}
-	settings.AddFlags(cmd.Flags(), settings.OfClient(), nil)
-	completeSettings(cmd, topologies)
-	cmd.SetUsageFunc(settings.Usage)
-	AddOutput(cmd, &f.output)
-	return cmd
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			bar := newProgress(cmd.ErrOrStderr())
+			defer bar.end()
+			return do(cmd, &letters.Tool{Client: client, Names: p.Names, Who: who(), Progress: bar.at}, p)
+		},
+	}.command()
 }

@@ -19,7 +19,10 @@ func dlqShow(program string, topologies []*topology.Topology) *cobra.Command {
 	f := dlqFlags{any: true}
 	var o letters.ShowOptions
 	raw := false
-	check := func() error {
+	check := func() (err error) {
+		if o.Plans, err = plansOf(topologies, f.names); err != nil {
+			return err
+		}
 		switch {
 		case o.Neighbours < 0:
 			return fmt.Errorf("--neighbours: %d is not allowed: give how many records before and after are shown", o.Neighbours)
@@ -32,13 +35,9 @@ func dlqShow(program string, topologies []*topology.Topology) *cobra.Command {
 		if raw {
 			return f.raw(cmd, t)
 		}
-		var err error
-		if o.Plans, err = plansOf(topologies, t.Names); err != nil {
-			return err
-		}
 		all := []letters.Shown{}
 		n, strangers := int64(0), int64(0)
-		err = t.Show(cmd.Context(), f.which, f.limit, o, func(_ *letters.Letter, s *letters.Shown) error {
+		err := t.Show(cmd.Context(), f.which, f.limit, o, func(_ *letters.Letter, s *letters.Shown) error {
 			n++
 			if s.System == "" {
 				strangers++

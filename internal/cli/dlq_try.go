@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -18,25 +17,22 @@ import (
 func dlqTry(program string, topologies []*topology.Topology) *cobra.Command {
 	f := dlqFlags{topologies: list(topologies)}
 	var o letters.TrialOptions
-	check := func() error {
+	check := func() (err error) {
 		if len(topologies) == 0 {
 			return fmt.Errorf("%s contains no topology, so it cannot try letters: run the program of the topology, as in: totals dlq try --topic %s --all", program, f.topic)
 		}
-		return nil
-	}
-	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		chosen := topologies
 		if f.topology != "" {
 			one, err := pick(topologies, f.topology)
 			if err != nil {
-				return withCode(exitUsage, err)
+				return err
 			}
 			chosen = []*topology.Topology{one}
 		}
-		var err error
-		if o.Plans, err = plansOf(chosen, t.Names); err != nil {
-			return err
-		}
+		o.Plans, err = plansOf(chosen, f.names)
+		return err
+	}
+	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		r, err := t.Try(cmd.Context(), f.which, f.limit, o)
 		if err != nil {
 			return err
@@ -92,8 +88,7 @@ func printTrial(out io.Writer, r *letters.Trial) error {
 	if len(r.Groups) == 0 {
 		return nil
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "FINGERPRINT\tCOUNT\tAS BEFORE\tNODE\tEXAMPLE\tREASON")
+	w := table(out, "FINGERPRINT", "COUNT", "AS BEFORE", "NODE", "EXAMPLE", "REASON")
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d/%d\t%s\n", g.Fingerprint, g.Count, g.Before, g.Node, g.Example.Partition, g.Example.Offset, brief(g.Reason))
 	}

@@ -3,14 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
@@ -39,29 +38,27 @@ type offsetsFlags struct {
 
 func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
-	cmd := overOffsets(topologies, &f, nil, func(cmd *cobra.Command, _ *offsets.Tool, rows []offsets.Row) error {
+	cmd := overOffsets(topologies, &f, nil, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
 		var mends []offsets.Mend
 		for _, r := range rows {
 			mends = append(mends, r.Mend)
 		}
-		if f.output == OutputJSON {
-			if err := writeJSON(cmd.OutOrStdout(), rows); err != nil {
-				return err
-			}
-			return disagreement(program, mends, len(rows))
+		disagrees := disagreement(program, mends, len(rows))
+		beside, err := t.Beside(cmd.Context())
+		if err != nil {
+			return err
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tSTART\tEND\tLAG\tAGREES\t")
+		if rows = append(rows, beside...); f.output == OutputJSON {
+			return errors.Join(writeJSON(cmd.OutOrStdout(), rows), disagrees)
+		}
+		w := table(cmd.OutOrStdout(), "TOPIC", "PARTITION", "COMMITTED", "STATE", "START", "END", "LAG", "AGREES", "")
 		for _, r := range rows {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%d\t%d\t%d\t%v\t%s\n", r.Topic, r.Partition, orNone(r.Committed), orNone(r.State), r.Start, r.End, r.Lag, r.Agrees, r.Why)
 		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
-		return disagreement(program, mends, len(rows))
+		return errors.Join(w.Flush(), disagrees)
 	})
 	cmd.Use, cmd.Short = "show", "Show committed offsets, how far the state has read, and whether the two agree"
-	cmd.Long = cmd.Short + fmt.Sprintf(".\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
+	cmd.Long = cmd.Short + fmt.Sprintf(".\nThe topology's redrive and retry topics are shown too, as far as they exist: LAG is what waits there, and no state says how far they were read.\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
 	cmd.Example = example(program, "offsets show --brokers localhost:9092", "offsets show --brokers localhost:9092 --output json")
 	return cmd
 }
@@ -93,7 +90,7 @@ func disagreement(program string, mends []offsets.Mend, all int) error {
 
 func offsetsAccept(program string, topologies []*topology.Topology) *cobra.Command {
 	var f offsetsFlags
-	cmd := overOffsets(topologies, &f, f.reason, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
+	cmd := overOffsets(topologies, &f, func() error { return reason(f.why) }, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
 		changes, kept, err := t.Accept(rows, f.which)
 		if err != nil {
 			return withCode(exitUsage, err)
@@ -117,7 +114,7 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 		case err != nil:
 			err = fmt.Errorf("--to: %w", err)
 		}
-		return errors.Join(err, f.reason())
+		return errors.Join(err, reason(f.why))
 	}
 	cmd := overOffsets(topologies, &f, check, func(cmd *cobra.Command, t *offsets.Tool, rows []offsets.Row) error {
 		changes, kept, err := t.Plan(cmd.Context(), rows, f.which, where)
@@ -144,16 +141,8 @@ func (f *offsetsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic, as it is named in the cluster, with its topic.prefix; all inputs of the topology where it is not given")
 	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
-	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows what it would do and changes nothing")
+	addExecute(cmd, &f.execute)
 	addPause(cmd, &f.pause)
-}
-
-// reason refuses a change without one.
-func (f *offsetsFlags) reason() error {
-	if strings.TrimSpace(f.why) == "" {
-		return errors.New("why? give the reason with --why TEXT: it is recorded")
-	}
-	return nil
 }
 
 // change shows changes, and does them when told to. It fails where a partition that was meant disagrees and is not changed.
@@ -180,8 +169,7 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 	if f.output == OutputJSON {
 		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept)}), left)
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tSTATE\tNEW")
+	w := table(out, "TOPIC", "PARTITION", "COMMITTED", "STATE", "NEW")
 	for _, c := range changes {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", c.Topic, c.Partition, orNone(c.Committed), orNone(c.State), orNone(c.New))
 	}
@@ -202,7 +190,7 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 	case len(changes) == 0:
 		fmt.Fprintln(messages, "nothing to do")
 	case !f.execute:
-		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+		notExecuted(cmd)
 	case commit:
 		fmt.Fprintf(messages, "done: recorded and set in %s\n", partitionCount(len(changes)))
 	default:
@@ -230,56 +218,55 @@ func orNone(n *int64) string {
 
 // overOffsets is a command that looks at the offsets of one topology first. check refuses wrong use before anything is connected to.
 func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() error, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
+	f.which.Partition = -1
+	var p *plan.Plan
+	var tool *offsets.Tool
+	return verb{
+		knows: settings.OfClient(), topologies: topologies, output: &f.output,
+		check: func(cmd *cobra.Command, _ []string, v *settings.Values) (wrong error) {
+			if p, wrong = planOf(topologies, v); wrong == nil {
+				tool = offsetsTool(p)
+				wrong = f.which.Among(tool.Graphs)
 			}
-			chosen, err := pick(topologies, settings.Topology.Of(v))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			p, err := chosen.Plan(namesOf(v))
-			if err != nil {
-				return withCode(exitRefused, err)
-			}
-			tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who()}
-			for _, g := range p.Subgraphs {
-				var part offsets.Graph
-				for _, s := range g.Stores {
-					part.Stores = append(part.Stores, offsets.Store{Name: s.Name, Changelog: p.Changelog(s)})
-				}
-				for _, in := range g.Inputs {
-					part.Inputs = append(part.Inputs, p.Topic(in))
-				}
-				tool.Graphs = append(tool.Graphs, part)
-			}
-			wrong := f.which.Among(tool.Graphs)
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}
-			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
-				tool.Client = client
-				change := func() error {
-					rows, err := tool.Show(cmd.Context())
-					if err != nil {
-						return err
-					}
-					return do(cmd, tool, rows)
-				}
-				if !f.pause || !f.execute {
-					return change()
-				}
-				return whilePaused(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: p.Topology, Who: who()}, f.why, change)
-			})
+			return wrong
 		},
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			tool.Client = client
+			change := func() error {
+				rows, err := tool.Show(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return do(cmd, tool, rows)
+			}
+			if !f.pause || !f.execute {
+				return change()
+			}
+			return whilePaused(cmd, &desired.Tool{Client: client, Names: p.Names, Topology: p.Topology, Who: who()}, f.why, change)
+		},
+	}.command()
+}
+
+// offsetsTool is the tool for a topology.
+func offsetsTool(p *plan.Plan) *offsets.Tool {
+	tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who()}
+	for _, g := range p.Subgraphs {
+		var part offsets.Graph
+		for _, s := range g.Stores {
+			part.Stores = append(part.Stores, offsets.Store{Name: s.Name, Changelog: p.Changelog(s)})
+		}
+		for _, in := range g.Inputs {
+			part.Inputs = append(part.Inputs, p.Topic(in))
+		}
+		tool.Graphs = append(tool.Graphs, part)
 	}
-	f.which.Partition = -1
-	settings.AddFlags(cmd.Flags(), settings.OfClient(), nil)
-	completeSettings(cmd, topologies)
-	cmd.SetUsageFunc(settings.Usage)
-	AddOutput(cmd, &f.output)
-	return cmd
+	for _, topic := range p.Topics {
+		if topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic {
+			tool.Asides = append(tool.Asides, topic.Name)
+		}
+	}
+	return tool
 }

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,5 +312,33 @@ func TestARefusalCallsCommandsAsTheStartWasCalled(t *testing.T) {
 	want := "offsets reset --config " + file + " --topology visit-counts --to state"
 	if code != exitRefused || !strings.Contains(out, want) || strings.Contains(out, "--brokers") {
 		t.Errorf("exit %d, want %q: %s", code, want, out)
+	}
+}
+
+// TestWhatWaitsBesideTheInputsIsShown: redrive and retry topics have rows with their lag, and change nothing else: neither the exit code nor what reset and accept choose.
+//
+// Mutations, each seen to fail it: Asides without redrive topics; a lag from the start; rows of Beside given to reset.
+func TestWhatWaitsBesideTheInputsIsShown(t *testing.T) {
+	d := newDesk(t, 50, -1)
+	redrive := "visit-counts-" + clicked.Name() + "-redrive"
+	_, err := d.admin.CreateTopics(t.Context(), 2, 1, nil, redrive)
+	d.must(err)
+	for range 7 {
+		d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: redrive, Partition: 1, Value: []byte("x")}).FirstErr())
+	}
+	d.commit(0, 50, true)
+	d.set(kadm.Offset{Topic: redrive, Partition: 1, At: 4, LeaderEpoch: -1})
+	var rows []offsets.Row
+	d.data(d.tool(0, "show", "--json"), &rows)
+	var got []string
+	for _, r := range rows {
+		got = append(got, fmt.Sprint(r.Topic, "/", r.Partition, " ", orNone(r.Committed), " ", r.Lag, " ", r.Agrees))
+	}
+	want := []string{clicked.Name() + "/0 50 50 true", clicked.Name() + "/1 none 100 true", redrive + "/0 none 0 true", redrive + "/1 4 3 true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("shown are %q, want %q", got, want)
+	}
+	if out := d.tool(0, "reset", "--to", "earliest", "--why", "x"); strings.Contains(out, redrive) {
+		t.Error(out)
 	}
 }

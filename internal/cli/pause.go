@@ -57,36 +57,31 @@ type pauseResult struct {
 
 // command is a command that writes what is wanted of the topology whose name it takes.
 func (f *pauseFlags) command(topologies []*topology.Topology, pause bool) *cobra.Command {
-	cmd := &cobra.Command{
-		ValidArgs: names(topologies),
-		Args: func(cmd *cobra.Command, args []string) error {
+	var name string
+	cmd := verb{
+		knows: settings.Except(settings.OfClient(), settings.Topology.Setting), output: &f.output,
+		args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" || strings.Contains(args[0], "/") {
 				return fmt.Errorf("which topology? give its name: %s", cmd.UseLine())
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			var wrong error
+		check: func(_ *cobra.Command, args []string, _ *settings.Values) error {
+			name = args[0]
 			if pause && f.execute && strings.TrimSpace(f.reason) == "" {
-				wrong = errors.New("why? give the reason with --reason TEXT: it is recorded, and shown while the topology is paused")
+				return errors.New("why? give the reason with --reason TEXT: it is recorded, and shown while the topology is paused")
 			}
-			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
-				return f.run(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: args[0], Who: who()}, pause)
-			})
+			return nil
 		},
-	}
-	settings.AddFlags(cmd.Flags(), settings.Except(settings.OfClient(), settings.Topology.Setting), nil)
-	settings.Complete(cmd)
-	cmd.SetUsageFunc(settings.Usage)
-	AddOutput(cmd, &f.output)
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			return f.run(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: name, Who: who()}, pause)
+		},
+	}.command()
+	cmd.ValidArgs = names(topologies)
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, which is recorded")
 	cmd.Flags().StringVar(&f.reason, "why", "", "the same as --reason")
 	_ = cmd.Flags().MarkHidden("why")
-	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command shows how things are and changes nothing")
+	addExecute(cmd, &f.execute)
 	return cmd
 }
 
@@ -127,7 +122,7 @@ func (f *pauseFlags) run(cmd *cobra.Command, t *desired.Tool, pause bool) error 
 	}
 	fmt.Fprintf(out, "  its group has %d members, and %d instances are announced\n", r.Members, r.Instances)
 	if !f.execute {
-		fmt.Fprintln(messages, "nothing was changed: add --execute to do it")
+		notExecuted(cmd)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/replay"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/internal/system"
+	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -37,12 +37,13 @@ func replayCommand(program string, topologies []*topology.Topology) *cobra.Comma
 
 // replayFlags are what the verbs share.
 type replayFlags struct {
-	output string
-	o      replay.RunOptions
+	output    string
+	o         replay.RunOptions
+	processes bool // it needs the topology that the file names
 }
 
 func replayPlan(program string, topologies []*topology.Topology) *cobra.Command {
-	var f replayFlags
+	f := replayFlags{processes: true}
 	cmd := f.command(topologies, true, func(cmd *cobra.Command, t *replay.Tool, j *replay.Job) error {
 		p, err := t.Plan(cmd.Context(), j, f.o.FromEarliest)
 		if err != nil {
@@ -72,8 +73,7 @@ func printPlan(out io.Writer, p *replay.Plan) error {
 		about = ""
 	}
 	fmt.Fprintf(out, "replay %s (%s) of %s into %s\n", p.Job, p.State, p.From, string(p.Into)+" "+cmp.Or(p.Topology, p.To))
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "PARTITION\tSTART\tEND\tOFFSETS\tEARLIEST\tLATEST\tREMOVED")
+	w := table(out, "PARTITION", "START", "END", "OFFSETS", "EARLIEST", "LATEST", "REMOVED")
 	for _, one := range p.Partitions {
 		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\n", one.Partition, one.Start, one.End, one.End-one.Start, one.Earliest, one.Latest, one.Removed)
 	}
@@ -92,7 +92,7 @@ func printPlan(out io.Writer, p *replay.Plan) error {
 }
 
 func replayRun(program string, topologies []*topology.Topology, resume bool) *cobra.Command {
-	var f replayFlags
+	f := replayFlags{processes: true}
 	cmd := f.command(topologies, true, func(cmd *cobra.Command, t *replay.Tool, j *replay.Job) error {
 		run := t.Run
 		if resume {
@@ -190,8 +190,7 @@ func replayList(program string, topologies []*topology.Topology) *cobra.Command 
 			fmt.Fprintln(cmd.ErrOrStderr(), "no replay has run")
 			return nil
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "JOB\tSTATE\tFROM\tINTO\tDONE\tOFFSETS\tBEGAN\tWHO")
+		w := table(cmd.OutOrStdout(), "JOB", "STATE", "FROM", "INTO", "DONE", "OFFSETS", "BEGAN", "WHO")
 		for _, r := range all {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s %s\t%d\t%d\t%s\t%s\n", r.Job, r.State, r.From, r.Into, cmp.Or(r.Topology, r.To), r.Done, r.Offsets, r.Began.Format(time.RFC3339), r.Who)
 		}
@@ -208,55 +207,57 @@ func (f *replayFlags) earliest(cmd *cobra.Command) {
 
 // command is a command over a file of a replay, or over all jobs.
 func (f *replayFlags) command(topologies []*topology.Topology, file bool, do func(*cobra.Command, *replay.Tool, *replay.Job) error) *cobra.Command {
-	args := NoArgs
+	var j *replay.Job
+	var opts processors.Options
+	o := verb{
+		knows: settings.Table(), topologies: topologies, output: &f.output,
+		check: func(cmd *cobra.Command, args []string, v *settings.Values) (wrong error) {
+			if file {
+				j, wrong = replay.ReadFile(args[0])
+			}
+			if wrong == nil && f.processes && j.Topology != "" {
+				_, wrong = pickFor(topologies, j.Topology)
+			}
+			var err error
+			opts, err = InstanceOptions(v)
+			opts.Log, _ = NewLog(cmd.ErrOrStderr(), v) // WithClient refuses what is wrong with it
+			return errors.Join(wrong, err)
+		},
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			opts.Log = quiet(opts.Log)
+			opts.DeadLetters = deadLetters(topologies, namesOf(v))
+			bar := newProgress(cmd.ErrOrStderr())
+			defer bar.end()
+			return do(cmd, &replay.Tool{
+				Client: client, Names: namesOf(v), Who: who(), Options: opts, Log: opts.Log, Progress: bar.at,
+				Say: func(text string) { notice(cmd, text) },
+				Topology: func(name string, names plan.Names) (*plan.Plan, error) {
+					t, err := pickFor(topologies, name)
+					if err != nil {
+						return nil, withCode(exitUsage, err)
+					}
+					p, err := t.Plan(names)
+					return p, withCode(exitRefused, err)
+				},
+			}, j)
+		},
+	}
 	if file {
-		args = func(cmd *cobra.Command, args []string) error {
+		o.args = func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("which replay? give its file: %s", cmd.UseLine())
 			}
 			return nil
 		}
 	}
-	cmd := &cobra.Command{
-		Args: args,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			var j *replay.Job
-			var wrong error
-			if file {
-				j, wrong = replay.ReadFile(args[0])
-			}
-			opts, err := InstanceOptions(v)
-			log, err2 := NewLog(cmd.ErrOrStderr(), v)
-			if wrong = errors.Join(wrong, err, err2); wrong != nil {
-				return withCode(exitUsage, wrong)
-			}
-			opts.Log = quiet(log)
-			opts.DeadLetters = deadLetters(topologies, namesOf(v))
-			return WithClient(cmd, v, nil, func(client *kafka.Client) error {
-				bar := newProgress(cmd.ErrOrStderr())
-				defer bar.end()
-				return do(cmd, &replay.Tool{
-					Client: client, Names: namesOf(v), Who: who(), Options: opts, Log: opts.Log, Progress: bar.at,
-					Say: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) },
-					Topology: func(name string, names plan.Names) (*plan.Plan, error) {
-						t, err := pick(topologies, name)
-						if err != nil {
-							return nil, withCode(exitUsage, fmt.Errorf("topology: %w: run the program that contains it", err))
-						}
-						p, err := t.Plan(names)
-						return p, withCode(exitRefused, err)
-					},
-				}, j)
-			})
-		},
+	return o.command()
+}
+
+// pickFor is the topology that a file names.
+func pickFor(topologies []*topology.Topology, name string) (*topology.Topology, error) {
+	t, err := pick(topologies, name)
+	if err != nil {
+		return nil, fmt.Errorf("topology: %w: run the program that contains it", err)
 	}
-	settings.AddFlags(cmd.Flags(), settings.Table(), nil)
-	completeSettings(cmd, topologies)
-	cmd.SetUsageFunc(settings.Usage)
-	AddOutput(cmd, &f.output)
-	return cmd
+	return t, nil
 }

@@ -198,6 +198,10 @@ func TestOffsetsAndSnapshotsAreSetWithInstancesPaused(t *testing.T) {
 	s.goesOn()
 	s.totals(0, "state", "snapshot", "--folder", "snap")
 	s.totals(1, "state", "restore", "--folder", "snap", "--why", "x", "--execute")
+	if out := s.totals(0, "state", "restore", "--folder", "snap", "--why", "x", "--pause"); !strings.Contains(out, "has 1 members: --pause has them leave it first") ||
+		!strings.Contains(out, "snapshot of topology customer-totals") || !strings.Contains(out, "nothing was changed: add --execute") || strings.Contains(out, "is resumed") {
+		t.Errorf("a dry run while an instance runs: %s", out)
+	}
 	if out := s.totals(0, "state", "restore", "--folder", "snap", "--why", "x", "--execute", "--pause"); !strings.Contains(out, "is resumed") {
 		t.Errorf("a restore says %s", out)
 	}

@@ -682,7 +682,7 @@ func TestASnapshotThatFailsLeavesNothing(t *testing.T) {
 	s.totals(0, "state", "snapshot", "--folder", "half")
 	s.must(os.Mkdir("empty", 0o700))
 	for _, args := range [][]string{{"restore", "--why", "t"}, {"capture"}} {
-		if out := s.totals(exitFailure, append([]string{"state"}, append(args, "--folder", "empty")...)...); !strings.Contains(out, "empty is no snapshot") {
+		if out := s.totals(exitUsage, append([]string{"state"}, append(args, "--folder", "empty")...)...); !strings.Contains(out, "empty is no snapshot") {
 			t.Errorf("%v: %s", args, out)
 		}
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +37,7 @@ type stateFlags struct {
 
 func stateSnapshot(program string, topologies []*topology.Topology) *cobra.Command {
 	var f stateFlags
-	cmd := f.command(topologies, nil, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
+	cmd := f.command(topologies, f.isNew, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
 		m, err := t.Snapshot(cmd.Context(), p, f.folder)
 		if err != nil {
 			return err
@@ -53,11 +52,11 @@ func stateSnapshot(program string, topologies []*topology.Topology) *cobra.Comma
 
 func stateCapture(program string, topologies []*topology.Topology) *cobra.Command {
 	var f stateFlags
-	check := func() error {
+	check := func(p *plan.Plan) error {
 		if f.limit < 1 {
 			return fmt.Errorf("--limit: %d is not allowed: give how many records of each partition are captured at most", f.limit)
 		}
-		return nil
+		return f.isSnapshot(p)
 	}
 	cmd := f.command(topologies, check, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
 		m, err := t.Capture(cmd.Context(), p, f.folder, f.limit)
@@ -74,28 +73,9 @@ func stateCapture(program string, topologies []*topology.Topology) *cobra.Comman
 
 func stateRestore(program string, topologies []*topology.Topology) *cobra.Command {
 	var f stateFlags
-	check := func() error {
-		if strings.TrimSpace(f.why) == "" {
-			return errors.New("why? give the reason with --why TEXT: it is recorded")
-		}
-		return nil
-	}
+	check := func(p *plan.Plan) error { return errors.Join(reason(f.why), f.isSnapshot(p)) }
 	cmd := f.command(topologies, check, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
-		var m *golden.Manifest
-		restore := func() (err error) {
-			m, err = t.Restore(cmd.Context(), p, f.folder, f.why, f.execute)
-			return err
-		}
-		var err error
-		if f.pause && f.execute {
-			_, err := t.Restore(cmd.Context(), p, f.folder, f.why, false)
-			if _, ok := errors.AsType[*replay.MembersError](err); err != nil && !ok {
-				return err // what is refused pauses nothing
-			}
-			err = whilePaused(cmd, &desired.Tool{Client: t.Client, Names: t.Names, Topology: p.Topology, Who: t.Who}, f.why, restore)
-		} else {
-			err = restore()
-		}
+		m, err := f.restore(cmd, t, p)
 		if err != nil {
 			return err
 		}
@@ -105,7 +85,7 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 		if f.execute {
 			fmt.Fprintln(cmd.ErrOrStderr(), "done: the stores are those of the snapshot, and the group continues at its offsets")
 		} else {
-			fmt.Fprintln(cmd.ErrOrStderr(), "nothing was changed: add --execute to do it")
+			notExecuted(cmd)
 		}
 		return nil
 	})
@@ -114,9 +94,30 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 		"that was ended is run again."
 	cmd.Example = example(program, `state restore --brokers localhost:9092 --folder totals-2026-11-20 --why "bad build of Monday" --execute`)
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
-	cmd.Flags().BoolVar(&f.execute, "execute", false, "do it; without it the command checks the snapshot and changes nothing")
+	addExecute(cmd, &f.execute)
 	addPause(cmd, &f.pause)
 	return cmd
+}
+
+// restore restores, with the instances out of the way where that is asked for. What would be refused pauses nothing.
+func (f *stateFlags) restore(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) (*golden.Manifest, error) {
+	if !f.pause {
+		return t.Restore(cmd.Context(), p, f.folder, f.why, f.execute)
+	}
+	m, err := t.Restore(cmd.Context(), p, f.folder, f.why, false)
+	if present, ok := errors.AsType[*replay.MembersError](err); ok && !f.execute {
+		fmt.Fprintf(cmd.ErrOrStderr(), "group %s has %d members: --pause has them leave it first\n", present.Group, present.Members)
+	} else if err != nil && !ok {
+		return nil, err
+	}
+	if !f.execute {
+		return m, nil
+	}
+	err = whilePaused(cmd, &desired.Tool{Client: t.Client, Names: t.Names, Topology: p.Topology, Who: t.Who}, f.why, func() (err error) {
+		m, err = t.Restore(cmd.Context(), p, f.folder, f.why, true)
+		return err
+	})
+	return m, err
 }
 
 func (f *stateFlags) print(cmd *cobra.Command, m *golden.Manifest) error {
@@ -137,35 +138,38 @@ func (f *stateFlags) print(cmd *cobra.Command, m *golden.Manifest) error {
 	return nil
 }
 
-// command is a command over a topology and a folder.
-func (f *stateFlags) command(topologies []*topology.Topology, check func() error, do func(*cobra.Command, *replay.Tool, *plan.Plan) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
-			if err != nil {
-				return withCode(exitUsage, err)
-			}
-			chosen, wrong := pick(topologies, settings.Topology.Of(v))
-			if f.folder == "" {
+// command is a command over a topology and a folder, which check looks at before anything is connected to.
+func (f *stateFlags) command(topologies []*topology.Topology, check func(*plan.Plan) error, do func(*cobra.Command, *replay.Tool, *plan.Plan) error) *cobra.Command {
+	var p *plan.Plan
+	cmd := verb{
+		knows: settings.OfClient(), topologies: topologies, output: &f.output,
+		check: func(_ *cobra.Command, _ []string, v *settings.Values) (wrong error) {
+			if p, wrong = planOf(topologies, v); f.folder == "" {
 				wrong = errors.Join(wrong, errors.New("which folder? give it with --folder"))
 			}
-			if check != nil {
-				wrong = errors.Join(wrong, check())
-			}
-			return WithClient(cmd, v, wrong, func(client *kafka.Client) error {
-				p, err := chosen.Plan(namesOf(v))
-				if err != nil {
-					return withCode(exitRefused, err)
-				}
-				return do(cmd, &replay.Tool{Client: client, Names: namesOf(v), Who: who()}, p)
-			})
+			return errors.Join(wrong, check(p))
 		},
-	}
-	settings.AddFlags(cmd.Flags(), settings.OfClient(), nil)
-	completeSettings(cmd, topologies)
-	cmd.SetUsageFunc(settings.Usage)
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			return do(cmd, &replay.Tool{Client: client, Names: p.Names, Who: who()}, p)
+		},
+	}.command()
 	cmd.Flags().StringVar(&f.folder, "folder", "", "the folder of the snapshot; required")
-	AddOutput(cmd, &f.output)
 	return cmd
+}
+
+// isNew refuses a folder that is there.
+func (f *stateFlags) isNew(*plan.Plan) error {
+	if f.folder == "" {
+		return nil
+	}
+	return toMake(f.folder)
+}
+
+// isSnapshot refuses a folder that is no snapshot of the topology.
+func (f *stateFlags) isSnapshot(p *plan.Plan) error {
+	if f.folder == "" || p == nil {
+		return nil
+	}
+	_, err := golden.Of(f.folder, p.Topology)
+	return err
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,62 +21,50 @@ import (
 // statusCommand is the face of internal/announced.
 func statusCommand(program string) *cobra.Command {
 	var output string
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "List the instances of all topologies, what they were built from, and how their tasks are",
-		Long: "Lists the instances that have announced themselves in the topic " + system.Status.Name + ", of all topologies or of that which --topology names, whichever\n" +
-			"program they are of. An instance announces itself every 30 seconds and when something has changed; one that has missed three is shown\n" +
-			"as gone. One that has ended in order is not listed, nor is one with announce=false. With --json all that they say is printed, the graph\n" +
-			"of the topology with its topics and schema subjects too.\n\n" +
-			"Where runs have a topic.prefix, give it here too: each environment has a topic of its own.",
-		Example: example(program, "status --brokers localhost:9092", "status --brokers localhost:9092 --topology customer-totals --json"),
-		Args:    NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := settings.Resolve(settings.FromSystem(cmd.Flags(), nil))
+	cmd := verb{
+		knows: settings.OfClient(), output: &output,
+		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
+			list, strange, err := announced.List(cmd.Context(), client, namesOf(v), settings.Topology.Of(v))
 			if err != nil {
-				return withCode(exitUsage, err)
+				return err
 			}
-			return WithClient(cmd, v, nil, func(client *kafka.Client) error {
-				list, strange, err := announced.List(cmd.Context(), client, namesOf(v), settings.Topology.Of(v))
-				if err != nil {
-					return err
-				}
-				if strange > 0 {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%d records of %s are no announcements that this version understands\n", strange, namesOf(v).System(system.Status.Name))
-				}
-				if output == OutputJSON {
-					return writeJSON(cmd.OutOrStdout(), list)
-				}
-				paused, err := desired.All(cmd.Context(), client, namesOf(v))
-				if err != nil {
-					return err
-				}
-				if len(list) == 0 {
-					fmt.Fprintln(cmd.ErrOrStderr(), "no instance has announced itself")
-				} else if err := printStatus(cmd.OutOrStdout(), list, time.Now()); err != nil {
-					return err
-				}
-				for _, name := range slices.Sorted(maps.Keys(paused)) {
-					for _, h := range paused[name] {
-						if only := settings.Topology.Of(v); only == "" || only == name {
-							fmt.Fprintf(cmd.OutOrStdout(), "topology %s is paused by %s\n", name, h)
-						}
+			if strange > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d records of %s are no announcements that this version understands\n", strange, namesOf(v).System(system.Status.Name))
+			}
+			if output == OutputJSON {
+				return writeJSON(cmd.OutOrStdout(), list)
+			}
+			paused, err := desired.All(cmd.Context(), client, namesOf(v))
+			if err != nil {
+				return err
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "no instance has announced itself")
+			} else if err := printStatus(cmd.OutOrStdout(), list, time.Now()); err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(paused)) {
+				for _, h := range paused[name] {
+					if only := settings.Topology.Of(v); only == "" || only == name {
+						fmt.Fprintf(cmd.OutOrStdout(), "topology %s is paused by %s\n", name, h)
 					}
 				}
-				return nil
-			})
+			}
+			return nil
 		},
-	}
-	settings.AddFlags(cmd.Flags(), settings.OfClient(), nil)
-	settings.Complete(cmd)
-	cmd.SetUsageFunc(settings.Usage)
-	AddOutput(cmd, &output)
+	}.command()
+	cmd.Use, cmd.Short = "status", "List the instances of all topologies, what they were built from, and how their tasks are"
+	cmd.Long = "Lists the instances that have announced themselves in the topic " + system.Status.Name + ", of all topologies or of that which --topology names, whichever\n" +
+		"program they are of. An instance announces itself every 30 seconds and when something has changed; one that has missed three is shown\n" +
+		"as gone. One that has ended in order is not listed, nor is one with announce=false. With --json all that they say is printed, the graph\n" +
+		"of the topology with its topics and schema subjects too.\n\n" +
+		"Where runs have a topic.prefix, give it here too: each environment has a topic of its own."
+	cmd.Example = example(program, "status --brokers localhost:9092", "status --brokers localhost:9092 --topology customer-totals --json")
 	return cmd
 }
 
 func printStatus(out io.Writer, list []announced.Listed, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPOLOGY\tINSTANCE\tSTATE\tTASKS\tCOPIES\tBUILD\tHOST\tSTARTED\tHEARD OF")
+	w := table(out, "TOPOLOGY", "INSTANCE", "STATE", "TASKS", "COPIES", "BUILD", "HOST", "STARTED", "HEARD OF")
 	for _, l := range list {
 		state := l.State
 		if l.Gone {

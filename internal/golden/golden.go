@@ -160,6 +160,15 @@ func Read(dir string) (*Manifest, error) {
 	return m, nil
 }
 
+// Of reads the manifest of a folder that is to be a snapshot of a topology.
+func Of(dir, topology string) (*Manifest, error) {
+	m, err := Read(dir)
+	if err == nil && m.Topology != topology {
+		return nil, fmt.Errorf("%s is a snapshot of topology %s, not of %s", dir, m.Topology, topology)
+	}
+	return m, err
+}
+
 // Create writes a file of lines, each of which fill gives to put.
 func Create(dir, name string, fill func(put func(any) error) error) (f File, err error) {
 	out, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -197,7 +197,7 @@ func newRow(q Question, start, end int64) Row {
 	a := Judge(q)
 	r := Row{
 		Topic: q.Topic, Partition: q.Partition, TopicID: q.TopicID, Committed: orNull(q.Committed.Offset), State: orNull(q.Top()),
-		Start: start, End: end, Lag: max(0, end-max(start, q.Committed.Offset)), Agrees: a.Kind != Refused, Why: a.Why,
+		Start: start, End: end, Lag: lag(start, end, orNull(q.Committed.Offset)), Agrees: a.Kind != Refused, Why: a.Why,
 	}
 	r.mark, r.read = q.last()
 	switch {

@@ -20,5 +20,6 @@ type Tool struct {
 	Group    string // of the topology
 	Jobs     string // the topic where resets are recorded: system.Jobs, with the prefix of names
 	Graphs   []Graph
+	Asides   []string // its redrive and retry topics, which need not exist
 	Who      string
 }

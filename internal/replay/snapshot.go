@@ -210,12 +210,9 @@ func snapshotStore(ctx context.Context, reader kafka.Reader, tp kafka.TopicParti
 
 // Capture adds the records after a snapshot to its folder, most of each partition at most, so that a test can do what follows.
 func (t *Tool) Capture(ctx context.Context, p *plan.Plan, dir string, most int) (*golden.Manifest, error) {
-	m, err := golden.Read(dir)
+	m, err := golden.Of(dir, p.Topology)
 	if err != nil {
-		return nil, fmt.Errorf("a capture goes into the folder of a snapshot: %w", err)
-	}
-	if m.Topology != p.Topology {
-		return nil, fmt.Errorf("%s is a snapshot of topology %s, not of %s", dir, m.Topology, p.Topology)
+		return nil, err
 	}
 	reader := t.Client.NewFetcher(readAhead)
 	defer reader.Close()
@@ -264,12 +261,9 @@ func (t *Tool) Capture(ctx context.Context, p *plan.Plan, dir string, most int) 
 
 // Restore gives the stores of a topology the content of a snapshot, and its group the offsets. Without execute it only checks.
 func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execute bool) (*golden.Manifest, error) {
-	m, err := golden.Read(dir)
+	m, err := golden.Of(dir, p.Topology)
 	if err != nil {
 		return nil, err
-	}
-	if m.Topology != p.Topology {
-		return nil, fmt.Errorf("%s is a snapshot of topology %s, not of %s", dir, m.Topology, p.Topology)
 	}
 	for _, s := range m.Stores {
 		if err := s.Check(dir); err != nil {
