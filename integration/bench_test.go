@@ -9,14 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/weirstream/weir/internal/kafkatest"
 )
 
 // TestBenchComparesEnginesWhoseOutputsAreEqual runs the bench as users do, with an input of a second: Weir, a floor and Kafka Streams on
 // one Kafka. Each must have a figure, and its whole output have been found right.
 func TestBenchComparesEnginesWhoseOutputsAreEqual(t *testing.T) {
-	kafkatest.Require(t)
+	cluster := theCluster(t)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "bench")
 	build := exec.Command("go", "-C", "../bench", "build", "-o", program, ".")
@@ -24,7 +22,7 @@ func TestBenchComparesEnginesWhoseOutputsAreEqual(t *testing.T) {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
 	engines := []string{"weir", "floor-weir", "streams"}
-	bench := exec.CommandContext(t.Context(), program, "-brokers", strings.Join(theCluster(t).brokers(), ","), "-work", "totals", "-quick",
+	bench := exec.CommandContext(t.Context(), program, "-brokers", strings.Join(cluster.brokers(), ","), "-work", "totals", "-quick",
 		"-records", "50000", "-keys", "5000", "-engines", strings.Join(engines, ","), "-out", dir)
 	out, err := bench.CombinedOutput()
 	if err != nil {

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -15,8 +16,8 @@ import (
 	"github.com/weirstream/weir/internal/kafkatest"
 )
 
-// cluster is the three brokers that all scenarios share, with a proxy in front of each for the instances. Everything
-// that judges talks to the brokers themselves.
+// cluster is three brokers with a proxy in front of each for the instances. Everything that judges talks to the brokers
+// themselves.
 type cluster struct {
 	*kafkatest.Cluster
 	proxies []*proxy.Proxy
@@ -24,21 +25,46 @@ type cluster struct {
 
 const proxyListener = "PROXIED"
 
-var shared struct {
-	sync.Once
-	cluster *cluster
-	err     error
+var lanesFlag = flag.Int("weir.lanes", 2, "how many scenarios run at a time, each on a cluster of its own: they wait more than they compute")
+
+// A lane is the right to run beside the others, with the cluster that its scenarios have one after the other.
+type lane struct {
+	cluster *cluster // nil until a scenario wants it
 }
 
-// theCluster starts the cluster for the first test that wants it.
-func theCluster(t *testing.T) *cluster {
+var lanes = sync.OnceValue(func() chan *lane {
+	n := max(1, *lanesFlag)
+	if os.Getenv("WEIR_KAFKA_BROKERS") != "" {
+		n = 1 // the scenarios would meet on it
+	}
+	free := make(chan *lane, n)
+	for range n {
+		free <- &lane{}
+	}
+	return free
+})
+
+// theLane lets a test run beside others from here on, when it is its turn.
+func theLane(t *testing.T) *lane {
 	t.Helper()
 	kafkatest.Require(t)
-	shared.Do(func() { shared.cluster, shared.err = startCluster() })
-	if shared.err != nil {
-		t.Fatal(shared.err)
+	t.Parallel()
+	l := <-lanes()
+	t.Cleanup(func() { lanes() <- l })
+	return l
+}
+
+// theCluster is a lane's cluster, which the test has to itself.
+func theCluster(t *testing.T) *cluster {
+	t.Helper()
+	l := theLane(t)
+	if l.cluster == nil {
+		var err error
+		if l.cluster, err = startCluster(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return shared.cluster
+	return l.cluster
 }
 
 func startCluster() (*cluster, error) {
@@ -64,18 +90,21 @@ func startCluster() (*cluster, error) {
 	return c, nil
 }
 
-// closeCluster ends the shared cluster, if there is one. After a failure the nodes' logs are kept.
-func closeCluster(failed bool) {
-	if shared.cluster == nil {
-		return
-	}
-	if failed {
-		shared.cluster.KeepLogs()
-		fmt.Fprintln(os.Stderr, "the nodes' logs are in", shared.cluster.Dir())
-	}
-	shared.cluster.Close()
-	for _, p := range shared.cluster.proxies {
-		_ = p.Close()
+// closeClusters ends the lanes' clusters. After a failure the nodes' logs are kept.
+func closeClusters(failed bool) {
+	for range cap(lanes()) {
+		c := (<-lanes()).cluster
+		if c == nil {
+			continue
+		}
+		if failed {
+			c.KeepLogs()
+			fmt.Fprintln(os.Stderr, "the nodes' logs are in", c.Dir())
+		}
+		c.Close()
+		for _, p := range c.proxies {
+			_ = p.Close()
+		}
 	}
 }
 

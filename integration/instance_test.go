@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,6 +55,7 @@ type instance struct {
 	job  string // the program, "" for the reference job
 	dir  string // state folder
 	args []string
+	env  []string // of every launch
 	log  string
 
 	down bool // it may be, or must be, ended
@@ -78,7 +80,7 @@ func (i *instance) launch(t *testing.T, env ...string) {
 	defer log.Close()
 	fmt.Fprintf(log, "---- %s %v\n", filepath.Base(program), env)
 	cmd := exec.Command(program, append([]string{"run"}, i.args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = slices.Concat(os.Environ(), i.env, env)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := i.Start(cmd); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	began := time.Now()
 	code := m.Run()
-	closeCluster(code != 0)
+	closeClusters(code != 0)
 	removePrograms()
 	http.DefaultClient.CloseIdleConnections()
 	// LevelDB drains its buffer pool for a second after it was closed.

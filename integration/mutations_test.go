@@ -4,6 +4,8 @@ package integration
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,11 +15,13 @@ import (
 	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/oracle"
+	"github.com/weirstream/weir/state"
 )
 
 // An oracle that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, lets the
 // fault come that the rule is for, and demands that the oracle names the damage.
 func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
+	t.Parallel()
 	for _, m := range []struct {
 		rule    fault.Rule
 		opts    rigOptions
@@ -27,9 +31,9 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 		{fault.OffsetsInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.LostOutput}},
 		{fault.OutputsInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.DuplicatedOutput}},
 		{fault.DeadLettersInTransaction, rigOptions{static: true}, killBeforeEnd, []oracle.Kind{oracle.DuplicatedDeadLetter}},
-		{fault.StoreAfterCommit, rigOptions{static: true}, killInCommit, []oracle.Kind{oracle.LostOutput}},
+		{fault.StoreAfterCommit, rigOptions{static: true, args: patient}, killInCommit, []oracle.Kind{oracle.LostOutput}},
 		{fault.CheckpointWithData, rigOptions{static: true}, runInPeace, []oracle.Kind{oracle.StoreAhead, oracle.StoreDiffers}},
-		{fault.FenceZombies, rigOptions{args: []string{"--batch.size", "1MiB"}},
+		{fault.FenceZombies, rigOptions{args: drowsy},
 			func(r *rig, broken string) { wakeAZombie(r, broken, unjudged) }, []oracle.Kind{oracle.DuplicatedOutput}},
 		{fault.CommitBelowUnfinished, rigOptions{static: true, atLeastOnce: true, interval: 10 * time.Millisecond, perSecond: 10_000},
 			killWithABacklog, []oracle.Kind{oracle.LostOutput}},
@@ -58,7 +62,7 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 
 // The same without a broken rule: what the zombie is about to send is refused, and does not become visible.
 func TestAZombieThatWakesUpInItsCommitIsFenced(t *testing.T) {
-	r := newRig(t, rigOptions{args: []string{"--batch.size", "1MiB"}})
+	r := newRig(t, rigOptions{args: drowsy})
 	wakeAZombie(r, "WEIR_FAULT_BREAK=", "WEIR_FAULT_BREAK=")
 	r.settle()
 }
@@ -104,17 +108,50 @@ func killBeforeEnd(r *rig, broken string) {
 	r.flow(500, recoveryBound)
 }
 
-// killInCommit kills an instance that has written its stores and waits for the answer to its offsets.
+// patient instances wait for an answer for as long as a test wants them to.
+var patient = []string{"--request.timeout.ms", "120000", "--transaction.timeout.ms", "120000"}
+
+// killInCommit kills a patient instance that has written its stores and waits for the answer to its offsets.
 func killInCommit(r *rig, broken string) {
 	r.cluster.NeedNodes(r.t)
 	i := r.start(broken)
 	r.warm()
-	r.cluster.inject(1, proxy.Rule{Action: proxy.Delay, Probability: 1, Keys: []proxy.Key{proxy.AddOffsetsToTxn}, Min: 8 * time.Second, Max: 8 * time.Second})
-	time.Sleep(r.opts.interval + 4*time.Second) // the stores reach their databases within about a second
+	const workers = 2
+	held := proxy.Strike{Key: proxy.AddOffsetsToTxn, Action: proxy.Delay}
+	before := r.cluster.strikes()[held]
+	r.cluster.inject(1, proxy.Rule{Action: proxy.Delay, Probability: 1, Keys: []proxy.Key{held.Key}, Min: 2 * time.Minute, Max: 2 * time.Minute})
+	r.await("both workers to wait", func(oracle.Progress) bool { return r.cluster.strikes()[held]-before >= workers })
+	was := r.storeFiles(i)
+	r.await("the stores to reach their databases", func(oracle.Progress) bool { // which they do every few seconds
+		for p, files := range r.storeFiles(i) {
+			if files == was[p] {
+				return false
+			}
+		}
+		return true
+	})
 	i.kill()
 	r.cluster.inject(0)
 	i.launch(r.t, unjudged)
 	r.flow(500, recoveryBound)
+}
+
+// storeFiles is what the databases of an instance's stores look like on disk, by partition.
+func (r *rig) storeFiles(i *instance) []string {
+	r.t.Helper()
+	all := make([]string, r.opts.partitions)
+	for p := range all {
+		files, err := os.ReadDir(state.StoreDir(i.dir, r.names.Group, r.names.Store, int32(p)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, f := range files {
+			if info, err := f.Info(); err == nil { // it may be gone by now
+				all[p] += fmt.Sprintln(f.Name(), info.Size())
+			}
+		}
+	}
+	return all
 }
 
 // unjudged is a build that starts whatever the state and the committed offsets say of each other.
@@ -125,8 +162,12 @@ func runInPeace(r *rig, broken string) {
 	r.warm()
 }
 
-// wakeAZombie stops an instance that is about to send a transaction, until another has done its work. Batches are large,
-// so that nothing of the transaction is sent before: the heir would wait for its end.
+// drowsy are flags of instances that are stopped before they have sent anything of a transaction. Batches are large, so that nothing is
+// sent before: the heir would wait for its end. How long another takes to do the work depends on how busy the machine is, and the
+// sleeper must not have given its transaction up when it wakes.
+var drowsy = []string{"--batch.size", "1MiB", "--transaction.timeout.ms", "300000"}
+
+// wakeAZombie stops a drowsy instance that is about to send a transaction, until another has done its work.
 func wakeAZombie(r *rig, broken, heir string) {
 	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":10")
 	for !strings.Contains(sleeper.tail(50), "fault: stopped") {

@@ -23,7 +23,7 @@ var recordFlag = flag.Bool("weir.record", false, "write the real cluster's answe
 // TestTheRealClusterStillAnswersAsWrittenDown puts the questions to a real broker that the simulated one has to answer in
 // the same way.
 func TestTheRealClusterStillAnswersAsWrittenDown(t *testing.T) {
-	kafkatest.Require(t)
+	theLane(t)
 	opts := kafkatest.Options{Brokers: 1, Config: map[string]string{"group.min.session.timeout.ms": "1000"}}
 	var doors [4]*proxy.Proxy
 	for i := range doors {

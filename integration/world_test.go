@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,10 +38,11 @@ const (
 )
 
 func newWorldRig(t *testing.T, args ...string) *worldRig {
-	kafkatest.Require(t)
+	t.Helper()
 	if os.Getenv("WEIR_KAFKA_BROKERS") != "" {
 		t.Skip("needs a cluster with an authorizer of its own, and WEIR_KAFKA_BROKERS is set")
 	}
+	theLane(t)
 	if err := build(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +71,7 @@ func newWorldRig(t *testing.T, args ...string) *worldRig {
 	for _, addr := range cluster.AddrsOf("LOGIN") {
 		r.inst.args = append(r.inst.args, "--brokers", addr)
 	}
-	t.Setenv("WEIR_SASL_USERNAME", "job")
-	t.Setenv("WEIR_SASL_PASSWORD", "secret")
+	r.inst.env = []string{"WEIR_SASL_USERNAME=job", "WEIR_SASL_PASSWORD=secret"}
 	t.Cleanup(func() {
 		r.inst.kill()
 		if t.Failed() {
@@ -264,8 +263,8 @@ func (r *worldRig) allowAll(topics ...string) {
 func (r *worldRig) reset(t *testing.T) {
 	t.Helper()
 	r.must(r.inst.stop())
+	// Without the job's name nobody is denied anything.
 	cmd := exec.Command(plain(), "offsets", "reset", "--to", "earliest", "--why", "trial", "--execute", "--brokers", r.cluster.Addrs()[0])
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEIR_SASL_") }) // nobody is denied anything
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
