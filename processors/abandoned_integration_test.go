@@ -64,7 +64,7 @@ func (g *realRig) abandon(id string, offset int64) {
 // Mutation: Assigned does not look for what was abandoned (waits in vain for the records).
 func TestWhatAKilledInstanceLeftOpenIsEndedAtOnceOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, realCluster(t))
 	inst, _, stop := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
 	g.send(3)

@@ -18,7 +18,6 @@ import (
 
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
@@ -28,7 +27,8 @@ import (
 //
 // Mutation: the name remote.log.storage.enable.
 func TestKafkaTakesWhatStreamsState(t *testing.T) {
-	cluster := kafkatest.Start(t, kafkatest.Options{Brokers: 1})
+	t.Parallel() // mostly it waits
+	cluster := realCluster(t)
 	name := fmt.Sprintf("states-%d", time.Now().UnixNano())
 	in, out, tiered := name+".in.v1", name+".out.v1", name+".tiered.v1"
 	seed, err := kgo.NewClient(kgo.SeedBrokers(cluster.Addrs()...))

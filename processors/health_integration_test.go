@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +24,34 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
+// theCluster is one node of a real Kafka, for all tests that change nothing but topics and groups of their own.
+var theCluster = sync.OnceValues(func() (*kafkatest.Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	c, err := kafkatest.Run(ctx, kafkatest.Options{})
+	if err == nil {
+		atEnd = append(atEnd, func(failed bool) {
+			if failed {
+				c.KeepLogs()
+				fmt.Fprintln(os.Stderr, "the node's log is in", c.Dir())
+			}
+			c.Close()
+		})
+	}
+	return c, err
+})
+
+// realCluster is theCluster, or ends the test.
+func realCluster(t *testing.T) *kafkatest.Cluster {
+	t.Helper()
+	kafkatest.Require(t)
+	c, err := theCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // realRig runs instances of a topology of its own on a real Kafka.
 type realRig struct {
 	t         *testing.T
@@ -33,8 +63,8 @@ type realRig struct {
 	admin     *kadm.Client
 }
 
-func newRealRig(t *testing.T) *realRig {
-	g := &realRig{t: t, cluster: kafkatest.Start(t, kafkatest.Options{Brokers: 1})}
+func newRealRig(t *testing.T, c *kafkatest.Cluster) *realRig {
+	g := &realRig{t: t, cluster: c}
 	g.name = fmt.Sprintf("health-%d", time.Now().UnixNano())
 	g.input, g.changelog = g.name+".in.v1", g.name+"-seen-changelog"
 	var err error
@@ -154,7 +184,7 @@ func (g *realRig) leaveOpen(topic string) (id string, end func()) {
 
 func TestHealthNamesTheTransactionThatARestoreWaitsForOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, realCluster(t))
 	inst, _, stop := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
 	g.send(10)
@@ -187,7 +217,7 @@ func TestHealthNamesTheTransactionThatARestoreWaitsForOnARealKafka(t *testing.T)
 // The offsets of a group may be in somebody's transaction, too; then the restore does not even begin.
 func TestHealthNamesTheTransactionThatAnInputWaitsForOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, realCluster(t))
 	inst, _, _ := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
 	id, end := g.leaveOpen(g.input)
@@ -202,7 +232,7 @@ func TestHealthNamesTheTransactionThatAnInputWaitsForOnARealKafka(t *testing.T) 
 
 func TestHealthNamesAnInputTopicThatWasDeletedOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, realCluster(t))
 	inst, ended, _ := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)
 	if _, err := g.admin.DeleteTopics(t.Context(), g.input); err != nil {
@@ -222,7 +252,7 @@ func TestHealthNamesAnInputTopicThatWasDeletedOnARealKafka(t *testing.T) {
 
 func TestTheYoungerOfTwoProcessesWithOneInstanceIDStopsOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, realCluster(t))
 	older, olderEnded, _ := g.start(Options{InstanceID: "twin", Create: &Creation{Partitions: 4, ReplicationFactor: 1}})
 	g.until(older, "it runs", older.Ready)
 	younger, ended, _ := g.start(Options{InstanceID: "twin", Create: &Creation{Partitions: 4, ReplicationFactor: 1}})
@@ -266,7 +296,7 @@ func TestTheYoungerOfTwoProcessesWithOneInstanceIDStopsOnARealKafka(t *testing.T
 
 func TestHealthNamesABrokerThatIsSilentOnARealKafka(t *testing.T) {
 	t.Parallel() // mostly it waits
-	g := newRealRig(t)
+	g := newRealRig(t, kafkatest.Start(t, kafkatest.Options{}))
 	g.cluster.NeedNodes(t)
 	inst, _, _ := g.start(Options{})
 	g.until(inst, "it runs", inst.Ready)

@@ -19,7 +19,8 @@ import (
 // TestAStaticMemberIsPausedOnARealKafka: its group is empty at once and takes offsets, it starts paused, and goes on where it was. The topics are
 // made as they must be.
 func TestAStaticMemberIsPausedOnARealKafka(t *testing.T) {
-	g := newRealRig(t)
+	t.Parallel() // mostly it waits
+	g := newRealRig(t, realCluster(t))
 	client, err := kafka.Dial(t.Context(), kafka.Config{Brokers: g.cluster.Addrs(),
 		Group: kafka.GroupTuning{SessionTimeout: 5 * time.Minute}}, nil) // far longer than the group may take to be empty
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,9 +24,21 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-// LevelDB drains its buffer pool for a second after it was closed.
+// atEnd is what ends when all tests have.
+var atEnd []func(failed bool)
+
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+	code := m.Run()
+	for _, end := range atEnd {
+		end(code != 0)
+	}
+	// LevelDB drains its buffer pool for a second after it was closed.
+	drain := goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain")
+	if err := goleak.Find(drain); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // job is a topology with one node, to be given a function.
