@@ -13,14 +13,15 @@ ALLOC_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(ALLOC_FILES) | cut -
 # Which integration tests to run, and how long each package may take.
 RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 30m
-# Packages at a time in the tests that need Go only: these wait for timers more than they compute.
+# Packages at a time in the tests that need Go only: these wait for timers more than they compute. Those that take longest begin first.
 ATONCE ?= 4
-# Packages of integration tests at a time, each on a cluster of its own; on a cluster that is given they would meet. The scenarios of
-# ./integration/ come after them, alone: what wakes up in them must do so before Kafka has aborted its transaction.
+LONGEST = ./processors ./internal/cli . ./internal/kafka ./internal/gateway ./state
+# With more than one lane the scenarios of ./integration/ run beside the other integration tests, and of each so many at a time, each on a
+# cluster of its own; on a cluster that is given they would meet. Two need 2 cores and 8 GB: nearly all of them wait, most of the time.
 LANES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help build test integration postgresql kafka bench vet lint cross licences api vulnerabilities fmt
+.PHONY: help build test race plain integration scenarios packages postgresql kafka bench vet lint cross licences api vulnerabilities fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,16 +29,27 @@ help: ## this list
 build: ## bin/weir
 	$(GO) build -o bin/weir ./cmd/weir
 
-test: ## all tests that need Go only, with the race detector; what the hot path allocates; that the simulation finds each rule broken
-	$(GO) test -race -p $(ATONCE) -timeout 10m -bench . -benchtime 1x ./...
+test: ## all tests that need Go only: race and plain, side by side
+	@$(MAKE) --no-print-directory -j 2 race plain
+
+race: ## the tests with the race detector, and each benchmark once
+	$(GO) test -race -p $(ATONCE) -timeout 10m -bench . -benchtime 1x $(LONGEST) ./...
+	$(GO) -C bench test -race ./...
+
+plain: ## the tests without it: all seeds of the simulation; that it finds each rule broken; what the hot path allocates; effects in databases
+	$(GO) test -count 1 -run '^Test(The)?Simulation' ./processors
 	$(GO) test -count 1 -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
 	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
-	$(GO) -C bench test -race ./...
 	$(GO) -C examples/sql test -tags weirfault -timeout 10m ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
-	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' $(filter-out ./integration/,$(INTEGRATION))
-	$(GO) test -tags integration -count 1 -timeout $(TIMEOUT) -run '$(RUN)' ./integration/
+	@$(MAKE) --no-print-directory -j $(LANES) scenarios packages
+
+scenarios: # a run of all of them must show something, so the names are left out
+	$(GO) test -tags integration -count 1 -timeout $(TIMEOUT) $(if $(filter file,$(origin RUN)),,-run '$(RUN)') -parallel 4 ./integration/ -weir.lanes=$(LANES)
+
+packages:
+	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
 
 postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
 	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...

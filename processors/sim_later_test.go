@@ -14,7 +14,7 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-var simLaterSeeds = flag.Int("sim.later", 60, "how many seeds TestSimulationOfDelays runs")
+var simLaterSeeds = flag.Int("sim.later", defaultLaterSeeds, "how many seeds TestSimulationOfDelays runs")
 
 // In some worlds records are tried again later, keys are parked, and an operator answers the dead letters that others wait for: those of
 // records that would pass now are redriven, the others discarded. Then the order of a key is that of its input, whatever fails, and

@@ -22,7 +22,7 @@ import (
 	"github.com/weirstream/weir/sink/sqlsink"
 )
 
-var simOutsideSeeds = flag.Int("sim.outside", 30, "how many seeds TestSimulationOfADatabase runs")
+var simOutsideSeeds = flag.Int("sim.outside", defaultOutsideSeeds, "how many seeds TestSimulationOfADatabase runs")
 
 // In some worlds the job writes each total into a database too, through sqlsink, which is the real one. The database fails, is away, loses answers
 // and is slow; processes that are killed reach it no more, and those that only stand still, or are cut off from Kafka, do. In the end it holds the
@@ -330,6 +330,9 @@ func TestSimulationOfADatabase(t *testing.T) {
 
 // A database that breaks one rule on which the guarantee rests is found out within a few seeds.
 func TestTheSimulationFindsWhatADatabaseBreaks(t *testing.T) {
+	if underRace {
+		t.Skip("needs many seeds: make plain runs it")
+	}
 	root := tempDir(t)
 	for name, defect := range map[string]simDefect{"ignores epochs": ignoresEpochs, "forgets offsets": forgetsOffsets, "splits commits": splitsCommits} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 150, "how many seeds TestSimulation runs")
+	simSeeds = flag.Int("sim.seeds", defaultSeeds, "how many seeds TestSimulation runs")
 	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only, or this one first with -sim.seeds")
 )
 
