@@ -21,6 +21,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/registry"
 )
@@ -159,6 +160,20 @@ func (e *File) schema() (registry.Schema, error) {
 		s.References = append(s.References, registry.Reference(r))
 	}
 	return s, errors.Join(err, f.Close())
+}
+
+// checkFields says which fields of the declaration the schema does not have: gateways would refuse every event for want of them.
+func (e *File) checkFields(s *values.Schema) error {
+	var errs []error
+	for _, field := range []struct{ of, path string }{{"key", e.Key}, {"id", e.ID}} {
+		if field.path == "" {
+			continue
+		}
+		if err := s.HasText(field.path); err != nil {
+			errs = append(errs, fmt.Errorf("%s is %s, which no event of the schema %s has: %w", field.of, field.path, e.Schema, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // spec is how the topic is made.

@@ -77,9 +77,14 @@ func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema %s: %w", e.Schema, err)
 	}
-	if r.Sample, err = sample(e, &registry.Registered{Schema: s, Imports: imports, ID: 1}); err != nil {
+	compiled, err := values.Compile(&registry.Registered{Schema: s, Imports: imports, ID: 1})
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", e.Schema, evolution.NoSchema(err))
+	}
+	if err := e.checkFields(compiled); err != nil {
 		return nil, err
 	}
+	r.Sample = sample(compiled)
 	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planDeclaration(ctx, e, r))
 	r.Done = err == nil && !r.Changes()
 	return r, err
@@ -281,19 +286,15 @@ func (t *Tool) declare(ctx context.Context, e *File) error {
 	return err
 }
 
-// sample makes up a value that the schema takes, nil where that is not found. A schema that is none is an error.
-func sample(e *File, s *registry.Registered) (json.RawMessage, error) {
-	compiled, err := values.Compile(s)
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", e.Schema, evolution.NoSchema(err))
-	}
-	document := madeUp(s)
+// sample makes up a value that the schema takes, nil where that is not found.
+func sample(compiled *values.Schema) json.RawMessage {
+	document := madeUp(compiled.Registered())
 	message, err := compiled.Message("")
 	if err != nil {
-		return nil, nil // a file without a message
+		return nil // a file without a message
 	}
 	if _, err := compiled.AppendBare(nil, message, document); err != nil {
-		return nil, nil
+		return nil
 	}
-	return document, nil
+	return document
 }

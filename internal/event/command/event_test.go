@@ -73,7 +73,7 @@ func serve(t *testing.T, path string, args ...string) (url string) {
 // An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
 // again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
 //
-// Mutation seen to fail it: planDeclaration without fields.
+// Mutations seen to fail it: planDeclaration without fields; Plan without checkFields.
 func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -168,7 +168,11 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	edit("order.placed.v1.yaml", "key: order_id", "key: event_id")
 	edit("order.placed.v1.yaml", `name: "*"`, "name: shop")
 	says(verb(0, "plan"), "~ declaration: key event_id, is order_id", "~ permissions: not for * any more", "~ permissions: for shop, ")
-	edit("order.placed.v1.yaml", "key: event_id", "key: order_id")
+	edit("order.placed.v1.yaml", "key: event_id", "key: Order_id\nid: at.x")
+	edit("order.placed.v1.yaml", "id: event_id", "")
+	says(verb(1, "plan"), "key is Order_id, which no event of the schema order.placed.v1.avsc has: the record OrderPlaced has no field Order_id, but event_id, order_id, at",
+		"id is at.x, which no event of the schema order.placed.v1.avsc has")
+	edit("order.placed.v1.yaml", "key: Order_id\nid: at.x", "key: order_id\nid: event_id")
 	edit("order.placed.v1.yaml", "name: shop", `name: "*"`)
 
 	edit("order.placed.v1.yaml", `"86400000"`, `"1000"`)

@@ -25,10 +25,7 @@ func (f *File) Text(m protoreflect.MessageDescriptor, encoded []byte, path strin
 	in := protoreflect.Message(message)
 	for {
 		name, rest, deeper := strings.Cut(path, ".")
-		field := in.Descriptor().Fields().ByTextName(name)
-		if field == nil {
-			field = in.Descriptor().Fields().ByJSONName(name)
-		}
+		field := named(in.Descriptor(), name)
 		switch {
 		case field == nil:
 			return "", fmt.Errorf("the message %s has no field %s", in.Descriptor().FullName(), name)
@@ -45,6 +42,43 @@ func (f *File) Text(m protoreflect.MessageDescriptor, encoded []byte, path strin
 		}
 		in, path = in.Get(field).Message(), rest
 	}
+}
+
+// HasText says whether a message may have a Text at the path.
+func HasText(m protoreflect.MessageDescriptor, path string) error {
+	for {
+		name, rest, deeper := strings.Cut(path, ".")
+		field := named(m, name)
+		switch {
+		case field == nil:
+			return fmt.Errorf("the message %s has no field %s, but %s", m.FullName(), name, strings.Join(names(m), ", "))
+		case field.IsList() || field.IsMap():
+			return fmt.Errorf("the field %s has several values", name)
+		case !deeper && field.Kind() == protoreflect.BoolKind, !deeper && field.Message() != nil && !strings.HasPrefix(string(field.Message().FullName()), "google.protobuf."):
+			return fmt.Errorf("the field %s is neither a text nor a number", name)
+		case !deeper:
+			return nil
+		case field.Message() == nil:
+			return fmt.Errorf("the field %s has no fields", name)
+		}
+		m, path = field.Message(), rest
+	}
+}
+
+// named is the field that the file, or JSON, calls so; nil for none.
+func named(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if field := m.Fields().ByTextName(name); field != nil {
+		return field
+	}
+	return m.Fields().ByJSONName(name)
+}
+
+func names(m protoreflect.MessageDescriptor) []string {
+	list := make([]string, m.Fields().Len())
+	for i := range list {
+		list[i] = m.Fields().Get(i).TextName()
+	}
+	return list
 }
 
 var errNoText = errors.New("the field is neither a text with a character nor a number")

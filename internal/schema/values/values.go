@@ -168,6 +168,29 @@ func (s *Schema) Text(value []byte, path string) (string, error) {
 	return s.proto.Text(m, encoded, path)
 }
 
+// HasText says whether a value of the schema may have a text or a number at a path, which is the names of the fields that lead to it, with dots
+// between them; of a Protobuf file it is a value of any of its outermost messages. nil also means that the schema does not say.
+func (s *Schema) HasText(path string) error {
+	switch {
+	case s.avro != nil:
+		return s.avro.HasText(path)
+	case s.proto != nil:
+		first, err := s.proto.Message(nil)
+		if err != nil {
+			return err
+		}
+		err = protovalue.HasText(first, path)
+		all := first.ParentFile().Messages()
+		for i := 0; i < all.Len() && err != nil; i++ {
+			if protovalue.HasText(all.Get(i), path) == nil {
+				return nil
+			}
+		}
+		return err
+	}
+	return jsonvalue.HasText(s.json, path)
+}
+
 // Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
 type Values struct {
 	source registry.Source
