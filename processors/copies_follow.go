@@ -114,6 +114,9 @@ func (s *standby) follow() (err error) {
 // open opens the stores.
 func (s *standby) open(ctx context.Context) (followers []*follower, err error) {
 	e := s.copies.engine
+	if err := e.closing.await(ctx, s.id); err != nil {
+		return nil, err
+	}
 	var inputs []kafka.TopicPartition
 	for _, src := range s.graph.sources {
 		inputs = append(inputs, kafka.TopicPartition{Topic: src.Topic, Partition: s.id.partition})

@@ -45,6 +45,7 @@ type engine struct {
 	changelogs Fetcher
 	copies     *copies
 	restores   chan struct{}  // bounds restores at a time
+	closing    *closing       // stores of tasks that were given up
 	suspect    dirs           // databases to set aside before they are opened
 	accepts    atomic.Bool    // empty state, until all tasks have begun
 	aside      bool           // records may be delayed, and their keys parked
@@ -94,8 +95,8 @@ func newEngine(plan *plan.Plan, opts Options) (*engine, error) {
 	e := &engine{
 		opts: opts, graph: newGraph(plan), log: opts.Log.With(zap.String("topology", plan.Topology)),
 		failed: make(chan error, 1), restores: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
-		readingJobs: make(chan struct{}, 1),
-		placed:      map[taskID]*placement{}, letters: map[string]bool{}, redriven: map[kafka.TopicPartition]bool{},
+		readingJobs: make(chan struct{}, 1), closing: newClosing(),
+		placed: map[taskID]*placement{}, letters: map[string]bool{}, redriven: map[kafka.TopicPartition]bool{},
 	}
 	e.told.log = e.log
 	for _, topic := range opts.DeadLetters {
@@ -184,6 +185,9 @@ func (e *engine) stop(overdue context.Context) error {
 	e.cancel()
 	e.spoken.Wait()
 	stuck := e.awaitWorkers(overdue)
+	if stuck == nil {
+		stuck = e.awaitStores(overdue)
+	}
 	e.told.summarize()
 	return stuck
 }
@@ -216,6 +220,16 @@ func (e *engine) awaitWorkers(overdue context.Context) error {
 		return &noEndError{fmt.Sprintf("worker %d has been in one call of node %s for %s, with a record of %s, and cannot be stopped: "+
 			"have the node give its Context to what it waits for",
 			w.id, node.Decl.Name, time.Since(time.Unix(0, since)).Round(time.Second), in.whereabouts())}
+	}
+	return nil
+}
+
+// awaitStores waits until the workers' stores are closed.
+func (e *engine) awaitStores(overdue context.Context) error {
+	for _, id := range e.closing.under() {
+		if err := e.closing.await(overdue, id); err != nil {
+			return &noEndError{fmt.Sprintf("the stores of task %s are still being written to the disk, which is slow; what is missing in them is read from their changelogs", id)}
+		}
 	}
 	return nil
 }

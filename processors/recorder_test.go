@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/keyed"
@@ -257,7 +258,9 @@ func (t *recordedStore) Err() error {
 	return t.Any.Err()
 }
 
+// Close takes a while, as on a slow disk: nobody but who opens the stores again waits for it.
 func (t *recordedStore) Close() error {
+	time.Sleep(time.Millisecond)
 	err := t.Any.Close()
 	t.r.add("close store "+t.name, err)
 	return err

@@ -20,13 +20,11 @@ type opened struct {
 	touch  bool // a recorded reset was accepted: the state takes up its name with the first commit
 }
 
-func (o *opened) close() {
+func (o *opened) close() error {
 	if o == nil {
-		return
+		return nil
 	}
-	for _, st := range o.stores {
-		_ = st.Close()
-	}
+	return closeStores(o.stores)
 }
 
 // restore opens a task's stores and reads their changelogs to the end.
@@ -36,6 +34,9 @@ func (o *opened) close() {
 // offsets lie below, even when the markers of their transaction have not reached the changelogs yet. Reading
 // read-committed up to there waits for these markers.
 func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
+	if err := e.closing.await(ctx, t.id); err != nil {
+		return nil, err
+	}
 	select {
 	case e.restores <- struct{}{}:
 		defer func() { <-e.restores }()
@@ -45,7 +46,7 @@ func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 	o = &opened{}
 	defer func() {
 		if err != nil {
-			o.close()
+			_ = o.close()
 			o = nil
 		}
 	}()

@@ -263,14 +263,13 @@ func (t *task) broken() error {
 }
 
 // closeStores releases the databases; what is not committed is given up.
-func (t *task) closeStores() error {
+func closeStores(stores []*taskStore) error {
 	var first error
-	for _, st := range t.stores {
+	for _, st := range stores {
 		if err := st.Close(); err != nil && first == nil {
-			first = fmt.Errorf("close store %s/%d: %w", st.decl.Name, t.id.partition, err)
+			first = fmt.Errorf("close store %s/%d: %w", st.decl.Name, st.changelog.Partition, err)
 		}
 	}
-	t.stores, t.parking, t.outsides = nil, nil, nil
 	return first
 }
 
@@ -291,9 +290,8 @@ func (r *restorer) take() (*opened, error) {
 	return o, err
 }
 
-// stop ends the restorer, waits for it and closes what it opened.
-func (r *restorer) stop() {
-	r.cancel()
+// end waits for a restorer that was cancelled, and closes what it has opened.
+func (r *restorer) end() error {
 	<-r.done
-	r.result.close()
+	return r.result.close()
 }

@@ -23,6 +23,7 @@ type tasksEnv struct {
 	inputs  Fetcher
 	sink    func() Sink // nil while the worker has none: no task is opened then
 	restore func(context.Context, *task) (*opened, error)
+	closing *closing
 	put     func(func()) bool // has the worker's goroutine run something
 	began   func()            // a task runs
 	aside   bool              // records may be delayed, and their keys parked

@@ -105,11 +105,12 @@ func (ts *tasks) fetch(in *input, from kafka.Position) {
 	})
 }
 
-// release stops everything that a task has under way and closes its databases.
+// release stops everything that a task has under way, and has its databases closed.
 func (ts *tasks) release(t *task) {
-	if t.restorer != nil {
-		t.restorer.stop()
+	if r := t.restorer; r != nil {
 		t.restorer = nil
+		r.cancel()
+		ts.env.closing.begin(t.id, ts.env.log, r.end)
 	}
 	for _, in := range t.inputs {
 		if in.started {
@@ -122,9 +123,11 @@ func (ts *tasks) release(t *task) {
 	for _, q := range t.queues {
 		q.begin(kafka.Position{}, time.Now())
 	}
-	if err := t.closeStores(); err != nil {
-		ts.env.log.Warn("a store did not close cleanly", zap.Stringer("task", t.id), zap.Error(err))
+	if len(t.stores) > 0 {
+		stores := t.stores
+		ts.env.closing.begin(t.id, ts.env.log, func() error { return closeStores(stores) })
 	}
+	t.stores, t.parking, t.outsides = nil, nil, nil
 }
 
 // fail stops a task on an error of its stores; it is opened again after a while. What the open transaction holds of it is lost

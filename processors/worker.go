@@ -88,6 +88,7 @@ func newWorker(e *engine, id int) *worker {
 		ctx: e.ctx, log: w.log, inputs: e.inputs,
 		sink:    func() Sink { return w.tx.sink },
 		restore: e.restore,
+		closing: e.closing,
 		put:     w.inbox.put, // a worker that ends stops its restorers itself
 		began:   e.begun,
 		aside:   e.aside,
