@@ -26,11 +26,14 @@ func (s Settings) base(kind string, records, keys int) Case {
 }
 
 // axis is the points of a work whose axis is keys: those that it has, or the one that was asked for.
-func (s Settings) axis(keys []int) []int {
-	if s.Keys > 0 {
-		return []int{s.Keys}
+func (s Settings) axis(keys []int) []int { return asked(s.Keys, keys) }
+
+// asked is what was asked for, or a work's own.
+func asked(n int, own []int) []int {
+	if n > 0 {
+		return []int{n}
 	}
-	return keys
+	return own
 }
 
 var totals = Work{

@@ -96,11 +96,11 @@ var growth = Work{
 			c.Name, c.X, c.Job.Partitions = name, float64(len(cases)), partitions
 			cases = append(cases, c)
 		}
-		for _, n := range pick(s, []int{1_000_000}, []int{1_000_000, 5_000_000}, []int{1_000_000, 5_000_000, 20_000_000}) {
+		for _, n := range asked(s.Records, pick(s, []int{1_000_000}, []int{1_000_000, 5_000_000}, []int{1_000_000, 5_000_000, 20_000_000})) {
 			add(thousands(n)+" records", n, 100_000, 4)
 		}
-		for _, n := range pick(s, []int{10_000}, []int{10_000, 100_000, 1_000_000}, []int{10_000, 100_000, 1_000_000}) {
-			add(thousands(n)+" keys", 2_500_000, n, 4) // once warm every key is there
+		for _, n := range s.axis(pick(s, []int{10_000}, []int{10_000, 100_000, 1_000_000}, []int{10_000, 100_000, 1_000_000})) {
+			add(thousands(n)+" keys", max(2_500_000, n*5/2), n, 4) // once warm every key is there
 		}
 		for _, n := range pick(s, []int{64}, []int{4, 64, 256}, []int{4, 64, 256}) {
 			add(fmt.Sprintf("%d partitions", n), 2_000_000, 100_000, n)

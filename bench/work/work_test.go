@@ -1,6 +1,7 @@
 package work
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,6 +33,27 @@ func TestTheAxisIsTheKeysThatAreAskedFor(t *testing.T) {
 		cases := w.cases(Settings{Form: "long", Keys: keys, Partitions: 4})
 		if len(cases) != 1 || cases[0].Job.Keys != keys || cases[0].Job.Records < keys || cases[0].Name != "4 M" {
 			t.Errorf("%s: %+v", w.Name, cases)
+		}
+	}
+}
+
+// TestGrowthIsNamedAfterWhatWasAskedFor asks growth for keys and records of its own: its rows are of so many, and say so. Mutation: growth with its
+// own keys.
+func TestGrowthIsNamedAfterWhatWasAskedFor(t *testing.T) {
+	const n = 4_000_000
+	for _, s := range []Settings{{Keys: n}, {Records: n}, {Keys: n, Records: 2 * n}} {
+		s.Form, s.Partitions = "long", 4
+		for _, c := range growth.cases(s) {
+			switch what := strings.Fields(c.Name); what[len(what)-1] {
+			case "keys":
+				if c.Name != thousands(c.Job.Keys)+" keys" || c.Job.Records < c.Job.Keys {
+					t.Errorf("%+v: %q has %d keys, %d records", s, c.Name, c.Job.Keys, c.Job.Records)
+				}
+			case "records":
+				if c.Name != thousands(c.Job.Records)+" records" {
+					t.Errorf("%+v: %q has %d records", s, c.Name, c.Job.Records)
+				}
+			}
 		}
 	}
 }
