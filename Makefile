@@ -16,8 +16,8 @@ TIMEOUT ?= 30m
 # Packages at a time in the tests that need Go only: these wait for timers more than they compute. Those that take longest begin first.
 ATONCE ?= 4
 LONGEST = ./processors ./internal/cli . ./internal/kafka ./internal/gateway ./state
-# With more than one lane the scenarios of ./integration/ run beside the other integration tests, and of each so many at a time, each on a
-# cluster of its own; on a cluster that is given they would meet. Two need 2 cores and 8 GB: nearly all of them wait, most of the time.
+# With more than one lane the scenarios of ./integration/ run so many at a time, each on a cluster of its own, and beside the other integration
+# tests; on a cluster that is given they would meet. Two need 2 cores and 8 GB: nearly all of them wait, most of the time.
 LANES ?= 1
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ scenarios: # a run of all of them must show something, so the names are left out
 	$(GO) test -tags integration -count 1 -timeout $(TIMEOUT) $(if $(filter file,$(origin RUN)),,-run '$(RUN)') -parallel 4 ./integration/ -weir.lanes=$(LANES)
 
 packages:
-	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
+	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
 
 postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
 	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...

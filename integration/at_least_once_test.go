@@ -20,7 +20,7 @@ func TestAtLeastOnceLosesNothing(t *testing.T) {
 		r.strike("kill at "+string(point), func() {
 			one.kill()
 			one.launch(t, fmt.Sprintf("WEIR_FAULT_AT=%s:3", point))
-			if !one.ended(60 * time.Second) {
+			if !one.ended(drainBound) {
 				t.Fatalf("%s did not come to %s:\n%s", one.name, point, one.tail(20))
 			}
 			one.launch(t)
@@ -39,7 +39,7 @@ func TestAtLeastOnceLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.flow(500, recoveryBound)
+		r.flowWithin(500, recoveryBound)
 		if err := node.Start(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func TestKillsOfTheBrokersThatMatter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.flow(500, recoveryBound) // the others do
+			r.flowWithin(500, recoveryBound) // the others do
 			if err := node.Start(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestOneBrokerAway(t *testing.T) {
 		}
 		r.awaitISR(2)
 		for until := time.Now().Add(long(time.Minute, 5*time.Second)); time.Now().Before(until); {
-			r.flow(500, recoveryBound)
+			r.flowWithin(500, recoveryBound)
 		}
 		if err := node.Start(r.context(2 * time.Minute)); err != nil {
 			t.Fatal(err)

@@ -81,7 +81,12 @@ func startCluster() (*cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var err error
-	if c.Cluster, err = kafkatest.Run(ctx, kafkatest.Options{Brokers: 3, Listeners: []kafkatest.Listener{listener}}); err != nil {
+	c.Cluster, err = kafkatest.Run(ctx, kafkatest.Options{
+		Brokers: 3, Listeners: []kafkatest.Listener{listener},
+		// Between 20 processes on two cores a broker that runs may be silent for some seconds.
+		Config: map[string]string{"broker.session.timeout.ms": millis(sessionTimeout)},
+	})
+	if err != nil {
 		return nil, err
 	}
 	for i, addr := range c.AddrsOf(proxyListener) {

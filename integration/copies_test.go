@@ -24,7 +24,7 @@ func TestCopiesTakeOver(t *testing.T) {
 		}
 		r.await("the other one to have all tasks", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	if !two.logged(`"from_copies": 2`) {
 		t.Errorf("the tasks of the instance that stopped did not go on from copies:\n%s", two.tail(20))
 	}
@@ -34,7 +34,7 @@ func TestCopiesTakeOver(t *testing.T) {
 		r.killInside(two)
 		r.await("the other one to have all tasks", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	if !one.logged(`"from_copies": 2`) && !one.logged(`"from_copies": 4`) { // 4 where two was killed before half of the tasks had moved
 		t.Errorf("the tasks of the instance that was killed did not go on from copies:\n%s", one.tail(20))
 	}

@@ -42,7 +42,7 @@ func TestKillsAtEveryPointOfACommit(t *testing.T) {
 		r.strike("kill at "+string(point), func() {
 			i.kill()
 			i.launch(t, fmt.Sprintf("WEIR_FAULT_AT=%s:3", point))
-			if !i.ended(60 * time.Second) {
+			if !i.ended(drainBound) {
 				t.Fatalf("%s did not come to %s:\n%s", i.name, point, i.tail(20))
 			}
 			r.noteOpen(i.id(r.names.Group))
@@ -55,12 +55,12 @@ func TestKillsAtEveryPointOfACommit(t *testing.T) {
 func TestAKillDuringRestore(t *testing.T) {
 	r := newRig(t, rigOptions{perSecond: 3000, static: true})
 	i := r.start()
-	r.flow(10_000, 60*time.Second)
+	r.flow(10_000)
 	r.strike("kill at "+string(fault.DuringRestore), func() {
 		i.kill()
 		r.removeState(i)
 		i.launch(t, "WEIR_FAULT_AT="+string(fault.DuringRestore))
-		if !i.ended(60 * time.Second) {
+		if !i.ended(drainBound) {
 			t.Fatalf("%s did not come to a restore:\n%s", i.name, i.tail(20))
 		}
 		i.launch(t)
@@ -78,7 +78,7 @@ func TestAZombieIsFencedAndRecovers(t *testing.T) {
 	r.strike("SIGSTOP past the session timeout", func() {
 		sleeper.Signal(syscall.SIGSTOP)
 		r.await("the group to go on without the sleeper", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
-		r.flow(500, recoveryBound) // the heir works on what was the sleeper's
+		r.flowWithin(500, recoveryBound) // the heir works on what was the sleeper's
 		sleeper.Signal(syscall.SIGCONT)
 	})
 	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
@@ -98,7 +98,7 @@ func TestScalingUnderLoad(t *testing.T) {
 		}
 		r.await("four members", func(p oracle.Progress) bool { return p.Members == 4 && p.Assignment != "" })
 	})
-	r.flow(3000, recoveryBound)
+	r.flow(3000)
 	r.strike("scale from 4 to 2", func() {
 		for _, i := range r.instances[1:3] {
 			if err := i.stop(); err != nil {
@@ -107,7 +107,7 @@ func TestScalingUnderLoad(t *testing.T) {
 		}
 		r.await("two members", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
 	})
-	r.flow(3000, recoveryBound)
+	r.flow(3000)
 	r.settle()
 }
 
@@ -125,7 +125,7 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.launch(t)
-		r.flow(4000, recoveryBound)
+		r.flow(4000)
 		i.kill()
 		if err := os.RemoveAll(i.dir); err != nil {
 			t.Fatal(err)
@@ -135,13 +135,13 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 		}
 		i.launch(t)
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.strike("the state folder is deleted", func() {
 		i.kill()
 		r.removeState(i)
 		i.launch(t)
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.strike("LevelDB's log is torn", func() {
 		i.kill()
 		if n := r.tear(i, ".log", func(size int64) int64 { return size / 2 }); n == 0 {
@@ -149,14 +149,14 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 		}
 		i.launch(t)
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.strike("checkpoints lie beyond the end of the changelog", func() {
 		i.kill()
 		r.advanceCheckpoints(i, 1_000_000)
 		i.launch(t)
 	})
 	r.restoredFrom(i, make([]int64, r.opts.partitions))
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.strike("an SSTable of LevelDB is cut and its manifest emptied", func() {
 		i.kill()
 		if n := r.tear(i, "", func(int64) int64 { return 0 }); n == 0 {
@@ -164,7 +164,7 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 		}
 		i.launch(t)
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.settle()
 }
 
@@ -203,7 +203,7 @@ func TestAFullDisk(t *testing.T) {
 			i.launch(t, env...)
 		}
 	})
-	r.flow(2000, recoveryBound)
+	r.flow(2000)
 	r.settle()
 }
 

@@ -137,16 +137,24 @@ func (i *instance) tail(lines int) string {
 	return strings.Join(told[max(0, len(told)-lines):], "")
 }
 
-// counts sums what the instance said of itself whenever it stopped; ok is false when it could not always do so.
+// counts sums what the instance said of itself whenever it stopped; ok is false when it could not always do so. It does not know either when
+// its last commit was not answered in time: that may have taken effect.
 func (i *instance) counts() (sum oracle.Counts, ok bool) {
 	all, err := os.ReadFile(i.log)
 	if err != nil || i.lost {
 		return sum, false
 	}
+	answered := true
 	for line := range strings.Lines(string(all)) {
+		if strings.Contains(line, "  tasks given up  ") {
+			answered = strings.Contains(line, `"committed": true`)
+		}
 		_, said, found := strings.Cut(line, "  stopped  ")
 		if !found {
 			continue
+		}
+		if !answered {
+			return sum, false
 		}
 		var c struct {
 			Processed, Filtered, Deduplicated int64

@@ -38,7 +38,7 @@ func TestMixedFaults(t *testing.T) {
 		m.tally[h.name]++
 		m.strike(h.name, h.strike)
 		m.awaitISR(3)
-		m.flow(int64(200+m.rng.IntN(2000)), recoveryBound)
+		m.flow(int64(200 + m.rng.IntN(2000)))
 	}
 	lasted := time.Since(began)
 	report := m.settle()
@@ -164,7 +164,7 @@ func (m *mixed) oldState() {
 		m.t.Fatal(err)
 	}
 	i.launch(m.t)
-	m.flow(1000, recoveryBound)
+	m.flow(1000)
 	m.killInside(i)
 	m.kills++
 	if err := os.RemoveAll(i.dir); err != nil {

@@ -101,11 +101,11 @@ func TestARestoreThatDoesNotGoByPositionIsFound(t *testing.T) {
 // The first commits of a process hold no records: each task commits where its inputs begin. So it is a later one that is hit.
 func killBeforeEnd(r *rig, broken string) {
 	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.BeforeEnd)+":7")
-	if !i.ended(60 * time.Second) {
+	if !i.ended(drainBound) {
 		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
 	}
 	i.launch(r.t, unjudged)
-	r.flow(500, recoveryBound)
+	r.flow(500)
 }
 
 // patient instances wait for an answer for as long as a test wants them to.
@@ -133,7 +133,7 @@ func killInCommit(r *rig, broken string) {
 	i.kill()
 	r.cluster.inject(0)
 	i.launch(r.t, unjudged)
-	r.flow(500, recoveryBound)
+	r.flow(500)
 }
 
 // storeFiles is what the databases of an instance's stores look like on disk, by partition.
@@ -164,30 +164,30 @@ func runInPeace(r *rig, broken string) {
 
 // drowsy are flags of instances that are stopped before they have sent anything of a transaction. Batches are large, so that nothing is
 // sent before: the heir would wait for its end. How long another takes to do the work depends on how busy the machine is, and the
-// sleeper must not have given its transaction up when it wakes.
-var drowsy = []string{"--batch.size", "1MiB", "--transaction.timeout.ms", "300000"}
+// sleeper must not have given its transaction up when it wakes. More than 15 minutes brokers do not allow.
+var drowsy = []string{"--batch.size", "1MiB", "--transaction.timeout.ms", "900000"}
 
 // wakeAZombie stops a drowsy instance that is about to send a transaction, until another has done its work.
 func wakeAZombie(r *rig, broken, heir string) {
 	sleeper := r.start(broken, "WEIR_FAULT_STOP_AT="+string(fault.BeforeFlush)+":10")
 	for !strings.Contains(sleeper.tail(50), "fault: stopped") {
-		if !sleeper.Running() || time.Since(r.began) > 60*time.Second {
+		if !sleeper.Running() || time.Since(r.began) > drainBound {
 			r.t.Fatalf("%s did not stop:\n%s", sleeper.name, sleeper.tail(20))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	r.start(heir)
-	r.flow(3000, recoveryBound)
+	r.flow(3000)
 	sleeper.Signal(syscall.SIGCONT)
 	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
 }
 
 func killWithABacklog(r *rig, broken string) {
-	r.await("a backlog", func(p oracle.Progress) bool { return p.Left > 40_000 })
+	r.awaitWithin(drainBound, "a backlog", func(p oracle.Progress) bool { return p.Left > 40_000 })
 	i := r.start(broken, "WEIR_FAULT_AT="+string(fault.AfterEnd)+":8")
-	if !i.ended(60 * time.Second) {
+	if !i.ended(drainBound) {
 		r.t.Fatalf("%s did not come to its end:\n%s", i.name, i.tail(20))
 	}
 	i.launch(r.t, unjudged)
-	r.flow(500, recoveryBound)
+	r.flow(500)
 }

@@ -19,7 +19,7 @@ import (
 func TestReplayedInputHasNoNewEffect(t *testing.T) {
 	r := newRig(t, rigOptions{interval: 200 * time.Millisecond, perSecond: 3000})
 	i := r.start()
-	r.flow(10_000, 60*time.Second)
+	r.flow(10_000)
 	r.settle()
 	before := r.evidence
 	r.again = true

@@ -50,7 +50,7 @@ func TestTruncatedInputIsNeverSilent(t *testing.T) {
 	}
 	i.args[slices.Index(i.args, "none")] = "earliest"
 	r.strike("input truncated under the consumer", func() { i.launch(t) })
-	r.flow(1000, recoveryBound)
+	r.flow(1000)
 	r.awaitMetric(i, gone, "weir_input_gap_offsets_total") // each partition comes to its gap at its own time
 	if !i.logged("reading goes on after the gap") {
 		t.Error("the gap is not in the log")
@@ -211,7 +211,7 @@ func (r *rig) resumeFeed() { r.feed.Resume() }
 
 func (r *rig) awaitBacklog(n int64) {
 	r.t.Helper()
-	r.awaitWithin(60*time.Second, "a backlog", func(p oracle.Progress) bool { return p.Left >= n })
+	r.awaitWithin(drainBound, "a backlog", func(p oracle.Progress) bool { return p.Left >= n })
 }
 
 func (r *rig) read(topic string) []oracle.Log {
