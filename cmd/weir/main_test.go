@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +54,7 @@ type demo struct {
 	stderr strings.Builder
 	first  chan time.Duration // when the first line was there
 	second chan struct{}      // closed when the second is: it feeds
+	hello  string             // the first line, when second is closed
 	lines  []string           // of standard output; complete after exit
 	ended  chan struct{}
 }
@@ -77,6 +79,7 @@ func start(t *testing.T, binary string, env []string, args ...string) *demo {
 			d.lines = append(d.lines, out.Text())
 			switch len(d.lines) {
 			case 1:
+				d.hello = out.Text()
 				d.first <- time.Since(began)
 			case 2:
 				close(d.second)
@@ -229,6 +232,29 @@ func TestADemoGoesOnWithItsData(t *testing.T) {
 		if outputs += s.Processed; s.Outputs != outputs {
 			t.Errorf("run %d: %d outputs in all, want %d", run, s.Outputs, outputs)
 		}
+	}
+}
+
+// TestADemoCountsInWhatIsSentBackIntoItsInput: the operator's part of it, with the command that all readers of the input see.
+//
+// Mutation, seen to fail it: finish that waits until as many records have arrived as were fed.
+func TestADemoCountsInWhatIsSentBackIntoItsInput(t *testing.T) {
+	t.Parallel()
+	d := start(t, weir, nil, "--rate", "2000")
+	<-d.second
+	broker := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(d.hello)
+	for done := 0; done == 0; {
+		out, err := exec.Command(weir, "dlq", "redrive", "--brokers", broker, "--topic", "order.placed.v1.dlq", "--all", "--to", "origin", "--execute", "--json").Output()
+		var r struct{ Done int }
+		if err := errors.Join(err, json.Unmarshal(out, &r)); err != nil {
+			t.Fatalf("%q: %v: %s", d.hello, err, out)
+		}
+		done = r.Done
+	}
+	d.signal(os.Interrupt)
+	code, out := d.exit()
+	if code != 0 || !strings.Contains(out, "= records in") || !strings.Contains(out, "dead letters were sent back into order.placed.v1, and are counted in") {
+		t.Errorf("exit code %d:\n%s\n%s", code, out, d.stderr.String())
 	}
 }
 

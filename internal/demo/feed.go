@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -17,7 +16,7 @@ type feeder struct {
 	orders     *generator
 	partitions int32
 	rate       int
-	fed        atomic.Int64 // acknowledged records
+	fed        tally // acknowledged records; whole when run has returned
 }
 
 const feedEvery = 10 * time.Millisecond
@@ -40,7 +39,6 @@ func (f *feeder) run(ctx context.Context) error {
 			return fmt.Errorf("feed %s: %w", inputTopic, err)
 		}
 		written += count
-		f.fed.Add(int64(count))
 	}
 }
 
@@ -48,8 +46,10 @@ func (f *feeder) write(count int) error {
 	if count <= 0 {
 		return nil
 	}
-	for range count {
-		m := f.orders.message()
+	messages := make([]message, count)
+	for i := range messages {
+		messages[i] = f.orders.message()
+		m := &messages[i]
 		err := f.sink.Append(&kafka.Outgoing{
 			TopicPartition: kafka.TopicPartition{Topic: inputTopic, Partition: partitioner.Murmur2.Partition(m.key, f.partitions)},
 			Timestamp:      time.Now().UnixMilli(),
@@ -63,5 +63,11 @@ func (f *feeder) write(count int) error {
 	// Not the caller's ctx: an end in the middle of a write would leave open which records were written.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return f.sink.Flush(ctx)
+	if err := f.sink.Flush(ctx); err != nil {
+		return err
+	}
+	for _, m := range messages {
+		f.fed.add(m.key, m.value, m.bad)
+	}
+	return nil
 }

@@ -25,7 +25,10 @@ type generator struct {
 	made   int
 }
 
-type message struct{ key, value []byte }
+type message struct {
+	key, value []byte
+	bad        bool // it ends as a dead letter
+}
 
 // newGenerator continues after the orders that exist already.
 func newGenerator(seed uint64, highest map[string]int64) *generator {
@@ -46,13 +49,13 @@ func (g *generator) message() message {
 	order.EventID = fmt.Sprintf("%s-%d", customer, order.Seq)
 	switch {
 	case roll < redelivered+undecodable:
-		return message{[]byte(customer), g.poison(order)}
+		return message{[]byte(customer), g.poison(order), true}
 	case roll < redelivered+undecodable+negative:
 		order.AmountCents = -order.AmountCents
-		return message{[]byte(customer), encode(order)}
+		return message{[]byte(customer), encode(order), true}
 	}
 	g.next[customer] = order.Seq + 1
-	m := message{[]byte(customer), encode(order)}
+	m := message{[]byte(customer), encode(order), false}
 	if len(g.recent) < remembered {
 		g.recent = append(g.recent, m)
 	} else {

@@ -47,8 +47,9 @@ func newModel() *model {
 	return &model{totals: map[string]orders.Total{}, dead: map[deadletter.Position]letter{}, redriven: map[deadletter.Position]redriven{}, highest: map[string]int64{}}
 }
 
-// input takes the next record of an input partition. counted is false for a record that an earlier run has processed.
-func (m *model) input(tp kafka.TopicPartition, r *kafka.Record, counted bool) {
+// input takes the next record of an input partition. counted is false for a record that an earlier run has processed. It says whether the record is one that
+// ends as a dead letter, where it is no duplicate.
+func (m *model) input(tp kafka.TopicPartition, r *kafka.Record, counted bool) bool {
 	customer := string(r.Key)
 	order, bad := read(r)
 	total, known := m.totals[customer]
@@ -71,6 +72,7 @@ func (m *model) input(tp kafka.TopicPartition, r *kafka.Record, counted bool) {
 		m.counts.In++
 		*what++
 	}
+	return bad || order.AmountCents < 0
 }
 
 // read is an order; bad where nobody can read it.

@@ -227,3 +227,32 @@ func TestRedrivenPoisonAddsUp(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsSentBackIntoTheInputIsNoFault, however often. A lost record is one, also where another bad one came twice, and so is a good one that nobody has fed.
+//
+// Mutations, each seen to fail it: bad records by their number alone; missing without the bad ones; unfed that is never.
+func TestWhatIsSentBackIntoTheInputIsNoFault(t *testing.T) {
+	tallied := func(records string) *tally {
+		all := newTally()
+		for _, r := range records {
+			all.add([]byte("c"), []byte(string(r)), r >= 'a') // small letters are bad records, capitals good ones
+		}
+		return &all
+	}
+	fed := tallied("XXYab")
+	for arrived, want := range map[string]string{
+		"XXYab":     "0 0 0",
+		"XXYabbbaa": "0 0 4",
+		"XXYabc":    "0 0 1", // a letter of an earlier run
+		"XXYa":      "1 0 0",
+		"XXYaa":     "1 0 1",
+		"XYab":      "1 0 0",
+		"XXXYYab":   "0 2 0",
+		"":          "5 0 0",
+	} {
+		missing, unfed, back := tallied(arrived).against(fed)
+		if got := fmt.Sprint(missing, unfed, back); got != want {
+			t.Errorf("%q of %q: missing, unfed, sent back are %s, want %s", arrived, "XXYab", got, want)
+		}
+	}
+}

@@ -23,7 +23,7 @@ type observer struct {
 	positions map[kafka.TopicPartition]int64
 	from      map[kafka.TopicPartition]int64 // input offsets from which on this run has to process
 	feeding   bool                           // what comes from now on is fed by this run
-	arrived   int64                          // input records since then
+	arrived   tally                          // input records since then
 	failure   error
 }
 
@@ -38,7 +38,7 @@ const shownChanges = 5
 func newObserver(fetcher processors.Fetcher, from map[kafka.TopicPartition]int64) *observer {
 	return &observer{
 		fetcher: fetcher, started: time.Now(), from: from,
-		model: newModel(), reality: newReality(), positions: map[kafka.TopicPartition]int64{},
+		model: newModel(), reality: newReality(), positions: map[kafka.TopicPartition]int64{}, arrived: newTally(),
 	}
 }
 
@@ -67,9 +67,8 @@ func (o *observer) deliver(b kafka.Batch) {
 		r := &b.Records[i]
 		switch b.Topic {
 		case inputTopic:
-			o.model.input(b.TopicPartition, r, r.Offset >= o.from[b.TopicPartition])
-			if o.feeding {
-				o.arrived++
+			if bad := o.model.input(b.TopicPartition, r, r.Offset >= o.from[b.TopicPartition]); o.feeding {
+				o.arrived.add(r.Key, r.Value, bad)
 			}
 		case redriveTopic:
 			o.model.redrive(b.TopicPartition, r, r.Offset >= o.from[b.TopicPartition])

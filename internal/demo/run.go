@@ -200,7 +200,7 @@ func (d *demo) startObserver(ctx context.Context, ended <-chan error) error {
 	defer d.observer.mu.Unlock()
 	d.observer.feeding = true
 	d.feeder = &feeder{
-		sink: sink, orders: newGenerator(d.seed, d.observer.model.highest),
+		sink: sink, orders: newGenerator(d.seed, d.observer.model.highest), fed: newTally(),
 		partitions: topics[inputTopic].Partitions, rate: d.rate,
 	}
 	return nil
@@ -259,7 +259,6 @@ func (d *demo) watchRedrives(ctx context.Context) error {
 // finish lets the job process what was fed, stops it, and compares what it has written with the model.
 func (d *demo) finish(stopJob func(), ended <-chan error) error {
 	ctx := context.Background()
-	want := d.feeder.fed.Load()
 	lastShown := time.Now()
 	within := drainedWithin + 2*settings.CommitInterval.Of(d.values)
 	err := d.await(ctx, "the job to process what was fed", within, ended, func() (bool, error) {
@@ -271,11 +270,11 @@ func (d *demo) finish(stopJob func(), ended <-chan error) error {
 			d.display.show(d.snapshot(phaseFinishing))
 		}
 		d.observer.mu.Lock()
-		arrived := d.observer.arrived == want
+		missing, _, _ := d.observer.arrived.against(&d.feeder.fed)
 		in := d.observer.model.counts.In
 		d.observer.mu.Unlock()
 		stats := d.instance.Stats()
-		return arrived && stats.Lag == 0 && stats.Consumed >= in, nil
+		return missing == 0 && stats.Lag == 0 && stats.Consumed >= in, nil
 	})
 	took := time.Since(d.began)
 	d.display.show(d.snapshot(phaseFinished))
@@ -286,7 +285,7 @@ func (d *demo) finish(stopJob func(), ended <-chan error) error {
 	if readErr := d.readAll(ctx); err == nil {
 		err = readErr
 	}
-	result := d.observer.summarise(jobCounts(d.instance.Stats()), want, took)
+	result := d.observer.summarise(jobCounts(d.instance.Stats()), &d.feeder.fed, took)
 	if err != nil {
 		result.Correct = false
 		result.Differences = append(result.Differences, err.Error())

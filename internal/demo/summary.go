@@ -15,6 +15,7 @@ type summary struct {
 	Sum           int64    `json:"sum"`          // of the four counts
 	Outputs       int64    `json:"outputs"`      // in the output topic, of earlier runs too
 	Letters       int64    `json:"dead_letters"` // in the dead letter topic, of earlier runs too
+	SentBack      int64    `json:"sent_back"`    // letters that somebody has sent into the input again, during this run
 	Customers     int      `json:"customers"`
 	Seconds       float64  `json:"seconds"`
 	RatePerSecond float64  `json:"rate_per_second"`
@@ -24,7 +25,7 @@ type summary struct {
 	Differences   []string `json:"differences"`
 }
 
-func (o *observer) summarise(job counts, fed int64, took time.Duration) summary {
+func (o *observer) summarise(job counts, fed *tally, took time.Duration) summary {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	job.In = o.model.counts.In
@@ -34,8 +35,9 @@ func (o *observer) summarise(job counts, fed int64, took time.Duration) summary 
 		P50: o.latency.overall(0.5).Milliseconds(), P99: o.latency.overall(0.99).Milliseconds(),
 		Differences: differences(o.model, o.reality, job),
 	}
-	if fed != o.arrived {
-		s.Differences = append(s.Differences, fmt.Sprintf("%d records were fed, %d arrived in %s", fed, o.arrived, inputTopic))
+	missing, unfed, back := o.arrived.against(fed)
+	if s.SentBack = back; missing > 0 || unfed > 0 {
+		s.Differences = append(s.Differences, fmt.Sprintf("of %d records that were fed %d did not arrive in %s, and %d arrived there that nobody fed", fed.sum(), missing, inputTopic, unfed))
 	}
 	s.Correct = len(s.Differences) == 0
 	return s
@@ -64,6 +66,9 @@ func (s summary) write(w io.Writer) error {
 		row("sum", s.Sum, "= records in")
 	} else {
 		row("sum", s.Sum, fmt.Sprintf("but %s records in", thousands(s.In)))
+	}
+	if s.SentBack > 0 {
+		fmt.Fprintf(&b, "  %s dead letters were sent back into %s, and are counted in\n", thousands(s.SentBack), inputTopic)
 	}
 	fmt.Fprintf(&b, "  %.0f records/s, latency %d ms p50, %d ms p99\n", s.RatePerSecond, s.P50, s.P99)
 	if s.Correct {
