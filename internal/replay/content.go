@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -64,12 +65,11 @@ func (s *sum) take(partition int32, r *kafka.Record) {
 
 func (s *sum) add(o *sum) { s.of, s.keys = s.of+o.of, s.keys+o.keys }
 
-// content reads a topic up to its end, or up to given ends. changed, if not nil, is called with the records after the ends of before
-// whose key had another last value there, until they are many.
-func (t *Tool) content(ctx context.Context, topic, store string, before *Content) (now, then *Content, changed []Changed, err error) {
+// content reads a topic up to its end, and says what it holds, what it held at the ends of before, and which keys had another last value there.
+func (t *Tool) content(ctx context.Context, topic, store string, before *Content) (now, then *Content, changed changes, err error) {
 	tps, starts, ends, err := t.partitions(ctx, topic)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, changed, err
 	}
 	reader := t.Client.NewFetcher(readAhead)
 	defer reader.Close()
@@ -113,23 +113,34 @@ func (t *Tool) content(ctx context.Context, topic, store string, before *Content
 			return nil
 		})
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("read %s: %w", tp, err)
+			return nil, nil, changed, fmt.Errorf("read %s: %w", tp, err)
 		}
 		if !passed {
 			pass()
 		}
 		now.Ends[name], now.Starts[name] = ends[tp], starts[tp]
 		nowAll.add(&one)
+		for at, before := range was {
+			if one.last[at] != before {
+				changed.keys++
+			}
+		}
 		for _, c := range touched {
-			if len(changed) < maxChanged {
-				changed = append(changed, c)
+			if len(changed.some) < maxChanged {
+				changed.some = append(changed.some, c)
 			}
 		}
 	}
 	then.Keys, then.Checksum = thenAll.keys, text(thenAll.of)
 	now.Keys, now.Checksum = nowAll.keys, text(nowAll.of)
-	slices.SortFunc(changed, func(a, b Changed) int { return int(a.Offset - b.Offset) })
+	slices.SortFunc(changed.some, func(a, b Changed) int { return cmp.Compare(a.Offset, b.Offset) })
 	return now, then, changed, nil
+}
+
+// changes are how many keys have another last value, and some of them.
+type changes struct {
+	keys int64
+	some []Changed
 }
 
 // maxChanged is how many differences are listed.
@@ -147,11 +158,13 @@ type Changed struct {
 
 // Downstream compares what a topic held before and after a job.
 type Downstream struct {
-	Before    Content   `json:"before"`
-	After     Content   `json:"after"`
-	Unchanged bool      `json:"unchanged"`
-	Changed   []Changed `json:"changed,omitempty"`
-	Removed   int64     `json:"removed,omitempty"` // offsets that were written since the job began, and that are gone: nobody has seen them
+	Before    Content `json:"before"`
+	After     Content `json:"after"`
+	Unchanged bool    `json:"unchanged"`
+	// ChangedKeys is how many keys have another last value, and Changed some of them, at most maxChanged.
+	ChangedKeys int64     `json:"changed_keys"`
+	Changed     []Changed `json:"changed,omitempty"`
+	Removed     int64     `json:"removed,omitempty"` // offsets that were written since the job began, and that are gone: nobody has seen them
 }
 
 // compare says whether a topic holds what it held: the same last value of each key. Where its retention has removed records meanwhile, what
@@ -161,7 +174,7 @@ func (t *Tool) compare(ctx context.Context, before Content) (*Downstream, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &Downstream{Before: before, After: *now, Unchanged: now.Checksum == before.Checksum && now.Keys == before.Keys, Changed: changed}
+	d := &Downstream{Before: before, After: *now, Unchanged: now.Checksum == before.Checksum && now.Keys == before.Keys, ChangedKeys: changed.keys, Changed: changed.some}
 	if !d.Unchanged && !maps.Equal(now.Starts, before.Starts) {
 		d.Before, d.Unchanged = *then, now.Checksum == then.Checksum && now.Keys == then.Keys
 	}
@@ -170,7 +183,7 @@ func (t *Tool) compare(ctx context.Context, before Content) (*Downstream, error)
 	}
 	d.Unchanged = d.Unchanged && d.Removed == 0
 	if d.Unchanged {
-		d.Changed = nil
+		d.ChangedKeys, d.Changed = 0, nil
 	}
 	return d, nil
 }

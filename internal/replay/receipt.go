@@ -130,6 +130,9 @@ func (r *Receipt) Print(w io.Writer) {
 		for _, c := range d.Changed {
 			fmt.Fprintf(w, "      key %q has another last value since offset %d of partition %d\n", c.Key, c.Offset, c.Partition)
 		}
+		if more := d.ChangedKeys - int64(len(d.Changed)); more > 0 && len(d.Changed) > 0 {
+			fmt.Fprintf(w, "      and so have %d more keys\n", more)
+		}
 	}
 	for _, p := range r.Partitions {
 		fmt.Fprintf(w, "  partition %d    offsets %d to %d, at %d: %d read, %d replayed, checksum %s\n", p.Partition, p.Start, p.End, p.Position, p.Read, p.Replayed, p.Checksum)
