@@ -19,6 +19,10 @@ func main() {
 	brokers := flag.Int("brokers", 3, "1, or 3 with a controller quorum of three")
 	keep := flag.Bool("keep", false, "keep the nodes' logs")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "kafka: it takes no arguments, and was given %q: it has -brokers and -keep\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	opts := kafkatest.Options{Brokers: *brokers, Keep: *keep, JVM: []string{"-XX:TieredStopAtLevel=4"}}
