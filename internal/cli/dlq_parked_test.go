@@ -83,7 +83,8 @@ func (d *desk) kept() (values []string) {
 
 // A key whose letter the retention has removed is seen, and released, and its records follow in their order. Others are left alone.
 //
-// Mutations, each seen to fail it: a head that is not looked for among the letters; a release without the place of the head; a key of another state that is released.
+// Mutations, each seen to fail it: a head that is not looked for among the letters; a release without the place of the head; a key of another state that is released; a trial that
+// does not count what waits.
 func TestAKeyWhoseLetterIsGoneIsReleased(t *testing.T) {
 	d := newDesk(t, -1)
 	t.Chdir(t.TempDir())
@@ -117,6 +118,9 @@ func TestAKeyWhoseLetterIsGoneIsReleased(t *testing.T) {
 	}
 	if out := run(0, "release", "--all", "--execute"); !strings.Contains(out, "redrive or discard that one") || !strings.Contains(out, "selected 0") {
 		t.Errorf("with its letter: %s", out)
+	}
+	if out, code := execute([]string{"dlq", "try", "--topic", "item.seen.v1.dlq", "--all", "--brokers", d.addr}, parks()); code != 0 || !strings.Contains(out, "\n  2 records of their keys wait for them, and were not tried: ") {
+		t.Errorf("tried: exit %d: %s", code, out)
 	}
 	deleted := kadm.Offsets{}
 	deleted.AddOffset("item.seen.v1.dlq", 0, 1, -1)

@@ -85,6 +85,9 @@ func printTrial(out io.Writer, r *letters.Trial) error {
 	for _, why := range slices.Sorted(maps.Keys(r.Untried)) {
 		fmt.Fprintf(out, "  %d not tried: %s\n", r.Untried[why], why)
 	}
+	if r.Parked > 0 {
+		fmt.Fprintf(out, "  %d records of their keys wait for them, and were not tried: they follow when the letters have passed, or were discarded\n", r.Parked)
+	}
 	if len(r.Groups) == 0 {
 		return nil
 	}

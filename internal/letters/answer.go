@@ -30,8 +30,11 @@ func (r resolver) answer(l *Letter) *Answer {
 
 // past is what a letter is afterwards.
 func (v Verb) past() string {
-	if v == Discard {
+	switch v {
+	case Redrive:
+		return "redriven"
+	case Discard:
 		return "discarded"
 	}
-	return "redriven"
+	return string(v)
 }

@@ -38,6 +38,7 @@ type Trial struct {
 	Outcomes map[string]int64 `json:"outcomes"` // of those that pass: processed, filtered, deduplicated
 	Outputs  map[string]int64 `json:"outputs"`  // what those that pass would write, by topic
 	Untried  map[string]int64 `json:"untried"`  // by the reason
+	Parked   int64            `json:"parked"`   // records of their keys that wait for them, and are not tried
 	Groups   []TrialGroup     `json:"groups"`   // of those that fail, the largest first
 }
 
@@ -75,7 +76,13 @@ func (t *Tool) Try(ctx context.Context, s Selection, limit int64, o TrialOptions
 		run.result.State = "empty"
 	}
 	defer func() { err = errors.Join(err, run.close(), os.RemoveAll(dir)) }()
+	waiting := parkings{tool: t, reader: reader}
 	run.result.Selected, err = t.first(ctx, reader, p, limit, func(l *Letter, open bool) bool { return open && s.has(l) }, func(l *Letter, _ bool) error {
+		parked, err := waiting.of(ctx, l)
+		if err != nil {
+			return err
+		}
+		run.result.Parked += parked
 		if err := run.try(ctx, l); err != nil {
 			return fmt.Errorf("letter %d/%d: %w", l.Partition, l.Record.Offset, err)
 		}
