@@ -21,7 +21,7 @@ import (
 // where it was: a topic of Weir's own that is unfit is a refusal, with the line that mends it.
 func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*kafka.Client) error) error {
 	conf, err1 := ClientConfig(v)
-	log, err2 := NewLog(cmd.ErrOrStderr(), v)
+	log, err2 := newToolLog(cmd.ErrOrStderr(), v)
 	if err := errors.Join(err1, err2, wrong); err != nil {
 		return withCode(exitUsage, err)
 	}
@@ -51,12 +51,19 @@ func quiet(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
 }
 
-// who is the operator, for the record.
-func who() string {
+// who is the operator, for the record: the user of this machine, also behind sudo, and the one that the cluster knows, where the settings say it.
+func who(v *settings.Values) string {
 	host, _ := os.Hostname()
 	name := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
+	if behind := os.Getenv("SUDO_USER"); behind != "" && behind != name {
+		name = behind + " as " + cmp.Or(name, "unknown")
+	}
+	text := cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
+	if known := settings.SASLUsername.Of(v); known != "" {
+		text += ", Kafka user " + known
+	}
+	return text
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -169,7 +168,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))
 	f.choose(cmd, f.any)
 	f.limited(cmd, 0, "the most letters that this run takes; 0 for all")
-	cmd.Flags().StringVar(&f.order.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
+	addWhy(cmd, &f.order.Why)
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
 	addExecute(cmd, &f.execute)
 	return cmd
@@ -213,6 +212,9 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	for _, why := range slices.Sorted(maps.Keys(r.Refused)) {
 		errs = append(errs, fmt.Errorf("%d left alone: %s", r.Refused[why], why))
 	}
+	if r.Selected > 0 {
+		askWhy(cmd, f.order.Why)
+	}
 	if !r.Executed {
 		for _, err := range errs {
 			fmt.Fprintln(messages, err)
@@ -241,7 +243,7 @@ func (f *dlqFlags) command(program string, check func() error, do func(*cobra.Co
 		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
 			bar := newProgress(cmd.ErrOrStderr())
 			defer bar.end()
-			return do(cmd, &letters.Tool{Client: client, Names: f.names, Topic: f.topic, Who: who(), Progress: bar.at})
+			return do(cmd, &letters.Tool{Client: client, Names: f.names, Topic: f.topic, Who: who(v), Progress: bar.at})
 		},
 	}.command()
 	cmd.Flags().StringVar(&f.topic, "topic", "", "the topic of dead letters, as it is called in the cluster; required")

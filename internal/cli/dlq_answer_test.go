@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/settings"
 )
 
 // TestALetterThatWasAnsweredSaysHow: of several commands that were for it the one that resolved it, with who and why; show and export alike. When it failed first
@@ -42,7 +43,7 @@ func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
 		if s.Class != "rejected" || s.Open != (s.Resolved == nil) {
 			t.Errorf("%+v", s)
 		}
-		if a := s.Resolved; a != nil && (a.Who != who() || a.Job == "" || time.Since(a.At) > time.Hour || a.To != "") {
+		if a := s.Resolved; a != nil && (a.Who != who(&settings.Values{}) || a.Job == "" || time.Since(a.At) > time.Hour || a.To != "") {
 			t.Errorf("%+v", a)
 		}
 		want, known := hows[string(rune('0'+s.Offset))]
@@ -64,7 +65,7 @@ func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
 		t.Errorf("%d letters", len(all))
 	}
 	for offset, want := range map[string][]string{
-		"1": {"letter 0/1 (redriven), ", "\n  redriven  2", " by " + who() + ": bug 4711\n"},
+		"1": {"letter 0/1 (redriven), ", "\n  redriven  2", " by " + who(&settings.Values{}) + ": bug 4711\n"},
 		"6": {"letter 0/6 (discarded), ", ": no reason was given\n"},
 		"7": {"letter 0/7 (open), ", "\n  at first  2022-04-15T05:20:00Z\n"},
 	} {
@@ -89,7 +90,24 @@ func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
 	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, "other")
 	d.must(err)
 	d.dlq(0, "redrive", "--topic", lettersOf, "--key", "k31", "--to", "other", "--execute")
+	if out := d.dlq(0, "redrive", "--topic", lettersOf, "--all"); !strings.Contains(out, "no --why is given") {
+		t.Error(out)
+	}
 	if out := d.dlq(0, "show", "--topic", lettersOf, "--key", "k31"); !strings.Contains(out, " into other: no reason was given\n") {
 		t.Error(out)
+	}
+}
+
+// TestWhoIsTheUserBehindSudoAndTheOneOfTheCluster.
+//
+// Mutations, each seen to fail it: SUDO_USER, and the name for SASL, left out.
+func TestWhoIsTheUserBehindSudoAndTheOneOfTheCluster(t *testing.T) {
+	t.Setenv("SUDO_USER", "ana")
+	v, err := settings.Resolve(settings.Sources{Env: []string{"WEIR_SASL_USERNAME=billing"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := who(v); !strings.HasPrefix(got, "ana as ") || !strings.HasSuffix(got, ", Kafka user billing") || !strings.Contains(got, "@") {
+		t.Error(got)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
-	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -114,6 +113,9 @@ func dlqParkedRelease(program string, topologies []*topology.Topology) *cobra.Co
 		case err == nil:
 			fmt.Fprintln(messages, "done: instances that run work the queues off; others do when they are started")
 		}
+		if r.Selected > 0 {
+			askWhy(cmd, f.why)
+		}
 		return err
 	})
 	cmd.Use, cmd.Short = "release", "Have records processed that wait for a letter which is gone"
@@ -123,7 +125,7 @@ func dlqParkedRelease(program string, topologies []*topology.Topology) *cobra.Co
 	cmd.Flags().StringVar(&f.key, "key", "", "this key")
 	cmd.Flags().StringVar(&f.keyBytes, "key-base64", "", "this key, which is no text, in base64")
 	cmd.Flags().BoolVar(&f.all, "all", false, "all keys whose letters are gone")
-	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
+	addWhy(cmd, &f.why)
 	addExecute(cmd, &f.execute)
 	return cmd
 }
@@ -145,7 +147,7 @@ func (f *parkedFlags) command(topologies []*topology.Topology, check func(*cobra
 		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
 			bar := newProgress(cmd.ErrOrStderr())
 			defer bar.end()
-			return do(cmd, &letters.Tool{Client: client, Names: p.Names, Who: who(), Progress: bar.at}, p)
+			return do(cmd, &letters.Tool{Client: client, Names: p.Names, Who: who(v), Progress: bar.at}, p)
 		},
 	}.command()
 }

@@ -12,14 +12,19 @@ import (
 )
 
 // NewLog writes to w: for people on a terminal, as JSON elsewhere, unless log-format says which.
-func NewLog(w io.Writer, v *settings.Values) (*zap.Logger, error) {
+func NewLog(w io.Writer, v *settings.Values) (*zap.Logger, error) { return logTo(w, v, "json") }
+
+// newToolLog is that of a command that ends by itself: what it says on standard error is for people wherever that goes.
+func newToolLog(w io.Writer, v *settings.Values) (*zap.Logger, error) { return logTo(w, v, "console") }
+
+func logTo(w io.Writer, v *settings.Values, elsewhere string) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(settings.LogLevel.Of(v))
 	if err != nil {
 		return nil, err
 	}
 	format := settings.LogFormat.Of(v)
 	if format == "auto" {
-		format = "json"
+		format = elsewhere
 		if _, ok := termtext.Terminal(w); ok {
 			format = "console"
 		}

@@ -225,7 +225,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 		knows: settings.OfClient(), topologies: topologies, output: &f.output,
 		check: func(cmd *cobra.Command, _ []string, v *settings.Values) (wrong error) {
 			if p, wrong = planOf(topologies, v); wrong == nil {
-				tool = offsetsTool(p)
+				tool = offsetsTool(p, who(v))
 				wrong = f.which.Among(tool.Graphs)
 			}
 			if check != nil {
@@ -245,14 +245,14 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if !f.pause || !f.execute {
 				return change()
 			}
-			return whilePaused(cmd, &desired.Tool{Client: client, Names: p.Names, Topology: p.Topology, Who: who()}, f.why, change)
+			return whilePaused(cmd, &desired.Tool{Client: client, Names: p.Names, Topology: p.Topology, Who: who(v)}, f.why, change)
 		},
 	}.command()
 }
 
 // offsetsTool is the tool for a topology.
-func offsetsTool(p *plan.Plan) *offsets.Tool {
-	tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who()}
+func offsetsTool(p *plan.Plan, who string) *offsets.Tool {
+	tool := &offsets.Tool{Topology: p.Topology, Group: p.Group(), Jobs: p.Names.System(system.Jobs.Name), Who: who}
 	for _, g := range p.Subgraphs {
 		var part offsets.Graph
 		for _, s := range g.Stores {

@@ -74,7 +74,7 @@ func (f *pauseFlags) command(topologies []*topology.Topology, pause bool) *cobra
 			return nil
 		},
 		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
-			return f.run(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: name, Who: who()}, pause)
+			return f.run(cmd, &desired.Tool{Client: client, Names: namesOf(v), Topology: name, Who: who(v)}, pause)
 		},
 	}.command()
 	cmd.ValidArgs = names(topologies)

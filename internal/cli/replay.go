@@ -121,7 +121,7 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 		f.earliest(cmd)
 		cmd.Flags().BoolVar(&f.o.Force, "force", false, "also a replay that is done, or that began with another file, and a shadow that began with another build: it begins again")
 	}
-	cmd.Flags().StringVar(&f.o.Why, "why", "", "the reason, which is recorded in "+system.Audit.Name)
+	addWhy(cmd, &f.o.Why)
 	return cmd
 }
 
@@ -220,7 +220,7 @@ func (f *replayFlags) command(topologies []*topology.Topology, file bool, do fun
 			}
 			var err error
 			opts, err = InstanceOptions(v)
-			opts.Log, _ = NewLog(cmd.ErrOrStderr(), v) // WithClient refuses what is wrong with it
+			opts.Log, _ = newToolLog(cmd.ErrOrStderr(), v) // WithClient refuses what is wrong with it
 			return errors.Join(wrong, err)
 		},
 		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
@@ -229,7 +229,7 @@ func (f *replayFlags) command(topologies []*topology.Topology, file bool, do fun
 			bar := newProgress(cmd.ErrOrStderr())
 			defer bar.end()
 			return do(cmd, &replay.Tool{
-				Client: client, Names: namesOf(v), Who: who(), Options: opts, Log: opts.Log, Progress: bar.at,
+				Client: client, Names: namesOf(v), Who: who(v), Options: opts, Log: opts.Log, Progress: bar.at,
 				Say: func(text string) { notice(cmd, text) },
 				Topology: func(name string, names plan.Names) (*plan.Plan, error) {
 					t, err := pickFor(topologies, name)

@@ -150,7 +150,7 @@ func (f *stateFlags) command(topologies []*topology.Topology, check func(*plan.P
 			return errors.Join(wrong, check(p))
 		},
 		do: func(cmd *cobra.Command, client *kafka.Client, v *settings.Values) error {
-			return do(cmd, &replay.Tool{Client: client, Names: p.Names, Who: who()}, p)
+			return do(cmd, &replay.Tool{Client: client, Names: p.Names, Who: who(v)}, p)
 		},
 	}.command()
 	cmd.Flags().StringVar(&f.folder, "folder", "", "the folder of the snapshot; required")

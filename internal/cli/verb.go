@@ -12,6 +12,7 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -73,6 +74,18 @@ func addExecute(cmd *cobra.Command, execute *bool) {
 // notExecuted says that --execute was not given.
 func notExecuted(cmd *cobra.Command) {
 	fmt.Fprintln(cmd.ErrOrStderr(), "nothing was changed: add --execute to do it")
+}
+
+// addWhy adds --why to a command that goes on without it, since programs run it.
+func addWhy(cmd *cobra.Command, why *string) {
+	cmd.Flags().StringVar(why, "why", "", "the reason, which is recorded in "+system.Audit.Name+" with who did it")
+}
+
+// askWhy tells a person that the audit will hold no reason.
+func askWhy(cmd *cobra.Command, why string) {
+	if strings.TrimSpace(why) == "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "no --why is given: the audit tells others who did it, and not why")
+	}
 }
 
 // reason refuses a change without one.

@@ -95,7 +95,7 @@ var (
 	LogLevel = define[string](Setting{Name: "log-level", Group: groupWatch, kind: choiceKind("debug", "info", "warn", "error"),
 		Help: "lowest level of the log lines that are written"}, "info")
 	LogFormat = define[string](Setting{Name: "log-format", Group: groupWatch, kind: choiceKind("auto", "console", "json"),
-		Help: "format of the log; auto is console on a terminal and json elsewhere"}, "auto")
+		Help: "format of the log; auto is json where an instance or a server does not write to a terminal, else console"}, "auto")
 )
 
 var table []*Setting
