@@ -143,7 +143,11 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 		}
 		return nil
 	}
+	noIndex := false
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
+		if !noIndex {
+			t.Index = letterIndex()
+		}
 		f.order.Verb, f.order.Selection, f.order.Limit = verb, f.which, f.limit
 		r, err := f.carryOut(cmd.Context(), t)
 		if r == nil {
@@ -169,6 +173,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 	f.choose(cmd, f.any)
 	f.limited(cmd, 0, "the most letters that this run takes; 0 for all")
 	addWhy(cmd, &f.order.Why)
+	cmd.Flags().BoolVar(&noIndex, "no-index", false, "read all letters also where the index that dlq list leaves of a large topic says that none is meant")
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "the most letters a second that are "+past+"; 0 for no bound")
 	addExecute(cmd, &f.execute)
 	return cmd

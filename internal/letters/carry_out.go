@@ -55,6 +55,10 @@ func (t *Tool) Plan(ctx context.Context, o Order) (*Result, error) {
 func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order) (r *Result, needs map[string]string, err error) {
 	r = &Result{Verb: o.Verb, Topic: t.Topic, Refused: map[string]int64{}, Into: map[string]int64{}}
 	needs = map[string]string{}
+	if y := t.nothingLeft(ctx, reader, p, o.Selection); y != nil {
+		r.Open, r.Resolved = y.open, y.resolved
+		return r, needs, nil
+	}
 	ways := explorer{t, o, map[Way]bool{}}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {

@@ -25,7 +25,7 @@ type Tool struct {
 	Names  plan.Names
 	Topic  string // of dead letters, as it is called in the cluster
 	Who    string
-	Index  *Index // nil: all letters are read for each listing
+	Index  *Index // nil: all letters are read for each listing, and each order
 	// Progress, if not nil, is called now and then with how many offsets of how many were read.
 	Progress func(read, of int64)
 }
