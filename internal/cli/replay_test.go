@@ -128,8 +128,11 @@ type shopReceipt struct {
 	DeadLettered                                          int64 `json:"dead_lettered"`
 	NewEffects                                            int64 `json:"new_effects"`
 	Unchanged                                             *bool `json:"downstream_unchanged"`
-	Downstream                                            []struct{ Changed []struct{ Topic, Key string } }
-	Differences                                           []struct {
+	Downstream                                            []struct {
+		Changed []struct{ Topic, Key string }
+		Keys    int `json:"changed_keys"`
+	}
+	Differences []struct {
 		Key, Production, Shadow string
 		Causes                  []string
 	}
@@ -269,7 +272,9 @@ func TestRewindingTheReferenceJobChangesNothing(t *testing.T) {
 	s.live() // the state is as the instance left it
 }
 
-// TestAnInjectedDifferenceFlipsTheReceipt: it is written to an output, or to a store, while the job runs.
+// TestAnInjectedDifferenceFlipsTheReceipt: it is written to an output, or to a store, while the job runs. All that differ are counted, and some are listed.
+//
+// Mutation seen to fail it: keys counted with the list.
 func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 	s := newShop(t)
 	for i, topic := range []string{totalled, totalled, "customer-totals-totals-changelog"} {
@@ -287,6 +292,11 @@ func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("customer-2"), Value: []byte(`{"last_seq":1}`)}).FirstErr())
+		if i == 1 { // more than are listed
+			for k := range 24 {
+				s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: fmt.Append(nil, "extra", k), Value: []byte("x")}).FirstErr())
+			}
+		}
 		if i == 0 { // and its retention removes it at once
 			ends, err := s.admin.ListEndOffsets(t.Context(), topic)
 			s.must(err)
@@ -300,14 +310,18 @@ func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 		if i == 0 {
 			continue
 		}
-		named := false
+		named, keys, listed := false, 0, 0
 		for _, d := range r.Downstream {
+			keys, listed = keys+d.Keys, listed+len(d.Changed)
 			for _, c := range d.Changed {
 				named = named || c.Topic == topic && c.Key == "customer-2"
 			}
 		}
 		if !named {
 			t.Errorf("the difference in %s is not named: %+v", topic, r.Downstream)
+		}
+		if want := map[int][2]int{1: {25, 20}, 2: {1, 1}}[i]; want != [2]int{keys, listed} {
+			t.Errorf("%d keys have changed in %s and %d are listed, want %v", keys, topic, listed, want)
 		}
 	}
 }
