@@ -11,11 +11,14 @@ import (
 
 var benchSchemas = source{orders + "-value": {ID: 7, Schema: registry.Schema{Type: registry.Avro, Text: `{"type":"record","name":"OrderPlaced","fields":[{"name":"order_id","type":"string"},{"name":"customer_id","type":"string"},{"name":"amount_cents","type":"long"}]}`}}}
 
-type discard struct{ h http.Header }
+type discard struct {
+	h      http.Header
+	status int
+}
 
 func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d *discard) WriteHeader(int)             {}
+func (d *discard) WriteHeader(status int)      { d.status = status }
 
 // What a request with one event costs beside HTTP, the broker's part included.
 func BenchmarkOneEvent(b *testing.B) {
@@ -27,7 +30,11 @@ func BenchmarkOneEvent(b *testing.B) {
 			q, _ := http.NewRequest("POST", "/topics/"+orders+"/events", strings.NewReader(`{"order_id":"o1","customer_id":"c1","amount_cents":1250}`))
 			q.RemoteAddr, q.Host = "127.0.0.1:1", "127.0.0.1"
 			q.Header.Set("Content-Type", "application/json")
-			r.ServeHTTP(&discard{http.Header{}}, q)
+			w := &discard{h: http.Header{}}
+			if r.ServeHTTP(w, q); w.status != http.StatusOK && w.status != http.StatusTooManyRequests {
+				b.Errorf("answered with %d", w.status) // what a refusal costs would be measured
+				return
+			}
 		}
 	})
 }

@@ -35,6 +35,13 @@ type rig struct {
 func newBench(b *testing.B) *Gateway {
 	r := newRigOf(b, func(c *Config) { c.Schemas = benchSchemas })
 	declare(b, r.client, declared.Event{Version: 1, Topic: orders, Key: "customer_id"})
+	for r.gate.declarations.Of(orders) == nil { // it is followed
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-b.Context().Done():
+			b.Fatal("the declaration is never known")
+		}
+	}
 	return r.gate
 }
 
