@@ -166,7 +166,7 @@ func (g *Gateway) schemaOf(ctx context.Context, t *topic, e *event) (*values.Sch
 	if e.schema != nil {
 		return e.schema, nil
 	}
-	return g.schemas.of(ctx, t.cluster+"-value")
+	return g.schemas.of(ctx, t.valueName)
 }
 
 // valueOf makes the record's value.
@@ -238,7 +238,7 @@ func (g *Gateway) key(ctx context.Context, t *topic, e *event) ([]byte, *Problem
 	schema := e.keySchema
 	if schema == nil {
 		var p *Problem
-		if schema, p = g.schemas.of(ctx, t.cluster+"-key"); p != nil {
+		if schema, p = g.schemas.of(ctx, t.keyName); p != nil {
 			return nil, p
 		}
 	}

@@ -226,7 +226,7 @@ func (g *Gateway) v2Schemas(ctx context.Context, q *request, format string, in *
 		if in.KeySchemaID == nil && in.KeySchema == nil {
 			return nil, nil, codeNoKeySchema, invalid.of("Request includes keys but does not include key schema").todo("send key_schema_id or key_schema")
 		}
-		if key, p = find(q.topic.cluster+"-key", in.KeySchemaID, in.KeySchema); p != nil {
+		if key, p = find(q.topic.keyName, in.KeySchemaID, in.KeySchema); p != nil {
 			return nil, nil, v2SchemaCode(p), p
 		}
 	}
@@ -234,7 +234,7 @@ func (g *Gateway) v2Schemas(ctx context.Context, q *request, format string, in *
 		if in.ValueSchemaID == nil && in.ValueSchema == nil {
 			return nil, nil, codeNoValueSchema, invalid.of("Request includes values but does not include value schema").todo("send value_schema_id or value_schema")
 		}
-		if value, p = find(q.topic.cluster+"-value", in.ValueSchemaID, in.ValueSchema); p != nil {
+		if value, p = find(q.topic.valueName, in.ValueSchemaID, in.ValueSchema); p != nil {
 			return nil, nil, v2SchemaCode(p), p
 		}
 	}

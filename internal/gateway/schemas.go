@@ -206,13 +206,17 @@ func tidyText(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
+// encodedMore is what an encoded value has that its document has not: the schema's id, a message's indexes.
+const encodedMore = 16
+
 // encode turns a document into what the record holds.
 func encode(schema *values.Schema, message string, document []byte) ([]byte, *Problem) {
 	m, err := schema.Message(message)
 	if err != nil {
 		return nil, invalid.of("%v", err)
 	}
-	out, _, err := schema.Append(nil, values.InValue, m, document)
+	room := make([]byte, 0, encodedMore+len(document)) // few values are larger than their documents
+	out, _, err := schema.Append(room, values.InValue, m, document)
 	if err != nil {
 		return nil, ofValue(err)
 	}

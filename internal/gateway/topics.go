@@ -15,6 +15,8 @@ import (
 type topic struct {
 	name       string // as producers say it
 	cluster    string // with the prefix
+	valueName  string // subject of its values' schemas
+	keyName    string // and of its keys'
 	partitions int32
 	largest    int // max.message.bytes, 0 when it is not known
 	compacted  bool
@@ -123,6 +125,6 @@ func (t *topics) ask(name string) (*topic, error) {
 		return &topic{name: name, until: time.Now().Add(absentFor)}, nil
 	}
 	largest, _ := strconv.Atoi(info.Config["max.message.bytes"])
-	return &topic{name: name, cluster: cluster, partitions: info.Partitions, largest: largest,
+	return &topic{name: name, cluster: cluster, valueName: cluster + "-value", keyName: cluster + "-key", partitions: info.Partitions, largest: largest,
 		compacted: strings.Contains(info.Config["cleanup.policy"], "compact"), until: time.Now().Add(topicFor)}, nil
 }
