@@ -202,15 +202,26 @@ func (r *rig) await(what string, holds func(oracle.Progress) bool) oracle.Progre
 	return r.awaitWithin(recoveryBound, what, holds)
 }
 
+// leastLooks is how often a bound looks before it judges, a fraction of what an idle machine allows in 30 s. Where even the brokers answer the
+// oracle late, the machine has no time for anybody, and nothing is said about Weir.
+const leastLooks = 100
+
 func (r *rig) awaitWithin(within time.Duration, what string, holds func(oracle.Progress) bool) oracle.Progress {
 	r.t.Helper()
-	p, err := r.observer.Await(r.context(within), what, func(p oracle.Progress) bool {
+	began, looks := time.Now(), 0
+	p, err := r.observer.Await(r.context(max(within, drainBound)), what, func(p oracle.Progress) bool {
 		for _, i := range r.instances {
 			if !i.down && !i.Running() {
 				r.t.Fatalf("await %s: %s has ended by itself with exit code %d:\n%s", what, i.name, i.Code, i.tail(20))
 			}
 		}
-		return holds(p)
+		if holds(p) {
+			return true
+		}
+		if looks++; looks >= leastLooks && time.Since(began) > within {
+			r.t.Fatalf("await %s: not within %s, in %d looks; %d committed, %d left, %d members", what, within, looks, p.Committed, p.Left, p.Members)
+		}
+		return false
 	})
 	if err != nil {
 		r.t.Fatal(err)
