@@ -236,8 +236,6 @@ func TestADemoGoesOnWithItsData(t *testing.T) {
 }
 
 // TestADemoCountsInWhatIsSentBackIntoItsInput: the operator's part of it, with the command that all readers of the input see.
-//
-// Mutation, seen to fail it: finish that waits until as many records have arrived as were fed.
 func TestADemoCountsInWhatIsSentBackIntoItsInput(t *testing.T) {
 	t.Parallel()
 	d := start(t, weir, nil, "--rate", "2000")

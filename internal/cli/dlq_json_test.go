@@ -15,7 +15,7 @@ import (
 
 // TestFailuresMdHasEachFieldOfJSON: what the table says of each command is what the command prints, no field more and none less.
 //
-// Mutations, each seen to fail it: a field of Trial, of Answer and of Neighbour that the table does not have; a row of a field that nothing prints.
+// Mutations, each seen to fail it: a field of Trial and of Answer that the table does not have; a row of a field that nothing prints.
 func TestFailuresMdHasEachFieldOfJSON(t *testing.T) {
 	page, err := os.ReadFile("../../docs/failures.md")
 	if err != nil {

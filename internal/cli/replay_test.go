@@ -274,7 +274,7 @@ func TestRewindingTheReferenceJobChangesNothing(t *testing.T) {
 
 // TestAnInjectedDifferenceFlipsTheReceipt: it is written to an output, or to a store, while the job runs. All that differ are counted, and some are listed.
 //
-// Mutation seen to fail it: keys counted with the list.
+// Mutation seen to fail it: keys that are not counted.
 func TestAnInjectedDifferenceFlipsTheReceipt(t *testing.T) {
 	s := newShop(t)
 	for i, topic := range []string{totalled, totalled, "customer-totals-totals-changelog"} {

@@ -12,7 +12,7 @@ import (
 // TestWhatIsWrongHereIsSaidBeforeTheClusterIsAsked: folders, files and topologies are looked at first, and all that is wrong is said at once. Nobody listens at
 // the address.
 //
-// Mutations, each seen to fail it: check after WithClient has connected; isSnapshot, isNew and toMake that refuse nothing; processes that is false.
+// Mutations, each seen to fail it: check left out; isSnapshot and isNew that refuse nothing; toMake that does not look at the folder; processes that is false.
 func TestWhatIsWrongHereIsSaidBeforeTheClusterIsAsked(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for path, text := range map[string]string{

@@ -230,7 +230,7 @@ func TestRedrivenPoisonAddsUp(t *testing.T) {
 
 // TestWhatIsSentBackIntoTheInputIsNoFault, however often. A lost record is one, also where another bad one came twice, and so is a good one that nobody has fed.
 //
-// Mutations, each seen to fail it: bad records by their number alone; missing without the bad ones; unfed that is never.
+// Mutations, each seen to fail it: missing without the bad ones; unfed that is never.
 func TestWhatIsSentBackIntoTheInputIsNoFault(t *testing.T) {
 	tallied := func(records string) *tally {
 		all := newTally()
