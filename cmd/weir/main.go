@@ -14,10 +14,11 @@ import (
 	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/registry/command"
 	_ "github.com/weirstream/weir/replay/cel"
+	"github.com/weirstream/weir/topology"
 )
 
 func main() {
-	root := cli.New("weir", orders.Totals)
+	root := cli.Program{Name: "weir", Topologies: []*topology.Topology{orders.Totals}, Examples: true}.Command()
 	root.AddCommand(demo.Command(), dev.Command(), gateway.Gateway(), event.Event(), command.Registry(), command.Schema())
 	os.Exit(cli.Main(root))
 }

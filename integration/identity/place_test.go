@@ -349,6 +349,9 @@ func (p *place) counted() (sum int) {
 	p.t.Helper()
 	counts := map[string]int{}
 	for _, r := range p.read(p.log()) {
+		if delete(counts, string(r.Key)); r.Value == nil || len(r.Key) == 0 { // of a state that was rebuilt
+			continue
+		}
 		n, err := strconv.Atoi(string(r.Value))
 		p.must(err)
 		counts[string(r.Key)] = n

@@ -18,7 +18,7 @@ import (
 type receipt struct {
 	State                                                                string
 	Read, Filtered, Replayed, Deduplicated, Done, Offsets, Dead_lettered int64
-	New_effects                                                          int64
+	New_effects, Letters_answered                                        int64
 	Downstream_unchanged                                                 *bool
 	Downstream                                                           []struct{ Changed []struct{ Key string } }
 	Partitions                                                           []struct{ Checksum string }
@@ -109,6 +109,44 @@ func TestAReplayDoesEachRecordOnceWhateverKillsIt(t *testing.T) {
 	p.done()
 	live.stop()
 	p.counts(400 + 350 + 20)
+}
+
+// TestAReplayAnswersItsLettersWhateverKillsIt: records whose letters are open are processed again by a build that is mended, on a state that is
+// rebuilt. Each is counted by the replay, and by no redrive after it.
+func TestAReplayAnswersItsLettersWhateverKillsIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	const good, bad = 100, 200
+	p.begun(good)
+	fail := func() {
+		p.mended = false
+		l := p.start()
+		p.sendBad(bad)
+		p.done()
+		l.stop()
+		p.mended = true
+		if n := p.open(); n != bad {
+			t.Fatalf("%d letters are open, want %d", n, bad)
+		}
+	}
+	fail()
+	fingerprint := p.groups()[0].Fingerprint
+	file := func(state string) string {
+		return p.file("replay: "+p.name+"-"+state, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: "+state, "rate: 200/s")
+	}
+	drained := func(r receipt) {
+		t.Helper()
+		if r.Letters_answered != bad {
+			t.Errorf("%+v", r)
+		}
+		if r, _ := p.dlq("redrive", fingerprint, "--execute"); r.Selected != 0 {
+			t.Errorf("%d letters are open after it", r.Selected)
+		}
+	}
+	reset := file("reset")
+	p.killed(reset)
+	drained(p.replayed("resume", reset))
+	p.counts(good + bad)
 }
 
 // TestAReplayRebuildsAState of all that its input holds, also when it is killed while it does; no instance begins on half of one.

@@ -33,6 +33,8 @@ type Program struct {
 	Name       string
 	Topologies []*topology.Topology
 	Hooks      []processors.Hook // of the instance that run starts
+	// Examples says that the topologies are there to look at: they say nothing of those in the cluster that have the same names.
+	Examples bool
 }
 
 // New is the command line of a program around its topologies.
@@ -59,7 +61,7 @@ func (p Program) Command() *cobra.Command {
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return withCode(exitRefused, listedOnce(topologies)) }
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(runCommand(p), statusCommand(program), topologyCommand(program, topologies), offsetsCommand(program, topologies),
-		dlqCommand(program, topologies), replayCommand(program, topologies), stateCommand(program, topologies), versionCommand(program))
+		dlqCommand(p), replayCommand(program, topologies), stateCommand(program, topologies), versionCommand(program))
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

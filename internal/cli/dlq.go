@@ -20,7 +20,8 @@ import (
 )
 
 // dlqCommand is the face of internal/letters. Only try needs a topology: a letter says where it belongs.
-func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command {
+func dlqCommand(p Program) *cobra.Command {
+	program, topologies := p.Name, p.Topologies
 	cmd := &cobra.Command{
 		Use:   "dlq",
 		Short: "Look at dead letters, try, redrive or discard them",
@@ -29,7 +30,7 @@ func dlqCommand(program string, topologies []*topology.Topology) *cobra.Command 
 			"Where runs have a topic.prefix, give it here too; --topic is the name in the cluster, with its prefix.",
 		RunE: Group,
 	}
-	cmd.AddCommand(dlqList(program), dlqShow(program, topologies), dlqExport(program), dlqTry(program, topologies), dlqMove(program, letters.Redrive), dlqMove(program, letters.Discard), dlqParked(program, topologies))
+	cmd.AddCommand(dlqList(program), dlqShow(program, topologies), dlqExport(program), dlqTry(program, topologies), dlqMove(p, letters.Redrive), dlqMove(p, letters.Discard), dlqParked(program, topologies))
 	return cmd
 }
 
@@ -129,7 +130,8 @@ func plansOf(topologies []*topology.Topology, names plan.Names) (plans []*plan.P
 	return plans, nil
 }
 
-func dlqMove(program string, verb letters.Verb) *cobra.Command {
+func dlqMove(p Program, verb letters.Verb) *cobra.Command {
+	program := p.Name
 	var f dlqFlags
 	check := func() error {
 		if f.rate < 0 {
@@ -147,6 +149,12 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 	cmd := f.command(program, check, func(cmd *cobra.Command, t *letters.Tool) error {
 		if !noIndex {
 			t.Index = letterIndex()
+		}
+		if !p.Examples {
+			var err error
+			if t.Plans, err = plansOf(p.Topologies, t.Names); err != nil {
+				return err
+			}
 		}
 		f.order.Verb, f.order.Selection, f.order.Limit = verb, f.which, f.limit
 		r, err := f.carryOut(cmd.Context(), t)
@@ -166,7 +174,7 @@ func dlqMove(program string, verb letters.Verb) *cobra.Command {
 			"instances notice it within seconds. Records of one key keep their order. A command that was ended, also by kill -9, is run again\n" +
 			"and redrives what is left: each letter once."
 		cmd.Flags().StringVar(&f.order.To, "to", "", "where to: origin (the topic where the records were read first, which all its readers see) or a topic; default: the redrive topic of the topology")
-		cmd.Flags().BoolVar(&f.order.Force, "force", false, fmt.Sprintf("also letters that were redriven %d times", letters.MaxRedrives))
+		cmd.Flags().BoolVar(&f.order.Force, "force", false, fmt.Sprintf("also letters that were redriven %d times, and of inputs that their topology does not read", letters.MaxRedrives))
 	}
 	cmd.Example = example(program, fmt.Sprintf("dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988", verb),
 		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))
@@ -201,6 +209,9 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 	}
 	if r.NoLetters > 0 {
 		fmt.Fprintln(messages, noLetters(r.Topic, r.NoLetters, r.Open+r.Resolved))
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(messages, "note: %s\n", note)
 	}
 	switch {
 	case r.NoLetters > 0 && r.Selected == 0 && r.Open == 0: // it is said

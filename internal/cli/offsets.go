@@ -34,6 +34,8 @@ type offsetsFlags struct {
 	output, to, why string
 	which           offsets.Selection
 	execute, pause  bool
+	letters         string // what becomes of letters: see addLetters
+	plan            *plan.Plan
 }
 
 func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command {
@@ -141,16 +143,16 @@ func (f *offsetsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic, as it is named in the cluster, with its topic.prefix; all inputs of the topology where it is not given")
 	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
+	f.addLetters(cmd)
 	addExecute(cmd, &f.execute)
 	addPause(cmd, &f.pause)
 }
 
 // change shows changes, and does them when told to. It fails where a partition that was meant disagrees and is not changed.
 func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Tool, changes []offsets.Change, kept []offsets.Kept, commit bool) error {
-	if f.execute && len(changes) > 0 {
-		if err := t.Record(cmd.Context(), changes, f.why, commit); err != nil {
-			return err
-		}
+	again, err := f.record(cmd.Context(), f.plan, t, changes, commit)
+	if err != nil {
+		return err
 	}
 	var mends []offsets.Mend
 	for _, k := range kept {
@@ -167,7 +169,7 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 	left := disagreement(program, mends, len(changes)+len(kept))
 	out, messages := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.output == OutputJSON {
-		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept)}), left)
+		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept), "letters": again}), left)
 	}
 	w := table(out, "TOPIC", "PARTITION", "COMMITTED", "STATE", "NEW")
 	for _, c := range changes {
@@ -182,6 +184,14 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 	if emptied > 0 {
 		fmt.Fprintf(messages, "changelogs do not hold the state of %s: rebuild it as docs/offsets.md tells, and start once with --accept-empty-state\n",
 			partitionCount(emptied))
+	}
+	switch {
+	case again > 0 && !f.execute && f.letters == "":
+		fmt.Fprintf(messages, "%d dead letters are open of records that would be processed again: give --letters %s, which answers them, or --letters %s\n", again, lettersAnswer, lettersKeep)
+	case again > 0 && !f.execute:
+		fmt.Fprintf(messages, "%d open dead letters would be answered: their records are processed again\n", again)
+	case again > 0:
+		fmt.Fprintf(messages, "%d open dead letters are answered: their records are processed again\n", again)
 	}
 	switch {
 	case len(changes) == 0 && left != nil: // the error says it
@@ -228,6 +238,8 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 				tool = offsetsTool(p, who(v))
 				wrong = f.which.Among(tool.Graphs)
 			}
+			f.plan = p
+			wrong = errors.Join(wrong, f.checkLetters())
 			if check != nil {
 				wrong = errors.Join(wrong, check())
 			}

@@ -108,6 +108,9 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 		if r == nil && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 			err = fmt.Errorf("replay %s: this run was ended before it processed anything: run it again, or give it up with %s replay stop FILE (%w)", j.Name, program, err)
 		}
+		if _, refused := errors.AsType[*replay.RefusedError](err); refused {
+			return withCode(exitRefused, err)
+		}
 		return classified(err)
 	})
 	if resume {
@@ -137,7 +140,7 @@ func (f *replayFlags) print(cmd *cobra.Command, r *replay.Receipt) error {
 func replayStatus(program string, topologies []*topology.Topology) *cobra.Command {
 	var f replayFlags
 	cmd := f.command(topologies, true, func(cmd *cobra.Command, t *replay.Tool, j *replay.Job) error {
-		r, err := t.Status(cmd.Context(), j.Name)
+		r, err := t.Stands(cmd.Context(), j)
 		if err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func TestAReplayPausesInstancesItself(t *testing.T) {
 	s := newShop(t)
 	s.instance()
 	for name, state := range map[string]string{"kept": "", "rebuilt": "state: reset\n"} {
-		out := s.totals(0, "replay", "run", s.file("r.yaml", strings.Replace(again, "again", name, 1)+state), "--state-dir", "state", "--json")
+		out := s.totals(0, "replay", "run", s.file("r.yaml", strings.Replace(again, "again", name, 1)+state), "--state-dir", "state", "--json", "--log-level", "error")
 		if r := s.receipt(out); r.State != "done" || r.Read < 60 || !*r.Unchanged {
 			t.Errorf("%q: %+v", state, r)
 		}

@@ -28,6 +28,8 @@ type Result struct {
 	Resolved int64 `json:"resolved"`
 	// NoLetters is how many records of the topic are no dead letters.
 	NoLetters int64 `json:"no_letters"`
+	// Notes say what is not known.
+	Notes []string `json:"notes,omitempty"`
 }
 
 var errEnough = errors.New("enough")
@@ -59,7 +61,7 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		r.Open, r.Resolved = y.open, y.resolved
 		return r, needs, nil
 	}
-	ways := explorer{t, o, map[Way]bool{}}
+	ways := explorer{tool: t, order: o, known: map[Way]bool{}}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {
 			r.Resolved++
@@ -72,6 +74,9 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		}
 		if !o.Selection.has(l) {
 			return nil
+		}
+		if err := p.refuseReplayed(o, l); err != nil {
+			return err
 		}
 		if o.refuses(l) == "" {
 			if err := ways.explore(ctx, l); err != nil {
@@ -100,6 +105,7 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		}
 		return nil
 	})
+	r.Notes = ways.notes
 	return r, needs, err
 }
 
@@ -124,7 +130,7 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	sink, err := t.Client.NewSink(ctx, t.Names.Prefix+"weir-dlq-"+t.Topic)
+	sink, err := t.Client.NewSink(ctx, t.TransactionalID(t.Topic))
 	if err != nil {
 		return nil, fmt.Errorf("take over what another command has begun on %s: %w", t.Topic, err)
 	}
@@ -180,6 +186,9 @@ func (m *move) run(ctx context.Context, reader kafka.Reader) error {
 			m.tool.progress(read+r.Offset-from, all)
 			l := letterOf(r, tp.Partition)
 			if m.order.takes(l) && !m.place.done.resolved(l) {
+				if err := m.place.refuseReplayed(&m.order, l); err != nil {
+					return err
+				}
 				if m.job.Done+m.letters == 0 && narrow {
 					m.job.From = r.Offset
 				}

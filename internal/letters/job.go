@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,10 @@ type job struct {
 	Done     int64     `json:"done"` // letters that this job resolved in the partition
 	Who      string    `json:"who"`
 	At       time.Time `json:"at"` // when the job began
+
+	// Of Answered: the letters, and what has their records processed again. Jobs that have these are of version 5.
+	Spans []span `json:"spans,omitempty"`
+	By    string `json:"by,omitempty"`
 }
 
 // keyOf is what the keys of jobs on a topic of dead letters begin with.
@@ -77,12 +82,20 @@ func versionOf(o *Order) int {
 	return 1
 }
 
-// jobs reads what was done on the topic of a place, as far as its letters are still there.
+// jobs reads what was done on the topic of a place, as far as its letters are still there, and which replays have not ended.
 func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, error) {
 	name := t.jobsTopic()
 	newest := map[string]job{}
+	running := map[string]replaying{}
 	err := system.Jobs.Read(ctx, t.Client, reader, name, func(r *kafka.Record) error {
 		key := string(r.Key)
+		if replay, is := strings.CutPrefix(key, "replay/"); is && !strings.Contains(replay, "/") {
+			delete(running, replay)
+			if one, is := replayingOf(replay, r.Value); is {
+				running[replay] = one
+			}
+			return nil
+		}
 		if !strings.HasPrefix(key, keyOf(t.Topic)) {
 			return nil
 		}
@@ -90,7 +103,7 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 		var j job
 		switch err := json.Unmarshal(r.Value, &j); {
 		case r.Value == nil:
-		case err != nil || j.Version < 1 || j.Version > 4:
+		case err != nil || j.Version < 1 || j.Version > 5:
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
 		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
 		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:
@@ -102,5 +115,6 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 	for _, j := range newest {
 		jobs = append(jobs, j)
 	}
+	p.replays = slices.Collect(maps.Values(running))
 	return jobs, err
 }

@@ -19,6 +19,8 @@ type resolvers struct {
 	byKey         map[string][]*carried
 	byFingerprint map[string][]*carried
 	others        []*carried
+	answered      []offsets // letters whose records are processed again by other means, in order and apart
+	answers       []*job    // by which jobs
 }
 
 // carried is an order, and the ranges of offsets in which it was carried out, in order and apart, and by which jobs.
@@ -43,6 +45,14 @@ func newResolver(jobs []job) resolver {
 		if j.From >= j.Position {
 			continue
 		}
+		if j.Verb == Answered {
+			p := r.at(j.Partition)
+			p.answers = append(p.answers, j)
+			for _, s := range j.Spans {
+				p.answered = append(p.answered, offsets{s[0], s[1] + 1})
+			}
+			continue
+		}
 		order := j.Order
 		order.Why, order.Limit = "", 0 // they do not say what was resolved
 		text, _ := json.Marshal(&order)
@@ -58,15 +68,25 @@ func newResolver(jobs []job) resolver {
 	for _, c := range all {
 		c.ranges = apart(c.ranges)
 	}
+	for _, p := range r {
+		if len(p.answered) > 0 {
+			p.answered = apart(p.answered)
+		}
+	}
 	return r
 }
 
-func (r resolver) add(partition int32, c *carried) {
+func (r resolver) at(partition int32) *resolvers {
 	p := r[partition]
 	if p == nil {
 		p = &resolvers{byOffset: map[int64][]*carried{}, byKey: map[string][]*carried{}, byFingerprint: map[string][]*carried{}}
 		r[partition] = p
 	}
+	return p
+}
+
+func (r resolver) add(partition int32, c *carried) {
+	p := r.at(partition)
 	switch s := &c.Selection; {
 	case s.Offset != nil:
 		p.byOffset[*s.Offset] = append(p.byOffset[*s.Offset], c)
@@ -95,8 +115,11 @@ func apart(ranges []offsets) []offsets {
 	return joined
 }
 
-// resolved says whether a letter was redriven or discarded.
+// resolved says whether a letter was redriven or discarded, or is answered.
 func (r resolver) resolved(l *Letter) bool {
+	if p := r[l.Partition]; p != nil && among(p.answered, l.Record.Offset) {
+		return true
+	}
 	for range r.by(l) {
 		return true
 	}

@@ -19,7 +19,9 @@ import (
 // letter, because it decides what was resolved, too.
 func (o *Order) refuses(l *Letter) string {
 	ways := o.ways(l)
-	absent := slices.IndexFunc(o.Absent, func(w Way) bool { return !w.Elsewhere && slices.Contains(ways, w) })
+	absent := slices.IndexFunc(o.Absent, func(w Way) bool {
+		return !w.Elsewhere && slices.Contains(ways, Way{Topology: w.Topology, Topic: w.Topic})
+	})
 	switch {
 	case l.stranger():
 		return noLetter
@@ -39,6 +41,9 @@ func (o *Order) refuses(l *Letter) string {
 		return "the letter says that its record stood in a topic of Kafka's or of Weir's own, where nothing is written: give --to TOPIC, or discard it"
 	case o.elsewhere(ways):
 		return "the letter says that its record failed in another environment, or in a topic that is not its topology's, and nothing is sent there: give --to TOPIC, or discard it"
+	case absent >= 0 && o.Absent[absent].Unread:
+		return fmt.Sprintf("topology %s does not read %s, so nobody would process what is redriven into it: give --to origin or --to TOPIC, discard it, or give --force where a build that reads it is to come",
+			o.Absent[absent].Topology, o.Absent[absent].Topic)
 	case absent >= 0:
 		return fmt.Sprintf("topic %s does not exist: make it again, or give --to TOPIC", o.Absent[absent].Topic)
 	}
@@ -57,6 +62,8 @@ type Way struct {
 	Topic    string `json:"topic"`
 	// Elsewhere says that the way leads out of the environment or to another topology: whoever wrote the letter may have said anything. Jobs that have it are of version 4.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Unread says that the topology is known not to read what comes that way.
+	Unread bool `json:"unread,omitempty"`
 }
 
 // ways are those of a letter that depend on what it says.
@@ -78,9 +85,11 @@ const maxAbsent = 100
 
 // explorer looks up once whether a way leads anywhere.
 type explorer struct {
-	tool  *Tool
-	order *Order
-	known map[Way]bool
+	tool     *Tool
+	order    *Order
+	known    map[Way]bool
+	readings map[string]*redrivesRead // by topology
+	notes    []string
 }
 
 // explore adds to what is absent of the order those of a letter's ways that lead nowhere.
@@ -114,7 +123,10 @@ func (e *explorer) explore(ctx context.Context, l *Letter) error {
 		if !slices.ContainsFunc(names, func(name string) bool { return !plan.IsTopicName(name) }) {
 			infos, err = e.tool.Client.Topics(ctx, names)
 		}
-		if err == nil && len(infos) == 0 {
+		if err == nil && len(infos) > 0 {
+			w.Unread, err = e.unread(ctx, w, names[0])
+		}
+		if err == nil && (len(infos) == 0 || w.Unread) {
 			err = e.leadsNowhere(w)
 		}
 		if err != nil {
@@ -129,7 +141,7 @@ func (e *explorer) leadsNowhere(w Way) error {
 	if len(e.order.Absent) == maxAbsent {
 		return fmt.Errorf("more than %d topics that letters name do not exist, or are none to write to, such as %s: choose fewer letters, or give --to TOPIC", maxAbsent, w.Topic)
 	}
-	e.order.Absent = append(e.order.Absent, Way{strings.Clone(w.Topology), strings.Clone(w.Topic), w.Elsewhere})
+	e.order.Absent = append(e.order.Absent, Way{strings.Clone(w.Topology), strings.Clone(w.Topic), w.Elsewhere, w.Unread})
 	return nil
 }
 

@@ -1,7 +1,7 @@
 // Package letters is what operators do with the dead letters of a topic: look at them, send them back into their topology, or discard
 // them.
 //
-// A letter is open until a job has resolved it. Jobs and their progress are in the topic of jobs (system.Jobs): what a job has resolved
+// A letter is open until a job has resolved it, or its record is processed again by other means (Answered). Jobs and their progress are in the topic of jobs (system.Jobs): what a job has resolved
 // in a partition are the letters between two offsets that it chose. The progress is written in the transaction that writes the
 // redriven records, so a letter is redriven once, however often the command is killed and run again. Two commands at one topic of dead
 // letters fence each other, by their transactional id.
@@ -26,6 +26,8 @@ type Tool struct {
 	Topic  string // of dead letters, as it is called in the cluster
 	Who    string
 	Index  *Index // nil: all letters are read for each listing, and each order
+	// Plans are topologies of the program, which say what these read where none of their instances does.
+	Plans []*plan.Plan
 	// Progress, if not nil, is called now and then with how many offsets of how many were read.
 	Progress func(read, of int64)
 }
@@ -45,6 +47,7 @@ type place struct {
 	info         kafka.TopicInfo
 	starts, ends map[kafka.TopicPartition]int64
 	done         resolver
+	replays      []replaying
 }
 
 // look finds the topic's partitions, and the jobs that were done on them.

@@ -21,7 +21,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	if err := system.Jobs.Ensure(ctx, t.Client, t.Jobs); err != nil {
 		return err
 	}
-	sink, err := t.Client.NewSink(ctx, "")
+	sink, err := t.Client.NewSink(ctx, t.TransactionalID)
 	if err != nil {
 		return err
 	}
@@ -40,12 +40,31 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			set[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = kafka.CommittedOffset{Offset: *c.New, LeaderEpoch: -1, Metadata: c.metadata(t.Who, why)}
 		}
 	}
+	for _, out := range t.With {
+		if err := sink.Append(out); err != nil {
+			return err
+		}
+	}
 	if err := sink.Flush(ctx); err != nil {
 		return fmt.Errorf("record the reset: %w", err)
 	}
-	if !commit {
+	if t.Confirm != nil {
+		if err := t.Confirm(ctx); err != nil {
+			return err
+		}
+	}
+	if commit {
+		if err := t.commit(ctx, sink, set); err != nil {
+			return err
+		}
+	}
+	if t.TransactionalID == "" {
 		return nil
 	}
+	return sink.Commit(ctx)
+}
+
+func (t *Tool) commit(ctx context.Context, sink *kafka.Sink, set map[kafka.TopicPartition]kafka.CommittedOffset) error {
 	if err := sink.Offsets(ctx, kafka.Member{Group: t.Group, Generation: -1}, set); err != nil {
 		return fmt.Errorf("the reset is recorded, but its offsets could not be committed; run the command again: %w", err)
 	}

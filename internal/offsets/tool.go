@@ -1,6 +1,8 @@
 package offsets
 
 import (
+	"context"
+
 	"github.com/weirstream/weir/internal/kafka"
 )
 
@@ -22,4 +24,8 @@ type Tool struct {
 	Graphs   []Graph
 	Asides   []string // its redrive and retry topics, which need not exist
 	Who      string
+	// With is what Record writes in the transaction of the changes, as TransactionalID, and Confirm is asked before its end. Without any it is no transaction.
+	With            []*kafka.Outgoing
+	TransactionalID string
+	Confirm         func(context.Context) error
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
@@ -117,43 +119,50 @@ func (t *Tool) sameAside(ctx context.Context, p *plan.Plan, m *golden.Manifest) 
 }
 
 // settled refuses a replay into a topology of which records wait for others that the replay knows nothing of: those of parked keys, which it
-// would overtake or forget, and, where the state is to be rebuilt, those that were delayed or redriven, which it would process twice.
-func (t *Tool) settled(ctx context.Context, p *plan.Plan, sub *plan.Subgraph, reset bool) error {
-	reader := t.Client.NewFetcher(readAhead)
-	defer reader.Close()
-	if sub.Parked != nil {
-		log := p.Changelog(sub.Parked)
-		tps, starts, ends, err := t.partitions(ctx, log)
-		if err != nil {
-			return err
-		}
-		keys := int64(0)
-		for _, tp := range tps {
-			var totals struct {
-				Keys int64 `json:"keys"`
-			}
-			err := kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
-				if r.Offset >= ends[tp] || string(r.Key) != "t" { // see processors/parking.go
-					return nil
-				}
-				if totals.Keys = 0; r.Value == nil {
-					return nil
-				}
-				return json.Unmarshal(r.Value, &totals)
-			})
-			if err != nil {
-				return fmt.Errorf("read %s: %w", tp, err)
-			}
-			keys += totals.Keys
-		}
-		if keys > 0 {
-			return fmt.Errorf("%d keys are parked in %s, and a replay would overtake their records: redrive or discard their letters first (dlq list), "+
-				"and start the instances until nothing is parked", keys, log)
-		}
-	}
-	if !reset {
+// would overtake or forget.
+func (t *Tool) settled(ctx context.Context, p *plan.Plan, sub *plan.Subgraph) error {
+	if sub.Parked == nil {
 		return nil
 	}
+	reader := t.Client.NewFetcher(readAhead)
+	defer reader.Close()
+	log := p.Changelog(sub.Parked)
+	tps, starts, ends, err := t.partitions(ctx, log)
+	if err != nil {
+		return err
+	}
+	keys := int64(0)
+	for _, tp := range tps {
+		var totals struct {
+			Keys int64 `json:"keys"`
+		}
+		err := kafka.Scan(ctx, reader, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
+			if r.Offset >= ends[tp] || string(r.Key) != "t" { // see processors/parking.go
+				return nil
+			}
+			if totals.Keys = 0; r.Value == nil {
+				return nil
+			}
+			return json.Unmarshal(r.Value, &totals)
+		})
+		if err != nil {
+			return fmt.Errorf("read %s: %w", tp, err)
+		}
+		keys += totals.Keys
+	}
+	if keys > 0 {
+		return fmt.Errorf("%d keys are parked in %s, and a replay would overtake their records: redrive or discard their letters first (dlq list), "+
+			"and start the instances until nothing is parked", keys, log)
+	}
+	return nil
+}
+
+// unread refuses a replay into a topology of which records were redriven or delayed and wait to be read: those of its range would be processed twice. Where
+// the state is rebuilt, each would be that waits.
+func (t *Tool) unread(ctx context.Context, p *plan.Plan, j *Job, ranges []Range) error {
+	reader := t.Client.NewFetcher(readAhead)
+	defer reader.Close()
+	sub := inputOf(p, j.From.Topic)
 	own := map[string]bool{}
 	for _, in := range sub.Inputs {
 		own[p.Redrive(in)] = true
@@ -166,9 +175,35 @@ func (t *Tool) settled(ctx context.Context, p *plan.Plan, sub *plan.Subgraph, re
 		return err
 	}
 	for _, a := range all {
-		if own[a.Topic] && a.Waiting {
+		if !own[a.Topic] || !a.Waiting {
+			continue
+		}
+		if j.State.Mode == StateReset {
 			return fmt.Errorf("records wait in %s, and a rebuilt state would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)
+		}
+		found := errors.New("found")
+		tp := kafka.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+		start, err := t.Client.Starts(ctx, []kafka.TopicPartition{tp})
+		if err != nil {
+			return err
+		}
+		err = kafka.Scan(ctx, reader, tp, max(a.Offset, start[tp]), a.End, func(r *kafka.Record) error {
+			if l, err := deadletter.Read(r.Headers); err == nil && r.Offset < a.End && !l.Releases && l.First.Topic == j.From.Topic && has(ranges, l.First.Partition, l.First.Offset) {
+				return found
+			}
+			return nil
+		})
+		if errors.Is(err, found) {
+			return fmt.Errorf("records of the range wait in %s, where they were redriven or delayed, and the topology would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// has says whether a place is in one of ranges.
+func has(ranges []Range, partition int32, offset int64) bool {
+	return slices.ContainsFunc(ranges, func(r Range) bool { return r.Partition == partition && offset >= r.Start && offset < r.End })
 }

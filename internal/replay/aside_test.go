@@ -2,20 +2,23 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 )
 
-// TestAReplayRefusesWhatItWouldOvertake: records of parked keys, and, for a state that is rebuilt, those that were delayed or redriven.
+// TestAReplayRefusesWhatItWouldOvertake: records of parked keys, and those that were redriven and not read yet: for a state that is rebuilt all of them, else
+// those of its range.
 //
-// Mutation: settled that does not ask for keys.
+// Mutations: settled that does not ask for keys; unread that does not look at the ranges.
 func TestAReplayRefusesWhatItWouldOvertake(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -53,7 +56,11 @@ func TestAReplayRefusesWhatItWouldOvertake(t *testing.T) {
 	}
 	says := func(reset bool, want string) {
 		t.Helper()
-		err := tool.settled(t.Context(), p, sub, reset)
+		j := &Job{From: From{Topic: in.Name}}
+		if reset {
+			j.State.Mode = StateReset
+		}
+		err := tool.quiet(t.Context(), j, &Plan{graph: p, ranges: []Range{{Partition: 0, Start: 5, End: 8}}})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("reset %v: %v, want %q", reset, err, want)
 		}
@@ -66,12 +73,24 @@ func TestAReplayRefusesWhatItWouldOvertake(t *testing.T) {
 	put(p.Changelog(sub.Parked), "t", `{"keys":1}`)
 	put(p.Changelog(sub.Parked), "t", "")
 	says(true, "")
-	put(p.Redrive(in), "k", "v")
+	redriven := func(offset int64) {
+		t.Helper()
+		r := &kgo.Record{Topic: p.Redrive(in), Key: []byte("k"), Value: []byte("v")}
+		for _, h := range deadletter.Headers(nil, deadletter.Cause{Topology: "t", Topic: in.Name, Offset: offset, Err: errors.New("bad")}) {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	redriven(8)
 	says(false, "")
 	says(true, "records wait in "+p.Redrive(in))
+	redriven(5)
+	says(false, "records of the range wait in "+p.Redrive(in))
 	all := kadm.Offsets{}
 	for n := range int32(2) {
-		all.Add(kadm.Offset{Topic: p.Redrive(in), Partition: n, At: 1})
+		all.Add(kadm.Offset{Topic: p.Redrive(in), Partition: n, At: 2})
 	}
 	if _, err := admin.CommitOffsets(t.Context(), "t", all); err != nil {
 		t.Fatal(err)

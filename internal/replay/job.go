@@ -41,6 +41,7 @@ type Job struct {
 	Topic    string  `yaml:"topic" json:"topic,omitempty"` // of IntoTopic, as it is called in the cluster
 	State    State   `yaml:"state" json:"state,omitzero"`
 	Outputs  string  `yaml:"outputs" json:"outputs,omitempty"`
+	Accept   string  `yaml:"accept" json:"accept,omitempty"` // AcceptPartial, or nothing
 	Rate     Rate    `yaml:"rate" json:"rate,omitempty"`
 	Rewrite  Rewrite `yaml:"rewrite" json:"rewrite,omitzero"`
 	Why      string  `yaml:"why" json:"why,omitempty"`
@@ -99,6 +100,9 @@ const (
 	StateExact    = "exact"
 	StateSnapshot = "snapshot"
 )
+
+// AcceptPartial says that a state is to be rebuilt without what records before the start have led to.
+const AcceptPartial = "partial-state"
 
 // Rate is in records a second, 0 for no bound.
 type Rate int
@@ -207,7 +211,7 @@ func plainErrors(err error) error {
 }
 
 var fieldNames = []string{"replay", "from (topic, partitions, start, end, dlq: fingerprint)", "where (keys, headers, expression)", "into", "topology", "topic",
-	"state", "outputs", "rate", "rewrite (key, headers)", "why"}
+	"state", "outputs", "accept", "rate", "rewrite (key, headers)", "why"}
 
 // locate notes where the fields stand.
 func (j *Job) locate(n *yaml.Node, under string) {
@@ -265,6 +269,9 @@ func (j *Job) check() error {
 	}
 	if j.Rate < 0 {
 		wrong("rate", "give records a second, such as 50000/s")
+	}
+	if j.Accept != "" && (j.Accept != AcceptPartial || j.Into != IntoTopology || j.State.Mode != StateReset) {
+		wrong("accept", "%q is not allowed: give %s, for into: topology with state: reset, or leave it out", j.Accept, AcceptPartial)
 	}
 	switch j.Into {
 	case IntoTopology, IntoShadow:

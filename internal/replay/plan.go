@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,10 @@ type Plan struct {
 	Exact      bool               `json:"exact"`
 	Seconds    float64            `json:"seconds"`
 	Touches    []string           `json:"touches"`
+	Letters    int64              `json:"letters"` // open dead letters of records of the ranges, of a replay into the topology
 	Removed    int64              `json:"removed"` // offsets that are asked for, and that retention has removed
 	Earliest   *time.Time         `json:"earliest,omitempty"`
+	Partial    string             `json:"partial,omitempty"` // what a state that is rebuilt lacks
 	Notes      []string           `json:"notes"`
 	Refused    string             `json:"refused,omitempty"` // why a run would be refused
 
@@ -45,6 +48,11 @@ type PlannedPartition struct {
 	Latest   int64 `json:"latest"`
 	Removed  int64 `json:"removed"`
 }
+
+// RefusedError is why a job is refused: as its plan says.
+type RefusedError struct{ Why string }
+
+func (e *RefusedError) Error() string { return e.Why }
 
 // RemovedError refuses a job for records that are gone.
 type RemovedError struct {
@@ -144,7 +152,7 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 		}
 	}
 	if j.Into != IntoTopic {
-		if err := t.ofTopology(ctx, j, p); err != nil {
+		if err := t.ofTopology(ctx, j, p, fromEarliest); err != nil {
 			return nil, err
 		}
 	} else if err := t.ofTopic(ctx, j, p); err != nil {
@@ -153,6 +161,9 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 	for _, one := range p.Partitions {
 		p.ranges = append(p.ranges, one.Range)
 		p.Offsets += one.End - one.Start
+	}
+	if j.Into == IntoTopology {
+		return p, t.withLetters(ctx, j, p)
 	}
 	return p, nil
 }
@@ -224,7 +235,7 @@ func (t *Tool) ofTopic(ctx context.Context, j *Job, p *Plan) error {
 }
 
 // ofTopology says what a job into a topology, or a shadow of it, touches, and bounds its ranges.
-func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
+func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan, fromEarliest bool) error {
 	graph, err := t.Topology(j.Topology, t.Names)
 	if err != nil {
 		return err
@@ -264,6 +275,9 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 	if j.State.Mode == StateReset && len(sub.Inputs) > 1 {
 		return fmt.Errorf("state: the stores of %s are changed by %d inputs, and one is replayed: a rebuilt state would lack the others; give state: keep", j.Topology, len(sub.Inputs))
 	}
+	if j.State.Mode == StateReset && len(sub.Stores) > 0 {
+		p.partial(j, fromEarliest)
+	}
 	p.Touches = append(p.Touches, called(graph, sub, j.From.Topic)...)
 	if j.Into == IntoShadow {
 		return t.ofShadow(j, p)
@@ -285,7 +299,10 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 		if topic.Written && (topic.Stream != nil || topic.Role == plan.DeadLetterTopic) {
 			what := "outputs of records that are not dropped as duplicates are written again"
 			if topic.Role == plan.DeadLetterTopic {
-				what = "records that fail are written, but for those that have a letter there already; letters whose records pass now stay open: discard those, since a redrive would process them once more"
+				what = "records that fail are written, but for those that have a letter there already; records of open letters are left out"
+				if j.State.Mode == StateReset {
+					what = "records that fail are written; open letters of the range are not open any more"
+				}
 			}
 			if j.Outputs == "suppress" {
 				what = "nothing is written"
@@ -294,6 +311,30 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan) error {
 		}
 	}
 	return nil
+}
+
+// partial refuses to rebuild a state without the records before the start of the range, of which it was made too, unless that is meant.
+func (p *Plan) partial(j *Job, fromEarliest bool) {
+	var asked, gone int64 // offsets that are there and not asked for, and that retention has removed
+	for _, one := range p.Partitions {
+		if one.Start > one.Earliest {
+			asked += one.Start - one.Earliest
+		}
+		if one.End > one.Start || one.Start > 0 {
+			gone += min(one.Earliest, one.Start)
+		}
+	}
+	lacks := fmt.Sprintf("the state would be rebuilt without what the %d offsets before the start have led to", asked+gone)
+	switch {
+	case asked+gone == 0:
+	case j.Accept == AcceptPartial || asked == 0 && fromEarliest:
+		p.Partial = fmt.Sprintf("the state is rebuilt without what the %d offsets before the start have led to: that is lost", asked+gone)
+		p.Notes = append(p.Notes, p.Partial)
+	case asked > 0:
+		p.Refused = cmp.Or(p.Refused, fmt.Sprintf("state: %s, such as totals of them: give from.start: earliest, or state: keep, or, where that is meant, accept: %s", lacks, AcceptPartial))
+	default:
+		p.Refused = cmp.Or(p.Refused, fmt.Sprintf("state: %s, and retention has removed them: give state: keep, restore a snapshot (state restore), or, where that is meant, accept: %s or --from-earliest", lacks, AcceptPartial))
+	}
 }
 
 // called lists the services that nodes may call for the records of a topic.

@@ -28,6 +28,8 @@ type Receipt struct {
 	Dropped      int64 `json:"dropped"`       // of those: dropped by a node that wants no such record
 	DeadLettered int64 `json:"dead_lettered"` // of those: failed
 	NewEffects   int64 `json:"new_effects"`   // outputs, dead letters and changes of a store
+	// LettersAnswered are dead letters that were open, and are not any more, because the group went back to before their records: what fails again of those has another letter.
+	LettersAnswered int64 `json:"letters_answered"`
 	// DownstreamUnchanged says whether each output and store has the same last value of each key as before; null until the job is done, and
 	// where it is not known of a shadow.
 	DownstreamUnchanged *bool        `json:"downstream_unchanged"`
@@ -66,7 +68,10 @@ func (s *standing) receipt(at map[int32]progress) *Receipt {
 	}
 	r := &Receipt{
 		Job: s.Job, Run: s.Run, State: s.State, Into: s.File.Into, Topology: s.File.Topology, From: s.File.From.Topic, To: s.File.Topic,
-		Downstream: []Downstream{}, Partitions: []Part{}, Who: s.Who, Why: s.Why, Began: s.Began, At: s.At, Problem: s.Problem,
+		Downstream: []Downstream{}, Partitions: []Part{}, Who: s.Who, Why: s.Why, Began: s.Began, At: s.At, Problem: s.Problem, LettersAnswered: s.Answered,
+	}
+	if s.Partial != "" {
+		r.Notes = append(r.Notes, s.Partial)
 	}
 	for _, one := range s.Ranges {
 		p, ok := at[one.Partition]
@@ -115,6 +120,9 @@ func (r *Receipt) Print(w io.Writer) {
 	fmt.Fprintf(w, "  dropped        %d\n", r.Dropped)
 	fmt.Fprintf(w, "  dead-lettered  %d\n", r.DeadLettered)
 	fmt.Fprintf(w, "  new effects    %d\n", r.NewEffects)
+	if r.LettersAnswered > 0 {
+		fmt.Fprintf(w, "  letters        %d answered: they are not open any more\n", r.LettersAnswered)
+	}
 	if r.DownstreamUnchanged != nil {
 		say := "unchanged, proven by the last value of each key"
 		if !*r.DownstreamUnchanged {

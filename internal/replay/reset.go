@@ -2,11 +2,13 @@ package replay
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/system"
@@ -25,8 +27,10 @@ type rebuild struct {
 	why  string
 	// fill gives put what a store is to hold; nil for nothing.
 	fill func(store *plan.Store, partition int32, put func(key, value []byte) error) error
-	// last is written with the last transaction, if not nil.
-	last func() (*kafka.Outgoing, error)
+	// by is what letters are answered by whose records come again.
+	by string
+	// last is written with the last transaction, if not nil. answered is of how many letters the records are processed again.
+	last func(answered int64) (*kafka.Outgoing, error)
 
 	infos map[string]kafka.TopicInfo
 	n     int // records of the transaction
@@ -45,8 +49,8 @@ func (r *running) reset(ctx context.Context, p *plan.Plan) error {
 	if r.Why != "" {
 		why += ": " + r.Why
 	}
-	b := &rebuild{tool: r.tool, sink: r.sink, plan: p, sub: inputOf(p, r.File.From.Topic), at: at, why: why, last: func() (*kafka.Outgoing, error) {
-		r.Reset, r.Emptying = true, false
+	b := &rebuild{tool: r.tool, sink: r.sink, plan: p, sub: inputOf(p, r.File.From.Topic), at: at, why: why, by: "replay " + r.Job, last: func(answered int64) (*kafka.Outgoing, error) {
+		r.Reset, r.Emptying, r.Answered = true, false, answered
 		return r.tool.record(keyOf(r.Job), r.standing)
 	}}
 	r.Emptying = true
@@ -153,8 +157,22 @@ func (b *rebuild) positions(partition int32, change func(kafka.TopicPartition, *
 	return all.Encode(offsets.Owner{Prefix: b.plan.Names.Prefix, Topology: b.plan.Topology})
 }
 
-// end has state and offsets agree.
+// end has state and offsets agree, and answers the letters of records that come again.
 func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
+	dlq := b.tool.dlq()
+	claim, err := dlq.Claim(ctx, b.plan)
+	if err != nil {
+		return err
+	}
+	defer claim.Close()
+	again, err := b.again(ctx)
+	if err != nil {
+		return err
+	}
+	answers, err := dlq.Answers(rand.Text(), b.by, again)
+	if err != nil {
+		return err
+	}
 	begin := map[kafka.TopicPartition]kafka.CommittedOffset{}
 	for tp, at := range b.at {
 		begin[tp] = kafka.CommittedOffset{Offset: at, LeaderEpoch: -1, Metadata: offsets.Mark{TopicID: b.infos[tp.Topic].ID}.String()}
@@ -168,8 +186,13 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 			}
 		}
 	}
+	for _, out := range answers {
+		if err := b.sink.Append(out); err != nil {
+			return err
+		}
+	}
 	if b.last != nil {
-		out, err := b.last()
+		out, err := b.last(int64(len(again)))
 		if err != nil {
 			return err
 		}
@@ -184,10 +207,32 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 	if err := b.tool.alone(ctx, b.plan, false); err != nil {
 		return err
 	}
+	if len(again) > 0 {
+		if err := claim.Confirm(ctx, b.by); err != nil {
+			return err
+		}
+	}
 	if err := b.sink.Offsets(ctx, kafka.Member{Group: b.plan.Group(), Generation: -1}, begin); err != nil {
 		return fmt.Errorf("set the offsets of group %s, which needs to have no members: %w", b.plan.Group(), err)
 	}
 	return b.sink.Commit(ctx)
+}
+
+// again are the open letters of records that come again.
+func (b *rebuild) again(ctx context.Context) (all []letters.Standing, err error) {
+	origins := letters.Origins{Plan: b.plan, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
+		next, ok := b.at[tp]
+		return ok && offset >= next
+	}}
+	for topic, info := range b.infos {
+		origins.Inputs[topic] = info.ID
+	}
+	return all, b.tool.dlq().Find(ctx, origins, func(at letters.Standing, _ *letters.Letter, open bool) error {
+		if open {
+			all = append(all, at)
+		}
+		return nil
+	})
 }
 
 // seenKeys bounds the memory of replace. A key that is deleted twice does no harm.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,9 +138,33 @@ func (r *running) intoShadow(ctx context.Context) (err error) {
 		if note != "" {
 			receipt.Notes = append(receipt.Notes, note)
 		}
-		return r.compareShadow(ctx, real, p, receipt)
+		if err := r.compareShadow(ctx, real, p, receipt); err != nil {
+			return err
+		}
+		twice, err := t.writtenAgain(ctx, r.standing)
+		receipt.Notes = append(receipt.Notes, twice...)
+		return err
 	}
 	return nil
+}
+
+// writtenAgain says which replays have written outputs of a shadow's range once more: production has these twice, and the shadow once.
+func (t *Tool) writtenAgain(ctx context.Context, shadow *standing) (notes []string, err error) {
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range k.list() {
+		if s.File.Into != IntoTopology || s.File.Topology != shadow.File.Topology || s.TopicID != shadow.TopicID || s.File.Outputs == "suppress" || s.File.State.Mode != StateReset {
+			continue
+		}
+		if slices.ContainsFunc(s.Ranges, func(r Range) bool {
+			return slices.ContainsFunc(shadow.Ranges, func(o Range) bool { return r.Partition == o.Partition && max(r.Start, o.Start) < min(r.End, o.End) })
+		}) {
+			notes = append(notes, fmt.Sprintf("replay %s, which began at %s, rebuilt the state and wrote outputs of the range once more: production has them twice, and differences may be due to that (outputs: suppress writes none)", s.Job, s.Began.Format(time.RFC3339)))
+		}
+	}
+	return notes, nil
 }
 
 // scratch makes the topics that a shadow writes, with as many partitions as production's have.

@@ -323,7 +323,7 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 	}
 	defer sink.Close()
 	for _, g := range p.Subgraphs {
-		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: why, fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
+		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: why, by: "state restore", fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
 			return fillFrom(m, dir, store.Name, partition, put)
 		}}
 		for _, in := range g.Inputs {

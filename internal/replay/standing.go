@@ -41,6 +41,8 @@ type standing struct {
 	Reset   bool   `json:"reset,omitempty"` // the state is rebuilt, and no longer what it was
 	// Emptying is set while the stores are emptied: no instance can begin.
 	Emptying bool      `json:"emptying,omitempty"`
+	Partial  string    `json:"partial,omitempty"`  // what the rebuilt state lacks
+	Answered int64     `json:"answered,omitempty"` // letters that were open until the state was rebuilt
 	TopicID  string    `json:"topic_id"`
 	Build    *build    `json:"build,omitempty"` // of a shadow
 	Ranges   []Range   `json:"ranges"`

@@ -90,6 +90,32 @@ func (t *Tool) Status(ctx context.Context, job string) (*Receipt, error) {
 	return s.receipt(k.progress[s.Run]), nil
 }
 
+// OtherFileError says that the job of a file's name was begun with another file, so what it came to is not what this file says.
+type OtherFileError struct {
+	Job, State string
+	Began      time.Time
+}
+
+func (e *OtherFileError) Error() string {
+	return fmt.Sprintf("this file was not run: job %s began at %s with another file, and is %s (replay list shows it); give this file another name, or use that file", e.Job, e.Began.Format(time.RFC3339), e.State)
+}
+
+// Stands says how the job of a file stands. One of the name that began with another file is an OtherFileError.
+func (t *Tool) Stands(ctx context.Context, j *Job) (*Receipt, error) {
+	k, err := t.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch s := k.jobs[j.Name]; {
+	case s == nil:
+		return nil, &UnknownError{j.Name}
+	case s.Hash != j.hash():
+		return nil, &OtherFileError{j.Name, s.State, s.Began}
+	default:
+		return s.receipt(k.progress[s.Run]), nil
+	}
+}
+
 // List says how all jobs stand, the newest first.
 func (t *Tool) List(ctx context.Context) ([]*Receipt, error) {
 	k, err := t.read(ctx)
@@ -107,7 +133,11 @@ func (t *Tool) List(ctx context.Context) ([]*Receipt, error) {
 // no process runs it any more, it is stopped in its place.
 func (t *Tool) Stop(ctx context.Context, j *Job) (*Receipt, error) {
 	job := j.Name
-	r, err := t.Status(ctx, job)
+	r, err := t.Stands(ctx, j)
+	if other, is := errors.AsType[*OtherFileError](err); is && other.State == Begun { // whoever has that file no more can stop it all the same
+		t.say("job %s began at %s with another file: that one is stopped", job, other.Began.Format(time.RFC3339))
+		r, err = t.Status(ctx, job)
+	}
 	if _, unknown := errors.AsType[*UnknownError](err); unknown && j.Into == IntoTopology {
 		return nil, errors.Join(err, t.unbegun(ctx, j))
 	}
@@ -267,9 +297,17 @@ func (t *Tool) possible(ctx context.Context, j *Job, o RunOptions) error {
 		return err
 	}
 	if p.Refused != "" {
-		return errors.New(p.Refused)
+		return &RefusedError{p.Refused}
 	}
-	return t.settled(ctx, p.graph, inputOf(p.graph, j.From.Topic), j.State.Mode == StateReset)
+	return t.quiet(ctx, j, p)
+}
+
+// quiet refuses a job into a topology of which records wait that it would process twice, or overtake.
+func (t *Tool) quiet(ctx context.Context, j *Job, p *Plan) error {
+	if err := t.settled(ctx, p.graph, inputOf(p.graph, j.From.Topic)); err != nil {
+		return err
+	}
+	return t.unread(ctx, p.graph, j, p.ranges)
 }
 
 // begin makes a job of a file.
@@ -279,13 +317,13 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 		return nil, err
 	}
 	if p.Refused != "" {
-		return nil, errors.New(p.Refused)
+		return nil, &RefusedError{p.Refused}
 	}
 	why := o.Why
 	if why == "" {
 		why = j.Why
 	}
-	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Why: why, Began: time.Now().UTC(), Before: []Content{}}
+	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Why: why, Began: time.Now().UTC(), Before: []Content{}}
 	topics := map[string]string{}
 	switch {
 	case j.Into == IntoTopic:
@@ -294,7 +332,7 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 		if err := t.alone(ctx, p.graph, false); err != nil {
 			return nil, err
 		}
-		if err := t.settled(ctx, p.graph, inputOf(p.graph, j.From.Topic), j.State.Mode == StateReset); err != nil {
+		if err := t.quiet(ctx, j, p); err != nil {
 			return nil, err
 		}
 		for _, topic := range p.graph.Topics {
@@ -421,7 +459,7 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 		return nil, errors.Join(failure, err)
 	}
 	if s := k.jobs[r.Job]; s != nil && s.Run == r.Run {
-		r.Reset, r.Emptying = s.Reset, s.Emptying // whatever became of the transaction that was to say so
+		r.Reset, r.Emptying, r.Answered = s.Reset, s.Emptying, s.Answered // whatever became of the transaction that was to say so
 	}
 	switch {
 	case errors.Is(failure, ErrStopped) || errors.Is(failure, context.Canceled):

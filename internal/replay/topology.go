@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/processors"
 )
@@ -62,9 +60,12 @@ func (r *running) intoTopology(ctx context.Context) error {
 		return err
 	}
 	if r.File.State.Mode != StateReset || r.Reset { // what is half emptied says nothing of what is parked
-		if err := r.tool.settled(ctx, p, inputOf(p, r.File.From.Topic), false); err != nil {
+		if err := r.tool.settled(ctx, p, inputOf(p, r.File.From.Topic)); err != nil {
 			return err
 		}
+	}
+	if err := r.claim(ctx, p); err != nil {
+		return err
 	}
 	if r.File.State.Mode == StateReset {
 		if err := r.reset(ctx, p); err != nil {
@@ -89,14 +90,14 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 	if err != nil {
 		return err
 	}
-	lettered, err := r.letters(ctx, p)
+	known, err := r.letters(ctx, p)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
 	places := map[int32]int64{}
 	replay := processors.Replay{
-		Takes: takes, Rate: int(r.File.Rate), Keep: keep, Lettered: lettered, Causes: r.File.Into == IntoShadow,
+		Takes: takes, Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow,
 		Record: func(at processors.Progress) (*kafka.Outgoing, error) { return r.tool.progressOf(r.standing, at) },
 		Resume: func(ctx context.Context) (map[kafka.TopicPartition]processors.Progress, error) {
 			return r.tool.resumed(ctx, r.standing)
@@ -107,6 +108,11 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 			places[at.Partition] = at.Position
 			r.report(places)
 		},
+	}
+	if r.File.Into == IntoTopology {
+		replay.Takes = func(tp kafka.TopicPartition, one *kafka.Record) bool {
+			return !known.open(tp, one.Offset) && (takes == nil || takes(tp, one))
+		}
 	}
 	left := false
 	for _, one := range r.Ranges {
@@ -134,41 +140,6 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 		opts.Log = zap.NewNop()
 	}
 	return on(ctx, p, opts, replay)
-}
-
-// maxLetters bounds the memory for dead letters that are there already. Records of those that are too many may have another one.
-const maxLetters = 2 << 20
-
-// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one. Where the
-// state is rebuilt those do not count that were redriven or discarded: what came of that is not in the new state.
-func (r *running) letters(ctx context.Context, p *plan.Plan) (func(kafka.TopicPartition, int64) bool, error) {
-	type place struct {
-		partition int32
-		offset    int64
-	}
-	has := map[place]bool{}
-	within := map[int32]Range{}
-	for _, one := range r.Ranges {
-		within[one.Partition] = one
-	}
-	for _, topic := range p.Topics {
-		if topic.Role != plan.DeadLetterTopic {
-			continue
-		}
-		tool := &letters.Tool{Client: r.tool.Client, Names: r.tool.Names, Topic: topic.Name}
-		err := tool.Each(ctx, func(l *letters.Letter, open bool) error {
-			at, ok := within[l.First.Partition]
-			if l.Topology == p.Topology && l.First.Topic == r.File.From.Topic && ok && l.First.Offset >= at.Start && l.First.Offset < at.End &&
-				(open || r.File.State.Mode != StateReset) && len(has) < maxLetters {
-				has[place{l.First.Partition, l.First.Offset}] = true
-			}
-			return nil
-		})
-		if _, none := errors.AsType[*letters.NoTopicError](err); err != nil && !none {
-			return nil, fmt.Errorf("read %s: %w", topic.Name, err)
-		}
-	}
-	return func(tp kafka.TopicPartition, offset int64) bool { return has[place{tp.Partition, offset}] }, nil
 }
 
 // partitions are those of a topic, with where each starts and ends.

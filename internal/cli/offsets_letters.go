@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
+	"github.com/weirstream/weir/internal/offsets"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// The values of --letters: what is to become of open letters whose records are read again.
+const (
+	lettersAnswer = "answer"
+	lettersKeep   = "keep"
+)
+
+func (f *offsetsFlags) addLetters(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.letters, "letters", "", "what becomes of open dead letters whose records are processed again: answer (they are not open any more, and what fails again has a new one) or "+
+		"keep (a redrive would process their records once more); needed where there are such")
+}
+
+func (f *offsetsFlags) checkLetters() error {
+	switch f.letters {
+	case "", lettersAnswer, lettersKeep:
+		return nil
+	}
+	return fmt.Errorf("--letters: %q is not allowed: give %s or %s", f.letters, lettersAnswer, lettersKeep)
+}
+
+// record carries changes out, and answers the open letters of records that are processed again, as far as that is wanted. It says how many there are.
+func (f *offsetsFlags) record(ctx context.Context, p *plan.Plan, t *offsets.Tool, changes []offsets.Change, commit bool) (n int, err error) {
+	dlq := &letters.Tool{Client: t.Client, Names: p.Names, Who: t.Who}
+	if f.letters == lettersKeep || len(changes) == 0 {
+		if f.execute && len(changes) > 0 {
+			err = t.Record(ctx, changes, f.why, commit)
+		}
+		return 0, err
+	}
+	var claim *letters.Claim
+	if f.execute {
+		for _, topic := range []system.Topic{system.Jobs, system.Audit} {
+			if err := topic.Ensure(ctx, t.Client, p.Names.System(topic.Name)); err != nil {
+				return 0, err
+			}
+		}
+		if claim, err = dlq.Claim(ctx, p); err != nil {
+			return 0, err
+		}
+		defer claim.Close()
+	}
+	again, parks, err := f.again(ctx, dlq, p, changes)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look for open dead letters of records that are processed again (--letters %s does without): %w", lettersKeep, err)
+	case !f.execute:
+		return len(again), nil
+	case len(again) == 0:
+		return 0, t.Record(ctx, changes, f.why, commit)
+	case f.letters == "":
+		return len(again), withCode(exitRefused, fmt.Errorf("%d dead letters are open of records that are processed again, and a redrive would process these once more: give --letters %s or --letters %s; nothing was changed",
+			len(again), lettersAnswer, lettersKeep))
+	case parks > 0:
+		return len(again), withCode(exitRefused, fmt.Errorf("%d of the open dead letters keep records of their keys waiting, which would be overtaken: redrive or discard them first (dlq list), and run the instances until nothing is parked, or give --letters %s; nothing was changed",
+			parks, lettersKeep))
+	}
+	by := "offsets reset"
+	if !commit {
+		by = "offsets accept"
+	}
+	if t.With, err = dlq.Answers(rand.Text(), by, again); err != nil {
+		return 0, err
+	}
+	t.TransactionalID = p.Names.Prefix + "weir-offsets-" + p.Topology
+	t.Confirm = func(ctx context.Context) error { return claim.Confirm(ctx, by) }
+	return len(again), t.Record(ctx, changes, f.why, commit)
+}
+
+// again finds the open letters of records from the new offsets on, and of how many records of their keys wait.
+func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Plan, changes []offsets.Change) (all []letters.Standing, parks int, err error) {
+	next := map[kafka.TopicPartition]int64{}
+	origins := letters.Origins{Plan: p, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
+		from, ok := next[tp]
+		return ok && offset >= from
+	}}
+	var names []string
+	for _, c := range changes {
+		if c.New != nil {
+			next[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = *c.New
+			names = append(names, c.Topic)
+		}
+	}
+	infos, err := dlq.Client.Topics(ctx, names)
+	if err != nil {
+		return nil, 0, err
+	}
+	for name, info := range infos {
+		origins.Inputs[name] = info.ID
+	}
+	err = dlq.Find(ctx, origins, func(at letters.Standing, l *letters.Letter, open bool) error {
+		if !open {
+			return nil
+		}
+		if all = append(all, at); len(all) > maxAgain {
+			return errors.New("there are more than 2 million: redrive or discard them first")
+		}
+		if l.Parks != "" {
+			parks++
+		}
+		return nil
+	})
+	return all, parks, err
+}
+
+// maxAgain bounds the memory for letters that are to be answered.
+const maxAgain = 2 << 20

@@ -1,0 +1,230 @@
+package letters
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/plan"
+	"github.com/weirstream/weir/internal/system"
+)
+
+// Answered is the verb of a job that no operator orders: the records of its letters are processed again by other means than a redrive, which are a
+// replay, and offsets that were set back. Whoever has them processed says so in the transaction that does it, so a letter is open or its record is
+// processed again, and never both. Such jobs name their letters one by one, and are of version 5.
+const Answered Verb = "answered"
+
+// Standing is where a letter stands, and in which topic of that name.
+type Standing struct {
+	Topic, TopicID string
+	Partition      int32
+	Offset         int64
+}
+
+// Origins are the records of a topology that are asked for: those of its inputs that Has says so of.
+type Origins struct {
+	Plan   *plan.Plan
+	Inputs map[string]string // the ids of the inputs: a letter of a topic that was deleted and made again is of another record
+	Has    func(tp kafka.TopicPartition, offset int64) bool
+}
+
+// Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology.
+func (t *Tool) Find(ctx context.Context, o Origins, do func(at Standing, l *Letter, open bool) error) error {
+	for _, topic := range DeadLetters(o.Plan) {
+		tool := *t
+		tool.Topic = topic
+		if err := tool.find(ctx, o, do); err != nil {
+			return fmt.Errorf("read %s: %w", topic, err)
+		}
+	}
+	return nil
+}
+
+func (t *Tool) find(ctx context.Context, o Origins, do func(at Standing, l *Letter, open bool) error) error {
+	reader := t.reader()
+	defer reader.Close()
+	p, err := t.look(ctx, reader)
+	if _, none := errors.AsType[*NoTopicError](err); none {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.each(ctx, reader, p, func(l *Letter, open bool) error {
+		id, input := o.Inputs[l.First.Topic]
+		if !input || l.Topology != o.Plan.Topology || l.FirstTopicID != "" && l.FirstTopicID != id || !o.Has(l.First.TopicPartition, l.First.Offset) {
+			return nil
+		}
+		return do(Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, l, open)
+	})
+}
+
+// DeadLetters are the topics of dead letters of a topology.
+func DeadLetters(p *plan.Plan) (names []string) {
+	for _, topic := range p.Topics {
+		if topic.Role == plan.DeadLetterTopic {
+			names = append(names, topic.Name)
+		}
+	}
+	return names
+}
+
+// TransactionalID is that of whoever resolves letters of a topic.
+func (t *Tool) TransactionalID(topic string) string { return t.Names.Prefix + "weir-dlq-" + topic }
+
+// Claim keeps commands from resolving letters of a topology while their records are set to be processed again.
+type Claim struct {
+	tool  *Tool
+	sinks map[string]*kafka.Sink // by topic of dead letters
+}
+
+// Claim ends commands that are resolving letters of a topology. What they have committed is visible when it returns. The claim is to be closed.
+func (t *Tool) Claim(ctx context.Context, p *plan.Plan) (*Claim, error) {
+	c := &Claim{t, map[string]*kafka.Sink{}}
+	names := DeadLetters(p)
+	infos, err := t.Client.Topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range names {
+		if _, ok := infos[topic]; !ok {
+			continue
+		}
+		sink, err := t.Client.NewSink(ctx, t.TransactionalID(topic))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("take over what another command has begun on %s: %w", topic, err), c.Close())
+		}
+		c.sinks[topic] = sink
+	}
+	return c, nil
+}
+
+// Confirm fails where another command has taken over since: it may have resolved letters meanwhile. It is called when the answers are flushed in a
+// transaction that is still open. Whoever takes over later reads the topic of jobs afterwards, and so waits for the end of that transaction.
+func (c *Claim) Confirm(ctx context.Context, by string) error {
+	for topic, sink := range c.sinks {
+		now := time.Now().UTC()
+		value, err := json.Marshal(map[string]any{"version": 1, "what": "dlq " + string(Answered), "state": "begun", "topic": topic, "by": by, "who": c.tool.Who, "at": now})
+		if err != nil {
+			return err
+		}
+		err = sink.Append(&kafka.Outgoing{TopicPartition: system.Of(c.tool.auditTopic()), Timestamp: now.UnixMilli(), Key: []byte(keyOf(topic) + by), Value: value})
+		if err == nil {
+			err = sink.Commit(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("another command has worked on the letters of %s meanwhile; run this one again: %w", topic, err)
+		}
+	}
+	return nil
+}
+
+// Close gives the claim up.
+func (c *Claim) Close() (err error) {
+	for _, sink := range c.sinks {
+		err = errors.Join(err, sink.Close())
+	}
+	return err
+}
+
+// span is a range of offsets, both included.
+type span [2]int64
+
+// spans are offsets as ranges.
+func spans(offsets []int64) (all []span) {
+	slices.Sort(offsets)
+	for _, at := range offsets {
+		if n := len(all); n > 0 && at <= all[n-1][1]+1 {
+			all[n-1][1] = at
+		} else {
+			all = append(all, span{at, at})
+		}
+	}
+	return all
+}
+
+// names says whether a letter is among those that a job of Answered names.
+func (j *job) names(offset int64) bool {
+	return slices.ContainsFunc(j.Spans, func(s span) bool { return s[0] <= offset && offset <= s[1] })
+}
+
+// maxSpans bounds the size of a job.
+const maxSpans = 10_000
+
+// Answers are what is to be written, in the transaction that has their records processed again, for letters that are answered by that. id tells the
+// answers apart from all others.
+func (t *Tool) Answers(id, by string, all []Standing) ([]*kafka.Outgoing, error) {
+	type place struct {
+		topic, id string
+		partition int32
+	}
+	at := map[place][]int64{}
+	var places []place // in order
+	for _, s := range all {
+		key := place{s.Topic, s.TopicID, s.Partition}
+		if at[key] == nil {
+			places = append(places, key)
+		}
+		at[key] = append(at[key], s.Offset)
+	}
+	var list []*kafka.Outgoing
+	for _, key := range places {
+		for part := range slices.Chunk(spans(at[key]), maxSpans) {
+			j := job{
+				Version: 5, ID: fmt.Sprintf("%s.%d", id, len(list)), Topic: key.topic, TopicID: key.id, Partition: key.partition, Order: Order{Verb: Answered},
+				From: part[0][0], Position: part[len(part)-1][1] + 1, Spans: part, By: by, Who: t.Who, At: time.Now().UTC(),
+			}
+			j.Until = j.Position
+			for _, s := range part {
+				j.Done += s[1] - s[0] + 1
+			}
+			value, err := json.Marshal(&j)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, &kafka.Outgoing{TopicPartition: system.Of(t.jobsTopic()), Timestamp: j.At.UnixMilli(), Key: []byte(j.key()), Value: value})
+		}
+	}
+	return list, nil
+}
+
+// replaying is a replay into a topology that has not ended.
+type replaying struct{ job, topology string }
+
+// replayingOf reads what the topic of jobs says of a replay: see internal/replay.
+func replayingOf(name string, value []byte) (r replaying, running bool) {
+	var s struct {
+		State    string `json:"state"`
+		Emptying bool   `json:"emptying"`
+		File     struct {
+			Into     string `json:"into"`
+			Topology string `json:"topology"`
+		} `json:"file"`
+	}
+	if json.Unmarshal(value, &s) != nil || s.File.Into != "topology" {
+		return r, false
+	}
+	return replaying{name, s.File.Topology}, s.State == "begun" || s.Emptying
+}
+
+// ReplayingError refuses a redrive of letters whose records a replay is processing again.
+type ReplayingError struct{ Job, Topology string }
+
+func (e *ReplayingError) Error() string {
+	return fmt.Sprintf("replay %s into topology %s has begun and has not ended: it processes records of these letters again, and a redrive would do that a second time; "+
+		"wait until it is done, or resume or stop it (replay list shows it), and redrive what is open then", e.Job, e.Topology)
+}
+
+// refuseReplayed refuses to redrive a letter while a replay may process its record.
+func (p *place) refuseReplayed(o *Order, l *Letter) error {
+	for _, one := range p.replays {
+		if o.Verb == Redrive && one.topology == l.Topology {
+			return &ReplayingError{one.job, one.topology}
+		}
+	}
+	return nil
+}
