@@ -186,8 +186,6 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 			partitionCount(emptied))
 	}
 	switch {
-	case again > 0 && !f.execute && f.letters == "":
-		fmt.Fprintf(messages, "%d dead letters are open of records that would be processed again: give --letters %s, which answers them, or --letters %s\n", again, lettersAnswer, lettersKeep)
 	case again > 0 && !f.execute:
 		fmt.Fprintf(messages, "%d open dead letters would be answered: their records are processed again\n", again)
 	case again > 0:

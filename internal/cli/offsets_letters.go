@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -22,13 +21,13 @@ const (
 )
 
 func (f *offsetsFlags) addLetters(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.letters, "letters", "", "what becomes of open dead letters whose records are processed again: answer (they are not open any more, and what fails again has a new one) or "+
-		"keep (a redrive would process their records once more); needed where there are such")
+	cmd.Flags().StringVar(&f.letters, "letters", lettersAnswer, "what becomes of open dead letters whose records are processed again: answer (they are not open any more, and what fails again has a new one) or "+
+		"keep (a redrive processes their records once more)")
 }
 
 func (f *offsetsFlags) checkLetters() error {
 	switch f.letters {
-	case "", lettersAnswer, lettersKeep:
+	case "", lettersAnswer, lettersKeep: // show has none
 		return nil
 	}
 	return fmt.Errorf("--letters: %q is not allowed: give %s or %s", f.letters, lettersAnswer, lettersKeep)
@@ -55,35 +54,33 @@ func (f *offsetsFlags) record(ctx context.Context, p *plan.Plan, t *offsets.Tool
 		}
 		defer claim.Close()
 	}
-	again, parks, err := f.again(ctx, dlq, p, changes)
+	again, err := f.again(ctx, dlq, p, changes)
+	n = len(again.Letters)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("look for open dead letters of records that are processed again (--letters %s does without): %w", lettersKeep, err)
+		return 0, fmt.Errorf("%w (--letters %s does without)", err, lettersKeep)
+	case again.Parks > 0 && f.execute:
+		return n, withCode(exitRefused, fmt.Errorf("%d of the open dead letters keep records of their keys waiting, which would be overtaken: redrive or discard them first (dlq list), and run the instances until nothing is parked, or give --letters %s; nothing was changed",
+			again.Parks, lettersKeep))
 	case !f.execute:
-		return len(again), nil
-	case len(again) == 0:
+		return n, nil
+	case n == 0:
 		return 0, t.Record(ctx, changes, f.why, commit)
-	case f.letters == "":
-		return len(again), withCode(exitRefused, fmt.Errorf("%d dead letters are open of records that are processed again, and a redrive would process these once more: give --letters %s or --letters %s; nothing was changed",
-			len(again), lettersAnswer, lettersKeep))
-	case parks > 0:
-		return len(again), withCode(exitRefused, fmt.Errorf("%d of the open dead letters keep records of their keys waiting, which would be overtaken: redrive or discard them first (dlq list), and run the instances until nothing is parked, or give --letters %s; nothing was changed",
-			parks, lettersKeep))
 	}
 	by := "offsets reset"
 	if !commit {
 		by = "offsets accept"
 	}
-	if t.With, err = dlq.Answers(rand.Text(), by, again); err != nil {
+	if t.With, err = dlq.Answers(rand.Text(), by, again.Letters); err != nil {
 		return 0, err
 	}
 	t.TransactionalID = p.Names.Prefix + "weir-offsets-" + p.Topology
 	t.Confirm = func(ctx context.Context) error { return claim.Confirm(ctx, by) }
-	return len(again), t.Record(ctx, changes, f.why, commit)
+	return n, t.Record(ctx, changes, f.why, commit)
 }
 
-// again finds the open letters of records from the new offsets on, and of how many records of their keys wait.
-func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Plan, changes []offsets.Change) (all []letters.Standing, parks int, err error) {
+// again finds the open letters of records from the new offsets on.
+func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Plan, changes []offsets.Change) (again letters.Again, err error) {
 	next := map[kafka.TopicPartition]int64{}
 	origins := letters.Origins{Plan: p, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
 		from, ok := next[tp]
@@ -98,25 +95,10 @@ func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Pla
 	}
 	infos, err := dlq.Client.Topics(ctx, names)
 	if err != nil {
-		return nil, 0, err
+		return again, err
 	}
 	for name, info := range infos {
 		origins.Inputs[name] = info.ID
 	}
-	err = dlq.Find(ctx, origins, func(at letters.Standing, l *letters.Letter, open bool) error {
-		if !open {
-			return nil
-		}
-		if all = append(all, at); len(all) > maxAgain {
-			return errors.New("there are more than 2 million: redrive or discard them first")
-		}
-		if l.Parks != "" {
-			parks++
-		}
-		return nil
-	})
-	return all, parks, err
+	return dlq.Again(ctx, origins)
 }
-
-// maxAgain bounds the memory for letters that are to be answered.
-const maxAgain = 2 << 20

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,6 +62,64 @@ func (t *Tool) find(ctx context.Context, o Origins, do func(at Standing, l *Lett
 		}
 		return do(Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, l, open)
 	})
+}
+
+// Again are the open letters of records that are processed again.
+type Again struct {
+	Letters []Standing
+	Parks   int // of the letters, those behind which records of their key wait
+	Gone    int // letters, not among these, whose record is not in the input any more, as in a compacted topic: they are all there is of it
+}
+
+// maxAgain bounds the memory for letters that are to be answered.
+const maxAgain = 2 << 20
+
+// Again finds the open letters of certain records that are still there.
+func (t *Tool) Again(ctx context.Context, o Origins) (again Again, err error) {
+	type open struct {
+		at    Standing
+		parks bool
+	}
+	of := map[kafka.TopicPartition]map[int64][]open{}
+	n := 0
+	err = t.Find(ctx, o, func(at Standing, l *Letter, isOpen bool) error {
+		if !isOpen {
+			return nil
+		}
+		if n++; n > maxAgain {
+			return errors.New("there are more than 2 million: redrive or discard them first")
+		}
+		if of[l.First.TopicPartition] == nil {
+			of[l.First.TopicPartition] = map[int64][]open{}
+		}
+		of[l.First.TopicPartition][l.First.Offset] = append(of[l.First.TopicPartition][l.First.Offset], open{at, l.Parks != ""})
+		return nil
+	})
+	if err != nil {
+		return again, fmt.Errorf("look for open dead letters of records that are processed again: %w", err)
+	}
+	reader := t.reader()
+	defer reader.Close()
+	for tp, letters := range of {
+		start, _, err := t.Client.Bounds(ctx, tp)
+		if err != nil {
+			return again, err
+		}
+		offsets := slices.Sorted(maps.Keys(letters))
+		err = kafka.Scan(ctx, reader, tp, max(start, offsets[0]), offsets[len(offsets)-1]+1, func(r *kafka.Record) error {
+			for _, l := range letters[r.Offset] {
+				if again.Letters = append(again.Letters, l.at); l.parks {
+					again.Parks++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return again, fmt.Errorf("look whether records that have dead letters are still in %s: %w", tp, err)
+		}
+	}
+	again.Gone = n - len(again.Letters)
+	return again, nil
 }
 
 // DeadLetters are the topics of dead letters of a topology.

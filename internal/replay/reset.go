@@ -219,7 +219,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 }
 
 // again are the open letters of records that come again.
-func (b *rebuild) again(ctx context.Context) (all []letters.Standing, err error) {
+func (b *rebuild) again(ctx context.Context) ([]letters.Standing, error) {
 	origins := letters.Origins{Plan: b.plan, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
 		next, ok := b.at[tp]
 		return ok && offset >= next
@@ -227,12 +227,8 @@ func (b *rebuild) again(ctx context.Context) (all []letters.Standing, err error)
 	for topic, info := range b.infos {
 		origins.Inputs[topic] = info.ID
 	}
-	return all, b.tool.dlq().Find(ctx, origins, func(at letters.Standing, _ *letters.Letter, open bool) error {
-		if open {
-			all = append(all, at)
-		}
-		return nil
-	})
+	again, err := b.tool.dlq().Again(ctx, origins)
+	return again.Letters, err
 }
 
 // seenKeys bounds the memory of replace. A key that is deleted twice does no harm.
