@@ -400,3 +400,43 @@ func TestALetterWhoseRecordIsGoneStaysOpen(t *testing.T) {
 		})
 	}
 }
+
+// TestARebuildThatInstancesFinishIsDone: they go on with it while its job is stopped, and the job is to have an end.
+//
+// Mutation, seen to fail it: passed that is never true.
+func TestARebuildThatInstancesFinishIsDone(t *testing.T) {
+	d := newCounter(t)
+	for i := range 30 {
+		d.send(fmt.Sprint("r", i))
+	}
+	d.live()
+	file := d.file("slow", "state: reset\nrate: 5/s\n")
+	done := make(chan int, 1)
+	go func() {
+		_, code := execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", d.addr, "--commit-interval", "20ms", "--log-level", "error"}, tallies())
+		done <- code
+	}()
+	var r struct {
+		State string
+		Done  int64
+		Notes []string
+	}
+	for r.Done == 0 {
+		if out, _ := execute([]string{"replay", "status", file, "--json", "--brokers", d.addr}, tallies()); strings.Contains(out, `"offsets"`) {
+			d.data(out, &r)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	d.do(0, nil, "replay", "stop", file)
+	if code := <-done; code != exitFailure {
+		t.Errorf("exit %d", code)
+	}
+	d.live()
+	d.data(d.do(0, nil, "replay", "resume", file, "--state-dir", "state", "--log-level", "error", "--json"), &r)
+	if r.State != "done" || r.Done == 30 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "the group has passed the end") {
+		t.Errorf("%+v", r)
+	}
+	if total, odd := d.tally(); total != 30 || len(odd) > 0 {
+		t.Errorf("%d are counted: %v", total, odd)
+	}
+}
