@@ -493,6 +493,11 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 		}
 		receipt.Notes = append(receipt.Notes, fmt.Sprintf("%d offsets are not in these counts: instances of topology %s went on with the rebuilt state after the replay was stopped, and the group has passed the end", left, r.File.Topology))
 	}
+	removed, err := r.removed(ctx)
+	if err != nil {
+		return err
+	}
+	receipt.Notes = append(receipt.Notes, removed...)
 	var all []Downstream
 	for _, before := range r.Before {
 		d, err := r.tool.compare(ctx, before)
@@ -512,6 +517,22 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 	receipt.State, receipt.At, receipt.Ended = Done, now, &now
 	r.State, r.Receipt = Done, receipt
 	return nil
+}
+
+// removed says where retention has removed records of the ranges since the job began: it may have been before they were read.
+func (r *running) removed(ctx context.Context) (notes []string, err error) {
+	var tps []kafka.TopicPartition
+	for _, one := range r.Ranges {
+		tps = append(tps, kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition})
+	}
+	starts, err := r.tool.Client.Starts(ctx, tps)
+	for i, one := range r.Ranges {
+		if gone := min(starts[tps[i]], one.End); err == nil && gone > one.Start {
+			notes = append(notes, fmt.Sprintf("offsets %d to %d of %s were removed since the job began, by retention or by hand: what it had not read of them by then "+
+				"is not replayed (read, of the partition, says how much it was)", one.Start, gone-1, tps[i]))
+		}
+	}
+	return notes, err
 }
 
 // passed says whether the group of a topology is past the end of a rebuild: instances that ran while the job was stopped have gone on with it.
