@@ -16,8 +16,8 @@ TIMEOUT ?= 30m
 # Packages at a time in the tests that need Go only: these wait for timers more than they compute. Those that take longest begin first.
 ATONCE ?= 4
 LONGEST = ./processors ./internal/cli . ./internal/kafka ./internal/gateway ./state
-# With more than one lane the scenarios of ./integration/ run so many at a time, each on a cluster of its own, and beside the other integration
-# tests; on a cluster that is given they would meet. Two need 2 cores and 8 GB: nearly all of them wait, most of the time.
+# Packages of integration tests at a time, and then scenarios of ./integration/, each on a cluster of its own; on a cluster that is given they would
+# meet. Two need 2 cores and 8 GB: nearly all of them wait, most of the time.
 LANES ?= 1
 
 .DEFAULT_GOAL := help
@@ -43,13 +43,13 @@ plain: ## the tests without it: all seeds of the simulation; that it finds each 
 	$(GO) -C examples/sql test -tags weirfault -timeout 10m ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
-	@$(MAKE) --no-print-directory -j $(LANES) scenarios packages
+	@$(MAKE) --no-print-directory packages scenarios
 
 scenarios: # a run of all of them must show something, so the names are left out
 	$(GO) test -tags integration -count 1 -timeout $(TIMEOUT) $(if $(filter file,$(origin RUN)),,-run '$(RUN)') -parallel 4 ./integration/ -weir.lanes=$(LANES)
 
 packages:
-	$(GO) test -tags integration -count 1 -p 1 -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
+	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
 
 postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
 	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...

@@ -54,10 +54,16 @@ func theLane(t *testing.T) *lane {
 	return l
 }
 
-// theCluster is a lane's cluster, which the test has to itself.
+// theCluster is a lane's cluster, which the test has to itself. Nobody knows how a test that failed has left it, so the next one has a new one.
 func theCluster(t *testing.T) *cluster {
 	t.Helper()
 	l := theLane(t)
+	t.Cleanup(func() {
+		if t.Failed() && l.cluster != nil {
+			l.cluster.end(true)
+			l.cluster = nil
+		}
+	})
 	if l.cluster == nil {
 		var err error
 		if l.cluster, err = startCluster(); err != nil {
@@ -95,21 +101,24 @@ func startCluster() (*cluster, error) {
 	return c, nil
 }
 
-// closeClusters ends the lanes' clusters. After a failure the nodes' logs are kept.
+// closeClusters ends the lanes' clusters.
 func closeClusters(failed bool) {
 	for range cap(lanes()) {
-		c := (<-lanes()).cluster
-		if c == nil {
-			continue
+		if c := (<-lanes()).cluster; c != nil {
+			c.end(failed)
 		}
-		if failed {
-			c.KeepLogs()
-			fmt.Fprintln(os.Stderr, "the nodes' logs are in", c.Dir())
-		}
-		c.Close()
-		for _, p := range c.proxies {
-			_ = p.Close()
-		}
+	}
+}
+
+// end ends the cluster. After a failure its nodes' logs are kept.
+func (c *cluster) end(failed bool) {
+	if failed {
+		c.KeepLogs()
+		fmt.Fprintln(os.Stderr, "the nodes' logs are in", c.Dir())
+	}
+	c.Close()
+	for _, p := range c.proxies {
+		_ = p.Close()
 	}
 }
 

@@ -202,9 +202,9 @@ func (r *rig) await(what string, holds func(oracle.Progress) bool) oracle.Progre
 	return r.awaitWithin(recoveryBound, what, holds)
 }
 
-// leastLooks is how often a bound looks before it judges, a fraction of what an idle machine allows in 30 s. Where even the brokers answer the
+// leastLooks is how often a bound looks before it judges, half of what an idle machine allows in 30 s. Where even the brokers answer the
 // oracle late, the machine has no time for anybody, and nothing is said about Weir.
-const leastLooks = 100
+const leastLooks = 300
 
 func (r *rig) awaitWithin(within time.Duration, what string, holds func(oracle.Progress) bool) oracle.Progress {
 	r.t.Helper()
