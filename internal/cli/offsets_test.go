@@ -31,9 +31,8 @@ const (
 	deskLog   = "visit-counts-visits-changelog"
 )
 
-// newDesk has an input with 100 records in each partition, and a changelog whose state has read so far in them; -1 for
-// partitions of which it says nothing.
-func newDesk(t *testing.T, state ...int64) *desk {
+// emptyDesk is a cluster without topics.
+func emptyDesk(t *testing.T, opts ...kgo.Opt) (*desk, *embedded.Broker) {
 	t.Helper()
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -41,11 +40,19 @@ func newDesk(t *testing.T, state ...int64) *desk {
 	}
 	t.Cleanup(func() { broker.Close() })
 	d := &desk{t: t, addr: broker.Addrs()[0]}
-	d.client, err = kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	d.client, err = kgo.NewClient(append(opts, kgo.SeedBrokers(d.addr))...)
 	d.must(err)
 	t.Cleanup(d.client.Close)
 	d.admin = kadm.NewClient(d.client)
-	_, err = d.admin.CreateTopics(t.Context(), int32(len(state)), 1, nil, clicked.Name(), deskLog)
+	return d, broker
+}
+
+// newDesk has an input with 100 records in each partition, and a changelog whose state has read so far in them; -1 for
+// partitions of which it says nothing.
+func newDesk(t *testing.T, state ...int64) *desk {
+	t.Helper()
+	d, _ := emptyDesk(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	_, err := d.admin.CreateTopics(t.Context(), int32(len(state)), 1, nil, clicked.Name(), deskLog)
 	d.must(err)
 	for p, offset := range state {
 		var records []*kgo.Record

@@ -46,17 +46,9 @@ type counter struct {
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	c := &counter{broker: broker, desk: &desk{t: t, addr: broker.Addrs()[0]}}
-	c.client, err = kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.MetadataMinAge(10*time.Millisecond)) // the redrive topic is made meanwhile
-	c.must(err)
-	t.Cleanup(c.client.Close)
-	c.admin = kadm.NewClient(c.client)
-	_, err = c.admin.CreateTopics(t.Context(), 1, 1, nil, tallied)
+	d, broker := emptyDesk(t, kgo.MetadataMinAge(10*time.Millisecond)) // the redrive topic is made meanwhile
+	c := &counter{broker: broker, desk: d}
+	_, err := c.admin.CreateTopics(t.Context(), 1, 1, nil, tallied)
 	c.must(err)
 	return c
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/deadletter"
-	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/examples/totals/orders"
 	"github.com/weirstream/weir/internal/system"
 )
@@ -33,17 +32,9 @@ const placed, totalled, shopLetters = "order.placed.v1", "customer.total.v1", "o
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	s := &shop{desk: &desk{t: t, addr: broker.Addrs()[0]}}
-	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.addr))
-	s.must(err)
-	t.Cleanup(s.client.Close)
-	s.admin = kadm.NewClient(s.client)
-	_, err = s.admin.CreateTopics(t.Context(), 2, 1, nil, placed)
+	d, _ := emptyDesk(t)
+	s := &shop{desk: d}
+	_, err := s.admin.CreateTopics(t.Context(), 2, 1, nil, placed)
 	s.must(err)
 	s.order(60)
 	s.live()
