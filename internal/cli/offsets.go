@@ -150,7 +150,7 @@ func (f *offsetsFlags) add(cmd *cobra.Command) {
 
 // change shows changes, and does them when told to. It fails where a partition that was meant disagrees and is not changed.
 func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Tool, changes []offsets.Change, kept []offsets.Kept, commit bool) error {
-	again, err := f.record(cmd.Context(), f.plan, t, changes, commit)
+	again, err := f.record(cmd.Context(), t, changes, commit)
 	if err != nil {
 		return err
 	}
@@ -227,16 +227,14 @@ func orNone(n *int64) string {
 // overOffsets is a command that looks at the offsets of one topology first. check refuses wrong use before anything is connected to.
 func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() error, do func(*cobra.Command, *offsets.Tool, []offsets.Row) error) *cobra.Command {
 	f.which.Partition = -1
-	var p *plan.Plan
 	var tool *offsets.Tool
 	return verb{
 		knows: settings.OfClient(), topologies: topologies, output: &f.output,
 		check: func(cmd *cobra.Command, _ []string, v *settings.Values) (wrong error) {
-			if p, wrong = planOf(topologies, v); wrong == nil {
-				tool = offsetsTool(p, who(v))
+			if f.plan, wrong = planOf(topologies, v); wrong == nil {
+				tool = offsetsTool(f.plan, who(v))
 				wrong = f.which.Among(tool.Graphs)
 			}
-			f.plan = p
 			wrong = errors.Join(wrong, f.checkLetters())
 			if check != nil {
 				wrong = errors.Join(wrong, check())
@@ -255,7 +253,7 @@ func overOffsets(topologies []*topology.Topology, f *offsetsFlags, check func() 
 			if !f.pause || !f.execute {
 				return change()
 			}
-			return whilePaused(cmd, &desired.Tool{Client: client, Names: p.Names, Topology: p.Topology, Who: who(v)}, f.why, change)
+			return whilePaused(cmd, &desired.Tool{Client: client, Names: f.plan.Names, Topology: f.plan.Topology, Who: who(v)}, f.why, change)
 		},
 	}.command()
 }

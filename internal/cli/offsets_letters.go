@@ -10,7 +10,6 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/offsets"
-	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/system"
 )
 
@@ -34,27 +33,27 @@ func (f *offsetsFlags) checkLetters() error {
 }
 
 // record carries changes out, and answers the open letters of records that are processed again, as far as that is wanted. It says how many there are.
-func (f *offsetsFlags) record(ctx context.Context, p *plan.Plan, t *offsets.Tool, changes []offsets.Change, commit bool) (n int, err error) {
-	dlq := &letters.Tool{Client: t.Client, Names: p.Names, Who: t.Who}
+func (f *offsetsFlags) record(ctx context.Context, t *offsets.Tool, changes []offsets.Change, commit bool) (n int, err error) {
+	dlq := &letters.Tool{Client: t.Client, Names: f.plan.Names, Who: t.Who}
 	if f.letters == lettersKeep || len(changes) == 0 {
 		if f.execute && len(changes) > 0 {
-			err = t.Record(ctx, changes, f.why, commit)
+			err = t.Record(ctx, changes, f.why, commit, offsets.Along{})
 		}
 		return 0, err
 	}
 	var claim *letters.Claim
 	if f.execute {
 		for _, topic := range []system.Topic{system.Jobs, system.Audit} {
-			if err := topic.Ensure(ctx, t.Client, p.Names.System(topic.Name)); err != nil {
+			if err := topic.Ensure(ctx, t.Client, f.plan.Names.System(topic.Name)); err != nil {
 				return 0, err
 			}
 		}
-		if claim, err = dlq.Claim(ctx, p); err != nil {
+		if claim, err = dlq.Claim(ctx, f.plan); err != nil {
 			return 0, err
 		}
 		defer claim.Close()
 	}
-	again, err := f.again(ctx, dlq, p, changes)
+	again, err := f.again(ctx, dlq, changes)
 	n = len(again.Letters)
 	switch {
 	case err != nil:
@@ -65,27 +64,25 @@ func (f *offsetsFlags) record(ctx context.Context, p *plan.Plan, t *offsets.Tool
 	case !f.execute:
 		return n, nil
 	case n == 0:
-		return 0, t.Record(ctx, changes, f.why, commit)
+		return 0, t.Record(ctx, changes, f.why, commit, offsets.Along{})
 	}
 	by := "offsets reset"
 	if !commit {
 		by = "offsets accept"
 	}
-	if t.With, err = dlq.Answers(rand.Text(), by, again.Letters); err != nil {
+	answers, err := dlq.Answers(rand.Text(), by, again.Letters)
+	if err != nil {
 		return 0, err
 	}
-	t.TransactionalID = p.Names.Prefix + "weir-offsets-" + p.Topology
-	t.Confirm = func(ctx context.Context) error { return claim.Confirm(ctx, by) }
-	return n, t.Record(ctx, changes, f.why, commit)
+	return n, t.Record(ctx, changes, f.why, commit, offsets.Along{
+		Records: answers, TransactionalID: f.plan.Names.Prefix + "weir-offsets-" + f.plan.Topology,
+		Confirm: func(ctx context.Context) error { return claim.Confirm(ctx, by) },
+	})
 }
 
 // again finds the open letters of records from the new offsets on.
-func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Plan, changes []offsets.Change) (again letters.Again, err error) {
+func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, changes []offsets.Change) (again letters.Again, err error) {
 	next := map[kafka.TopicPartition]int64{}
-	origins := letters.Origins{Plan: p, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
-		from, ok := next[tp]
-		return ok && offset >= from
-	}}
 	var names []string
 	for _, c := range changes {
 		if c.New != nil {
@@ -97,8 +94,5 @@ func (f *offsetsFlags) again(ctx context.Context, dlq *letters.Tool, p *plan.Pla
 	if err != nil {
 		return again, err
 	}
-	for name, info := range infos {
-		origins.Inputs[name] = info.ID
-	}
-	return dlq.Again(ctx, origins)
+	return dlq.Again(ctx, letters.From(f.plan, infos, next))
 }

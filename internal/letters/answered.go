@@ -33,6 +33,18 @@ type Origins struct {
 	Has    func(tp kafka.TopicPartition, offset int64) bool
 }
 
+// From are the records of a topology from certain offsets of its inputs on.
+func From(p *plan.Plan, infos map[string]kafka.TopicInfo, next map[kafka.TopicPartition]int64) Origins {
+	ids := map[string]string{}
+	for topic, info := range infos {
+		ids[topic] = info.ID
+	}
+	return Origins{Plan: p, Inputs: ids, Has: func(tp kafka.TopicPartition, offset int64) bool {
+		from, ok := next[tp]
+		return ok && offset >= from
+	}}
+}
+
 // Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology.
 func (t *Tool) Find(ctx context.Context, o Origins, do func(at Standing, l *Letter, open bool) error) error {
 	for _, topic := range DeadLetters(o.Plan) {

@@ -11,7 +11,7 @@ import (
 
 // Record writes changes into the topic of jobs, and then, with commit, commits their offsets. It refuses while the group has
 // members: they would go on as they are, and commit over it.
-func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit bool) error {
+func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit bool, along Along) error {
 	switch n, err := t.Client.Members(ctx, t.Group); {
 	case err != nil:
 		return err
@@ -21,7 +21,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	if err := system.Jobs.Ensure(ctx, t.Client, t.Jobs); err != nil {
 		return err
 	}
-	sink, err := t.Client.NewSink(ctx, t.TransactionalID)
+	sink, err := t.Client.NewSink(ctx, along.TransactionalID)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			set[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = kafka.CommittedOffset{Offset: *c.New, LeaderEpoch: -1, Metadata: c.metadata(t.Who, why)}
 		}
 	}
-	for _, out := range t.With {
+	for _, out := range along.Records {
 		if err := sink.Append(out); err != nil {
 			return err
 		}
@@ -48,8 +48,8 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	if err := sink.Flush(ctx); err != nil {
 		return fmt.Errorf("record the reset: %w", err)
 	}
-	if t.Confirm != nil {
-		if err := t.Confirm(ctx); err != nil {
+	if along.Confirm != nil {
+		if err := along.Confirm(ctx); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 			return err
 		}
 	}
-	if t.TransactionalID == "" {
+	if along.TransactionalID == "" {
 		return nil
 	}
 	return sink.Commit(ctx)

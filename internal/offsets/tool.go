@@ -24,8 +24,11 @@ type Tool struct {
 	Graphs   []Graph
 	Asides   []string // its redrive and retry topics, which need not exist
 	Who      string
-	// With is what Record writes in the transaction of the changes, as TransactionalID, and Confirm is asked before its end. Without any it is no transaction.
-	With            []*kafka.Outgoing
+}
+
+// Along is what Record writes in the transaction of its changes, as TransactionalID, and what it asks before the end of it. Without any it is no transaction.
+type Along struct {
+	Records         []*kafka.Outgoing
 	TransactionalID string
 	Confirm         func(context.Context) error
 }

@@ -35,14 +35,18 @@ func (k *lettered) open(tp kafka.TopicPartition, offset int64) bool {
 	return k.at[spot{tp.Partition, offset}]
 }
 
+// within are the records of ranges of a topic.
+func within(p *plan.Plan, topic, topicID string, ranges []Range) letters.Origins {
+	return letters.Origins{Plan: p, Inputs: map[string]string{topic: topicID}, Has: func(tp kafka.TopicPartition, offset int64) bool {
+		return has(ranges, tp.Partition, offset)
+	}}
+}
+
 // letters finds the dead letters that the records of the job have already, so that one that fails again has no second one, and one whose letter
 // is open is left out. Where the state is rebuilt those do not count that were redriven or discarded: what came of that is not in the new state.
 func (r *running) letters(ctx context.Context, p *plan.Plan) (*lettered, error) {
 	k := &lettered{map[spot]bool{}}
-	origins := letters.Origins{Plan: p, Inputs: map[string]string{r.File.From.Topic: r.TopicID}, Has: func(tp kafka.TopicPartition, offset int64) bool {
-		return has(r.Ranges, tp.Partition, offset)
-	}}
-	err := r.tool.dlq().Find(ctx, origins, func(_ letters.Standing, l *letters.Letter, open bool) error {
+	err := r.tool.dlq().Find(ctx, within(p, r.File.From.Topic, r.TopicID, r.Ranges), func(_ letters.Standing, l *letters.Letter, open bool) error {
 		if !open && r.File.State.Mode == StateReset {
 			return nil
 		}
@@ -77,10 +81,7 @@ func (r *running) claim(ctx context.Context, p *plan.Plan) error {
 
 // withLetters says of a plan what it means for the open letters of its records.
 func (t *Tool) withLetters(ctx context.Context, j *Job, p *Plan) error {
-	origins := letters.Origins{Plan: p.graph, Inputs: map[string]string{j.From.Topic: p.info.ID}, Has: func(tp kafka.TopicPartition, offset int64) bool {
-		return has(p.ranges, tp.Partition, offset)
-	}}
-	err := t.dlq().Find(ctx, origins, func(_ letters.Standing, _ *letters.Letter, open bool) error {
+	err := t.dlq().Find(ctx, within(p.graph, j.From.Topic, p.info.ID, p.ranges), func(_ letters.Standing, _ *letters.Letter, open bool) error {
 		if open {
 			p.Letters++
 		}

@@ -99,7 +99,7 @@ func (b *rebuild) run(ctx context.Context) error {
 		}
 		changes = append(changes, more...)
 	}
-	if err := tool.Record(ctx, changes, b.why, true); err != nil {
+	if err := tool.Record(ctx, changes, b.why, true, offsets.Along{}); err != nil {
 		return err
 	}
 	reader := t.Client.NewFetcher(readAhead)
@@ -165,11 +165,11 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		return err
 	}
 	defer claim.Close()
-	again, err := b.again(ctx)
+	again, err := dlq.Again(ctx, letters.From(b.plan, b.infos, b.at))
 	if err != nil {
 		return err
 	}
-	answers, err := dlq.Answers(rand.Text(), b.by, again)
+	answers, err := dlq.Answers(rand.Text(), b.by, again.Letters)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		}
 	}
 	if b.last != nil {
-		out, err := b.last(int64(len(again)))
+		out, err := b.last(int64(len(again.Letters)))
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 	if err := b.tool.alone(ctx, b.plan, false); err != nil {
 		return err
 	}
-	if len(again) > 0 {
+	if len(again.Letters) > 0 {
 		if err := claim.Confirm(ctx, b.by); err != nil {
 			return err
 		}
@@ -216,19 +216,6 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		return fmt.Errorf("set the offsets of group %s, which needs to have no members: %w", b.plan.Group(), err)
 	}
 	return b.sink.Commit(ctx)
-}
-
-// again are the open letters of records that come again.
-func (b *rebuild) again(ctx context.Context) ([]letters.Standing, error) {
-	origins := letters.Origins{Plan: b.plan, Inputs: map[string]string{}, Has: func(tp kafka.TopicPartition, offset int64) bool {
-		next, ok := b.at[tp]
-		return ok && offset >= next
-	}}
-	for topic, info := range b.infos {
-		origins.Inputs[topic] = info.ID
-	}
-	again, err := b.tool.dlq().Again(ctx, origins)
-	return again.Letters, err
 }
 
 // seenKeys bounds the memory of replace. A key that is deleted twice does no harm.
