@@ -20,10 +20,10 @@ import (
 // copies are the stores that an instance keeps up to date for tasks that run elsewhere, so that a task can go on here at once. The
 // leader of the group says which (kafka.Standby).
 //
-// A copy is nothing but a database in the folder where the store's own would be, with a checkpoint. When the task comes here the
-// copy is closed and the task opened as ever: what proves its state are the committed offsets and the ends of its changelogs, and
-// what the copy lacks is read. Nothing is taken over because it was called warm. A copy that cannot go on is reported and tried
-// again, and no task hears of it.
+// A copy is nothing but a database in the folder where the store's own would be, with a checkpoint. When the task comes here its restorer
+// takes the database over, open as it is, and else proceeds as ever: what proves its state are the committed offsets and the ends of its
+// changelogs, and what the copy lacks is read. Nothing is taken over because it was called warm. A copy that cannot go on is reported and
+// tried again, and no task hears of it.
 type copies struct {
 	engine  *engine
 	fetcher Fetcher       // of its own: restores do not wait for the read-ahead of copies
@@ -70,7 +70,8 @@ func (c *copies) open() (err error) {
 
 // close ends all copies.
 func (c *copies) close() {
-	c.keep(nil)
+	c.keep(nil, nil)
+	c.engine.closing.end(c.engine.log)
 	if c.fetcher != nil {
 		_ = c.fetcher.Close()
 	}
@@ -81,8 +82,9 @@ func (c *copies) joined(g Group) { c.member.Store(memberOf{g}) }
 
 type memberOf struct{ Group }
 
-// keep is kafka.Standby.Assigned: it ends the copies that are not in the list, and waits until their folders are free.
-func (c *copies) keep(list []kafka.Copy) {
+// keep is kafka.Standby.Assigned: it ends the copies that are not in the list, and waits until their folders are free, or their stores
+// handed over to the tasks that come here.
+func (c *copies) keep(list []kafka.Copy, added []kafka.TopicPartition) {
 	wanted := map[taskID]bool{} // and whether the task is to move here
 	for _, cp := range list {
 		for _, id := range c.engine.taskIDs([]kafka.TopicPartition{cp.TopicPartition}) {
@@ -94,8 +96,10 @@ func (c *copies) keep(list []kafka.Copy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.moved, c.ended = false, map[taskID]bool{}
+	comes := c.engine.taskIDs(added)
 	for id, s := range c.kept {
 		if _, ok := wanted[id]; !ok {
+			s.handsOver.Store(slices.Contains(comes, id))
 			s.cancel()
 		}
 	}
@@ -148,6 +152,7 @@ func (c *copies) leave(ids []taskID) {
 	defer c.mu.Unlock()
 	for _, id := range ids {
 		c.left[id] = true
+		c.engine.closing.drop(id, c.engine.log, c.engine.closing.left(id))
 	}
 }
 
@@ -238,7 +243,9 @@ type standby struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	moves   atomic.Bool               // the task is to move here
+	moves     atomic.Bool // the task is to move here
+	handsOver atomic.Bool // it has come here: its stores stay open for it when the copy ends
+
 	lag     atomic.Int64              // what is missing up to the high watermarks, -1 while that is not known
 	recent  atomic.Pointer[time.Time] // the copy has everything that was written before
 	failure atomic.Pointer[failure]   // why it waits, and until when

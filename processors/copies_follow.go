@@ -55,6 +55,14 @@ func (s *standby) follow() (err error) {
 	}
 	followers, err := s.open(ctx)
 	defer func() {
+		if err != nil && err == ctx.Err() && s.handsOver.Load() {
+			var stores []*taskStore
+			for _, f := range followers {
+				stores = append(stores, f.st)
+			}
+			s.copies.engine.closing.hand(s.id, stores)
+			return
+		}
 		for _, f := range followers {
 			if cerr := f.st.Close(); err == nil && ctx.Err() == nil {
 				err = cerr
@@ -133,7 +141,7 @@ func (s *standby) open(ctx context.Context) (followers []*follower, err error) {
 	marks := offsets.MarksOf(maps.Values(committed))
 	now := time.Now()
 	for _, log := range logs {
-		st, from, err := e.openStore(ctx, log.store, log.info, log.known(marks))
+		st, from, err := e.openStore(ctx, log.store, log.info, log.known(marks), nil)
 		if err != nil {
 			return followers, err
 		}

@@ -16,10 +16,10 @@ import (
 	"github.com/weirstream/weir/state"
 )
 
-// openStore opens one store and says from which changelog offset it has to be restored.
-func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog) (*taskStore, int64, error) {
+// openStore opens one store, where it is not open, and says from which changelog offset it has to be restored.
+func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.TopicInfo, log offsets.Changelog, opened keyed.Any) (*taskStore, int64, error) {
 	dir := state.StoreDir(e.opts.StateDir, e.graph.plan.Group(), store.Name, log.Partition)
-	if e.suspect.remove(dir) {
+	if opened == nil && e.suspect.remove(dir) {
 		if _, err := state.SetAside(dir, state.Damaged, e.log); err != nil {
 			return nil, 0, err
 		}
@@ -34,7 +34,10 @@ func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.To
 		}
 		return store.Over(db), nil
 	}
-	opened, err := open()
+	var err error
+	if opened == nil {
+		opened, err = open()
+	}
 	var changed *state.TopicChangedError
 	if errors.As(err, &changed) {
 		if !e.accepts.Load() {

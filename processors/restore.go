@@ -27,16 +27,18 @@ func (o *opened) close() error {
 	return closeStores(o.stores)
 }
 
-// restore opens a task's stores and reads their changelogs to the end.
+// restore opens a task's stores, or takes those over that a copy has left open, and reads their changelogs to the end.
 //
 // Order matters. The committed offsets come first: the answer waits until no transaction that touches them is open.
 // The ends of the changelogs are asked for after that, and as high watermarks: so the changes that belong to those
 // offsets lie below, even when the markers of their transaction have not reached the changelogs yet. Reading
 // read-committed up to there waits for these markers.
 func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
-	if err := e.closing.await(ctx, t.id); err != nil {
+	handed, err := e.closing.take(ctx, t.id)
+	if err != nil {
 		return nil, err
 	}
+	defer func() { e.closing.drop(t.id, e.log, handed) }()
 	select {
 	case e.restores <- struct{}{}:
 		defer func() { <-e.restores }()
@@ -70,7 +72,7 @@ func (e *engine) restore(ctx context.Context, t *task) (o *opened, err error) {
 	}
 	marks := offsets.MarksOf(maps.Values(committed))
 	for _, log := range logs {
-		st, from, err := e.openStore(ctx, log.store, log.info, log.known(marks))
+		st, from, err := e.openStore(ctx, log.store, log.info, log.known(marks), handed.take(log))
 		if err != nil {
 			return o, err
 		}

@@ -143,10 +143,14 @@ func TestANoteBelongsToItsCheckpoint(t *testing.T) {
 		t.Errorf("a new database has the note %q", s.Note())
 	}
 	s.SetNote([]byte("restored"))
-	must(s.Restore([]keyed.Entry{{Key: []byte("a"), Value: []byte("1")}}, 7), s.Close())
-	s = open()
-	if string(s.Note()) != "restored" {
-		t.Errorf("the note is %q", s.Note())
+	s.SetAsOf(time.UnixMilli(5000))
+	must(s.Restore([]keyed.Entry{{Key: []byte("a"), Value: []byte("1")}}, 7))
+	for _, when := range []string{"after a restore", "opened again"} {
+		if string(s.Note()) != "restored" || !s.AsOf().Equal(time.UnixMilli(5000)) {
+			t.Errorf("%s: the note is %q, of %v", when, s.Note(), s.AsOf())
+		}
+		must(s.Close())
+		s = open()
 	}
 	s.SetNote([]byte("committed"))
 	must(s.Set("a", "2"))

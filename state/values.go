@@ -19,11 +19,11 @@ func (d *Database) Checkpoint() (offset int64, ok bool) {
 	return max(d.checkpoint, 0), d.checkpoint >= 0
 }
 
-// Note is what was put beside the checkpoint found at opening, or nil.
+// Note is what was put beside the checkpoint by the last Restore, or the one found at opening; or nil.
 func (d *Database) Note() []byte { return d.note }
 
-// AsOf is when the changelog held nothing after the checkpoint found at opening, or before that, by the clock of that machine; zero when
-// unknown.
+// AsOf is when the changelog held nothing after the checkpoint of the last Restore, or the one found at opening, or before that, by the clock
+// of that machine; zero when unknown.
 func (d *Database) AsOf() time.Time { return d.asOf }
 
 // Get is the committed value of a key, written or not.
@@ -84,7 +84,7 @@ func (d *Database) Restore(entries []keyed.Entry, checkpoint int64, note []byte,
 	if err := d.write(b, checkpoint, note, asOf); err != nil {
 		return err
 	}
-	d.checkpoint = checkpoint
+	d.checkpoint, d.note, d.asOf = checkpoint, note, asOf
 	d.behind.renew()
 	return nil
 }

@@ -148,7 +148,7 @@ func (g *Group) takeOver() groupEvent {
 	}
 	g.generation = member.Generation
 	if s := g.cfg.Standby; s != nil {
-		s.Assigned(g.copies)
+		s.Assigned(g.copies, added)
 	}
 	if len(added) > 0 {
 		g.owned = append(g.owned, added...)

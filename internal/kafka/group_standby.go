@@ -21,9 +21,9 @@ type Standby struct {
 	// Held is what this member has of the state of tasks, each named by the topic in Stateful. It is called before each join and
 	// must not block.
 	Held func() map[TopicPartition]Warmth
-	// Assigned is called with all copies that this member is to keep, after Revoked and before Assigned of the handler, on the
-	// same goroutine. None of them is of a task that the member runs or is about to get. It must not block for long.
-	Assigned func(copies []Copy)
+	// Assigned is called with all copies that this member is to keep, and with what Assigned of the handler is about to be called with, after
+	// Revoked and before that, on the same goroutine. No copy is of a task that the member runs or is about to get. It must not block for long.
+	Assigned func(copies []Copy, added []TopicPartition)
 }
 
 // Warmth is how much of the state of a task a member has.

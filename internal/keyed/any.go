@@ -13,13 +13,13 @@ type Any interface {
 	// Checkpoint is the changelog offset up to which the store holds committed data; ok is false for a new one. After a
 	// crash it is one that an earlier Commit gave, and the database holds what was committed up to there.
 	Checkpoint() (offset int64, ok bool)
-	// Note is what SetNote has put beside the checkpoint found at opening: nil when there is none, or when the checkpoint
-	// was written without it.
+	// Note is what SetNote has put beside the checkpoint of the last Restore, or the one found at opening: nil when there is none, or
+	// when the checkpoint was written without it. After a Commit it says nothing.
 	Note() []byte
 	// SetNote puts something beside the checkpoints that follow, in the same batch: it is the caller's own. The slice is
 	// not written to again.
 	SetNote(note []byte)
-	// AsOf is what SetAsOf has said of the checkpoint found at opening, zero when unknown. A changelog forgets deletions some time
+	// AsOf is what SetAsOf has said of that checkpoint, zero when unknown. A changelog forgets deletions some time
 	// after it was compacted: a store that has not seen what came after its checkpoint for so long is no base to restore on.
 	AsOf() time.Time
 	// SetAsOf says of the checkpoints that follow when it was that the changelog held nothing after them, or a time before that, by the

@@ -7,13 +7,13 @@ func (s *Store[T]) Checkpoint() (offset int64, ok bool) {
 	return s.db.Checkpoint()
 }
 
-// Note is what SetNote has put beside the checkpoint found at opening, or nil.
+// Note is what SetNote has put beside the checkpoint of the last Restore, or the one found at opening; or nil.
 func (s *Store[T]) Note() []byte { return s.db.Note() }
 
 // SetNote puts something beside the checkpoints that follow, in the same batch.
 func (s *Store[T]) SetNote(note []byte) { s.note = note }
 
-// AsOf is what SetAsOf has said of the checkpoint found at opening, zero when unknown.
+// AsOf is what SetAsOf has said of the checkpoint of the last Restore, or the one found at opening; zero when unknown.
 func (s *Store[T]) AsOf() time.Time { return s.db.AsOf() }
 
 // SetAsOf says of the checkpoints that follow when the changelog held nothing after them, or a time before that.

@@ -152,7 +152,7 @@ func (g *Group) run() {
 			g.handler.Revoked(revoked)
 		}
 		if g.cfg.Standby != nil {
-			g.cfg.Standby.Assigned(copies)
+			g.cfg.Standby.Assigned(copies, added)
 		}
 		g.owned = assigned
 		if len(added) > 0 {
