@@ -112,6 +112,16 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 // Execute carries an order out. Letters that come while it runs are not among those it is for. rate bounds how many letters a second
 // are written, 0 for no bound. When it ends early, by an error or by ctx, what is done is done, and the same order goes on from there.
 func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) {
+	if err := t.exists(ctx); err != nil {
+		return nil, err
+	}
+	// The transactional id comes first: what a command that was killed has left open is ended by that, and everything that is read here would wait for it. Whoever
+	// held the id is fenced then, so what the topic of jobs says stays true until somebody takes over again.
+	sink, err := t.Client.NewSink(ctx, t.TransactionalID(t.Topic))
+	if err != nil {
+		return nil, fmt.Errorf("take over what another command has begun on %s: %w", t.Topic, err)
+	}
+	defer sink.Close()
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -130,24 +140,32 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	sink, err := t.Client.NewSink(ctx, t.TransactionalID(t.Topic))
-	if err != nil {
-		return nil, fmt.Errorf("take over what another command has begun on %s: %w", t.Topic, err)
-	}
-	defer sink.Close()
-	// Whoever held the transactional id is fenced now, so what the topic of jobs says stays true until somebody takes over again.
-	if err := t.judge(ctx, reader, p); err != nil {
-		return nil, err
-	}
 	m := &move{tool: t, order: o, place: p, sink: sink, counts: counts, result: result, rate: rate, began: time.Now(), partitioner: partitioner.Murmur2}
 	result.Job = rand.Text()
 	err = m.run(ctx, reader)
 	result.Open -= result.Done
-	if err != nil {
-		return result, fmt.Errorf("%d of %d letters are done; run the command again for the others: %w", result.Done, result.Selected, err)
+	switch {
+	case err == nil:
+		return result, nil
+	case kafka.ClassOf(err) == kafka.Fenced:
+		return result, &TakenOverError{t.Topic, result.Done, result.Selected, err}
 	}
-	return result, nil
+	return result, fmt.Errorf("%d of %d letters are done; run the command again for the others: %w", result.Done, result.Selected, err)
 }
+
+// TakenOverError ends a command when another one has taken its place on the letters of a topic.
+type TakenOverError struct {
+	Topic          string
+	Done, Selected int64
+	Err            error
+}
+
+func (e *TakenOverError) Error() string {
+	return fmt.Sprintf("another command has taken over the letters of %s: this one has ended, with %d of %d letters done, and the other one carries on with those that it is for; "+
+		"run this one again if letters are open when that has ended, or if there is no other one (brokers end a transaction that takes too long)", e.Topic, e.Done, e.Selected)
+}
+
+func (e *TakenOverError) Unwrap() error { return e.Err }
 
 // move carries an order out.
 type move struct {

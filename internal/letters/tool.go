@@ -50,6 +50,15 @@ type place struct {
 	replays      []replaying
 }
 
+// exists fails where there is no such topic.
+func (t *Tool) exists(ctx context.Context) error {
+	infos, err := t.Client.Topics(ctx, []string{t.Topic})
+	if _, ok := infos[t.Topic]; err == nil && !ok {
+		err = &NoTopicError{t.Topic}
+	}
+	return err
+}
+
 // look finds the topic's partitions, and the jobs that were done on them.
 func (t *Tool) look(ctx context.Context, reader kafka.Reader) (*place, error) {
 	infos, err := t.Client.Topics(ctx, []string{t.Topic})
@@ -68,14 +77,9 @@ func (t *Tool) look(ctx context.Context, reader kafka.Reader) (*place, error) {
 	if p.ends, err = t.Client.Ends(ctx, tps); err != nil {
 		return nil, err
 	}
-	return p, t.judge(ctx, reader, p)
-}
-
-// judge reads which letters are resolved.
-func (t *Tool) judge(ctx context.Context, reader kafka.Reader, p *place) error {
 	jobs, err := t.jobs(ctx, reader, p)
 	p.done = newResolver(jobs)
-	return err
+	return p, err
 }
 
 func (p *place) partitions() (tps []kafka.TopicPartition) {

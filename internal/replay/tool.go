@@ -445,13 +445,13 @@ func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	}
 }
 
-// predicate is what chooses the records.
+// takes is what chooses the records.
 func (r *running) takes() (func(kafka.TopicPartition, *kafka.Record) bool, error) {
 	p, err := r.File.predicate()
 	return p, err
 }
 
-// total is how many offsets the job is for, and how many lie before a position in each partition.
+// report says how many offsets the job is for, and how many of them lie before the positions.
 func (r *running) report(at map[int32]int64) {
 	if r.tool.Progress == nil {
 		return
