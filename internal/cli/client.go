@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -38,9 +39,28 @@ func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 		err = fmt.Errorf("%w: %s", err, blocked.Remedy)
 	}
 	if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("interrupted: %w", err)
+		err = &interruptedError{err}
 	}
 	return err
+}
+
+// interruptedError is what ends a command that was interrupted. It says what that means for what was being done, and nothing of the context.
+type interruptedError struct{ err error }
+
+func (e *interruptedError) Unwrap() error { return e.err }
+
+func (e *interruptedError) Error() string {
+	var lines []string
+	for line := range strings.SplitSeq(e.err.Error(), "\n") {
+		line = strings.TrimSuffix(strings.ReplaceAll(line, ": "+context.Canceled.Error(), ""), context.Canceled.Error())
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return "interrupted"
+	}
+	return "interrupted: " + strings.Join(lines, "\n")
 }
 
 // quiet is a log without what is no warning.

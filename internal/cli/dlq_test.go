@@ -35,7 +35,13 @@ func letter(partition int32, i int, message string, more ...deadletter.Header) *
 // and one that was cut.
 func newLetters(t *testing.T) *desk {
 	d := newDesk(t, -1)
-	_, err := d.admin.CreateTopics(t.Context(), 2, 1, nil, "order.placed.v1", lettersOf)
+	d.fill()
+	return d
+}
+
+func (d *desk) fill() {
+	d.t.Helper()
+	_, err := d.admin.CreateTopics(d.t.Context(), 2, 1, nil, "order.placed.v1", lettersOf)
 	d.must(err)
 	var records []*kgo.Record
 	for i := range 5 {
@@ -44,8 +50,7 @@ func newLetters(t *testing.T) *desk {
 	records = append(records, letter(0, 10, "no customer"), letter(0, 11, "no customer"),
 		letter(1, 12, "round and round", deadletter.Header{Key: deadletter.HeaderRedrives, Value: []byte("3")}),
 		letter(1, 13, "large", deadletter.Header{Key: deadletter.HeaderCut, Value: []byte("1000")}))
-	d.must(d.client.ProduceSync(t.Context(), records...).FirstErr())
-	return d
+	d.must(d.client.ProduceSync(d.t.Context(), records...).FirstErr())
 }
 
 func (d *desk) dlq(want int, args ...string) string {

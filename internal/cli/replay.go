@@ -106,7 +106,7 @@ func replayRun(program string, topologies []*topology.Topology, resume bool) *co
 			err = fmt.Errorf("%w\nreplay %s is not done: %d of %d offsets are; continue it with %s replay resume FILE", err, j.Name, r.Done, r.Offsets, program)
 		}
 		if r == nil && errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
-			err = fmt.Errorf("replay %s: this run was ended before it processed anything: run it again, or give it up with %s replay stop FILE (%w)", j.Name, program, err)
+			err = fmt.Errorf("replay %s: this run was ended before it processed anything: run it again, or give it up with %s replay stop FILE: %w", j.Name, program, err)
 		}
 		if _, refused := errors.AsType[*replay.RefusedError](err); refused {
 			return withCode(exitRefused, err)

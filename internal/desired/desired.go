@@ -148,7 +148,7 @@ func (t *Tool) Set(ctx context.Context, owner string, paused bool, why string) (
 	if err != nil {
 		return nil, err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	// Whoever wrote in its name before is fenced now: what is read is what it is changed from.
 	before, err := t.Read(ctx)
 	if err != nil {

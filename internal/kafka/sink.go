@@ -332,6 +332,20 @@ func (s *Sink) Close() error {
 	return nil
 }
 
+// leaveWithin bounds how long Leave waits for the cluster.
+const leaveWithin = 2 * time.Second
+
+// Leave is Close for a command that may have been interrupted: it aborts what the sink has open, for at most two seconds, because whoever reads what is
+// committed would wait for that transaction until the brokers abort it.
+func (s *Sink) Leave() error {
+	if s.encoding.transactional && (s.txn.began || s.txn.renew) && ClassOf(s.err) != Fenced {
+		ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+		defer cancel()
+		_ = s.Abort(ctx) // then the brokers do
+	}
+	return s.Close()
+}
+
 var errSinkClosed = errors.New("the sink is closed")
 
 // spawn runs a task that Close waits for. It must end soon after s.ctx.

@@ -562,3 +562,47 @@ func TestAnOffsetIsCommittedWithItsEpochAndMetadata(t *testing.T) {
 		}
 	}
 }
+
+// A sink that a command leaves ends what it has open, also where what the command waited for was interrupted, and asks nothing of the cluster where nothing is open, or the
+// transactional id is another one's.
+//
+// Mutations, each seen to fail it: Leave that only closes; that looks at nothing before it aborts.
+func TestASinkThatIsLeftEndsItsTransaction(t *testing.T) {
+	test := newSinkTest(t, fastConfig(), kfake.SeedTopics(1, "out"))
+	trace := test.trace()
+	s := test.sink("tx")
+	test.append(s, "out", 0, "never sent")
+	trace()
+	test.ok(s.Leave())
+	test.traced(trace)
+
+	s = test.sink("tx")
+	test.append(s, "out", 0, "sent")
+	test.ok(s.Flush(t.Context()))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	test.append(s, "out", 0, "interrupted")
+	if err := s.Commit(ended); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	trace()
+	test.ok(s.Leave())
+	if got := trace(); !slices.Contains(got, "EndTxn commit=false epoch=1") {
+		t.Errorf("requests: %q", got)
+	}
+	test.visible("out", 0)
+
+	s = test.sink("tx")
+	test.append(s, "out", 0, "fenced")
+	test.ok(s.Flush(t.Context()))
+	other := test.sink("tx")
+	if err := s.Commit(t.Context()); ClassOf(err) != Fenced {
+		t.Fatal(err)
+	}
+	trace()
+	test.ok(s.Leave())
+	test.traced(trace)
+	test.append(other, "out", 0, "theirs")
+	test.ok(other.Commit(t.Context()))
+	test.visible("out", 0, "theirs")
+}

@@ -197,7 +197,7 @@ func (c *Claim) Confirm(ctx context.Context, by string) error {
 // Close gives the claim up.
 func (c *Claim) Close() (err error) {
 	for _, sink := range c.sinks {
-		err = errors.Join(err, sink.Close())
+		err = errors.Join(err, sink.Leave())
 	}
 	return err
 }

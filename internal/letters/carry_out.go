@@ -121,7 +121,7 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 	if err != nil {
 		return nil, fmt.Errorf("take over what another command has begun on %s: %w", t.Topic, err)
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -149,6 +149,8 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 		return result, nil
 	case kafka.ClassOf(err) == kafka.Fenced:
 		return result, &TakenOverError{t.Topic, result.Done, result.Selected, err}
+	case ctx.Err() != nil: // what the sink says of that is of no use to anybody
+		err = context.Cause(ctx)
 	}
 	return result, fmt.Errorf("%d of %d letters are done; run the command again for the others: %w", result.Done, result.Selected, err)
 }

@@ -190,7 +190,7 @@ func (t *Tool) Release(ctx context.Context, p *plan.Plan, key []byte, why string
 	if err != nil {
 		return r, err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	for part := range slices.Chunk(gone, batchRecords) {
 		for i := range part {
 			to := kafka.TopicPartition{Topic: t.redriveOf(p, &part[i]), Partition: part[i].Partition}

@@ -25,7 +25,7 @@ func (t *Tool) Record(ctx context.Context, changes []Change, why string, commit 
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	set := map[kafka.TopicPartition]kafka.CommittedOffset{}
 	for _, c := range changes {
 		r := Reset{

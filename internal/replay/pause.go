@@ -175,7 +175,7 @@ func (t *Tool) stopped(ctx context.Context, j *Job) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	k, err := t.read(ctx)
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func (t *Tool) unbegun(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	if err := t.hold(sink, j, false, ""); err != nil {
 		return err
 	}

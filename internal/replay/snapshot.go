@@ -321,7 +321,7 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 	if err != nil {
 		return nil, err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	for _, g := range p.Subgraphs {
 		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: why, by: "state restore", fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
 			return fillFrom(m, dir, store.Name, partition, put)

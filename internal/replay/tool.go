@@ -151,7 +151,7 @@ func (t *Tool) Stop(ctx context.Context, j *Job) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	out, err := t.record(stopKeyOf(job), map[string]any{"version": 1, "who": t.Who, "at": time.Now().UTC()})
 	if err != nil {
 		return nil, err
@@ -193,7 +193,7 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	if err != nil {
 		return nil, fmt.Errorf("take over job %s from another command: %w", j.Name, err)
 	}
-	defer sink.Close()
+	defer sink.Leave()
 	// Whoever held the transactional id is fenced now: what the topic of jobs says of the job stays true until somebody takes over again.
 	k, err := t.read(ctx)
 	if err != nil {
