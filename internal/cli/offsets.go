@@ -35,6 +35,7 @@ type offsetsFlags struct {
 	which           offsets.Selection
 	execute, pause  bool
 	letters         string // what becomes of letters: see addLetters
+	accept          string // see addAccept
 	plan            *plan.Plan
 }
 

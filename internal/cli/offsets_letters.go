@@ -20,11 +20,20 @@ const (
 )
 
 func (f *offsetsFlags) addLetters(cmd *cobra.Command) {
+	addAccept(cmd, &f.accept)
 	cmd.Flags().StringVar(&f.letters, "letters", lettersAnswer, "what becomes of open dead letters whose records are processed again: answer (they are not open any more, and what fails again has a new one) or "+
 		"keep (a redrive processes their records once more)")
 }
 
+// addAccept adds the flag that takes what a command refuses else.
+func addAccept(cmd *cobra.Command, accept *string) {
+	cmd.Flags().StringVar(accept, "accept", "", letters.AcceptCopies+": also process records again of which the input has copies, since their dead letters were redriven into it (dlq redrive --to origin)")
+}
+
 func (f *offsetsFlags) checkLetters() error {
+	if err := letters.CheckAccept(f.accept); err != nil {
+		return err
+	}
 	switch f.letters {
 	case "", lettersAnswer, lettersKeep: // show has none
 		return nil
@@ -35,7 +44,17 @@ func (f *offsetsFlags) checkLetters() error {
 // record carries changes out, and answers the open letters of records that are processed again, as far as that is wanted. It says how many there are.
 func (f *offsetsFlags) record(ctx context.Context, t *offsets.Tool, changes []offsets.Change, commit bool) (n int, err error) {
 	dlq := &letters.Tool{Client: t.Client, Names: f.plan.Names, Who: t.Who}
-	if f.letters == lettersKeep || len(changes) == 0 {
+	keep, copies := f.letters == lettersKeep, f.accept == letters.AcceptCopies
+	if keep && !copies && len(changes) > 0 {
+		again, err := f.again(ctx, dlq, changes)
+		if err == nil {
+			err = refuseCopied(again)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if keep || len(changes) == 0 {
 		if f.execute && len(changes) > 0 {
 			err = t.Record(ctx, changes, f.why, commit, offsets.Along{})
 		}
@@ -57,7 +76,9 @@ func (f *offsetsFlags) record(ctx context.Context, t *offsets.Tool, changes []of
 	n = len(again.Letters)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w (--letters %s does without)", err, lettersKeep)
+		return 0, fmt.Errorf("%w (--letters %s --accept %s does without)", err, lettersKeep, letters.AcceptCopies)
+	case again.Copied.Records > 0 && !copies:
+		return 0, refuseCopied(again)
 	case again.Parks > 0 && f.execute:
 		return n, withCode(exitRefused, fmt.Errorf("%d of the open dead letters keep records of their keys waiting, which would be overtaken: redrive or discard them first (dlq list), and run the instances until nothing is parked, or give --letters %s; nothing was changed",
 			again.Parks, lettersKeep))
@@ -78,6 +99,14 @@ func (f *offsetsFlags) record(ctx context.Context, t *offsets.Tool, changes []of
 		Records: answers, TransactionalID: f.plan.Names.Prefix + "weir-offsets-" + f.plan.Topology,
 		Confirm: func(ctx context.Context) error { return claim.Confirm(ctx, by) },
 	})
+}
+
+// refuseCopied refuses to have records processed again that are in an input twice.
+func refuseCopied(again letters.Again) error {
+	if again.Copied.Records == 0 {
+		return nil
+	}
+	return withCode(exitRefused, &letters.CopiedError{Copied: again.Copied})
 }
 
 // again finds the open letters of records from the new offsets on.

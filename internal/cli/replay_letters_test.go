@@ -168,6 +168,15 @@ func (c *counter) file(name, more string) string {
 	return name + ".yaml"
 }
 
+// edited changes the file of a job.
+func (c *counter) edited(name, from, to string) string {
+	c.t.Helper()
+	text, err := os.ReadFile(name + ".yaml")
+	c.must(err)
+	c.must(os.WriteFile(name+".yaml", []byte(strings.Replace(string(text), from, to, 1)), 0o600))
+	return name + ".yaml"
+}
+
 // TestALetterWhoseRecordIsReplayedIsNotRedrivenToo: a record has its effect by one of the two: by the redrive where the state is kept, by the replay where it is
 // rebuilt. What fails again is a letter, one.
 //
@@ -401,10 +410,18 @@ func begunAndStopped(t *testing.T) (d *counter, file string) {
 		d.send(fmt.Sprint("r", i))
 	}
 	d.live()
-	file = d.file("slow", "state: reset\nrate: 5/s\n")
+	file, _ = d.stopped("state: reset\nrate: 5/s\n")
+	return d, file
+}
+
+// stopped runs a job, and stops it when some is done.
+func (d *counter) stopped(more string, bad ...string) (file, said string) {
+	d.t.Helper()
+	file = d.file("slow", more)
 	done := make(chan int, 1)
 	go func() {
-		_, code := execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", d.addr, "--commit-interval", "20ms", "--log-level", "error"}, tallies())
+		var code int
+		said, code = execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", d.addr, "--commit-interval", "20ms", "--log-level", "error"}, tallies(bad...))
 		done <- code
 	}()
 	for r := (receiptOfSlow{}); r.Done == 0; time.Sleep(20 * time.Millisecond) {
@@ -414,9 +431,9 @@ func begunAndStopped(t *testing.T) (d *counter, file string) {
 	}
 	d.do(0, nil, "replay", "stop", file)
 	if code := <-done; code != exitFailure {
-		t.Errorf("exit %d", code)
+		d.t.Errorf("exit %d: %s", code, said)
 	}
-	return d, file
+	return file, said
 }
 
 type receiptOfSlow struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/weirstream/weir/internal/desired"
 	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/replay"
 	"github.com/weirstream/weir/internal/settings"
@@ -31,6 +32,7 @@ func stateCommand(program string, topologies []*topology.Topology) *cobra.Comman
 // stateFlags are what the verbs share.
 type stateFlags struct {
 	output, folder, why string
+	accept              string // see addAccept
 	limit               int
 	execute, pause      bool
 }
@@ -73,9 +75,14 @@ func stateCapture(program string, topologies []*topology.Topology) *cobra.Comman
 
 func stateRestore(program string, topologies []*topology.Topology) *cobra.Command {
 	var f stateFlags
-	check := func(p *plan.Plan) error { return errors.Join(reason(f.why), f.isSnapshot(p)) }
+	check := func(p *plan.Plan) error {
+		return errors.Join(reason(f.why), letters.CheckAccept(f.accept), f.isSnapshot(p))
+	}
 	cmd := f.command(topologies, check, func(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) error {
 		m, err := f.restore(cmd, t, p)
+		if _, twice := errors.AsType[*letters.CopiedError](err); twice {
+			return withCode(exitRefused, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -94,6 +101,7 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 		"that was ended is run again."
 	cmd.Example = example(program, `state restore --brokers localhost:9092 --folder totals-2026-11-20 --why "bad build of Monday" --execute`)
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
+	addAccept(cmd, &f.accept)
 	addExecute(cmd, &f.execute)
 	addPause(cmd, &f.pause)
 	return cmd
@@ -101,10 +109,13 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 
 // restore restores, with the instances out of the way where that is asked for. What would be refused pauses nothing.
 func (f *stateFlags) restore(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) (*golden.Manifest, error) {
+	o := replay.RestoreOptions{Why: f.why, Execute: f.execute, Copies: f.accept == letters.AcceptCopies}
 	if !f.pause {
-		return t.Restore(cmd.Context(), p, f.folder, f.why, f.execute)
+		return t.Restore(cmd.Context(), p, f.folder, o)
 	}
-	m, err := t.Restore(cmd.Context(), p, f.folder, f.why, false)
+	check := o
+	check.Execute = false
+	m, err := t.Restore(cmd.Context(), p, f.folder, check)
 	if present, ok := errors.AsType[*replay.MembersError](err); ok && !f.execute {
 		fmt.Fprintf(cmd.ErrOrStderr(), "group %s has %d members: --pause has them leave it first\n", present.Group, present.Members)
 	} else if err != nil && !ok {
@@ -114,7 +125,7 @@ func (f *stateFlags) restore(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) (
 		return m, nil
 	}
 	err = whilePaused(cmd, &desired.Tool{Client: t.Client, Names: t.Names, Topology: p.Topology, Who: t.Who}, f.why, func() (err error) {
-		m, err = t.Restore(cmd.Context(), p, f.folder, f.why, true)
+		m, err = t.Restore(cmd.Context(), p, f.folder, o)
 		return err
 	})
 	return m, err

@@ -17,10 +17,18 @@ type Answer struct {
 
 // answer is that of a letter, nil for one that is open.
 func (r resolver) answer(l *Letter) *Answer {
-	var first *job
+	first := r.resolvedBy(l)
+	if first == nil {
+		return nil
+	}
+	return &Answer{How: first.Verb.past(), To: first.To, At: first.At, Who: first.Who, Why: cmp.Or(first.Why, first.By), Job: first.ID}
+}
+
+// resolvedBy is the job that has resolved a letter, nil for one that is open: the first of those that were for it.
+func (r resolver) resolvedBy(l *Letter) (first *job) {
 	look := func(jobs []*job) {
 		for _, j := range jobs {
-			if j.From <= l.Record.Offset && l.Record.Offset < j.Position && (j.Verb != Answered || j.names(l.Record.Offset)) && (first == nil || j.At.Before(first.At)) {
+			if j.From <= l.Record.Offset && l.Record.Offset < j.Position && (j.Verb != Answered || j.names(l.Record.Offset)) && (first == nil || j.before(first)) {
 				first = j
 			}
 		}
@@ -31,10 +39,13 @@ func (r resolver) answer(l *Letter) *Answer {
 	if p := r[l.Partition]; p != nil {
 		look(p.answers)
 	}
-	if first == nil {
-		return nil
-	}
-	return &Answer{How: first.Verb.past(), To: first.To, At: first.At, Who: first.Who, Why: cmp.Or(first.Why, first.By), Job: first.ID}
+	return first
+}
+
+// before says whether a job ended before another one began. Jobs on a topic fence each other, so the order of their last records is theirs, whatever
+// the clocks of those who gave them.
+func (j *job) before(other *job) bool {
+	return cmp.Or(cmp.Compare(j.seq, other.seq), j.At.Compare(other.At)) < 0
 }
 
 // past is what a letter is afterwards.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -45,8 +47,18 @@ func From(p *plan.Plan, infos map[string]kafka.TopicInfo, next map[kafka.TopicPa
 	}}
 }
 
+// Found is a letter of a record that was asked for. Its memory is the reader's.
+type Found struct {
+	*Letter
+	At   Standing
+	Open bool
+	// Copied says that the letter was redriven into the topic that its record is from. What came of it is the copy's there, so whoever processes both of
+	// them does so twice.
+	Copied bool
+}
+
 // Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology.
-func (t *Tool) Find(ctx context.Context, o Origins, do func(at Standing, l *Letter, open bool) error) error {
+func (t *Tool) Find(ctx context.Context, o Origins, do func(f *Found) error) error {
 	for _, topic := range DeadLetters(o.Plan) {
 		tool := *t
 		tool.Topic = topic
@@ -57,7 +69,7 @@ func (t *Tool) Find(ctx context.Context, o Origins, do func(at Standing, l *Lett
 	return nil
 }
 
-func (t *Tool) find(ctx context.Context, o Origins, do func(at Standing, l *Letter, open bool) error) error {
+func (t *Tool) find(ctx context.Context, o Origins, do func(f *Found) error) error {
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -72,46 +84,63 @@ func (t *Tool) find(ctx context.Context, o Origins, do func(at Standing, l *Lett
 		if !input || l.Topology != o.Plan.Topology || l.FirstTopicID != "" && l.FirstTopicID != id || !o.Has(l.First.TopicPartition, l.First.Offset) {
 			return nil
 		}
-		return do(Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, l, open)
+		f := &Found{Letter: l, At: Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, Open: open}
+		if j := p.done.resolvedBy(l); !open && j != nil {
+			f.Copied = j.Verb == Redrive && (j.To == Origin || j.To == l.First.Topic)
+		}
+		return do(f)
 	})
 }
 
-// Again are the open letters of records that are processed again.
+// Again are the letters of records that are processed again.
 type Again struct {
-	Letters []Standing
-	Parks   int // of the letters, those behind which records of their key wait
-	Gone    int // letters, not among these, whose record is not in the input any more, as in a compacted topic: they are all there is of it
+	Letters []Standing // that are open
+	Parks   int        // of these, those behind which records of their key wait
+	Gone    int        // open ones, not among these, whose record is not in the input any more, as in a compacted topic: they are all there is of it
+	Copied  Copied     // records that were redriven into the topic where they stand
+}
+
+// Copied are records of which an input has a copy beside the original, since their letters were redriven into it.
+type Copied struct {
+	Records int
+	Last    map[kafka.TopicPartition]int64 // the last of the originals
 }
 
 // maxAgain bounds the memory for letters that are to be answered.
 const maxAgain = 2 << 20
 
-// Again finds the open letters of certain records that are still there.
+// Again finds the letters of certain records that are still there.
 func (t *Tool) Again(ctx context.Context, o Origins) (again Again, err error) {
-	type open struct {
-		at    Standing
-		parks bool
+	type letter struct {
+		at                  Standing
+		open, parks, copied bool
 	}
-	of := map[kafka.TopicPartition]map[int64][]open{}
-	n := 0
-	err = t.Find(ctx, o, func(at Standing, l *Letter, isOpen bool) error {
-		if !isOpen {
+	of := map[kafka.TopicPartition]map[int64][]letter{}
+	n, open := 0, 0
+	err = t.Find(ctx, o, func(f *Found) error {
+		if !f.Open && !f.Copied {
 			return nil
 		}
 		if n++; n > maxAgain {
 			return errors.New("there are more than 2 million: redrive or discard them first")
 		}
-		if of[l.First.TopicPartition] == nil {
-			of[l.First.TopicPartition] = map[int64][]open{}
+		if f.Open {
+			open++
 		}
-		of[l.First.TopicPartition][l.First.Offset] = append(of[l.First.TopicPartition][l.First.Offset], open{at, l.Parks != ""})
+		tp := f.First.TopicPartition
+		if of[tp] == nil {
+			tp.Topic = strings.Clone(tp.Topic)
+			of[tp] = map[int64][]letter{}
+		}
+		of[tp][f.First.Offset] = append(of[tp][f.First.Offset], letter{f.At, f.Open, f.Parks != "", f.Copied})
 		return nil
 	})
 	if err != nil {
-		return again, fmt.Errorf("look for open dead letters of records that are processed again: %w", err)
+		return again, fmt.Errorf("look for dead letters of records that are processed again: %w", err)
 	}
 	reader := t.reader()
 	defer reader.Close()
+	again.Copied.Last = map[kafka.TopicPartition]int64{}
 	for tp, letters := range of {
 		start, _, err := t.Client.Bounds(ctx, tp)
 		if err != nil {
@@ -119,10 +148,18 @@ func (t *Tool) Again(ctx context.Context, o Origins) (again Again, err error) {
 		}
 		offsets := slices.Sorted(maps.Keys(letters))
 		err = kafka.Scan(ctx, reader, tp, max(start, offsets[0]), offsets[len(offsets)-1]+1, func(r *kafka.Record) error {
+			copied := false
 			for _, l := range letters[r.Offset] {
+				if copied = copied || l.copied; !l.open {
+					continue
+				}
 				if again.Letters = append(again.Letters, l.at); l.parks {
 					again.Parks++
 				}
+			}
+			if copied {
+				again.Copied.Records++
+				again.Copied.Last[tp] = r.Offset
 			}
 			return nil
 		})
@@ -130,9 +167,35 @@ func (t *Tool) Again(ctx context.Context, o Origins) (again Again, err error) {
 			return again, fmt.Errorf("look whether records that have dead letters are still in %s: %w", tp, err)
 		}
 	}
-	again.Gone = n - len(again.Letters)
+	again.Gone = open - len(again.Letters)
 	return again, nil
 }
+
+// CopiedError refuses to have records processed again that are in an input twice.
+type CopiedError struct{ Copied }
+
+func (e *CopiedError) Error() string {
+	var last []string
+	for _, tp := range slices.SortedFunc(maps.Keys(e.Last), kafka.TopicPartition.Compare) {
+		if last = append(last, fmt.Sprintf("%s offset %d", tp, e.Last[tp])); len(last) == 3 && len(e.Last) > 3 {
+			last = append(last, "...")
+			break
+		}
+	}
+	return fmt.Sprintf("%d records would be processed twice, as they stand and as copies: their dead letters were redriven into the input itself (dlq redrive --to origin). "+
+		"A replay (replay run) leaves the originals out; or begin after the last of them (%s); or give --accept copies where the topology drops what it has seen", e.Records, strings.Join(last, ", "))
+}
+
+// CheckAccept refuses what an operator cannot accept.
+func CheckAccept(what string) error {
+	if what != "" && what != AcceptCopies {
+		return fmt.Errorf("--accept: %q is not allowed: give %s", what, AcceptCopies)
+	}
+	return nil
+}
+
+// AcceptCopies says that records are to be processed again although the input has copies of them.
+const AcceptCopies = "copies"
 
 // DeadLetters are the topics of dead letters of a topology.
 func DeadLetters(p *plan.Plan) (names []string) {
@@ -220,7 +283,8 @@ func spans(offsets []int64) (all []span) {
 
 // names says whether a letter is among those that a job of Answered names.
 func (j *job) names(offset int64) bool {
-	return slices.ContainsFunc(j.Spans, func(s span) bool { return s[0] <= offset && offset <= s[1] })
+	i := sort.Search(len(j.Spans), func(i int) bool { return j.Spans[i][1] >= offset })
+	return i < len(j.Spans) && j.Spans[i][0] <= offset
 }
 
 // maxSpans bounds the size of a job.

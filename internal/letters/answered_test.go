@@ -79,9 +79,9 @@ func TestLettersAreFoundByTheirRecords(t *testing.T) {
 	defer claim.Close()
 	var found []Standing
 	origins := Origins{Plan: p, Inputs: map[string]string{in.Name: infos[in.Name].ID}, Has: func(_ kafka.TopicPartition, offset int64) bool { return offset < 9 }}
-	s.must(s.tool.Find(t.Context(), origins, func(at Standing, _ *Letter, open bool) error {
-		if open {
-			found = append(found, at)
+	s.must(s.tool.Find(t.Context(), origins, func(f *Found) error {
+		if f.Open {
+			found = append(found, f.At)
 		}
 		return nil
 	}))

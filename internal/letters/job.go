@@ -59,6 +59,8 @@ type job struct {
 	// Of Answered: the letters, and what has their records processed again. Jobs that have these are of version 5.
 	Spans []span `json:"spans,omitempty"`
 	By    string `json:"by,omitempty"`
+
+	seq int64 // the offset of its newest record in the topic of jobs
 }
 
 // keyOf is what the keys of jobs on a topic of dead letters begin with.
@@ -107,6 +109,7 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
 		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
 		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:
+			j.seq = r.Offset
 			newest[key] = j
 		}
 		return nil

@@ -33,7 +33,10 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 	case failure != nil:
 		r.State, r.Problem = Failed, failure.Error()
 	}
-	if failure != nil && r.Emptying {
+	switch {
+	case failure != nil && r.leavesOut():
+		failure = fmt.Errorf("%w; instances would process records that the replay leaves out (see its notes), so topology %s stays paused until the replay is resumed", failure, r.File.Topology)
+	case failure != nil && r.Emptying:
 		failure = fmt.Errorf("%w; the stores are half emptied, so topology %s stays paused until the replay is resumed", failure, r.File.Topology)
 	}
 	receipt := r.receipt(k.progress[r.Run])

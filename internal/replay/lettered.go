@@ -13,12 +13,23 @@ import (
 // A letter whose record is processed again would bring the record a second time when it is redriven. So a replay that keeps the state leaves out records whose
 // letters are open: they have yet to be done, by a redrive. Where offsets are set back the letters are answered in the transaction that sets them back, since whoever
 // reads on from there processes the record and writes a new letter where it fails again.
+//
+// A record whose letter was redriven into the record's own topic stands there twice. It never had an effect where it stands first, and the copy has all of it: each replay leaves
+// the original out, whatever becomes of the state.
 
 // maxLetters bounds the memory for dead letters that are there already.
 const maxLetters = 2 << 20
 
-// lettered are the records of a job that have dead letters: whether one of these is open.
-type lettered struct{ at map[spot]bool }
+// lettered are the records of a job that have dead letters, and what that means for each.
+type lettered struct{ at map[spot]lettering }
+
+type lettering uint8
+
+const (
+	letterOpen   lettering = 1 << iota // one of the letters is open
+	letterCopied                       // one of them was redriven into the topic: see letters.Found
+	letterKnown                        // one of them counts: another one is not written
+)
 
 type spot struct {
 	partition int32
@@ -26,13 +37,13 @@ type spot struct {
 }
 
 func (k *lettered) has(tp kafka.TopicPartition, offset int64) bool {
-	_, ok := k.at[spot{tp.Partition, offset}]
-	return ok
+	return k.at[spot{tp.Partition, offset}]&letterKnown != 0
 }
 
-// open says whether a record has an open letter.
-func (k *lettered) open(tp kafka.TopicPartition, offset int64) bool {
-	return k.at[spot{tp.Partition, offset}]
+// leavesOut says whether a replay passes a record over.
+func (k *lettered) leavesOut(into Into, tp kafka.TopicPartition, offset int64) bool {
+	l := k.at[spot{tp.Partition, offset}]
+	return l&letterCopied != 0 || into == IntoTopology && l&letterOpen != 0
 }
 
 // within are the records of ranges of a topic.
@@ -42,25 +53,51 @@ func within(p *plan.Plan, topic, topicID string, ranges []Range) letters.Origins
 	}}
 }
 
-// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one, and one whose letter
-// is open is left out. Where the state is rebuilt those do not count that were redriven or discarded: what came of that is not in the new state.
+// letters finds the dead letters that the records of the job have already, so that one that fails again has no second one, and those are left out of which a redrive brings, or
+// has brought, another record. Where the state is rebuilt other letters do not count that were redriven or discarded: what came of that is not in the new state. A shadow has
+// letters of its own, and the copies are those of production.
 func (r *running) letters(ctx context.Context, p *plan.Plan) (*lettered, error) {
-	k := &lettered{map[spot]bool{}}
-	err := r.tool.dlq().Find(ctx, within(p, r.File.From.Topic, r.TopicID, r.Ranges), func(_ letters.Standing, l *letters.Letter, open bool) error {
-		if !open && r.File.State.Mode == StateReset {
-			return nil
-		}
-		if len(k.at) >= maxLetters {
-			if r.File.Into == IntoShadow { // it may have another one
+	k := &lettered{map[spot]lettering{}}
+	note := func(of *plan.Plan, what func(f *letters.Found) lettering) error {
+		return r.tool.dlq().Find(ctx, within(of, r.File.From.Topic, r.TopicID, r.Ranges), func(f *letters.Found) error {
+			l := what(f)
+			if l == 0 {
 				return nil
 			}
-			return fmt.Errorf("more than %d records of the range have dead letters, and which of these are open must be known: redrive or discard them first, or replay partition by partition", maxLetters)
+			if len(k.at) >= maxLetters {
+				if r.File.Into == IntoShadow { // it may have another one
+					return nil
+				}
+				return fmt.Errorf("more than %d records of the range have dead letters, and which of these are open must be known: redrive or discard them first, or replay partition by partition", maxLetters)
+			}
+			k.at[spot{f.First.Partition, f.First.Offset}] |= l
+			return nil
+		})
+	}
+	copied := func(f *letters.Found) lettering {
+		if f.Copied {
+			return letterCopied
 		}
-		at := spot{l.First.Partition, l.First.Offset}
-		k.at[at] = k.at[at] || open
-		return nil
+		return 0
+	}
+	err := note(p, func(f *letters.Found) lettering {
+		l := copied(f)
+		if f.Open {
+			l |= letterOpen
+		}
+		if f.Open || r.File.State.Mode != StateReset {
+			l |= letterKnown
+		}
+		return l
 	})
-	return k, err
+	if err != nil || r.File.Into != IntoShadow {
+		return k, err
+	}
+	production, err := r.tool.Topology(r.File.Topology, r.tool.Names)
+	if err != nil {
+		return k, err
+	}
+	return k, note(production, copied)
 }
 
 func (t *Tool) dlq() *letters.Tool {
@@ -79,17 +116,26 @@ func (r *running) claim(ctx context.Context, p *plan.Plan) error {
 	return r.tool.unread(ctx, p, r.File, r.Ranges)
 }
 
-// withLetters says of a plan what it means for the open letters of its records.
+// withLetters says of a plan what it means for the open letters of its records, and for those that were redriven into the topic.
 func (t *Tool) withLetters(ctx context.Context, j *Job, p *Plan) error {
-	err := t.dlq().Find(ctx, within(p.graph, j.From.Topic, p.info.ID, p.ranges), func(_ letters.Standing, _ *letters.Letter, open bool) error {
-		if open {
+	copied := map[spot]bool{}
+	err := t.dlq().Find(ctx, within(p.graph, j.From.Topic, p.info.ID, p.ranges), func(f *letters.Found) error {
+		if f.Open && j.Into == IntoTopology {
 			p.Letters++
+		}
+		if f.Copied && len(copied) < maxLetters {
+			copied[spot{f.First.Partition, f.First.Offset}] = true
 		}
 		return nil
 	})
-	switch {
-	case err != nil || p.Letters == 0:
+	if err != nil {
 		return err
+	}
+	if p.copied = int64(len(copied)); p.copied > 0 {
+		p.Notes = append(p.Notes, leftOut(p.copied))
+	}
+	switch {
+	case p.Letters == 0:
 	case j.Outputs == "suppress":
 		p.Refused = cmp.Or(p.Refused, fmt.Sprintf("outputs: %d dead letters of records of the range are open, and suppress would leave out what these records have never led to: redrive or discard them first, or give outputs: keep", p.Letters))
 	case j.State.Mode == StateReset:
@@ -98,4 +144,9 @@ func (t *Tool) withLetters(ctx context.Context, j *Job, p *Plan) error {
 		p.Notes = append(p.Notes, fmt.Sprintf("%d dead letters of the range are open: their records are left out, and come with a redrive", p.Letters))
 	}
 	return nil
+}
+
+// leftOut says how many records a replay leaves out for their copies.
+func leftOut(copied int64) string {
+	return fmt.Sprintf("%d records whose letters were redriven into the topic itself (dlq redrive --to origin) are left out where they stand first, since their copies have their effect", copied)
 }

@@ -39,6 +39,7 @@ type Plan struct {
 	info   kafka.TopicInfo
 	graph  *plan.Plan
 	ranges []Range
+	copied int64 // records that are left out: see leftOut
 }
 
 // PlannedPartition is a partition of a plan.
@@ -162,7 +163,7 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 		p.ranges = append(p.ranges, one.Range)
 		p.Offsets += one.End - one.Start
 	}
-	if j.Into == IntoTopology {
+	if j.Into != IntoTopic {
 		return p, t.withLetters(ctx, j, p)
 	}
 	return p, nil

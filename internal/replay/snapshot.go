@@ -13,6 +13,7 @@ import (
 	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/keyed"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/offsets"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/state"
@@ -259,8 +260,15 @@ func (t *Tool) Capture(ctx context.Context, p *plan.Plan, dir string, most int) 
 	return m, m.Write(dir)
 }
 
-// Restore gives the stores of a topology the content of a snapshot, and its group the offsets. Without execute it only checks.
-func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execute bool) (*golden.Manifest, error) {
+// RestoreOptions are what a command line says about a restore.
+type RestoreOptions struct {
+	Why     string
+	Execute bool // else it only checks
+	Copies  bool // also where records after the snapshot have copies in their input: see letters.CopiedError
+}
+
+// Restore gives the stores of a topology the content of a snapshot, and its group the offsets.
+func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir string, o RestoreOptions) (*golden.Manifest, error) {
 	m, err := golden.Of(dir, p.Topology)
 	if err != nil {
 		return nil, err
@@ -308,7 +316,10 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 	if err := t.sameAside(ctx, p, m); err != nil {
 		return nil, err
 	}
-	if err := t.alone(ctx, p, false); err != nil || !execute {
+	if err := t.uncopied(ctx, p, at); err != nil && !o.Copies {
+		return nil, err
+	}
+	if err := t.alone(ctx, p, false); err != nil || !o.Execute {
 		return m, err
 	}
 	if err := t.sameAside(ctx, p, m); err != nil { // as it was left by whoever was in the group
@@ -323,7 +334,7 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 	}
 	defer sink.Leave()
 	for _, g := range p.Subgraphs {
-		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: why, by: "state restore", fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
+		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: o.Why, by: "state restore", fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
 			return fillFrom(m, dir, store.Name, partition, put)
 		}}
 		for _, in := range g.Inputs {
@@ -337,7 +348,20 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir, why string, execu
 			return nil, fmt.Errorf("%w: %w", ErrHalf, err)
 		}
 	}
-	return m, t.tell(ctx, sink, "state restore", map[string]any{"topology": p.Topology, "snapshot": m.Taken, "inputs": m.Inputs, "why": why})
+	return m, t.tell(ctx, sink, "state restore", map[string]any{"topology": p.Topology, "snapshot": m.Taken, "inputs": m.Inputs, "why": o.Why})
+}
+
+// uncopied refuses a restore after which records would be processed twice, as they stand and as copies.
+func (t *Tool) uncopied(ctx context.Context, p *plan.Plan, at map[kafka.TopicPartition]int64) error {
+	infos, err := t.Client.Topics(ctx, inputsOf(p))
+	if err != nil {
+		return err
+	}
+	again, err := t.dlq().Again(ctx, letters.From(p, infos, at))
+	if err == nil && again.Copied.Records > 0 {
+		err = &letters.CopiedError{Copied: again.Copied}
+	}
+	return err
 }
 
 // ErrHalf is why a restore has ended in the middle.

@@ -43,6 +43,7 @@ type standing struct {
 	Emptying bool      `json:"emptying,omitempty"`
 	Partial  string    `json:"partial,omitempty"`  // what the rebuilt state lacks
 	Answered int64     `json:"answered,omitempty"` // letters that were open until the state was rebuilt
+	Copied   int64     `json:"copied,omitempty"`   // records that are left out: see leftOut
 	TopicID  string    `json:"topic_id"`
 	Build    *build    `json:"build,omitempty"` // of a shadow
 	Ranges   []Range   `json:"ranges"`
@@ -55,6 +56,9 @@ type standing struct {
 	Problem  string    `json:"problem,omitempty"` // of Failed
 	Receipt  *Receipt  `json:"receipt,omitempty"` // of Done
 }
+
+// leavesOut says that what is left of a rebuild is the job's to do: instances would process the records that it leaves out.
+func (s *standing) leavesOut() bool { return s.Reset && s.Copied > 0 && s.State != Done }
 
 // progress is how far a run is in a partition.
 type progress struct {

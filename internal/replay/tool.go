@@ -323,7 +323,7 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 	if why == "" {
 		why = j.Why
 	}
-	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Why: why, Began: time.Now().UTC(), Before: []Content{}}
+	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Copied: p.copied, Why: why, Began: time.Now().UTC(), Before: []Content{}}
 	topics := map[string]string{}
 	switch {
 	case j.Into == IntoTopic:

@@ -97,7 +97,7 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 	var mu sync.Mutex
 	places := map[int32]int64{}
 	replay := processors.Replay{
-		Takes: takes, Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow,
+		Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow,
 		Record: func(at processors.Progress) (*kafka.Outgoing, error) { return r.tool.progressOf(r.standing, at) },
 		Resume: func(ctx context.Context) (map[kafka.TopicPartition]processors.Progress, error) {
 			return r.tool.resumed(ctx, r.standing)
@@ -109,10 +109,8 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 			r.report(places)
 		},
 	}
-	if r.File.Into == IntoTopology {
-		replay.Takes = func(tp kafka.TopicPartition, one *kafka.Record) bool {
-			return !known.open(tp, one.Offset) && (takes == nil || takes(tp, one))
-		}
+	replay.Takes = func(tp kafka.TopicPartition, one *kafka.Record) bool {
+		return !known.leavesOut(r.File.Into, tp, one.Offset) && (takes == nil || takes(tp, one))
 	}
 	left := false
 	for _, one := range r.Ranges {
