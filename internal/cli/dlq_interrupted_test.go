@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -19,16 +17,7 @@ import (
 //
 // Mutations, each seen to fail it: Leave that only closes; Execute that says what the sink says.
 func TestAnInterruptedRedriveLeavesNothingOpen(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	d := &desk{t: t, addr: cluster.ListenAddrs()[0]}
-	d.client, err = kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	d.must(err)
-	t.Cleanup(d.client.Close)
-	d.admin = kadm.NewClient(d.client)
+	d, cluster := fakeDesk(t)
 	d.fill()
 	open := func() (all []string) {
 		t.Helper()

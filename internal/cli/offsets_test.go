@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weirstream/weir/embedded"
 	"github.com/weirstream/weir/internal/offsets"
@@ -52,7 +55,29 @@ func emptyDesk(t *testing.T, opts ...kgo.Opt) (*desk, *embedded.Broker) {
 func newDesk(t *testing.T, state ...int64) *desk {
 	t.Helper()
 	d, _ := emptyDesk(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	_, err := d.admin.CreateTopics(t.Context(), int32(len(state)), 1, nil, clicked.Name(), deskLog)
+	d.click(state...)
+	return d
+}
+
+// fakeDesk is a cluster without topics in whose requests a test may look.
+func fakeDesk(t *testing.T) (*desk, *kfake.Cluster) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	d := &desk{t: t, addr: cluster.ListenAddrs()[0]}
+	d.client, err = kgo.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.SeedBrokers(d.addr))
+	d.must(err)
+	t.Cleanup(d.client.Close)
+	d.admin = kadm.NewClient(d.client)
+	return d, cluster
+}
+
+func (d *desk) click(state ...int64) {
+	d.t.Helper()
+	_, err := d.admin.CreateTopics(d.t.Context(), int32(len(state)), 1, nil, clicked.Name(), deskLog)
 	d.must(err)
 	for p, offset := range state {
 		var records []*kgo.Record
@@ -60,13 +85,16 @@ func newDesk(t *testing.T, state ...int64) *desk {
 			records = append(records, &kgo.Record{Topic: clicked.Name(), Partition: int32(p), Value: []byte("x")})
 		}
 		if offset >= 0 {
-			said := offsets.Positions{clicked.Name(): {Offset: offset, Epoch: -1, From: offset}}.Encode(offsets.Owner{Topology: sound.Name()})
-			records = append(records, &kgo.Record{Topic: deskLog, Partition: int32(p), Key: []byte("k"), Value: []byte("v"),
-				Headers: []kgo.RecordHeader{{Key: offsets.Header, Value: said}}})
+			records = append(records, changed(int32(p), offset))
 		}
-		d.must(d.client.ProduceSync(t.Context(), records...).FirstErr())
+		d.must(d.client.ProduceSync(d.t.Context(), records...).FirstErr())
 	}
-	return d
+}
+
+// changed is a record of the changelog whose state has read so far.
+func changed(partition int32, offset int64) *kgo.Record {
+	said := offsets.Positions{clicked.Name(): {Offset: offset, Epoch: -1, From: offset}}.Encode(offsets.Owner{Topology: sound.Name()})
+	return &kgo.Record{Topic: deskLog, Partition: partition, Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: offsets.Header, Value: said}}}
 }
 
 func (d *desk) must(err error) {
@@ -347,5 +375,33 @@ func TestWhatWaitsBesideTheInputsIsShown(t *testing.T) {
 	}
 	if out := d.tool(0, "reset", "--to", "earliest", "--why", "x"); strings.Contains(out, redrive) {
 		t.Error(out)
+	}
+}
+
+// An instance that works may commit while the offsets are looked at: its state is read after the offsets then, and nothing has gone back. What really disagrees is shown all
+// the same.
+//
+// Mutations, each seen to fail it: Show that does not ask again; that asks again and judges by the first answer; that takes every refused row for one that agrees.
+func TestOffsetsBesideAnInstanceThatCommitsAgree(t *testing.T) {
+	d, cluster := fakeDesk(t)
+	d.click(50, 50)
+	d.commit(0, 50, true)
+	d.commit(1, 40, true) // it went back
+	var once atomic.Bool
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if once.Swap(true) { // what the test asks comes here too
+			return nil, nil, false
+		}
+		cluster.SleepControl(func() {
+			d.must(d.client.ProduceSync(t.Context(), changed(0, 60)).FirstErr())
+			d.commit(0, 60, true)
+		})
+		return nil, nil, false
+	})
+	var rows []offsets.Row
+	d.data(d.tool(exitDisagrees, "show", "--json"), &rows)
+	if !once.Load() || len(rows) != 2 || !rows[0].Agrees || *rows[0].Committed != 60 || *rows[0].State != 60 || rows[1].Agrees || rows[1].Mend != offsets.MendOffsets {
+		t.Errorf("%+v", rows)
 	}
 }

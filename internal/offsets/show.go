@@ -44,11 +44,21 @@ func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 		return nil, err
 	}
 	var rows []Row
+	var later *found // the same with committed offsets that were asked for after the changelogs were read
 	for _, g := range t.Graphs {
 		lost, mend := f.missing(g)
 		for _, topic := range g.Inputs {
 			for _, tp := range partitions(f.infos, topic) {
 				r := newRow(f.question(t.Topology, g, tp), f.starts[tp], f.ends[tp])
+				if r.Mend == MendOffsets {
+					// An instance that runs may have committed since the offsets were asked for, and its state is read after them.
+					if later == nil {
+						if later, err = t.again(ctx, f); err != nil {
+							return nil, err
+						}
+					}
+					r = newRow(later.question(t.Topology, g, tp), f.starts[tp], max(f.ends[tp], later.offset(tp).Offset))
+				}
 				switch emptied := f.lost(g, tp.Partition); {
 				case lost != "":
 					r.Agrees, r.Mend, r.Why = false, mend, lost
@@ -60,6 +70,21 @@ func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 		}
 	}
 	return rows, nil
+}
+
+// again is what was found, with the offsets that are committed now. What a state has read is not ahead of those, whatever instances did meanwhile. Changelogs are judged by
+// the earlier ones: what these know of them was written before their ends were asked for.
+func (t *Tool) again(ctx context.Context, f *found) (*found, error) {
+	var inputs []kafka.TopicPartition
+	for _, g := range t.Graphs {
+		for _, topic := range g.Inputs {
+			inputs = append(inputs, partitions(f.infos, topic)...)
+		}
+	}
+	later := *f
+	var err error
+	later.committed, err = t.Client.Committed(ctx, t.Group, inputs)
+	return &later, err
 }
 
 func (t *Tool) find(ctx context.Context) (*found, error) {
