@@ -141,10 +141,10 @@ func replayStatus(program string, topologies []*topology.Topology) *cobra.Comman
 	var f replayFlags
 	cmd := f.command(topologies, true, func(cmd *cobra.Command, t *replay.Tool, j *replay.Job) error {
 		r, err := t.Stands(cmd.Context(), j)
-		if err != nil {
-			return err
+		if r != nil {
+			err = errors.Join(f.print(cmd, r), err)
 		}
-		if err := f.print(cmd, r); err != nil {
+		if err != nil {
 			return err
 		}
 		if r.State != replay.Done {

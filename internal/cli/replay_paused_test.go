@@ -143,7 +143,7 @@ func TestATopologyStaysAsOperatorsWantIt(t *testing.T) {
 // TestAReplayWhoseProcessIsGoneIsResumedOrStopped: after kill -9 it stands as begun, and the topology is paused. Both ways leave the
 // topology running, and a job that never began is cleared away too.
 //
-// Mutations seen to fail it: Stop without stopped; Stop without unbegun.
+// Mutations seen to fail it: Stop without stopped; Stop without giveUp; waits that asks for jobs only that stand nowhere; Resume that asks for none; List without those that wait.
 func TestAReplayWhoseProcessIsGoneIsResumedOrStopped(t *testing.T) {
 	s := newShop(t)
 	s.instance()
@@ -179,9 +179,38 @@ func TestAReplayWhoseProcessIsGoneIsResumedOrStopped(t *testing.T) {
 	}
 	killed()
 	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: system.Jobs.Name, Key: []byte("replay/again")}).FirstErr())
-	if out := s.totals(1, "replay", "stop", file); !strings.Contains(out, "never began: it is resumed") {
+	says := func(out string) {
+		t.Helper()
+		if !strings.Contains(out, "job again has paused topology customer-totals (since 2026-01-01T00:00:00Z, by ann) and has not begun") || !strings.Contains(out, "replay stop gives it up") {
+			t.Errorf("of one that never began: %s", out)
+		}
+	}
+	says(s.totals(1, "replay", "status", file))
+	listed := s.totals(0, "replay", "list")
+	if says(listed); !strings.Contains(listed, "again  waiting  ") {
+		t.Errorf("the list: %s", listed)
+	}
+	out := s.totals(0, "replay", "stop", file, "--json")
+	if r := s.receipt(out); r.State != replay.Stopped || !strings.Contains(out, "never began: it is resumed") {
 		t.Errorf("one that never began: %s", out)
 	}
+	s.goesOn()
+	s.totals(1, "replay", "resume", file, "--state-dir", "state") // it is no job any more
+	s.goesOn()
+	killed()
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: system.Jobs.Name, Key: []byte("replay/again")}).FirstErr())
+	if r := s.receipt(s.totals(0, "replay", "resume", file, "--state-dir", "state", "--json")); r.State != "done" {
+		t.Errorf("one that never began, resumed: %+v", r)
+	}
+	s.goesOn()
+
+	// One that is done, and was to be done again.
+	hold := `{"version":1,"topology":"customer-totals","owner":"replay/again","paused":true,"who":"ann","why":"","at":"2026-01-01T00:00:00Z"}`
+	s.must(s.client.ProduceSync(t.Context(), &kgo.Record{Topic: system.Desired.Name, Key: []byte("customer-totals/pause/replay/again"), Value: []byte(hold)}).FirstErr())
+	s.until("the instance is paused", func() bool { return strings.Contains(s.totals(0, "status"), "  paused  ") })
+	says(s.totals(1, "replay", "status", file))
+	says(s.totals(0, "replay", "list"))
+	s.totals(0, "replay", "stop", file)
 	s.goesOn()
 }
 

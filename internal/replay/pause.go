@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/internal/desired"
@@ -20,7 +21,12 @@ import (
 const emptyWithin = time.Minute
 
 // owner is who holds the topology of a job.
-func owner(job string) string { return "replay/" + job }
+func owner(job string) string { return ownedBy + job }
+
+// jobOf is the job of an owner.
+func jobOf(owner string) (job string, ok bool) { return strings.CutPrefix(owner, ownedBy) }
+
+const ownedBy = "replay/"
 
 func (t *Tool) desired(topology string) *desired.Tool {
 	return &desired.Tool{Client: t.Client, Names: t.Names, Topology: topology, Who: t.Who}
@@ -190,22 +196,4 @@ func (t *Tool) stopped(ctx context.Context, j *Job) (*Receipt, error) {
 		t.reportResumed(ctx, s)
 	}
 	return t.Status(ctx, j.Name)
-}
-
-// unbegun takes back the hold of a job that never began: its process ended between the two.
-func (t *Tool) unbegun(ctx context.Context, j *Job) error {
-	held, err := t.holds(ctx, j.Topology, j.Name)
-	if err != nil || !held {
-		return err
-	}
-	sink, err := t.Client.NewSink(ctx, t.transactionalID(j.Name))
-	if err != nil {
-		return err
-	}
-	defer sink.Leave()
-	if err := t.hold(sink, j, false, ""); err != nil {
-		return err
-	}
-	t.say("the job had paused topology %s and never began: it is resumed", j.Topology)
-	return t.tell(ctx, sink, "topology resume", map[string]any{"topology": j.Topology, "job": j.Name, "owner": owner(j.Name), "why": "the replay never began"})
 }

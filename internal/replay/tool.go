@@ -100,13 +100,22 @@ func (e *OtherFileError) Error() string {
 	return fmt.Sprintf("this file was not run: job %s began at %s with another file, and is %s (replay list shows it); give this file another name, or use that file", e.Job, e.Began.Format(time.RFC3339), e.State)
 }
 
-// Stands says how the job of a file stands. One of the name that began with another file is an OtherFileError.
+// Stands says how the job of a file stands. One of the name that began with another file is an OtherFileError, and one that waits a WaitingError, with the receipt of what it
+// was before.
 func (t *Tool) Stands(ctx context.Context, j *Job) (*Receipt, error) {
 	k, err := t.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	switch s := k.jobs[j.Name]; {
+	s := k.jobs[j.Name]
+	if w, err := t.waits(ctx, j.Topology, j.Name, s); err != nil {
+		return nil, err
+	} else if w != nil && s != nil {
+		return s.receipt(k.progress[s.Run]), w
+	} else if w != nil {
+		return nil, w
+	}
+	switch {
 	case s == nil:
 		return nil, &UnknownError{j.Name}
 	case s.Hash != j.hash():
@@ -123,6 +132,18 @@ func (t *Tool) List(ctx context.Context) ([]*Receipt, error) {
 		return nil, err
 	}
 	list := []*Receipt{}
+	waiting, err := t.waiting(ctx, k)
+	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok {
+		t.say("which jobs wait with their topologies paused is not known: %v", blocked)
+	} else if err != nil {
+		return nil, err
+	}
+	for _, w := range waiting {
+		t.say("%v", w)
+		if k.jobs[w.Job] == nil {
+			list = append(list, w.receipt())
+		}
+	}
 	for _, s := range k.list() {
 		list = append(list, s.receipt(k.progress[s.Run]))
 	}
@@ -138,8 +159,12 @@ func (t *Tool) Stop(ctx context.Context, j *Job) (*Receipt, error) {
 		t.say("job %s began at %s with another file: that one is stopped", job, other.Began.Format(time.RFC3339))
 		r, err = t.Status(ctx, job)
 	}
-	if _, unknown := errors.AsType[*UnknownError](err); unknown && j.Into == IntoTopology {
-		return nil, errors.Join(err, t.unbegun(ctx, j))
+	if w, waits := errors.AsType[*WaitingError](err); waits {
+		if r == nil {
+			r = w.receipt()
+			r.State, r.Problem = Stopped, ""
+		}
+		return r, t.giveUp(ctx, j)
 	}
 	if err != nil {
 		return nil, err
@@ -208,7 +233,10 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 	}
 	switch {
 	case s == nil && begun:
-		return nil, &UnknownError{j.Name}
+		w, err := t.waits(ctx, j.Topology, j.Name, nil)
+		if err != nil || w == nil {
+			return nil, cmp.Or(err, error(&UnknownError{j.Name}))
+		}
 	case s == nil:
 	case s.Hash != j.hash() && (s.State == Done || o.Force):
 		if !o.Force {
