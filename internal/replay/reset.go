@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/offsets"
@@ -33,7 +34,17 @@ type rebuild struct {
 	last func(answered int64) (*kafka.Outgoing, error)
 
 	infos map[string]kafka.TopicInfo
-	n     int // records of the transaction
+	n     int                                   // records of the transaction
+	holds map[kafka.TopicPartition]golden.Entry // an entry that a store holds now, by its changelog
+}
+
+// touch is a record that changes nothing of a store, for positions: an entry that it holds, written again. A deletion of a key that may be there, even the empty one, would lose
+// it, and a changelog forgets deletions after a while, and the positions with them. A store that holds nothing has nothing else.
+func (b *rebuild) touch(log kafka.TopicPartition, positions []byte) *kafka.Outgoing {
+	if one, ok := b.holds[log]; ok {
+		return stateRecord(log, one.Key, one.Value, positions)
+	}
+	return stateRecord(log, []byte{}, nil, positions)
 }
 
 // reset empties the stores that the replayed input changes, in the partitions of the job, and has the group begin at their starts.
@@ -108,6 +119,7 @@ func (b *rebuild) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.holds = map[kafka.TopicPartition]golden.Entry{}
 	partitions := map[int32]bool{}
 	for tp := range b.at {
 		partitions[tp.Partition] = true
@@ -181,7 +193,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		after := b.positions(n, func(kafka.TopicPartition, *offsets.Position) {})
 		for _, s := range b.sub.Stores {
 			log := kafka.TopicPartition{Topic: b.plan.Changelog(s), Partition: n}
-			if err := b.sink.Append(stateRecord(log, []byte{}, nil, after)); err != nil {
+			if err := b.sink.Append(b.touch(log, after)); err != nil {
 				return err
 			}
 		}
@@ -235,6 +247,9 @@ func (b *rebuild) replace(ctx context.Context, reader kafka.Reader, store *plan.
 		}
 		if err := b.sink.Append(stateRecord(log, key, value, header)); err != nil {
 			return err
+		}
+		if value != nil {
+			b.holds[log] = golden.Entry{Key: key, Value: value}
 		}
 		if b.n++; b.n < batchRecords {
 			return nil
