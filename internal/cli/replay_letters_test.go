@@ -64,9 +64,15 @@ func (c *counter) send(values ...string) {
 // live has an instance read all that there is, and stops it.
 func (c *counter) live(bad ...string) {
 	c.t.Helper()
+	c.liveOf(tallies(bad...))
+}
+
+// liveOf is live of a build of the topology.
+func (c *counter) liveOf(build *topology.Topology) {
+	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	defer cancel()
-	root := New("tallies", tallies(bad...))
+	root := New("tallies", build)
 	root.SetOut(os.Stderr)
 	root.SetErr(os.Stderr)
 	done := make(chan error, 1)

@@ -56,6 +56,21 @@ func (p *Plan) Redrive(input *Stream) string { return p.Names.Redrive(p.Topology
 // Changelog is the compacted topic behind a store.
 func (p *Plan) Changelog(store *Store) string { return p.Names.Changelog(p.Topology, store.Name) }
 
+// Own says that a store is Weir's own: ids that a node knows, or records whose key is parked. Its authors have not declared it.
+func (p *Plan) Own(store *Store) bool {
+	for _, g := range p.Subgraphs {
+		if store == g.Parked {
+			return true
+		}
+		for _, n := range g.Nodes {
+			if n.Dedup != nil && n.Dedup.Window > 0 && n.Dedup.Store == store {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Subgraph is a connected part of a topology. Its inputs have the same number of partitions, and partition p of all of
 // them is one task. Two nodes are connected when they read the same stream or when an edge leads from one to the other.
 type Subgraph struct {

@@ -17,6 +17,7 @@ import (
 type Content struct {
 	Topic    string           `json:"topic"`
 	Store    string           `json:"store,omitempty"` // whose changelog it is
+	Own      bool             `json:"own,omitempty"`   // that store is Weir's own: what it holds is no effect of a record
 	Ends     map[string]int64 `json:"ends"`            // by partition
 	Starts   map[string]int64 `json:"starts"`
 	Keys     int64            `json:"keys"`

@@ -103,9 +103,9 @@ func (r *Receipt) add(one Range, position int64, c processors.ReplayCounts) {
 	r.NewEffects += c.Effects
 }
 
-// judge adds what became of the outputs and stores.
+// judge adds what became of the outputs and stores. Which ids are known, and what was parked, is bookkeeping of Weir's own: it is listed, and does not decide.
 func (r *Receipt) judge(all []Downstream) {
-	unchanged := !slices.ContainsFunc(all, func(d Downstream) bool { return !d.Unchanged })
+	unchanged := !slices.ContainsFunc(all, func(d Downstream) bool { return !d.Unchanged && !d.Before.Own })
 	r.Downstream, r.DownstreamUnchanged = all, &unchanged
 }
 
@@ -134,7 +134,11 @@ func (r *Receipt) Print(w io.Writer) {
 		fmt.Fprintf(w, "  downstream     %s\n", say)
 	}
 	for _, d := range r.Downstream {
-		fmt.Fprintf(w, "    %s: %d keys, checksum %s, before %d keys, %s\n", d.After.Topic, d.After.Keys, d.After.Checksum, d.Before.Keys, d.Before.Checksum)
+		own := ""
+		if d.Before.Own {
+			own = " (a store of Weir's own, which does not decide)"
+		}
+		fmt.Fprintf(w, "    %s%s: %d keys, checksum %s, before %d keys, %s\n", d.After.Topic, own, d.After.Keys, d.After.Checksum, d.Before.Keys, d.Before.Checksum)
 		if d.Removed > 0 {
 			fmt.Fprintf(w, "      %d offsets that were written since are gone: its retention has removed them before they were compared\n", d.Removed)
 		}

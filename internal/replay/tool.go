@@ -352,10 +352,10 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 		why = j.Why
 	}
 	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Copied: p.copied, Why: why, Began: time.Now().UTC(), Before: []Content{}}
-	topics := map[string]string{}
+	topics := map[string]*plan.Store{}
 	switch {
 	case j.Into == IntoTopic:
-		topics[j.Topic] = ""
+		topics[j.Topic] = nil
 	case j.Into == IntoTopology:
 		if err := t.alone(ctx, p.graph, false); err != nil {
 			return nil, err
@@ -365,18 +365,35 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 		}
 		for _, topic := range p.graph.Topics {
 			if topic.Stream != nil && topic.Written || topic.Role == plan.ChangelogTopic { // what it reads too is an output all the same
-				topics[topic.Name] = topic.Store
+				topics[topic.Name] = storeOf(p.graph, topic.Store)
 			}
 		}
 	}
 	for topic, store := range topics {
-		c, _, _, err := t.content(ctx, topic, store, nil)
+		name := ""
+		if store != nil {
+			name = store.Name
+		}
+		c, _, _, err := t.content(ctx, topic, name, nil)
 		if err != nil {
 			return nil, err
 		}
+		c.Own = store != nil && p.graph.Own(store)
 		s.Before = append(s.Before, *c)
 	}
 	return s, nil
+}
+
+// storeOf is a store of a topology by its name, nil where there is none.
+func storeOf(p *plan.Plan, name string) *plan.Store {
+	for _, g := range p.Subgraphs {
+		for _, s := range g.Stores {
+			if s.Name == name {
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 // running is a job that is carried out.
