@@ -14,6 +14,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/weirstream/weir/bench/measure"
 )
 
 // tally is how events ended, and after which time.
@@ -45,7 +47,7 @@ func (t *tally) add(status int, took, sent time.Duration) {
 // singles sends each event at its time, whatever the answers take, each on a connection that has no other one under way. All of it is one loop over
 // non-blocking sockets: net/http's client, and a goroutine for each connection too, cost more of the processor than what they measure.
 func singles(address string) error {
-	g := &generator{address: address, seen: newTally()}
+	g := &generator{address: address, seen: newTally(), cores: newCores(address)}
 	for range *clients {
 		c := &connection{g: g}
 		if err := c.open(); err != nil {
@@ -58,21 +60,56 @@ func singles(address string) error {
 		return time.Duration(h.ValueAtQuantile(p)) * time.Microsecond
 	}
 	seen := g.seen
-	fmt.Printf("%d/s for %s: %d accepted, until acknowledged p50 %s, p99 %s, p99.9 %s, from being sent p99 %s; %d answered 429, p50 %s, p99 %s; %d failed\n", *rate, *length,
+	fmt.Printf("%s: %d/s for %s: %d accepted, until acknowledged p50 %s, p99 %s, p99.9 %s, from being sent p99 %s; %d answered 429, p50 %s, p99 %s; %d failed; %s\n", address, *rate, *length,
 		seen.accepted, of(seen.untilAccepted, 50), of(seen.untilAccepted, 99), of(seen.untilAccepted, 99.9), of(seen.answerTook, 99),
-		seen.refused, of(seen.untilRefused, 50), of(seen.untilRefused, 99), seen.failed)
+		seen.refused, of(seen.untilRefused, 50), of(seen.untilRefused, 99), seen.failed, g.cores)
 	return nil
+}
+
+// cores is how many cores were busy, and with what: where the server is on this machine, and nothing else runs, the rest is the broker.
+type cores struct {
+	server             int // its process, 0 where it is not known
+	began              time.Time
+	gateway, load, all time.Duration
+}
+
+func newCores(address string) *cores {
+	_, text, _ := net.SplitHostPort(address)
+	port, _ := strconv.Atoi(text)
+	return &cores{server: measure.Listener(port)}
+}
+
+func (c *cores) now() (gateway, load, all time.Duration) {
+	return measure.UsageOf(c.server).CPU, measure.UsageOf(os.Getpid()).CPU, measure.Busy()
+}
+
+// begin is called when warming up is over, and from then on.
+func (c *cores) begin() {
+	if c.began.IsZero() {
+		c.began = time.Now()
+		c.gateway, c.load, c.all = c.now()
+	}
+}
+
+func (c *cores) String() string {
+	gateway, load, all := c.now()
+	took := float64(time.Since(c.began))
+	return fmt.Sprintf("cores: server %.2f, load %.2f, machine %.2f", float64(gateway-c.gateway)/took, float64(load-c.load)/took, float64(all-c.all)/took)
 }
 
 // generator is the loop.
 type generator struct {
 	address string
 	seen    *tally
+	cores   *cores
 	from    time.Time     // when what is due is counted
 	free    []*connection // none of their requests is under way
 	busy    []*connection
 	fds     []unix.PollFd // of busy
 }
+
+// numbered is how many events were made: those of the next round are none of the last one's again.
+var numbered int64
 
 // answerWithin is when an answer is given up.
 const answerWithin = 30 * time.Second
@@ -81,14 +118,17 @@ func (g *generator) run() {
 	began := time.Now()
 	g.from = began.Add(warmUp)
 	end, interval := g.from.Add(*length), time.Duration(float64(time.Second)/float64(*rate))
-	next, n := began, int64(0)
+	next := began
 	for {
 		now := time.Now()
+		if !next.Before(g.from) {
+			g.cores.begin()
+		}
 		for next.Before(end) && !next.After(now) && len(g.free) > 0 {
 			c := g.free[0]
 			g.free = g.free[1:]
-			c.send(next, body(n))
-			next, n = next.Add(interval), n+1
+			c.send(next, body(numbered))
+			next, numbered = next.Add(interval), numbered+1
 		}
 		if len(g.busy) == 0 && !next.Before(end) || now.After(end.Add(answerWithin)) {
 			g.seen.failed += len(g.busy)
