@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -37,6 +38,25 @@ func BenchmarkOneEvent(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What it costs to find out who publishes where, and what a request says of all its events.
+func BenchmarkBegin(b *testing.B) {
+	r := newBench(b)
+	q, _ := http.NewRequest("POST", "/topics/"+orders+"/events", nil)
+	q.RemoteAddr, q.Host = "127.0.0.1:1", "127.0.0.1"
+	q.SetPathValue("topic", orders)
+	client, p := r.identify(q)
+	if p != nil {
+		b.Fatal(p)
+	}
+	q = q.WithContext(context.WithValue(b.Context(), clientKey{}, client))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, p := r.beginEvents(q); p != nil {
+			b.Fatal(p)
+		}
+	}
 }
 
 // What it costs to check an event and to make its record.

@@ -58,9 +58,12 @@ func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 	if err != nil { // what is left of it may lack the key
 		return nil, malformed.of("the query of the URL cannot be read: %v", err).todo("escape what is no letter or digit: %% as %%25, ; as %%3B")
 	}
-	for name, values := range map[string][]string{"parameter key": query["key"], "parameter atomic": query["atomic"], "header Weir-Key": r.Header["Weir-Key"], "header Idempotency-Key": r.Header["Idempotency-Key"]} {
-		if len(values) > 1 {
-			return nil, malformed.of("the %s comes %d times", name, len(values)).todo("send it once")
+	for _, once := range [...]struct {
+		name   string
+		values []string
+	}{{"parameter key", query["key"]}, {"parameter atomic", query["atomic"]}, {"header Weir-Key", r.Header["Weir-Key"]}, {"header Idempotency-Key", r.Header["Idempotency-Key"]}} {
+		if len(once.values) > 1 {
+			return nil, malformed.of("the %s comes %d times", once.name, len(once.values)).todo("send it once")
 		}
 	}
 	switch {

@@ -66,16 +66,38 @@ func legal(name string) bool {
 
 // get finds a topic.
 func (t *topics) get(ctx context.Context, name string) (*topic, *Problem) {
-	if p := t.takes(name); p != nil {
-		return nil, p
+	t.mu.Lock()
+	known := t.fresh(name)
+	t.mu.Unlock()
+	if known == nil { // a name that is not taken is never known
+		p := t.takes(name)
+		if p == nil {
+			known, p = t.find(ctx, name)
+		}
+		if p != nil {
+			return nil, p
+		}
 	}
+	if known.partitions == 0 {
+		return nil, noTopic.of("topic %s does not exist", name)
+	}
+	return known, nil
+}
+
+// fresh is what is known of a topic, nil where it is to be looked up. It is called with the lock.
+func (t *topics) fresh(name string) *topic {
+	if known := t.known[name]; known != nil && time.Now().Before(known.until) {
+		return known
+	}
+	return nil
+}
+
+// find looks a topic up; its partitions are 0 where it does not exist.
+func (t *topics) find(ctx context.Context, name string) (*topic, *Problem) {
 	for {
 		t.mu.Lock()
-		if known := t.known[name]; known != nil && time.Now().Before(known.until) {
+		if known := t.fresh(name); known != nil {
 			t.mu.Unlock()
-			if known.partitions == 0 {
-				return nil, noTopic.of("topic %s does not exist", name)
-			}
 			return known, nil
 		}
 		asked, others := t.asking[name]

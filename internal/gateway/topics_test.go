@@ -4,7 +4,7 @@ import "testing"
 
 // TestTopicsThatAreNotTheUsersTakeNoEvents, however many names a gateway takes.
 //
-// Mutation: Owned that is not asked, or of the name without the prefix.
+// Mutations: Owned that is not asked, or of the name without the prefix; takes that is not asked of what is to be looked up.
 func TestTopicsThatAreNotTheUsersTakeNoEvents(t *testing.T) {
 	for name, taken := range map[string]bool{
 		"order.placed.v1": true, "orders": true,
@@ -13,6 +13,12 @@ func TestTopicsThatAreNotTheUsersTakeNoEvents(t *testing.T) {
 	} {
 		if problem := (&topics{foreign: true}).takes(name); (problem == nil) != taken {
 			t.Errorf("%s: %v", name, problem)
+		}
+		if taken {
+			continue
+		}
+		if _, problem := (&topics{foreign: true}).get(t.Context(), name); problem == nil { // without a cluster: it is not asked
+			t.Errorf("%s is looked up and found", name)
 		}
 	}
 	if problem := (&topics{foreign: true, prefix: "_weir."}).takes("order.placed.v1"); problem == nil {
