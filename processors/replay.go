@@ -33,6 +33,9 @@ type Replay struct {
 	Record func(Progress) (*kafka.Outgoing, error)
 	// Resume says what was recorded so far. It is asked when no earlier transaction is open any more.
 	Resume func(context.Context) (map[kafka.TopicPartition]Progress, error)
+	// Begun, if not nil, is called before a partition of a member of the group is read, also once more after a failure: from which position, which is later than
+	// what Resume has said where somebody else has gone on meanwhile.
+	Begun func(tp kafka.TopicPartition, position int64)
 	// Moved, if not nil, is called after each commit.
 	Moved func(Progress)
 }
@@ -392,6 +395,9 @@ func (a *again) bound(ctx context.Context, committed map[kafka.TopicPartition]ka
 				p.Position = at.Offset
 			}
 			a.done[tp] = p
+			if a.Begun != nil {
+				a.Begun(tp, p.Position)
+			}
 		}
 		o.begins[tp] = at
 	}

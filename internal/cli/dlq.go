@@ -174,7 +174,7 @@ func dlqMove(p Program, verb letters.Verb) *cobra.Command {
 			"instances notice it within seconds. Records of one key keep their order. A command that was ended, also by kill -9, is run again\n" +
 			"and redrives what is left: each letter once."
 		cmd.Flags().StringVar(&f.order.To, "to", "", "where to: origin (the topic where the records were read first, which all its readers see) or a topic; default: the redrive topic of the topology")
-		cmd.Flags().BoolVar(&f.order.Force, "force", false, fmt.Sprintf("also letters that were redriven %d times, and of inputs that their topology does not read", letters.MaxRedrives))
+		cmd.Flags().BoolVar(&f.order.Force, "force", false, fmt.Sprintf("also letters that were redriven %d times, of inputs that their topology does not read, and of records that were processed again since", letters.MaxRedrives))
 	}
 	cmd.Example = example(program, fmt.Sprintf("dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988", verb),
 		fmt.Sprintf(`dlq %s --brokers localhost:9092 --topic order.placed.v1.dlq --fingerprint 1f2e3d4c5b6a7988 --why "bug 4711 is mended" --execute`, verb))

@@ -170,7 +170,7 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 	left := disagreement(program, mends, len(changes)+len(kept))
 	out, messages := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.output == OutputJSON {
-		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept), "letters": again}), left)
+		return errors.Join(writeJSON(out, map[string]any{"executed": f.execute, "changes": list(changes), "kept": list(kept), "letters": again.answered, "letters_reopened": again.reopened}), left)
 	}
 	w := table(out, "TOPIC", "PARTITION", "COMMITTED", "STATE", "NEW")
 	for _, c := range changes {
@@ -186,11 +186,8 @@ func (f *offsetsFlags) change(cmd *cobra.Command, program string, t *offsets.Too
 		fmt.Fprintf(messages, "changelogs do not hold the state of %s: rebuild it as docs/offsets.md tells, and start once with --accept-empty-state\n",
 			partitionCount(emptied))
 	}
-	switch {
-	case again > 0 && !f.execute:
-		fmt.Fprintf(messages, "%d open dead letters would be answered: their records are processed again\n", again)
-	case again > 0:
-		fmt.Fprintf(messages, "%d open dead letters are answered: their records are processed again\n", again)
+	for _, line := range again.lines(f.execute) {
+		fmt.Fprintln(messages, line)
 	}
 	switch {
 	case len(changes) == 0 && left != nil: // the error says it

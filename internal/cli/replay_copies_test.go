@@ -126,7 +126,7 @@ func TestOffsetsAreNotSetBackOverARecordAndItsCopy(t *testing.T) {
 
 // TestARebuildThatLeavesRecordsOutIsLeftToItself: instances would process them, so the topology stays paused while the replay is stopped.
 //
-// Mutation, seen to fail it: let without leavesOut.
+// Mutations, each seen to fail it: let without leavesOut; waits without it.
 func TestARebuildThatLeavesRecordsOutIsLeftToItself(t *testing.T) {
 	d := copied(t)
 	for range 20 {
@@ -140,6 +140,11 @@ func TestARebuildThatLeavesRecordsOutIsLeftToItself(t *testing.T) {
 	var r struct {
 		Done, Filtered int64
 		State          string
+	}
+	for _, out := range []string{d.do(exitFailure, nil, "replay", "status", file), d.do(0, nil, "replay", "list")} {
+		if !strings.Contains(out, "stopped") || strings.Contains(out, "waiting") || strings.Contains(out, "waits for the instances") {
+			t.Errorf("it is told as one that waits: %s", out)
+		}
 	}
 	d.data(d.do(0, nil, "replay", "resume", file, "--state-dir", "state", "--log-level", "error", "--json"), &r)
 	if r.State != "done" || r.Filtered != 2 {

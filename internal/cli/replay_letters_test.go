@@ -20,7 +20,10 @@ import (
 )
 
 // tallies counts whatever it sees, so that a record that is processed twice shows. It rejects what begins with one of some texts.
-func tallies(bad ...string) *topology.Topology {
+func tallies(bad ...string) *topology.Topology { return talliesInto(tallyLetters, bad...) }
+
+// talliesInto is that with another topic of dead letters.
+func talliesInto(letters string, bad ...string) *topology.Topology {
 	in, store := topology.Stream("item.seen.v1", codecs.String()), topology.Store("tally", codecs.Int64())
 	return topology.Define("tallies", topology.Node("count", topology.On(in, func(ctx topology.Context, key, v string) error {
 		if slices.ContainsFunc(bad, func(text string) bool { return strings.HasPrefix(v, text) }) {
@@ -31,7 +34,7 @@ func tallies(bad ...string) *topology.Topology {
 			store.Set(ctx, v, n+1)
 		}
 		return err
-	}), topology.Uses(store), topology.DeadLetter(tallyLetters)))
+	}), topology.Uses(store), topology.DeadLetter(letters)))
 }
 
 const tallied, tallyLetters, tallyLog = "item.seen.v1", "item.seen.v1.dlq", "tallies-tally-changelog"
@@ -39,15 +42,17 @@ const tallied, tallyLetters, tallyLog = "item.seen.v1", "item.seen.v1.dlq", "tal
 // counter is a cluster with an input of the topology.
 type counter struct {
 	*desk
-	broker *embedded.Broker
-	n      int
+	broker  *embedded.Broker
+	letters string // its topic of dead letters, as the program names it
 }
+
+func (c *counter) program(bad ...string) *topology.Topology { return talliesInto(c.letters, bad...) }
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	d, broker := emptyDesk(t, kgo.MetadataMinAge(10*time.Millisecond)) // the redrive topic is made meanwhile
-	c := &counter{broker: broker, desk: d}
+	c := &counter{broker: broker, desk: d, letters: tallyLetters}
 	_, err := c.admin.CreateTopics(t.Context(), 1, 1, nil, tallied)
 	c.must(err)
 	return c
@@ -64,7 +69,7 @@ func (c *counter) send(values ...string) {
 // live has an instance read all that there is, and stops it.
 func (c *counter) live(bad ...string) {
 	c.t.Helper()
-	c.liveOf(tallies(bad...))
+	c.liveOf(c.program(bad...))
 }
 
 // liveOf is live of a build of the topology.
@@ -133,7 +138,7 @@ func (c *counter) tally() (total int64, odd map[string]int64) {
 // do runs a command line of the program.
 func (c *counter) do(want int, bad []string, args ...string) string {
 	c.t.Helper()
-	out, code := execute(append(args, "--brokers", c.addr), tallies(bad...))
+	out, code := execute(append(args, "--brokers", c.addr), c.program(bad...))
 	if code != want {
 		c.t.Fatalf("%v: exit %d, want %d: %s", args, code, want, out)
 	}
@@ -427,7 +432,7 @@ func (d *counter) stopped(more string, bad ...string) (file, said string) {
 	done := make(chan int, 1)
 	go func() {
 		var code int
-		said, code = execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", d.addr, "--commit-interval", "20ms", "--log-level", "error"}, tallies(bad...))
+		said, code = execute([]string{"replay", "run", file, "--state-dir", "state", "--brokers", d.addr, "--commit-interval", "20ms", "--log-level", "error"}, d.program(bad...))
 		done <- code
 	}()
 	for r := (receiptOfSlow{}); r.Done == 0; time.Sleep(20 * time.Millisecond) {

@@ -24,11 +24,15 @@ func (r resolver) answer(l *Letter) *Answer {
 	return &Answer{How: first.Verb.past(), To: first.To, At: first.At, Who: first.Who, Why: cmp.Or(first.Why, first.By), Job: first.ID}
 }
 
-// resolvedBy is the job that has resolved a letter, nil for one that is open: the first of those that were for it.
+// resolvedBy is the job that has resolved a letter, nil for one that is open: the first of those that were for it since it was opened again.
 func (r resolver) resolvedBy(l *Letter) (first *job) {
+	since := int64(-1)
+	if p := r[l.Partition]; p != nil {
+		since = p.reopenedAt(l.Record.Offset)
+	}
 	look := func(jobs []*job) {
 		for _, j := range jobs {
-			if j.From <= l.Record.Offset && l.Record.Offset < j.Position && (j.Verb != Answered || j.names(l.Record.Offset)) && (first == nil || j.before(first)) {
+			if j.seq > since && j.From <= l.Record.Offset && l.Record.Offset < j.Position && (j.Verb != Answered || j.names(l.Record.Offset)) && (first == nil || j.before(first)) {
 				first = j
 			}
 		}

@@ -21,6 +21,9 @@ import (
 // processed again, and never both. Such jobs name their letters one by one, and are of version 5.
 const Answered Verb = "answered"
 
+// Reopened is the verb of a job that takes that back, of letters whose records were left out before anybody had read them. Such jobs are of version 6.
+const Reopened Verb = "reopened"
+
 // Standing is where a letter stands, and in which topic of that name.
 type Standing struct {
 	Topic, TopicID string
@@ -33,10 +36,11 @@ type Origins struct {
 	Plan   *plan.Plan
 	Inputs map[string]string // the ids of the inputs: a letter of a topic that was deleted and made again is of another record
 	Has    func(tp kafka.TopicPartition, offset int64) bool
+	Skips  func(tp kafka.TopicPartition, offset int64) bool // those that are left out, where it is not nil
 }
 
-// From are the records of a topology from certain offsets of its inputs on.
-func From(p *plan.Plan, infos map[string]kafka.TopicInfo, next map[kafka.TopicPartition]int64) Origins {
+// From are the records of a topology from certain offsets of its inputs on. Where its group has read less, those in between are left out.
+func From(p *plan.Plan, infos map[string]kafka.TopicInfo, next, committed map[kafka.TopicPartition]int64) Origins {
 	ids := map[string]string{}
 	for topic, info := range infos {
 		ids[topic] = info.ID
@@ -44,6 +48,9 @@ func From(p *plan.Plan, infos map[string]kafka.TopicInfo, next map[kafka.TopicPa
 	return Origins{Plan: p, Inputs: ids, Has: func(tp kafka.TopicPartition, offset int64) bool {
 		from, ok := next[tp]
 		return ok && offset >= from
+	}, Skips: func(tp kafka.TopicPartition, offset int64) bool {
+		from, ok := committed[tp]
+		return ok && offset >= from && offset < next[tp]
 	}}
 }
 
@@ -55,6 +62,10 @@ type Found struct {
 	// Copied says that the letter was redriven into the topic that its record is from. What came of it is the copy's there, so whoever processes both of
 	// them does so twice.
 	Copied bool
+	// Answered is the job by which it was answered.
+	Answered string
+	// Skipped says that its record is one of those that are left out. One that was answered is unread where nobody has read the record since; that may not be known.
+	Skipped, Unread, Unsure bool
 }
 
 // Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology.
@@ -81,12 +92,28 @@ func (t *Tool) find(ctx context.Context, o Origins, do func(f *Found) error) err
 	}
 	return t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		id, input := o.Inputs[l.First.Topic]
-		if !input || l.Topology != o.Plan.Topology || l.FirstTopicID != "" && l.FirstTopicID != id || !o.Has(l.First.TopicPartition, l.First.Offset) {
+		if !input || l.Topology != o.Plan.Topology || l.FirstTopicID != "" && l.FirstTopicID != id {
 			return nil
 		}
-		f := &Found{Letter: l, At: Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, Open: open}
-		if j := p.done.resolvedBy(l); !open && j != nil {
-			f.Copied = j.Verb == Redrive && (j.To == Origin || j.To == l.First.Topic)
+		has := o.Has(l.First.TopicPartition, l.First.Offset)
+		skipped := !has && o.Skips != nil && o.Skips(l.First.TopicPartition, l.First.Offset)
+		if !has && !skipped {
+			return nil
+		}
+		f := &Found{Letter: l, At: Standing{t.Topic, p.info.ID, l.Partition, l.Record.Offset}, Open: open, Skipped: skipped}
+		if open {
+			return do(f)
+		}
+		switch j := p.done.resolvedBy(l); {
+		case j == nil:
+		case j.Verb == Redrive:
+			f.Copied = j.To == Origin || j.To == l.First.Topic
+		case j.Verb == Answered:
+			f.Answered = j.ID
+			if skipped {
+				read := p.passes.read(l, j)
+				f.Unread, f.Unsure = read == unread, read == unsure
+			}
 		}
 		return do(f)
 	})
@@ -98,6 +125,8 @@ type Again struct {
 	Parks   int        // of these, those behind which records of their key wait
 	Gone    int        // open ones, not among these, whose record is not in the input any more, as in a compacted topic: they are all there is of it
 	Copied  Copied     // records that were redriven into the topic where they stand
+	Unread  []Standing // letters that were answered, and whose records are left out before anybody has read them
+	Unsure  int        // those of which that is not known
 }
 
 // Copied are records of which an input has a copy beside the original, since their letters were redriven into it.
@@ -118,11 +147,18 @@ func (t *Tool) Again(ctx context.Context, o Origins) (again Again, err error) {
 	of := map[kafka.TopicPartition]map[int64][]letter{}
 	n, open := 0, 0
 	err = t.Find(ctx, o, func(f *Found) error {
-		if !f.Open && !f.Copied {
+		if f.Unsure {
+			again.Unsure++
+		}
+		if !f.Unread && (f.Skipped || !f.Open && !f.Copied) {
 			return nil
 		}
 		if n++; n > maxAgain {
 			return errors.New("there are more than 2 million: redrive or discard them first")
+		}
+		if f.Unread {
+			again.Unread = append(again.Unread, f.At)
+			return nil
 		}
 		if f.Open {
 			open++
@@ -281,10 +317,13 @@ func spans(offsets []int64) (all []span) {
 	return all
 }
 
-// names says whether a letter is among those that a job of Answered names.
-func (j *job) names(offset int64) bool {
-	i := sort.Search(len(j.Spans), func(i int) bool { return j.Spans[i][1] >= offset })
-	return i < len(j.Spans) && j.Spans[i][0] <= offset
+// names says whether a letter is among those that a job of Answered or Reopened names.
+func (j *job) names(offset int64) bool { return inSpans(j.Spans, offset) }
+
+// inSpans says whether an offset is in one of spans that are in order.
+func inSpans(spans []span, offset int64) bool {
+	i := sort.Search(len(spans), func(i int) bool { return spans[i][1] >= offset })
+	return i < len(spans) && spans[i][0] <= offset
 }
 
 // maxSpans bounds the size of a job.
@@ -293,6 +332,16 @@ const maxSpans = 10_000
 // Answers are what is to be written, in the transaction that has their records processed again, for letters that are answered by that. id tells the
 // answers apart from all others.
 func (t *Tool) Answers(id, by string, all []Standing) ([]*kafka.Outgoing, error) {
+	return t.mark(Answered, 5, id, by, all)
+}
+
+// Reopen is what is to be written, in the transaction that leaves their records out, for letters that were answered before and are open again by that.
+func (t *Tool) Reopen(id, by string, all []Standing) ([]*kafka.Outgoing, error) {
+	return t.mark(Reopened, 6, id+".open", by, all)
+}
+
+// mark names letters one by one.
+func (t *Tool) mark(verb Verb, version int, id, by string, all []Standing) ([]*kafka.Outgoing, error) {
 	type place struct {
 		topic, id string
 		partition int32
@@ -310,7 +359,7 @@ func (t *Tool) Answers(id, by string, all []Standing) ([]*kafka.Outgoing, error)
 	for _, key := range places {
 		for part := range slices.Chunk(spans(at[key]), maxSpans) {
 			j := job{
-				Version: 5, ID: fmt.Sprintf("%s.%d", id, len(list)), Topic: key.topic, TopicID: key.id, Partition: key.partition, Order: Order{Verb: Answered},
+				Version: version, ID: fmt.Sprintf("%s.%d", id, len(list)), Topic: key.topic, TopicID: key.id, Partition: key.partition, Order: Order{Verb: verb},
 				From: part[0][0], Position: part[len(part)-1][1] + 1, Spans: part, By: by, Who: t.Who, At: time.Now().UTC(),
 			}
 			j.Until = j.Position

@@ -61,7 +61,7 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		r.Open, r.Resolved = y.open, y.resolved
 		return r, needs, nil
 	}
-	ways := explorer{tool: t, order: o, known: map[Way]bool{}}
+	ways, spared := explorer{tool: t, order: o, known: map[Way]bool{}}, sparing{order: o}
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		if !open {
 			r.Resolved++
@@ -83,10 +83,18 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 				return err
 			}
 		}
+		if o.comesTwice(l) && o.refuses(l) == "" {
+			if by := p.passes.since(l, t.Topic); by != nil {
+				if err := spared.processed(l, by); err != nil {
+					return err
+				}
+			}
+		}
 		if why := o.refuses(l); why != "" {
 			r.Refused[why]++
 			return nil
 		}
+		spared.taken()
 		if o.Limit > 0 && r.Selected == o.Limit {
 			return nil
 		}
@@ -196,7 +204,7 @@ func (m *move) run(ctx context.Context, reader kafka.Reader) error {
 	for _, tp := range m.place.partitions() {
 		from, until := m.place.starts[tp], m.place.ends[tp]
 		m.job = job{
-			Version: versionOf(&m.order), ID: m.result.Job, Topic: m.tool.Topic, TopicID: m.place.info.ID, Partition: tp.Partition, Order: m.order,
+			Version: versionOf(&m.order), ID: m.result.Job, Topic: m.tool.Topic, TopicID: m.place.info.ID, Partition: tp.Partition, Order: m.order.in(tp.Partition),
 			From: from, Position: from, Until: until, Who: m.tool.Who, At: m.began.UTC(),
 		}
 		err := kafka.Scan(ctx, reader, tp, from, until, func(r *kafka.Record) error {

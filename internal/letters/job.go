@@ -35,6 +35,8 @@ type Order struct {
 	// Absent are ways that letters would have gone, and that led nowhere when the order was carried out, or to a topic that is not written to: it took none of those letters. Jobs that have it are
 	// of version 3.
 	Absent []Way `json:"absent,omitempty"`
+	// Spared are letters that it was not for when it was carried out. Jobs that have it are of version 6.
+	Spared []Spared `json:"spared,omitempty"`
 }
 
 // Origin is the To that stands for the topic where a record failed first.
@@ -56,7 +58,7 @@ type job struct {
 	Who      string    `json:"who"`
 	At       time.Time `json:"at"` // when the job began
 
-	// Of Answered: the letters, and what has their records processed again. Jobs that have these are of version 5.
+	// Of Answered and Reopened: the letters, and what has their records processed again, or has left these out. Jobs of the one are of version 5, of the other of version 6.
 	Spans []span `json:"spans,omitempty"`
 	By    string `json:"by,omitempty"`
 
@@ -74,6 +76,8 @@ func (o *Order) takes(l *Letter) bool { return o.Selection.has(l) && o.refuses(l
 // versionOf is the version of a job: builds that do not know all that it says must not judge by it.
 func versionOf(o *Order) int {
 	switch {
+	case len(o.Spared) > 0:
+		return 6
 	case slices.ContainsFunc(o.Absent, func(w Way) bool { return w.Elsewhere }):
 		return 4
 	case len(o.Absent) > 0:
@@ -89,8 +93,12 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 	name := t.jobsTopic()
 	newest := map[string]job{}
 	running := map[string]replaying{}
+	p.passes = passesOf{map[passedPart][]passed{}, map[string]int64{}}
 	err := system.Jobs.Read(ctx, t.Client, reader, name, func(r *kafka.Record) error {
 		key := string(r.Key)
+		if err := p.passes.take(r); err != nil {
+			return fmt.Errorf("%s offset %d: %w", name, r.Offset, err)
+		}
 		if replay, is := strings.CutPrefix(key, "replay/"); is && !strings.Contains(replay, "/") {
 			delete(running, replay)
 			if one, is := replayingOf(replay, r.Value); is {
@@ -105,7 +113,7 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 		var j job
 		switch err := json.Unmarshal(r.Value, &j); {
 		case r.Value == nil:
-		case err != nil || j.Version < 1 || j.Version > 5:
+		case err != nil || j.Version < 1 || j.Version > 6:
 			return fmt.Errorf("%s offset %d, key %s: the job was not written by this version of Weir, so which letters are open is not known: use the newest version", name, r.Offset, key)
 		case j.TopicID != p.info.ID || j.key() != key: // a topic that was made again has other letters
 		case j.Position > p.starts[kafka.TopicPartition{Topic: t.Topic, Partition: j.Partition}]:

@@ -21,6 +21,8 @@ type resolvers struct {
 	others        []*carried
 	answered      []offsets // letters whose records are processed again by other means, in order and apart
 	answers       []*job    // by which jobs
+	reopened      []offsets // letters that were open again afterwards, in order and apart
+	reopenings    []*job    // by which jobs
 }
 
 // carried is an order, and the ranges of offsets in which it was carried out, in order and apart, and by which jobs.
@@ -45,11 +47,15 @@ func newResolver(jobs []job) resolver {
 		if j.From >= j.Position {
 			continue
 		}
-		if j.Verb == Answered {
+		if j.Verb == Answered || j.Verb == Reopened {
 			p := r.at(j.Partition)
-			p.answers = append(p.answers, j)
+			jobs, of := &p.answers, &p.answered
+			if j.Verb == Reopened {
+				jobs, of = &p.reopenings, &p.reopened
+			}
+			*jobs = append(*jobs, j)
 			for _, s := range j.Spans {
-				p.answered = append(p.answered, offsets{s[0], s[1] + 1})
+				*of = append(*of, offsets{s[0], s[1] + 1})
 			}
 			continue
 		}
@@ -69,8 +75,10 @@ func newResolver(jobs []job) resolver {
 		c.ranges = apart(c.ranges)
 	}
 	for _, p := range r {
-		if len(p.answered) > 0 {
-			p.answered = apart(p.answered)
+		for _, of := range []*[]offsets{&p.answered, &p.reopened} {
+			if len(*of) > 0 {
+				*of = apart(*of)
+			}
 		}
 	}
 	return r
@@ -117,7 +125,11 @@ func apart(ranges []offsets) []offsets {
 
 // resolved says whether a letter was redriven or discarded, or is answered.
 func (r resolver) resolved(l *Letter) bool {
-	if p := r[l.Partition]; p != nil && among(p.answered, l.Record.Offset) {
+	switch p := r[l.Partition]; {
+	case p == nil:
+	case among(p.reopened, l.Record.Offset): // what came before that does not count
+		return r.resolvedBy(l) != nil
+	case among(p.answered, l.Record.Offset):
 		return true
 	}
 	for range r.by(l) {
@@ -141,6 +153,17 @@ func (r resolver) by(l *Letter) iter.Seq[*carried] {
 			}
 		}
 	}
+}
+
+// reopenedAt is where in the topic of jobs a letter was opened again last, -1 where it was not.
+func (p *resolvers) reopenedAt(offset int64) (seq int64) {
+	seq = -1
+	for _, j := range p.reopenings {
+		if j.names(offset) {
+			seq = max(seq, j.seq)
+		}
+	}
+	return seq
 }
 
 func (c *carried) covers(offset int64) bool { return among(c.ranges, offset) }

@@ -47,6 +47,9 @@ func (o *Order) refuses(l *Letter) string {
 	case absent >= 0:
 		return fmt.Sprintf("topic %s does not exist: make it again, or give --to TOPIC", o.Absent[absent].Topic)
 	}
+	if by, yes := o.spares(l); yes {
+		return fmt.Sprintf("its record was processed again since it failed, by %s, which did not look at the letters of this topic: discard it, or give --force where that has left it out", by)
+	}
 	return ""
 }
 

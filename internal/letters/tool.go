@@ -48,6 +48,7 @@ type place struct {
 	starts, ends map[kafka.TopicPartition]int64
 	done         resolver
 	replays      []replaying
+	passes       passesOf
 }
 
 // exists fails where there is no such topic.

@@ -19,6 +19,9 @@ type Change struct {
 	mark Set
 }
 
+// TopicID is that of the topic.
+func (c *Change) TopicID() string { return c.mark.TopicID }
+
 func (r *Row) to(next *int64) Change {
 	m := r.mark
 	m.TopicID, m.State = r.TopicID, 0

@@ -25,7 +25,17 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 		return nil, errors.Join(failure, err)
 	}
 	if s := k.jobs[r.Job]; s != nil && s.Run == r.Run {
-		r.Reset, r.Emptying, r.Answered = s.Reset, s.Emptying, s.Answered // whatever became of the transaction that was to say so
+		r.Reset, r.Emptying, r.Answered, r.Reopened = s.Reset, s.Emptying, s.Answered, s.Reopened // whatever became of the transaction that was to say so
+	}
+	if !r.broken(failure) {
+		n, claim, err := r.reopen(ctx, k.progress[r.Run])
+		if claim != nil {
+			defer claim.Close()
+		}
+		if err != nil {
+			return nil, errors.Join(failure, err)
+		}
+		r.Answered, r.Reopened = r.Answered-n, r.Reopened+n
 	}
 	switch {
 	case errors.Is(failure, ErrStopped) || errors.Is(failure, context.Canceled):
@@ -59,6 +69,9 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 			return errors.Join(err, fmt.Errorf("job %s has ended before its end: %d of %d offsets are done", r.Job, receipt.Done, receipt.Offsets))
 		}
 		receipt.Notes = append(receipt.Notes, fmt.Sprintf("%d offsets are not in these counts: instances of topology %s went on with the rebuilt state after the replay was stopped, and the group has passed the end", left, r.File.Topology))
+		if err := r.unwatched(ctx, receipt); err != nil {
+			return err
+		}
 	}
 	removed, err := r.removed(ctx)
 	if err != nil {
@@ -100,6 +113,29 @@ func (r *running) removed(ctx context.Context) (notes []string, err error) {
 		}
 	}
 	return notes, err
+}
+
+// unwatched says of how many letters nobody knows whether instances have read their records before these were removed.
+func (r *running) unwatched(ctx context.Context, receipt *Receipt) error {
+	p, err := r.tool.Topology(r.File.Topology, r.tool.Names)
+	if err != nil {
+		return err
+	}
+	_, starts, _, err := r.tool.partitions(ctx, r.File.From.Topic)
+	if err != nil {
+		return err
+	}
+	at := map[int32]int64{}
+	for _, part := range receipt.Partitions {
+		at[part.Partition] = part.Position
+	}
+	lost, err := r.lostLetters(ctx, p, func(partition int32, offset int64) bool {
+		return offset >= at[partition] && offset < starts[kafka.TopicPartition{Topic: r.File.From.Topic, Partition: partition}]
+	})
+	if err == nil && len(lost) > 0 {
+		receipt.Notes = append(receipt.Notes, fmt.Sprintf("%d dead letters that the replay had answered are of records that were removed while instances went on: whether these had read them is not known (dlq show says of each that replay %s has answered it)", len(lost), r.Job))
+	}
+	return err
 }
 
 // passed says whether the group of a topology is past the end of a rebuild: instances that ran while the job was stopped have gone on with it.

@@ -21,7 +21,10 @@ import (
 const maxLetters = 2 << 20
 
 // lettered are the records of a job that have dead letters, and what that means for each.
-type lettered struct{ at map[spot]lettering }
+type lettered struct {
+	at       map[spot]lettering
+	answered map[int32][]int64 // the records whose letters the job has answered
+}
 
 type lettering uint8
 
@@ -57,7 +60,7 @@ func within(p *plan.Plan, topic, topicID string, ranges []Range) letters.Origins
 // has brought, another record. Where the state is rebuilt other letters do not count that were redriven or discarded: what came of that is not in the new state. A shadow has
 // letters of its own, and the copies are those of production.
 func (r *running) letters(ctx context.Context, p *plan.Plan) (*lettered, error) {
-	k := &lettered{map[spot]lettering{}}
+	k := &lettered{map[spot]lettering{}, map[int32][]int64{}}
 	note := func(of *plan.Plan, what func(f *letters.Found) lettering) error {
 		return r.tool.dlq().Find(ctx, within(of, r.File.From.Topic, r.TopicID, r.Ranges), func(f *letters.Found) error {
 			l := what(f)
@@ -82,6 +85,9 @@ func (r *running) letters(ctx context.Context, p *plan.Plan) (*lettered, error) 
 	}
 	err := note(p, func(f *letters.Found) lettering {
 		l := copied(f)
+		if r.answered(f) {
+			k.answered[f.First.Partition] = append(k.answered[f.First.Partition], f.First.Offset)
+		}
 		if f.Open {
 			l |= letterOpen
 		}
@@ -98,6 +104,18 @@ func (r *running) letters(ctx context.Context, p *plan.Plan) (*lettered, error) 
 		return k, err
 	}
 	return k, note(production, copied)
+}
+
+// pass is what a replay that moves no offsets processes again.
+func (r *running) pass(p *plan.Plan) letters.Pass {
+	pass := letters.Pass{
+		ID: r.Run + "." + r.Holder, Topology: p.Topology, By: "replay " + r.Job, Letters: letters.DeadLetters(p),
+		Replay: r.Job + "/" + r.Run, Some: r.File.Where.any(),
+	}
+	for _, one := range r.Ranges {
+		pass.Inputs = append(pass.Inputs, letters.PassedInput{Topic: r.File.From.Topic, TopicID: r.TopicID, Partition: one.Partition, From: one.Start, Until: &one.End})
+	}
+	return pass
 }
 
 func (t *Tool) dlq() *letters.Tool {

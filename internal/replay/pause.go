@@ -111,7 +111,7 @@ func (t *Tool) hold(sink *kafka.Sink, j *Job, paused bool, why string) error {
 // let adds to the transaction that ends a run that the topology is resumed. One whose stores are half emptied stays paused: no instance could
 // begin. So does one that the job alone can go on with.
 func (t *Tool) let(sink *kafka.Sink, s *standing) error {
-	if s.File.Into != IntoTopology || s.State == Begun || s.Emptying || s.leavesOut() {
+	if s.File.Into != IntoTopology || s.holds() {
 		return nil
 	}
 	return t.hold(sink, s.File, false, "")

@@ -73,6 +73,9 @@ func (s *standing) receipt(at map[int32]progress) *Receipt {
 	if s.Partial != "" {
 		r.Notes = append(r.Notes, s.Partial)
 	}
+	if s.Reopened > 0 {
+		r.Notes = append(r.Notes, openAgain(s.Reopened))
+	}
 	if s.Copied > 0 {
 		r.Notes = append(r.Notes, leftOut(s.Copied))
 	}

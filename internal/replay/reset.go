@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,8 +30,10 @@ type rebuild struct {
 	why  string
 	// fill gives put what a store is to hold; nil for nothing.
 	fill func(store *plan.Store, partition int32, put func(key, value []byte) error) error
-	// by is what letters are answered by whose records come again.
-	by string
+	// by is what letters are answered by whose records come again, and id tells these answers from others.
+	by, id string
+	// committed is up to where the group had read the inputs before; where it is nil, what the group says.
+	committed map[kafka.TopicPartition]int64
 	// last is written with the last transaction, if not nil. answered is of how many letters the records are processed again.
 	last func(answered int64) (*kafka.Outgoing, error)
 
@@ -52,15 +56,19 @@ func (r *running) reset(ctx context.Context, p *plan.Plan) error {
 	if r.Reset {
 		return nil
 	}
-	at := map[kafka.TopicPartition]int64{}
+	at, committed := map[kafka.TopicPartition]int64{}, map[kafka.TopicPartition]int64{}
 	for _, one := range r.Ranges {
-		at[kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition}] = one.Start
+		tp := kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition}
+		at[tp], committed[tp] = one.Start, one.End
+	}
+	if r.AnswersID == "" {
+		r.AnswersID = rand.Text()
 	}
 	why := "replay " + r.Job + " rebuilds the state"
 	if r.Why != "" {
 		why += ": " + r.Why
 	}
-	b := &rebuild{tool: r.tool, sink: r.sink, plan: p, sub: inputOf(p, r.File.From.Topic), at: at, why: why, by: "replay " + r.Job, last: func(answered int64) (*kafka.Outgoing, error) {
+	b := &rebuild{tool: r.tool, sink: r.sink, plan: p, sub: inputOf(p, r.File.From.Topic), at: at, why: why, by: "replay " + r.Job, id: r.AnswersID, committed: committed, last: func(answered int64) (*kafka.Outgoing, error) {
 		r.Reset, r.Emptying, r.Answered = true, false, answered
 		return r.tool.record(keyOf(r.Job), r.standing)
 	}}
@@ -88,6 +96,14 @@ func (b *rebuild) run(ctx context.Context) error {
 	rows, err := tool.Show(ctx)
 	if err != nil {
 		return err
+	}
+	if b.committed == nil {
+		b.committed = map[kafka.TopicPartition]int64{}
+		for _, row := range rows {
+			if row.Committed != nil {
+				b.committed[kafka.TopicPartition{Topic: row.Topic, Partition: row.Partition}] = *row.Committed
+			}
+		}
 	}
 	var changes []offsets.Change
 	top := map[kafka.TopicPartition]int64{} // how far the state is
@@ -177,11 +193,19 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		return err
 	}
 	defer claim.Close()
-	again, err := dlq.Again(ctx, letters.From(b.plan, b.infos, b.at))
+	again, err := dlq.Again(ctx, letters.From(b.plan, b.infos, b.at, b.committed))
 	if err != nil {
 		return err
 	}
-	answers, err := dlq.Answers(rand.Text(), b.by, again.Letters)
+	answers, err := dlq.Answers(b.id, b.by, again.Letters)
+	if err != nil {
+		return err
+	}
+	reopened, err := dlq.Reopen(b.id, b.by, again.Unread)
+	if err != nil {
+		return err
+	}
+	passed, err := dlq.Pass(b.pass())
 	if err != nil {
 		return err
 	}
@@ -198,7 +222,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 			}
 		}
 	}
-	for _, out := range answers {
+	for _, out := range append(append(answers, reopened...), passed) {
 		if err := b.sink.Append(out); err != nil {
 			return err
 		}
@@ -219,7 +243,7 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 	if err := b.tool.alone(ctx, b.plan, false); err != nil {
 		return err
 	}
-	if len(again.Letters) > 0 {
+	if len(again.Letters)+len(again.Unread) > 0 {
 		if err := claim.Confirm(ctx, b.by); err != nil {
 			return err
 		}
@@ -228,6 +252,19 @@ func (b *rebuild) end(ctx context.Context, partitions map[int32]bool) error {
 		return fmt.Errorf("set the offsets of group %s, which needs to have no members: %w", b.plan.Group(), err)
 	}
 	return b.sink.Commit(ctx)
+}
+
+// pass is what has the records of the inputs processed again.
+func (b *rebuild) pass() letters.Pass {
+	p := letters.Pass{ID: b.id, Topology: b.plan.Topology, By: b.by, Letters: letters.DeadLetters(b.plan)}
+	for _, tp := range slices.SortedFunc(maps.Keys(b.at), kafka.TopicPartition.Compare) {
+		in := letters.PassedInput{Topic: tp.Topic, TopicID: b.infos[tp.Topic].ID, Partition: tp.Partition, From: b.at[tp]}
+		if at, ok := b.committed[tp]; ok {
+			in.Committed = &at
+		}
+		p.Inputs = append(p.Inputs, in)
+	}
+	return p
 }
 
 // seenKeys bounds the memory of replace. A key that is deleted twice does no harm.

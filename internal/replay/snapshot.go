@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -334,7 +335,7 @@ func (t *Tool) Restore(ctx context.Context, p *plan.Plan, dir string, o RestoreO
 	}
 	defer sink.Leave()
 	for _, g := range p.Subgraphs {
-		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: o.Why, by: "state restore", fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
+		b := &rebuild{tool: t, sink: sink, plan: p, sub: g, at: map[kafka.TopicPartition]int64{}, why: o.Why, by: "state restore", id: rand.Text(), fill: func(store *plan.Store, partition int32, put func(key, value []byte) error) error {
 			return fillFrom(m, dir, store.Name, partition, put)
 		}}
 		for _, in := range g.Inputs {
@@ -357,7 +358,7 @@ func (t *Tool) uncopied(ctx context.Context, p *plan.Plan, at map[kafka.TopicPar
 	if err != nil {
 		return err
 	}
-	again, err := t.dlq().Again(ctx, letters.From(p, infos, at))
+	again, err := t.dlq().Again(ctx, letters.From(p, infos, at, nil))
 	if err == nil && again.Copied.Records > 0 {
 		err = &letters.CopiedError{Copied: again.Copied}
 	}
@@ -424,7 +425,7 @@ func (r *running) fill(ctx context.Context, p *plan.Plan, s *Snapshot) (map[int3
 			from[in.Partition] = max(in.Offset, 0)
 		}
 	}
-	before, err := r.tool.resumed(ctx, r.standing)
+	before, _, err := r.tool.resumed(ctx, r.standing)
 	if err != nil || len(before) > 0 {
 		return from, err // it has begun
 	}

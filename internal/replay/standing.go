@@ -40,25 +40,31 @@ type standing struct {
 	State   string `json:"state"`
 	Reset   bool   `json:"reset,omitempty"` // the state is rebuilt, and no longer what it was
 	// Emptying is set while the stores are emptied: no instance can begin.
-	Emptying bool      `json:"emptying,omitempty"`
-	Partial  string    `json:"partial,omitempty"`  // what the rebuilt state lacks
-	Answered int64     `json:"answered,omitempty"` // letters that were open until the state was rebuilt
-	Copied   int64     `json:"copied,omitempty"`   // records that are left out: see leftOut
-	TopicID  string    `json:"topic_id"`
-	Build    *build    `json:"build,omitempty"` // of a shadow
-	Ranges   []Range   `json:"ranges"`
-	Before   []Content `json:"before"` // what its outputs and stores held when it began
-	Who      string    `json:"who"`
-	Holder   string    `json:"holder,omitempty"` // tells the processes apart that have run it
-	Why      string    `json:"why,omitempty"`
-	Began    time.Time `json:"began"`
-	At       time.Time `json:"at"`
-	Problem  string    `json:"problem,omitempty"` // of Failed
-	Receipt  *Receipt  `json:"receipt,omitempty"` // of Done
+	Emptying bool   `json:"emptying,omitempty"`
+	Partial  string `json:"partial,omitempty"`  // what the rebuilt state lacks
+	Answered int64  `json:"answered,omitempty"` // letters that were open until the state was rebuilt
+	Reopened int64  `json:"reopened,omitempty"` // of these, those that are open again, since their records were gone before they were read
+	// AnswersID tells these answers from others.
+	AnswersID string    `json:"answers_id,omitempty"`
+	Copied    int64     `json:"copied,omitempty"` // records that are left out: see leftOut
+	TopicID   string    `json:"topic_id"`
+	Build     *build    `json:"build,omitempty"` // of a shadow
+	Ranges    []Range   `json:"ranges"`
+	Before    []Content `json:"before"` // what its outputs and stores held when it began
+	Who       string    `json:"who"`
+	Holder    string    `json:"holder,omitempty"` // tells the processes apart that have run it
+	Why       string    `json:"why,omitempty"`
+	Began     time.Time `json:"began"`
+	At        time.Time `json:"at"`
+	Problem   string    `json:"problem,omitempty"` // of Failed
+	Receipt   *Receipt  `json:"receipt,omitempty"` // of Done
 }
 
 // leavesOut says that what is left of a rebuild is the job's to do: instances would process the records that it leaves out.
 func (s *standing) leavesOut() bool { return s.Reset && s.Copied > 0 && s.State != Done }
+
+// holds says that the topology of a job is paused for it by right: by nobody else can it go on.
+func (s *standing) holds() bool { return s.State == Begun || s.Emptying || s.leavesOut() }
 
 // progress is how far a run is in a partition.
 type progress struct {
@@ -68,6 +74,7 @@ type progress struct {
 	Position  int64     `json:"position"`
 	At        time.Time `json:"at"`
 	processors.ReplayCounts
+	Missed missed `json:"missed,omitempty"`
 }
 
 const keys = "replay/" // what the keys of jobs begin with
@@ -143,17 +150,17 @@ func (t *Tool) record(key string, value any) (*kafka.Outgoing, error) {
 }
 
 // progressOf is the record of a position.
-func (t *Tool) progressOf(s *standing, p processors.Progress) (*kafka.Outgoing, error) {
+func (t *Tool) progressOf(s *standing, p processors.Progress, m missed) (*kafka.Outgoing, error) {
 	return t.record(s.progressKey(p.Partition), &progress{
-		Version: 1, Run: s.Run, Partition: p.Partition, Position: p.Position, At: time.Now().UTC(), ReplayCounts: p.ReplayCounts,
+		Version: 1, Run: s.Run, Partition: p.Partition, Position: p.Position, At: time.Now().UTC(), ReplayCounts: p.ReplayCounts, Missed: m,
 	})
 }
 
-// resumed is how far a run is, in the terms of the engine.
-func (t *Tool) resumed(ctx context.Context, s *standing) (map[kafka.TopicPartition]processors.Progress, error) {
+// resumed is how far a run is, in the terms of the engine, and as it stands.
+func (t *Tool) resumed(ctx context.Context, s *standing) (map[kafka.TopicPartition]processors.Progress, map[int32]progress, error) {
 	k, err := t.read(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	at := map[kafka.TopicPartition]processors.Progress{}
 	for _, r := range s.Ranges {
@@ -162,7 +169,7 @@ func (t *Tool) resumed(ctx context.Context, s *standing) (map[kafka.TopicPartiti
 			at[tp] = processors.Progress{TopicPartition: tp, Position: p.Position, ReplayCounts: p.ReplayCounts}
 		}
 	}
-	return at, nil
+	return at, k.progress[s.Run], nil
 }
 
 // save writes how a job stands, and tells the audit. It is committed with what else is in the sink's transaction.

@@ -63,7 +63,7 @@ func (r *running) intoTopic(ctx context.Context) error {
 	c.partitions, c.from = info.Partitions, infos[r.File.From.Topic].ID
 	c.same = info.Partitions == infos[r.File.From.Topic].Partitions && r.File.Rewrite.Key == nil
 	r.sink.Expect(info.Name, info.ID)
-	before, err := r.tool.resumed(ctx, r.standing)
+	before, _, err := r.tool.resumed(ctx, r.standing)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (c *copying) full() bool {
 
 // commit ends a transaction.
 func (c *copying) commit(ctx context.Context) error {
-	out, err := c.tool.progressOf(c.standing, c.at)
+	out, err := c.tool.progressOf(c.standing, c.at, nil)
 	if err != nil {
 		return err
 	}

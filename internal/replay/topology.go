@@ -71,6 +71,8 @@ func (r *running) intoTopology(ctx context.Context) error {
 		if err := r.reset(ctx, p); err != nil {
 			return err
 		}
+	} else if err := r.notePass(ctx, p); err != nil {
+		return err
 	}
 	return r.engine(ctx, p, processors.RunReplay, nil, r.File.State.Mode != StateReset, func(one Range) int64 {
 		if r.File.Outputs == "suppress" {
@@ -80,13 +82,25 @@ func (r *running) intoTopology(ctx context.Context) error {
 	})
 }
 
+// notePass has it known before the first record that a replay processes records again and moves no offsets.
+func (r *running) notePass(ctx context.Context, p *plan.Plan) error {
+	out, err := r.tool.dlq().Pass(r.pass(p))
+	if err != nil {
+		return err
+	}
+	if err := r.sink.Append(out); err != nil {
+		return err
+	}
+	return r.sink.Commit(ctx)
+}
+
 // engine runs the job's ranges on an engine. from is where a partition begins before its range, silently.
 func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Context, *plan.Plan, processors.Options, processors.Replay) error, from map[int32]int64, keep bool, silent func(Range) int64) error {
 	takes, err := r.takes()
 	if err != nil {
 		return err
 	}
-	before, err := r.tool.resumed(ctx, r.standing)
+	before, stood, err := r.tool.resumed(ctx, r.standing)
 	if err != nil {
 		return err
 	}
@@ -94,15 +108,40 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 	if err != nil {
 		return err
 	}
+	watching := watch(known.answered)
 	var mu sync.Mutex
 	places := map[int32]int64{}
 	replay := processors.Replay{
 		Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow,
-		Record: func(at processors.Progress) (*kafka.Outgoing, error) { return r.tool.progressOf(r.standing, at) },
+		Record: func(at processors.Progress) (*kafka.Outgoing, error) {
+			w := watching[at.Partition]
+			if w == nil {
+				return r.tool.progressOf(r.standing, at, nil)
+			}
+			missed, err := w.upTo(at.Position)
+			if err != nil {
+				return nil, err
+			}
+			return r.tool.progressOf(r.standing, at, missed)
+		},
 		Resume: func(ctx context.Context) (map[kafka.TopicPartition]processors.Progress, error) {
-			return r.tool.resumed(ctx, r.standing)
+			at, all, err := r.tool.resumed(ctx, r.standing)
+			mu.Lock()
+			defer mu.Unlock()
+			stood = all
+			return at, err
+		},
+		Begun: func(tp kafka.TopicPartition, position int64) {
+			if w := watching[tp.Partition]; w != nil && tp.Topic == r.File.From.Topic {
+				mu.Lock()
+				defer mu.Unlock()
+				w.begins(position, stood[tp.Partition].Missed)
+			}
 		},
 		Moved: func(at processors.Progress) {
+			if w := watching[at.Partition]; w != nil {
+				w.passed(at.Position)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			places[at.Partition] = at.Position
@@ -110,6 +149,9 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 		},
 	}
 	replay.Takes = func(tp kafka.TopicPartition, one *kafka.Record) bool {
+		if w := watching[tp.Partition]; w != nil && tp.Topic == r.File.From.Topic {
+			w.saw(one.Offset)
+		}
 		return !known.leavesOut(r.File.Into, tp, one.Offset) && (takes == nil || takes(tp, one))
 	}
 	left := false

@@ -29,7 +29,7 @@ func (e *WaitingError) Error() string {
 
 // waits says whether a job waits. s is how it stands, nil where it stands nowhere.
 func (t *Tool) waits(ctx context.Context, topology, job string, s *standing) (*WaitingError, error) {
-	if topology == "" || s != nil && (s.State == Begun || s.Emptying) { // these hold the topology by right
+	if topology == "" || s != nil && s.holds() { // these hold the topology by right
 		return nil, nil
 	}
 	h, err := t.desired(topology).Read(ctx)
@@ -56,7 +56,7 @@ func (t *Tool) waiting(ctx context.Context, k *known) (list []*WaitingError, err
 	for _, holds := range all {
 		for _, h := range holds {
 			job, ok := jobOf(h.Owner)
-			if s := k.jobs[job]; ok && (s == nil || s.State != Begun && !s.Emptying) {
+			if s := k.jobs[job]; ok && (s == nil || !s.holds()) {
 				list = append(list, &WaitingError{job, h})
 			}
 		}
