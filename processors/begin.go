@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -103,7 +104,8 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 	o.begins = map[kafka.TopicPartition]beginning{}
 	marked := !slices.ContainsFunc(o.stores, func(st *taskStore) bool { return !st.marked })
 	fresh := map[kafka.TopicPartition]offsets.Answer{}
-	redriven := map[kafka.TopicPartition]offsets.Answer{} // of redrive topics: all that is in them was wanted
+	redriven := map[kafka.TopicPartition]offsets.Answer{} // of redrive and retry topics: all that is in them was wanted
+	past := map[kafka.TopicPartition]offsets.Answer{}     // of retry topics of inputs of which the group knows nothing
 	for n, q := range questions {
 		a := offsets.Judge(q)
 		if a.Kind == offsets.Refused {
@@ -134,10 +136,13 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 			problems = append(problems, e.disagreement(&q, a.Why))
 		case offsets.Begin, offsets.Recreated:
 			at.LeaderEpoch, at.fresh = -1, true
-			if e.graph.redrives[q.Topic] != nil {
-				redriven[q.TopicPartition] = a
-			} else {
+			switch {
+			case e.graph.redrives[q.Topic] == nil:
 				fresh[q.TopicPartition] = a
+			case a.Kind == offsets.Begin && !a.Accepted && e.ofPast(&q, questions):
+				past[q.TopicPartition] = a
+			default:
+				redriven[q.TopicPartition] = a
 			}
 		}
 		if !a.Accepted {
@@ -157,7 +162,41 @@ func (e *engine) judge(ctx context.Context, o *opened, questions []offsets.Quest
 	if err := e.byPolicy(ctx, o.begins, redriven, ResetEarliest); err != nil {
 		return err
 	}
+	if err := e.passOver(ctx, o.begins, past); err != nil {
+		return err
+	}
 	return e.byPolicy(ctx, o.begins, fresh, e.opts.OffsetReset)
+}
+
+// ofPast says that what a retry topic holds is of a past life of the group, whose offsets have expired or were deleted: a record is delayed in the transaction that
+// commits the offset after it, so that there is one of its input.
+func (e *engine) ofPast(q *offsets.Question, all []offsets.Question) bool {
+	for _, src := range e.graph.redrives[q.Topic].redrives {
+		if src.Topic == q.Topic && src.Delay > 0 {
+			return slices.ContainsFunc(all, func(in offsets.Question) bool {
+				return in.TopicPartition == kafka.TopicPartition{Topic: src.Redrives.Topic, Partition: q.Partition} && in.Committed.Offset < 0
+			})
+		}
+	}
+	return false
+}
+
+// passOver has retry topics begin at their ends: the records there were tried, or come again with their inputs.
+func (e *engine) passOver(ctx context.Context, begins map[kafka.TopicPartition]beginning, past map[kafka.TopicPartition]offsets.Answer) error {
+	if err := e.byPolicy(ctx, begins, past, ResetLatest); err != nil {
+		return err
+	}
+	starts, err := e.opts.Wire.Starts(ctx, slices.Collect(maps.Keys(past)))
+	if err != nil {
+		return err
+	}
+	for tp, start := range starts {
+		if n := begins[tp].Offset - start; n > 0 {
+			e.log.Warn("a retry topic holds records, and the group has no offset for their input, as when its offsets have expired or were deleted: they are passed over, "+
+				"and not tried again beside what auto.offset.reset has read", zap.Stringer("input", tp), zap.Int64("offsets", n))
+		}
+	}
+	return nil
 }
 
 // reportOrigin says where a committed offset comes from that no instance has committed.

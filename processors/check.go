@@ -39,7 +39,11 @@ func (e *engine) check(ctx context.Context) error {
 			return e.refuse(e.missingProblems(missing))
 		}
 	}
-	if problems := append(e.mismatches(infos, nil), unfit...); len(problems) > 0 {
+	former, err := e.former(ctx, infos)
+	if err != nil {
+		return err
+	}
+	if problems := slices.Concat(e.mismatches(infos, nil), unfit, former); len(problems) > 0 {
 		return e.refuse(problems)
 	}
 	if problems := e.schemaProblems(ctx, true); len(problems) > 0 { // registers, now that nothing else is in the way

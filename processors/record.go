@@ -41,6 +41,10 @@ func (w *worker) try(ctx context.Context, in *input, r *kafka.Record) step {
 		w.failTask(in.task, in.task.parking.err)
 		return stepAborted
 	}
+	if w.stranger(c) {
+		w.aside(c)
+		return stepDone
+	}
 	if c.envelope != nil && c.envelope.Releases {
 		return w.released(c)
 	}

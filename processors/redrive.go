@@ -3,6 +3,8 @@ package processors
 import (
 	"strconv"
 
+	"go.uber.org/zap"
+
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
@@ -23,6 +25,20 @@ func redriven(records []kafka.Record) {
 			}
 		}
 	}
+}
+
+// stranger says that a record of a redrive or retry topic is another topology's. Names are put together with hyphens, so that two topologies can come to
+// one topic: orders with the input eu-payment.made.v1, and orders-eu with payment.made.v1. Each works off its own records there.
+func (w *worker) stranger(c *cause) bool {
+	if c.envelope == nil || c.envelope.Topology == "" || c.envelope.Topology == w.engine.graph.plan.Topology {
+		return false
+	}
+	if in := c.in; !in.reported {
+		in.reported = true
+		w.engine.log.Warn("another topology has a redrive or retry topic of the same name: its records there are passed over; rename one of the topologies or streams",
+			c.fields(zap.String("other", c.envelope.Topology))...)
+	}
+	return true
 }
 
 // original is the record by which effects outside of Kafka are known.

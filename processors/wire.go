@@ -32,6 +32,8 @@ type Wire interface {
 	ClusterID(ctx context.Context) (string, error)
 	// Topics describes the topics that exist; absent ones are absent from the answer.
 	Topics(ctx context.Context, names []string) (map[string]kafka.TopicInfo, error)
+	// TopicNames lists the topics that exist and that the client may know of.
+	TopicNames(ctx context.Context) ([]string, error)
 	// ValidateTopics asks whether the topics could be made, and makes none: the refusals by topic.
 	ValidateTopics(ctx context.Context, topics []kafka.TopicSpec) (map[string]error, error)
 	CreateTopics(ctx context.Context, topics []kafka.TopicSpec) error

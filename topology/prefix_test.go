@@ -13,7 +13,7 @@ import (
 //
 // Mutations, each seen to fail it: oneNameEach left out; topics without its look at lengths.
 func TestAPrefixIsCheckedWithTheNames(t *testing.T) {
-	long := strings.Repeat("x", 240)
+	long := strings.Repeat("x", 239)
 	for prefix, c := range map[string]struct {
 		graph *topology.Topology
 		want  string
@@ -23,7 +23,7 @@ func TestAPrefixIsCheckedWithTheNames(t *testing.T) {
 		"two.": {topology.Define("t", topology.Node("n", topology.On(text("two.bb.aa.v1", topology.Foreign(), topology.Unprefixed()), pass[string]),
 			topology.On(text("bb.aa.v1"), pass[string]))), "are both the topic two.bb.aa.v1"},
 		"prefix-of-20-letters": {topology.Define("t", topology.Node("n", topology.On(text(long, topology.Foreign()), pass[string]), topology.DeadLetter("d"))),
-			"has 260 characters, 249 are allowed; use a shorter prefix"},
+			"has 259 characters, 249 are allowed; use a shorter prefix"},
 		"stg.": {topology.Define("t", topology.Node("n", topology.On(text("stg._weir.jobs", topology.Foreign(), topology.Unprefixed()), pass[string]),
 			topology.DeadLetter("d"))), "topic stg._weir.jobs is Weir's own"},
 	} {

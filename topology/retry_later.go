@@ -73,7 +73,7 @@ func park(g *plan.Subgraph) {
 		return
 	}
 	slices.Sort(names)
-	store := Store(strings.Clone(names[0])+"-parked", codecs.Bytes())
+	store := Store(strings.Clone(names[0])+plan.ParkedEnd, codecs.Bytes())
 	g.Parked = &store.decl
 	g.Stores = append(g.Stores, g.Parked)
 }

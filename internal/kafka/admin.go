@@ -57,6 +57,23 @@ func (c *Client) Topics(ctx context.Context, names []string) (map[string]TopicIn
 	return infos, nil
 }
 
+// TopicNames lists the topics of the cluster that this client may know of, in order.
+func (c *Client) TopicNames(ctx context.Context) (names []string, err error) {
+	err = c.retry(ctx, "list topics", func(ctx context.Context) error {
+		res, err := c.admin.metadataOfAll(ctx)
+		if err != nil {
+			return err
+		}
+		names = names[:0]
+		for _, t := range res.Topics {
+			names = append(names, t.Name)
+		}
+		return nil
+	})
+	slices.Sort(names)
+	return names, err
+}
+
 func (c *Client) describe(ctx context.Context, names []string) (map[string]TopicInfo, error) {
 	res, err := c.admin.metadata(ctx, names...)
 	if err != nil {

@@ -201,10 +201,23 @@ func (l *links) metadata(ctx context.Context, topics ...string) (*sarama.Metadat
 	return l.metadataFrom(ctx, k, topics)
 }
 
+// metadataOfAll is that of all topics that the client may know of.
+func (l *links) metadataOfAll(ctx context.Context) (*sarama.MetadataResponse, error) {
+	k, err := l.toAny(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.askMetadata(ctx, k, nil)
+}
+
 func (l *links) metadataFrom(ctx context.Context, k *link, topics []string) (*sarama.MetadataResponse, error) {
 	if len(topics) == 0 {
 		return nil, errors.New("metadata of no topics asked for") // would mean all topics
 	}
+	return l.askMetadata(ctx, k, topics)
+}
+
+func (l *links) askMetadata(ctx context.Context, k *link, topics []string) (*sarama.MetadataResponse, error) {
 	req := sarama.NewMetadataRequest(k.conf.Version, topics)
 	res, err := roundTrip(ctx, l, k, func(b *sarama.Broker) (*sarama.MetadataResponse, error) { return b.GetMetadata(req) })
 	if err != nil {

@@ -32,6 +32,13 @@ type Source struct {
 	handlers []handler
 }
 
+// Back adds a source through which records of another one come back, after a delay where that is not 0.
+func (s *Subgraph) Back(src *Source, topic string, delay time.Duration) *Source {
+	back := &Source{Stream: src.Stream, Topic: topic, Redrives: src, Delay: delay, Parks: src.Parks, graph: s, handlers: src.handlers}
+	s.Redrives = append(s.Redrives, back)
+	return back
+}
+
 // First is the node that gets the stream's records first.
 func (s *Source) First() *Node { return s.handlers[0].node }
 
@@ -112,12 +119,9 @@ func NewGraph(of *plan.Plan) *Graph {
 		}
 		for _, src := range s.Sources {
 			src.Parks = p.Parks(src.Stream)
-			back := func(topic string, delay time.Duration) {
-				s.Redrives = append(s.Redrives, &Source{Stream: src.Stream, Topic: topic, Redrives: src, Delay: delay, Parks: src.Parks, graph: s, handlers: src.handlers})
-			}
-			back(of.Redrive(src.Stream), 0)
+			s.Back(src, of.Redrive(src.Stream), 0)
 			for _, delay := range p.Delays(src.Stream) {
-				back(of.Retry(src.Stream, delay), delay)
+				s.Back(src, of.Retry(src.Stream, delay), delay)
 			}
 		}
 		g.Subgraphs = append(g.Subgraphs, s)

@@ -37,6 +37,9 @@ const (
 	changelogEnd  = "-changelog"
 )
 
+// ParkedEnd is what the name of the store of parked records ends in, after that of an input.
+const ParkedEnd = "-parked"
+
 // Topic is what the stream's topic is called.
 func (n Names) Topic(s *Stream) string {
 	if real, ok := n.Real[s.Name]; ok {
@@ -80,6 +83,16 @@ func IsRedrive(topic string) bool { return strings.HasSuffix(topic, redriveEnd) 
 // Retry is the topic where records of an input are delayed that are tried again later.
 func (n Names) Retry(topology string, input *Stream, delay time.Duration) string {
 	return n.Prefix + topology + "-" + input.Name + retryMiddle + shortly(delay)
+}
+
+// RetryOf is the delay of a topic that is named as Retry names one of the input.
+func (n Names) RetryOf(topology string, input *Stream, topic string) (delay time.Duration, ok bool) {
+	text, ok := strings.CutPrefix(topic, n.Prefix+topology+"-"+input.Name+retryMiddle)
+	if !ok {
+		return 0, false
+	}
+	delay, err := time.ParseDuration(text)
+	return delay, err == nil && delay > 0 && shortly(delay) == text
 }
 
 // shortly is a time without what is zero in it: 1h, not 1h0m0s.

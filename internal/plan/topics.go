@@ -112,6 +112,44 @@ func (p *Plan) topics() []Topic {
 	return topics
 }
 
+// Former is a retry topic of a delay that the topology no longer has. Records may wait there.
+type Former struct {
+	Topic
+	Input *Stream
+	Delay time.Duration
+}
+
+// FormerRetries are those among topics, by their names.
+func (p *Plan) FormerRetries(topics []string) (former []Former) {
+	known := map[string]bool{}
+	for _, t := range p.Topics {
+		known[t.Name] = true
+	}
+	for _, name := range topics {
+		for _, g := range p.Subgraphs {
+			for _, in := range g.Inputs {
+				if delay, ok := p.Names.RetryOf(p.Topology, in, name); ok && !known[name] {
+					former = append(former, Former{Topic{Name: name, Role: RetryTopic, PartitionsOf: p.Topic(in), Partitions: in.Partitions}, in, delay})
+				}
+			}
+		}
+	}
+	return former
+}
+
+// FormerlyParked are those among topics that are changelogs of parked records, by their names, though the topology parks none there.
+func (p *Plan) FormerlyParked(topics []string) (former []string) {
+	for _, g := range p.Subgraphs {
+		for _, in := range g.Inputs {
+			name := p.Names.Changelog(p.Topology, in.Name+ParkedEnd)
+			if slices.Contains(topics, name) && !slices.ContainsFunc(p.Topics, func(t Topic) bool { return t.Name == name }) {
+				former = append(former, name)
+			}
+		}
+	}
+	return former
+}
+
 // streamTopic is the topic of a stream as the stream wants it.
 func (p *Plan) streamTopic(s *Stream, role Role) Topic {
 	t := Topic{

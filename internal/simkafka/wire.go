@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -152,6 +154,15 @@ func (p *Process) Topics(ctx context.Context, names []string) (map[string]kafka.
 		return nil
 	})
 	return out, err
+}
+
+// TopicNames implements processors.Wire.
+func (p *Process) TopicNames(ctx context.Context) (names []string, err error) {
+	err = p.retry(ctx, OpTopics, "all names", func() error {
+		names = slices.Sorted(maps.Keys(p.c.topics))
+		return nil
+	})
+	return names, err
 }
 
 // ValidateTopics implements processors.Wire: the model has cfg.Brokers brokers.
