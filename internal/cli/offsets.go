@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -47,11 +48,7 @@ func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command
 			mends = append(mends, r.Mend)
 		}
 		disagrees := disagreement(program, mends, len(rows))
-		beside, err := t.Beside(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if rows = append(rows, beside...); f.output == OutputJSON {
+		if f.output == OutputJSON {
 			return errors.Join(writeJSON(cmd.OutOrStdout(), rows), disagrees)
 		}
 		w := table(cmd.OutOrStdout(), "TOPIC", "PARTITION", "COMMITTED", "STATE", "START", "END", "LAG", "AGREES", "")
@@ -61,7 +58,7 @@ func offsetsShow(program string, topologies []*topology.Topology) *cobra.Command
 		return errors.Join(w.Flush(), disagrees)
 	})
 	cmd.Use, cmd.Short = "show", "Show committed offsets, how far the state has read, and whether the two agree"
-	cmd.Long = cmd.Short + fmt.Sprintf(".\nThe topology's redrive and retry topics are shown too, as far as they exist: LAG is what waits there, and no state says how far they were read.\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
+	cmd.Long = cmd.Short + fmt.Sprintf(".\nThe topology's redrive and retry topics are shown too, as far as they exist: LAG is what waits there.\nExits %d when they disagree somewhere: an instance would be refused.", exitDisagrees)
 	cmd.Example = example(program, "offsets show --brokers localhost:9092", "offsets show --brokers localhost:9092 --output json")
 	return cmd
 }
@@ -124,6 +121,11 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 		if err != nil {
 			return withCode(exitUsage, err)
 		}
+		reader := t.Client.NewFetcher(1 << 20)
+		defer reader.Close()
+		if err := t.Twice(cmd.Context(), reader, rows, changes); err != nil {
+			return withCode(exitRefused, err)
+		}
 		return f.change(cmd, program, t, changes, kept, true)
 	})
 	cmd.Use, cmd.Short = "reset", "Record a reset and set the offsets of a topology that is stopped or paused"
@@ -131,7 +133,9 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 		"records that are read again are counted again, unless the topology deduplicates or its state is rebuilt.\n\n" +
 		"--to state sets what disagrees to where the state stands, and keeps the rest. Records after the last one that changed the\n" +
 		"state are processed again where Weir's own offset is lost: nothing is counted twice, but their outputs and dead letters\n" +
-		"may come twice."
+		"may come twice.\n\n" +
+		"Redrive and retry topics go along where the group has no offset of them: to where the state stands, or with --to earliest and latest to their ends,\n" +
+		"since the inputs bring the same records again."
 	cmd.Example = example(program,
 		`offsets reset --brokers localhost:9092 --to state --why "the group was idle over the holidays" --execute`,
 		`offsets reset --brokers localhost:9092 --topic order.placed.v1 --partition 3 --to 1200 --why "replay of a bad hour" --execute`)
@@ -141,7 +145,7 @@ func offsetsReset(program string, topologies []*topology.Topology) *cobra.Comman
 }
 
 func (f *offsetsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic, as it is named in the cluster, with its topic.prefix; all inputs of the topology where it is not given")
+	cmd.Flags().StringVar(&f.which.Topic, "topic", "", "input topic, or one of its redrive and retry topics, as it is named in the cluster, with its topic.prefix; all inputs of the topology where it is not given")
 	cmd.Flags().Int32Var(&f.which.Partition, "partition", -1, "partition; all where it is not given")
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, which is recorded; required")
 	f.addLetters(cmd)
@@ -267,12 +271,12 @@ func offsetsTool(p *plan.Plan, who string) *offsets.Tool {
 		for _, in := range g.Inputs {
 			part.Inputs = append(part.Inputs, p.Topic(in))
 		}
-		tool.Graphs = append(tool.Graphs, part)
-	}
-	for _, topic := range p.Topics {
-		if topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic {
-			tool.Asides = append(tool.Asides, topic.Name)
+		for _, topic := range p.Topics {
+			if (topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic) && slices.Contains(part.Inputs, topic.PartitionsOf) {
+				part.Asides = append(part.Asides, offsets.Aside{Topic: topic.Name, Of: topic.PartitionsOf})
+			}
 		}
+		tool.Graphs = append(tool.Graphs, part)
 	}
 	return tool
 }

@@ -352,7 +352,7 @@ func TestARefusalCallsCommandsAsTheStartWasCalled(t *testing.T) {
 
 // TestWhatWaitsBesideTheInputsIsShown: redrive and retry topics have rows with their lag, and change nothing else: neither the exit code nor what reset and accept choose.
 //
-// Mutations, each seen to fail it: Asides without redrive topics; a lag from the start; rows of Beside given to reset.
+// Mutations, each seen to fail it: a graph without Asides; a lag from the start; goesAlong where the group has an offset.
 func TestWhatWaitsBesideTheInputsIsShown(t *testing.T) {
 	d := newDesk(t, 50, -1)
 	redrive := "visit-counts-" + clicked.Name() + "-redrive"

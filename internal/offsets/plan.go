@@ -2,9 +2,12 @@ package offsets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Change is what is done, or would be, to the offset of a partition.
@@ -55,17 +58,20 @@ type Kept struct {
 
 func (r *Row) keep(why string) Kept { return Kept{r.Topic, r.Partition, why, r.Mend} }
 
-// Selection says which input partitions are meant: an empty topic and a negative partition mean all.
+// Selection says which partitions are meant: an empty topic and a negative partition mean all. An input's redrive and retry topics go with it.
 type Selection struct {
 	Topic     string
 	Partition int32
 }
 
 func (s Selection) has(r *Row) bool {
-	return (s.Topic == "" || s.Topic == r.Topic) && (s.Partition < 0 || s.Partition == r.Partition)
+	return (s.Topic == "" || s.Topic == r.Topic || s.Topic == r.Of) && (s.Partition < 0 || s.Partition == r.Partition)
 }
 
-// Among refuses what can mean no input partition of the topology.
+// along says that a row is meant because its input is.
+func (s Selection) along(r *Row) bool { return r.Of != "" && s.Topic != r.Topic }
+
+// Among refuses what can mean no partition that the topology reads.
 func (s Selection) Among(graphs []Graph) error {
 	if s.Partition < -1 {
 		return fmt.Errorf("--partition: %d is not allowed: give the number of a partition", s.Partition)
@@ -75,12 +81,12 @@ func (s Selection) Among(graphs []Graph) error {
 	}
 	var known []string
 	for _, g := range graphs {
-		known = append(known, g.Inputs...)
+		known = append(known, g.read()...)
 	}
 	if slices.Contains(known, s.Topic) {
 		return nil
 	}
-	return fmt.Errorf("--topic: %q is no input of the topology; there is %s", s.Topic, strings.Join(known, ", "))
+	return fmt.Errorf("--topic: %q is no input of the topology, and no redrive or retry topic of one; there is %s", s.Topic, strings.Join(known, ", "))
 }
 
 func (s Selection) check(rows []Row) error {
@@ -122,6 +128,9 @@ func (r *Row) settled() bool {
 // further: the records between the two have changed no state, but their outputs and dead letters are written. Partitions that are
 // there already, or whose state does not say, are kept as they are. A state that does not say is an error where its partition
 // was asked for by its number.
+//
+// Redrive and retry topics go along with their inputs where the group has no offset of them: to what their state has read, or else to their ends when the
+// inputs are read from their beginnings, which bring the same records again, or from their ends. By themselves, named with a topic, they are as inputs.
 func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to Where) (changes []Change, kept []Kept, err error) {
 	if err := which.check(rows); err != nil {
 		return nil, nil, err
@@ -134,10 +143,17 @@ func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to Where) 
 			switch why := r.unset(); {
 			case why == "":
 				changes = append(changes, r.to(new(max(*r.State, r.read))))
+			case which.along(&r) && r.Agrees:
 			case which.Partition >= 0 && !r.settled():
 				return nil, nil, fmt.Errorf("%s/%d: %s", r.Topic, r.Partition, why)
 			default:
 				kept = append(kept, r.keep(why))
+			}
+			continue
+		}
+		if which.along(&r) {
+			if next, ok := r.goesAlong(to); ok {
+				changes = append(changes, r.to(&next))
 			}
 			continue
 		}
@@ -148,6 +164,50 @@ func (t *Tool) Plan(ctx context.Context, rows []Row, which Selection, to Where) 
 		changes = append(changes, r.to(&next))
 	}
 	return changes, kept, nil
+}
+
+// Twice refuses changes that bring records again which wait in a redrive or retry topic, too: both would be processed. reader reads what waits.
+func (t *Tool) Twice(ctx context.Context, reader kafka.Reader, rows []Row, changes []Change) error {
+	changed := map[kafka.TopicPartition]Change{}
+	for _, c := range changes {
+		changed[kafka.TopicPartition{Topic: c.Topic, Partition: c.Partition}] = c
+	}
+	for _, r := range rows {
+		of, goesBack := changed[kafka.TopicPartition{Topic: r.Of, Partition: r.Partition}]
+		goesBack = goesBack && of.New != nil && of.Committed != nil && *of.New < *of.Committed
+		tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+		if _, set := changed[tp]; set || !goesBack || r.Committed == nil || r.Lag == 0 {
+			continue
+		}
+		waits := errors.New("a record waits")
+		err := kafka.Scan(ctx, reader, tp, max(r.Start, *r.Committed), r.End, func(rec *kafka.Record) error {
+			if rec.Offset >= *r.Committed && rec.Offset < r.End {
+				return waits
+			}
+			return nil
+		})
+		if errors.Is(err, waits) {
+			return fmt.Errorf("records of %s wait in %s, and would come a second time with what the reset brings again: run the instances until its lag is 0, "+
+				"or give up what waits there with --topic %s --to latest first", r.Of, tp, r.Topic)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goesAlong is where a redrive or retry topic is read on when the offsets of its input are set.
+func (r *Row) goesAlong(to Where) (next int64, ok bool) {
+	switch {
+	case r.Agrees && (r.Committed != nil || r.Start >= r.End):
+		return 0, false
+	case to.word == "earliest" || to.word == "latest":
+		return r.End, true
+	case r.State != nil:
+		return *r.State, true
+	}
+	return 0, false
 }
 
 // unset says why a reset to the state leaves a partition as it is, "" where it does not.

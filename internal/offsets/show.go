@@ -10,9 +10,10 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 )
 
-// Row is where the group and the state of a topology stand in one input partition. Offsets are null where there is none.
+// Row is where the group and the state of a topology stand in one partition of an input, or of one of its redrive and retry topics. Offsets are null where there is none.
 type Row struct {
 	Topic     string `json:"topic"`
+	Of        string `json:"of,omitempty"` // the input of which a redrive or retry topic has records
 	Partition int32  `json:"partition"`
 	TopicID   string `json:"topic_id"`
 	Committed *int64 `json:"committed"`
@@ -37,27 +38,35 @@ type found struct {
 	resets       map[string]Reset
 }
 
-// Show looks at every input partition.
+// Show looks at every partition of the inputs, and then of their redrive and retry topics, as far as they exist.
 func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 	f, err := t.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var rows []Row
+	var rows, beside []Row
 	var later *found // the same with committed offsets that were asked for after the changelogs were read
+	row := func(g Graph, tp kafka.TopicPartition) (Row, error) {
+		r := newRow(f.question(t.Topology, g, tp), f.starts[tp], f.ends[tp])
+		if r.Mend != MendOffsets {
+			return r, nil
+		}
+		// An instance that runs may have committed since the offsets were asked for, and its state is read after them.
+		if later == nil {
+			var err error
+			if later, err = t.again(ctx, f); err != nil {
+				return r, err
+			}
+		}
+		return newRow(later.question(t.Topology, g, tp), f.starts[tp], max(f.ends[tp], later.offset(tp).Offset)), nil
+	}
 	for _, g := range t.Graphs {
 		lost, mend := f.missing(g)
 		for _, topic := range g.Inputs {
 			for _, tp := range partitions(f.infos, topic) {
-				r := newRow(f.question(t.Topology, g, tp), f.starts[tp], f.ends[tp])
-				if r.Mend == MendOffsets {
-					// An instance that runs may have committed since the offsets were asked for, and its state is read after them.
-					if later == nil {
-						if later, err = t.again(ctx, f); err != nil {
-							return nil, err
-						}
-					}
-					r = newRow(later.question(t.Topology, g, tp), f.starts[tp], max(f.ends[tp], later.offset(tp).Offset))
+				r, err := row(g, tp)
+				if err != nil {
+					return nil, err
 				}
 				switch emptied := f.lost(g, tp.Partition); {
 				case lost != "":
@@ -68,8 +77,18 @@ func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 				rows = append(rows, r)
 			}
 		}
+		for _, a := range g.Asides {
+			for _, tp := range partitions(f.infos, a.Topic) {
+				r, err := row(g, tp)
+				if err != nil {
+					return nil, err
+				}
+				r.Of = a.Of
+				beside = append(beside, r)
+			}
+		}
 	}
-	return rows, nil
+	return append(rows, beside...), nil
 }
 
 // again is what was found, with the offsets that are committed now. What a state has read is not ahead of those, whatever instances did meanwhile. Changelogs are judged by
@@ -77,7 +96,7 @@ func (t *Tool) Show(ctx context.Context) ([]Row, error) {
 func (t *Tool) again(ctx context.Context, f *found) (*found, error) {
 	var inputs []kafka.TopicPartition
 	for _, g := range t.Graphs {
-		for _, topic := range g.Inputs {
+		for _, topic := range g.read() {
 			inputs = append(inputs, partitions(f.infos, topic)...)
 		}
 	}
@@ -90,7 +109,7 @@ func (t *Tool) again(ctx context.Context, f *found) (*found, error) {
 func (t *Tool) find(ctx context.Context) (*found, error) {
 	var names []string
 	for _, g := range t.Graphs {
-		names = append(names, g.Inputs...)
+		names = append(names, g.read()...)
 		for _, s := range g.Stores {
 			names = append(names, s.Changelog)
 		}
@@ -107,6 +126,9 @@ func (t *Tool) find(ctx context.Context) (*found, error) {
 				return nil, fmt.Errorf("input topic %s does not exist: give --topic.prefix as the runs of the topology have it, or create the topic", topic)
 			}
 			inputs = append(inputs, partitions(f.infos, topic)...)
+		}
+		for _, a := range g.Asides {
+			inputs = append(inputs, partitions(f.infos, a.Topic)...)
 		}
 		for _, s := range g.Stores {
 			logs = append(logs, partitions(f.infos, s.Changelog)...)
@@ -200,7 +222,7 @@ func (f *found) question(topology string, g Graph, tp kafka.TopicPartition) Ques
 		q.Known = q.Known || p != nil
 		q.Filled = q.Filled || p == nil && f.ends[log] > f.starts[log]
 	}
-	for _, topic := range g.Inputs {
+	for _, topic := range g.read() {
 		other := kafka.TopicPartition{Topic: topic, Partition: tp.Partition}
 		q.Known = q.Known || other != tp && f.offset(other).Offset >= 0
 	}
@@ -209,6 +231,14 @@ func (f *found) question(topology string, g Graph, tp kafka.TopicPartition) Ques
 		q.Reset = &r
 	}
 	return q
+}
+
+// lag is how many offsets are not committed yet.
+func lag(start, end int64, committed *int64) int64 {
+	if committed != nil {
+		start = max(start, *committed)
+	}
+	return max(0, end-start)
 }
 
 func partitions(infos map[string]kafka.TopicInfo, topic string) (tps []kafka.TopicPartition) {

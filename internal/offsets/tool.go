@@ -2,6 +2,7 @@ package offsets
 
 import (
 	"context"
+	"slices"
 
 	"github.com/weirstream/weir/internal/kafka"
 )
@@ -10,6 +11,19 @@ import (
 type Graph struct {
 	Inputs []string
 	Stores []Store
+	Asides []Aside
+}
+
+// Aside is a redrive or retry topic, which need not exist, and the input whose records wait in it.
+type Aside struct{ Topic, Of string }
+
+// read lists the topics that its tasks read, as far as they exist.
+func (g *Graph) read() []string {
+	names := slices.Clone(g.Inputs)
+	for _, a := range g.Asides {
+		names = append(names, a.Topic)
+	}
+	return names
 }
 
 // Store is a store by its name, and its changelog.
@@ -22,7 +36,6 @@ type Tool struct {
 	Group    string // of the topology
 	Jobs     string // the topic where resets are recorded: system.Jobs, with the prefix of names
 	Graphs   []Graph
-	Asides   []string // its redrive and retry topics, which need not exist
 	Who      string
 }
 
