@@ -116,6 +116,13 @@ func TestAKeyWhoseLetterIsGoneIsReleased(t *testing.T) {
 	if got := listed(); got != "[{a letter 2}]" {
 		t.Fatalf("parked: %s", got)
 	}
+	again := "replay: again\nfrom: {topic: item.seen.v1}\ninto: topology\ntopology: parks\n"
+	d.must(os.WriteFile("again.yaml", []byte(again), 0o600))
+	for _, line := range []string{"plan again.yaml", "run again.yaml --state-dir state"} {
+		if out, code := execute(append([]string{"replay"}, strings.Fields(line+" --brokers "+d.addr)...), parks()); code != exitRefused || !strings.Contains(out, "keys are parked in") {
+			t.Errorf("replay %s: exit %d, %s", line, code, out)
+		}
+	}
 	if out := run(0, "release", "--all", "--execute"); !strings.Contains(out, "redrive or discard that one") || !strings.Contains(out, "selected 0") {
 		t.Errorf("with its letter: %s", out)
 	}

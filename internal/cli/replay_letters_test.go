@@ -236,7 +236,7 @@ func TestALetterWhoseRecordIsReplayedIsNotRedrivenToo(t *testing.T) {
 // TestWhatAReplayWouldProcessTwiceIsRefused: letters are not redriven while a replay stands as begun, and one does not begin while such records
 // have not been read. Outputs that are suppressed would leave out those of letters.
 //
-// Mutations, each seen to fail it: refuseReplayed that refuses nothing; unread that looks only where the state is rebuilt; withLetters without suppress.
+// Mutations, each seen to fail it: refuseReplayed that refuses nothing; unread that looks only where the state is rebuilt; Plan without foresee; withLetters without suppress.
 func TestWhatAReplayWouldProcessTwiceIsRefused(t *testing.T) {
 	d := newCounter(t)
 	d.send("a", "bad1", "b", "bad2")
@@ -248,8 +248,10 @@ func TestWhatAReplayWouldProcessTwiceIsRefused(t *testing.T) {
 		t.Error(out)
 	}
 	d.do(0, nil, "dlq", "redrive", "--topic", tallyLetters, "--all", "--limit", "1", "--execute")
-	if out := d.do(exitFailure, nil, "replay", "run", "again.yaml", "--state-dir", "state"); !strings.Contains(out, "records of the range wait in tallies-item.seen.v1-redrive") {
-		t.Error(out)
+	for _, line := range [][]string{{"plan", "again.yaml"}, {"run", "again.yaml", "--state-dir", "state"}} {
+		if out := d.do(exitRefused, nil, append([]string{"replay"}, line...)...); !strings.Contains(out, "records of the range wait in tallies-item.seen.v1-redrive") {
+			t.Error(out)
+		}
 	}
 	begun := &kgo.Record{Topic: system.Jobs.Name, Key: []byte("replay/other"), Value: []byte(`{"version":1,"job":"other","state":"begun","file":{"into":"topology","topology":"tallies"}}`)}
 	d.must(d.client.ProduceSync(t.Context(), begun).FirstErr())

@@ -349,8 +349,11 @@ func TestAShadowShowsWhatWouldDiffer(t *testing.T) {
 	if *r.Unchanged || len(r.Differences) == 0 || len(r.Notes) == 0 || !strings.HasPrefix(r.Differences[0].Causes[0], placed+"/") || r.Differences[0].Shadow == r.Differences[0].Production {
 		t.Errorf("without the state at the start: %+v", r)
 	}
-	if out, code := execute([]string{"replay", "run", s.file("d.yaml", strings.Replace(half, "half", "exact", 1)+"state: exact\n"), "--brokers", s.addr}, orders.Totals); code == 0 || !strings.Contains(out, "no snapshot at or before the start") {
+	if out, code := execute([]string{"replay", "run", s.file("d.yaml", strings.Replace(half, "half", "exact", 1)+"state: exact\n"), "--brokers", s.addr}, orders.Totals); code != exitRefused || !strings.Contains(out, "no snapshot at or before the start") {
 		t.Errorf("exact: exit %d: %s", code, out)
+	}
+	if out := s.totals(exitRefused, "replay", "plan", "d.yaml", "--json"); !strings.Contains(out, `"refused": "state: there is no snapshot`) {
+		t.Errorf("exact, planned: %s", out)
 	}
 	// With a snapshot from before it.
 	s.totals(0, "state", "snapshot", "--folder", "snap")
@@ -441,7 +444,7 @@ func (s *shop) read(topic string) (all []*kgo.Record) {
 
 // TestAReplayThatCannotBeMeantIsRefused before anything is changed.
 //
-// Mutations, each seen to fail it: resolve without reversed; a run that is refused with code 1; Stands that does not compare files.
+// Mutations, each seen to fail it: resolve that offers a time where places by partition were asked for; resolve without reversed; a run that is refused with code 1; Stands that does not compare files.
 func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	s := newShop(t)
 	refused := func(code int, says, content string, args ...string) {
@@ -474,8 +477,8 @@ func TestAReplayThatCannotBeMeantIsRefused(t *testing.T) {
 	s.must(err)
 	refused(exitFailure, "before the first record that retention has left, at offset 5", "replay: a\nfrom: {topic: "+placed+", partitions: [0], end: 2}\n"+into)
 	gone := "replay: gone\nfrom: {topic: " + placed + ", start: {0: 2, 1: 0}}\n" + into
-	refused(exitRefused, "the earliest possible start is 20", gone, "plan")
-	refused(exitRefused, "the earliest possible start is 20", gone)
+	refused(exitRefused, "the earliest possible start is {0: 5, 1: 0}; give from.start: {0: 5, 1: 0}, or", gone, "plan")
+	refused(exitRefused, "the earliest possible start is {0: 5, 1: 0}", gone)
 	refused(exitRefused, "the earliest possible start is 20", strings.Replace(gone, "{0: 2, 1: 0}", "2001-01-01T00:00:00Z", 1))
 	r := s.run(s.file("x.yaml", gone), "--from-earliest")
 	if r.Read != 55 || r.State != "done" {

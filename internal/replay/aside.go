@@ -151,8 +151,8 @@ func (t *Tool) settled(ctx context.Context, p *plan.Plan, sub *plan.Subgraph) er
 		keys += totals.Keys
 	}
 	if keys > 0 {
-		return fmt.Errorf("%d keys are parked in %s, and a replay would overtake their records: redrive or discard their letters first (dlq list), "+
-			"and start the instances until nothing is parked", keys, log)
+		return &RefusedError{fmt.Sprintf("%d keys are parked in %s, and a replay would overtake their records: redrive or discard their letters first (dlq list), "+
+			"and start the instances until nothing is parked", keys, log)}
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func (t *Tool) unread(ctx context.Context, p *plan.Plan, j *Job, ranges []Range)
 			continue
 		}
 		if j.State.Mode == StateReset {
-			return fmt.Errorf("records wait in %s, and a rebuilt state would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)
+			return &RefusedError{fmt.Sprintf("records wait in %s, and a rebuilt state would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)}
 		}
 		found := errors.New("found")
 		tp := kafka.TopicPartition{Topic: a.Topic, Partition: a.Partition}
@@ -194,7 +194,7 @@ func (t *Tool) unread(ctx context.Context, p *plan.Plan, j *Job, ranges []Range)
 			return nil
 		})
 		if errors.Is(err, found) {
-			return fmt.Errorf("records of the range wait in %s, where they were redriven or delayed, and the topology would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)
+			return &RefusedError{fmt.Sprintf("records of the range wait in %s, where they were redriven or delayed, and the topology would have them twice: start the instances until the group's lag there is 0, then replay", a.Topic)}
 		}
 		if err != nil {
 			return err

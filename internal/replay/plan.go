@@ -36,10 +36,11 @@ type Plan struct {
 	Notes      []string           `json:"notes"`
 	Refused    string             `json:"refused,omitempty"` // why a run would be refused
 
-	info   kafka.TopicInfo
-	graph  *plan.Plan
-	ranges []Range
-	copied int64 // records that are left out: see leftOut
+	info     kafka.TopicInfo
+	disorder []string // among Notes
+	graph    *plan.Plan
+	ranges   []Range
+	copied   int64 // records that are left out: see leftOut
 }
 
 // PlannedPartition is a partition of a plan.
@@ -59,9 +60,13 @@ func (e *RefusedError) Error() string { return e.Why }
 type RemovedError struct {
 	Offsets  int64
 	Earliest time.Time
+	Places   string // of all partitions, as from.start takes them, where those were asked for
 }
 
 func (e *RemovedError) Error() string {
+	if e.Places != "" { // a time would leave out what other partitions still have
+		return fmt.Sprintf("retention has removed records that are asked for: the earliest possible start is %s; give from.start: %s, or --from-earliest to begin with what is there", e.Places, e.Places)
+	}
 	return fmt.Sprintf("retention has removed records that are asked for: the earliest possible start is %s; give from.start: %s, or --from-earliest to begin with what is there",
 		e.Earliest.Format(time.RFC3339Nano), e.Earliest.Format(time.RFC3339Nano))
 }
@@ -114,6 +119,8 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 		return nil, err
 	}
 	var gone RemovedError
+	var places []string // where it can begin
+	byTime := true      // where records are gone
 	for _, tp := range tps {
 		from, _ := j.From.Start.in(tp.Partition, "earliest")
 		to, _ := j.From.End.in(tp.Partition, "latest")
@@ -140,12 +147,33 @@ func (t *Tool) resolve(ctx context.Context, j *Job, fromEarliest bool) (*Plan, e
 			if at.After(gone.Earliest) {
 				gone.Earliest = at
 			}
+			byTime = byTime && !from.at.IsZero()
+			from = Place{offset: starts[tp]}
 		}
+		places = append(places, fmt.Sprintf("%d: %s", tp.Partition, from))
 		one.Start = max(one.Start, starts[tp])
 		one.End = max(one.End, one.Start)
 		p.Partitions = append(p.Partitions, one)
+		for _, bound := range []struct {
+			name string
+			at   time.Time
+			from int64
+			what string
+		}{{"from.start", from.at, one.Start, "they are meant all the same"}, {"from.end", to.at, one.End, "they are not meant"}} {
+			note, err := t.disorder(ctx, tp, bound.at, bound.from, ends[tp])
+			if err != nil {
+				return nil, err
+			}
+			if note != "" {
+				p.disorder = append(p.disorder, fmt.Sprintf("%s: %s: %s; offsets say exactly what is meant", bound.name, note, bound.what))
+			}
+		}
 	}
+	p.Notes = append(p.Notes, p.disorder...)
 	if p.Removed > 0 {
+		if !byTime {
+			gone.Places = "{" + strings.Join(places, ", ") + "}"
+		}
 		if p.Earliest = &gone.Earliest; !fromEarliest {
 			p.Refused = gone.Error()
 		} else {
@@ -199,6 +227,48 @@ func (t *Tool) removed(ctx context.Context, tp kafka.TopicPartition, from Place,
 		return 0, at, nil
 	}
 	return first, at, nil
+}
+
+// ahead is how many records after a bound by time are looked at for such that are earlier, and aheadWithin for how long.
+const (
+	ahead       = 1000
+	aheadWithin = 3 * time.Second
+)
+
+// disorder says where a bound by time is not where times pass it for good: it is the first record of that time or a later one, which a producer's wrong clock may have written.
+// Earlier records that follow soon tell that. "" where there is none, or no bound by time.
+func (t *Tool) disorder(ctx context.Context, tp kafka.TopicPartition, at time.Time, from, end int64) (string, error) {
+	if at.IsZero() || from >= end {
+		return "", nil
+	}
+	reader := t.Client.NewFetcher(1 << 20)
+	defer reader.Close()
+	short, cancel := context.WithTimeout(ctx, aheadWithin) // a transaction may be open behind the range
+	defer cancel()
+	enough := errors.New("enough")
+	n, earlier, first, last := 0, 0, int64(0), int64(0)
+	err := kafka.Scan(short, reader, tp, from, end, func(r *kafka.Record) error {
+		if r.Offset < from || r.Offset >= end {
+			return nil
+		}
+		if n++; r.Time().Before(at) {
+			if last = r.Offset; earlier == 0 {
+				first = r.Offset
+			}
+			earlier++
+		}
+		if n == ahead {
+			return enough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, enough) && (short.Err() == nil || ctx.Err() != nil) {
+		return "", fmt.Errorf("read %s: %w", tp, err)
+	}
+	if earlier == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("offset %d of %s is the first of %s or later, and among the next %d records there are %d of earlier times (from offset %d to %d)", from, tp, at.Format(time.RFC3339Nano), n-1, earlier, first, last), nil
 }
 
 // timeOf is the timestamp of the first record from an offset on; now, where there is none.
@@ -373,11 +443,17 @@ func inputsOf(p *plan.Plan) (names []string) {
 func (t *Tool) measure(ctx context.Context, j *Job, p *Plan) error {
 	reader := t.Client.NewFetcher(1 << 20)
 	defer reader.Close()
+	takes, err := j.predicate()
+	if err != nil {
+		return err
+	}
 	began, read := time.Now(), int64(0)
+	var chosen float64 // of all records: the rate bounds these
 	enough := errors.New("enough")
 	for _, r := range p.ranges {
 		tp := kafka.TopicPartition{Topic: j.From.Topic, Partition: r.Partition}
-		var records, bytes int64
+		var records, bytes, taken int64
+		before := p.Records
 		last := r.Start
 		err := kafka.Scan(ctx, reader, tp, r.Start, r.End, func(one *kafka.Record) error {
 			if one.Offset >= r.End {
@@ -385,6 +461,9 @@ func (t *Tool) measure(ctx context.Context, j *Job, p *Plan) error {
 			}
 			records++
 			bytes += int64(len(one.Key) + len(one.Value))
+			if takes == nil || takes(tp, one) {
+				taken++
+			}
 			if last = one.Next(); records >= sample {
 				return enough
 			}
@@ -403,13 +482,13 @@ func (t *Tool) measure(ctx context.Context, j *Job, p *Plan) error {
 			p.Bytes += bytes
 		}
 		read += records
+		chosen += float64(p.Records-before) * float64(taken) / float64(max(1, records))
 	}
-	perSecond := float64(read) / max(time.Since(began).Seconds(), 0.001)
-	if rate := float64(j.Rate); rate > 0 {
-		perSecond = rate
-	}
-	if perSecond > 0 {
+	if perSecond := float64(read) / max(time.Since(began).Seconds(), 0.001); perSecond > 0 {
 		p.Seconds = float64(p.Records) / perSecond
+	}
+	if rate := float64(j.Rate); rate > 0 {
+		p.Seconds = max(p.Seconds, chosen/rate)
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ func (s *standing) receipt(at map[int32]progress) *Receipt {
 	if s.Reopened > 0 {
 		r.Notes = append(r.Notes, openAgain(s.Reopened))
 	}
+	r.Notes = append(r.Notes, s.Disorder...)
 	if s.Copied > 0 {
 		r.Notes = append(r.Notes, leftOut(s.Copied))
 	}

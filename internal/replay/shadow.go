@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,9 @@ func (t *Tool) ofShadow(j *Job, p *Plan) error {
 	if note != "" {
 		p.Notes = append(p.Notes, note)
 	}
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		p.Refused, err = cmp.Or(p.Refused, refused.Why), nil
+	}
 	return err
 }
 
@@ -76,7 +80,7 @@ func (j *Job) stateAt(p *Plan) (*Snapshot, string, error) {
 	case beginning:
 		return nil, "", nil
 	case j.State.Exact:
-		return nil, "", fmt.Errorf("state: there is no snapshot at or before the start, and what the state was then is not known any more: give from: FOLDER with such a snapshot, begin at offset 0, or give state: empty")
+		return nil, "", &RefusedError{"state: there is no snapshot at or before the start, and what the state was then is not known any more: give from: FOLDER with such a snapshot, begin at offset 0, or give state: empty"}
 	}
 	return nil, "the state at the start is empty: what depends on earlier records comes out otherwise than in production", nil
 }

@@ -44,6 +44,8 @@ type standing struct {
 	Partial  string `json:"partial,omitempty"`  // what the rebuilt state lacks
 	Answered int64  `json:"answered,omitempty"` // letters that were open until the state was rebuilt
 	Reopened int64  `json:"reopened,omitempty"` // of these, those that are open again, since their records were gone before they were read
+	// Disorder says where times are not in the order of offsets at the bounds of its ranges.
+	Disorder []string `json:"disorder,omitempty"`
 	// AnswersID tells these answers from others.
 	AnswersID string    `json:"answers_id,omitempty"`
 	Copied    int64     `json:"copied,omitempty"` // records that are left out: see leftOut

@@ -56,6 +56,16 @@ func (t *Tool) Plan(ctx context.Context, j *Job, fromEarliest bool) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
+	if s := k.jobs[j.Name]; s != nil && s.Hash == j.hash() && s.State != Done {
+		p, err := t.planResumed(ctx, j, s, k.progress[s.Run])
+		if err != nil {
+			return nil, err
+		}
+		if j.State.Mode != StateReset { // what is emptied, or rebuilt in part, says nothing of what waits
+			err = t.foresee(ctx, j, p)
+		}
+		return p, errors.Join(err, t.measure(ctx, j, p))
+	}
 	p, err := t.resolve(ctx, j, fromEarliest)
 	if err != nil {
 		return nil, err
@@ -67,7 +77,20 @@ func (t *Tool) Plan(ctx context.Context, j *Job, fromEarliest bool) (*Plan, erro
 			p.Notes = append(p.Notes, fmt.Sprintf("there is a job %s that began at %s with another file", j.Name, s.Began.Format(time.RFC3339)))
 		}
 	}
-	return p, t.measure(ctx, j, p)
+	return p, errors.Join(t.foresee(ctx, j, p), t.measure(ctx, j, p))
+}
+
+// foresee has a plan say what a run would be refused for that is not of the job, but of what waits.
+func (t *Tool) foresee(ctx context.Context, j *Job, p *Plan) error {
+	if j.Into != IntoTopology || p.Refused != "" {
+		return nil
+	}
+	err := t.quiet(ctx, j, p)
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		p.Refused = refused.Why
+		return nil
+	}
+	return err
 }
 
 // UnknownError says that there is no such job.
@@ -351,7 +374,7 @@ func (t *Tool) begin(ctx context.Context, j *Job, o RunOptions, before *standing
 	if why == "" {
 		why = j.Why
 	}
-	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Copied: p.copied, Why: why, Began: time.Now().UTC(), Before: []Content{}}
+	s := &standing{Version: 1, Job: j.Name, Run: rand.Text()[:12], Hash: j.hash(), File: j, TopicID: p.info.ID, Ranges: p.ranges, Partial: p.Partial, Disorder: p.disorder, Copied: p.copied, Why: why, Began: time.Now().UTC(), Before: []Content{}}
 	topics := map[string]*plan.Store{}
 	switch {
 	case j.Into == IntoTopic:
@@ -414,7 +437,7 @@ func (r *running) run(ctx context.Context) error {
 		return err
 	}
 	if info, ok := infos[r.File.From.Topic]; !ok || info.ID != r.TopicID {
-		return fmt.Errorf("topic %s was deleted, or made again, since the job began: its records are gone; begin another job", r.File.From.Topic)
+		return goneTopic(r.File.From.Topic)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
