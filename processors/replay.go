@@ -371,6 +371,20 @@ func (a *again) settle() {
 	}
 }
 
+// waiter is what a wire may say to whoever runs a replay: that a reader stands still, and why. Instances have their health for that.
+type waiter interface {
+	StandsStill(ctx context.Context, tp kafka.TopicPartition, position, end int64)
+}
+
+// still fires when a restore of a replay has to be looked into that stands still; for instances it does not.
+func (a *again) still() *time.Timer {
+	t := time.NewTimer(kafka.StillFirst)
+	if a == nil {
+		t.Stop()
+	}
+	return t
+}
+
 // bound has the inputs of a task read their ranges only, from where the replay is.
 func (a *again) bound(ctx context.Context, committed map[kafka.TopicPartition]kafka.CommittedOffset, o *opened) error {
 	before, err := a.Resume(ctx)

@@ -157,6 +157,8 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 	e.hooks.tellRestore(st, from, from, end, began, false)
 	report := time.NewTicker(restoreReport)
 	defer report.Stop()
+	still := e.again.still()
+	defer still.Stop()
 
 	reported := int64(-1)
 	r := &replay{engine: e, st: st, position: from, asOf: asked}
@@ -181,8 +183,17 @@ func (e *engine) catchUp(ctx context.Context, t *task, st *taskStore, from, end 
 				zap.Int64("position", stats.Position), zap.Int64("end", end), zap.Float64("records_per_second", stats.PerSecond), eta)
 			e.hooks.tellRestore(st, from, stats.Position, end, began, false)
 			continue
+		case <-still.C:
+			if w, ok := e.opts.Wire.(waiter); ok {
+				w.StandsStill(ctx, st.changelog, r.position, end)
+			}
+			still.Reset(kafka.StillAgain)
+			continue
 		case <-deliveries.wake:
 			deliveries.drain()
+			if e.again != nil {
+				still.Reset(kafka.StillFirst)
+			}
 		}
 		for _, b := range queue {
 			if err := r.take(b); err != nil {

@@ -92,7 +92,7 @@ type ward struct {
 	replace *strings.Replacer
 }
 
-func newWard(t *testing.T) *ward {
+func newWard(t *testing.T, more ...kfake.Opt) *ward {
 	t.Setenv("WEIR_SASL_PASSWORD", "pw")
 	p, err := waits.Plan(plan.Names{})
 	if err != nil {
@@ -108,8 +108,8 @@ func newWard(t *testing.T) *ward {
 			reads = append(reads, kfake.ACL{Resource: kind, Name: "*", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
 		}
 	}
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableACLs(), kfake.EnableSASL(), kfake.Superuser("PLAIN", "root", "pw"), kfake.User("PLAIN", "nobody", "pw"),
-		kfake.User("PLAIN", "reader", "pw", reads...), kfake.SeedTopics(1, topics...))
+	cluster, err := kfake.NewCluster(append(more, kfake.NumBrokers(1), kfake.EnableACLs(), kfake.EnableSASL(), kfake.Superuser("PLAIN", "root", "pw"), kfake.User("PLAIN", "nobody", "pw"),
+		kfake.User("PLAIN", "reader", "pw", reads...), kfake.SeedTopics(1, topics...))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,3 +104,36 @@ func TestAVerbThatWaitsForAnOpenTransactionSaysSo(t *testing.T) {
 	d.must(producer.EndTransaction(t.Context(), kgo.TryAbort))
 	verbs.Wait()
 }
+
+// TestAReplayThatWaitsForAnOpenTransactionSaysSo: its engine restores a store from a changelog in which somebody else has a transaction open.
+//
+// Mutations, each seen to fail it: catchUp without still; StandsStill that says nothing.
+func TestAReplayThatWaitsForAnOpenTransactionSaysSo(t *testing.T) {
+	d, file := begunAndStopped(t)
+	producer, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.TransactionalID("left-open"), kgo.TransactionTimeout(10*time.Minute))
+	d.must(err)
+	t.Cleanup(producer.Close)
+	d.must(producer.BeginTransaction())
+	d.must(producer.ProduceSync(t.Context(), &kgo.Record{Topic: tallyLog, Key: []byte("never seen"), Value: []byte("1")}).FirstErr())
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer stop()
+	messages := &said{more: make(chan struct{}, 1)}
+	done := make(chan error, 1)
+	go func() {
+		root := New("tallies", d.program())
+		root.SetOut(&strings.Builder{})
+		root.SetErr(messages)
+		done <- Execute(ctx, root, []string{"replay", "resume", file, "--state-dir", "state", "--log-level", "error", "--brokers", d.addr})
+	}()
+	for !strings.Contains(messages.String(), tallyLog+"/0 is read up to offset ") || !strings.Contains(messages.String(), `an open transaction of "left-open"`) {
+		select {
+		case <-messages.more:
+		case err := <-done:
+			t.Fatalf("it has ended: %v: %s", err, messages)
+		case <-ctx.Done():
+			t.Fatalf("it says %q", messages)
+		}
+	}
+	d.must(producer.EndTransaction(ctx, kgo.TryAbort))
+	d.must(<-done)
+}

@@ -30,7 +30,7 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 		default:
 		}
 	})
-	still := time.NewTimer(stillFirst)
+	still := time.NewTimer(StillFirst)
 	defer still.Stop()
 	for position := from; position < end; {
 		select {
@@ -40,7 +40,7 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 			if r, ok := reader.(stillReader); ok {
 				r.standsStill(ctx, tp, position, end)
 			}
-			still.Reset(stillAgain)
+			still.Reset(StillAgain)
 			continue
 		case <-wake:
 		}
@@ -62,7 +62,7 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 			reader.Release(tp, b.Bytes)
 		}
 		if position > before {
-			still.Reset(stillFirst) // what each took is no standstill
+			still.Reset(StillFirst) // what each took is no standstill
 		}
 	}
 	return nil

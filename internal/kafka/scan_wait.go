@@ -8,10 +8,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// A scan that has stood still for stillFirst is looked into, and again after each stillAgain.
+// A reader that has stood still for StillFirst is looked into, and again after each StillAgain.
 const (
-	stillFirst = 5 * time.Second
-	stillAgain = time.Minute
+	StillFirst = 5 * time.Second
+	StillAgain = time.Minute
 )
 
 // stillReader is a Reader that can say why a scan stands still.
@@ -44,19 +44,25 @@ func (w Wait) Text(c Config) string {
 // that. Call it before anything is read. Without it a warning is logged.
 func (c *Client) OnWait(f func(Wait)) { c.waits = f }
 
-// standsStill implements stillReader. What keeps a leader from answering at all is the fetcher's to log.
+// standsStill implements stillReader.
 func (f *Fetcher) standsStill(ctx context.Context, tp TopicPartition, position, end int64) {
-	ctx, cancel := context.WithTimeout(ctx, stillFirst)
+	f.client.StandsStill(ctx, tp, position, end)
+}
+
+// StandsStill has it said where a reader of committed records stands still at a position of a partition because of an open transaction: see OnWait. A Scan calls it by itself.
+// What keeps a leader from answering at all is the fetcher's to log.
+func (c *Client) StandsStill(ctx context.Context, tp TopicPartition, position, end int64) {
+	ctx, cancel := context.WithTimeout(ctx, StillFirst)
 	defer cancel()
-	open, err := f.client.OpenTransactions(ctx, []TopicPartition{tp})
+	open, err := c.OpenTransactions(ctx, []TopicPartition{tp})
 	t, ok := open[tp]
 	switch {
 	case err != nil:
-		f.log.Debug("could not ask for open transactions", zap.Stringer("partition", tp), zap.Error(err))
+		c.log.Debug("could not ask for open transactions", zap.Stringer("partition", tp), zap.Error(err))
 	case !ok:
-	case f.client.waits != nil:
-		f.client.waits(Wait{t, position, end})
+	case c.waits != nil:
+		c.waits(Wait{t, position, end})
 	default:
-		f.log.Warn("a reader of committed records waits for an open transaction", zap.String("wait", Wait{t, position, end}.Text(f.client.cfg)))
+		c.log.Warn("a reader of committed records waits for an open transaction", zap.String("wait", Wait{t, position, end}.Text(c.cfg)))
 	}
 }
