@@ -149,6 +149,56 @@ func TestAReplayAnswersItsLettersWhateverKillsIt(t *testing.T) {
 	p.counts(good + bad)
 }
 
+// TestAReplayThatKeepsTheStateLeavesItsLettersToARedriveWhateverKillsIt: records whose letters are open are left out by the replay, also by the process that goes on after a kill, and a redrive is
+// refused until it is done. Then each has its effect once, by the redrive. A record that was redriven into the input itself is processed where its copy is, and nowhere else.
+//
+// Mutations, each seen to fail it: leavesOut without letterOpen; leavesOut without letterCopied.
+func TestAReplayThatKeepsTheStateLeavesItsLettersToARedriveWhateverKillsIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	const good, bad, copied = 60, 200, 10
+	p.begun(good)
+	p.mended = false
+	l := p.start()
+	p.sendBad(bad)
+	p.send(good)
+	p.done()
+	l.stop()
+	p.mended = true
+	l = p.start()
+	fingerprint := p.groups()[0].Fingerprint
+	if r, messages := p.dlq("redrive", fingerprint, "--to", "origin", "--limit", fmt.Sprint(copied), "--execute"); r.Done != copied {
+		t.Fatalf("%+v: %s", r, messages)
+	}
+	p.done()
+	l.stop()
+	p.counts(2*good + copied)
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: keep", "rate: 10/s")
+	p.killed(file)
+	if out, messages, code := p.tool("dlq", "redrive", "--topic", p.in()+".dlq", "--fingerprint", fingerprint, "--execute", "--json"); code == 0 || !strings.Contains(messages, "has begun and has not ended") {
+		t.Errorf("a redrive beside it: exit code %d: %s%s", code, out, messages)
+	}
+	r := p.replayed("resume", file)
+	if r.Read != 2*good+bad+copied || r.Filtered != bad || r.Replayed != 2*good+copied || r.Letters_answered != 0 || r.Dead_lettered != 0 {
+		t.Errorf("%+v", r)
+	}
+	p.counts(2 * (2*good + copied))
+	if n := p.open(); n != bad-copied {
+		t.Errorf("%d letters are open after it, want %d", n, bad-copied)
+	}
+	if r, messages := p.dlq("redrive", fingerprint, "--execute"); r.Done != bad-copied {
+		t.Errorf("%+v: %s", r, messages)
+	}
+	l = p.start()
+	p.until("all are counted", func() (bool, string) {
+		n := p.counted()
+		return n >= 2*(2*good+copied)+bad-copied, fmt.Sprint(n)
+	})
+	p.done()
+	l.stop()
+	p.counts(2*(2*good+copied) + bad - copied)
+}
+
 // TestAReplayRebuildsAState of all that its input holds, also when it is killed while it does; no instance begins on half of one.
 func TestAReplayRebuildsAState(t *testing.T) {
 	t.Parallel()
