@@ -141,7 +141,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 
-	r.opts.Wire, r.opts.Build = processors.Kafka(client), announcedBuild()
+	r.opts.Wire, r.opts.Build = processors.Kafka(client), AnnouncedBuild()
 	instance, err := processors.NewManaged(p, r.opts)
 	if err != nil {
 		return withCode(exitUsage, v.Locate(err))
@@ -155,8 +155,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	return classified(v.Locate(err))
 }
 
-// announcedBuild is what an instance says that it was built from.
-func announcedBuild() announced.Build {
+// AnnouncedBuild is what an instance says that it was built from.
+func AnnouncedBuild() announced.Build {
 	b := readBuild(filepath.Base(os.Args[0]))
 	return announced.Build{Program: b.Program, Version: b.Version, Weir: b.Weir, Revision: b.Revision, Modified: b.Modified}
 }

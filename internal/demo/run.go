@@ -36,7 +36,7 @@ type demo struct {
 	began    time.Time
 	broker   *embedded.Broker
 	wire     processors.Wire
-	instance *processors.Instance
+	instance *processors.Managed
 	server   *httpserver.Server
 	observer *observer
 	feeder   *feeder
@@ -114,7 +114,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	ended := make(chan error, 1)
 	job.Go(func() { ended <- d.instance.Run(jobCtx) })
 
-	if err := d.await(ctx, "the job to be ready", readyWithin, ended, func() (bool, error) { return d.instance.Ready(), nil }); err != nil {
+	if err := d.await(ctx, "the job to be ready", readyWithin, ended, func() (bool, error) { return len(d.instance.Unready()) == 0, nil }); err != nil {
 		return stopped(ctx, err)
 	}
 	if err := d.startObserver(ctx, ended); err != nil {
@@ -157,7 +157,9 @@ func (d *demo) prepareJob(dir string, metrics prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
-	d.instance, err = processors.New(p, processors.Options{
+	d.instance, err = processors.NewManaged(p, processors.Options{
+		Announce:       true, // as every instance does: operators' commands ask what the job reads
+		Build:          cli.AnnouncedBuild(),
 		Wire:           d.wire,
 		CommitInterval: settings.CommitInterval.Of(d.values),
 		Workers:        settings.Workers.Of(d.values),
