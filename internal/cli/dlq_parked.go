@@ -103,14 +103,19 @@ func dlqParkedRelease(program string, topologies []*topology.Topology) *cobra.Co
 		}
 		messages := cmd.ErrOrStderr()
 		for _, why := range slices.Sorted(maps.Keys(r.Refused)) {
-			fmt.Fprintf(messages, "%d keys are left as they are: %s\n", r.Refused[why], why)
+			left := fmt.Errorf("%d keys are left as they are: %s", r.Refused[why], why)
+			if f.execute {
+				err = errors.Join(err, left) // as a redrive that leaves letters alone
+			} else {
+				fmt.Fprintln(messages, left)
+			}
 		}
 		switch {
 		case r.Selected == 0:
 			fmt.Fprintln(messages, "nothing to do: no such key waits for a letter that is gone")
 		case !f.execute:
 			notExecuted(cmd)
-		case err == nil:
+		case r.Done == r.Selected:
 			fmt.Fprintln(messages, "done: instances that run work the queues off; others do when they are started")
 		}
 		if r.Selected > 0 {

@@ -226,7 +226,12 @@ func TestOffsetsAndSnapshotsAreSetWithInstancesPaused(t *testing.T) {
 	}
 	s.goesOn()
 	s.totals(0, "state", "snapshot", "--folder", "snap")
-	s.totals(1, "state", "restore", "--folder", "snap", "--why", "x", "--execute")
+	if out := s.totals(1, "state", "restore", "--folder", "snap", "--why", "x", "--execute"); !strings.Contains(out, "or give --pause, which does both") {
+		t.Errorf("a restore beside instances says %s", out)
+	}
+	if out := s.totals(0, "state", "restore", "--folder", "snap", "--why", "x"); !strings.Contains(out, "has 1 members: --pause has them leave it first") || !strings.Contains(out, "nothing was changed") {
+		t.Errorf("a restore beside instances, shown: %s", out)
+	}
 	if out := s.totals(0, "state", "restore", "--folder", "snap", "--why", "x", "--pause"); !strings.Contains(out, "has 1 members: --pause has them leave it first") ||
 		!strings.Contains(out, "snapshot of topology customer-totals") || !strings.Contains(out, "nothing was changed: add --execute") || strings.Contains(out, "is resumed") {
 		t.Errorf("a dry run while an instance runs: %s", out)

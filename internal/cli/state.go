@@ -110,8 +110,12 @@ func stateRestore(program string, topologies []*topology.Topology) *cobra.Comman
 // restore restores, with the instances out of the way where that is asked for. What would be refused pauses nothing.
 func (f *stateFlags) restore(cmd *cobra.Command, t *replay.Tool, p *plan.Plan) (*golden.Manifest, error) {
 	o := replay.RestoreOptions{Why: f.why, Execute: f.execute, Copies: f.accept == letters.AcceptCopies}
-	if !f.pause {
-		return t.Restore(cmd.Context(), p, f.folder, o)
+	if !f.pause && f.execute {
+		m, err := t.Restore(cmd.Context(), p, f.folder, o)
+		if _, ok := errors.AsType[*replay.MembersError](err); ok {
+			err = fmt.Errorf("%w; or give --pause, which does both", err)
+		}
+		return m, err
 	}
 	check := o
 	check.Execute = false

@@ -78,7 +78,8 @@ func printStatus(out io.Writer, list []announced.Listed, now time.Time) error {
 	}
 	for _, l := range list {
 		for _, p := range l.Problems {
-			fmt.Fprintf(out, "%s: %s: %s\n", l.Instance, p.Kind, p.Cause)
+			// What a cause says of times, such as since when something waits, is as of then.
+			fmt.Fprintf(out, "%s, %s ago: %s: %s\n", l.Instance, max(0, now.Sub(l.Heard)).Round(time.Second), p.Kind, p.Cause)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirstream/weir/internal/announced"
 	"github.com/weirstream/weir/internal/system"
 )
 
@@ -178,4 +179,16 @@ func (d *desk) all(topic string) (values []string) {
 		})
 	}
 	return values
+}
+
+// A problem is as it was when the instance was last heard of: since when something waits, for instance, was counted then.
+//
+// Mutation seen to fail it: printStatus that says the cause alone.
+func TestProblemsAreAsOfWhenTheyWereSaid(t *testing.T) {
+	now := time.Date(2026, 11, 20, 0, 1, 0, 0, time.UTC)
+	var out strings.Builder
+	one := &announced.Announcement{Topology: "t", Instance: "i", Heard: now.Add(-28 * time.Second), Problems: []announced.Problem{{Kind: "service", Cause: "a/0 waits at offset 7 since 2s"}}}
+	if err := printStatus(&out, []announced.Listed{{Announcement: one}}, now); err != nil || !strings.HasSuffix(out.String(), "\ni, 28s ago: service: a/0 waits at offset 7 since 2s\n") {
+		t.Errorf("%v: %s", err, out.String())
+	}
 }
