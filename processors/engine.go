@@ -262,6 +262,9 @@ func (e *engine) place(ids []taskID) {
 			}
 		}
 		t := newTask(e.calls, id, e.graph.subgraphs[id.subgraph], e.redriven)
+		if e.again != nil {
+			t.queues = nil // their records are none of the replay's: instances work them off
+		}
 		e.placed[id] = &placement{t, best}
 		best.inbox.put(func() { best.tasks.add(t) })
 	}

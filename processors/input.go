@@ -51,6 +51,8 @@ type input struct {
 	until      int64
 
 	attempt  int               // failed tries of the next record
+	here     inPlace           // of a replay: the delays of the next record
+	waited   time.Duration     // of a replay: in place, since that has helped last
 	failedAt time.Time         // when the first of these failed
 	outage   outage            // the next record waits for what is no property of it
 	line     line              // how records end here
@@ -105,6 +107,7 @@ func (in *input) begin(at kafka.Position, now time.Time) {
 	in.seen, in.seenBefore = offset, offset
 	in.letter = nil
 	in.attempt, in.retryAt, in.refused, in.broken = 0, time.Time{}, nil, nil
+	in.here, in.waited = inPlace{}, 0
 	in.outage, in.line, in.again, in.queue.loaded, in.queue.ended = outage{}, line{}, false, false, nil
 	in.stands, in.heldUntil, in.unsent = atNothing, time.Time{}, false
 	in.next.Store(offset)
@@ -178,7 +181,7 @@ func (in *input) head() *kafka.Record {
 // advance passes the next record.
 func (in *input) advance() {
 	if in.queued {
-		in.queue.loaded, in.attempt, in.letter = false, 0, nil
+		in.queue.loaded, in.attempt, in.here, in.letter = false, 0, inPlace{}, nil
 		in.line.ended++
 		in.queue.of.again = true
 		if len(in.refused) > 0 {
@@ -190,7 +193,7 @@ func (in *input) advance() {
 	in.position, in.leader = b.Records[in.rec].Next(), b.LeaderEpoch
 	in.rec++
 	in.line.ended++
-	in.attempt, in.letter = 0, nil
+	in.attempt, in.here, in.letter = 0, inPlace{}, nil
 	in.skipEmpty()
 }
 
@@ -249,7 +252,7 @@ func (in *input) rewind() {
 	in.again = false
 	in.at, in.rec = 0, 0
 	in.position, in.leader = in.committed, in.settled
-	in.attempt, in.letter = 0, nil
+	in.attempt, in.here, in.letter = 0, inPlace{}, nil
 	in.retryAt, in.line = time.Time{}, line{stopped: in.line.stopped}
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked { // a block is seen again, or has ended
 		in.waiting.Store(nil)

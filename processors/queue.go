@@ -2,6 +2,7 @@ package processors
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func (q *queue) current() *kafka.Record {
 // restart takes a queue back to what the store says.
 func (in *input) restart() {
 	in.queue.loaded, in.queue.ended = false, in.queue.ended[:0]
-	in.attempt, in.letter, in.retryAt = 0, nil, time.Time{}
+	in.attempt, in.here, in.letter, in.retryAt = 0, inPlace{}, nil, time.Time{}
 	in.line = line{stopped: in.line.stopped}
 	if wait := in.waiting.Load(); wait != nil && !wait.blocked {
 		in.waiting.Store(nil)
@@ -99,6 +100,11 @@ func (w *worker) follow(ctx context.Context, c *cause) (end step, done bool) {
 		w.failTask(in.task, err)
 		return stepAborted, true
 	}
+	if why != "" && w.engine.again != nil { // letters are not redriven meanwhile, so nothing would make room
+		w.engine.fail(fmt.Errorf("%s offset %d: its key is parked, and there is no room to park it: %s: run the replay with a higher limit, which the instances need too", in.tp, c.record.Offset, why))
+		in.stands = atFatal
+		return stepStopping, true
+	}
 	if why != "" {
 		return w.holdUp(c, &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Error, Text: why}, ProblemParked, parkedRemedy), true
 	}
@@ -115,6 +121,10 @@ func (w *worker) follow(ctx context.Context, c *cause) (end step, done bool) {
 			return stepAborted, true
 		}
 		return w.deadLetter(ctx, c, &nodes.Failure{Node: c.node, Name: c.node.Decl.Name, Reason: nodes.Limit, Err: err, Text: err.Error()}), true
+	}
+	if t := w.tx.tallied(c); t != nil {
+		t.Take(c.record)
+		t.Parked++
 	}
 	w.aside(c)
 	in.line.ended-- // it has not
@@ -135,7 +145,10 @@ func (w *worker) aside(c *cause) {
 func (w *worker) goesOn(c *cause, passed bool) {
 	in := c.in
 	w.resumed(c, passed)
-	if c.attempt > 1 || in.source.Delay > 0 || w.blocks.any() && w.blocks.probe != in {
+	if passed && in.here.delays > 0 {
+		in.waited = 0
+	}
+	if c.attempt > 1 || in.here.delays > 0 || in.source.Delay > 0 || w.blocks.any() && w.blocks.probe != in {
 		in.waiting.Store(nil)
 	}
 }
@@ -198,7 +211,7 @@ func (w *worker) exitOf(c *cause, f *nodes.Failure) (to exit, err error) {
 			return to, err
 		}
 	}
-	if later := f.Node.Decl.Later; c.delays() < len(later) && c.refusal().letter == whole {
+	if later := f.Node.Decl.Later; !w.engine.again.hasInPlace() && c.delays() < len(later) && c.refusal().letter == whole {
 		to.delay = later[c.delays()]
 		to.at = kafka.TopicPartition{Topic: in.source.After(to.delay).Topic, Partition: in.tp.Partition}
 	}
@@ -208,6 +221,10 @@ func (w *worker) exitOf(c *cause, f *nodes.Failure) (to exit, err error) {
 // delayed counts and tells of a record that waits in a retry topic.
 func (w *worker) delayed(c *cause, f *nodes.Failure, delay time.Duration) {
 	w.tx.delayed++
+	if t := w.tx.tallied(c); t != nil {
+		t.Take(c.record)
+		t.Delayed++
+	}
 	if log := w.log.Check(zap.DebugLevel, "record failed, trying again later"); log != nil {
 		log.Write(c.fields(zap.Int("delays", c.delays()+1), zap.Duration("in", delay), zap.Error(f))...)
 	}

@@ -241,6 +241,9 @@ func (w *worker) failed(ctx context.Context, c *cause, f *nodes.Failure) step {
 
 // exhausted is the end of a record whose tries are used up.
 func (w *worker) exhausted(ctx context.Context, c *cause, f *nodes.Failure) step {
+	if w.later(c, f) {
+		return stepWait
+	}
 	if !w.engine.again.unlettered(c.in.tp, c.record) && c.in.line.stops(f, w.engine.opts.StopLineAfter, w.engine.opts.StopLineWindow, time.Now()) {
 		return w.holdUp(c, f, ProblemLine, lineRemedy)
 	}

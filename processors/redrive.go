@@ -78,7 +78,7 @@ func (c *cause) delays() int {
 // tries is how often the record was tried since it was read, or redriven, with the try in work.
 func (c *cause) tries() int {
 	if c.delays() == 0 {
-		return c.attempt
+		return c.in.here.tries + c.attempt
 	}
 	return c.envelope.Attempts + c.attempt
 }

@@ -38,6 +38,8 @@ type Replay struct {
 	Begun func(tp kafka.TopicPartition, position int64)
 	// Moved, if not nil, is called after each commit.
 	Moved func(Progress)
+	// Group is that of production, of RunReplay its own: idempotency keys are of it, whoever processes a record.
+	Group string
 }
 
 // Range is a part of an input partition: from an offset up to another one, which is the first that is not part of it. Records before
@@ -54,7 +56,7 @@ type Progress struct {
 	ReplayCounts
 }
 
-// ReplayCounts say what became of records. Read is the sum of Left and the four ends of a record.
+// ReplayCounts say what became of records. Read is the sum of Left, the four ends of a record, and those that have not ended.
 type ReplayCounts struct {
 	Read         int64 `json:"read"`
 	Left         int64 `json:"left"` // not chosen
@@ -62,6 +64,9 @@ type ReplayCounts struct {
 	Filtered     int64 `json:"filtered"` // dropped by a node
 	Deduplicated int64 `json:"deduplicated"`
 	DeadLettered int64 `json:"dead_lettered"`
+	// Delayed and Parked have not ended: they wait in a retry topic, and behind another one of their key.
+	Delayed int64 `json:"delayed,omitempty"`
+	Parked  int64 `json:"parked,omitempty"`
 	// Effects are outputs, dead letters and changes of a store.
 	Effects int64 `json:"effects"`
 	// Checksum is of the records that were chosen, whatever their order: the sum of their hashes.
@@ -76,6 +81,8 @@ func (c *ReplayCounts) Add(o ReplayCounts) {
 	c.Filtered += o.Filtered
 	c.Deduplicated += o.Deduplicated
 	c.DeadLettered += o.DeadLettered
+	c.Delayed += o.Delayed
+	c.Parked += o.Parked
 	c.Effects += o.Effects
 	c.Checksum += o.Checksum
 }
@@ -111,7 +118,7 @@ func RunReplay(ctx context.Context, p *plan.Plan, opts Options, r Replay) error 
 	if err != nil {
 		return err
 	}
-	i.again, i.aside = newAgain(r), false // what fails again is a letter, or was one
+	i.again = newAgain(r)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan struct{})
@@ -158,7 +165,7 @@ func RunRanges(ctx context.Context, p *plan.Plan, opts Options, r Replay) error 
 	if err != nil {
 		return err
 	}
-	run.again = a
+	run.again, run.aside, a.inPlace = a, true, true
 	_, err = run.run(ctx)
 	return err
 }
@@ -169,6 +176,8 @@ var errReached = errors.New("the replay has reached its end")
 type again struct {
 	Replay
 	ranges map[kafka.TopicPartition]Range
+	// inPlace says that nobody reads what would wait in a retry topic: see later.
+	inPlace bool
 
 	mu      sync.Mutex
 	done    map[kafka.TopicPartition]Progress
@@ -241,7 +250,7 @@ func (w *worker) pass(in *input, r *kafka.Record) (s step, passed bool) {
 		in.advance()
 		return stepDone, true
 	}
-	if in.attempt == 0 && in.letter == nil {
+	if in.attempt == 0 && in.here == (inPlace{}) && in.letter == nil {
 		if now := time.Now(); true {
 			if wait := a.due(now); wait > 0 {
 				in.retryAt = now.Add(wait)

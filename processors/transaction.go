@@ -88,8 +88,8 @@ func (tx *transaction) took(c *cause, o outcome, records int64, bytes int, lette
 	if tx.report != nil {
 		tx.report.end(c, o, letter)
 	}
-	if tx.tally != nil && tx.env.again.counts(c.in.tp, c.record) {
-		tx.tallyOf(c.in.tp).count(c.record, o, records)
+	if t := tx.tallied(c); t != nil {
+		t.count(c.record, o, records)
 	}
 }
 

@@ -77,7 +77,7 @@ type worker struct {
 func newWorker(e *engine, id int) *worker {
 	w := &worker{id: id, engine: e, inbox: newInbox(), done: make(chan struct{}), log: e.log.With(zap.Int("worker", id))}
 	w.call = nodes.NewCall(e.graph.nodes, nodes.Env{
-		Group: e.graph.plan.Group(), Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
+		Group: e.keysOf(), Cluster: e.clusterID, Log: w.log, Global: e.globals.view,
 		Partitions: func(topic string) int32 { return e.partitions.Load().of(topic) },
 		Outside:    w.outside,
 		Late: func(err *topology.LateError) {

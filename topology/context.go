@@ -50,7 +50,7 @@ func (c Context) Log() *zap.Logger { return c.runtime().Log() }
 // IdempotencyKey names what this node does for this record, for services that take such a key: 32 hexadecimal digits, of the cluster,
 // the consumer group (the topology with the prefix of its environment), the node, and the topic, its id, partition and offset of the input
 // record. After an Edge that brings the node several values of one record, each has its own. It is the same in each try, after restarts,
-// delays and redrives, and in replays into the topology, on every instance; a copy that a replay wrote into another topic has it too, where the
+// delays and redrives, in replays into the topology and in shadows, on every instance; a copy that a replay wrote into another topic has it too, where the
 // stream is [Replayed]. It is another one after the topic was recreated. A node that calls a service several times for a record adds a
 // number of its own.
 func (c Context) IdempotencyKey() string { return c.runtime().IdempotencyKey() }

@@ -43,10 +43,16 @@ const tallied, tallyLetters, tallyLog = "item.seen.v1", "item.seen.v1.dlq", "tal
 type counter struct {
 	*desk
 	broker  *embedded.Broker
-	letters string // its topic of dead letters, as the program names it
+	letters string                                 // its topic of dead letters, as the program names it
+	top     func(bad ...string) *topology.Topology // another program of these topics, nil for tallies
 }
 
-func (c *counter) program(bad ...string) *topology.Topology { return talliesInto(c.letters, bad...) }
+func (c *counter) program(bad ...string) *topology.Topology {
+	if c.top != nil {
+		return c.top(bad...)
+	}
+	return talliesInto(c.letters, bad...)
+}
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
@@ -72,8 +78,19 @@ func (c *counter) live(bad ...string) {
 	c.liveOf(c.program(bad...))
 }
 
+// liveUntil has an instance run for as long as that takes.
+func (c *counter) liveUntil(over func(context.Context) bool) {
+	c.t.Helper()
+	c.runs(c.program(), over)
+}
+
 // liveOf is live of a build of the topology.
 func (c *counter) liveOf(build *topology.Topology) {
+	c.t.Helper()
+	c.runs(build, c.drained)
+}
+
+func (c *counter) runs(build *topology.Topology, over func(context.Context) bool) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	defer cancel()
@@ -84,7 +101,7 @@ func (c *counter) liveOf(build *topology.Topology) {
 	go func() {
 		done <- Execute(ctx, root, []string{"run", "--brokers", c.addr, "--create-topics", "--state-dir", "state", "--commit-interval", "20ms", "--log-level", "error", "--stop-line-after", "0"})
 	}()
-	for !c.drained(ctx) {
+	for !over(ctx) {
 		select {
 		case err := <-done:
 			c.t.Fatal("the instance has ended: ", err)

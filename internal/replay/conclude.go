@@ -78,6 +78,7 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 		return err
 	}
 	receipt.Notes = append(receipt.Notes, removed...)
+	receipt.Notes = append(receipt.Notes, r.setAside(receipt)...)
 	var all []Downstream
 	for _, before := range r.Before {
 		d, err := r.tool.compare(ctx, before)
@@ -97,6 +98,18 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 	receipt.State, receipt.At, receipt.Ended = Done, now, &now
 	r.State, r.Receipt = Done, receipt
 	return nil
+}
+
+// setAside says what of the records has not ended.
+func (r *running) setAside(receipt *Receipt) []string {
+	switch {
+	case receipt.Delayed+receipt.Parked == 0:
+		return nil
+	case r.File.Into == IntoShadow:
+		return []string{fmt.Sprintf("%d records wait in the shadow behind dead letters of their keys, as they would with instances: their outputs are missing in it", receipt.Parked)}
+	}
+	return []string{fmt.Sprintf("when the replay ended, %d of its records had been delayed and %d parked behind others of their keys, as the topology declares: instances go on with them, and downstream was compared without what comes of them",
+		receipt.Delayed, receipt.Parked)}
 }
 
 // removed says where retention has removed records of the ranges since the job began: it may have been before they were read.

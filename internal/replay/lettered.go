@@ -131,7 +131,23 @@ func (r *running) claim(ctx context.Context, p *plan.Plan) error {
 	if err := c.Close(); err != nil || r.Emptying || r.Reset {
 		return err
 	}
-	return r.tool.unread(ctx, p, r.File, r.Ranges)
+	left, err := r.left(ctx) // before that the replay itself may have delayed some
+	if err != nil {
+		return err
+	}
+	return r.tool.unread(ctx, p, r.File, left)
+}
+
+// left is what a job has yet to do.
+func (r *running) left(ctx context.Context) (ranges []Range, err error) {
+	at, _, err := r.tool.resumed(ctx, r.standing)
+	for _, one := range r.Ranges {
+		if p, ok := at[kafka.TopicPartition{Topic: r.File.From.Topic, Partition: one.Partition}]; ok {
+			one.Start = max(one.Start, p.Position)
+		}
+		ranges = append(ranges, one)
+	}
+	return ranges, err
 }
 
 // withLetters says of a plan what it means for the open letters of its records, and for those that were redriven into the topic.

@@ -350,6 +350,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan, fromEarliest boo
 		p.partial(j, fromEarliest)
 	}
 	p.Touches = append(p.Touches, called(graph, sub, j.From.Topic)...)
+	p.Notes = append(p.Notes, later(j, sub)...)
 	if j.Into == IntoShadow {
 		return t.ofShadow(j, p)
 	}
@@ -419,6 +420,26 @@ func called(graph *plan.Plan, sub *plan.Subgraph, topic string) (touches []strin
 		}
 	}
 	return touches
+}
+
+// later says what becomes of records that the topology would try again later, or that others of their key wait for.
+func later(j *Job, sub *plan.Subgraph) (notes []string) {
+	delays := slices.ContainsFunc(sub.Inputs, func(in *plan.Stream) bool { return len(sub.Delays(in)) > 0 })
+	own := j.Into == IntoTopology && j.Outputs != "suppress"
+	switch {
+	case own && (delays || sub.Parked != nil):
+		return []string{"records that fail are delayed and their keys parked as with instances, which go on with both when the replay has ended: until then the state lacks what comes of them"}
+	case delays:
+		notes = append(notes, "nothing goes into a retry topic: a record that fails is tried again in its place after each delay, of 10 s at most, and its partition waits; when that has been in vain for a minute, it is not done any more")
+	}
+	switch {
+	case sub.Parked == nil:
+	case j.Into == IntoShadow:
+		notes = append(notes, "later records of a key wait behind its dead letter, as with instances: their outputs are missing in the shadow")
+	default:
+		notes = append(notes, "a record that fails leaves no letter and parks no key: later records of its key are processed (dead_lettered says how many there were)")
+	}
+	return notes
 }
 
 func inputOf(p *plan.Plan, topic string) *plan.Subgraph {

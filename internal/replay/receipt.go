@@ -27,6 +27,8 @@ type Receipt struct {
 	Deduplicated int64 `json:"deduplicated"`  // of those that were replayed: dropped by the topology as duplicates
 	Dropped      int64 `json:"dropped"`       // of those: dropped by a node that wants no such record
 	DeadLettered int64 `json:"dead_lettered"` // of those: failed
+	Delayed      int64 `json:"delayed"`       // of those: wait in a retry topic, to be tried again later
+	Parked       int64 `json:"parked"`        // of those: wait behind another one of their key
 	NewEffects   int64 `json:"new_effects"`   // outputs, dead letters and changes of a store
 	// LettersAnswered are dead letters that were open, and are not any more, because the group went back to before their records: what fails again of those has another letter.
 	LettersAnswered int64 `json:"letters_answered"`
@@ -104,6 +106,8 @@ func (r *Receipt) add(one Range, position int64, c processors.ReplayCounts) {
 	r.Deduplicated += c.Deduplicated
 	r.Dropped += c.Filtered
 	r.DeadLettered += c.DeadLettered
+	r.Delayed += c.Delayed
+	r.Parked += c.Parked
 	r.NewEffects += c.Effects
 }
 
@@ -126,6 +130,10 @@ func (r *Receipt) Print(w io.Writer) {
 	fmt.Fprintf(w, "  deduplicated   %d\n", r.Deduplicated)
 	fmt.Fprintf(w, "  dropped        %d\n", r.Dropped)
 	fmt.Fprintf(w, "  dead-lettered  %d\n", r.DeadLettered)
+	if r.Delayed+r.Parked > 0 {
+		fmt.Fprintf(w, "  delayed        %d, which are tried again later\n", r.Delayed)
+		fmt.Fprintf(w, "  parked         %d, which wait for others of their keys\n", r.Parked)
+	}
 	fmt.Fprintf(w, "  new effects    %d\n", r.NewEffects)
 	if r.LettersAnswered > 0 {
 		fmt.Fprintf(w, "  letters        %d answered: they are not open any more\n", r.LettersAnswered)

@@ -134,7 +134,7 @@ func (r *running) intoShadow(ctx context.Context) (err error) {
 		t.Options.Schemas = processors.SchemasCheck
 	}
 	t.Options.Create = &processors.Creation{Partitions: 1, ReplicationFactor: -1}
-	err = r.engine(ctx, p, processors.RunRanges, from, false, func(one Range) int64 { return one.Start })
+	err = r.engine(ctx, p, real.Group(), processors.RunRanges, from, false, func(one Range) int64 { return one.Start })
 	if err != nil {
 		return err
 	}

@@ -59,11 +59,6 @@ func (r *running) intoTopology(ctx context.Context) error {
 	if err := r.tool.alone(ctx, p, r.resumed); err != nil {
 		return err
 	}
-	if r.File.State.Mode != StateReset || r.Reset { // what is half emptied says nothing of what is parked
-		if err := r.tool.settled(ctx, p, inputOf(p, r.File.From.Topic)); err != nil {
-			return err
-		}
-	}
 	if err := r.claim(ctx, p); err != nil {
 		return err
 	}
@@ -74,7 +69,7 @@ func (r *running) intoTopology(ctx context.Context) error {
 	} else if err := r.notePass(ctx, p); err != nil {
 		return err
 	}
-	return r.engine(ctx, p, processors.RunReplay, nil, r.File.State.Mode != StateReset, func(one Range) int64 {
+	return r.engine(ctx, p, p.Group(), processors.RunReplay, nil, r.File.State.Mode != StateReset, func(one Range) int64 {
 		if r.File.Outputs == "suppress" {
 			return one.End
 		}
@@ -94,8 +89,8 @@ func (r *running) notePass(ctx context.Context, p *plan.Plan) error {
 	return r.sink.Commit(ctx)
 }
 
-// engine runs the job's ranges on an engine. from is where a partition begins before its range, silently.
-func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Context, *plan.Plan, processors.Options, processors.Replay) error, from map[int32]int64, keep bool, silent func(Range) int64) error {
+// engine runs the job's ranges on an engine. group is the one of production, from is where a partition begins before its range, silently.
+func (r *running) engine(ctx context.Context, p *plan.Plan, group string, on func(context.Context, *plan.Plan, processors.Options, processors.Replay) error, from map[int32]int64, keep bool, silent func(Range) int64) error {
 	takes, err := r.takes()
 	if err != nil {
 		return err
@@ -112,7 +107,7 @@ func (r *running) engine(ctx context.Context, p *plan.Plan, on func(context.Cont
 	var mu sync.Mutex
 	places := map[int32]int64{}
 	replay := processors.Replay{
-		Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow,
+		Rate: int(r.File.Rate), Keep: keep, Lettered: known.has, Causes: r.File.Into == IntoShadow, Group: group,
 		Record: func(at processors.Progress) (*kafka.Outgoing, error) {
 			w := watching[at.Partition]
 			if w == nil {

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/topology"
+)
+
+// lists has a node that keeps for each key what it has seen, in order, and emits it. It fails of values as often as it is told, and what it is told holds across builds.
+type lists struct {
+	mu    sync.Mutex
+	fails map[string]int // how often it is still to fail of a value
+	keys  map[string]map[string]bool
+	parts []topology.Part
+}
+
+func (l *lists) fail(value string, times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fails[value] = times
+}
+
+// idempotency are the idempotency keys that a value had.
+func (l *lists) idempotency(value string) (keys []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.keys[value] {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+const listed = "item.listed.v1"
+
+func (l *lists) build(...string) *topology.Topology {
+	in, out, store := topology.Stream(tallied, codecs.String()), topology.Stream(listed, codecs.String()), topology.Store("tally", codecs.String())
+	return topology.Define("tallies", topology.Node("list", append([]topology.Part{topology.On(in, func(ctx topology.Context, key, v string) error {
+		l.mu.Lock()
+		if l.keys[v] == nil {
+			l.keys[v] = map[string]bool{}
+		}
+		l.keys[v][ctx.IdempotencyKey()] = true
+		failed := l.fails[v] > 0
+		if failed {
+			l.fails[v]--
+		}
+		l.mu.Unlock()
+		if failed {
+			return errors.New("the service hiccups")
+		}
+		seen, err := store.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		store.Set(ctx, key, strings.TrimPrefix(seen+" "+v, " "))
+		out.Emit(ctx, key, v)
+		return nil
+	}), topology.Uses(store), topology.Emits(out), topology.Retry(topology.Backoff{Attempts: 1}), topology.DeadLetter(tallyLetters)}, l.parts...)...))
+}
+
+// newLists has an instance process some records.
+func newLists(t *testing.T, parts ...topology.Part) (*counter, *lists) {
+	t.Helper()
+	d, l := newCounter(t), &lists{fails: map[string]int{}, keys: map[string]map[string]bool{}, parts: parts}
+	_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, listed)
+	d.must(err)
+	d.top = l.build
+	for _, r := range []string{"k a", "j b", "k c", "k d", "j e"} {
+		key, value, _ := strings.Cut(r, " ")
+		d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: tallied, Key: []byte(key), Value: []byte(value)}).FirstErr())
+	}
+	d.live()
+	d.list("a c d", "b e")
+	return d, l
+}
+
+// list checks what the store holds for the two keys.
+func (c *counter) list(k, j string) {
+	c.t.Helper()
+	if is := c.lists(); is["k"] != k || is["j"] != j {
+		c.t.Errorf("the store has %v, want %q and %q", is, k, j)
+	}
+}
+
+func (c *counter) lists() map[string]string {
+	c.t.Helper()
+	last := map[string]string{}
+	for _, r := range (&shop{desk: c.desk}).read(tallyLog) {
+		last[string(r.Key)] = string(r.Value)
+	}
+	return last
+}
+
+type asideReceipt struct {
+	shopReceipt
+	Delayed, Parked int64
+}
+
+func (c *counter) ran(verb, file string) (r asideReceipt) {
+	c.t.Helper()
+	c.data(c.do(0, nil, "replay", verb, file, "--state-dir", "state", "--log-level", "error", "--json"), &r)
+	return r
+}
+
+// TestAReplayDelaysAndParksAsInstancesDo: a record whose tries are used up is tried again later, by instances, and others of its key wait for it; so the order of the key holds, in a
+// state that is rebuilt and in one that is kept.
+//
+// Mutations, each seen to fail it: RunReplay without aside; follow that does not count; engine whose tasks have queues.
+func TestAReplayDelaysAndParksAsInstancesDo(t *testing.T) {
+	for _, c := range []struct{ state, during, after string }{{"reset", "", "a c d"}, {"keep", "a c d", "a c d a c d"}} {
+		t.Run(c.state, func(t *testing.T) {
+			d, l := newLists(t, topology.RetryLater(time.Second))
+			l.fail("a", 1)
+			during, after := "b e", "b e"
+			if c.state == "keep" {
+				during, after = "b e b e", "b e b e"
+			}
+			r := d.ran("run", d.file("again", "state: "+c.state+"\n"))
+			if r.Read != 5 || r.Delayed != 1 || r.Parked != 2 || r.DeadLettered != 0 || r.Replayed != 5 {
+				t.Errorf("%+v", r)
+			}
+			if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "1 of its records had been delayed and 2 parked") }) {
+				t.Errorf("notes %q", r.Notes)
+			}
+			d.list(c.during, during)
+			d.liveUntil(func(context.Context) bool { return d.lists()["k"] == c.after })
+			d.list(c.after, after)
+			if n := d.openLetters(); n != 0 {
+				t.Errorf("%d letters are open", n)
+			}
+		})
+	}
+}
+
+// TestAReplayThatHasParkedIsResumed, and what it has parked is no reason to refuse that: later records of the key go on to wait.
+//
+// Mutations, each seen to fail it: intoTopology that asks settled once more; left that is all of the ranges.
+func TestAReplayThatHasParkedIsResumed(t *testing.T) {
+	d, l := newLists(t, topology.RetryLater(time.Hour))
+	l.fail("a", 1)
+	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	r := d.ran("resume", file)
+	if r.Read != 5 || r.Delayed != 1 || r.Parked != 2 || r.DeadLettered != 0 {
+		t.Errorf("%+v", r)
+	}
+	d.list("a c d", "b e b e")
+}
+
+// TestAReplayParksBehindALetter, which a redrive answers when the replay has ended.
+//
+// Mutation, seen to fail it: RunReplay without aside.
+func TestAReplayParksBehindALetter(t *testing.T) {
+	d, l := newLists(t, topology.Parking(true))
+	l.fail("c", 1)
+	if r := d.ran("run", d.file("again", "state: reset\n")); r.DeadLettered != 1 || r.Parked != 1 || r.Delayed != 0 {
+		t.Errorf("%+v", r)
+	}
+	d.list("a", "b e")
+	if n := d.redrive(); n != 1 {
+		t.Errorf("%d are redriven", n)
+	}
+	d.liveUntil(func(context.Context) bool { return d.lists()["k"] == "a c d" })
+	d.list("a c d", "b e")
+}
+
+// TestAReplayThatIsToWriteNothingTriesLaterInPlace: what it had in a retry topic would come back with outputs.
+//
+// Mutation, seen to fail it: later that looks at inPlace alone.
+func TestAReplayThatIsToWriteNothingTriesLaterInPlace(t *testing.T) {
+	d, l := newLists(t, topology.RetryLater(time.Second))
+	l.fail("a", 1)
+	if r := d.ran("run", d.file("again", "state: reset\noutputs: suppress\n")); r.Delayed != 0 || r.Parked != 0 || r.DeadLettered != 0 {
+		t.Errorf("%+v", r)
+	}
+	d.list("a c d", "b e")
+}
+
+// TestAShadowFailsAsInstancesDo: it rides out what the topology's delays ride out, and has others of a key wait behind a letter.
+//
+// Mutations, each seen to fail it: RunRanges without inPlace; RunRanges without aside.
+func TestAShadowFailsAsInstancesDo(t *testing.T) {
+	d, l := newLists(t, topology.RetryLater(time.Second))
+	file := func(name string) string {
+		return d.edited(strings.TrimSuffix(d.file(name, ""), ".yaml"), "into: topology", "into: shadow")
+	}
+	l.fail("a", 1)
+	if r := d.ran("run", file("rides")); r.Unchanged == nil || !*r.Unchanged || r.DeadLettered+r.Delayed+r.Parked != 0 {
+		t.Errorf("%+v", r)
+	}
+	l.fail("a", 100)
+	r := d.ran("run", file("stands"))
+	if r.Unchanged == nil || *r.Unchanged || r.DeadLettered != 1 || r.Delayed != 0 || r.Parked != 2 || len(r.Differences) != 1 || r.Differences[0].Key != "k" || r.Differences[0].Shadow != "nothing" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestAShadowHasTheIdempotencyKeysOfProduction, in each of its runs: a service that heeds them does nothing twice.
+//
+// Mutation, seen to fail it: a shadow's Replay without Group.
+func TestAShadowHasTheIdempotencyKeysOfProduction(t *testing.T) {
+	d, l := newLists(t)
+	for _, name := range []string{"first", "second"} {
+		d.ran("run", d.edited(strings.TrimSuffix(d.file(name, ""), ".yaml"), "into: topology", "into: shadow"))
+	}
+	if keys := l.idempotency("c"); len(keys) != 1 {
+		t.Errorf("one record had %d idempotency keys: %v", len(keys), keys)
+	}
+}
