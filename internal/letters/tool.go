@@ -108,6 +108,17 @@ func (t *Tool) Each(ctx context.Context, do func(l *Letter, open bool) error) er
 	return t.each(ctx, reader, p, do)
 }
 
+// Open looks at which letters of the topic are open, and returns what says so of each.
+func (t *Tool) Open(ctx context.Context) (func(partition int32, r *kafka.Record) bool, error) {
+	reader := t.reader()
+	defer reader.Close()
+	p, err := t.look(ctx, reader)
+	if err != nil {
+		return nil, err
+	}
+	return func(partition int32, r *kafka.Record) bool { return !p.done.resolved(letterOf(r, partition)) }, nil
+}
+
 // first calls do with the first letters that are meant, at most limit (0: all), and says with how many.
 func (t *Tool) first(ctx context.Context, reader kafka.Reader, p *place, limit int64, meant func(l *Letter, open bool) bool, do func(l *Letter, open bool) error) (n int64, err error) {
 	err = t.each(ctx, reader, p, func(l *Letter, open bool) error {

@@ -61,6 +61,7 @@ type From struct {
 // Letters says that the topic is one of dead letters, and which of them are meant.
 type Letters struct {
 	Fingerprint string `yaml:"fingerprint" json:"fingerprint"`
+	Resolved    bool   `yaml:"resolved" json:"resolved,omitempty"` // also those that are not open any more
 }
 
 // Where chooses among the records: all that is given must hold.

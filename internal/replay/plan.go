@@ -29,7 +29,7 @@ type Plan struct {
 	Exact      bool               `json:"exact"`
 	Seconds    float64            `json:"seconds"`
 	Touches    []string           `json:"touches"`
-	Letters    int64              `json:"letters"` // open dead letters of records of the ranges, of a replay into the topology
+	Letters    int64              `json:"letters"` // open dead letters of records of the ranges, of a replay into the topology; of one from dead letters, those that are copied and open
 	Removed    int64              `json:"removed"` // offsets that are asked for, and that retention has removed
 	Earliest   *time.Time         `json:"earliest,omitempty"`
 	Partial    string             `json:"partial,omitempty"` // what a state that is rebuilt lacks

@@ -77,7 +77,7 @@ func (t *Tool) Plan(ctx context.Context, j *Job, fromEarliest bool) (*Plan, erro
 			p.Notes = append(p.Notes, fmt.Sprintf("there is a job %s that began at %s with another file", j.Name, s.Began.Format(time.RFC3339)))
 		}
 	}
-	return p, errors.Join(t.foresee(ctx, j, p), t.measure(ctx, j, p))
+	return p, errors.Join(t.foresee(ctx, j, p), t.chosen(ctx, j, p), t.measure(ctx, j, p))
 }
 
 // foresee has a plan say what a run would be refused for that is not of the job, but of what waits.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/processors"
@@ -44,6 +45,9 @@ func (r *running) intoTopic(ctx context.Context) error {
 	c := &copying{running: r, began: time.Now(), places: map[int32]int64{}}
 	var err error
 	if c.takes, err = r.takes(); err != nil {
+		return err
+	}
+	if c.takes, err = r.tool.open(ctx, r.File, c.takes); err != nil {
 		return err
 	}
 	if c.rewriter, err = r.File.rewriter(); err != nil {
@@ -101,6 +105,47 @@ func (r *running) intoTopic(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// open has a choice leave out letters that are not open, unless the job means these too: a record has as many letters as it has failed.
+func (t *Tool) open(ctx context.Context, j *Job, takes Predicate) (Predicate, error) {
+	if j.From.DLQ == nil || j.From.DLQ.Resolved {
+		return takes, nil
+	}
+	dlq := t.dlq()
+	dlq.Topic = j.From.Topic
+	open, err := dlq.Open(ctx)
+	return func(tp kafka.TopicPartition, r *kafka.Record) bool { return takes(tp, r) && open(tp.Partition, r) }, err
+}
+
+// chosen says of a plan how many letters it is for.
+func (t *Tool) chosen(ctx context.Context, j *Job, p *Plan) error {
+	if j.From.DLQ == nil {
+		return nil
+	}
+	takes, err := j.predicate()
+	if err != nil {
+		return err
+	}
+	dlq := t.dlq()
+	dlq.Topic = j.From.Topic
+	resolved := int64(0)
+	err = dlq.Each(ctx, func(l *letters.Letter, open bool) error {
+		switch tp := (kafka.TopicPartition{Topic: j.From.Topic, Partition: l.Partition}); {
+		case !has(p.ranges, l.Partition, l.Record.Offset) || !takes(tp, l.Record):
+		case open:
+			p.Letters++
+		default:
+			resolved++
+		}
+		return nil
+	})
+	what := fmt.Sprintf("of the letters that are chosen %d are open and are copied; %d were redriven, discarded or answered, and are left out (from.dlq.resolved: true copies them too)", p.Letters, resolved)
+	if j.From.DLQ.Resolved {
+		what = fmt.Sprintf("of the letters that are copied %d are open, and %d were redriven, discarded or answered: a record that failed several times has several of them", p.Letters, resolved)
+	}
+	p.Notes = append(p.Notes, what)
+	return err
 }
 
 func (c *copying) take(tp kafka.TopicPartition, r *kafka.Record) error {
