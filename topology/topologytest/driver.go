@@ -42,6 +42,7 @@ type Driver struct {
 	id    string // in the place of the ids of its topics
 	// content is what a store begins with; nil for nothing.
 	content func(store string, partition int32) ([]keyed.Entry, error)
+	failure *nodes.Failure // of the last record, nil where it has none
 }
 
 // Option changes what a [Driver] is like.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirstream/weir/internal/golden"
 	"github.com/weirstream/weir/internal/keyed"
+	"github.com/weirstream/weir/internal/nodes"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -42,7 +43,8 @@ type end struct {
 
 // Golden runs a topology on what was captured of a real one, by "state snapshot" and "state capture": its stores begin as in the folder,
 // the captured records are sent to it one by one, each at its own time, and what came of each, and what the stores hold then, is compared
-// with the folder's golden.jsonl. That file is written where there is none, and anew where the test has a flag -update that is true
+// with the folder's golden.jsonl. A record that waits for something that is not there, such as the table of a database that a sink writes to, or a
+// service, fails the test: nothing would be learnt of it. Make these before. That file is written where there is none, and anew where the test has a flag -update that is true
 // (flag.Bool("update", ...)), or WEIR_UPDATE_GOLDEN is set; a change of it shows in review what a change of the topology does.
 func Golden(t testing.TB, graph *topology.Topology, dir string) {
 	t.Helper()
@@ -78,6 +80,10 @@ func Golden(t testing.TB, graph *topology.Topology, dir string) {
 		d.next[fmt.Sprintf("%s/%d", r.Stream, r.Partition)] = r.Offset
 		result := d.SendTo(r.Partition, r.Stream, string(r.Key), r.Value, headers...)
 		s := step{Record: fmt.Sprintf("%s/%d/%d", r.Stream, r.Partition, r.Offset), Outcome: "processed"}
+		if f := d.failure; f != nil && (f.Reason == nodes.World || f.Reason == nodes.Fatal) {
+			t.Fatalf("record %s has no outcome, so there is nothing to compare: what it fails of is not its own (%s), and instances would %s: %v; "+
+				"have the test provide it before Golden: the tables of a sink's database, a service that answers", s.Record, f.Reason, standstill[f.Reason], f)
+		}
 		if reason, ok := topology.Dropped(result.Err); ok {
 			s.Outcome = reason.String()
 		} else if result.Err != nil {
@@ -119,6 +125,9 @@ func Golden(t testing.TB, graph *topology.Topology, dir string) {
 	}
 	compare(t, path, string(was), is.String())
 }
+
+// standstill is what instances do at a record that fails of what is not its own.
+var standstill = map[nodes.Reason]string{nodes.World: "wait", nodes.Fatal: "stop"}
 
 // updating says whether the test was asked for a new golden file.
 func updating() bool {

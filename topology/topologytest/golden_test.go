@@ -1,8 +1,11 @@
 package topologytest_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +71,12 @@ type flipped struct {
 	said string
 }
 
+// Fatalf ends the goroutine that the test runs on, as that of a test does.
+func (f *flipped) Fatalf(format string, args ...any) {
+	f.said = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
 func (f *flipped) Errorf(format string, args ...any) { f.said = format; f.Logf(format, args...) }
 
 // TestACapturedFolderIsATest: it is written at first, passes with the same topology, and fails with another one.
@@ -88,5 +97,39 @@ func TestACapturedFolderIsATest(t *testing.T) {
 	topologytest.Golden(f, adder(2), dir)
 	if f.said == "" {
 		t.Error("another topology passes")
+	}
+}
+
+// TestWhatIsNotThereIsNotGolden: a record that fails of the world has no outcome. Recorded as one, the test would pass whatever the topology does.
+//
+// Mutations, each seen to fail it: Golden that looks at the error alone (a class that the node gives is missed); Golden that looks at nothing.
+func TestWhatIsNotThereIsNotGolden(t *testing.T) {
+	missing := errors.New("no such table: ledger")
+	for name, c := range map[string]struct {
+		err   error
+		parts []topology.Part
+		want  string
+	}{
+		"world":      {topology.World(missing), nil, "instances would wait"},
+		"classified": {missing, []topology.Part{topology.Classify(func(error) topology.Class { return topology.ClassWorld })}, "instances would wait"},
+		"fatal":      {topology.Fatal(missing), nil, "instances would stop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := topology.Stream("text.written.v1", codecs.String())
+			graph := topology.Define("adder", topology.Node("add", append([]topology.Part{topology.On(in, func(topology.Context, string, string) error { return c.err })}, c.parts...)...))
+			dir := captured(t)
+			f, done := &flipped{T: t}, make(chan struct{})
+			go func() {
+				defer close(done)
+				topologytest.Golden(f, graph, dir)
+			}()
+			<-done
+			if !strings.Contains(f.said, "text.written.v1/1/5 has no outcome") || !strings.Contains(f.said, c.want) || !strings.Contains(f.said, "no such table") {
+				t.Errorf("it says %q", f.said)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "golden.jsonl")); err == nil {
+				t.Error("it was written down")
+			}
+		})
 	}
 }

@@ -15,7 +15,7 @@ func (d *Driver) run(subgraph int, in *nodes.Source, r plan.Record, key, value [
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if failure != nil {
+	if d.failure = failure; failure != nil {
 		if len(failure.Stack) > 0 {
 			d.t.Logf("%v\n%s", failure, failure.Stack)
 		}
