@@ -82,6 +82,9 @@ func printTrial(out io.Writer, r *letters.Trial) error {
 	for _, topic := range slices.Sorted(maps.Keys(r.Outputs)) {
 		fmt.Fprintf(out, "  %d records for %s\n", r.Outputs[topic], topic)
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.Outside)) {
+		fmt.Fprintf(out, "  %d would write to %s, which was neither written to nor asked whether it takes that\n", r.Outside[name], name)
+	}
 	for _, why := range slices.Sorted(maps.Keys(r.Untried)) {
 		fmt.Fprintf(out, "  %d not tried: %s\n", r.Untried[why], why)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirstream/weir/codecs"
+	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -21,6 +22,8 @@ type lists struct {
 	fails map[string]int // how often it is still to fail of a value
 	keys  map[string]map[string]bool
 	parts []topology.Part
+
+	ledger *topology.OutsideHandle // nil for none
 }
 
 func (l *lists) fail(value string, times int) {
@@ -63,6 +66,9 @@ func (l *lists) build(...string) *topology.Topology {
 		}
 		store.Set(ctx, key, strings.TrimPrefix(seen+" "+v, " "))
 		out.Emit(ctx, key, v)
+		if l.ledger != nil {
+			topology.StageOutside(ctx, l.ledger, v)
+		}
 		return nil
 	}), topology.Uses(store), topology.Emits(out), topology.Retry(topology.Backoff{Attempts: 1}), topology.DeadLetter(tallyLetters)}, l.parts...)...))
 }
@@ -213,5 +219,52 @@ func TestAShadowHasTheIdempotencyKeysOfProduction(t *testing.T) {
 	}
 	if keys := l.idempotency("c"); len(keys) != 1 {
 		t.Errorf("one record had %d idempotency keys: %v", len(keys), keys)
+	}
+}
+
+// ledger is a database that takes everything.
+type ledger struct{}
+
+func (ledger) Ready(context.Context, plan.Origin) error         { return nil }
+func (ledger) Stage(plan.Origin, int64, int64, []any)           {}
+func (ledger) Cover(plan.Origin, int64, int64)                  {}
+func (ledger) Keep()                                            {}
+func (ledger) Forget()                                          {}
+func (ledger) open(plan.Owner) plan.OutsideTask                 { return ledger{} }
+func (ledger) commit(context.Context, []plan.OutsideTask) error { return nil }
+
+// TestDatabasesAreNamedThatAReplayDoesNotSetBack: by the plan, by the receipt, and by a trial of letters.
+//
+// Mutations, each seen to fail it: conclude without outside; trial that does not look at Outward; outside without its cases.
+func TestDatabasesAreNamedThatAReplayDoesNotSetBack(t *testing.T) {
+	handle := topology.Outside(plan.Outside{Name: "ledger", Kind: "database", Open: ledger{}.open, Commit: ledger{}.commit})
+	d, l := newLists(t, topology.Uses(handle))
+	l.ledger = handle
+	for name, c := range map[string]struct{ more, into, want string }{
+		"keep":     {"", "topology", "database ledger: it is not set back"},
+		"reset":    {"state: reset\n", "topology", "database ledger: it is not rebuilt with the state"},
+		"suppress": {"outputs: suppress\n", "topology", "database ledger: nothing is written to it"},
+		"shadow":   {"", "shadow", "database ledger: nothing is written to it, and it is not asked"},
+	} {
+		d.file(name, c.more)
+		file := d.edited(name, "into: topology", "into: "+c.into)
+		var p struct{ Touches []string }
+		d.data(d.do(0, nil, "replay", "plan", file, "--json"), &p)
+		r := d.ran("run", file)
+		for what, says := range map[string][]string{"plan": p.Touches, "receipt": r.Notes} {
+			if !strings.Contains(strings.Join(says, "\n"), c.want) {
+				t.Errorf("%s: the %s says %q", name, what, says)
+			}
+		}
+	}
+	l.fail("b", 1)
+	d.ran("run", d.file("letter", ""))
+	var tried struct{ Outside map[string]int64 }
+	d.data(d.do(0, nil, "dlq", "try", "--topic", tallyLetters, "--all", "--json"), &tried)
+	if tried.Outside["database ledger"] != 1 {
+		t.Errorf("%+v", tried)
+	}
+	if said := d.do(0, nil, "dlq", "try", "--topic", tallyLetters, "--all"); !strings.Contains(said, "1 would write to database ledger") {
+		t.Error(said)
 	}
 }

@@ -38,6 +38,7 @@ type Trial struct {
 	Outcomes map[string]int64 `json:"outcomes"` // of those that pass: processed, filtered, deduplicated
 	Outputs  map[string]int64 `json:"outputs"`  // what those that pass would write, by topic
 	Untried  map[string]int64 `json:"untried"`  // by the reason
+	Outside  map[string]int64 `json:"outside"`  // those that pass and would write to a system besides Kafka, by that
 	Parked   int64            `json:"parked"`   // records of their keys that wait for them, and are not tried
 	Groups   []TrialGroup     `json:"groups"`   // of those that fail, the largest first
 }
@@ -70,7 +71,7 @@ func (t *Tool) Try(ctx context.Context, s Selection, limit int64, o TrialOptions
 	}
 	run := &trial{
 		tool: t, opts: o, reader: reader, dir: dir, boxes: map[*plan.Plan]*trialBox{}, groups: map[string]*TrialGroup{},
-		result: &Trial{Topic: t.Topic, State: "now", Outcomes: map[string]int64{}, Outputs: map[string]int64{}, Untried: map[string]int64{}, Groups: []TrialGroup{}},
+		result: &Trial{Topic: t.Topic, State: "now", Outcomes: map[string]int64{}, Outputs: map[string]int64{}, Untried: map[string]int64{}, Outside: map[string]int64{}, Groups: []TrialGroup{}},
 	}
 	if o.Empty {
 		run.result.State = "empty"
@@ -243,6 +244,13 @@ func (t *trial) count(b *trialBox, p *plan.Plan, l *Letter, o nodes.Outcome, f *
 		if o == nodes.Processed {
 			for _, e := range b.Call().Effects() {
 				r.Outputs[e.Topic]++
+			}
+			asked := map[string]bool{}
+			for _, o := range b.Call().Outward() {
+				if name := o.Outside.Kind + " " + o.Outside.Name; !asked[name] {
+					asked[name] = true
+					r.Outside[name]++
+				}
 			}
 		}
 		return

@@ -79,6 +79,13 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 	}
 	receipt.Notes = append(receipt.Notes, removed...)
 	receipt.Notes = append(receipt.Notes, r.setAside(receipt)...)
+	if r.File.Into != IntoTopic {
+		p, err := r.tool.Topology(r.File.Topology, r.tool.Names)
+		if err != nil {
+			return err
+		}
+		receipt.Notes = append(receipt.Notes, outside(r.File, p, inputOf(p, r.File.From.Topic))...)
+	}
 	var all []Downstream
 	for _, before := range r.Before {
 		d, err := r.tool.compare(ctx, before)

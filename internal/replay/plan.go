@@ -350,6 +350,7 @@ func (t *Tool) ofTopology(ctx context.Context, j *Job, p *Plan, fromEarliest boo
 		p.partial(j, fromEarliest)
 	}
 	p.Touches = append(p.Touches, called(graph, sub, j.From.Topic)...)
+	p.Touches = append(p.Touches, outside(j, graph, sub)...)
 	p.Notes = append(p.Notes, later(j, sub)...)
 	if j.Into == IntoShadow {
 		return t.ofShadow(j, p)
@@ -411,15 +412,45 @@ func (p *Plan) partial(j *Job, fromEarliest bool) {
 
 // called lists the services that nodes may call for the records of a topic.
 func called(graph *plan.Plan, sub *plan.Subgraph, topic string) (touches []string) {
-	for _, n := range sub.Nodes {
-		if !slices.ContainsFunc(n.Reads, func(h plan.Handler) bool { return h.Edge != nil || graph.Topic(h.Stream) == topic }) {
-			continue
-		}
+	for _, n := range reached(graph, sub, topic) {
 		for _, s := range n.Services {
 			touches = append(touches, fmt.Sprintf("service %s: node %s calls it again, and what such a call changes outside of Kafka, it changes", s.Name, n.Name))
 		}
 	}
 	return touches
+}
+
+// reached are the nodes that may see the records of a topic.
+func reached(graph *plan.Plan, sub *plan.Subgraph, topic string) (nodes []*plan.Node) {
+	for _, n := range sub.Nodes {
+		if slices.ContainsFunc(n.Reads, func(h plan.Handler) bool { return h.Edge != nil || graph.Topic(h.Stream) == topic }) {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// outside says what of the records goes into systems besides Kafka that nodes write to: see docs/guarantees.md#databases.
+func outside(j *Job, graph *plan.Plan, sub *plan.Subgraph) (says []string) {
+	what := "it is not set back: of records that it has already nothing is written, whatever comes of them now, and others are written"
+	switch {
+	case j.Into == IntoShadow:
+		what = "nothing is written to it, and it is not asked whether it would take what the shadow makes of the records"
+	case j.Outputs == "suppress":
+		what = "nothing is written to it"
+	case j.State.Mode == StateReset:
+		what = "it is not rebuilt with the state: of records that it has already nothing is written, whatever comes of them now, and others are written; where its tables are to be written again, see Sink.Reset"
+	}
+	named := map[string]bool{}
+	for _, n := range reached(graph, sub, j.From.Topic) {
+		for _, o := range n.Outsides {
+			if name := o.Kind + " " + o.Name; !named[name] {
+				named[name] = true
+				says = append(says, name+": "+what)
+			}
+		}
+	}
+	return says
 }
 
 // later says what becomes of records that the topology would try again later, or that others of their key wait for.
