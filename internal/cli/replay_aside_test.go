@@ -120,7 +120,7 @@ func (c *counter) ran(verb, file string) (r asideReceipt) {
 // TestAReplayDelaysAndParksAsInstancesDo: a record whose tries are used up is tried again later, by instances, and others of its key wait for it; so the order of the key holds, in a
 // state that is rebuilt and in one that is kept.
 //
-// Mutations, each seen to fail it: RunReplay without aside; follow that does not count; engine whose tasks have queues.
+// Mutations, each seen to fail it: RunReplay without aside; follow that does not count.
 func TestAReplayDelaysAndParksAsInstancesDo(t *testing.T) {
 	for _, c := range []struct{ state, during, after string }{{"reset", "", "a c d"}, {"keep", "a c d", "a c d a c d"}} {
 		t.Run(c.state, func(t *testing.T) {
