@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/guard"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/plan"
 )
@@ -234,8 +235,16 @@ func (r *globalReading) take(b kafka.Batch) error {
 		return nil
 	}
 	p.tries = 0
-	for k := range b.Records {
-		r.put(b.TopicPartition, &b.Records[k])
+	for k := 0; k < len(b.Records); {
+		if err := guard.Call(func() error { // codecs may do anything that a node may
+			for k < len(b.Records) {
+				k++
+				r.put(b.TopicPartition, &b.Records[k-1])
+			}
+			return nil
+		}); err != nil {
+			r.undecodable(b.TopicPartition, &b.Records[k-1], err.Error())
+		}
 	}
 	p.next, p.epoch = b.Position, b.LeaderEpoch
 	r.engine.changelogs.Release(b.TopicPartition, b.Bytes)
@@ -261,9 +270,15 @@ func (r *globalReading) put(tp kafka.TopicPartition, rec *kafka.Record) {
 		return
 	}
 	if err := r.copy.Put(string(rec.Key), rec.Value); err != nil {
-		if n := r.bad.Add(1); n == 1 || r.complete {
-			r.engine.log.Error("a record of a global cannot be decoded: look-ups of its key fail until it is written again", at(zap.Error(err))...)
-		}
+		r.undecodable(tp, rec, err.Error())
+	}
+}
+
+// undecodable reports a record that the global's codec does not take.
+func (r *globalReading) undecodable(tp kafka.TopicPartition, rec *kafka.Record, text string) {
+	if n := r.bad.Add(1); n == 1 || r.complete {
+		r.engine.log.Error("a record of a global cannot be decoded: look-ups of its key fail until it is written again",
+			zap.Stringer("partition", tp), zap.Int64("offset", rec.Offset), zap.String("error", text))
 	}
 }
 

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,6 +131,43 @@ func TestABadRecordOfAGlobalIsOnlyItsOwn(t *testing.T) {
 			t.Error("it is not told once each")
 		}
 	})
+}
+
+// TestACodecOfAGlobalThatDoesNotReturn fails the look-ups of its key, and nothing else: those after it in the batch are there.
+//
+// Mutations seen to fail it: batches are taken without a guard, Put that keeps no error.
+func TestACodecOfAGlobalThatDoesNotReturn(t *testing.T) {
+	for how, do := range map[string]func(){"exit": runtime.Goexit, "panic": func() { panic("wicked") }} {
+		t.Run(how, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				g.topic(ratesTopic, 1, map[string]string{"cleanup.policy": "compact"})
+				rates := topology.Global(ratesTopic, wicked{do})
+				g.job.parts = []topology.Part{topology.Uses(rates)}
+				g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+					rate, ok, err := rates.Lookup(ctx, value)
+					if err != nil {
+						return topology.Reject(err)
+					}
+					j.out.Emit(ctx, key, fmt.Sprintf("%s %s %v", value, rate, ok))
+					return nil
+				}
+				g.rate(0, "usd", "1")
+				g.rate(0, "nok", "2")
+				g.rate(0, "nok", "bad")
+				g.rate(0, "eur", "4")
+				g.start()
+				g.answers("usd 1 true", "eur 4 true")
+				g.send(0, "k nok")
+				time.Sleep(time.Second)
+				if n := len(g.cluster.Committed(at(jobDead, 0))); n != 1 {
+					t.Errorf("%d dead letters", n)
+				}
+				g.rate(0, "nok", "5")
+				time.Sleep(time.Second)
+				g.answers("nok 5 true")
+			})
+		})
+	}
 }
 
 // A topic that is not what it was is read anew, and what it does not hold any more is not in the copy; until then look-ups answer as

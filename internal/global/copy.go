@@ -51,8 +51,22 @@ func (c *Copy[T]) Get(key string) (T, bool, error) {
 	return decoded, err == nil, err
 }
 
-// Put implements plan.View.
+// Put implements plan.View. A codec that does not return leaves an error of the key's look-ups.
 func (c *Copy[T]) Put(key string, data []byte) error {
+	returned := false
+	defer func() {
+		if !returned {
+			c.set(key, value[T]{size: len(key) + len(data), err: errBroken})
+		}
+	}()
+	err := c.put(key, data)
+	returned = true
+	return err
+}
+
+var errBroken = errors.New("its value cannot be decoded: the codec panics, or ends its goroutine")
+
+func (c *Copy[T]) put(key string, data []byte) error {
 	if c.key != nil {
 		if err := c.key(key); err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
@@ -73,11 +87,15 @@ func (c *Copy[T]) Put(key string, data []byte) error {
 	if v.err == nil && !c.flat {
 		v.data = append([]byte{}, data...) // the batch that it came in is much larger
 	}
+	c.set(key, v)
+	return v.err
+}
+
+func (c *Copy[T]) set(key string, v value[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes.Add(int64(v.size - c.values[key].size))
 	c.values[key] = v
-	return v.err
 }
 
 func (c *Copy[T]) remove(key string) {
