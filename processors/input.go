@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -267,6 +268,16 @@ type refusal struct {
 	letter  form        // what its dead letter is to be, after others were refused
 	odd     bool        // its dead letter was refused for another reason than its size, such as its timestamp
 	limits  []string    // the settings that a dead letter with the whole record is over
+}
+
+// keyAt is the key of a record that is not committed, "" where it is not known.
+func (in *input) keyAt(offset int64) string {
+	for _, b := range in.batches {
+		if i, ok := slices.BinarySearchFunc(b.Records, offset, func(r kafka.Record, o int64) int { return cmp.Compare(r.Offset, o) }); ok {
+			return string(b.Records[i].Key)
+		}
+	}
+	return ""
 }
 
 // refuseOutput notes that an output of a record was refused.

@@ -156,16 +156,40 @@ func outsideError(o *plan.Outside, err error) error {
 	case errors.Is(err, plan.ErrOutsideFenced):
 		return &kafka.Error{Class: kafka.Fenced, Op: op, Err: err}
 	default:
-		return &kafka.Error{Class: kafka.Retriable, Op: op, Err: err}
+		return &kafka.Error{Class: kafka.Retriable, Op: op, Err: &outsideFailed{o, err}}
 	}
 }
 
-// refusedOutside does the transaction again, without the records of which an Outside takes nothing: they become dead letters.
+// outsideFailed is an error of an Outside, which says nothing of brokers.
+type outsideFailed struct {
+	outside *plan.Outside
+	error
+}
+
+func (e *outsideFailed) Unwrap() error { return e.error }
+
+// refusedOutside does the transaction again, without the records of which an Outside takes nothing: they become dead letters. Of a key whose
+// state is kept it is the first one only. The state that the others have seen has that one in it, so without it they may ask for something else, or be
+// parked.
 func (w *worker) refusedOutside(ctx context.Context, refusal *plan.OutsideRefusal) step {
+	type line struct {
+		task *task
+		key  string
+	}
+	refused := map[line]bool{}
 	for _, r := range refusal.Records {
-		if o, ok := w.tasks.findOrigin(r.Cause); ok {
-			o.in.refuseOutput(o.offset, o.node, fmt.Errorf("%s: %w", refusal.Outside, r.Err))
+		o, ok := w.tasks.findOrigin(r.Cause)
+		if !ok {
+			continue
 		}
+		if t := o.in.task; len(t.stores) > 0 || t.parking != nil {
+			at := line{t, o.in.keyAt(o.offset)}
+			if refused[at] {
+				continue
+			}
+			refused[at] = true
+		}
+		o.in.refuseOutput(o.offset, o.node, fmt.Errorf("%s: %w", refusal.Outside, r.Err))
 	}
 	return w.redo(ctx)
 }
