@@ -37,9 +37,7 @@ func (w *worker) aborted(ctx context.Context, err error) step {
 	}
 	class := kafka.ClassOf(err)
 	if class == kafka.Retriable {
-		throttled := w.tx.sink.Throttled() - w.tx.throttled
-		w.tx.pace.failed(w.tx.size(), throttled)
-		w.tx.notePace(throttled)
+		w.tx.slower(err)
 	}
 	if class == kafka.Fatal {
 		w.engine.fail(fmt.Errorf("worker %d: %w", w.id, err))

@@ -1,6 +1,9 @@
 package processors
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"iter"
 	"runtime"
@@ -14,6 +17,7 @@ import (
 	"github.com/weirstream/weir/deadletter"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/simkafka"
+	"github.com/weirstream/weir/sink/sqlsink"
 	"github.com/weirstream/weir/topology"
 )
 
@@ -80,11 +84,40 @@ func (w wicked) act(v string) {
 	}
 }
 
+// wickedChain is an error whose chain does it.
+type wickedChain struct{ do func() }
+
+func (w wickedChain) Error() string { return "wicked" }
+func (w wickedChain) Unwrap() error { w.do(); return nil }
+
+// wickedArgument is an argument of a statement.
+type wickedArgument struct{ do func() }
+
+func (w wickedArgument) Value() (driver.Value, error) { w.do(); return "", nil }
+
+// wickedKeys is a codec of keys in records that does it for the key b.
+type wickedKeys struct {
+	codecs.Codec[string]
+	do func()
+}
+
+func (w wickedKeys) Alone() codecs.Codec[string] { return w.Codec }
+func (w wickedKeys) ParseIn(_ *codecs.Record, data []byte) (string, error) {
+	if string(data) == "b" {
+		w.do()
+	}
+	return w.Parse(data)
+}
+func (w wickedKeys) AppendIn(_ *codecs.Record, dst []byte, v string) ([]byte, []codecs.Header, error) {
+	dst, err := w.Append(dst, v)
+	return dst, nil, err
+}
+
 // TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly has code of users end its goroutine, or panic, in every place where it
 // runs: the record fails as after an error, the worker goes on, and nothing of the record is left.
 //
 // Mutations tried: run without its deferred function; Exited without c.end; fail that does not ask for the error's text; resume
-// that does not call failed.
+// that does not call failed; a sink that calls what is the program's without a guard.
 func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 	for how, do := range map[string]func(){"exit": runtime.Goexit, "panic": func() { panic("wicked") }} {
 		w := wicked{do}
@@ -94,6 +127,8 @@ func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 		for where, c := range map[string]struct {
 			parts func(j *job) []topology.Part
 			node  func(j *job, ctx topology.Context, key, value string) error
+			more  []topology.Part
+			sink  func(*sqlsink.Sink, topology.Context, string) // stages what a value asks for
 		}{
 			"node": {node: func(j *job, ctx topology.Context, key, value string) error {
 				_ = remember(j, ctx, key, value)
@@ -136,11 +171,64 @@ func TestWhoEndsTheWorkersGoroutineFailsTheRecordOnly(t *testing.T) {
 				return []topology.Part{topology.On(j.in, func(ctx topology.Context, key, value string) error { return remember(j, ctx, key, value) },
 					topology.Tombstone(func(topology.Context, string) error { do(); return nil })), topology.Uses(j.store), topology.Emits(j.out)}
 			}},
+			"codec of keys": {parts: func(j *job) []topology.Part {
+				return []topology.Part{topology.On(topology.Stream(jobIn, codecs.String(), topology.KeyCodec[string](wickedKeys{codecs.String(), do})), func(ctx topology.Context, key, value string) error {
+					j.out.Emit(ctx, key, value)
+					return nil
+				}), topology.Emits(j.out)}
+			}},
+			"Classify": {node: func(j *job, ctx topology.Context, key, value string) error {
+				if value == "bad" {
+					return errors.New("to be classified")
+				}
+				return remember(j, ctx, key, value)
+			}, more: []topology.Part{topology.Classify(func(error) topology.Class { do(); return topology.ClassRetriable })}},
+			"id of Dedup": {more: []topology.Part{topology.Dedup(func(_ topology.Context, _ string, value string) (string, error) { w.act(value); return value, nil }, time.Hour)}},
+			"chain of an error": {node: func(j *job, ctx topology.Context, key, value string) error {
+				if value == "bad" {
+					return wickedChain{do}
+				}
+				return remember(j, ctx, key, value)
+			}},
+			"Do of a sink": {sink: func(s *sqlsink.Sink, ctx topology.Context, value string) {
+				s.Do(ctx, func(context.Context, *sql.Tx) error { w.act(value); return nil })
+			}},
+			"error of Do": {sink: func(s *sqlsink.Sink, ctx topology.Context, value string) {
+				s.Do(ctx, func(context.Context, *sql.Tx) error {
+					if value == "bad" {
+						return wicked{do}
+					}
+					return nil
+				})
+			}},
+			"Classify of a sink": {sink: func(s *sqlsink.Sink, ctx topology.Context, value string) {
+				s.Do(ctx, func(context.Context, *sql.Tx) error {
+					if value == "bad" {
+						return errors.New("to be classified")
+					}
+					return nil
+				})
+			}},
+			"argument of Exec": {sink: func(s *sqlsink.Sink, ctx topology.Context, value string) {
+				if value == "bad" {
+					s.Exec(ctx, "INSERT INTO lines VALUES (?, ?)", "k", wickedArgument{do})
+				}
+			}},
 		} {
 			t.Run(how+" in "+where, func(t *testing.T) {
 				bubble(t, 1, simkafka.Config{}, func(g *rig) {
 					g.job.node, g.job.whole = c.node, c.parts
-					g.job.parts = []topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Millisecond})}
+					g.job.parts = append([]topology.Part{topology.Retry(topology.Backoff{Attempts: 2, First: time.Millisecond})}, c.more...)
+					if c.sink != nil {
+						db := sql.OpenDB(&simDoor{simDatabase: newSimDatabase(1)})
+						defer db.Close()
+						s := sqlsink.New("lines", db, sqlsink.Options{Dialect: sqlsink.SQLite, Classify: func(error) topology.Class { do(); return topology.ClassWorld }})
+						g.job.parts = append(g.job.parts, topology.Uses(s))
+						g.job.node = func(j *job, ctx topology.Context, key, value string) error {
+							c.sink(s, ctx, value)
+							return remember(j, ctx, key, value)
+						}
+					}
 					g.start()
 					g.send(0, "a 1")
 					bad := record("b", "bad")

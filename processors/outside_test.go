@@ -3,11 +3,14 @@ package processors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/simkafka"
@@ -24,6 +27,8 @@ type book struct {
 	after  func()                  // a commit
 	refuse func(line string) error // what it says of a line
 	handle *topology.OutsideHandle
+
+	refuseAll func() error // what it says of all of it
 }
 
 func newBook() *book {
@@ -115,6 +120,12 @@ func (b *book) commit(_ context.Context, tasks []plan.OutsideTask) error {
 	switch {
 	case len(lines) == 0:
 		return nil
+	case b.refuseAll != nil:
+		if err := b.refuseAll(); err != nil {
+			return err
+		}
+	}
+	switch {
 	case len(refusal.Records) > 0:
 		return refusal
 	case b.away != nil:
@@ -331,6 +342,44 @@ func TestASystemOutsideThatIsAwayIsWaitedFor(t *testing.T) {
 		}
 		g.sees(at(jobDead, 0))
 	})
+}
+
+// TestAFailureOutsideIsNotTakenForSlowBrokers: only where it takes too long transactions become smaller, and the log says where.
+//
+// Mutations seen to fail it: all failures make transactions smaller; none does.
+func TestAFailureOutsideIsNotTakenForSlowBrokers(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		slower bool
+	}{
+		"refused":  {errors.New("disk full"), false},
+		"too slow": {fmt.Errorf("not done: %w", plan.ErrOutsideSlow), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, simkafka.Config{}, func(g *rig) {
+				b := newBook()
+				fails := 3
+				b.refuseAll = func() error {
+					if fails--; fails >= 0 {
+						return c.err
+					}
+					return nil
+				}
+				enters(g, b, remember)
+				g.start()
+				g.send(0, "a 1", "a 2")
+				time.Sleep(time.Minute)
+				b.holds(t, "1", "2")
+				g.sees(at(jobDead, 0))
+				if g.logged(zapcore.WarnLevel, "brokers take less") > 0 {
+					t.Error("the log blames brokers")
+				}
+				if slower := g.logged(zapcore.WarnLevel, "too long outside") > 0; slower != c.slower {
+					t.Errorf("transactions are made smaller: %v", slower)
+				}
+			})
+		})
+	}
 }
 
 // TestWhoIsFencedOutsideBeginsAgain from what Kafka holds, and asks again what was written.

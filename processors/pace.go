@@ -1,9 +1,12 @@
 package processors
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirstream/weir/internal/plan"
 )
 
 // pace is how large a transaction may become. As a rule that is commit-bytes. A cluster that takes less in a transaction's time
@@ -52,6 +55,25 @@ func (tx *transaction) paced(size int, took time.Duration) {
 	tx.throttled = throttled
 }
 
+// slower takes the measure of a transaction that failed with err. What a system outside of Kafka refuses is no matter of its size, unless it took too
+// long.
+func (tx *transaction) slower(err error) {
+	throttled := tx.sink.Throttled() - tx.throttled
+	if failed, ok := errors.AsType[*outsideFailed](err); ok {
+		if !errors.Is(err, plan.ErrOutsideSlow) {
+			return
+		}
+		tx.pace.failed(tx.size(), 0)
+		if tx.slow = tx.pace.limit < tx.pace.most; tx.slow {
+			tx.env.log.Warn("a transaction takes too long outside of Kafka: transactions are made smaller", zap.String("outside", failed.outside.Kind+" "+failed.outside.Name),
+				zap.Int("bytes", tx.pace.limit))
+		}
+		return
+	}
+	tx.pace.failed(tx.size(), throttled)
+	tx.notePace(throttled)
+}
+
 // notePace says when transactions become smaller than they may be, and when that is over.
 func (tx *transaction) notePace(throttled time.Duration) {
 	slow := tx.pace.limit < tx.pace.most
@@ -63,6 +85,6 @@ func (tx *transaction) notePace(throttled time.Duration) {
 		tx.env.log.Warn("brokers take less than is processed: transactions are made smaller. Raise the client's quota (producer_byte_rate), or have more or faster brokers",
 			zap.Int("bytes", tx.pace.limit), zap.Duration("throttled", throttled))
 	} else {
-		tx.env.log.Info("brokers keep up again: transactions have their full size")
+		tx.env.log.Info("transactions have their full size again")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/guard"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/nodes"
 )
@@ -250,9 +251,16 @@ func (w *worker) exhausted(ctx context.Context, c *cause, f *nodes.Failure) step
 	return w.deadLetter(ctx, c, f)
 }
 
-// unwanted is the failure of a record whose output a broker does not take.
+// unwanted is the failure of a record whose output is not taken.
 func unwanted(emitter *nodes.Node, err error) *nodes.Failure {
-	return &nodes.Failure{Node: emitter, Name: emitter.Decl.Name, Reason: nodes.Refused, Err: err, Text: err.Error()}
+	f := &nodes.Failure{Node: emitter, Name: emitter.Decl.Name, Reason: nodes.Refused, Err: err, Text: err.Error()}
+	if broken, ok := errors.AsType[*guard.BrokenError](err); ok { // what the node wants done outside is part of it
+		f.Reason, f.Stack = nodes.Panic, broken.Stack
+		if broken.Exit {
+			f.Reason = nodes.Exit
+		}
+	}
+	return f
 }
 
 // excessive is the failure of a record that is over a limit: no node has seen it, so the first that would have counts.

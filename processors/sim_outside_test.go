@@ -102,8 +102,9 @@ func (c *simConn) Close() error                                 { return nil }
 
 // simConn is a connection. It holds the database while a transaction is open.
 type simConn struct {
-	door *simDoor
-	tx   *simTables
+	door  *simDoor
+	tx    *simTables
+	saved []simTables // at the savepoints
 }
 
 // BeginTx implements driver.ConnBeginTx.
@@ -137,7 +138,7 @@ func (c *simConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 		return nil, errDatabaseAway
 	}
 	tables := l.now.clone()
-	c.tx = &tables
+	c.tx, c.saved = &tables, nil
 	return c, nil
 }
 
@@ -184,6 +185,12 @@ func (c *simConn) ExecContext(_ context.Context, query string, args []driver.Nam
 	number := func(i int) int64 { return args[i].Value.(int64) }
 	t := c.tx
 	switch {
+	case strings.HasPrefix(query, "SAVEPOINT"):
+		c.saved = append(c.saved, t.clone())
+	case strings.HasPrefix(query, "RELEASE"):
+		c.saved = c.saved[:len(c.saved)-1]
+	case strings.HasPrefix(query, "ROLLBACK TO"):
+		*t = c.saved[len(c.saved)-1].clone()
 	case strings.HasPrefix(query, "UPDATE weir_inputs SET epoch"):
 		in, ok := t.inputs[text(1)]
 		if !ok {
@@ -194,8 +201,8 @@ func (c *simConn) ExecContext(_ context.Context, query string, args []driver.Nam
 	case strings.HasPrefix(query, "INSERT INTO weir_inputs"):
 		t.inputs[text(0)] = simRow{epoch: 1}
 	case strings.HasPrefix(query, "UPDATE weir_inputs SET commits"):
-		in := t.inputs[text(1)]
-		if in.epoch != number(2) {
+		in := t.inputs[text(0)]
+		if in.epoch != number(1) {
 			l.mu.Lock()
 			l.seen.fenced++
 			l.mu.Unlock()
@@ -203,6 +210,8 @@ func (c *simConn) ExecContext(_ context.Context, query string, args []driver.Nam
 				return driver.RowsAffected(0), nil
 			}
 		}
+	case strings.HasPrefix(query, "UPDATE weir_inputs SET recent"):
+		in := t.inputs[text(1)]
 		in.recent = text(0)
 		t.inputs[text(1)] = in
 	case strings.HasPrefix(query, "INSERT INTO weir_offsets"):

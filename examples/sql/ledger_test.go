@@ -34,3 +34,24 @@ func ledger(sink *sqlsink.Sink) *topology.Topology {
 const ledgerSchema = `CREATE TABLE IF NOT EXISTS ledger (customer VARCHAR(200) NOT NULL PRIMARY KEY, entries TEXT NOT NULL)`
 
 const line = `INSERT INTO ledger (customer, entries) VALUES ($1, $2) ON CONFLICT (customer) DO UPDATE SET entries = ledger.entries || ',' || excluded.entries`
+
+// lines is a topology with a constraint that is deferred, which some orders break.
+func lines(sink *sqlsink.Sink) *topology.Topology {
+	write := func(ctx topology.Context, customer string, o Order) error {
+		kind := 1
+		if breaks(o) {
+			kind = 2
+		}
+		sink.Exec(ctx, "INSERT INTO lines (customer, cents, kind) VALUES ($1, $2, $3)", customer, o.Cents, kind)
+		return nil
+	}
+	return topology.Define("order-lines", topology.Node("write", topology.On(orders, write), topology.Uses(sink)))
+}
+
+func breaks(o Order) bool { return o.Cents%40 == 13 }
+
+const (
+	kindsSchema = `CREATE TABLE kinds (id BIGINT NOT NULL PRIMARY KEY)`
+	kindsRow    = `INSERT INTO kinds VALUES (1)`
+	linesSchema = `CREATE TABLE lines (customer VARCHAR(200) NOT NULL, cents BIGINT NOT NULL, kind BIGINT NOT NULL REFERENCES kinds(id) DEFERRABLE INITIALLY DEFERRED)`
+)

@@ -50,12 +50,12 @@ var ended []func()
 
 // program is main for another database each time, and for a topology of the tests.
 func program(name string) {
-	db, dialect, err := open(os.Getenv("ORDERS_DATABASE"))
+	db, dialect, err := openStrict(os.Getenv("ORDERS_DATABASE"))
 	if err != nil {
 		panic(err)
 	}
 	sink := sqlsink.New("totals", db, sqlsink.Options{Dialect: dialect})
-	graphs := map[string]*topology.Topology{"order-totals": totals(sink), "order-ledger": ledger(sink)}
+	graphs := map[string]*topology.Topology{"order-totals": totals(sink), "order-ledger": ledger(sink), "order-lines": lines(sink)}
 	weir.Main(graphs[name])
 }
 

@@ -62,5 +62,8 @@ func (e *OutsideRefusal) Error() string {
 	return fmt.Sprintf("%s refuses what %d records ask for: %v", e.Outside, len(e.Records), e.Records[0].Err)
 }
 
+// ErrOutsideSlow says that the system takes longer than it may for a transaction of this size.
+var ErrOutsideSlow = errors.New("it takes too long")
+
 // ErrOutsideFenced says that somebody else writes for the records of a task.
 var ErrOutsideFenced = errors.New("another instance writes for these records now")

@@ -94,23 +94,24 @@ func (a *account) failed(err error) {
 
 // claim asks the database what it knows of an input, and raises the input's epoch: whoever asked before writes nothing more for it.
 func (a *account) claim(ctx context.Context, in *input) error {
-	err := a.ask(ctx, in)
+	err := a.sink.repeated(ctx, func() error { return a.ask(ctx, in) })
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	for _, table := range [...]string{a.sink.sql.inputs, a.sink.sql.offsets} { // they may be missing
-		if _, made := a.sink.db.ExecContext(ctx, table); made != nil {
-			return errors.Join(err, made)
+	return a.sink.again(ctx, func() error { // the tables may be missing
+		for _, table := range [...]string{a.sink.sql.inputs, a.sink.sql.offsets} {
+			if _, made := a.sink.db.ExecContext(ctx, table); made != nil {
+				return errors.Join(err, made)
+			}
 		}
-	}
-	return a.ask(ctx, in)
+		err = a.ask(ctx, in)
+		return err
+	}, racing)
 }
 
 func (a *account) ask(ctx context.Context, in *input) error {
 	s := a.sink.sql
-	var done offsets
 	err := a.sink.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		done = offsets{}
 		raised, err := tx.ExecContext(ctx, s.raise, a.owner.Instance, in.id)
 		if err != nil {
 			return err
@@ -122,33 +123,43 @@ func (a *account) ask(ctx context.Context, in *input) error {
 				return err
 			}
 		}
-		var recent string
-		if err := tx.QueryRowContext(ctx, s.known, in.id).Scan(&in.epoch, &recent); err != nil {
-			return err
-		}
-		rows, err := tx.QueryContext(ctx, s.rows, in.id)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		var spans []span
-		for rows.Next() {
-			var one span
-			if err := rows.Scan(&one.first, &one.next); err != nil {
-				return err
-			}
-			spans = append(spans, one)
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		return done.load(spans, recent)
+		return in.load(ctx, tx, s)
 	})
 	if err != nil {
 		return fmt.Errorf("find out which records of %s/%d were written for: %w", in.origin.Topic, in.origin.Partition, err)
 	}
+	in.known = true
+	return nil
+}
+
+// load reads what the database knows of the input.
+func (in *input) load(ctx context.Context, tx *sql.Tx, s statements) error {
+	var recent string
+	if err := tx.QueryRowContext(ctx, s.known, in.id).Scan(&in.epoch, &recent); err != nil {
+		return err
+	}
+	rows, err := tx.QueryContext(ctx, s.rows, in.id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var spans []span
+	for rows.Next() {
+		var one span
+		if err := rows.Scan(&one.first, &one.next); err != nil {
+			return err
+		}
+		spans = append(spans, one)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	var done offsets
+	if err := done.load(spans, recent); err != nil {
+		return err
+	}
 	done.written()
-	in.done, in.known = done, true
+	in.done = done
 	return nil
 }
 

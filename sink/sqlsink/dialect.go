@@ -1,7 +1,6 @@
 package sqlsink
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -15,6 +14,8 @@ type Dialect struct {
 	Placeholder func(n int) string
 	// Begin are statements that a transaction begins with.
 	Begin []string
+
+	fails bool // a failed statement fails the transaction
 }
 
 // PostgreSQL is the dialect of PostgreSQL. A transaction of an instance that hangs is ended by the server after a minute, so that the
@@ -22,6 +23,7 @@ type Dialect struct {
 var PostgreSQL = Dialect{
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 	Begin:       []string{"SET LOCAL idle_in_transaction_session_timeout = 60000"},
+	fails:       true,
 }
 
 // SQLite is the dialect of SQLite. Open the database with a busy_timeout, since one connection writes at a time.
@@ -47,20 +49,15 @@ func classify(err error) topology.Class {
 	if topology.IsRejected(err) {
 		return topology.ClassRejected
 	}
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		switch s := state.SQLState(); {
-		case strings.HasPrefix(s, "22"), strings.HasPrefix(s, "23"): // data exception, integrity constraint violation
-			return topology.ClassRejected
-		}
+	switch state := sqlState(err); {
+	case strings.HasPrefix(state, "22"), strings.HasPrefix(state, "23"): // data exception, integrity constraint violation
+		return topology.ClassRejected
+	case state != "":
 		return topology.ClassWorld
 	}
-	var code interface{ Code() int }
-	if errors.As(err, &code) {
-		switch code.Code() & 0xff {
-		case 18, 19, 20: // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
-			return topology.ClassRejected
-		}
+	switch sqliteCode(err) {
+	case 18, 19, 20: // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
+		return topology.ClassRejected
 	}
 	return topology.ClassWorld
 }

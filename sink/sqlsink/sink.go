@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,10 +21,11 @@ type Options struct {
 	// Tables is the name of the sink's own tables, Tables_inputs and Tables_offsets, which are made when they are missing. It may have a
 	// schema before it. Sinks of one database may share them. Default "weir".
 	Tables string
-	// Timeout bounds a transaction in the database. Keep it well below transaction.timeout.ms. Default 10s.
+	// Timeout bounds a transaction in the database. Keep it well below half of transaction.timeout.ms, since one that fails, as of a deadlock,
+	// is done again. Default 10s.
 	Timeout time.Duration
 	// Classify says whether an error of the database is the record's fault: [topology.ClassRejected] makes it a dead letter, anything else
-	// has its partition wait until the statement passes. Default: by SQLSTATE, 22 and 23 are the record's, or by SQLite's result codes,
+	// has its partition wait until the statement passes. It is asked of errors of COMMIT too, as those of constraints that are deferred. Default: by SQLSTATE, 22 and 23 are the record's, or by SQLite's result codes,
 	// where constraints, types that do not match and values that are too large are.
 	Classify func(error) topology.Class
 }
@@ -41,7 +43,7 @@ type Sink struct {
 type handle = topology.OutsideHandle
 
 // statements are those for the sink's own tables.
-type statements struct{ inputs, offsets, raise, first, known, rows, save, gone, come, forget, forgetRows string }
+type statements struct{ inputs, offsets, raise, first, known, rows, lock, save, gone, come, forget, forgetRows string }
 
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$`)
 
@@ -77,7 +79,8 @@ commits BIGINT NOT NULL, recent TEXT NOT NULL)`,
 		first:      d.statement("INSERT INTO " + inputs + " (id, topology, sink, topic, topic_id, partition_number, epoch, owner, commits, recent) VALUES (?, ?, ?, ?, ?, ?, 1, ?, 0, '')"),
 		known:      d.statement("SELECT epoch, recent FROM " + inputs + " WHERE id = ?"),
 		rows:       d.statement("SELECT first_offset, next_offset FROM " + rows + " WHERE input = ?"),
-		save:       d.statement("UPDATE " + inputs + " SET commits = commits + 1, recent = ? WHERE id = ? AND epoch = ?"),
+		lock:       d.statement("UPDATE " + inputs + " SET commits = commits + 1 WHERE id = ? AND epoch = ?"),
+		save:       d.statement("UPDATE " + inputs + " SET recent = ? WHERE id = ? AND epoch = ?"),
 		gone:       d.statement("DELETE FROM " + rows + " WHERE input = ? AND first_offset = ?"),
 		come:       d.statement("INSERT INTO " + rows + " (input, first_offset, next_offset) VALUES (?, ?, ?)"),
 		forget:     d.statement("UPDATE " + inputs + " SET epoch = epoch + 1, owner = 'reset', recent = '' WHERE topology = ? AND sink = ?"),
@@ -109,9 +112,10 @@ func (s *Sink) Exec(ctx topology.Context, query string, args ...any) {
 	s.stage(ctx, &task{query: query, args: args})
 }
 
-// Do is Exec for what takes more than one statement, or a look into the database. fn may be called several times, and must leave no
-// traces but in tx: what ctx and arguments of the node refer to is gone by then. An error that [topology.Reject] made is the record's fault
-// whatever Classify says.
+// Do is Exec for what takes more than one statement, or a look into the database. fn may be called several times, on any goroutine, and must
+// leave no traces but in tx: what ctx and arguments of the node refer to is gone by then. It must return the errors of its statements, and
+// leave Commit and Rollback to the sink. An error that [topology.Reject] made is the record's fault whatever Classify says; so are a panic and
+// runtime.Goexit, an error that fn ignores and the database does not, and an end of tx.
 func (s *Sink) Do(ctx topology.Context, fn func(ctx context.Context, tx *sql.Tx) error) {
 	s.stage(ctx, &task{fn: fn})
 }
@@ -129,14 +133,6 @@ type task struct {
 	query string
 	args  []any
 	fn    func(context.Context, *sql.Tx) error
-}
-
-func (t *task) do(ctx context.Context, tx *sql.Tx) error {
-	if t.fn != nil {
-		return t.fn(ctx, tx)
-	}
-	_, err := tx.ExecContext(ctx, t.query, t.args...)
-	return err
 }
 
 // Reset forgets which records a topology's sink has written for, together with what clear does to the tables: records that are read again
@@ -161,6 +157,11 @@ func (s *Sink) Reset(ctx context.Context, topology string, clear func(ctx contex
 func (s *Sink) within(ctx context.Context, f func(context.Context, *sql.Tx) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
+	defer func() {
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = &slowError{err, s.opts.Timeout}
+		}
+	}()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -178,8 +179,29 @@ func (s *Sink) within(ctx context.Context, f func(context.Context, *sql.Tx) erro
 	if err := f(ctx, tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return &commitError{err}
+	}
+	return nil
 }
+
+// commitError is what the database says to COMMIT.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// slowError says that a transaction of the database took longer than the sink's Timeout.
+type slowError struct {
+	err     error
+	timeout time.Duration
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("not done within the sink's Timeout of %v: %v", e.timeout, e.err)
+}
+func (e *slowError) Unwrap() error        { return e.err }
+func (e *slowError) Is(target error) bool { return target == plan.ErrOutsideSlow }
 
 // wait is how long records wait after the database has refused something that is no record's fault.
 var wait = backoff.Backoff{First: time.Second, Max: 30 * time.Second}
