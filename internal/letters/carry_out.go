@@ -98,6 +98,9 @@ func (t *Tool) plan(ctx context.Context, reader kafka.Reader, p *place, o *Order
 		if o.Limit > 0 && r.Selected == o.Limit {
 			return nil
 		}
+		if err := ways.lacks(l); err != nil {
+			return err
+		}
 		r.Selected++
 		if o.releases(l) {
 			if topic, input := redriveTopic(t.Names, l); needs[topic] == "" {

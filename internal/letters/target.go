@@ -92,6 +92,7 @@ type explorer struct {
 	order    *Order
 	known    map[Way]bool
 	readings map[string]*redrivesRead // by topology
+	short    map[string]ShortError    // redrive topics that have fewer partitions than their input
 	notes    []string
 }
 
@@ -126,6 +127,9 @@ func (e *explorer) explore(ctx context.Context, l *Letter) error {
 		if !slices.ContainsFunc(names, func(name string) bool { return !plan.IsTopicName(name) }) {
 			infos, err = e.tool.Client.Topics(ctx, names)
 		}
+		if len(names) == 2 {
+			e.compare(infos[names[0]], infos[names[1]])
+		}
 		if err == nil && len(infos) > 0 {
 			w.Unread, err = e.unread(ctx, w, names[0])
 		}
@@ -137,6 +141,41 @@ func (e *explorer) explore(ctx context.Context, l *Letter) error {
 		}
 	}
 	return nil
+}
+
+// compare notes a redrive topic that lacks partitions which its input has got since it was made.
+func (e *explorer) compare(redrive, input kafka.TopicInfo) {
+	if redrive.Partitions > 0 && redrive.Partitions < input.Partitions {
+		if e.short == nil {
+			e.short = map[string]ShortError{}
+		}
+		e.short[redrive.Name] = ShortError{Topic: redrive.Name, Input: input.Name, Has: redrive.Partitions, Wants: input.Partitions, tool: e.tool.Client.Config().Tool("kafka-topics.sh")}
+	}
+}
+
+// lacks refuses a letter that goes into a partition which its redrive topic does not have, before anything is done.
+func (e *explorer) lacks(l *Letter) error {
+	if !e.order.releases(l) && (e.order.Verb != Redrive || e.order.To != "") {
+		return nil
+	}
+	topic, _ := redriveTopic(e.tool.Names, l)
+	if s, ok := e.short[topic]; ok && l.Position.Partition >= s.Has && l.Position.Partition < s.Wants {
+		s.Partition = l.Position.Partition
+		return &s
+	}
+	return nil
+}
+
+// ShortError says that a redrive topic has fewer partitions than its input, of which letters are.
+type ShortError struct {
+	Topic, Input          string
+	Has, Wants, Partition int32
+	tool                  string // Kafka's for topics
+}
+
+func (e *ShortError) Error() string {
+	return fmt.Sprintf("topic %s has %d partitions, its input %s has %d, and a letter's record stood in partition %d: give it as many first, with %s --alter --topic %s --partitions %d "+
+		"(nothing was done; --partition chooses letters, by the partition of their own topic)", e.Topic, e.Has, e.Input, e.Wants, e.Partition, e.tool, e.Topic, e.Wants)
 }
 
 // leadsNowhere notes a way for the order.
