@@ -268,3 +268,21 @@ func TestDatabasesAreNamedThatAReplayDoesNotSetBack(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// TestWhatInstancesWroteWhileAReplayWasStoppedIsNoted: downstream has changed, and the replay has not done that.
+//
+// Mutation, seen to fail it: noteOthers that notes nothing.
+func TestWhatInstancesWroteWhileAReplayWasStoppedIsNoted(t *testing.T) {
+	d, l := newLists(t, topology.Dedup(func(_ topology.Context, _, v string) (string, error) { return v, nil }, time.Hour))
+	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: tallied, Key: []byte("k"), Value: []byte("new")}).FirstErr())
+	d.live()
+	r := d.ran("resume", file)
+	said := strings.Join(r.Notes, "\n")
+	if r.NewEffects != 0 || r.Unchanged == nil || *r.Unchanged || !strings.Contains(said, "topic "+listed+": others") || !strings.Contains(said, "topic "+tallyLog+": others") {
+		t.Errorf("%+v", r)
+	}
+	if len(l.idempotency("new")) != 1 {
+		t.Error("the new record was not processed")
+	}
+}

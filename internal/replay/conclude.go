@@ -59,6 +59,9 @@ func (r *running) end(ctx context.Context, failure error) (*Receipt, error) {
 	if r.broken(failure) {
 		return receipt, failure
 	}
+	if failure != nil {
+		t.leave(ctx, r.standing)
+	}
 	return receipt, errors.Join(failure, t.save(ctx, r.sink, r.standing))
 }
 
@@ -100,6 +103,7 @@ func (r *running) conclude(ctx context.Context, receipt *Receipt) error {
 		}
 	} else {
 		receipt.judge(all)
+		receipt.Notes = append(receipt.Notes, r.byOthers(all)...)
 	}
 	now := time.Now().UTC()
 	receipt.State, receipt.At, receipt.Ended = Done, now, &now

@@ -189,6 +189,7 @@ func (t *Tool) stopped(ctx context.Context, j *Job) (*Receipt, error) {
 	s := k.jobs[j.Name]
 	if s != nil && s.State == Begun {
 		s.State, s.Who, s.Holder = Stopped, t.Who, ""
+		t.leave(ctx, s)
 		if err := t.save(ctx, sink, s); err != nil {
 			return nil, err
 		}

@@ -53,13 +53,16 @@ type standing struct {
 	Build     *build    `json:"build,omitempty"` // of a shadow
 	Ranges    []Range   `json:"ranges"`
 	Before    []Content `json:"before"` // what its outputs and stores held when it began
-	Who       string    `json:"who"`
-	Holder    string    `json:"holder,omitempty"` // tells the processes apart that have run it
-	Why       string    `json:"why,omitempty"`
-	Began     time.Time `json:"began"`
-	At        time.Time `json:"at"`
-	Problem   string    `json:"problem,omitempty"` // of Failed
-	Receipt   *Receipt  `json:"receipt,omitempty"` // of Done
+	// Left is where outputs and stores ended when a run was stopped, and Others how many offsets others have written to them before the next one.
+	Left    map[string]map[string]int64 `json:"left,omitempty"`
+	Others  map[string]int64            `json:"others,omitempty"`
+	Who     string                      `json:"who"`
+	Holder  string                      `json:"holder,omitempty"` // tells the processes apart that have run it
+	Why     string                      `json:"why,omitempty"`
+	Began   time.Time                   `json:"began"`
+	At      time.Time                   `json:"at"`
+	Problem string                      `json:"problem,omitempty"` // of Failed
+	Receipt *Receipt                    `json:"receipt,omitempty"` // of Done
 }
 
 // leavesOut says that what is left of a rebuild is the job's to do: instances would process the records that it leaves out.

@@ -300,6 +300,9 @@ func (t *Tool) run(ctx context.Context, j *Job, o RunOptions, begun bool) (*Rece
 		return nil, errors.Join(err, t.refused(ctx, sink, j))
 	}
 	s.State, s.Who, s.Holder, s.Build = Begun, t.Who, rand.Text()[:12], by
+	if err := t.noteOthers(ctx, s); err != nil {
+		return nil, err
+	}
 	r := &running{tool: t, standing: s, sink: sink, stops: k.stops[j.Name], stopSeen: k.stops[j.Name] > 0, resumed: resumed}
 	if err := t.save(ctx, sink, s); err != nil {
 		return nil, err
