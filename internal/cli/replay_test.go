@@ -718,7 +718,7 @@ func TestASnapshotIsNotRestoredPastRedrivenRecords(t *testing.T) {
 	if out := s.totals(exitFailure, "state", "restore", "--folder", "snap", "--why", "t"); !strings.Contains(out, "were redriven or delayed after the snapshot") {
 		t.Error(out)
 	}
-	if out := s.totals(exitFailure, "replay", "run", s.file("r.yaml", "replay: r\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: customer-totals\nstate: reset\n")); !strings.Contains(out, "records wait in "+redriven) {
+	if out := s.totals(exitRefused, "replay", "run", s.file("r.yaml", "replay: r\nfrom: {topic: "+placed+"}\ninto: topology\ntopology: customer-totals\nstate: reset\n")); !strings.Contains(out, "records wait in "+redriven) {
 		t.Error(out)
 	}
 	s.totals(0, "state", "snapshot", "--folder", "later") // where they wait
