@@ -12,7 +12,7 @@ import (
 // TestALetterThatWasAnsweredSaysHow: of several commands that were for it the one that resolved it, with who and why; show and export alike. When it failed first
 // is shown where that was another time.
 //
-// Mutations: answer takes the last job; answer without the range of the job; FirstFailed that is At.
+// Mutations, each seen to fail it: add without first; answer takes the last job; answer without the range of the job; FirstFailed that is At.
 func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
 	d := newLetters(t)
 	d.must(d.client.ProduceSync(t.Context(), letter(0, 30, "again", deadletter.Header{Key: deadletter.HeaderFirstTime, Value: []byte("1650000000000")})).FirstErr())
@@ -78,6 +78,14 @@ func TestALetterThatWasAnsweredSaysHow(t *testing.T) {
 		if once := strings.Contains(out, "at first"); once != (offset == "7") {
 			t.Errorf("letter 0/%s: %s", offset, out)
 		}
+	}
+	var groups []struct {
+		First       time.Time
+		FirstFailed time.Time `json:"first_failed"`
+	}
+	d.data(d.dlq(0, "list", "--topic", lettersOf, "--key", "k30", "--json"), &groups)
+	if len(groups) != 1 || groups[0].FirstFailed.UnixMilli() != 1_650_000_000_000 || !groups[0].First.After(groups[0].FirstFailed) {
+		t.Errorf("listed: %+v", groups)
 	}
 	var line shown
 	d.data(d.dlq(0, "export", "--topic", lettersOf, "--partition", "0", "--offset", "1", "--file", "-"), &line)

@@ -44,7 +44,7 @@ func (t *Tool) index(ctx context.Context, p *place, s *Selection) *reading {
 	if err != nil || path == "" || makeFolders(path) != nil {
 		return nil
 	}
-	r := &reading{path: path, of: indexed{Version: 1, Cluster: cluster, Topic: t.Topic, TopicID: p.info.ID}, at: map[int32]int64{}}
+	r := &reading{path: path, of: indexed{Version: 2, Cluster: cluster, Topic: t.Topic, TopicID: p.info.ID}, at: map[int32]int64{}}
 	if r.lock, err = filelock.Take(path + ".lock"); err != nil {
 		return nil
 	}

@@ -35,6 +35,7 @@ const (
 	entryCut = 1 << iota
 	entryRedriven
 	entryParks
+	entryEarlier // it failed before, for the first time
 )
 
 func newBlock(partition int32, from int64) *block {
@@ -65,6 +66,10 @@ func (b *block) add(l *Letter) {
 	if l.Parks != "" {
 		flags |= entryParks
 	}
+	before := at - l.earliest().UnixMilli()
+	if before > 0 {
+		flags |= entryEarlier
+	}
 	e := binary.AppendUvarint(b.entries, uint64(l.Record.Offset-b.offset))
 	e = binary.AppendVarint(e, at-b.at)
 	e = append(binary.AppendUvarint(e, id), flags)
@@ -73,6 +78,9 @@ func (b *block) add(l *Letter) {
 	}
 	if l.Parks != "" {
 		e = binary.AppendVarint(binary.AppendVarint(e, int64(l.First.Partition)), l.First.Offset)
+	}
+	if before > 0 {
+		e = binary.AppendUvarint(e, uint64(before))
 	}
 	b.entries, b.offset, b.at, b.to = e, l.Record.Offset, at, l.Record.Offset+1
 	b.count++
@@ -133,6 +141,9 @@ func lettersIn(partition int32, from, to int64, rest []byte, do func(l *Letter) 
 		}
 		if flags&entryParks != 0 {
 			l.First.Partition, l.First.Offset = int32(d.signed()), d.signed()
+		}
+		if flags&entryEarlier != 0 {
+			l.FirstAt = at - int64(d.number())
 		}
 		if !d.ok {
 			return false, nil

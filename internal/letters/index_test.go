@@ -75,6 +75,8 @@ func (s *shelf) add(n int) {
 			headers = append(headers, deadletter.Header{Key: deadletter.HeaderRedrives, Value: []byte("3")})
 		case 3:
 			headers = append(headers, deadletter.Header{Key: deadletter.HeaderCut, Value: []byte("99")})
+		case 4:
+			headers = append(headers, deadletter.Header{Key: deadletter.HeaderFirstTime, Value: fmt.Append(nil, c.At-int64(i)*1000)})
 		}
 		r := &kgo.Record{Topic: indexTopic, Partition: int32(i % 2), Key: fmt.Appendf(nil, "secret key %d", i%11), Value: []byte("secret value")}
 		for _, h := range headers {

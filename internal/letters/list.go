@@ -16,8 +16,9 @@ type Group struct {
 	Count       int64     `json:"count"`
 	First       time.Time `json:"first"` // when the first of them failed
 	Last        time.Time `json:"last"`
-	Parked      int64     `json:"parked"`  // records of their keys that wait for them
-	Example     At        `json:"example"` // the newest letter
+	FirstFailed time.Time `json:"first_failed"` // when any of their records failed first, as far as the letters say
+	Parked      int64     `json:"parked"`       // records of their keys that wait for them
+	Example     At        `json:"example"`      // the newest letter
 }
 
 // At is a place in the topic of dead letters.

@@ -47,7 +47,7 @@ func (y *tally) add(ctx context.Context, l *Letter, open, explained bool) error 
 			name = Others
 		}
 		if g = y.groups[name]; g == nil {
-			g = &Group{Fingerprint: name, First: at, Last: at}
+			g = &Group{Fingerprint: name, First: at, Last: at, FirstFailed: at}
 			y.groups[name] = g
 		}
 	}
@@ -59,6 +59,9 @@ func (y *tally) add(ctx context.Context, l *Letter, open, explained bool) error 
 	g.Parked += parked
 	if at.Before(g.First) {
 		g.First = at
+	}
+	if first := l.earliest(); first.Before(g.FirstFailed) {
+		g.FirstFailed = first
 	}
 	here := At{l.Partition, l.Record.Offset}
 	if g.Count > 1 && cmp.Or(at.Compare(g.Last), here.compare(g.Example)) < 0 {

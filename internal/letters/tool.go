@@ -215,6 +215,15 @@ func (l *Letter) firstFailed() *time.Time {
 	return new(instant(l.FirstAt))
 }
 
+// earliest is when the letter's record failed first, as far as the letter says.
+func (l *Letter) earliest() time.Time {
+	last := l.failed()
+	if first := l.firstFailed(); first != nil && first.Before(last) {
+		return *first
+	}
+	return last
+}
+
 // maxMilli is the end of the year 9999: JSON has no later time.
 const maxMilli = 253402300799999
 
