@@ -52,8 +52,9 @@ func (e *interruptedError) Unwrap() error { return e.err }
 func (e *interruptedError) Error() string {
 	var lines []string
 	for line := range strings.SplitSeq(e.err.Error(), "\n") {
-		line = strings.TrimSuffix(strings.ReplaceAll(line, ": "+context.Canceled.Error(), ""), context.Canceled.Error())
-		if line != "" {
+		// What went wrong before, which some errors add, is of no use either: it was being tried again.
+		line, _, _ = strings.Cut(line, context.Canceled.Error())
+		if line = strings.TrimSuffix(line, ": "); line != "" {
 			lines = append(lines, line)
 		}
 	}

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +57,25 @@ func TestWhatIsWrongHereIsSaidBeforeTheClusterIsAsked(t *testing.T) {
 			if missing := strings.Contains(out, "no brokers: give"); missing != (brokers == "--brokers=") {
 				t.Errorf("%s %s: %s", line, brokers, out)
 			}
+		}
+	}
+}
+
+// An interruption is said in words of what was being done.
+//
+// Mutation seen to fail it: lines that are not cut where the context speaks.
+func TestAnInterruptionSaysWhatWasBeingDone(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{context.Canceled, "interrupted"},
+		{fmt.Errorf("read a/0: %w", context.Canceled), "interrupted: read a/0"},
+		{fmt.Errorf("take over: initialise producer: %w; last: kafka server: x", context.Canceled), "interrupted: take over: initialise producer"},
+		{errors.Join(fmt.Errorf("2 of 3 letters are done: %w", context.Canceled), context.Canceled), "interrupted: 2 of 3 letters are done"},
+	} {
+		if got := (&interruptedError{c.err}).Error(); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}
 }
