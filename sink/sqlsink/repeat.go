@@ -25,7 +25,9 @@ func (s *Sink) repeated(ctx context.Context, do func() error) error {
 // again does something until it passes, or fails of what does not pass by itself, or has failed too often or for too long.
 func (s *Sink) again(ctx context.Context, do func() error, passes func(error) bool) error {
 	for began, n := time.Now(), 0; ; n++ {
+		end := s.turn(ctx, n > 0)
 		err := do()
+		end()
 		if err == nil || n == repeats || ctx.Err() != nil || time.Since(began) > s.opts.Timeout/2 || !passes(err) {
 			return err
 		}
@@ -37,6 +39,30 @@ func (s *Sink) again(ctx context.Context, do func() error, passes func(error) bo
 			return err
 		}
 	}
+}
+
+// turn is called before a transaction of the database, and end after it. While one is done again no other of this sink begins, or those of its workers would meet
+// again and again. Whoever has waited for too long goes on all the same.
+func (s *Sink) turn(ctx context.Context, again bool) (end func()) {
+	nothing := func() {}
+	select {
+	case s.alone <- struct{}{}:
+	default:
+		long := time.NewTimer(s.opts.Timeout / 2)
+		defer long.Stop()
+		select {
+		case s.alone <- struct{}{}:
+		case <-long.C:
+			return nothing
+		case <-ctx.Done():
+			return nothing
+		}
+	}
+	if again {
+		return func() { <-s.alone }
+	}
+	<-s.alone
+	return nothing
 }
 
 // sqlState and sqliteCode are what a database says of an error, "" and 0 where it says nothing.

@@ -38,6 +38,8 @@ type Sink struct {
 	db   *sql.DB
 	opts Options
 	sql  statements
+
+	alone chan struct{} // has an element while a transaction is done again: see turn
 }
 
 type handle = topology.OutsideHandle
@@ -63,7 +65,7 @@ func New(name string, db *sql.DB, o Options) *Sink {
 	case !tableName.MatchString(o.Tables):
 		panic(fmt.Sprintf("sqlsink.New: sink %s has Tables %q: letters, digits and underscores make a name, with a schema and a dot before it", name, o.Tables))
 	}
-	s := &Sink{name: name, db: db, opts: o, sql: o.Dialect.statements(o.Tables)}
+	s := &Sink{name: name, db: db, opts: o, sql: o.Dialect.statements(o.Tables), alone: make(chan struct{}, 1)}
 	s.handle = topology.Outside(plan.Outside{Name: name, Kind: "database", Open: s.open, Commit: s.commit})
 	return s
 }
