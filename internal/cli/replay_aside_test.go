@@ -19,7 +19,7 @@ import (
 // lists has a node that keeps for each key what it has seen, in order, and emits it. It fails of values as often as it is told, and what it is told holds across builds.
 type lists struct {
 	mu    sync.Mutex
-	fails map[string]int // how often it is still to fail of a value
+	fails map[string]int // how often it is still to fail of a value, -1 for a service that is down until something else is said
 	keys  map[string]map[string]bool
 	parts []topology.Part
 
@@ -52,13 +52,16 @@ func (l *lists) build(...string) *topology.Topology {
 			l.keys[v] = map[string]bool{}
 		}
 		l.keys[v][ctx.IdempotencyKey()] = true
-		failed := l.fails[v] > 0
+		failed, world := l.fails[v] > 0, l.fails[v] < 0
 		if failed {
 			l.fails[v]--
 		}
 		l.mu.Unlock()
-		if failed {
+		switch {
+		case failed:
 			return errors.New("the service hiccups")
+		case world:
+			return topology.World(errors.New("the service is down"))
 		}
 		seen, err := store.Get(ctx, key)
 		if err != nil {
@@ -159,6 +162,30 @@ func TestAReplayThatHasParkedIsResumed(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	d.list("a c d", "b e b e")
+}
+
+// TestAReplayLeavesQueuesToInstances: what of a key is ready to be worked off, after the replay was stopped, is none of its records.
+//
+// Mutation, seen to fail it: engine whose tasks have queues in a replay too.
+func TestAReplayLeavesQueuesToInstances(t *testing.T) {
+	d, l := newLists(t, topology.RetryLater(time.Second))
+	l.fail("a", 1)
+	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	l.fail("a", -1)
+	l.fail("new", -1)
+	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: tallied, Key: []byte("k"), Value: []byte("new")}).FirstErr())
+	d.liveUntil(func(ctx context.Context) bool {
+		if d.drained(ctx) {
+			l.fail("a", 0) // new is parked
+		}
+		return len(l.idempotency("new")) > 0 // and its key ready
+	})
+	l.fail("new", 0)
+	if r := d.ran("resume", file); r.Read != 5 || r.Delayed != 1 || r.Parked != 2 {
+		t.Errorf("%+v", r)
+	}
+	d.list("a c d a", "b e b e")
+	d.liveUntil(func(context.Context) bool { return d.lists()["k"] == "a c d a new c d" })
 }
 
 // TestAReplayParksBehindALetter, which a redrive answers when the replay has ended.
