@@ -116,18 +116,6 @@ func TestRecordsThatComeBackAreInTheLedgerOnce(t *testing.T) {
 	})
 }
 
-// end is how many offsets a topic has.
-func (r *rig) end(topic string) (n int64) {
-	ends, err := r.admin.ListEndOffsets(r.t.Context(), topic)
-	r.must(err)
-	for _, of := range ends {
-		for _, end := range of {
-			n += end.Offset
-		}
-	}
-	return n
-}
-
 // TestAZombieWritesNothing: an instance that stands still between its offsets and the database, for longer than its session, finds its records
 // written by another one, and writes nothing. It goes on as a member then.
 //

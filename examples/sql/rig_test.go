@@ -298,3 +298,15 @@ func (r *rig) rows(query string) string {
 	r.must(found.Err())
 	return b.String()
 }
+
+// end is how many offsets a topic has.
+func (r *rig) end(topic string) (n int64) {
+	ends, err := r.admin.ListEndOffsets(r.t.Context(), topic)
+	r.must(err)
+	for _, of := range ends {
+		for _, end := range of {
+			n += end.Offset
+		}
+	}
+	return n
+}
