@@ -173,9 +173,8 @@ func (w wicked) Error() string                { w.do(); return "" }
 // TestARecordIsToBlameAlone for what its function does, or the database refuses of it, also where that shows only later: at the end of the database's transaction,
 // or in what comes after it. It becomes a dead letter, and its neighbours are written once.
 //
-// Mutations seen to fail it: functions are called without a guard; an error of COMMIT is nobody's; no record is looked for when the savepoint is gone, or it is not asked
-// for; the parts before the record in question are not known to be written; a function that ends the transaction is not noticed; Classify is not asked of COMMIT; the
-// text of an error is asked by fmt.
+// Mutations seen to fail it: functions are called without a guard; an error of COMMIT is nobody's; a savepoint that is gone says nothing; the parts before
+// the record in question are not known to be written; a function that ends the transaction is not noticed; Classify is not asked of COMMIT.
 func TestARecordIsToBlameAlone(t *testing.T) {
 	everywhere(t, func(t *testing.T, r *rig) {
 		var classified atomic.Bool
@@ -265,6 +264,46 @@ func TestARecordIsToBlameAlone(t *testing.T) {
 			t.Error("the log has what is not true")
 		}
 	})
+}
+
+// TestARecordIsToBlameWithoutOthers that lead to it: its neighbours are good, and Classify is the sink's own.
+//
+// Mutations seen to fail it: no record is looked for when what comes after a function fails; SQLite is not asked for the savepoint of each function; the text of an
+// error is asked by fmt, which passes over a panic.
+func TestARecordIsToBlameWithoutOthers(t *testing.T) {
+	for _, how := range []string{"ignores", "error"} {
+		t.Run(how, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, r *rig) {
+				x := newTexts(t, r, sqlsink.Options{})
+				swallow := "INSERT OR ROLLBACK INTO once VALUES ('there')"
+				if x.postgreSQL() {
+					swallow = "INSERT INTO once VALUES ('there')"
+				}
+				write := func(ctx topology.Context, _, text string) error {
+					x.sink.Do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+						switch text {
+						case "ignores":
+							_, _ = tx.ExecContext(ctx, swallow)
+							return nil
+						case "error":
+							return wicked{func() { panic("in Error") }}
+						}
+						_, err := tx.ExecContext(ctx, "INSERT INTO texts (text, id, n) VALUES ('"+text+"', 1, 1)")
+						return err
+					})
+					return nil
+				}
+				x.write(0, "k", "a", how, "b", "c")
+				stop := x.runs(write)
+				x.readAll("texts", textNames)
+				stop()
+				x.holds("a", "b", "c")
+				if letters := x.letters(); len(letters) != 1 || letters[how] == "" {
+					t.Errorf("the letters are %v", letters)
+				}
+			})
+		})
+	}
 }
 
 // TestWhatComesAfterARefusedRecordIsAnew: it has seen state with that record in it, so neither is it written before it is done again, nor refused for it.
