@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,6 +26,9 @@ import (
 var weir, faulty string
 
 func TestMain(m *testing.M) {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup: what this process catches, those that it starts do not ignore
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	dir, err := os.MkdirTemp("", "weir-test-")
 	if err == nil {
 		weir, faulty = filepath.Join(dir, "weir"), filepath.Join(dir, "faulty")
