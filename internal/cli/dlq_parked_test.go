@@ -224,3 +224,67 @@ func TestAKeyWhoseLetterIsGoneAfterADelayIsReleased(t *testing.T) {
 	cancel()
 	d.must(<-done)
 }
+
+// A key waits for a record in the topic of a delay that the build at hand does not have: it is not released, and no replay goes over it.
+//
+// Mutations, each seen to fail it: heads that looks at the plan's own topics; a replay that does.
+func TestAKeyBehindAFormerDelayIsNotReleased(t *testing.T) {
+	for _, parking := range []bool{true, false} {
+		t.Run(fmt.Sprint("parking ", parking), func(t *testing.T) {
+			d := newDesk(t, -1)
+			t.Chdir(t.TempDir())
+			_, err := d.admin.CreateTopics(t.Context(), 1, 1, nil, "item.seen.v1")
+			d.must(err)
+			d.must(os.WriteFile("again.yaml", []byte("replay: again\nfrom: {topic: item.seen.v1}\ninto: topology\ntopology: parks\nstate: reset\n"), 0o600))
+			graph := func(delay time.Duration) *topology.Topology {
+				in, store := topology.Stream("item.seen.v1", codecs.String()), topology.Store("items", codecs.String())
+				return topology.Define("parks", topology.Node("keep", topology.On(in, func(ctx topology.Context, key, v string) error {
+					if v == "bad" {
+						return errors.New("it is bad")
+					}
+					store.Set(ctx, key, v)
+					return nil
+				}), topology.Uses(store), topology.Retry(topology.Backoff{Attempts: 1}), topology.RetryLater(delay), topology.Parking(parking)))
+			}
+			for _, v := range []string{"bad", "1"} {
+				d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: "item.seen.v1", Key: []byte("a"), Value: []byte(v)}).FirstErr())
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			root := New("parks", graph(time.Hour))
+			root.SetOut(os.Stderr)
+			root.SetErr(os.Stderr)
+			done := make(chan error, 1)
+			go func() {
+				done <- Execute(ctx, root, []string{"run", "--brokers", d.addr, "--create-topics", "--state-dir", "state", "--commit-interval", "20ms", "--log-level", "error", "--stop-line-after", "0"})
+			}()
+			changed := graph(2 * time.Hour)
+			ask := func(args ...string) (string, int) { return execute(append(args, "--brokers", d.addr), changed) }
+			args, want := []string{"replay", "plan", "again.yaml"}, "parks-item.seen.v1-retry-1h"
+			if parking {
+				args, want = []string{"dlq", "parked", "list", "--json"}, `"waiting": 1`
+			}
+			out, code := ask(args...)
+			for until := time.Now().Add(time.Minute); !strings.Contains(out, want); out, code = ask(args...) {
+				if time.Now().After(until) {
+					t.Fatalf("%v: exit %d, without %s: %s", args, code, want, out)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			cancel()
+			d.must(<-done)
+			if !parking {
+				if code != exitRefused {
+					t.Errorf("exit %d: %s", code, out)
+				}
+				return
+			}
+			if out, _ := ask(args...); !strings.Contains(out, `"state": "delayed"`) {
+				t.Error(out)
+			}
+			if out, code := ask("dlq", "parked", "release", "--all", "--execute"); code != exitFailure || !strings.Contains(out, "selected 0") {
+				t.Errorf("exit %d: %s", code, out)
+			}
+		})
+	}
+}

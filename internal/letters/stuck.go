@@ -107,8 +107,13 @@ func (t *Tool) heads(ctx context.Context, reader kafka.Reader, p *plan.Plan, all
 	if len(sought) == 0 {
 		return nil
 	}
+	names, err := t.Client.TopicNames(ctx)
+	if err != nil {
+		return err
+	}
+	topics := p.WithFormer(names)
 	for _, role := range []plan.Role{plan.RetryTopic, plan.RedriveTopic, plan.DeadLetterTopic} {
-		for _, topic := range p.Topics {
+		for _, topic := range topics {
 			if topic.Role != role {
 				continue
 			}

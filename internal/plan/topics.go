@@ -137,6 +137,15 @@ func (p *Plan) FormerRetries(topics []string) (former []Former) {
 	return former
 }
 
+// WithFormer are the topics of the plan, and those among topics that are retry topics of delays that the topology no longer has.
+func (p *Plan) WithFormer(topics []string) []Topic {
+	all := slices.Clone(p.Topics)
+	for _, f := range p.FormerRetries(topics) {
+		all = append(all, f.Topic)
+	}
+	return all
+}
+
 // FormerlyParked are those among topics that are changelogs of parked records, by their names, though the topology parks none there.
 func (p *Plan) FormerlyParked(topics []string) (former []string) {
 	for _, g := range p.Subgraphs {

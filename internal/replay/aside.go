@@ -28,23 +28,31 @@ func (t *Tool) any(ctx context.Context, reader kafka.Reader, tp kafka.TopicParti
 	return false, err
 }
 
-// asideOf are the topics in which records of a topology wait beside its inputs: those that were redriven, and those that were delayed.
-func asideOf(p *plan.Plan) (names []string) {
-	for _, topic := range p.Topics {
+// asideOf are the topics in which records of a topology wait beside its inputs: those that were redriven, and those that were delayed, also by a build with other delays.
+func (t *Tool) asideOf(ctx context.Context, p *plan.Plan) (names []string, err error) {
+	all, err := t.Client.TopicNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range p.WithFormer(all) {
 		if topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic {
 			names = append(names, topic.Name)
 		}
 	}
-	return names
+	return names, nil
 }
 
 // asides says how the group stands in these topics, as far as there are such.
 func (t *Tool) asides(ctx context.Context, reader kafka.Reader, p *plan.Plan) (all []golden.Aside, err error) {
-	infos, err := t.Client.Topics(ctx, asideOf(p))
+	names, err := t.asideOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range asideOf(p) {
+	infos, err := t.Client.Topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
 		info, ok := infos[name]
 		if !ok {
 			continue
@@ -163,19 +171,18 @@ func (t *Tool) unread(ctx context.Context, p *plan.Plan, j *Job, ranges []Range)
 	reader := t.Client.NewFetcher(readAhead)
 	defer reader.Close()
 	sub := inputOf(p, j.From.Topic)
-	own := map[string]bool{}
-	for _, in := range sub.Inputs {
-		own[p.Redrive(in)] = true
-		for _, delay := range sub.Delays(in) {
-			own[p.Retry(in, delay)] = true
-		}
+	own := func(topic string) bool {
+		return slices.ContainsFunc(sub.Inputs, func(in *plan.Stream) bool {
+			_, retries := p.Names.RetryOf(p.Topology, in, topic)
+			return retries || topic == p.Redrive(in)
+		})
 	}
 	all, err := t.asides(ctx, reader, p)
 	if err != nil {
 		return err
 	}
 	for _, a := range all {
-		if !own[a.Topic] || !a.Waiting {
+		if !own(a.Topic) || !a.Waiting {
 			continue
 		}
 		if j.State.Mode == StateReset {
