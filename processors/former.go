@@ -62,7 +62,7 @@ func (e *engine) parkedIn(ctx context.Context, name string) (keys int64, err err
 	defer fetcher.Close()
 	for _, tp := range tps {
 		var totals parkedTotals
-		err := readThrough(ctx, fetcher, tp, kafka.Position{Offset: starts[tp], LeaderEpoch: -1, TopicID: infos[name].ID}, ends[tp], func(r *kafka.Record) error {
+		err := kafka.Scan(ctx, fetcher, tp, starts[tp], ends[tp], func(r *kafka.Record) error {
 			if string(r.Key) != totalsName {
 				return nil
 			}
@@ -75,42 +75,9 @@ func (e *engine) parkedIn(ctx context.Context, name string) (keys int64, err err
 		if err != nil {
 			return 0, fmt.Errorf("read %s: %w", tp, err)
 		}
-		keys += int64(totals.Keys)
+		keys += totals.Keys
 	}
 	return keys, nil
-}
-
-// readThrough calls yield with what a partition holds between two offsets.
-func readThrough(ctx context.Context, fetcher Fetcher, tp kafka.TopicPartition, from kafka.Position, end int64, yield func(*kafka.Record) error) error {
-	deliveries := newInbox()
-	defer func() {
-		fetcher.Stop(tp)
-		deliveries.close()
-	}()
-	var queue []kafka.Batch
-	fetcher.Start(tp, from, func(b kafka.Batch) { deliveries.put(func() { queue = append(queue, b) }) })
-	for at := from.Offset; at < end; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deliveries.wake:
-			deliveries.drain()
-		}
-		for _, b := range queue {
-			if b.Err != nil {
-				return b.Err
-			}
-			for i := range b.Records {
-				if err := yield(&b.Records[i]); err != nil {
-					return err
-				}
-			}
-			at = b.Position
-			fetcher.Release(tp, b.Bytes)
-		}
-		queue = queue[:0]
-	}
-	return nil
 }
 
 // drainFormer has the retry topics of delays that the topology no longer has worked off, as far as records wait in them: nobody else would, and
