@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -66,4 +67,19 @@ func Scan(ctx context.Context, reader Reader, tp TopicPartition, from, end int64
 		}
 	}
 	return nil
+}
+
+// Holds says whether there is a committed record between two offsets of a partition.
+func Holds(ctx context.Context, reader Reader, tp TopicPartition, from, to int64) (bool, error) {
+	found := errors.New("found")
+	err := Scan(ctx, reader, tp, from, to, func(r *Record) error {
+		if r.Offset >= from && r.Offset < to {
+			return found
+		}
+		return nil
+	})
+	if errors.Is(err, found) {
+		return true, nil
+	}
+	return false, err
 }

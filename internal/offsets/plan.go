@@ -2,7 +2,6 @@ package offsets
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -179,19 +178,13 @@ func (t *Tool) Twice(ctx context.Context, reader kafka.Reader, rows []Row, chang
 		if _, set := changed[tp]; set || !goesBack || r.Committed == nil || r.Lag == 0 {
 			continue
 		}
-		waits := errors.New("a record waits")
-		err := kafka.Scan(ctx, reader, tp, max(r.Start, *r.Committed), r.End, func(rec *kafka.Record) error {
-			if rec.Offset >= *r.Committed && rec.Offset < r.End {
-				return waits
-			}
-			return nil
-		})
-		if errors.Is(err, waits) {
-			return fmt.Errorf("records of %s wait in %s, and would come a second time with what the reset brings again: run the instances until its lag is 0, "+
-				"or give up what waits there with --topic %s --to latest first", r.Of, tp, r.Topic)
-		}
+		waits, err := kafka.Holds(ctx, reader, tp, max(r.Start, *r.Committed), r.End)
 		if err != nil {
 			return err
+		}
+		if waits {
+			return fmt.Errorf("records of %s wait in %s, and would come a second time with what the reset brings again: run the instances until its lag is 0, "+
+				"or give up what waits there with --topic %s --to latest first", r.Of, tp, r.Topic)
 		}
 	}
 	return nil

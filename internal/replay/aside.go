@@ -13,21 +13,6 @@ import (
 	"github.com/weirstream/weir/internal/plan"
 )
 
-// any says whether there is a committed record between two offsets of a partition.
-func (t *Tool) any(ctx context.Context, reader kafka.Reader, tp kafka.TopicPartition, from, to int64) (bool, error) {
-	found := errors.New("found")
-	err := kafka.Scan(ctx, reader, tp, from, to, func(r *kafka.Record) error {
-		if r.Offset >= from && r.Offset < to {
-			return found
-		}
-		return nil
-	})
-	if errors.Is(err, found) {
-		return true, nil
-	}
-	return false, err
-}
-
 // asideOf are the topics in which records of a topology wait beside its inputs: those that were redriven, and those that were delayed, also by a build with other delays.
 func (t *Tool) asideOf(ctx context.Context, p *plan.Plan) (names []string, err error) {
 	all, err := t.Client.TopicNames(ctx)
@@ -70,7 +55,7 @@ func (t *Tool) asides(ctx context.Context, reader kafka.Reader, p *plan.Plan) (a
 			if c, ok := committed[tp]; ok {
 				one.Offset = max(c.Offset, 0)
 			}
-			if one.Waiting, err = t.any(ctx, reader, tp, max(one.Offset, starts[tp]), ends[tp]); err != nil {
+			if one.Waiting, err = kafka.Holds(ctx, reader, tp, max(one.Offset, starts[tp]), ends[tp]); err != nil {
 				return nil, err
 			}
 			all = append(all, one)
@@ -108,7 +93,7 @@ func (t *Tool) sameAside(ctx context.Context, p *plan.Plan, m *golden.Manifest) 
 		differs := start > before.End || before.Waiting && start > before.Offset
 		for _, part := range [][2]int64{{before.End, a.End}, {min(before.Offset, a.Offset), max(before.Offset, a.Offset)}} {
 			if !differs && max(part[0], start) < part[1] {
-				if differs, err = t.any(ctx, reader, tp, max(part[0], start), part[1]); err != nil {
+				if differs, err = kafka.Holds(ctx, reader, tp, max(part[0], start), part[1]); err != nil {
 					return err
 				}
 			}
