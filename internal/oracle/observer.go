@@ -16,6 +16,7 @@ import (
 type Progress struct {
 	Committed  int64  // committed input records of all partitions
 	Left       int64  // input records above the committed offsets
+	Untouched  int    // input partitions that hold records, of which none is committed
 	Assignment string // who has which input partitions; empty between generations
 	Members    int
 }
@@ -115,6 +116,9 @@ func (o *Observer) Look(ctx context.Context) (Progress, error) {
 		}
 		p.Committed += at
 		p.Left += end.Offset - at
+		if at == 0 && end.Offset > 0 {
+			p.Untouched++
+		}
 	})
 	groups, err := o.adm.DescribeGroups(ctx, o.names.Group)
 	if err != nil {
