@@ -257,7 +257,7 @@ func (c *checker) topics() {
 		if problem := illegal(t.Name); problem != "" {
 			if c.names.Prefix != "" && illegal(strings.TrimPrefix(t.Name, c.names.Prefix)) == "" {
 				c.mistake(touching(p, t.Name), "use a shorter prefix", "the topic %s %s", t.Name, problem)
-			} else if (t.Role == plan.RedriveTopic || t.Role == plan.RetryTopic) && illegal(c.Topology.name) == "" && illegal(t.PartitionsOf) == "" {
+			} else if t.Role.Aside() && illegal(c.Topology.name) == "" && illegal(t.PartitionsOf) == "" {
 				c.mistake(touching(p, t.PartitionsOf), "shorten the name of the topology or of the stream", "the %v topic %s of input %s %s", t.Role, t.Name, t.PartitionsOf, problem)
 			}
 			continue

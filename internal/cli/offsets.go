@@ -271,8 +271,8 @@ func offsetsTool(p *plan.Plan, who string) *offsets.Tool {
 		for _, in := range g.Inputs {
 			part.Inputs = append(part.Inputs, p.Topic(in))
 		}
-		for _, topic := range p.Topics {
-			if (topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic) && slices.Contains(part.Inputs, topic.PartitionsOf) {
+		for _, topic := range p.Asides(nil) {
+			if slices.Contains(part.Inputs, topic.PartitionsOf) {
 				part.Asides = append(part.Asides, offsets.Aside{Topic: topic.Name, Of: topic.PartitionsOf})
 			}
 		}

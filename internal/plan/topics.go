@@ -37,6 +37,9 @@ func (r Role) String() string {
 	return "unknown"
 }
 
+// Aside says whether records of an input wait in such a topic, beside the input, and are read as the input is.
+func (r Role) Aside() bool { return r == RedriveTopic || r == RetryTopic }
+
 // topics lists every topic of the plan once: inputs, globals, outputs, dead letters, redrives, retries, changelogs, each in the order of declaration.
 func (p *Plan) topics() []Topic {
 	var topics []Topic
@@ -144,6 +147,11 @@ func (p *Plan) WithFormer(topics []string) []Topic {
 		all = append(all, f.Topic)
 	}
 	return all
+}
+
+// Asides are the topics in which records wait beside the inputs, those of delays that the topology no longer has as far as they are among topics.
+func (p *Plan) Asides(topics []string) []Topic {
+	return slices.DeleteFunc(p.WithFormer(topics), func(t Topic) bool { return !t.Role.Aside() })
 }
 
 // FormerlyParked are those among topics that are changelogs of parked records, by their names, though the topology parks none there.

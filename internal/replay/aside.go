@@ -13,25 +13,15 @@ import (
 	"github.com/weirstream/weir/internal/plan"
 )
 
-// asideOf are the topics in which records of a topology wait beside its inputs: those that were redriven, and those that were delayed, also by a build with other delays.
-func (t *Tool) asideOf(ctx context.Context, p *plan.Plan) (names []string, err error) {
-	all, err := t.Client.TopicNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, topic := range p.WithFormer(all) {
-		if topic.Role == plan.RedriveTopic || topic.Role == plan.RetryTopic {
-			names = append(names, topic.Name)
-		}
-	}
-	return names, nil
-}
-
-// asides says how the group stands in these topics, as far as there are such.
+// asides says how the group stands in the topics in which records wait beside the inputs, as far as there are such.
 func (t *Tool) asides(ctx context.Context, reader kafka.Reader, p *plan.Plan) (all []golden.Aside, err error) {
-	names, err := t.asideOf(ctx, p)
+	there, err := t.Client.TopicNames(ctx)
 	if err != nil {
 		return nil, err
+	}
+	var names []string
+	for _, topic := range p.Asides(there) {
+		names = append(names, topic.Name)
 	}
 	infos, err := t.Client.Topics(ctx, names)
 	if err != nil {
