@@ -44,7 +44,7 @@ type copying struct {
 func (r *running) intoTopic(ctx context.Context) error {
 	c := &copying{running: r, began: time.Now(), places: map[int32]int64{}}
 	var err error
-	if c.takes, err = r.takes(); err != nil {
+	if c.takes, err = r.File.predicate(); err != nil {
 		return err
 	}
 	if c.takes, err = r.tool.open(ctx, r.File, c.takes); err != nil {

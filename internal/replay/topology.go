@@ -91,7 +91,7 @@ func (r *running) notePass(ctx context.Context, p *plan.Plan) error {
 
 // engine runs the job's ranges on an engine. group is the one of production, from is where a partition begins before its range, silently.
 func (r *running) engine(ctx context.Context, p *plan.Plan, group string, on func(context.Context, *plan.Plan, processors.Options, processors.Replay) error, from map[int32]int64, keep bool, silent func(Range) int64) error {
-	takes, err := r.takes()
+	takes, err := r.File.predicate()
 	if err != nil {
 		return err
 	}
