@@ -105,7 +105,8 @@ func whole(all map[string][]string, rights []string) (list []string) {
 
 // TestCommandsNeedTheRightsThatTheDocsList: what the page lists is enough, and of transactional ids no more than is needed.
 //
-// Mutations, each seen to fail it: the page without weir-dlq-LETTERS of a redrive, without READ on the letters of a replay, and without the line of a command.
+// Mutations, each seen to fail it: the page without weir-dlq-LETTERS of a redrive, without READ on the letters of a replay, and without the line of a command; with a
+// transactional id that discard does not need.
 func TestCommandsNeedTheRightsThatTheDocsList(t *testing.T) {
 	all := rightsOf(t)
 	told := map[string]bool{}
