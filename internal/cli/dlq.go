@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -202,10 +203,7 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(cmd.OutOrStdout(), "selected %d, done %d, open afterwards %d\n", r.Selected, r.Done, r.Open)
-		for _, topic := range slices.Sorted(maps.Keys(r.Into)) {
-			fmt.Fprintf(cmd.OutOrStdout(), "  %d into %s\n", r.Into[topic], topic)
-		}
+		printResult(cmd.OutOrStdout(), r)
 	}
 	if r.NoLetters > 0 {
 		fmt.Fprintln(messages, noLetters(r.Topic, r.NoLetters, r.Open+r.Resolved))
@@ -238,6 +236,28 @@ func (f *dlqFlags) report(cmd *cobra.Command, r *letters.Result) error {
 		return nil
 	}
 	return errors.Join(errs...)
+}
+
+// printResult says what was chosen, and what was done with it by whom.
+func printResult(out io.Writer, r *letters.Result) {
+	into := "  %d into %s\n"
+	if r.Executed && r.Done < r.Selected {
+		into = "  %d of those selected are for %s\n"
+	}
+	if r.TakenOver {
+		fmt.Fprintf(out, "selected %d, done %d by this command, which has lost its place; open when it ended %d\n", r.Selected, r.Done, r.Open)
+		for _, o := range r.Others {
+			fmt.Fprintf(out, "  %d %s since by %s, job %s\n", o.Done, o.How, o.Who, o.Job)
+		}
+	} else {
+		fmt.Fprintf(out, "selected %d, done %d, open afterwards %d\n", r.Selected, r.Done, r.Open)
+	}
+	for _, topic := range slices.Sorted(maps.Keys(r.Into)) {
+		fmt.Fprintf(out, into, r.Into[topic], topic)
+	}
+	if r.Executed && r.Resolved > 0 {
+		fmt.Fprintf(out, "  %d letters of the topic were redriven, discarded or answered before this command began\n", r.Resolved)
+	}
 }
 
 // command is a command over one topic of dead letters. check refuses wrong use before anything is connected to.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/deadletter"
+	"github.com/weirstream/weir/internal/letters"
 	"github.com/weirstream/weir/internal/settings"
 )
 
@@ -117,5 +118,22 @@ func TestWhoIsTheUserBehindSudoAndTheOneOfTheCluster(t *testing.T) {
 	}
 	if got := who(v); !strings.HasPrefix(got, "ana as ") || !strings.HasSuffix(got, ", Kafka user billing") || !strings.Contains(got, "@") {
 		t.Error(got)
+	}
+}
+
+// Who reads what a command has come to can tell its own share from those of others.
+//
+// Mutations, each seen to fail it: printResult without TakenOver, without Others, or with all that were selected as if they had gone.
+func TestWhatACommandHasComeToNamesEachShare(t *testing.T) {
+	for want, r := range map[string]letters.Result{
+		"selected 9, done 0, open afterwards 12\n  9 into x\n": {Selected: 9, Open: 12, Resolved: 4, Into: map[string]int64{"x": 9}},
+		"selected 9, done 9, open afterwards 3\n  9 into x\n  4 letters of the topic were redriven, discarded or answered before this command began\n": {Executed: true, Selected: 9, Done: 9, Open: 3, Resolved: 4, Into: map[string]int64{"x": 9}},
+		"selected 210, done 202 by this command, which has lost its place; open when it ended 1\n  7 redriven since by bob, job J\n  210 of those selected are for x\n": {
+			Executed: true, Selected: 210, Done: 202, Open: 1, Into: map[string]int64{"x": 210}, TakenOver: true, Others: []letters.Share{{Job: "J", How: "redriven", Who: "bob", Done: 7}}},
+	} {
+		var out strings.Builder
+		if printResult(&out, &r); out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
 	}
 }

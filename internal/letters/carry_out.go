@@ -28,6 +28,9 @@ type Result struct {
 	Resolved int64 `json:"resolved"`
 	// NoLetters is how many records of the topic are no dead letters.
 	NoLetters int64 `json:"no_letters"`
+	// TakenOver says that the command has lost its place before it was done, mostly to another one, and Others what other commands have done since it began.
+	TakenOver bool    `json:"taken_over,omitempty"`
+	Others    []Share `json:"others,omitempty"`
 	// Notes say what is not known.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -159,26 +162,13 @@ func (t *Tool) Execute(ctx context.Context, o Order, rate int) (*Result, error) 
 	case err == nil:
 		return result, nil
 	case kafka.ClassOf(err) == kafka.Fenced:
+		m.reckon(ctx, reader)
 		return result, &TakenOverError{t.Topic, result.Done, result.Selected, err}
 	case ctx.Err() != nil: // what the sink says of that is of no use to anybody
 		err = context.Cause(ctx)
 	}
 	return result, fmt.Errorf("%d of %d letters are done; run the command again for the others: %w", result.Done, result.Selected, err)
 }
-
-// TakenOverError ends a command when another one has taken its place on the letters of a topic.
-type TakenOverError struct {
-	Topic          string
-	Done, Selected int64
-	Err            error
-}
-
-func (e *TakenOverError) Error() string {
-	return fmt.Sprintf("another command has taken over the letters of %s: this one has ended, with %d of %d letters done, and the other one carries on with those that it is for; "+
-		"run this one again if letters are open when that has ended, or if there is no other one (brokers end a transaction that takes too long)", e.Topic, e.Done, e.Selected)
-}
-
-func (e *TakenOverError) Unwrap() error { return e.Err }
 
 // move carries an order out.
 type move struct {

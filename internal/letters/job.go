@@ -93,9 +93,10 @@ func (t *Tool) jobs(ctx context.Context, reader kafka.Reader, p *place) ([]job, 
 	name := t.jobsTopic()
 	newest := map[string]job{}
 	running := map[string]replaying{}
-	p.passes = passesOf{map[passedPart][]passed{}, map[string]int64{}}
+	p.seen, p.passes = -1, passesOf{map[passedPart][]passed{}, map[string]int64{}}
 	err := system.Jobs.Read(ctx, t.Client, reader, name, func(r *kafka.Record) error {
 		key := string(r.Key)
+		p.seen = r.Offset
 		if err := p.passes.take(r); err != nil {
 			return fmt.Errorf("%s offset %d: %w", name, r.Offset, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,31 +56,70 @@ func TestACommandDoesNotWaitForTheTransactionOfItsDeadPredecessor(t *testing.T) 
 	}
 }
 
-// A command whose place another one takes says so, and how far it has come.
+// A command whose place another one takes says so, how far it has come, and what the other one has done so far.
 //
-// Mutation seen to fail it: Execute without TakenOverError.
+// Mutations, each seen to fail it: Execute without TakenOverError; Execute without reckon; reckon that counts what was done before the command began; Open without the others' share.
 func TestACommandSaysThatAnotherOneHasTakenItsPlace(t *testing.T) {
 	s := takenOver(t, 40)
-	order := Order{Verb: Discard, Selection: Selection{All: true}}
+	early, err := s.tool.Execute(t.Context(), Order{Verb: Discard, Selection: Selection{All: true}, Limit: 3}, 0)
+	s.must(err)
+	order := Order{Verb: Redrive, Selection: Selection{All: true}, Why: "mended"}
+	const until = 12 // the letter before which the first one stands still
+	standing, goOn := make(chan struct{}), make(chan struct{})
+	pass, last := 1, int64(0) // over the letters: the first is that of the plan
+	one := *s.tool
+	one.Who, one.Progress = "alice", func(read, _ int64) {
+		if read < last {
+			pass++
+		}
+		if last = read; pass == 2 && read == until {
+			close(standing)
+			<-goOn
+		}
+	}
 	type end struct {
 		r   *Result
 		err error
 	}
 	ended := make(chan end, 1)
 	go func() {
-		r, err := s.tool.Execute(t.Context(), order, 1)
+		r, err := one.Execute(t.Context(), order, 10) // so a transaction has one letter
 		ended <- end{r, err}
 	}()
-	for n := int64(0); n == 0; {
-		l, err := s.tool.List(t.Context(), Selection{})
-		s.must(err)
-		n = l.Resolved
-	}
-	second, err := s.tool.Execute(t.Context(), order, 0)
+	<-standing
+	two := *s.tool
+	two.Who = "bob"
+	second, err := two.Execute(t.Context(), order, 0)
 	s.must(err)
+	close(goOn)
 	first := <-ended
 	over, is := errors.AsType[*TakenOverError](first.err)
-	if !is || over.Done == 0 || over.Done != first.r.Done || over.Selected != 40 || over.Done+second.Done != 40 || over.Topic != indexTopic {
-		t.Errorf("%+v, %v; then %+v", first.r, first.err, second)
+	if !is || over.Done != until-early.Done || over.Selected != 40-early.Done || over.Topic != indexTopic {
+		t.Errorf("%v", first.err)
+	}
+	want := []Share{{Job: second.Job, How: "redriven", Who: "bob", Done: 40 - until}}
+	if r := first.r; !r.TakenOver || r.Done != over.Done || r.Selected != over.Selected || r.Open != 0 || !slices.Equal(r.Others, want) {
+		t.Errorf("%+v, want others %+v", first.r, want)
+	}
+	if second.TakenOver || second.Selected != 40-until || second.Done != second.Selected || second.Resolved != until || second.Open != 0 || len(second.Others) != 0 {
+		t.Errorf("the second one: %+v", second)
+	}
+}
+
+// The answer to a command's last commit may be what was lost when another one took its place: what the topic of jobs says of it counts.
+//
+// Mutation seen to fail it: reckon that leaves the command's own count as it is.
+func TestACommandThatLostItsPlaceCountsACommitWithoutAnAnswer(t *testing.T) {
+	s := takenOver(t, 5)
+	r, err := s.tool.Execute(t.Context(), Order{Verb: Discard, Selection: Selection{All: true}, Limit: 2}, 0)
+	s.must(err)
+	reader := s.tool.reader()
+	defer reader.Close()
+	p, err := s.tool.look(t.Context(), reader)
+	s.must(err)
+	r.Done, r.Open = 1, 4 // as far as it has heard
+	(&move{tool: s.tool, place: p, result: r}).reckon(t.Context(), reader)
+	if r.Done != 2 || r.Open != 3 || !r.TakenOver {
+		t.Errorf("%+v", r)
 	}
 }

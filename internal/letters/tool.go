@@ -49,6 +49,7 @@ type place struct {
 	done         resolver
 	replays      []replaying
 	passes       passesOf
+	seen         int64 // the offset of the newest record of the topic of jobs
 }
 
 // exists fails where there is no such topic.
