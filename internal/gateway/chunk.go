@@ -237,7 +237,9 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 		c.add(ctx, e)
 	}
 	if c.atomic && c.bad() {
-		c.refuse(invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again"))
+		beside := invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again")
+		beside.bystander = true
+		c.refuse(beside)
 	}
 	ctx = g.deadlines.next()
 	c.submit(ctx, false)

@@ -2,12 +2,17 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -43,18 +48,18 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	r.Body = io.NopCloser(bytes.NewReader(data))
 	if form != cloudevents.ApplicationCloudEventsBatchJSON {
-		if !strings.HasPrefix(form, "application/cloudevents") {
-			if err := decodeAttributes(r.Header); err != nil {
-				invalid.of("the request is no CloudEvent: %v", err).write(w)
-				return
-			}
+		var one *cloudevents.Event
+		var err error
+		if form == cloudevents.ApplicationCloudEventsJSON {
+			one, err = structured(data)
+		} else if err = decodeAttributes(r.Header); err == nil {
+			one, err = cehttp.NewEventFromHTTPRequest(r)
 		}
-		one, err := cehttp.NewEventFromHTTPRequest(r)
 		if err != nil {
 			invalid.of("the request is no CloudEvent: %v", err).write(w)
 			return
 		}
-		e, p := q.cloudEvent(one)
+		e, p := q.cloudEvent(one, -1)
 		if p != nil {
 			p.write(w)
 			return
@@ -62,22 +67,24 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 		g.answerOne(w, g.publishAll(r.Context(), q, []*event{e})[0])
 		return
 	}
-	if string(bytes.TrimSpace(data)) == "null" {
-		malformed.of("the batch of CloudEvents is null").todo("send an array").write(w)
+	if data = bytes.Trim(data, " \t\r\n"); !bytes.HasPrefix(data, []byte("[")) {
+		malformed.of("the batch of CloudEvents is no array").todo("send an array, or one event as %s", cloudForms[0]).write(w)
 		return
 	}
-	list, err := cehttp.NewEventsFromHTTPRequest(r)
-	if err != nil {
-		invalid.of("the request is no batch of CloudEvents: %v", err).write(w)
-		return
-	}
-	if len(list) > g.Limits.Events {
-		tooLarge.of("the batch has %d events, %d are allowed", len(list), g.Limits.Events).write(w)
+	list, p := elements(data, g.Limits.Events)
+	if p != nil {
+		p.write(w)
 		return
 	}
 	events := make([]*event, len(list))
-	for i := range list {
-		if events[i], p = q.cloudEvent(&list[i]); p != nil {
+	for i, document := range list {
+		one, err := structured(document)
+		if err != nil {
+			p = invalid.of("it is no CloudEvent: %v", err)
+		} else {
+			events[i], p = q.cloudEvent(one, i)
+		}
+		if p != nil {
 			p.Detail = fmt.Sprintf("event %d: %s", i, p.Detail)
 			p.write(w)
 			return
@@ -86,13 +93,75 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 	g.answerMany(w, g.publishAll(r.Context(), q, events))
 }
 
+// structured reads an event in the structured mode. What the SDK is careless with is settled before it reads the event: it takes data with the space
+// before it, the last of members that come twice, one of data and data_base64 where there are both, and the whole part of a number.
+func structured(document []byte) (*cloudevents.Event, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(document, &members); err != nil {
+		return nil, err
+	}
+	if members == nil {
+		return nil, errors.New("it is null")
+	}
+	names := envelope{json.NewDecoder(bytes.NewReader(document)), []string{"data"}}
+	if err := names.value(); err != nil {
+		return nil, err
+	}
+	for name, value := range members {
+		value = bytes.TrimSpace(value)
+		if members[name] = value; name == "data" {
+			continue
+		}
+		switch c := value[0]; {
+		case c == 'n': // an attribute that is null is not set
+			delete(members, name)
+		case c == '-' || c >= '0' && c <= '9':
+			if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
+				return nil, fmt.Errorf("%s is %s, and numbers of CloudEvents are whole, of 32 bits: send it as a text", name, value)
+			}
+		}
+	}
+	if members["data"] != nil && members["data_base64"] != nil {
+		return nil, errors.New("it has data and data_base64, of which one is meant")
+	}
+	tidy, err := joined(members)
+	if err != nil {
+		return nil, err
+	}
+	e := cloudevents.New()
+	return &e, e.UnmarshalJSON(tidy)
+}
+
+// joined is the object of members. Their values stay as they are, which json.Marshal would make compact.
+func joined(members map[string]json.RawMessage) ([]byte, error) {
+	document := []byte{'{'}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(document) > 1 {
+			document = append(document, ',')
+		}
+		document = append(append(append(document, quoted...), ':'), members[name]...)
+	}
+	return append(document, '}'), nil
+}
+
 // decodeAttributes puts the values of attributes in the place of what stands for them in the headers of the binary mode (section 3.1.3.2 of
 // CloudEvents' binding for HTTP), which the SDK does not: a value may be quoted, and what is no printable ASCII is percent-encoded. A sign
 // that begins no escape stands for itself, for senders that encode nothing.
 func decodeAttributes(headers http.Header) error {
 	for name, values := range headers {
-		if !strings.HasPrefix(name, "Ce-") {
+		attribute, ok := strings.CutPrefix(name, "Ce-")
+		if !ok {
 			continue
+		}
+		if strings.Trim(strings.ToLower(attribute), "abcdefghijklmnopqrstuvwxyz0123456789") != "" || attribute == "" {
+			return fmt.Errorf("the header %s names no attribute: such names are of letters and digits", strings.ToLower(name))
+		}
+		if len(values) > 1 {
+			return fmt.Errorf("the header %s comes %d times", strings.ToLower(name), len(values))
 		}
 		decoded := make([]string, len(values))
 		for i, value := range values {
@@ -138,17 +207,19 @@ func unescaped(value string) string {
 	return b.String()
 }
 
-// cloudEvent makes an event of a CloudEvent.
-func (q *request) cloudEvent(in *cloudevents.Event) (*event, *Problem) {
+// cloudEvent makes an event of a CloudEvent. n is its place in the request, -1 where it is the only one.
+func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 	if in.SpecVersion() != cloudevents.CloudEventsVersionV1 {
 		return nil, invalid.of("specversion is %q, and 1.0 is taken", in.SpecVersion())
 	}
 	if err := in.Validate(); err != nil {
 		return nil, invalid.of("the CloudEvent is not valid: %s", strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
-	e := &event{key: q.key, keyText: true, value: in.Data(), id: in.ID(), partition: -1, form: asBytes}
+	e := q.event(in.Data(), n)
+	e.source, e.form = in.Source(), asBytes
+	e.id = cmp.Or(e.id, in.ID())
 	switch media := in.DataMediaType(); {
-	case media == "" || media == jsonType || strings.HasSuffix(media, "+json"):
+	case media == "" && !in.DataBase64 || media == jsonType || strings.HasSuffix(media, "+json"):
 		e.form = asJSON
 	case isProtobuf(media):
 		e.form = asMessage
@@ -180,7 +251,7 @@ func (q *request) cloudEvent(in *cloudevents.Event) (*event, *Problem) {
 			e.key = []byte(text)
 		}
 		if name == headerTrace || name == headerState {
-			if !slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == name }) {
+			if plain(text) && !slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == name }) {
 				add(name, text)
 			}
 			continue

@@ -71,3 +71,85 @@ func TestOtherFormatsOfCloudEventsAreNotTaken(t *testing.T) {
 		}
 	}
 }
+
+// The structured mode is JSON of any layout, and what could mean two things or cannot be kept as it is is refused; so are headers that name no attribute.
+//
+// Mutations seen to fail it: the document handed to the SDK as it is; null attributes kept; no bound of numbers; the names of headers not looked at.
+func TestAStructuredEventIsReadAsItIsMeant(t *testing.T) {
+	r := newRig(t, nil)
+	path := "/topics/" + orders + "/events"
+	const common = `"specversion":"1.0","source":"/s","type":"t","partitionkey":"k"`
+	for n, one := range []struct {
+		members, value string // "" for one that is refused
+	}{
+		{`"data_base64": "AP8="`, "\x00\xff"}, {`"data_base64":  "AP8=" `, "\x00\xff"}, {`"data": {"a": 1}`, `{"a": 1}`}, {"\"data\"\n:\t[ 1 ]", "[ 1 ]"},
+		{`"data":1,"ext":7,"minus":-1,"yes":true`, "1"}, {`"data":1,"subject":null,"ext": null,"data_base64":null`, "1"}, {`"data":{"a":1,"a":2,"Id":1,"id":2}`, `{"a":1,"a":2,"Id":1,"id":2}`},
+		{`"data":1,"ext":1.9`, ""}, {`"data":1,"ext":-0.5`, ""}, {`"data":1,"ext":2147483648`, ""}, {`"data":1,"ext":1e2`, ""}, {`"data":1,"id":"z"`, ""}, {`"data":1,"data":2`, ""},
+		{`"data":1,"data_base64":"AP8="`, ""}, {`"data":1,"subject":"a","subject":"b"`, ""},
+	} {
+		event := fmt.Sprintf(`{"id": "%d",%s, %s}`, n, common, one.members)
+		for form, body := range map[string]string{"application/cloudevents+json": event, "application/cloudevents-batch+json": "[ " + event + " ]"} {
+			status, answer, _ := r.post(path, body, "Content-Type", form)
+			if want := map[bool]int{true: 422, false: 200}[one.value == ""]; status != want {
+				t.Errorf("%s: %d %s, want %d", body, status, answer, want)
+			}
+		}
+		records, _ := r.read(orders)
+		if last := len(records) - 1; one.value != "" && (last < 0 || string(records[last].Value) != one.value) {
+			t.Errorf("%s: the value is not %q: %v", event, one.value, records)
+		}
+	}
+	for _, bad := range []string{`null`, `[]`, `5`, ``, `{"id":"1"} {}`, `{}`} {
+		if status, answer, _ := r.post(path, bad, "Content-Type", "application/cloudevents+json"); status != 422 {
+			t.Errorf("%s: %d %s", bad, status, answer)
+		}
+	}
+	for _, bad := range []string{`null`, `{}`, `5`, ``} {
+		if status, answer, _ := r.post(path, bad, "Content-Type", "application/cloudevents-batch+json"); status != 400 {
+			t.Errorf("%s: %d %s", bad, status, answer)
+		}
+	}
+	binary := map[string][]string{"Content-Type": {jsonType}, "Ce-Specversion": {"1.0"}, "Ce-Source": {"/s"}, "Ce-Type": {"t"}, "Ce-Id": {"b"}, "Ce-Partitionkey": {"k"}}
+	for name, values := range map[string][]string{"Ce-": {""}, "Ce-a_b": {"x"}, "Ce-Id": {"1", "2"}, "Ce-Subject": {"1", "1"}} {
+		q, err := http.NewRequest("POST", r.server.URL+path, strings.NewReader(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, v := range binary {
+			q.Header[n] = v
+		}
+		q.Header[name] = values
+		res, err := r.server.Client().Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != 422 {
+			t.Errorf("%s %v: %d", name, values, res.StatusCode)
+		}
+	}
+}
+
+// An id of a CloudEvent is that of its source: the same of another one is no repetition, which would be lost, and is told so. Idempotency-Key gives it another.
+//
+// Mutation seen to fail it: a print without the source.
+func TestAnIDOfAnotherSourceIsNoRepetition(t *testing.T) {
+	r := newRig(t, nil)
+	post := func(source string, headers ...string) (int, string) {
+		status, body, _ := r.post("/topics/"+orders+"/events", `{}`, append(headers, "Content-Type", jsonType, "Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Type", "t", "Ce-Partitionkey", "k", "Ce-Source", source)...)
+		return status, body
+	}
+	for _, one := range []struct {
+		source, key string
+		status      int
+		repeated    bool
+	}{{"/a", "", 200, false}, {"/a", "", 200, true}, {"/c", "", 422, false}, {"/c", "/c 1", 200, false}, {"/c", "/c 1", 200, true}} {
+		var headers []string
+		if one.key != "" {
+			headers = []string{"Idempotency-Key", one.key}
+		}
+		if status, body := post(one.source, headers...); status != one.status || strings.Contains(body, `"repeated":true`) != one.repeated {
+			t.Errorf("%+v: %d %s", one, status, body)
+		}
+	}
+}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -13,11 +15,17 @@ const v3Opaque = "data"
 
 var v2Opaque = []string{"key", "value"}
 
-// unmarshal reads an envelope. It refuses names that come twice in an object, in whatever letters: encoding/json takes the last of them, so that what an event
-// was to hold, or to be partitioned by, would be left out without a word. The members of the opaque names are not looked into.
+// unmarshal reads an envelope. It refuses names that it does not know, and those that come twice in an object, in whatever letters: encoding/json passes over
+// the former and takes the last of the latter, so that what an event was to hold, or to be partitioned by, would be left out without a word. A value that is left
+// out is a tombstone. The members of the opaque names are not looked into.
 func unmarshal(data []byte, into any, opaque ...string) error {
-	if err := json.Unmarshal(data, into); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
 		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("after the JSON document stands something else")
 	}
 	names := envelope{json.NewDecoder(bytes.NewReader(data)), opaque}
 	return names.value()

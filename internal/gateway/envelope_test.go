@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/declared"
 )
 
 // A record of a stream that is whole and not of the wanted form is answered, and so are those after it. A time is that of the record, also where it
@@ -76,6 +80,94 @@ func TestTheNamesOfAValueAreItsOwn(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	if records, _ := r.read(orders); len(records) != 2 || string(records[0].Value) != value || string(records[1].Value) != value {
+		t.Errorf("%v", records)
+	}
+}
+
+// A name that the form does not have is refused: what was meant by it would be left out, and a value that is left out deletes its key.
+//
+// Mutation seen to fail it: no DisallowUnknownFields.
+func TestNamesThatAFormDoesNotHaveAreRefused(t *testing.T) {
+	r := newRig(t, nil)
+	v2, v3 := "/topics/"+"order.state.v1", "/v3/clusters/"+r.cluster()+"/topics/"+"order.state.v1"+"/records"
+	for _, one := range []struct{ path, form, body string }{
+		{v2, "application/vnd.kafka.json.v2+json", `{"records":[{"key":"k","vlaue":{"balance":200}}]}`},
+		{v2, "application/vnd.kafka.json.v2+json", `{"records":[{"key":"k","value":1}],"acks":1}`},
+		{v2, "application/vnd.kafka.json.v2+json", `{"records":[{"key":"k","value":1,"headers":[{"key":"h","value":"aGk="}]}]}`},
+		{v2, "application/vnd.kafka.json.v2+json", `{"records":[{"key":"k","value":1}]} {}`},
+		{v3, jsonType, `{"key":{"data":"k"},"values":{"data":1}}`},
+		{v3, jsonType, `{"key":{"data":"k"},"value":{"type":"JSON","Data_":1}}`},
+		{v3, jsonType, `{"records":[{"key":{"data":"k"}}]}`},
+		{v3, jsonType, `{"key":{"data":"k"},"value":{"data":1},"headers":[{"name":"h","valu":"aGk="}]}`},
+		{v3 + ":batch", jsonType, `{"entries":[{"id":"1","key":{"data":"k"},"vaule":{"data":1}}]}`},
+	} {
+		status, body, _ := r.post(one.path, one.body, "Content-Type", one.form)
+		if strings.Contains(body, `"offset":`) && !strings.Contains(body, `"offset":null`) {
+			t.Errorf("%s: %d %s", one.body, status, body)
+		}
+		if !strings.Contains(body, "unknown field") && !strings.Contains(body, "stands something else") {
+			t.Errorf("%s: %d %s", one.body, status, body)
+		}
+	}
+	if records, _ := r.read("order.state.v1"); len(records) > 0 {
+		t.Errorf("%v are written", records)
+	}
+}
+
+// The key comes by the query or by a header, and two keys are none.
+//
+// Mutations seen to fail it: the query's taken; an empty header passed over; the last of two fields taken.
+func TestTwoKeysAreNone(t *testing.T) {
+	r := newRig(t, nil)
+	declare(t, r.client, declared.Event{Version: 1, Topic: orders, Key: "c"})
+	for r.gate.declarations.Of(orders) == nil { // it is followed
+		time.Sleep(5 * time.Millisecond)
+	}
+	path := "/topics/" + orders + "/events"
+	for _, one := range []struct {
+		query, header, body string
+		want                int
+	}{
+		{"?key=q", "h", `{"c":"a"}`, 400}, {"?key=q", "q", `{"c":"a"}`, 200}, {"?key=q", "-", `{"c":"a"}`, 200}, {"", "h", `{"c":"a"}`, 200},
+		{"", "", `{"c":"a"}`, 422}, {"?key=", "-", `{"c":"a"}`, 422}, {"", "-", `{"c":"a"}`, 200}, {"", "-", `{"c":"a","c":"b"}`, 422}, {"", "-", `{"c":"a","c":"a"}`, 422},
+	} {
+		var headers []string
+		if one.header != "-" {
+			headers = []string{"Weir-Key", one.header}
+		}
+		if status, body, _ := r.post(path+one.query, one.body, headers...); status != one.want {
+			t.Errorf("%+v: %d %s", one, status, body)
+		}
+	}
+}
+
+// What the whole of an atomic batch is told is what was wrong with the event for which it was refused, wherever that one stands.
+//
+// Mutation seen to fail it: the first problem of all.
+func TestAnAtomicBatchSaysWhatIsWrong(t *testing.T) {
+	r := newRig(t, nil)
+	for _, body := range []string{`[{"a":1},null,{"a":1}]`, `[null,{"a":1}]`} {
+		_, answer, _ := r.post("/topics/"+orders+"/events?key=k&atomic=true", body)
+		var whole Problem
+		if err := json.Unmarshal([]byte(answer), &whole); err != nil || !strings.Contains(whole.Detail, "null deletes a key") {
+			t.Errorf("%s: %s", body, answer)
+		}
+	}
+}
+
+// A record has a time that Kafka does not take for none, and a trace that is one.
+//
+// Mutations seen to fail it: no bound of timestamps; every trace taken.
+func TestTimesAndTracesAreThoseOfARecord(t *testing.T) {
+	r := newRig(t, nil)
+	_, answer, _ := r.post("/v3/clusters/"+r.cluster()+"/topics/"+orders+"/records", `{"key":{"data":"a"},"value":{"data":1},"timestamp":"1969-12-31T23:59:59.999Z"}`)
+	if !strings.Contains(answer, `"error_code":42207`) || !strings.Contains(answer, "1970") {
+		t.Error(answer)
+	}
+	if status, answer, _ := r.post("/topics/"+orders+"/events?key=a", `1`, "Traceparent", "garbage\x80", "Tracestate", "a=1"); status != 200 {
+		t.Error(answer)
+	}
+	if records, _ := r.read(orders); len(records) != 1 || fmt.Sprint(records[0].Headers) != "[{tracestate a=1}]" && len(records[0].Headers) != 1 {
 		t.Errorf("%v", records)
 	}
 }

@@ -36,6 +36,7 @@ type event struct {
 	form      form
 	null      bool // a tombstone instead of a value
 	id        string
+	source    string // of a CloudEvent, whose id is one of its source only
 	headers   []kafka.Header
 	partition int32      // -1: that of the key
 	at        *time.Time // nil: now
@@ -44,12 +45,16 @@ type event struct {
 	keySchema *values.Schema // as the request names them; nil: the subject's
 }
 
-// print tells key and value from others, as they were sent. It is called when admit has found the key.
+// print tells key and value from others, as they were sent, and an event of one source from that of another. It is called when admit has found the key.
 func (e *event) print() place {
-	if e.null {
-		return hashed(e.key)
+	parts := [][]byte{e.key}
+	if !e.null {
+		parts = append(parts, e.value)
 	}
-	return hashed(e.key, e.value)
+	if e.source != "" {
+		parts = append(parts, []byte(e.source), nil)
+	}
+	return hashed(parts...)
 }
 
 // The headers by which a record says what the gateway knows of it. A producer's own of these names are dropped, as are Weir's reserved ones.
@@ -78,6 +83,9 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 		at = *e.at
 	}
 	r.Topic, r.Timestamp, r.Headers = t.cluster, at.UnixMilli(), e.headers
+	if r.Timestamp < 0 { // -1 is none
+		return r, 0, invalid.of("the timestamp is %s, and that of a record is not before 1970", at.Format(time.RFC3339Nano)).todo("mend the timestamp, or leave it out: then it is the time of arrival")
+	}
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}

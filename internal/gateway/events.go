@@ -214,7 +214,7 @@ func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 	bad := 0
 	for _, a := range results {
 		if a.Error != nil {
-			if bad++; first == nil {
+			if bad++; first == nil || first.bystander {
 				first = a.Error
 			}
 		}

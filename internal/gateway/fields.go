@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/weirstream/weir/internal/declared"
@@ -71,17 +73,21 @@ func fieldIn(document []byte, path string) ([]byte, *Problem) {
 func anyField(document []byte, path string) ([]byte, *Problem) {
 	at, value := "", json.RawMessage(document)
 	for name := range strings.SplitSeq(path, ".") {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(value, &object); err != nil {
+		members, err := membersOf(value, name)
+		if err != nil {
 			if !json.Valid(document) {
 				return nil, checkJSON(document)
 			}
 			return nil, invalid.of("this is no object, and the topic's declaration takes %s from it", path).at(at)
 		}
 		at += "/" + name
-		var ok bool
-		if value, ok = object[name]; !ok {
+		switch len(members) {
+		case 0:
 			return nil, invalid.of("the field %s is missing, which the topic's declaration takes as key or id", path).at(at)
+		case 1:
+			value = members[0]
+		default:
+			return nil, invalid.of("the field %s comes %d times, and the topic's declaration takes it as key or id", path, len(members)).at(at)
 		}
 	}
 	var text string
@@ -94,6 +100,31 @@ func anyField(document []byte, path string) ([]byte, *Problem) {
 	}
 	return nil, invalid.of("the field %s is neither a text with a character nor a number", path).at(at)
 }
+
+// membersOf are the values of all members of an object that have a name.
+func membersOf(object []byte, name string) (values []json.RawMessage, err error) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return nil, errNoObject
+	}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		if token == name {
+			values = append(values, value)
+		}
+	}
+	_, err = d.Token()
+	return values, err
+}
+
+var errNoObject = errors.New("no object")
 
 // plainField finds a field without taking the rest of the document apart. Of a document with any mistake, or with a name that comes twice, it
 // finds none: what is to be said of those, anyField says.

@@ -27,6 +27,7 @@ type Problem struct {
 	Results []Answer `json:"results,omitempty" doc:"one for each event of the request, in order"`
 
 	retryAfter time.Duration
+	bystander  bool // the event was refused for another one of its batch
 }
 
 func (p *Problem) Error() string { return p.Detail }

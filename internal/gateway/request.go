@@ -41,11 +41,16 @@ func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) 
 		return nil, p
 	}
 	for _, name := range []string{headerTrace, headerState} {
-		if v := headers.Get(name); v != "" {
+		if v := headers.Get(name); v != "" && plain(v) {
 			q.headers = append(q.headers, kafka.Header{Key: name, Value: []byte(v)})
 		}
 	}
 	return q, nil
+}
+
+// plain says whether a text is printable ASCII, which trace context is: what is not is no trace of anybody's.
+func plain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // beginEvents reads what our own form says in query and headers.
@@ -66,11 +71,14 @@ func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 			return nil, malformed.of("the %s comes %d times", once.name, len(once.values)).todo("send it once")
 		}
 	}
-	switch {
+	switch header, both := r.Header["Weir-Key"]; {
 	case query.Has("key"):
+		if both && header[0] != query.Get("key") {
+			return nil, malformed.of("the parameter key and the header Weir-Key are two keys").todo("send one of them")
+		}
 		q.key = []byte(query.Get("key"))
-	case r.Header.Get("Weir-Key") != "":
-		q.key = []byte(r.Header.Get("Weir-Key"))
+	case both:
+		q.key = []byte(header[0])
 	}
 	if text := query.Get("atomic"); text != "" {
 		atomic, err := strconv.ParseBool(text)

@@ -123,6 +123,9 @@ func (s *subject) give(name string) (*values.Schema, *Problem) {
 	return s.schema, nil
 }
 
+// otherID is what to do about an id in a request that is no schema of the topic's.
+const otherID = "mend the schema's id in the request: the latest is %d, of subject %s"
+
 // byID is a schema that a request names: it must be the latest of the subject, or one that the registry has there.
 func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema, *Problem) {
 	latest, p := s.of(ctx, name)
@@ -134,7 +137,7 @@ func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema
 	}
 	registered, err := s.source.ByID(ctx, id)
 	if errors.Is(err, registry.ErrNotFound) {
-		return nil, invalid.of("there is no schema %d", id)
+		return nil, badSchema.of("there is no schema %d", id).todo(otherID, latest.Registered().ID, name)
 	}
 	if err != nil {
 		return nil, notWritten.of("schema %d is not known: %v", id, err)
@@ -143,10 +146,10 @@ func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema
 		Lookup(context.Context, string, registry.Schema) (*registry.Registered, error)
 	})
 	if !ok {
-		return nil, invalid.of("schema %d is not the latest of subject %s, which is %d", id, name, latest.Registered().ID)
+		return nil, badSchema.of("schema %d is not the latest of subject %s", id, name).todo(otherID, latest.Registered().ID, name)
 	}
 	if _, err := versions.Lookup(ctx, name, registered.Schema); errors.Is(err, registry.ErrNotFound) {
-		return nil, invalid.of("schema %d is none of subject %s", id, name)
+		return nil, badSchema.of("schema %d is none of subject %s", id, name).todo(otherID, latest.Registered().ID, name)
 	} else if err != nil {
 		return nil, notWritten.of("schema %d is not known: %v", id, err)
 	}
