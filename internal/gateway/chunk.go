@@ -134,10 +134,7 @@ func (c *chunk) bad() bool {
 
 // quota takes the events off the client's quotas.
 func (c *chunk) quota() *Problem {
-	if p := c.client.quota.take(len(c.places), c.bytes); p != nil {
-		return p
-	}
-	return c.g.declaredQuota(c.client, c.topic, c.declared).take(len(c.places), c.bytes)
+	return take(len(c.places), c.bytes, c.client.quota, c.g.declaredQuota(c.client, c.topic, c.declared))
 }
 
 // submit hands the events over to be written.

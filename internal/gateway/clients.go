@@ -11,10 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/time/rate"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/httpserver"
@@ -214,46 +212,4 @@ func (g *Gateway) still(q *request) *Problem {
 		}
 	}
 	return forbidden.of("client %s is none of the gateway's any more", q.client.Name)
-}
-
-// quota is what a client may publish in a second. Bursts of two seconds are let through.
-type quota struct{ events, bytes *rate.Limiter }
-
-func newQuota(events, bytes float64) *quota {
-	limiter := func(perSecond float64) *rate.Limiter {
-		if perSecond == 0 {
-			return nil
-		}
-		return rate.NewLimiter(rate.Limit(perSecond), max(1, int(2*perSecond)))
-	}
-	return &quota{limiter(events), limiter(bytes)}
-}
-
-// take takes events and bytes off the quota, or says how long there will not be as many.
-func (q *quota) take(events, bytes int) *Problem {
-	now := time.Now()
-	var taken []*rate.Reservation
-	for _, l := range []struct {
-		limiter *rate.Limiter
-		n       int
-		what    string
-	}{{q.events, events, "events"}, {q.bytes, bytes, "bytes"}} {
-		if l.limiter == nil || l.n == 0 {
-			continue
-		}
-		// A request over the whole burst is let through when the burst is there, and is paid off afterwards.
-		r := l.limiter.ReserveN(now, min(l.n, l.limiter.Burst()))
-		if wait := r.DelayFrom(now); wait > 0 {
-			r.CancelAt(now)
-			for _, other := range taken {
-				other.CancelAt(now)
-			}
-			return overQuota.of("%g %s a second are allowed", float64(l.limiter.Limit()), l.what).after(wait)
-		}
-		taken = append(taken, r)
-		for rest := l.n - l.limiter.Burst(); rest > 0; rest -= l.limiter.Burst() {
-			l.limiter.ReserveN(now, min(rest, l.limiter.Burst()))
-		}
-	}
-	return nil
 }

@@ -159,9 +159,9 @@ func TestStreamsWaitForTheirQuota(t *testing.T) {
 			go func() {
 				var p *Problem
 				for range chunks {
-					take := func() *Problem { looks.Add(1); return q.take(events, 0) }
-					if p = take(); p != nil {
-						p = waitForQuota(t.Context(), 20*time.Second, p, take)
+					again := func() *Problem { looks.Add(1); return take(events, 0, q) }
+					if p = again(); p != nil {
+						p = waitForQuota(t.Context(), 20*time.Second, p, again)
 					}
 					if p != nil {
 						break
