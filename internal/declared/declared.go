@@ -27,7 +27,9 @@ type Event struct {
 	// Idempotency is Stamped, which is the default, or Once.
 	Idempotency string `json:"idempotency,omitempty"`
 	// Keyless says that the topic is none of an entity: events need no key.
-	Keyless bool     `json:"keyless,omitempty"`
+	Keyless bool `json:"keyless,omitempty"`
+	// Schema says that events are checked by a schema, and refused while the topic's subject has none.
+	Schema  bool     `json:"schema,omitempty"`
 	Clients []Client `json:"clients,omitempty"`
 }
 

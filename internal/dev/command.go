@@ -204,7 +204,7 @@ func example(ctx context.Context, client *kafka.Client, schemas string) (err err
 	if err := system.Events.Ensure(ctx, client, system.Events.Name); err != nil {
 		return err
 	}
-	event := declared.Event{Version: 1, Topic: exampleTopic, Key: "customer_id"}
+	event := declared.Event{Version: 1, Topic: exampleTopic, Key: "customer_id", Schema: true}
 	record, err := event.Record(plan.Names{})
 	if err != nil {
 		return err

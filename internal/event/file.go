@@ -130,7 +130,7 @@ func (e *File) check() error {
 
 // declaration is what gateways read of it.
 func (e *File) declaration() *declared.Event {
-	d := &declared.Event{Version: 1, Topic: e.Event, Owner: e.Owner, Key: e.Key, ID: e.ID, Idempotency: e.Idempotency, Keyless: e.Keyless}
+	d := &declared.Event{Version: 1, Topic: e.Event, Owner: e.Owner, Key: e.Key, ID: e.ID, Idempotency: e.Idempotency, Keyless: e.Keyless, Schema: e.Schema != ""}
 	for _, c := range e.Clients {
 		d.Clients = append(d.Clients, declared.Client(c))
 	}

@@ -220,6 +220,7 @@ func (r *Result) fields(have, want *declared.Event) {
 		{"id", want.ID, have.ID, "a repetition of an event from before is not known"},
 		{"idempotency", cmp.Or(want.Idempotency, declared.Stamped), cmp.Or(have.Idempotency, declared.Stamped), "ids that the other level knows are not known"},
 		{"keyless", fmt.Sprint(want.Keyless), fmt.Sprint(have.Keyless), "whether an event may have no key"},
+		{"schema", fmt.Sprint(want.Schema), fmt.Sprint(have.Schema), "whether events are refused while the subject has no schema"},
 	} {
 		if f.is != f.was {
 			r.step("declaration", "change", "%s %s, is %s: %s", f.name, cmp.Or(f.is, "none"), cmp.Or(f.was, "none"), f.so)

@@ -43,6 +43,7 @@ type chunk struct {
 	client   *Client
 	topic    *topic
 	declared *declared.Event
+	order    *order // nil for none
 	atomic   bool
 
 	answers []Answer
@@ -68,13 +69,36 @@ type repeat struct {
 	ticket *ticket
 }
 
-func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, order *publish.Order) *chunk {
-	return &chunk{g: g, client: client, topic: t, declared: d, batch: publish.Batch{Order: order}}
+// order ties the events of one producer together, in one or several chunks: after one that failed because of the cluster or the registry none is written.
+type order struct {
+	publish.Order
+	failed bool // an event was not admitted, through no fault of its own. It is for the one goroutine that adds events
+}
+
+// refused notes why an event is not admitted: when it is through no fault of its own, later ones would overtake it.
+func (o *order) refused(p *Problem) {
+	if o != nil && p.Status >= http.StatusInternalServerError {
+		o.failed = true
+	}
+}
+
+func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, o *order) *chunk {
+	c := &chunk{g: g, client: client, topic: t, declared: d, order: o}
+	if o != nil {
+		c.batch.Order = &o.Order
+	}
+	return c
 }
 
 // add admits an event.
 func (c *chunk) add(ctx context.Context, e *event) {
 	record, schemaID, p := c.g.admit(ctx, c.topic, c.declared, e)
+	switch {
+	case p != nil:
+		c.order.refused(p)
+	case c.order != nil && c.order.failed:
+		p = ofWriting(publish.ErrNotTried)
+	}
 	if p != nil {
 		c.answers = append(c.answers, failed(p))
 		return
@@ -122,14 +146,14 @@ func (c *chunk) note(n int) {
 	}
 }
 
-// bad says whether an event was refused.
-func (c *chunk) bad() bool {
+// bad is why the first of the events that were refused was.
+func (c *chunk) bad() *Problem {
 	for i := range c.answers {
-		if c.answers[i].Error != nil {
-			return true
+		if p := c.answers[i].Error; p != nil {
+			return p
 		}
 	}
-	return false
+	return nil
 }
 
 // quota takes the events off the client's quotas.
@@ -226,15 +250,19 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 	if len(events) != 1 {
 		r.permit.several()
 	}
-	c := g.newChunk(r.client, r.topic, r.declared, nil)
-	if c.atomic = r.atomic; !c.atomic && !c.isOnce() {
-		c.batch.Order = &publish.Order{} // an event that failed is not overtaken by a later one of its key
+	c := g.newChunk(r.client, r.topic, r.declared, &order{}) // an event that failed is not overtaken by a later one of its key
+	if c.atomic = r.atomic; c.atomic || c.isOnce() {
+		c.batch.Order = nil // they are written together
 	}
 	for _, e := range events {
 		c.add(ctx, e)
 	}
-	if c.atomic && c.bad() {
-		beside := invalid.of("not written, because another event of the atomic batch was refused").todo("mend the others, then send the batch again")
+	if p := c.bad(); c.atomic && p != nil {
+		why, todo := invalid, "mend the others, then send the batch again"
+		if p.Status >= http.StatusInternalServerError {
+			why, todo = notWritten, notWritten.remedy
+		}
+		beside := why.of("not written, because another event of the atomic batch was refused").todo("%s", todo)
 		beside.bystander = true
 		c.refuse(beside)
 	}

@@ -89,7 +89,7 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}
-	schema, p := g.schemaOf(ctx, t, e)
+	schema, p := g.schemaOf(ctx, t, d, e)
 	if p != nil {
 		return r, 0, p
 	}
@@ -166,15 +166,20 @@ func (g *Gateway) bounds(e *event) *Problem {
 	return nil
 }
 
-// schemaOf is the schema that a value is encoded with, nil where there is none.
-func (g *Gateway) schemaOf(ctx context.Context, t *topic, e *event) (*values.Schema, *Problem) {
+// schemaOf is the schema that a value is encoded with, nil where there is none. Without one nothing is taken where it is declared that there is one.
+func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *event) (*values.Schema, *Problem) {
 	if e.null {
 		return nil, nil
 	}
 	if e.schema != nil {
 		return e.schema, nil
 	}
-	return g.schemas.of(ctx, t.valueName)
+	schema, p := g.schemas.of(ctx, t.valueName)
+	if p == nil && schema == nil && d != nil && d.Schema {
+		p = notWritten.of("topic %s is declared with a schema, and subject %s has none", t.name, t.valueName).
+			todo("register the schema under the subject (weir event apply does, with the file that declares the event), then send the event again")
+	}
+	return schema, p
 }
 
 // valueOf makes the record's value.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/weirstream/weir/internal/jsonscan"
-	"github.com/weirstream/weir/internal/publish"
 )
 
 const (
@@ -309,7 +308,7 @@ func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 		defer close(written)
 		g.writeChunks(d, chunks)
 	}()
-	order := &publish.Order{}
+	order := &order{}
 	for n := 0; ; {
 		next := g.readChunk(ctx, q, lines, order, n)
 		n += len(next.answers)
@@ -326,15 +325,13 @@ func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 }
 
 // readChunk reads the lines that are there, at least one. n is the first one's place in the stream.
-func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, order *publish.Order, n int) *chunk {
-	next := g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
-	if p := g.still(q); p != nil {
-		next.answers = append(next.answers, failed(p))
-		lines.ended = true
-		return next
+func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, order *order, n int) *chunk {
+	line, p := lines.next()
+	if p == nil && line != nil { // now that there is a line: what was good before it was waited for may not be any more
+		p = g.still(q)
 	}
-	for bytesRead := 0; ; {
-		line, p := lines.next()
+	next := g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+	for bytesRead := 0; ; line, p = lines.next() {
 		if p == nil && line == nil {
 			return next
 		}

@@ -132,7 +132,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Config:       c,
-		schemas:      newSchemas(c.Schemas),
+		schemas:      newSchemas(c.Schemas, c.Log),
 		memory:       newMemory(c.Limits.Remember),
 		audit:        newAudit(c.Log.Named("audit")),
 		declarations: declarations,

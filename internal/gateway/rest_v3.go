@@ -174,7 +174,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			v3Fail(w, malformed.of("the body has no record"))
 		}
 	}()
-	order := &publish.Order{}
+	order := &order{}
 	for {
 		limited.left = limited.limit
 		var document json.RawMessage
@@ -189,6 +189,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			a.bad = malformed.of("the record is not of the form that is wanted: %v", wrong)
 		} else if e, p := g.v3Event(ctx, q, a.in); p != nil {
 			a.bad = p
+			order.refused(p)
 		} else {
 			a.chunk = g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
 			a.chunk.add(ctx, e)
@@ -257,9 +258,14 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 	out := v3Batched{Successes: []v3Answer{}, Failures: []v3Answer{}}
 	var events []*event
 	var places []int
+	order := &order{}
 	for i := range in.Entries {
 		e, p := g.v3Event(r.Context(), q, &in.Entries[i].v3Record)
+		if order.failed {
+			p = ofWriting(publish.ErrNotTried)
+		}
 		if p != nil {
+			order.refused(p)
 			out.Failures = append(out.Failures, v3Failed(in.Entries[i].ID, p))
 			continue
 		}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/registry"
@@ -16,6 +20,7 @@ import (
 // schemas finds the schema that a topic's values or keys are written with: the latest version of its subject.
 type schemas struct {
 	source registry.Source // nil: no topic has a schema
+	log    *zap.Logger
 	values *values.Values
 
 	ctx   context.Context // ends with the gateway
@@ -29,6 +34,8 @@ type schemas struct {
 // subject is what was found.
 type subject struct {
 	schema *values.Schema // nil: the subject has none
+	had    bool           // it had one
+	gone   *Problem       // why events are refused though the registry says that there is none
 	err    error          // why it is not known
 	until  time.Time
 	asking bool
@@ -44,8 +51,8 @@ const (
 	mostSubject    = 20_000
 )
 
-func newSchemas(source registry.Source) *schemas {
-	s := &schemas{source: source, values: values.New(source), known: map[string]*subject{}}
+func newSchemas(source registry.Source, log *zap.Logger) *schemas {
+	s := &schemas{source: source, log: log, values: values.New(source), known: map[string]*subject{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -97,28 +104,77 @@ func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject
 	began := time.Now()
 	registered, err := s.source.Latest(ctx, name)
 	found.late = time.Since(began) > schemaPatience
-	switch {
-	case err == nil:
+	if had := known != nil && known.had; err == nil {
+		found.had = true
 		found.schema, found.err = s.values.Schema(registered)
-	case errors.Is(err, registry.ErrNotFound):
+	} else if found.had = had; absent(err) {
+		found.gone, err = s.lost(ctx, name, had, err)
+	}
+	switch {
+	case err == nil || found.gone != nil:
 	case known != nil && known.err == nil:
-		found.schema = known.schema
+		found.schema, found.gone = known.schema, known.gone
 	default:
 		found.err = err
 	}
+	s.tell(name, known, found)
 	found.until = time.Now().Add(schemaFor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.known) >= mostSubject {
-		clear(s.known)
+	if len(s.known) >= mostSubject { // what had a schema stays: of it nothing is taken without one
+		maps.DeleteFunc(s.known, func(_ string, known *subject) bool { return !known.had })
 	}
 	s.known[name] = found
 	return found
 }
 
+// absent says whether a registry has said that it has no such subject. That there is nothing at its URL says nothing of the subject.
+func absent(err error) bool {
+	said, ok := errors.AsType[*registry.Error](err)
+	return errors.Is(err, registry.ErrNotFound) && !(ok && said.Code == http.StatusNotFound)
+}
+
+// lost says why events are refused of a subject whose latest version the registry does not find: there are versions all the same, which were deleted
+// or refer to what is not there, or there were. Values that no schema has checked would be in the way of every reader. Of a subject that
+// never had a schema it says nothing, without an error.
+func (s *schemas) lost(ctx context.Context, name string, had bool, why error) (*Problem, error) {
+	const again = "register the schema under the subject again (weir schema register, weir event apply), then send the event again; "
+	if source, ok := s.source.(interface {
+		Versions(ctx context.Context, subject string, deleted bool) ([]int, error)
+	}); ok {
+		switch list, err := source.Versions(ctx, name, true); {
+		case len(list) > 0:
+			return notWritten.of("subject %s has no version that can be used: each was deleted, or refers to one that is not there: %v", name, why).
+				todo(again + "if the topic is to take events without a schema, delete the subject permanently first"), nil
+		case errors.Is(err, registry.ErrAway):
+			return nil, err
+		}
+	}
+	if had {
+		return notWritten.of("the registry does not know subject %s any more, by whose schema this gateway has checked events: %v", name, why).
+			todo(again + "if the topic is to take events without a schema from now on, restart the gateways"), nil
+	}
+	return nil, nil
+}
+
+// tell says in the log when events begin to be refused for want of a schema, and when no more.
+func (s *schemas) tell(name string, known, found *subject) {
+	was := known != nil && known.gone != nil
+	switch {
+	case found.gone != nil && !was:
+		s.log.Warn("events are refused: their schema is gone", zap.String("subject", name), zap.String("why", found.gone.Detail), zap.String("do", found.gone.Remedy))
+	case found.gone == nil && was:
+		s.log.Info("events are not refused any more for want of a schema", zap.String("subject", name))
+	}
+}
+
 func (s *subject) give(name string) (*values.Schema, *Problem) {
 	if s.err != nil {
 		return nil, notWritten.of("the schema of subject %s is not known: %v", name, s.err)
+	}
+	if s.gone != nil {
+		p := *s.gone // it is the answer's
+		return nil, &p
 	}
 	return s.schema, nil
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/weirstream/weir/registry"
 )
 
@@ -33,7 +35,7 @@ func TestARegistryThatHangsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hangs{}
 		h.version.Store(1)
-		s := newSchemas(h)
+		s := newSchemas(h, zap.NewNop())
 		defer s.close()
 		check := func(what string, version int, most time.Duration) {
 			t.Helper()

@@ -13,7 +13,6 @@ import (
 
 	"github.com/weirstream/weir/gateway/rpc"
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/publish"
 )
 
 // service is the Protobuf service: Connect, gRPC and gRPC-Web by one handler.
@@ -181,10 +180,10 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 // chunks makes chunks of the events that are there, and submits them.
 func (s *service) chunks(ctx context.Context, q *request, name string, incoming <-chan *rpc.PublishStreamRequest, chunks chan<- numbered) {
 	defer close(chunks)
-	order := &publish.Order{}
+	order := &order{}
 	for in := range incoming {
-		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
 		refused := s.g.still(q)
+		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
 		for more := true; more && in != nil; {
 			e := q.rpcEvent(in.GetEvent())
 			if e.id == "" && name != "" {

@@ -91,6 +91,15 @@ func (l *TopicSchemas) Latest(ctx context.Context, subject string) (*registry.Re
 	return l.find(ctx, "get the latest version of "+subject, func(r *schemaserver.Reader) (*registry.Registered, error) { return r.Latest(ctx, subject) })
 }
 
+// Versions are the versions of a subject.
+func (l *TopicSchemas) Versions(ctx context.Context, subject string, deleted bool) (list []int, err error) {
+	_, err = l.find(ctx, "list the versions of "+subject, func(r *schemaserver.Reader) (_ *registry.Registered, err error) {
+		list, err = r.Versions(ctx, subject, deleted)
+		return nil, err
+	})
+	return list, err
+}
+
 // Check says why a schema cannot become the next version of a subject.
 func (l *TopicSchemas) Check(ctx context.Context, subject string, s registry.Schema) ([]registry.Incompatibility, error) {
 	r, err := l.get(ctx)

@@ -121,6 +121,27 @@ func (r *Reader) Latest(ctx context.Context, subject string) (*client.Registered
 	return r.find(ctx, fmt.Sprintf("get the latest version of subject %q", subject), func(s *state) (*Entry, error) { return s.version(qualify(defaultContext, subject), "latest", false) })
 }
 
+// Versions are the versions of a subject, the oldest first.
+func (r *Reader) Versions(ctx context.Context, subject string, deleted bool) (list []int, err error) {
+	op := fmt.Sprintf("list the versions of subject %q", subject)
+	if err := r.log.catchUp(ctx); err != nil {
+		return nil, client.NewError(op, client.ErrAway, err)
+	}
+	err = r.log.read(func(s *state) error {
+		for _, e := range s.versions(qualify(defaultContext, subject), deleted) {
+			list = append(list, e.Version)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, client.NewError(op, client.ErrAway, err)
+	case len(list) == 0:
+		return nil, client.NewError(op, client.ErrNotFound, noSubject(subject))
+	}
+	return list, nil
+}
+
 // Check says why a schema cannot become the next version of a subject, by the subject's level. Nothing: it can.
 func (r *Reader) Check(ctx context.Context, subject string, s client.Schema) (list []client.Incompatibility, err error) {
 	q := &Request{Schema: s.Text, SchemaType: string(s.Type), Metadata: s.Metadata, RuleSet: s.RuleSet}
