@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type answered struct {
 	began     time.Time
 	status    int
 	bytes     int64
+	noted     atomic.Pointer[Problem] // why it was refused, where that is known
 }
 
 // watchedBody is a request's body that knows whether its end was read.
@@ -34,6 +36,9 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 func newAnswered(w http.ResponseWriter, r *http.Request) *answered {
 	return &answered{ResponseWriter: w, r: r, body: watchedBody{ReadCloser: r.Body}, began: time.Now()}
 }
+
+// refused notes why a request is refused.
+func (w *answered) refused(p *Problem) { w.noted.Store(p) }
 
 func (w *answered) WriteHeader(status int) {
 	if w.status == 0 {

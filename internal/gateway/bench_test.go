@@ -50,7 +50,7 @@ func BenchmarkBegin(b *testing.B) {
 	if p != nil {
 		b.Fatal(p)
 	}
-	q = q.WithContext(context.WithValue(b.Context(), clientKey{}, client))
+	q = q.WithContext(context.WithValue(b.Context(), passKey{}, client))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, p := r.beginEvents(q); p != nil {

@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/weirstream/weir/internal/declared"
-	"github.com/weirstream/weir/internal/httpserver"
 )
 
 // Clients are those who may come in, and what each may do. Nil is nobody's list: then only this machine may, and may do everything.
@@ -127,60 +125,23 @@ func ParseClients(data []byte) (*Clients, error) {
 // here is who asks on this machine where nobody needs credentials.
 var here = &Client{Name: "local", topics: []string{""}, quota: newQuota(0, 0)}
 
-// identify finds out who asks.
-func (g *Gateway) identify(r *http.Request) (*Client, *Problem) {
-	c := g.clients.Load()
-	if c == nil {
-		if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" {
-			return nil, forbidden.of("without credentials the gateway answers only who asks it on its own machine, and no page in a browser").
-				todo("give the gateway a list of clients (--clients)")
-		}
-		return here, nil
-	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		if client := c.certified(r.TLS.VerifiedChains[0][0]); client != nil {
-			return client, nil
-		}
-	}
-	key, user := r.Header.Get("X-Api-Key"), ""
-	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		key = given
-	} else if name, password, ok := r.BasicAuth(); ok {
-		user, key = name, password
-	}
-	if key == "" {
-		return nil, unauthorized.of("the request has no credentials")
-	}
-	// A map is looked up by the hash: the time that it takes tells nothing of a key.
-	if client := c.byKey[sha256.Sum256([]byte(key))]; client != nil && (user == "" || user == client.Name) {
-		return client, nil
-	}
-	if c.JWT != nil && strings.Count(key, ".") == 2 {
-		subject, p := c.JWT.verify(r.Context(), key)
-		if p != nil {
-			return nil, p
-		}
-		if client := c.bySubject[subject]; client != nil {
-			return client, nil
-		}
-		return nil, forbidden.of("the token's subject is no client of the gateway").todo("ask who runs the gateway to add it to the clients")
-	}
-	return nil, unauthorized.of("the credentials are not known")
-}
-
 // certified finds the client of a certificate: by its common name, or one of its alternative names.
 func (c *Clients) certified(cert *x509.Certificate) *Client {
-	names := append([]string{cert.Subject.CommonName}, cert.DNSNames...)
-	for _, u := range cert.URIs {
-		names = append(names, u.String())
-	}
-	names = append(names, cert.EmailAddresses...)
-	for _, name := range names {
-		if client := c.byCertificate[name]; name != "" && client != nil {
+	for _, name := range names(cert) {
+		if client := c.byCertificate[name]; client != nil {
 			return client
 		}
 	}
 	return nil
+}
+
+// names are what a certificate may be known by.
+func names(cert *x509.Certificate) []string {
+	list := append([]string{cert.Subject.CommonName}, cert.DNSNames...)
+	for _, u := range cert.URIs {
+		list = append(list, u.String())
+	}
+	return slices.DeleteFunc(append(list, cert.EmailAddresses...), func(name string) bool { return name == "" })
 }
 
 // allow says whether a client may publish to a topic, by the file or by what is declared of the topic.
@@ -198,18 +159,4 @@ func (c *Client) allow(topic string, d *declared.Event) *Problem {
 		}
 	}
 	return forbidden.of("client %s may not publish to topic %s", c.Name, topic)
-}
-
-// still says whether a client of a stream may go on: the file of clients, or what is declared, may have changed since it began.
-func (g *Gateway) still(q *request) *Problem {
-	list := g.clients.Load()
-	if list == nil {
-		return nil
-	}
-	for _, now := range list.list {
-		if now.Name == q.client.Name {
-			return now.allow(q.topic.name, g.declarations.Of(q.topic.name))
-		}
-	}
-	return forbidden.of("client %s is none of the gateway's any more", q.client.Name)
 }

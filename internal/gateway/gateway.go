@@ -11,10 +11,12 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -104,6 +106,7 @@ type Gateway struct {
 	deadlines    deadlines     // of requests that are no streams
 	bodies       atomic.Int64  // bytes of bodies in memory
 	mux          *http.ServeMux
+	rpcErrors    *connect.ErrorWriter
 	name         string // of this process, at random
 	clusterID    atomic.Pointer[string]
 	spread       atomic.Uint32 // partitions of events without a key
@@ -144,6 +147,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		deadlines:    deadlines{within: c.Limits.Answer},
 	}
 	g.name = rand.Text()
+	g.rpcErrors = connect.NewErrorWriter()
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.clients.Store(c.Clients)
 	g.once = newOnce(g, names)
@@ -158,10 +162,13 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// SetClients replaces the list of clients, for requests that come from now on.
-func (g *Gateway) SetClients(c *Clients) { g.clients.Store(c) }
-
-type clientKey struct{}
+// SetClients replaces the list of clients, for requests that come from now on and for the streams that are open.
+func (g *Gateway) SetClients(c *Clients) {
+	if before := g.clients.Load(); before != nil && before.JWT != nil && c != nil && c.JWT != nil && before.JWT.same(c.JWT) {
+		c.JWT.adopt(before.JWT)
+	}
+	g.clients.Store(c)
+}
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.Limits.Silence))
@@ -176,7 +183,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Unlock()
 	defer g.under.Done()
 	seen := newAnswered(w, r)
-	var client *Client
+	var who *pass
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
@@ -185,7 +192,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.Log.Error("a request failed by a defect", zap.String("path", r.URL.Path), zap.Any("panic", p), zap.Stack("stack"))
 			defect.of("a request failed by a defect").write(seen)
 		}
-		g.finished(seen, r, client)
+		g.finished(seen, r, who)
 	}()
 	if r.Header.Get(headerHop) != "" && g.once.hop(seen, r) {
 		return
@@ -194,14 +201,25 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var p *Problem
-	if client, p = g.identify(r); p != nil {
-		p.write(seen)
+	if who, p = g.identify(r); p != nil {
+		g.turnAway(seen, r, p)
 		return
 	}
-	q := r.WithContext(context.WithValue(r.Context(), clientKey{}, client))
+	who.answer = seen
+	q := r.WithContext(context.WithValue(r.Context(), passKey{}, who))
 	q.Body = &seen.body // of a copy: by the server's own net/http knows whether the rest of it may be a request
 	g.mux.ServeHTTP(seen, q)
 	r.Pattern = q.Pattern
+}
+
+// turnAway refuses a request before it is known who asks, in the form that its client reads.
+func (g *Gateway) turnAway(w *answered, r *http.Request, p *Problem) {
+	p.headers(w)
+	if strings.HasPrefix(r.URL.Path, rpcPath) && g.rpcErrors.IsSupported(r) {
+		_ = g.rpcErrors.Write(w, r, rpcError(p)) // the client has gone
+		return
+	}
+	p.write(w)
 }
 
 // Drain refuses new requests, has streams end after what they have taken, and returns when all requests under way are answered, or ctx ends.

@@ -2,15 +2,19 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 )
 
 // JWT verifies tokens of one issuer by its keys, which are fetched when they are needed, and kept.
@@ -20,6 +24,7 @@ type JWT struct {
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
+	logged   rate.Sometimes
 	asking   chan struct{} // closed when the issuer has answered; nil when it is not asked
 	err      error         // of the last time, until
 	until    time.Time
@@ -32,11 +37,20 @@ func newJWT(issuer, audience, jwks, claim string) (*JWT, error) {
 	if claim == "" {
 		claim = "sub"
 	}
-	return &JWT{issuer: issuer, audience: audience, jwks: jwks, claim: claim, client: &http.Client{
+	for name, text := range map[string]string{"jwks": jwks, "issuer": issuer} {
+		u, err := url.Parse(text)
+		if isURL := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http"); !isURL && text != "" && (name == "jwks" || jwks == "") {
+			return nil, fmt.Errorf("%s is %q, and keys are fetched there: give a URL that begins with https://", name, text)
+		}
+	}
+	return &JWT{issuer: issuer, audience: audience, jwks: jwks, claim: claim, logged: rate.Sometimes{First: 1, Interval: issuerSaidEvery}, client: &http.Client{
 		Timeout:   5 * time.Second,
 		Transport: &sparing{next: http.DefaultTransport, known: map[string]*issuerSaid{}},
 	}}, nil
 }
+
+// issuerSaidEvery is the least time between two lines of the log that say why the issuer's keys cannot be had.
+const issuerSaidEvery = 10 * time.Second
 
 // issuerAgain is how soon an issuer is asked again that did not answer.
 const issuerAgain = time.Second
@@ -87,29 +101,86 @@ func (j *JWT) discover() (*oidc.IDTokenVerifier, error) {
 	return provider.VerifierContext(ctx, conf), nil
 }
 
-// verify returns the subject of a token that is valid now.
-func (j *JWT) verify(ctx context.Context, raw string) (string, *Problem) {
+// verified is what a good token says.
+type verified struct {
+	subject string
+	until   time.Time
+}
+
+// verify looks at a token. What the issuer has answered instead of its keys is for the log: whoever sends a token would have it otherwise.
+func (j *JWT) verify(ctx context.Context, raw string) (v verified, _ *Problem) {
+	away := func(err error) *Problem {
+		p := notWritten.of("the keys of the tokens' issuer cannot be had; the gateway's log says why")
+		p.forLog = err.Error()
+		return p
+	}
 	verifier, err := j.ready(ctx)
+	if err != nil && ctx.Err() != nil {
+		return v, notWritten.of("the keys of the tokens' issuer were waited for: %v", context.Cause(ctx))
+	}
 	if err != nil {
-		return "", notWritten.of("the keys of the tokens' issuer cannot be had: %v", err)
+		return v, away(err)
 	}
 	token, err := verifier.Verify(ctx, raw)
-	if err != nil && strings.Contains(err.Error(), "fetching keys") {
-		return "", notWritten.of("the keys of the tokens' issuer cannot be had: %v", err)
+	expired, _ := errors.AsType[*oidc.TokenExpiredError](err)
+	switch {
+	case err == nil:
+	case strings.Contains(err.Error(), "fetching keys"):
+		return v, away(err)
+	case expired != nil && expired.Expiry.Unix() <= 0:
+		return v, unauthorized.of("the token is not valid: it has no exp, so it would be good for ever")
+	default:
+		return v, unauthorized.of("the token is not valid: %v", shortened(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
-	if err != nil {
-		return "", unauthorized.of("the token is not valid: %v", strings.TrimPrefix(err.Error(), "oidc: "))
-	}
+	v = verified{token.Subject, token.Expiry}
 	if j.claim == "sub" {
-		return token.Subject, nil
+		return v, nil
 	}
 	var claims map[string]json.RawMessage
-	var subject string
+	v.subject = ""
 	if err := token.Claims(&claims); err == nil {
-		err = json.Unmarshal(claims[j.claim], &subject)
-		if err == nil && subject != "" {
-			return subject, nil
+		err = json.Unmarshal(claims[j.claim], &v.subject)
+		if err == nil && v.subject != "" {
+			return v, nil
 		}
 	}
-	return "", unauthorized.of("the token has no claim %s that is a text", fmt.Sprintf("%q", j.claim))
+	return v, unauthorized.of("the token has no claim %s that is a text", fmt.Sprintf("%q", j.claim))
+}
+
+// same says whether tokens that are good by one are by the other.
+func (j *JWT) same(other *JWT) bool {
+	return j.issuer == other.issuer && j.audience == other.audience && j.jwks == other.jwks && j.claim == other.claim
+}
+
+// adopt takes over the keys that are known, so that tokens stay good while the issuer is away, though the file of clients has changed.
+func (j *JWT) adopt(before *JWT) {
+	before.mu.Lock()
+	verifier := before.verifier
+	before.mu.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.verifier == nil {
+		j.verifier = verifier
+	}
+}
+
+// away says in the log why a token could not be looked at.
+func (j *JWT) away(log *zap.Logger, p *Problem) {
+	j.logged.Do(func() {
+		log.Warn("tokens are refused with 503: the keys of their issuer cannot be had", zap.String("issuer", j.issuer), zap.String("why", shortened(p.forLog)))
+	})
+}
+
+// Check has the issuer asked for its keys, and says in the log when they cannot be had.
+func (c *Clients) Check(ctx context.Context, log *zap.Logger) {
+	if c == nil || c.JWT == nil {
+		return
+	}
+	// A token of nobody: its signature is looked at with the issuer's keys, which are fetched for that.
+	claims, _ := json.Marshal(map[string]any{"iss": c.JWT.issuer, "aud": c.JWT.audience, "exp": time.Now().Add(time.Hour).Unix()})
+	encoded := base64.RawURLEncoding.EncodeToString
+	token := encoded([]byte(`{"alg":"RS256","kid":"none"}`)) + "." + encoded(claims) + "." + encoded([]byte("none"))
+	if _, p := c.JWT.verify(ctx, token); p != nil && p.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
+		c.JWT.away(log, p)
+	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // issuer is an identity provider: discovery, keys, and tokens that it signs.
@@ -26,6 +28,7 @@ type issuer struct {
 	answer chan struct{} // closed: discovery is answered
 	given  atomic.Int32  // times that keys were given
 	down   atomic.Bool
+	words  string // that it answers when it is down
 
 	mu   sync.Mutex
 	keys []jose.JSONWebKey
@@ -42,7 +45,7 @@ func newIssuer(t *testing.T) *issuer {
 
 func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	if i.down.Load() {
-		http.Error(w, "down", http.StatusBadGateway)
+		http.Error(w, "down "+i.words, http.StatusBadGateway)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -88,7 +91,9 @@ func (i *issuer) sign(key jose.SigningKey, change map[string]any) string {
 	i.Helper()
 	claims := map[string]any{"iss": i.server.URL, "aud": "weir", "sub": "svc-billing", "exp": time.Now().Add(time.Hour).Unix(), "team": "money"}
 	for name, v := range change {
-		claims[name] = v
+		if claims[name] = v; v == nil {
+			delete(claims, name)
+		}
 	}
 	signer, err := jose.NewSigner(key, nil)
 	if err != nil {
@@ -186,12 +191,12 @@ func TestAClaimIsWhatAClientIsKnownBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if subject, p := j.verify(t.Context(), i.token(nil)); subject != "money" {
-		t.Errorf("%q %v", subject, p)
+	if token, p := j.verify(t.Context(), i.token(nil)); token.subject != "money" {
+		t.Errorf("%v %v", token, p)
 	}
 	for _, team := range []any{7, "", nil} {
 		if subject, p := j.verify(t.Context(), i.token(map[string]any{"team": team})); p == nil || p.Status != 401 {
-			t.Errorf("%v: %q %v", team, subject, p)
+			t.Errorf("%v: %v %v", team, subject, p)
 		}
 	}
 }
@@ -255,5 +260,55 @@ func TestAnIssuerIsSparedTokensOfNobody(t *testing.T) {
 	}
 	if p != nil {
 		t.Errorf("a token by a new key: %+v", p)
+	}
+}
+
+// What the issuer answers instead of its keys is for the log: who sends a token hears only that they cannot be had. A file of clients that is read again
+// keeps the keys that are known, and one whose URLs are none is wrong.
+//
+// Mutations seen to fail it: go-oidc's text in the answer; keys of the former file forgotten; URLs not looked at.
+func TestAnIssuersWordsAreForTheLog(t *testing.T) {
+	core, seen := observer.New(zap.WarnLevel)
+	i := newIssuer(t)
+	i.words = strings.Repeat("secret words ", 10_000)
+	file := func(more string) *Clients {
+		t.Helper()
+		c, err := ParseClients(fmt.Appendf(nil, "jwt: {issuer: %q, audience: weir, jwks: %q}\nclients:\n  - {name: billing, subject: svc-billing, topics: [order.]}\n%s", i.server.URL, i.server.URL+"/keys", more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	i.down.Store(true)
+	clients := file("")
+	clients.Check(t.Context(), zap.New(core))
+	if seen.Len() != 1 {
+		t.Errorf("an issuer that is down is told %d times", seen.Len())
+	}
+	r := newRig(t, func(c *Config) { c.Clients, c.Log = file(""), zap.New(core) })
+	send := func() (int, string) {
+		status, body, _ := r.post("/topics/"+orders+"/events?key=k", `{}`, "Authorization", "Bearer "+i.token(nil))
+		return status, body
+	}
+	if status, body := send(); status != 503 || strings.Contains(body, "secret") || !strings.Contains(body, "log") {
+		t.Errorf("%d %.300s", status, body)
+	}
+	if logged := seen.TakeAll(); len(logged) != 2 || !strings.Contains(fmt.Sprint(logged[1].ContextMap()["why"]), "secret") || len(fmt.Sprint(logged[1].ContextMap()["why"])) > 2*mostLogged {
+		t.Errorf("%d lines: %.300v", len(logged), logged)
+	}
+	i.down.Store(false)
+	status, body := send()
+	for deadline := time.Now().Add(time.Minute); status != 200 && time.Now().Before(deadline); status, body = send() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	i.down.Store(true)
+	r.gate.SetClients(file("  - {name: new, subject: svc-new}\n"))
+	if status, body = send(); status != 200 {
+		t.Errorf("a key that was known when the file was read again: %d %s", status, body)
+	}
+	for _, wrong := range []string{`{issuer: "https://id.example.org", audience: a, jwks: /nope}`, `{issuer: id, audience: a}`, `{issuer: "https://id.example.org", audience: a, jwks: "file:///keys"}`} {
+		if _, err := ParseClients([]byte("jwt: " + wrong + "\nclients: [{name: a, subject: b}]")); err == nil || !strings.Contains(err.Error(), "https://") {
+			t.Errorf("%s: %v", wrong, err)
+		}
 	}
 }

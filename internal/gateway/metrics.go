@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -101,7 +102,7 @@ func (g *Gateway) count(c *chunk) {
 }
 
 // finished counts and logs a request: never what it carried, and of the path only what the API has.
-func (g *Gateway) finished(w *answered, r *http.Request, client *Client) {
+func (g *Gateway) finished(w *answered, r *http.Request, who *pass) {
 	route := r.Pattern
 	if _, path, ok := strings.Cut(route, " "); ok {
 		route = path
@@ -110,17 +111,36 @@ func (g *Gateway) finished(w *answered, r *http.Request, client *Client) {
 	g.metrics.requests.WithLabelValues(route, strconv.Itoa(w.status)).Inc()
 	g.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
 	name := ""
-	if client != nil {
-		name = client.Name
+	if who != nil {
+		name = who.client.Name
+	}
+	status, why := w.status, w.noted.Load()
+	if why != nil {
+		status = why.Status // gRPC and streams answer 200 first
 	}
 	fields := func() []zap.Field {
 		return []zap.Field{zap.String("client", name), zap.String("remote", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path),
-			zap.Int("status", w.status), zap.Duration("took", took), zap.Int64("answer_bytes", w.bytes)}
+			zap.Int("status", status), zap.Duration("took", took), zap.Int64("answer_bytes", w.bytes)}
 	}
-	g.audit.ended(w.status, name, fields)
+	g.audit.ended(status, name, func() []zap.Field {
+		if why == nil {
+			return fields()
+		}
+		return append(fields(), zap.String("why", shortened(cmp.Or(why.forLog, why.Detail))))
+	})
 	if g.Access != nil {
 		g.Access.Info("request", fields()...)
 	}
+}
+
+// mostLogged is how much of what others say a line of the log has.
+const mostLogged = 500
+
+func shortened(text string) string {
+	if len(text) <= mostLogged {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostLogged], "") + "..."
 }
 
 // declaredQuota is the quota that a topic's declaration gives a client, of its own beside that of the client's list.

@@ -27,7 +27,8 @@ type Problem struct {
 	Results []Answer `json:"results,omitempty" doc:"one for each event of the request, in order"`
 
 	retryAfter time.Duration
-	bystander  bool // the event was refused for another one of its batch
+	bystander  bool   // the event was refused for another one of its batch
+	forLog     string // what is wrong in words that are not for the client, "" where these are Detail
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -102,6 +103,9 @@ func (p *Problem) write(w http.ResponseWriter) {
 }
 
 func (p *Problem) headers(w http.ResponseWriter) {
+	if a, ok := w.(*answered); ok {
+		a.refused(p)
+	}
 	if after := p.retrySeconds(); after != "" {
 		w.Header().Set("Retry-After", after)
 	}

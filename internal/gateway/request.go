@@ -15,6 +15,7 @@ import (
 // request is what a request says of all its events.
 type request struct {
 	client   *Client
+	pass     *pass
 	topic    *topic
 	declared *declared.Event
 	key      []byte
@@ -26,11 +27,11 @@ type request struct {
 
 // begin finds out who publishes where, and whether he may.
 func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) (*request, *Problem) {
-	q := &request{}
-	q.client, _ = ctx.Value(clientKey{}).(*Client)
-	if q.client == nil {
+	q := &request{pass: passOf(ctx)}
+	if q.pass == nil {
 		return nil, unauthorized.of("the request has no credentials")
 	}
+	q.client = q.pass.client
 	q.declared = g.declarations.Of(topic)
 	// Not allowed comes before not there: who may not publish to a topic is not told whether it exists.
 	if p := q.client.allow(topic, q.declared); p != nil {

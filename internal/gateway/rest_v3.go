@@ -183,7 +183,10 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		a := answer{in: &v3Record{}}
-		if err != nil {
+		refused := g.still(q)
+		if refused != nil {
+			a.bad = refused
+		} else if err != nil {
 			a.bad = ofDocument(err)
 		} else if wrong := unmarshal(document, a.in, v3Opaque); wrong != nil { // it is whole, so others follow it
 			a.bad = malformed.of("the record is not of the form that is wanted: %v", wrong)
@@ -196,7 +199,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			a.chunk.submit(ctx, true)
 		}
 		answers <- a
-		if err != nil {
+		if err != nil || refused != nil {
 			break
 		}
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/weirstream/weir/internal/kafka"
 )
 
+// rpcPath is where the Protobuf service is.
+const rpcPath = "/" + rpc.EventsName + "/"
+
 // service is the Protobuf service: Connect, gRPC and gRPC-Web by one handler.
 type service struct{ g *Gateway }
 
@@ -113,8 +116,17 @@ func (s *service) PublishBatch(ctx context.Context, r *connect.Request[rpc.Publi
 	return connect.NewResponse(out), nil
 }
 
-func (s *service) publish(ctx context.Context, headers http.Header, topic string, in []*rpc.Event, atomic bool) ([]Answer, error) {
+// begin is the gateway's, and notes why a client is refused: the answer of gRPC has status 200.
+func (s *service) begin(ctx context.Context, headers http.Header, topic string) (*request, *Problem) {
 	q, p := s.g.begin(ctx, headers, topic)
+	if who := passOf(ctx); p != nil && who != nil {
+		who.refused(p)
+	}
+	return q, p
+}
+
+func (s *service) publish(ctx context.Context, headers http.Header, topic string, in []*rpc.Event, atomic bool) ([]Answer, error) {
+	q, p := s.begin(ctx, headers, topic)
 	if p == nil && len(in) > s.g.Limits.Events {
 		p = tooLarge.of("the batch has %d events, %d are allowed", len(in), s.g.Limits.Events)
 	}
@@ -151,7 +163,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	if err != nil {
 		return err
 	}
-	q, p := s.g.begin(ctx, stream.RequestHeader(), first.GetTopic())
+	q, p := s.begin(ctx, stream.RequestHeader(), first.GetTopic())
 	if p != nil {
 		return rpcError(p)
 	}
