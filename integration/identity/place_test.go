@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +88,7 @@ func placeOn(t *testing.T, c *kafkatest.Cluster) *place {
 func (p *place) dial() {
 	p.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.cluster.Addrs()...), kgo.MetadataMinAge(50*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxBufferedRecords(20_000))
+		kgo.MaxBufferedRecords(20_000), kgo.UnknownTopicRetries(-1)) // a broker learns of a topic in its own time
 	p.must(err)
 	p.t.Cleanup(client.Close)
 	p.client, p.admin = client, kadm.NewClient(client)
@@ -171,11 +170,7 @@ func (p *place) start(args ...string) *life {
 	out, err := os.Create(l.log)
 	p.must(err)
 	defer out.Close()
-	address, err := net.Listen("tcp", "127.0.0.1:0")
-	p.must(err)
-	http := address.Addr().String()
-	p.must(address.Close())
-	l.cmd = p.command(append([]string{"run", "--brokers", strings.Join(p.cluster.Addrs(), ","), "--state-dir", p.dir, "--http", http,
+	l.cmd = p.command(append([]string{"run", "--brokers", strings.Join(p.cluster.Addrs(), ","), "--state-dir", p.dir, "--http", kafkatest.FreeAddress(p.t),
 		"--commit-interval", "100ms", "--workers", "1", "--partitions", strconv.Itoa(int(p.parts)), "--metadata.max.age.ms", "1000"}, args...)...)
 	l.cmd.Stdout, l.cmd.Stderr = out, out
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/embedded"
+	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/settings"
 	"github.com/weirstream/weir/topology"
@@ -213,12 +214,7 @@ func TestSettingsActOnTheWire(t *testing.T) {
 	}
 	seen := watched(t, broker, 3, records...)
 	dir := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := kafkatest.FreeAddress(t)
 	copying := topology.Define("visit-counts", topology.Node("count",
 		topology.On(clicked, func(ctx topology.Context, key, value string) error {
 			visited.Emit(ctx, key, value)

@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -201,8 +199,6 @@ func (c *Cluster) layout() error {
 	return nil
 }
 
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
 // Addrs are the brokers' plaintext addresses. AddrsOf are those of another listener.
 func (c *Cluster) Addrs() []string                  { return c.addrs }
 func (c *Cluster) AddrsOf(listener string) []string { return c.extra[listener] }
@@ -267,28 +263,4 @@ func (c *Cluster) Close() {
 	for _, n := range append(append([]*Node(nil), c.brokers...), c.controllers...) {
 		_ = os.RemoveAll(filepath.Join(n.dir, "data")) // logs are small, data is not
 	}
-}
-
-// freePorts finds ports to listen on. They are outside the range that the kernel takes ports of outgoing connections
-// from: a node that is down must find its port free when it comes back.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	var open []net.Listener
-	defer func() {
-		for _, l := range open {
-			_ = l.Close()
-		}
-	}()
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 1000 {
-			return nil, errors.New("no free ports between 15000 and 32000")
-		}
-		port := 15000 + int(time.Now().UnixNano()/1000+int64(os.Getpid())*7919+int64(tries)*104729)%17000
-		l, err := net.Listen("tcp", local(port))
-		if err != nil {
-			continue
-		}
-		open, ports = append(open, l), append(ports, port)
-	}
-	return ports, nil
 }
