@@ -42,7 +42,7 @@ var fileKinds = []Kind{
 		Done:   "for 5 s the databases belong to somebody else, whose files the process may read only",
 		Must:   "the log or /healthz says so, with the folder; nothing is lost; it goes on, at the latest after a start",
 		Try:    func(t *testing.T, w *world) { w.readOnly(t) },
-		Within: 60 * time.Second,
+		Within: 3 * time.Minute,
 	},
 	{
 		Name: "128 file descriptors and 200 idle scrapes", Who: Operator,
@@ -71,7 +71,7 @@ var fileKinds = []Kind{
 			}
 			w.more(t, 400)
 			w.caughtUp(t, settleBound)
-			eventually(t, 30*time.Second, "/healthz to answer", func(context.Context) (bool, string) {
+			eventually(t, 3*time.Minute, "/healthz to answer", func(context.Context) (bool, string) {
 				_, _, err := w.inst.health()
 				return err == nil, fmt.Sprint(err)
 			})
@@ -142,7 +142,7 @@ var fileKinds = []Kind{
 			fresh.stop(t)
 			w.pid = 0 // some of the counts were its
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "dead and silent bootstrap addresses", Who: Operator,
@@ -162,7 +162,7 @@ var fileKinds = []Kind{
 			w.inst.stop(t)
 			w.inst.launch(t)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "the changelog set to delete", Who: Operator,
@@ -207,7 +207,7 @@ var fileKinds = []Kind{
 			}
 			w.feed.Resume()
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "a deleted changelog and --create-topics", Who: Operator,
@@ -241,7 +241,7 @@ var fileKinds = []Kind{
 			}
 			w.feed.Resume()
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "config files that are not what they seem", Who: Operator,
@@ -292,7 +292,7 @@ var fileKinds = []Kind{
 			wrong.logged(t, wrong.life, settleBound, "can read it")
 			w.pid = 0 // some of the counts may be its
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "no broker at the start", Who: Operator,
@@ -316,7 +316,7 @@ var fileKinds = []Kind{
 			w.inst.stop(t)
 			w.inst.launch(t)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "the input recreated while stopped", Who: Operator,
@@ -335,7 +335,7 @@ var fileKinds = []Kind{
 			w.inst.logged(t, w.inst.life, settleBound, "created again|recreated")
 			w.reconnect(t)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "partitions added to the input", Who: Operator,
@@ -357,7 +357,7 @@ var fileKinds = []Kind{
 			w.inst.launch(t)
 			w.reconnect(t)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "settings with escapes", Who: Operator,
@@ -392,7 +392,7 @@ var fileKinds = []Kind{
 		Must: "answered or closed; metrics, health and records go on",
 		Try: func(t *testing.T, w *world) {
 			say := func(size int, lines ...string) {
-				c, err := net.DialTimeout("tcp", w.inst.addr, 5*time.Second)
+				c, err := net.DialTimeout("tcp", w.inst.addr, settleBound)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -40,7 +40,7 @@ var groupKinds = []Kind{
 				t.Fatal(err, answer)
 			}
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "a KIP-848 consumer that was there first", Who: Operator,
@@ -65,7 +65,7 @@ var groupKinds = []Kind{
 			w.inst.launch(t)
 			w.feed.Resume()
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "offsets reset behind its back", Who: Operator,
@@ -79,7 +79,7 @@ var groupKinds = []Kind{
 			w.inst.mustEnd(t, settleBound, 3, "(?i)reset")
 			w.putBack(t, offsets)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "offsets deleted", Who: Operator,
@@ -94,7 +94,7 @@ var groupKinds = []Kind{
 			w.inst.mustEnd(t, settleBound, 3, "(?i)offsets")
 			w.putBack(t, offsets)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "two processes with one group.instance.id", Who: Operator,
@@ -109,7 +109,7 @@ var groupKinds = []Kind{
 			second.stop(t)
 			w.inst.launch(t)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "a state folder copied", Who: Operator,
@@ -137,7 +137,7 @@ var groupKinds = []Kind{
 			w.inst.stop(t)
 			w.inst.launch(t)
 		},
-		Within: 60 * time.Second,
+		Within: 3 * time.Minute,
 	},
 }
 
@@ -165,7 +165,7 @@ func (w *world) console(t *testing.T, protocol string) {
 	go func() { defer close(ended); _ = cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(40 * time.Second): // Java takes its time on a busy machine
+	case <-time.After(3 * time.Minute): // Java takes its time on a busy machine
 		_ = cmd.Process.Kill()
 		<-ended
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/weirstream/weir/internal/kafkatest"
 )
 
-// TestHostile tries every kind. Records, brokers and operators have a cluster each, side by side. When a kind has failed the
+// TestHostile tries every kind. Records, networks, topics and operators have a cluster each, side by side. When a kind has failed the
 // next one begins with a new cluster and instance, so that one failure does not hide others.
 //
 //	go test -tags integration -count 1 -run 'TestHostile/record/a_poison_storm' ./integration/hostile
@@ -18,20 +18,17 @@ import (
 // input); records are logged one by one (a poison storm); batches are decoded without bounds (a record of 1 GiB in 115 KB).
 func TestHostile(t *testing.T) {
 	kafkatest.Require(t)
-	for _, who := range []Who{Record, Broker, Operator} {
-		t.Run(string(who), func(t *testing.T) {
-			t.Parallel()
-			tryAll(t, who)
+	for _, of := range worlds() {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel() // mostly it waits
+			tryAll(t, of.kinds)
 		})
 	}
 }
 
-func tryAll(t *testing.T, who Who) {
+func tryAll(t *testing.T, kinds []Kind) {
 	var w *world
-	for _, k := range kinds() {
-		if k.Who != who {
-			continue
-		}
+	for _, k := range kinds {
 		t.Run(k.Name, func(t *testing.T) {
 			if w == nil {
 				began, err := newWorld(t)

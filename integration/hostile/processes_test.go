@@ -42,7 +42,7 @@ var processKinds = []Kind{
 			pass(t, 10*time.Second)
 			w.inst.Signal(syscall.SIGCONT)
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "the state folder deleted while stopped", Who: Operator,
@@ -113,7 +113,7 @@ var processKinds = []Kind{
 			third.kill()
 			w.pid = 0 // some of the counts were theirs
 		},
-		Within: 40 * time.Second,
+		Within: 2 * time.Minute,
 	},
 	{
 		Name: "absurd settings", Who: Operator,

@@ -226,7 +226,7 @@ var recordKinds = []Kind{
 				storm = append(storm, &kgo.Record{Partition: int32(n % partitions), Key: fmt.Append(nil, "poison-", n), Value: fmt.Appendf(nil, "\x00\xff no order %d", n)})
 			}
 			w.send(t, storm...)
-			w.caughtUp(t, 60*time.Second)
+			w.caughtUp(t, 3*time.Minute)
 			if grown := w.inst.logSize() - before; grown > 2<<20 {
 				t.Errorf("the log has grown by %d bytes", grown)
 			}

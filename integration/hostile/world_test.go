@@ -358,9 +358,8 @@ func (w *world) settle(t *testing.T, within time.Duration) {
 		live, _, _ := w.inst.get("/livez")
 		return err == nil && well && ready == 200 && live == 200, fmt.Sprintf("health %s, ready %d, live %d, %v", problems, ready, live, err)
 	})
-	u := w.measure(t)
+	u := w.flat(t)
 	t.Logf("worked off in %s; %s", flowed.Round(time.Millisecond), u)
-	w.flat(t, u)
 }
 
 // watchLetters has the dead letters of this kind looked at when they are accounted for.
@@ -370,7 +369,7 @@ func (w *world) watchLetters(wrong func(*kgo.Record) string) { w.watch = wrong }
 // state, and the instance's own counts.
 func (w *world) account(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	outputs, err1 := w.outputs.read(ctx)
 	letters, err2 := w.letters.read(ctx)
@@ -423,7 +422,7 @@ func (w *world) countsAre(t *testing.T, due oracle.Counts) {
 	t.Helper()
 	same := w.pid == w.inst.PID
 	var now oracle.Counts
-	eventually(t, 10*time.Second, fmt.Sprintf("the counts to grow by %+v", due), func(context.Context) (bool, string) {
+	eventually(t, settleBound, fmt.Sprintf("the counts to grow by %+v", due), func(context.Context) (bool, string) {
 		m, err := w.inst.metrics()
 		if err != nil {
 			return false, err.Error()
@@ -485,16 +484,25 @@ const (
 	warmUp         = 2 // kinds
 )
 
-// flat demands that a process holds what it held when it had lived through a few kinds.
-func (w *world) flat(t *testing.T, u usage) {
+// flat demands that a process holds what it held when it had lived through a few kinds, as soon as what it does at the moment is done.
+func (w *world) flat(t *testing.T) (u usage) {
 	t.Helper()
+	u = w.measure(t)
 	if w.measured != w.inst.PID {
 		w.baseline, w.settled, w.measured = usage{}, 0, w.inst.PID
 	}
 	if w.settled++; w.settled <= warmUp {
 		w.baseline.goroutines, w.baseline.files = max(w.baseline.goroutines, u.goroutines), max(w.baseline.files, u.files)
 	}
-	if u.goroutines > w.baseline.goroutines+moreGoroutines || u.files > w.baseline.files+moreFiles || u.peak > mostResident {
-		t.Errorf("not flat: %s; it was %s", u, w.baseline)
+	for deadline := time.Now().Add(settleBound); ; u = w.measure(t) {
+		over := u.goroutines > w.baseline.goroutines+moreGoroutines || u.files > w.baseline.files+moreFiles
+		if over && u.peak <= mostResident && time.Now().Before(deadline) {
+			pass(t, 200*time.Millisecond)
+			continue
+		}
+		if over || u.peak > mostResident {
+			t.Errorf("not flat: %s; it was %s", u, w.baseline)
+		}
+		return u
 	}
 }
