@@ -66,6 +66,7 @@ func newPlace(t *testing.T) *place {
 		defer cancel()
 		c, err := kafkatest.Run(ctx, kafkatest.Options{Config: map[string]string{
 			"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "500", "delete.topic.enable": "true",
+			"broker.session.timeout.ms": "60000", // it is never killed, but may stand still
 		}})
 		if err != nil {
 			t.Fatal(err)

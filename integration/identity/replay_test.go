@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,10 +48,14 @@ func (p *place) replay(verb, file string, args ...string) (r receipt, messages s
 	return r, messages, code
 }
 
-// killed has a replay run until it has done something, and kills it.
+// killed has a replay run until it has done something, and kills it. The file's rate is for who goes on: this process is slow, since it is to be in the
+// middle still when that has been seen.
 func (p *place) killed(file string, args ...string) {
 	p.t.Helper()
-	cmd := p.command(append([]string{"replay", "run", file, "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000", "--brokers", strings.Join(p.cluster.Addrs(), ",")}, args...)...)
+	text, err := os.ReadFile(file)
+	p.must(err)
+	slow := p.file(regexp.MustCompile(`(?m)^rate: .*`).ReplaceAllString(strings.TrimSpace(string(text)), "rate: 5/s"))
+	cmd := p.command(append([]string{"replay", "run", slow, "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000", "--brokers", strings.Join(p.cluster.Addrs(), ",")}, args...)...)
 	cmd.Stderr = os.Stderr
 	p.must(cmd.Start())
 	var r receipt
@@ -173,7 +178,7 @@ func TestAReplayThatKeepsTheStateLeavesItsLettersToARedriveWhateverKillsIt(t *te
 	p.done()
 	l.stop()
 	p.counts(2*good + copied)
-	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: keep", "rate: 10/s")
+	file := p.file("replay: "+p.name, "from: {topic: "+p.in()+"}", "into: topology", "topology: "+p.name, "state: keep", "rate: 200/s")
 	p.killed(file)
 	if out, messages, code := p.tool("dlq", "redrive", "--topic", p.in()+".dlq", "--fingerprint", fingerprint, "--execute", "--json"); code == 0 || !strings.Contains(messages, "has begun and has not ended") {
 		t.Errorf("a redrive beside it: exit code %d: %s%s", code, out, messages)

@@ -4,6 +4,7 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -62,6 +63,10 @@ func TestAChangelogThatLostItsEndAndGrewAgainIsNoticed(t *testing.T) {
 	}
 	leads(1)
 	p.begun(100)
+	p.until("the follower has all", func() (bool, string) {
+		isr, err := c.ISR(p.context(), p.log(), 0)
+		return err == nil && len(isr) == 2, fmt.Sprint(isr, err)
+	})
 	p.must(c.Node(2).Kill())
 	p.until("the follower is out of sync", func() (bool, string) {
 		isr, err := c.ISR(p.context(), p.log(), 0)
