@@ -13,7 +13,8 @@ import (
 	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/weirstream/weir/internal/schema/source"
 )
@@ -21,19 +22,44 @@ import (
 // mainProto is what a schema is called among its imports; a file cannot import itself, and no import has such a name.
 const mainProto = "\x00schema.proto"
 
-// Compile compiles a file with what it imports. Google's well-known types and buf/validate/validate.proto are there. Clients in Python send
-// the descriptor of the file in base64 in place of its text.
+// Compile compiles a file with what it imports. Google's well-known types and buf/validate/validate.proto are there.
+// Clients in Python send the descriptor of the file in base64 in place of its text.
 func Compile(text string, imports []source.Import) (protoreflect.FileDescriptor, error) {
+	c := compilation{extensions: &protoregistry.Types{}}
+	file, err := c.compile(text, imports)
+	if err != nil || !c.packed {
+		return file, err
+	}
+	if c.unread { // the options of a descriptor are values of extensions, which are known when it is compiled
+		types := &protoregistry.Files{}
+		if err := register(types, file); err != nil {
+			return nil, err
+		}
+		c.extensions = dynamicpb.NewTypes(types)
+		if file, err = c.compile(text, imports); err != nil {
+			return nil, err
+		}
+	}
+	return inSource(file, imports)
+}
+
+type compilation struct {
+	extensions extensions // that the options of descriptors are read with
+	packed     bool       // there is a descriptor
+	unread     bool       // one has options that extensions does not know
+}
+
+func (c *compilation) compile(text string, imports []source.Import) (protoreflect.FileDescriptor, error) {
 	files := map[string]protocompile.SearchResult{
 		validate.File_buf_validate_validate_proto.Path(): {Desc: validate.File_buf_validate_validate_proto},
 	}
-	main, err := parse(text)
+	main, err := c.parse(text)
 	if err != nil {
 		return nil, err
 	}
 	files[mainProto] = main
 	for _, in := range imports {
-		if files[in.Name], err = parse(in.Text); err != nil {
+		if files[in.Name], err = c.parse(in.Text); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
 	}
@@ -58,16 +84,12 @@ func Compile(text string, imports []source.Import) (protoreflect.FileDescriptor,
 	return compiled[0], nil
 }
 
-func parse(text string) (protocompile.SearchResult, error) {
+func (c *compilation) parse(text string) (protocompile.SearchResult, error) {
 	if packed := strings.TrimSpace(text); packed != "" && !strings.ContainsAny(packed, " ;{\n\t") {
-		raw, err := base64.StdEncoding.DecodeString(packed)
-		if err == nil {
-			file := &descriptorpb.FileDescriptorProto{}
-			if err := proto.Unmarshal(raw, file); err != nil {
-				return protocompile.SearchResult{}, fmt.Errorf("it is base64, and no file descriptor: %w", err)
-			}
-			file.Name = proto.String(mainProto)
-			return protocompile.SearchResult{Proto: file}, checkEntries(file)
+		if raw, err := base64.StdEncoding.DecodeString(packed); err == nil {
+			c.packed = true
+			file, err := c.unpacked(raw)
+			return protocompile.SearchResult{Proto: file}, err
 		}
 	}
 	if strings.Contains(text, "map_entry") {

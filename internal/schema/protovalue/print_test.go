@@ -76,9 +76,11 @@ func samePrinted(t *testing.T, file protoreflect.FileDescriptor, imports []sourc
 	}
 }
 
-// What a registry stores of a file is the same schema: nothing that Protobuf has is lost or another thing when it is printed.
+// What a registry stores of a file is the same schema: nothing that Protobuf has is lost or another thing when it is printed, also where it was sent
+// as a descriptor.
 //
-// Mutations seen to fail it: groups as messages; default bytes quoted again; typeText without shadowed; body that writes nested messages last.
+// Mutations seen to fail it: groups as messages; default bytes quoted again; typeText without shadowed; body that writes nested messages last;
+// unpacked without nameFields; Compile that compiles once.
 func TestAFilePrintedIsTheSameFile(t *testing.T) {
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		var imports []source.Import
@@ -88,6 +90,7 @@ func TestAFilePrintedIsTheSameFile(t *testing.T) {
 			}
 		}
 		samePrinted(t, file, imports)
+		samePacked(t, file, imports)
 		return true
 	})
 	for name, text := range map[string]string{
@@ -111,5 +114,6 @@ func TestAFilePrintedIsTheSameFile(t *testing.T) {
 			continue
 		}
 		samePrinted(t, file, nil)
+		samePacked(t, file, nil)
 	}
 }
