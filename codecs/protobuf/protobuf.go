@@ -8,7 +8,6 @@ package protobuf
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -39,7 +38,8 @@ func Of[T proto.Message]() *Codec[T] {
 }
 
 // Bound is a codec for messages that say which schema of a registry they were written with. The client is the caller's to close, after the
-// topology. The files that the type's file imports are registered in subjects of their paths, but for Google's own.
+// topology. The files that the type's file imports are registered in subjects of their paths, but for those that every registry has: Google's in
+// google/protobuf and google/type, and Confluent's.
 //
 // A value of a schema that is not known yet, while the registry is away or has no such id, is a value that waits: see
 // [codecs.ErrUnavailable] and [registry.Binding].
@@ -57,7 +57,7 @@ func textOf(file protoreflect.FileDescriptor) string {
 func usesOf(file protoreflect.FileDescriptor) (list []registry.Dependency) {
 	for i := range file.Imports().Len() {
 		in := file.Imports().Get(i)
-		if !strings.HasPrefix(in.Path(), "google/") {
+		if !protovalue.BuiltIn(in.Path()) {
 			list = append(list, registry.Dependency{Name: in.Path(), Text: textOf(in), Uses: usesOf(in)})
 		}
 	}

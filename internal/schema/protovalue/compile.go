@@ -22,7 +22,7 @@ import (
 // mainProto is what a schema is called among its imports; a file cannot import itself, and no import has such a name.
 const mainProto = "\x00schema.proto"
 
-// Compile compiles a file with what it imports. Google's well-known types and buf/validate/validate.proto are there.
+// Compile compiles a file with what it imports. What is BuiltIn and buf/validate/validate.proto are there, unless imports has others of their names.
 // Clients in Python send the descriptor of the file in base64 in place of its text.
 func Compile(text string, imports []source.Import) (protoreflect.FileDescriptor, error) {
 	c := compilation{extensions: &protoregistry.Types{}}
@@ -72,6 +72,9 @@ func (c *compilation) compile(text string, imports []source.Import) (protoreflec
 					named.Name = &path
 					found.Proto = named
 				}
+				return found, nil
+			}
+			if found, ok := builtIn(path); ok {
 				return found, nil
 			}
 			return protocompile.SearchResult{}, fmt.Errorf("no reference is named %q", path)
