@@ -201,15 +201,21 @@ func (r *rig) open() (*Log, *Registry) {
 // dial opens a server that may not have read the topic yet.
 func (r *rig) dial() (*Log, *Registry) {
 	r.t.Helper()
+	return r.dialAt("http://127.0.0.1:1")
+}
+
+// dialAt opens a server that others call at a URL.
+func (r *rig) dialAt(url string) (*Log, *Registry) {
+	r.t.Helper()
 	client, err := kafka.Dial(r.t.Context(), kafka.Config{Brokers: r.broker.Addrs()}, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	log, err := OpenLog(r.t.Context(), client, "_schemas", 1, "http://127.0.0.1:1", zap.NewNop())
+	log, err := OpenLog(r.t.Context(), client, "_schemas", 1, url, zap.NewNop())
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	peers := &http.Client{}
+	peers := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	r.t.Cleanup(func() {
 		log.Close()
 		_ = client.Close()

@@ -241,7 +241,8 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 			case done:
 				return
 			case err != nil && !repeatable && !away:
-				// It may have been done, and would be refused now as done already.
+				// It may have been done, and would be refused now as done already. The next change is made here.
+				r.log.seize(ctx)
 				reply(w, nil, forwardFailed(err))
 				return
 			case ctx.Err() != nil:
@@ -258,7 +259,7 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 					seize = true
 				}
 			} else {
-				r.logger.Warn("the server that writes does not answer; its place is taken", zap.String("url", to.URL), zap.Error(err))
+				r.logger.Warn("the server that writes makes no change; its place is taken", zap.String("url", to.URL), zap.Error(err))
 			}
 		}
 	}
@@ -266,10 +267,10 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 
 func name(p kafka.Producer) string { return fmt.Sprintf("%d/%d", p.ID, p.Epoch) }
 
-// forOther makes a change for another server, if this is the one that is meant.
+// forOther makes a change for another server, if this is the one that is meant and can make any.
 func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant string, here func(seize bool) (int64, error), answer *any) {
 	to, mine := r.log.owner()
-	if !mine || name(to.producer()) != meant {
+	if !mine || name(to.producer()) != meant || r.log.halted() {
 		w.Header().Set(headerWriter, "no")
 		reply(w, nil, unknownLeader())
 		return
@@ -284,7 +285,8 @@ func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant st
 }
 
 // forward has the server that writes make a change, and passes its answer on when this server has read it too. Without done and
-// error that server says that it does not write any more; away is an error before anything was sent.
+// error that server says that it does not write any more; with away and an error it has not got the change. Whatever answers without an
+// offset is none of this registry's servers: a proxy, or a stranger who has got the address of one that is gone.
 func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.Request, body []byte, to *writer) (done, away bool, err error) {
 	within, cancel := context.WithTimeout(ctx, peerWithin)
 	defer cancel()
@@ -311,8 +313,11 @@ func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.R
 		return false, false, nil
 	}
 	end, err := strconv.ParseInt(res.Header.Get(headerOffset), 10, 64)
-	if err != nil && res.StatusCode < 300 {
-		return false, true, fmt.Errorf("%s answers, and is no server of this registry", to.URL)
+	switch {
+	case err != nil: // something else has the address now, or stands before it: what answers 500 and more may have passed the change on
+		return false, res.StatusCode < 500, fmt.Errorf("%s answers %s, and is no server of this registry", to.URL, res.Status)
+	case res.StatusCode >= 500: // another server may be able to make it
+		return false, false, fmt.Errorf("%s answers %s: %.200s", to.URL, res.Status, data)
 	}
 	if err := r.log.await(ctx, end); err != nil {
 		return false, false, err

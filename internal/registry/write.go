@@ -20,6 +20,21 @@ func (l *Log) owner() (w *writer, mine bool) {
 	return w, w != nil && l.as != (kafka.Producer{}) && w.producer() == l.as
 }
 
+// seize takes the right to write, if it can be had.
+func (l *Log) seize(ctx context.Context) {
+	_, err := l.write(ctx, true, func(*state) ([]kafka.Outgoing, error) { return nil, nil })
+	if err != nil {
+		l.log.Warn("the right to write cannot be taken", zap.Error(err))
+	}
+}
+
+// halted says whether nothing can be decided, as far as it is known.
+func (l *Log) halted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.whole() != nil
+}
+
 // mostOvertaken is how often a change is tried that meets what another registry wrote at the same time.
 const mostOvertaken = 3
 
