@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/weirstream/weir/registry"
 )
@@ -118,13 +119,16 @@ type Importing struct {
 	Schemas  int      `json:"schemas"`  // in the file
 	New      int      `json:"new"`      // that are registered by it
 	Known    int      `json:"known"`    // that are there already, as they are in the file
+	Restored int      `json:"restored"` // that are deleted softly there, and not in the file
+	Deleted  int      `json:"deleted"`  // that are deleted softly in the file, and not there
 	Conflict []string `json:"conflict"` // why it cannot be done
 	Left     []string `json:"left"`     // subjects that an import which was interrupted left in the mode IMPORT
 	Done     bool     `json:"done"`
 
 	subjects []string
-	add      []*registry.Registered
-	known    []*registry.Registered // that are there already
+	all      []*registry.Registered
+	add      []*registry.Registered // what is new or restored
+	remove   []*registry.Registered // what is there, and is to be deleted softly; what is new and deleted is not among it
 	levels   []subjectLevel
 }
 
@@ -132,7 +136,8 @@ type Importing struct {
 const importMode registry.Mode = "IMPORT"
 
 // PlanImport reads an export and says what importing it would do: ids and versions stay as they were, so that records that were written
-// with them are read. A schema that is there with another id, or an id that is another schema's, is a conflict.
+// with them are read. A version that is deleted softly in one place alone becomes as it is in the file. A schema that is there with another id
+// or as another version, or an id that is another schema's, is a conflict.
 func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) {
 	in := bufio.NewReader(r)
 	d := json.NewDecoder(in)
@@ -158,16 +163,20 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 			return nil, fmt.Errorf("line %d: it is no schema with subject, version and id", n)
 		default:
 			plan.Schemas++
+			plan.all = append(plan.all, l.Schema)
 			if !slices.Contains(plan.subjects, l.Schema.Subject) {
 				plan.subjects = append(plan.subjects, l.Schema.Subject)
 			}
-			if err := t.place(ctx, plan, l.Schema); err != nil {
-				return nil, err
-			}
 		}
 	}
-	plan.New = len(plan.add)
 	for _, subject := range plan.subjects {
+		live, err := t.Client.Versions(ctx, subject, false)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return nil, err
+		}
+		if err := t.place(ctx, plan, subject, live); err != nil {
+			return nil, err
+		}
 		mode, err := t.ownMode(ctx, subject)
 		if err != nil {
 			return nil, err
@@ -179,29 +188,64 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 	return plan, nil
 }
 
-func (t *Tool) place(ctx context.Context, plan *Importing, s *registry.Registered) error {
-	have, err := t.Client.Stored(ctx, s.Subject, s.Version)
-	if err == nil {
-		if have.ID != s.ID || have.Text != s.Text {
-			plan.Conflict = append(plan.Conflict, fmt.Sprintf("version %d of %s is there with id %d, and has id %d in the file", s.Version, s.Subject, have.ID, s.ID))
-		} else {
-			plan.Known++
-			plan.known = append(plan.known, s)
+// place says what is to be done with the versions of a subject, of which some are live in the registry.
+func (t *Tool) place(ctx context.Context, plan *Importing, subject string, live []int) error {
+	var add []*registry.Registered
+	file := map[int]*registry.Registered{}
+	for _, s := range plan.all {
+		if s.Subject != subject {
+			continue
 		}
+		file[s.Version] = s
+		have, err := t.Client.Stored(ctx, subject, s.Version)
+		if err == nil {
+			is := slices.Contains(live, s.Version)
+			switch {
+			case have.ID != s.ID || have.Text != s.Text:
+				plan.Conflict = append(plan.Conflict, fmt.Sprintf("version %d of %s is there with id %d, and has id %d in the file", s.Version, subject, have.ID, s.ID))
+			case s.Deleted && is:
+				plan.Deleted++
+				plan.remove = append(plan.remove, s)
+			case !s.Deleted && !is:
+				plan.Restored++
+				add = append(add, s)
+			default:
+				plan.Known++
+			}
+			continue
+		}
+		if !errors.Is(err, registry.ErrNotFound) {
+			return err
+		}
+		other, err := t.Client.ByID(ctx, s.ID)
+		switch {
+		case err == nil && other.Text != s.Text:
+			plan.Conflict = append(plan.Conflict, fmt.Sprintf("id %d of version %d of %s is that of another schema there", s.ID, s.Version, subject))
+			continue
+		case err != nil && !errors.Is(err, registry.ErrNotFound):
+			return err
+		}
+		plan.New++
+		add = append(add, s)
+	}
+	plan.add = append(plan.add, add...)
+	if len(add) == 0 {
 		return nil
 	}
-	if !errors.Is(err, registry.ErrNotFound) {
-		return err
+	for _, n := range live { // a registry has a schema once among the live versions, and would answer with this one
+		if in := file[n]; in != nil && in.Deleted {
+			continue // it goes first
+		}
+		have, err := t.Client.Stored(ctx, subject, n)
+		if err != nil {
+			return err
+		}
+		for _, s := range add {
+			if s.ID == have.ID {
+				plan.Conflict = append(plan.Conflict, fmt.Sprintf("the schema of version %d of %s, id %d, is there as version %d", s.Version, subject, s.ID, n))
+			}
+		}
 	}
-	other, err := t.Client.ByID(ctx, s.ID)
-	switch {
-	case err == nil && other.Text != s.Text:
-		plan.Conflict = append(plan.Conflict, fmt.Sprintf("id %d of version %d of %s is that of another schema there", s.ID, s.Version, s.Subject))
-		return nil
-	case err != nil && !errors.Is(err, registry.ErrNotFound):
-		return err
-	}
-	plan.add = append(plan.add, s)
 	return nil
 }
 
@@ -225,17 +269,13 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 		return plan, fmt.Errorf("nothing was imported: %d schemas are in the way", len(plan.Conflict))
 	}
 	err = t.inImport(ctx, plan, func() error {
-		added, err := t.register(ctx, plan.add)
-		if err != nil {
-			return err
+		i := &importing{tool: t, plan: plan, left: slices.Clone(plan.add), live: slices.Clone(plan.remove)}
+		refused := i.register(ctx)
+		if refused != nil && !errors.Is(refused, errLeft) {
+			return refused
 		}
-		for _, s := range plan.known { // that the interrupted import did not come to delete
-			if slices.Contains(plan.Left, s.Subject) {
-				added = append(added, s)
-			}
-		}
-		if err := t.deleteSoftly(ctx, added); err != nil {
-			return err
+		if err := i.deleteSoftly(ctx); err != nil {
+			return errors.Join(refused, err)
 		}
 		for _, l := range plan.levels { // before a subject is read-only again
 			have, err := t.ownLevel(ctx, l.Subject)
@@ -243,16 +283,16 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 				err = t.Client.SetLevel(ctx, l.Subject, l.Level)
 			}
 			if err != nil {
-				return err
+				return errors.Join(refused, err)
 			}
 		}
-		return nil
+		return errors.Join(refused, i.missing(ctx))
 	})
 	plan.Done = err == nil
 	return plan, err
 }
 
-// inImport does something while the subjects to which an import adds are in the mode IMPORT, and puts back what they were in before: also
+// inImport does something while the subjects that an import changes are in the mode IMPORT, and puts back what they were in before: also
 // after a failure, since a subject in this mode takes no other registration.
 func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (err error) {
 	before := map[string]registry.Mode{}
@@ -269,7 +309,7 @@ func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (
 			}
 		}
 	}()
-	for _, s := range plan.add {
+	for _, s := range append(slices.Clone(plan.add), plan.remove...) {
 		if _, ok := before[s.Subject]; ok {
 			continue
 		}
@@ -285,52 +325,143 @@ func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (
 	return do()
 }
 
-// register registers schemas, those that others refer to before these, and returns them in that order.
-func (t *Tool) register(ctx context.Context, left []*registry.Registered) (added []*registry.Registered, err error) {
-	for len(left) > 0 {
+// importing is an import that is under way.
+type importing struct {
+	tool *Tool
+	plan *Importing
+	left []*registry.Registered // to be registered
+	live []*registry.Registered // that are registered, and deleted in the file
+}
+
+// errLeft says that schemas are left which the registry does not take.
+var errLeft = errors.New("not everything was imported")
+
+// register registers schemas, those that others refer to before these. What cannot be registered is left, and an errLeft.
+func (i *importing) register(ctx context.Context) error {
+	for len(i.left) > 0 {
 		var again []*registry.Registered
 		var last error
-		for _, s := range left {
+		for _, s := range i.left {
 			waits := slices.ContainsFunc(s.References, func(ref registry.Reference) bool {
-				return slices.ContainsFunc(left, func(o *registry.Registered) bool {
+				return slices.ContainsFunc(i.left, func(o *registry.Registered) bool {
 					return o.Subject == ref.Subject && o.Version == ref.Version && o != s
 				}) &&
-					!t.has(ctx, ref)
+					!i.tool.has(ctx, ref)
 			})
 			if waits {
 				again = append(again, s)
 				continue
 			}
-			if err := t.Client.RegisterAs(ctx, s); err != nil {
+			err := i.makeWay(ctx, s)
+			if err == nil {
+				err = i.tool.Client.RegisterAs(ctx, s)
+			}
+			if err != nil {
 				last = err
 				if !errors.Is(err, registry.ErrRefused) {
-					return added, err
+					return err
 				}
 				again = append(again, s)
 				continue
 			}
-			added = append(added, s)
+			if s.Deleted {
+				i.live = append(i.live, s)
+			}
 		}
-		if len(again) == len(left) {
-			return added, errors.Join(errors.New("the schemas that are left refer to ones that are not there"), last)
+		if len(again) == len(i.left) {
+			if last == nil {
+				last = errors.New("they refer to each other")
+			}
+			return fmt.Errorf("%w: %s: %w", errLeft, some(again), last)
 		}
-		left = again
+		i.left = again
 	}
-	return added, nil
+	return nil
 }
 
-// deleteSoftly deletes those that are deleted in the export, those that refer to others before these. Nothing is registered afterwards:
-// with the last version of a subject its mode goes as well.
-func (t *Tool) deleteSoftly(ctx context.Context, added []*registry.Registered) error {
-	for _, s := range slices.Backward(added) {
-		if !s.Deleted {
+// some names versions, the first few of them.
+func some(list []*registry.Registered) string {
+	const few = 5
+	var names []string
+	for _, s := range list[:min(few, len(list))] {
+		names = append(names, fmt.Sprintf("version %d of %s", s.Version, s.Subject))
+	}
+	if more := len(list) - few; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// makeWay deletes the version that has the schema of one that is to be registered: it was deleted before that one came, and while it is
+// live the registry answers with it and registers nothing.
+func (i *importing) makeWay(ctx context.Context, s *registry.Registered) error {
+	for _, o := range slices.Clone(i.live) {
+		if o.Subject != s.Subject || o.ID != s.ID {
 			continue
 		}
-		if err := t.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		if err := i.delete(ctx, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// delete deletes a version softly, before it those that refer to it. Its subject may have lost its mode then, with its last version.
+func (i *importing) delete(ctx context.Context, s *registry.Registered) error {
+	at := slices.Index(i.live, s)
+	if at < 0 {
+		return nil
+	}
+	i.live = slices.Delete(i.live, at, at+1)
+	for _, by := range slices.Clone(i.live) {
+		if slices.ContainsFunc(by.References, func(ref registry.Reference) bool { return ref.Subject == s.Subject && ref.Version == s.Version }) {
+			if err := i.delete(ctx, by); err != nil {
+				return err
+			}
+		}
+	}
+	if err := i.tool.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	if slices.ContainsFunc(i.left, func(o *registry.Registered) bool { return o.Subject == s.Subject }) {
+		return i.tool.Client.SetMode(ctx, s.Subject, importMode, true)
+	}
+	return nil
+}
+
+// deleteSoftly deletes the rest of those that are deleted in the export.
+func (i *importing) deleteSoftly(ctx context.Context) error {
+	for len(i.live) > 0 {
+		if err := i.delete(ctx, i.live[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing says which versions that the file has are not there: what a registry answered is not what it did.
+func (i *importing) missing(ctx context.Context) error {
+	var lost []*registry.Registered
+	live := map[string][]int{}
+	for _, s := range i.plan.add {
+		if s.Deleted || slices.Contains(i.left, s) {
+			continue
+		}
+		if _, asked := live[s.Subject]; !asked {
+			versions, err := i.tool.Client.Versions(ctx, s.Subject, false)
+			if err != nil && !errors.Is(err, registry.ErrNotFound) {
+				return err
+			}
+			live[s.Subject] = versions
+		}
+		if !slices.Contains(live[s.Subject], s.Version) {
+			lost = append(lost, s)
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the registry took %s, and does not have it now", errLeft, some(lost))
 }
 
 func (t *Tool) has(ctx context.Context, ref registry.Reference) bool {

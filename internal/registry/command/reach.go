@@ -142,13 +142,18 @@ func (r *Reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 }
 
 func arguments(n int) string {
-	switch n {
-	case 0:
+	if n == 0 {
 		return "no arguments"
-	case 1:
-		return "1 argument"
 	}
-	return fmt.Sprintf("%d arguments", n)
+	return count(n, "argument")
+}
+
+// count is a number of things in words.
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func or(text, otherwise string) string {

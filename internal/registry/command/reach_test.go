@@ -96,7 +96,7 @@ func TestTheVerbsShowTheirCredentials(t *testing.T) {
 		}
 		for _, do := range [][2]string{
 			{"list", "SUBJECT"}, {"register s order.avsc --execute", "it is now version 1"}, {"show s", `"Order"`}, {"history s", "version 1, id 1"},
-			{"compat s --set FULL --execute", "and is now FULL"}, {"delete s 1 --execute", "are deleted"}, {"export", `"weirSchemas":1`},
+			{"compat s --set FULL --execute", "and is now FULL"}, {"delete s 1 --execute", "is deleted"}, {"export", `"weirSchemas":1`},
 		} {
 			if out, code := run(do[0], c.with); code != 0 || !strings.Contains(out, do[1]) {
 				t.Errorf("%s, %s: exit code %d, without %q: %s", name, do[0], code, do[1], out)

@@ -288,14 +288,21 @@ func deleteVerb() *cobra.Command {
 			defer unchanged(cmd)
 		}
 		return r.show(cmd, d, func(out io.Writer) {
+			what := "version"
+			if len(d.Versions) != 1 {
+				what = "versions"
+			}
 			verb := "would be deleted"
-			if d.Done {
+			switch {
+			case d.Done && len(d.Versions) == 1:
+				verb = "is deleted"
+			case d.Done:
 				verb = "are deleted"
 			}
 			if permanent {
 				verb += " for good"
 			}
-			fmt.Fprintf(out, "versions %s of %s %s\n", strings.Trim(fmt.Sprint(d.Versions), "[]"), termtext.Text(d.Subject), verb)
+			fmt.Fprintf(out, "%s %s of %s %s\n", what, strings.Trim(fmt.Sprint(d.Versions), "[]"), termtext.Text(d.Subject), verb)
 		})
 	})
 	cmd.Long = cmd.Short + ".\nA soft deletion leaves the schema to be found by its id, so that records that were written with it can be read. With --permanent it is gone,\nand such records cannot be read any more; only what was deleted softly before can be deleted so."
@@ -322,7 +329,7 @@ func exportVerb() *cobra.Command {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return errors.Join(err, os.Remove(file)) // a part would be taken for the whole
 		}
-		return r.show(cmd, map[string]any{"schemas": n, "file": file}, func(out io.Writer) { fmt.Fprintf(out, "%d schemas are in %s\n", n, termtext.Text(file)) })
+		return r.show(cmd, map[string]any{"schemas": n, "file": file}, func(out io.Writer) { fmt.Fprintf(out, "%s: %s\n", termtext.Text(file), count(n, "schema")) })
 	})
 	cmd.Long = cmd.Short + ", or to the output: lines of JSON, the same with --json. Without subjects all of them. weir schema import reads it."
 	cmd.Example = "  weir schema export --registry http://localhost:8081 --file schemas.jsonl\n  weir schema export order.placed.v1-value --registry http://localhost:8081"
@@ -351,9 +358,15 @@ func importVerb() *cobra.Command {
 			defer unchanged(cmd)
 		}
 		return errors.Join(r.show(cmd, plan, func(out io.Writer) {
-			fmt.Fprintf(out, "%d schemas: %d are new, %d are there already, %d are in the way\n", plan.Schemas, plan.New, plan.Known, len(plan.Conflict))
+			fmt.Fprintf(out, "%s: %d new, %d there already, %d in the way\n", count(plan.Schemas, "schema"), plan.New, plan.Known, len(plan.Conflict))
+			if plan.Restored > 0 {
+				fmt.Fprintf(out, "%d deleted there and not in the file: restored\n", plan.Restored)
+			}
+			if plan.Deleted > 0 {
+				fmt.Fprintf(out, "%d deleted in the file and not there: deleted softly\n", plan.Deleted)
+			}
 			if len(plan.Left) > 0 {
-				fmt.Fprintf(out, "%d subjects were found in the mode IMPORT, as an interrupted import leaves them: %s\n", len(plan.Left), termtext.Text(strings.Join(plan.Left, " ")))
+				fmt.Fprintf(out, "subjects in the mode IMPORT, as an interrupted import leaves them: %s\n", termtext.Text(strings.Join(plan.Left, " ")))
 			}
 			for _, c := range plan.Conflict {
 				fmt.Fprintf(out, "  %s\n", termtext.Text(c))
@@ -361,6 +374,7 @@ func importVerb() *cobra.Command {
 		}), err)
 	})
 	cmd.Long = cmd.Short + ", so that records that were written with them are read. Nothing is done where an id or a version is there and is another schema's.\n" +
+		"A version that is deleted softly in one place alone becomes as it is in the file.\n" +
 		"It can be run again after it was interrupted: then it also takes its subjects out of the mode IMPORT that it left them in. A subject that was\n" +
 		"read-only before an interrupted import is not any more."
 	cmd.Example = "  weir schema import schemas.jsonl --registry http://localhost:8081\n  weir schema import schemas.jsonl --registry http://localhost:8081 --execute"

@@ -70,9 +70,9 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 		"+ /fields[note]/type \"string\"\n+ /fields[note]/default \"\"\nversion 2 reads what version 1 wrote\nversion 1 reads what version 2 writes\n",
 		"version 1, id 1, AVRO\nversion 2, id 2, AVRO\n  + /fields[note]/type",
 		"the level of order.placed.v1-value was BACKWARD and is now FULL",
-		"versions 1 of order.placed.v1-value are deleted",
-		"2 schemas are in schemas.jsonl",
-		"2 schemas: 0 are new, 2 are there already, 0 are in the way",
+		"version 1 of order.placed.v1-value is deleted",
+		"schemas.jsonl: 2 schemas",
+		"2 schemas: 0 new, 2 there already, 0 in the way",
 	}
 	if len(lines) != len(wants) {
 		t.Fatalf("%d commands stand there, want %d", len(lines), len(wants))
@@ -86,7 +86,7 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 
 	// Another registry gets all of it under the same ids, what is deleted included, and a second time nothing.
 	other := registryOfTest(t)
-	for n, want := range []string{"2 are new, 0 are there already", "2 are new, 0 are there already", "0 are new, 2 are there already"} {
+	for n, want := range []string{"2 new, 0 there already", "2 new, 0 there already", "0 new, 2 there already"} {
 		args := []string{"schema", "import", "schemas.jsonl", "--registry", other}
 		if n == 1 {
 			args = append(args, "--execute")
@@ -147,7 +147,7 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 		run("it is now version 1", "register", subject, "order.v1.avsc", "--registry", from, "--execute")
 		run("and is now FULL", "compat", subject, "--set", "FULL", "--registry", from, "--execute")
 	}
-	run("2 schemas are in", "export", "--file", "all.jsonl", "--registry", from)
+	run("all.jsonl: 2 schemas", "export", "--file", "all.jsonl", "--registry", from)
 	ask(to, "/mode/b", `{"mode":"READONLY"}`)
 	modes := func(when string, want ...string) {
 		t.Helper()
@@ -157,7 +157,7 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"2 are new, 0 are there already", "0 are new, 2 are there already"} {
+	for _, want := range []string{"2 new, 0 there already", "0 new, 2 there already"} {
 		run(want, "import", "all.jsonl", "--registry", to, "--execute")
 		modes(want, "does not have subject-level mode", `"READONLY"`)
 	}
@@ -166,9 +166,9 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 	}
 
 	ask(to, "/mode/a?force=true", `{"mode":"IMPORT"}`)
-	run("1 subjects were found in the mode IMPORT, as an interrupted import leaves them: a", "import", "all.jsonl", "--registry", to)
+	run("subjects in the mode IMPORT, as an interrupted import leaves them: a", "import", "all.jsonl", "--registry", to)
 	modes("planned", `"IMPORT"`, `"READONLY"`)
-	run("1 subjects were found in the mode IMPORT", "import", "all.jsonl", "--registry", to, "--execute")
+	run("subjects in the mode IMPORT", "import", "all.jsonl", "--registry", to, "--execute")
 	modes("killed, and run again", "does not have subject-level mode", `"READONLY"`)
 	run("it is now version 2", "register", "a", "order.v2.avsc", "--registry", to, "--execute")
 }
@@ -176,7 +176,7 @@ func TestAnImportLeavesModesAsTheyWere(t *testing.T) {
 // A version that is deleted in the export stands before one that refers to a later subject: its deletion comes last, since a subject
 // without versions loses its mode. What an interrupted import did not come to delete is deleted when it is run again.
 //
-// Mutations seen to fail it: deleteSoftly after each round of register; Import without what is known.
+// Mutations seen to fail it: deleteSoftly after each round of register; Import without what is to be removed.
 func TestAnImportDeletesLast(t *testing.T) {
 	orders(t)
 	const lines = `{"weirSchemas":1}
