@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/publish"
@@ -111,7 +112,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	var t *ticket
 	if e.id != "" && !c.isOnce() {
 		first := false
-		if t, first = c.g.memory.begin(c.client.Name, c.topic.name, e.id, print); !first {
+		if t, first = c.g.memory.begin(c.owner(), c.client.Name, c.topic, e.id, print); !first {
 			if t.print != print {
 				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key or value", e.id)))
 				return
@@ -128,6 +129,39 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	c.answers = append(c.answers, Answer{SchemaID: schemaID, keySize: len(record.Key), valueSize: len(record.Value), time: record.Timestamp})
 }
 
+// owner is whose events these are: those of one stream are submitted in turn.
+func (c *chunk) owner() any {
+	if c.batch.Order != nil {
+		return c.batch.Order
+	}
+	return c
+}
+
+// settle waits for the events of others that the chunk repeats, before anything of it is written: what comes after an event does not overtake it, and
+// when it fails there, it has failed here. An atomic batch does not wait, as two could wait for each other: it is refused.
+func (c *chunk) settle(ctx context.Context) {
+	for _, r := range c.repeats {
+		if r.ticket.by == c.owner() {
+			continue
+		}
+		if c.atomic {
+			if !r.ticket.accepted() {
+				c.refuse(notWritten.of("another request with an event of the atomic batch is under way"))
+				return
+			}
+			continue
+		}
+		select {
+		case <-r.ticket.done:
+			if p := r.ticket.answer.Error; p != nil && (p.Status >= 500 || p.Status == http.StatusTooManyRequests) {
+				c.batch.Order.Break()
+			}
+		case <-ctx.Done():
+			c.batch.Order.Break()
+		}
+	}
+}
+
 func (c *chunk) isOnce() bool { return c.declared != nil && c.declared.Idempotency == declared.Once }
 
 // refuse ends all events that are not answered yet.
@@ -137,6 +171,16 @@ func (c *chunk) refuse(p *Problem) {
 		c.note(n)
 	}
 	c.batch.Records, c.places, c.sent, c.tickets = nil, nil, nil, nil
+	if !c.atomic {
+		return
+	}
+	c.repeats = slices.DeleteFunc(c.repeats, func(r repeat) bool { // what others have under way is not waited for
+		wait := r.ticket.accepted()
+		if !wait {
+			c.answers[r.place] = failed(p)
+		}
+		return !wait
+	})
 }
 
 // note tells a record's ticket how it ended.
@@ -163,6 +207,11 @@ func (c *chunk) quota() *Problem {
 
 // submit hands the events over to be written.
 func (c *chunk) submit(ctx context.Context, patient bool) {
+	if len(c.repeats) > 0 {
+		within, cancel := context.WithTimeout(ctx, c.g.Limits.Answer)
+		c.settle(within)
+		cancel()
+	}
 	if len(c.batch.Records) == 0 {
 		return
 	}

@@ -33,10 +33,21 @@ func (p *place) UnmarshalText(text []byte) error {
 
 // ticket is an event with an id.
 type ticket struct {
+	by     any // the stream, or the request, whose event it is
 	place  place
 	print  place         // of key and value as they were sent
 	done   chan struct{} // closed when answer is there
 	answer Answer
+}
+
+// accepted says whether the event has been accepted by now.
+func (t *ticket) accepted() bool {
+	select {
+	case <-t.done:
+		return t.answer.Error == nil
+	default:
+		return false
+	}
 }
 
 func newMemory(most int) *memory {
@@ -57,16 +68,17 @@ func hashed(parts ...[]byte) (p place) {
 	return p
 }
 
-// begin returns the ticket of an event, and whether it is the first: then finish must be called.
-func (m *memory) begin(client, topic, id string, print place) (t *ticket, first bool) {
-	at := hashed([]byte(client), []byte(topic), []byte(id))
+// begin returns the ticket of an event, and whether it is the first: then finish must be called. What a topic had that was deleted is not what
+// one of its name has.
+func (m *memory) begin(by any, client string, topic *topic, id string, print place) (t *ticket, first bool) {
+	at := hashed([]byte(client), []byte(topic.name), []byte(topic.id), []byte(id))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if t = m.now[at]; t == nil {
 		t = m.old[at]
 	}
 	if first = t == nil; first {
-		t = &ticket{place: at, print: print, done: make(chan struct{})}
+		t = &ticket{by: by, place: at, print: print, done: make(chan struct{})}
 	}
 	if len(m.now) >= m.most {
 		m.old, m.now = m.now, make(map[place]*ticket, m.most)

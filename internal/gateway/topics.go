@@ -15,6 +15,7 @@ import (
 type topic struct {
 	name       string // as producers say it
 	cluster    string // with the prefix
+	id         string // another one where a topic of the name was deleted and made again
 	valueName  string // subject of its values' schemas
 	keyName    string // and of its keys'
 	partitions int32
@@ -147,6 +148,6 @@ func (t *topics) ask(name string) (*topic, error) {
 		return &topic{name: name, until: time.Now().Add(absentFor)}, nil
 	}
 	largest, _ := strconv.Atoi(info.Config["max.message.bytes"])
-	return &topic{name: name, cluster: cluster, valueName: cluster + "-value", keyName: cluster + "-key", partitions: info.Partitions, largest: largest,
+	return &topic{name: name, cluster: cluster, id: info.ID, valueName: cluster + "-value", keyName: cluster + "-key", partitions: info.Partitions, largest: largest,
 		compacted: strings.Contains(info.Config["cleanup.policy"], "compact"), until: time.Now().Add(topicFor)}, nil
 }
