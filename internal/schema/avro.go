@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/twmb/avro"
+
+	"github.com/weirstream/weir/internal/schema/avrovalue"
 )
 
 // avroType is an Avro type with its references resolved: a named type that is used twice is one avroType.
@@ -20,6 +22,7 @@ type avroType struct {
 	symbolOf  string // the default symbol of an enum
 	defaulted bool   // there is one
 	size      string // of fixed
+	logical   avrovalue.Logical
 }
 
 type avroField struct {
@@ -109,7 +112,7 @@ func (r *avroReader) complex(o object, space string, depth int) (t *avroType, er
 	if !ok {
 		return r.typeOf(inner, space, depth+1)
 	}
-	t = &avroType{kind: kind}
+	t = &avroType{kind: kind, logical: avrovalue.LogicalOf(kind, o.number("size"), avrovalue.Logical{Name: o.text("logicalType"), Digits: o.number("precision"), Scale: o.number("scale")})}
 	switch kind {
 	case "record", "error", "enum", "fixed":
 		t.name, space = nameOf(o, space)
@@ -125,10 +128,9 @@ func (r *avroReader) complex(o object, space string, depth int) (t *avroType, er
 		list, _ := fields.([]any)
 		for _, f := range list {
 			fo, _ := f.(object)
-			ft, _ := fo.get("type")
 			field := avroField{name: fo.text("name"), aliases: textsOf(fo, "aliases")}
 			_, field.defaulted = fo.get("default")
-			if field.typ, err = r.typeOf(ft, space, depth+1); err != nil {
+			if field.typ, err = r.typeOf(lifted(fo), space, depth+1); err != nil {
 				return nil, err
 			}
 			t.fields = append(t.fields, field)
@@ -144,9 +146,42 @@ func (r *avroReader) complex(o object, space string, depth int) (t *avroType, er
 		of, _ := o.get(map[string]string{"array": "items", "map": "values"}[kind])
 		t.items, err = r.typeOf(of, space, depth+1)
 	default:
-		return r.typeOf(kind, space, depth)
+		if !slices.Contains(avroPrimitives, kind) {
+			return r.typeOf(kind, space, depth)
+		}
 	}
 	return t, err
+}
+
+// lifted is the type of a field whose logical type stands beside its type and not in it. The specification has it in the type; the library
+// reads both.
+func lifted(field object) any {
+	of, _ := field.get("type")
+	var said object
+	for _, m := range field {
+		if slices.Contains([]string{"logicalType", "precision", "scale"}, m.key) {
+			said = append(said, m)
+		}
+	}
+	if field.text("logicalType") == "" {
+		return of
+	}
+	switch of := of.(type) {
+	case string:
+		return append(object{{"type", of}}, said...)
+	case object:
+		return append(slices.Clone(of), slices.DeleteFunc(said, func(m member) bool { _, has := of.get(m.key); return has })...)
+	case []any:
+		branches := slices.Clone(of)
+		for i, b := range branches {
+			if b != "null" {
+				branches[i] = lifted(append(object{{"type", b}}, said...))
+				break
+			}
+		}
+		return branches
+	}
+	return of
 }
 
 func textsOf(o object, key string) (list []string) {

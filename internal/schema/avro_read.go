@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weirstream/weir/internal/schema/avrovalue"
 )
 
 // readAvro is schema resolution as the Avro specification has it, with every reason and not only the first.
@@ -50,13 +52,45 @@ func (c *avroReading) read(r, w *avroType, path string) {
 		c.readBranch(r, w, path, "what is written, "+w.String()+",")
 	case r.kind == w.kind:
 		c.sameKind(r, w, path)
-	case !slices.Contains(avroPromotions[w.kind], r.kind):
+	case slices.Contains(avroPromotions[w.kind], r.kind):
+		c.logical(r, w, path)
+	default:
 		c.add("TYPE_MISMATCH", path, "it is read as %s, and was written as %s", r, w)
 	}
 }
 
+// logical compares what the values of two types mean, which the specification leaves to their readers but for decimals: with another unit
+// of time a reader has another time, and no error.
+func (c *avroReading) logical(r, w *avroType, path string) {
+	const rule = "LOGICAL_TYPE_MISMATCH"
+	switch why := avrovalue.Clash(r.logical, w.logical); {
+	case why != "":
+		c.add(rule, path, "%s", why)
+	case w.logical.Name == "" && r.partial():
+		c.add(rule, path, "it is read as %s, and was written as %s, which need not be one", r.logical.Name, w)
+	}
+}
+
+// partial says whether there are values of the type that its logical type has no meaning for.
+func (t *avroType) partial() bool {
+	switch t.logical.Name {
+	case "decimal", "big-decimal", "time-millis", "time-micros":
+		return true
+	}
+	return t.logical.Name == "uuid" && t.kind == "string"
+}
+
 // readBranch is a written type that is read with a union: with one of its branches at least.
 func (c *avroReading) readBranch(r, w *avroType, path, what string) {
+	// A primitive type is read as the branch of that type, or else as the first of a wider one, also where their logical types do not go together.
+	if slices.Contains(avroPrimitives, w.kind) {
+		for _, kinds := range [][]string{{w.kind}, avroPromotions[w.kind]} {
+			if i := slices.IndexFunc(r.branches, func(b *avroType) bool { return slices.Contains(kinds, b.kind) }); i >= 0 {
+				c.read(r.branches[i], w, fmt.Sprintf("%s/%d", path, i))
+				return
+			}
+		}
+	}
 	for _, branch := range r.branches {
 		if c.attempt(branch, w, path) {
 			return
@@ -117,8 +151,10 @@ func (c *avroReading) sameKind(r, w *avroType, path string) {
 	case "fixed":
 		if r.size != w.size {
 			c.add("FIXED_SIZE_MISMATCH", path+"/size", "%s is read with %s bytes, and was written with %s", r.name, r.size, w.size)
+			return
 		}
 	}
+	c.logical(r, w, path)
 }
 
 func (c *avroReading) readFields(r, w *avroType, path string) {

@@ -12,7 +12,8 @@ import (
 // without differences is a change that is allowed.
 //
 // Mutations seen to fail it: promotions without float to double; sameName that compares full names; protoGroups without bool;
-// defaulted that is always false; open that passes over patterns; beside without unevaluatedProperties; combined without its look at one alternative.
+// defaulted that is always false; open that passes over patterns; beside without unevaluatedProperties; combined without its look at one alternative;
+// logical without partial; a primitive type that any branch may read; lifted that leaves the type as it is.
 func TestWhatBreaksReaders(t *testing.T) {
 	for file, kind := range map[string]Type{"avro": Avro, "protobuf": Protobuf, "json": JSON} {
 		datadriven.RunTest(t, "testdata/"+file+".txt", func(t *testing.T, d *datadriven.TestData) string {

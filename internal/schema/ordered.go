@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -31,6 +32,14 @@ func (o object) text(key string) string {
 	v, _ := o.get(key)
 	s, _ := v.(string)
 	return s
+}
+
+// number is a whole number, 0 where there is none.
+func (o object) number(key string) int {
+	v, _ := o.get(key)
+	n, _ := v.(json.Number)
+	i, _ := strconv.Atoi(string(n))
+	return i
 }
 
 // deepest is how deep a schema may be nested.

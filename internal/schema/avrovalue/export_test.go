@@ -4,7 +4,7 @@ import "github.com/twmb/avro"
 
 // Rewritten is a value as the reader's schema has it, also where the library resolves the pair itself.
 func Rewritten(writer, reader *avro.Schema, data []byte) ([]byte, error) {
-	root, err := resolve(writer, reader)
+	root, _, err := resolve(writer, reader)
 	if err != nil {
 		return nil, err
 	}

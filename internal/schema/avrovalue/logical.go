@@ -3,11 +3,56 @@ package avrovalue
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// Logical is what a logical type says of the values of a type. The zero value says nothing.
+type Logical struct {
+	Name          string
+	Digits, Scale int // of a decimal
+}
+
+// LogicalOf is the logical type of a type, or none where it is not known or the type cannot have it, which the specification has readers
+// ignore. The size is a fixed's.
+func LogicalOf(kind string, size int, as Logical) Logical {
+	switch {
+	case as.Name == "decimal":
+		if kind == "bytes" && as.valid() || kind == "fixed" && as.valid() && float64(as.Digits) <= float64(8*size-1)*math.Log10(2) {
+			return as
+		}
+	case slices.Contains(logicalTypes[kind], as.Name), kind == "fixed" && (as.Name == "duration" && size == 12 || as.Name == "uuid" && size == 16):
+		return Logical{Name: as.Name}
+	}
+	return Logical{}
+}
+
+func (l Logical) valid() bool {
+	return l.Digits > 0 && l.Scale >= 0 && l.Scale <= l.Digits && l.Digits <= maxDigits
+}
+
+var logicalTypes = map[string][]string{
+	"int":    {"date", "time-millis"},
+	"long":   {"time-micros", "timestamp-millis", "timestamp-micros", "timestamp-nanos", "local-timestamp-millis", "local-timestamp-micros", "local-timestamp-nanos"},
+	"string": {"uuid"},
+	"bytes":  {"big-decimal"},
+}
+
+// Clash says why what was written as one logical type would be another value as the other, "" if it would not. Where one of them says nothing
+// there is only the value of the type itself.
+func Clash(read, written Logical) string {
+	switch {
+	case read == written, read.Name == "", written.Name == "":
+		return ""
+	case read.Name == "decimal" && written.Name == "decimal":
+		return fmt.Sprintf("a decimal of %d digits, %d of them decimals, was written, and it is read as one of %d and %d", written.Digits, written.Scale, read.Digits, read.Scale)
+	}
+	return fmt.Sprintf("%s was written, and it is read as %s", written.Name, read.Name)
+}
 
 // timeOf is the number that a text of a logical type stands for. What is finer than its unit is cut off.
 func timeOf(logical, text string) (int64, error) {

@@ -1,6 +1,7 @@
 package avrovalue
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,8 @@ import (
 //
 // Pairs of schemas of which all values are read are the library's. It refuses the others whole, where the specification refuses single
 // values: those of a union's branch, or symbols of an enum, that the reader does not have. Values of such pairs are first rewritten
-// as the reader's schema has them.
+// as the reader's schema has them. So are pairs with another logical type, such as another unit of time: the library would read a number
+// of milliseconds as one of microseconds, and here such a value is refused.
 type Reader struct {
 	schema  *avro.Schema
 	rewrite *step // nil: the schema reads the writer's bytes itself
@@ -22,24 +24,27 @@ type Reader struct {
 
 // Resolve prepares a Reader. That no value at all can be read is no error here, but of each value.
 func Resolve(writer, reader *avro.Schema) (*Reader, error) {
-	if resolved, err := avro.Resolve(writer, reader); err == nil {
+	resolved, refused := avro.Resolve(writer, reader)
+	root, clash, err := resolve(writer, reader)
+	if refused == nil && !clash {
 		return &Reader{schema: resolved}, nil
 	}
-	root, err := resolve(writer, reader)
 	return &Reader{reader, root}, err
 }
 
-func resolve(writer, reader *avro.Schema) (*step, error) {
+// resolve prepares the rewriting of a pair. clash is whether there are values that would be others as the reader has them.
+func resolve(writer, reader *avro.Schema) (root *step, clash bool, err error) {
 	from, err := Compile(writer)
 	if err != nil {
-		return nil, fmt.Errorf("the schema that was written with: %w", err)
+		return nil, false, fmt.Errorf("the schema that was written with: %w", err)
 	}
 	to, err := Compile(reader)
 	if err != nil {
-		return nil, fmt.Errorf("the schema that it is read with: %w", err)
+		return nil, false, fmt.Errorf("the schema that it is read with: %w", err)
 	}
 	r := &resolver{known: map[[2]*node]*step{}, tries: maxTries}
-	return r.step(to.root, from.root), nil
+	root = r.step(to.root, from.root)
+	return root, r.clash, nil
 }
 
 // step is how the values of one written type are rewritten as a type that is read. A pair of types that comes twice is one step.
@@ -65,6 +70,7 @@ type move struct {
 type resolver struct {
 	known map[[2]*node]*step
 	tries int
+	clash bool // two logical types do not go together
 }
 
 func (r *resolver) step(read, written *node) *step {
@@ -87,17 +93,21 @@ func (r *resolver) step(read, written *node) *step {
 		}
 	case !matches(read, written):
 		s.refused = fmt.Errorf("%s was written, and it is read as %s", written.called(), read.called())
+	case clash(read, written) != "":
+		s.refused, r.clash = errors.New(clash(read, written)), true
 	case written.kind == "array", written.kind == "map":
 		s.items = r.step(read.items, written.items)
 	case written.kind == "enum":
 		s.symbols = symbols(read, written)
 	case written.kind == "record":
 		r.fields(s)
-	case written.logical == "decimal" && read.logical == "decimal" && (written.scale != read.scale || written.digits != read.digits):
-		s.refused = fmt.Errorf("a decimal of %d digits, %d of them decimals, was written, and it is read as one of %d and %d", written.digits, written.scale, read.digits, read.scale)
 	}
 	return s
 }
+
+func clash(read, written *node) string { return Clash(read.meaning(), written.meaning()) }
+
+func (n *node) meaning() Logical { return Logical{n.logical, n.digits, n.scale} }
 
 // fields resolves the fields of two records. A field is found by its name before its aliases, and one written field may be read as several.
 func (r *resolver) fields(s *step) {
@@ -193,7 +203,7 @@ func (r *resolver) all(read, written *node, seen map[[2]*node]bool) bool {
 		return !slices.ContainsFunc(written.branches, func(b *node) bool { return !r.all(read, b, seen) })
 	case read.kind == "union":
 		return slices.ContainsFunc(read.branches, func(b *node) bool { return r.all(b, written, maps.Clone(seen)) })
-	case !matches(read, written):
+	case !matches(read, written), clash(read, written) != "":
 		return false
 	case written.items != nil:
 		return r.all(read.items, written.items, seen)

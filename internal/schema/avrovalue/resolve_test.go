@@ -198,6 +198,90 @@ func other(t *rapid.T, d *drawn, of any, inUnion bool) any {
 	return of
 }
 
+// meant gives some types a logical type, and some that have one another, or none. big-decimal and time-micros are left out: not all values
+// of their types are some.
+func meant(t *rapid.T, of any) any {
+	switch of := of.(type) {
+	case string:
+		return meant(t, map[string]any{"type": of})
+	case []any:
+		list := make([]any, len(of))
+		for i := range of {
+			list[i] = meant(t, of[i])
+		}
+		return list
+	}
+	m := maps.Clone(of.(map[string]any))
+	for _, key := range []string{"items", "values"} {
+		if m[key] != nil {
+			m[key] = meant(t, m[key])
+		}
+	}
+	if fields, ok := m["fields"].([]any); ok {
+		list := make([]any, len(fields))
+		for i := range fields {
+			f := maps.Clone(fields[i].(map[string]any))
+			f["type"] = meant(t, f["type"])
+			list[i] = f
+		}
+		m["fields"] = list
+	}
+	if rapid.IntRange(0, 2).Draw(t, "meant") > 0 {
+		return m
+	}
+	delete(m, "logicalType")
+	switch kind := m["type"].(string); kind {
+	case "bytes", "fixed":
+		if rapid.Bool().Draw(t, "decimal") {
+			m["logicalType"], m["precision"], m["scale"] = "decimal", rapid.IntRange(8, 9).Draw(t, "precision"), rapid.IntRange(1, 2).Draw(t, "scale")
+		}
+	default:
+		all := map[string][]string{"int": {"", "date", "time-millis", "timestamp-millis"}, "string": {"", "uuid"}, "long": {"", "timestamp-millis", "timestamp-micros", "local-timestamp-millis", "date"}}[kind]
+		if all != nil {
+			m["logicalType"] = rapid.SampledFrom(all).Draw(t, "logical type")
+		}
+	}
+	return m
+}
+
+// logical is what a logical type is compared by. An int has no timestamp, and a long no date.
+func logical(of any) string {
+	m, _ := of.(map[string]any)
+	switch name, _ := m["logicalType"].(string); {
+	case name == "decimal":
+		return fmt.Sprint(name, m["precision"], m["scale"])
+	case m["type"] == "int" && name == "timestamp-millis", m["type"] == "long" && name == "date":
+		return ""
+	default:
+		return name
+	}
+}
+
+// bare is a schema without logical types, which has the same encoding.
+func bare(of any) any {
+	switch of := of.(type) {
+	case []any:
+		list := make([]any, len(of))
+		for i := range of {
+			list[i] = bare(of[i])
+		}
+		return list
+	case map[string]any:
+		m := map[string]any{}
+		for key, v := range of {
+			switch key {
+			case "logicalType":
+			case "default":
+				m[key] = v
+			default:
+				m[key] = bare(v)
+			}
+		}
+		return m
+	}
+	return of
+}
+
 func kindOf(of any) string {
 	switch of := of.(type) {
 	case string:
@@ -253,6 +337,9 @@ func resolved(reader, writer, value any) (any, error) {
 		if !slices.Contains(promotions[written], kind) {
 			return nil, fmt.Errorf("%s is no %s", written, kind)
 		}
+		if was, is := logical(writer), logical(reader); was != "" && is != "" { // none is of two of these types
+			return nil, fmt.Errorf("%s is no %s", was, is)
+		}
 		switch v := value.(type) {
 		case int32:
 			if kind == "float" {
@@ -278,6 +365,9 @@ func resolved(reader, writer, value any) (any, error) {
 		return value, nil
 	case nameOf(reader) != nameOf(writer):
 		return nil, fmt.Errorf("another name")
+	}
+	if was, is := logical(writer), logical(reader); was != is && was != "" && is != "" {
+		return nil, fmt.Errorf("%s is no %s", was, is)
 	}
 	switch kind {
 	case "array":
@@ -341,15 +431,17 @@ func object(v any) map[string]any {
 }
 
 // Of random pairs of schemas, whatever the checker of compatibility allows is read, each value; of the others each value for which the
-// specification has a reading; and where the library resolves a pair, it reads the same.
+// specification has a reading; and where the library resolves a pair, it reads the same. A value that another logical type would make another
+// value, as micros in place of millis, is not read.
 //
-// Mutation seen to fail it: fields without aliases.
+// Mutations seen to fail it: fields without aliases; a checker without its look at logical types; a resolver without its own.
 func TestReadsWhatTheCheckerAllows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawn{}
 		of, value := d.draw(t, 3, false)
+		of = meant(t, of)
 		writerText, _ := json.Marshal(of)
-		to := other(t, d, of, false)
+		to := meant(t, other(t, d, of, false))
 		readerText, _ := json.Marshal(to)
 		v := value()
 		document, _ := json.Marshal(v)
@@ -366,8 +458,14 @@ func TestReadsWhatTheCheckerAllows(t *testing.T) {
 			}
 			return parsed, s, judged
 		}
-		writer, written, writerJudged := parse(writerText)
-		reader, read, readerJudged := parse(readerText)
+		encoder := func(of any) *avrovalue.Schema { // JSON has numbers for decimals, and not for all bytes that are drawn
+			text, _ := json.Marshal(bare(of))
+			_, s, _ := parse(text)
+			return s
+		}
+		writer, _, writerJudged := parse(writerText)
+		reader, _, readerJudged := parse(readerText)
+		written, read := encoder(of), encoder(to)
 		data, err := written.Append(nil, document)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)

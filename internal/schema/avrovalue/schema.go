@@ -51,7 +51,7 @@ func Compile(s *avro.Schema) (*Schema, error) {
 type node struct {
 	kind     string // record, enum, array, map, union, fixed, or a primitive type
 	name     string // as a branch of a union is called: the full name, or the kind
-	logical  string
+	logical  string // "" where the type cannot have what the schema says
 	scale    int
 	digits   int // a decimal's precision
 	size     int
@@ -84,7 +84,8 @@ type compiler struct {
 var primitives = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 func (c *compiler) node(s *avro.SchemaNode, space string) (n *node, err error) {
-	n = &node{kind: s.Type, name: s.Type, logical: s.LogicalType, scale: s.Scale, digits: s.Precision, size: s.Size, null: -1, only: -1}
+	logical := LogicalOf(s.Type, s.Size, Logical{s.LogicalType, s.Precision, s.Scale})
+	n = &node{kind: s.Type, name: s.Type, logical: logical.Name, scale: logical.Scale, digits: logical.Digits, size: s.Size, null: -1, only: -1}
 	switch s.Type {
 	case "record", "error", "enum", "fixed":
 		n.name = fullName(s)
