@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/weirstream/weir/internal/fault"
 )
 
@@ -95,37 +92,10 @@ func TestKillMinus9WhileARecordIsLookedFor(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("%d lines, not %d", len(got), len(want))
 		}
-		if n := r.visible("order.placed.v1.dlq"); n != letters {
+		if n := int64(len(r.visible("order.placed.v1.dlq"))); n != letters {
 			t.Errorf("%d dead letters, not %d", n, letters)
 		}
 	})
-}
-
-// visible is how many committed records a topic has.
-func (r *rig) visible(topic string) (n int64) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
-	r.must(err)
-	defer client.Close()
-	ends, err := r.admin.ListEndOffsets(r.t.Context(), topic)
-	r.must(err)
-	missing := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			missing[o.Partition] = o.Offset
-		}
-	})
-	for len(missing) > 0 {
-		client.PollFetches(r.t.Context()).EachRecord(func(record *kgo.Record) {
-			if !record.Attrs.IsControl() {
-				n++
-			}
-			if record.Offset+1 >= missing[record.Partition] {
-				delete(missing, record.Partition)
-			}
-		})
-	}
-	return n
 }
 
 // committed is how many orders the group has committed.

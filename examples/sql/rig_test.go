@@ -195,7 +195,7 @@ func (p *process) killed() {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		p.t.Fatal("the process did not come to its fault")
 	}
 	var exit *exec.ExitError
@@ -216,7 +216,7 @@ func (p *process) done() {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		p.t.Fatal("the process did not end")
 	}
 	if p.err != nil {
@@ -224,10 +224,13 @@ func (p *process) done() {
 	}
 }
 
+// patience is how long what must come is waited for. It decides nothing on a machine that is merely busy.
+const patience = 3 * time.Minute
+
 // until waits for something that comes, however busy the machine is.
 func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.t.Fatalf("in vain: %s", what)
 		}
@@ -236,7 +239,7 @@ func (r *rig) until(what string, is func() bool) {
 
 // lag is how many offsets of a topic the group has not committed yet.
 func (r *rig) lag(group, topic string) (lag int64) {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	ends, err := r.admin.ListEndOffsets(ctx, topic)
 	r.must(err)
@@ -297,6 +300,34 @@ func (r *rig) rows(query string) string {
 	}
 	r.must(found.Err())
 	return b.String()
+}
+
+// visible are the committed records of a topic.
+func (r *rig) visible(topic string) (all []*kgo.Record) {
+	r.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	r.must(err)
+	defer client.Close()
+	ends, err := r.admin.ListEndOffsets(r.t.Context(), topic)
+	r.must(err)
+	missing := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			missing[o.Partition] = o.Offset
+		}
+	})
+	for len(missing) > 0 {
+		client.PollFetches(r.t.Context()).EachRecord(func(record *kgo.Record) {
+			if !record.Attrs.IsControl() {
+				all = append(all, record)
+			}
+			if record.Offset+1 >= missing[record.Partition] {
+				delete(missing, record.Partition)
+			}
+		})
+	}
+	return all
 }
 
 // end is how many offsets a topic has.
