@@ -113,7 +113,7 @@ func (c *cluster) letters(n int) map[int64]cutLetter {
 		})
 	}
 	found := map[int64]cutLetter{}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for range n {
 		select {
 		case r := <-records:
