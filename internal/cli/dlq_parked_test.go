@@ -70,13 +70,8 @@ func (d *desk) parking(kept int64) {
 
 // kept are the values of the output.
 func (d *desk) kept() (values []string) {
-	ctx, cancel := context.WithTimeout(d.t.Context(), 200*time.Millisecond)
-	defer cancel()
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumeTopics("item.kept.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	d.must(err)
-	defer reader.Close()
-	for ctx.Err() == nil {
-		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Key)+"="+string(r.Value)) })
+	for _, r := range (&shop{desk: d}).read("item.kept.v1") {
+		values = append(values, string(r.Key)+"="+string(r.Value))
 	}
 	return values
 }

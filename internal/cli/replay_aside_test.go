@@ -156,7 +156,7 @@ func TestAReplayDelaysAndParksAsInstancesDo(t *testing.T) {
 func TestAReplayThatHasParkedIsResumed(t *testing.T) {
 	d, l := newLists(t, topology.RetryLater(time.Hour))
 	l.fail("a", 1)
-	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	file, _ := d.stopped("state: keep\n")
 	r := d.ran("resume", file)
 	if r.Read != 5 || r.Delayed != 1 || r.Parked != 2 || r.DeadLettered != 0 {
 		t.Errorf("%+v", r)
@@ -170,7 +170,7 @@ func TestAReplayThatHasParkedIsResumed(t *testing.T) {
 func TestAReplayLeavesQueuesToInstances(t *testing.T) {
 	d, l := newLists(t, topology.RetryLater(time.Second))
 	l.fail("a", 1)
-	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	file, _ := d.stopped("state: keep\n")
 	l.fail("a", -1)
 	l.fail("new", -1)
 	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: tallied, Key: []byte("k"), Value: []byte("new")}).FirstErr())
@@ -301,7 +301,7 @@ func TestDatabasesAreNamedThatAReplayDoesNotSetBack(t *testing.T) {
 // Mutation, seen to fail it: noteOthers that notes nothing.
 func TestWhatInstancesWroteWhileAReplayWasStoppedIsNoted(t *testing.T) {
 	d, l := newLists(t, topology.Dedup(func(_ topology.Context, _, v string) (string, error) { return v, nil }, time.Hour))
-	file, _ := d.stopped("state: keep\nrate: 1/s\n")
+	file, _ := d.stopped("state: keep\n")
 	d.must(d.client.ProduceSync(t.Context(), &kgo.Record{Topic: tallied, Key: []byte("k"), Value: []byte("new")}).FirstErr())
 	d.live()
 	r := d.ran("resume", file)

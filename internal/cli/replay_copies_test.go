@@ -133,7 +133,7 @@ func TestARebuildThatLeavesRecordsOutIsLeftToItself(t *testing.T) {
 		d.send("c" + time.Now().Format("150405.000000000"))
 	}
 	d.live()
-	file, said := d.stopped("state: reset\nrate: 5/s\n")
+	file, said := d.stopped("state: reset\n")
 	if !strings.Contains(said, "stays paused, by replay/slow") || !strings.Contains(said, "so topology tallies stays paused until the replay is resumed") {
 		t.Errorf("the topology is not held: %s", said)
 	}

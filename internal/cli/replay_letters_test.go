@@ -440,14 +440,15 @@ func begunAndStopped(t *testing.T) (d *counter, file string) {
 		d.send(fmt.Sprint("r", i))
 	}
 	d.live()
-	file, _ = d.stopped("state: reset\nrate: 5/s\n")
+	file, _ = d.stopped("state: reset\n")
 	return d, file
 }
 
-// stopped runs a job, and stops it when some is done.
+// stopped runs a job, and stops it when some is done. It is slow, to be in the middle still when that is seen; the file is that of who goes on, and has
+// no rate.
 func (d *counter) stopped(more string, bad ...string) (file, said string) {
 	d.t.Helper()
-	file = d.file("slow", more)
+	file = d.file("slow", more+"rate: 1/s\n")
 	done := make(chan int, 1)
 	go func() {
 		var code int
@@ -463,7 +464,7 @@ func (d *counter) stopped(more string, bad ...string) (file, said string) {
 	if code := <-done; code != exitFailure {
 		d.t.Errorf("exit %d: %s", code, said)
 	}
-	return file, said
+	return d.edited("slow", "rate: 1/s\n", ""), said
 }
 
 type receiptOfSlow struct {
