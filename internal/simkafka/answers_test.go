@@ -21,7 +21,7 @@ import (
 // initProducer does not end what is open.
 func TestTheModelAnswersAsTheRealKafkaDid(t *testing.T) {
 	for seed := range uint64(10) { // latencies and the sizes of what is read depend on it, the answers must not
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { wiretest.Run(t, play(seed)) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { wiretest.Run(t, play(seed), 1) })
 	}
 }
 
