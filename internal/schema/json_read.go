@@ -126,7 +126,7 @@ type combined struct {
 	of   []*jsonschema.Schema
 }
 
-// combination is the way in which a schema is made of others. Of a schema that has several, the first counts.
+// combination is the way in which a schema is made of others: see spelledOut.
 func (c *jsonReading) combination(s *jsonschema.Schema) combined {
 	switch {
 	case len(s.OneOf) > 0:
@@ -182,7 +182,7 @@ func (c *jsonReading) combined(r, w *jsonschema.Schema, is, was combined, path s
 	case is.kind == "allOf":
 		c.product(is.of, was.of, at)
 	case was.kind == "allOf":
-		if !slices.ContainsFunc(is.of, func(s *jsonschema.Schema) bool {
+		if !slices.ContainsFunc(was.of, func(w *jsonschema.Schema) bool { return c.holds(r, w) }) && !slices.ContainsFunc(is.of, func(s *jsonschema.Schema) bool {
 			return slices.ContainsFunc(was.of, func(w *jsonschema.Schema) bool { return c.holds(s, w) })
 		}) {
 			c.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", at, "what was allOf fits none of %s", is.kind)
