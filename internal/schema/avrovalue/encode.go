@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -253,6 +254,11 @@ func (e *encoder) bytes(n *node, dst []byte) ([]byte, error) {
 		}
 		raw = append(raw, byte(c))
 	}
+	if n.logical == "decimal" {
+		if err := n.meantAsBytes(text, raw); err != nil {
+			return nil, err
+		}
+	}
 	return e.raw(n, dst, raw, nil)
 }
 
@@ -267,6 +273,20 @@ func (e *encoder) raw(n *node, dst, raw []byte, err error) ([]byte, error) {
 	}
 	return append(dst, raw...), nil
 }
+
+// meantAsBytes refuses a text for a decimal that is no bytes of one: more digits than the schema has, or a number as people write it. "12.34" as
+// bytes would be a number of a thousand million. Up to two characters are taken as bytes, which small numbers often have.
+func (n *node) meantAsBytes(text, raw []byte) error {
+	if number.Match(text) && len(text) > 2 {
+		return fmt.Errorf("%q is a text, which stands for the bytes of a decimal: write the number without quotes", shortened(string(text)))
+	}
+	if digits, ok := decimalText(raw, 0); ok && len(strings.TrimPrefix(digits, "-")) > n.digits {
+		return fmt.Errorf("%q is a text, which stands for the bytes of a decimal, and as that it has more than the %d digits of the schema: write a number without quotes", shortened(string(text)), n.digits)
+	}
+	return nil
+}
+
+var number = regexp.MustCompile(`^[-+]?[0-9]*[.,]?[0-9]+([eE][-+]?[0-9]+)?$`)
 
 // union appends a value as the branch that takes it.
 func (e *encoder) union(n *node, dst []byte) ([]byte, error) {

@@ -76,7 +76,8 @@ func TestReadsWhatPeopleWrite(t *testing.T) {
 
 // Each mistake is told with its place.
 //
-// Mutations seen to fail it: unknown fields passed over; the range of an int; two branches that fit.
+// Mutations seen to fail it: unknown fields passed over; the range of an int; two branches that fit; a decimal's text that is not looked at; a
+// logical type that its type cannot have.
 func TestTellsWhereAMistakeIs(t *testing.T) {
 	_, s := compile(t, order)
 	for document, want := range map[string]string{
@@ -99,6 +100,24 @@ func TestTellsWhereAMistakeIs(t *testing.T) {
 		_, err := s.Append(nil, []byte(document))
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%.60s: %v\nwant %s", document, err, want)
+		}
+	}
+	_, odd := compile(t, `{"type":"record","name":"R","fields":[{"name":"d","type":["null",{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}],"default":null},
+		{"name":"f","type":["null",{"type":"fixed","name":"F","size":4,"logicalType":"decimal","precision":9,"scale":2}],"default":null},
+		{"name":"t","type":["null",{"type":"int","logicalType":"timestamp-millis"}],"default":null}]}`)
+	for document, want := range map[string]string{
+		`{"d":"12.34"}`:                `$.d: "12.34" is a text, which stands for the bytes of a decimal: write the number without quotes`,
+		`{"d":{"bytes":"1.5"}}`:        `$.d.bytes: "1.5" is a text, which stands for the bytes of a decimal: write the number without quotes`,
+		`{"d":"-12"}`:                  `$.d: "-12" is a text, which stands for the bytes of a decimal: write the number without quotes`,
+		`{"f":"1234"}`:                 `$.f: "1234" is a text, which stands for the bytes of a decimal: write the number without quotes`,
+		`{"d":"abcdef"}`:               `$.d: "abcdef" is a text, which stands for the bytes of a decimal, and as that it has more than the 9 digits of the schema: write a number without quotes`,
+		`{"d":"\u0004\u00d2"}`:         "",
+		`{"d":"12"}`:                   "",
+		`{"d":12.34}`:                  "",
+		`{"t":"2026-01-01T00:00:00Z"}`: `$.t: a string is none of null, int`,
+	} {
+		if _, err := odd.Append(nil, []byte(document)); err == nil && want != "" || err != nil && err.Error() != want {
+			t.Errorf("%s: %v\nwant %s", document, err, want)
 		}
 	}
 	_, ambiguous := compile(t, `["string",{"type":"enum","name":"E","symbols":["A"]}]`)
