@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/weirstream/weir/internal/declared"
@@ -37,10 +38,10 @@ func fromFields(d *declared.Event, schema *values.Schema, e *event, encoded []by
 	return nil
 }
 
-// fieldOf is the text of a field. Of Protobuf it is that of the message, so that it is the same whatever form the event came in: JSON has two
-// names of a field, and several texts of a number.
+// fieldOf is the text of a field, which is the same whatever form the event came in. Of Protobuf it is that of the message, since JSON has two
+// names of a field; of Avro it is that of the value where JSON has several forms, as of times.
 func fieldOf(schema *values.Schema, e *event, encoded []byte, path string) ([]byte, *Problem) {
-	if schema == nil || e.form == asJSON && schema.Registered().Type != registry.Protobuf {
+	if schema == nil || e.form == asJSON && schema.Registered().Type != registry.Protobuf && !schema.ManyForms(path) {
 		return fieldIn(e.value, path)
 	}
 	if schema.Registered().Type == registry.Protobuf {
@@ -67,6 +68,45 @@ func fieldIn(document []byte, path string) ([]byte, *Problem) {
 		return text, nil
 	}
 	return anyField(document, path)
+}
+
+// oneText is a number in one of its texts: 1, 1.0, 1e0 and 10e-1 are one key, and -0 is 0.
+func oneText(number []byte) []byte {
+	if string(number) != "-0" && !bytes.ContainsAny(number, ".eE") {
+		return number
+	}
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(string(number)), "e")
+	mantissa, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	shift, err := 0, error(nil)
+	if exponent != "" {
+		shift, err = strconv.Atoi(exponent)
+	}
+	digits := strings.TrimLeft(whole+fraction, "0")
+	if digits == "" {
+		return []byte("0")
+	}
+	if err != nil { // nobody counts so far
+		return number
+	}
+	shift -= len(fraction)
+	shift += len(digits) - len(strings.TrimRight(digits, "0"))
+	digits = strings.TrimRight(digits, "0")
+	const longest = 40
+	switch point := len(digits) + shift; {
+	case shift >= 0 && point <= longest:
+		digits += strings.Repeat("0", shift)
+	case shift >= 0, point < -longest:
+		digits += "e" + strconv.Itoa(shift)
+	case point > 0:
+		digits = digits[:point] + "." + digits[point:]
+	default:
+		digits = "0." + strings.Repeat("0", -point) + digits
+	}
+	if negative {
+		digits = "-" + digits
+	}
+	return []byte(digits)
 }
 
 // anyField is fieldIn for any document.
@@ -96,7 +136,7 @@ func anyField(document []byte, path string) ([]byte, *Problem) {
 	}
 	var number json.Number
 	if len(value) > 0 && value[0] != '"' && json.Unmarshal(value, &number) == nil && number != "" {
-		return []byte(number), nil
+		return oneText([]byte(number)), nil
 	}
 	return nil, invalid.of("the field %s is neither a text with a character nor a number", path).at(at)
 }
@@ -145,6 +185,7 @@ func plainField(document []byte, path string) (text []byte) {
 				text, err = s.String()
 			case '0':
 				text, err = s.Number()
+				text = oneText(text)
 			default:
 				err = s.Skip()
 			}

@@ -47,3 +47,21 @@ func (n *node) hasText(path string) error {
 	}
 	return n.fields[i].node.hasText(rest)
 }
+
+// ManyForms says whether JSON has several forms of a field: a time as a text and as a number, a UUID as a text and as bytes.
+func (s *Schema) ManyForms(path string) bool { return s.root.manyForms(path) }
+
+func (n *node) manyForms(path string) bool {
+	if n.kind == "union" {
+		return slices.ContainsFunc(n.branches, func(b *node) bool { return b.manyForms(path) })
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	switch {
+	case path == "":
+		return n.logical != "" && n.kind != "string"
+	case n.kind == "map":
+		return n.items.manyForms(rest)
+	}
+	i, ok := n.at[name]
+	return ok && n.kind == "record" && n.fields[i].node.manyForms(rest)
+}

@@ -168,6 +168,9 @@ func (s *Schema) Text(value []byte, path string) (string, error) {
 	return s.proto.Text(m, encoded, path)
 }
 
+// ManyForms says whether JSON has several texts of a field, other than numbers that are written in several ways.
+func (s *Schema) ManyForms(path string) bool { return s.avro != nil && s.avro.ManyForms(path) }
+
 // HasText says whether a value of the schema may have a text or a number at a path, which is the names of the fields that lead to it, with dots
 // between them; of a Protobuf file it is a value of any of its outermost messages. nil also means that the schema does not say.
 func (s *Schema) HasText(path string) error {
