@@ -96,6 +96,9 @@ func New(c Config) (*Client, error) {
 		opts = append(opts, sr.BearerToken(c.Token))
 	}
 	if context := strings.Trim(c.Context, ":"); context != "" && context != "." {
+		if !strings.HasPrefix(context, ".") { // it would be a part of each name
+			return nil, fmt.Errorf("the context %q does not begin with a dot: .%s", context, context)
+		}
 		opts = append(opts, sr.DefaultSchemaContext(context))
 	}
 	client, err := sr.NewClient(opts...)

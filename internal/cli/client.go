@@ -38,10 +38,15 @@ func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok && blocked.Remedy != "" {
 		err = fmt.Errorf("%w: %s", err, blocked.Remedy)
 	}
-	if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		err = &interruptedError{err}
+	return Interrupted(cmd, err)
+}
+
+// Interrupted says of an error that the command was interrupted, where it was.
+func Interrupted(cmd *cobra.Command, err error) error {
+	if _, said := errors.AsType[*interruptedError](err); said || cmd.Context().Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	return &interruptedError{err}
 }
 
 // interruptedError is what ends a command that was interrupted. It says what that means for what was being done, and nothing of the context.

@@ -37,13 +37,15 @@ func (i Incompatibility) String() string {
 
 // Registration is a schema for a subject, and how it stands to what is registered.
 type Registration struct {
-	Subject string         `json:"subject"`
-	Version int            `json:"version"` // which it is, or would be
-	ID      int            `json:"id,omitempty"`
-	Known   bool           `json:"known"` // it was there already
-	Done    bool           `json:"done"`  // it is registered now
-	Level   registry.Level `json:"level"`
-	Diff    *Diff          `json:"diff,omitempty"` // to the latest version
+	Subject string `json:"subject"`
+	Version int    `json:"version"` // which it is, or would be
+	ID      int    `json:"id,omitempty"`
+	Known   bool   `json:"known"` // it was there already
+	// Latest is the latest version, where the schema is known as an earlier one: readers and gateways use that one.
+	Latest int            `json:"latest,omitempty"`
+	Done   bool           `json:"done"` // it is registered now
+	Level  registry.Level `json:"level"`
+	Diff   *Diff          `json:"diff,omitempty"` // to the latest version
 	// Incompatibilities are with the versions that the level compares with.
 	Incompatibilities []Incompatibility `json:"incompatibilities"`
 }
@@ -87,6 +89,13 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	switch {
 	case err == nil:
 		result.Known, result.Version, result.ID = true, known.Version, known.ID
+		latest, err := t.Client.Latest(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		if latest.ID != known.ID && latest.Version > known.Version {
+			result.Latest = latest.Version
+		}
 		return result, nil
 	case !errors.Is(err, registry.ErrNotFound):
 		return nil, err

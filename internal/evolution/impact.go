@@ -98,7 +98,6 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	versions := map[int]int{}
 	for _, n := range live {
 		r, err := t.Client.Version(ctx, q.Subject, n)
 		if err != nil {
@@ -108,7 +107,6 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 		if err != nil {
 			return nil, err
 		}
-		versions[r.ID] = n
 		result.Reads = append(result.Reads, VersionImpact{n, list(schema.Read(next, old)), list(schema.Read(old, next))})
 	}
 	topic, key := q.place()
@@ -119,8 +117,29 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 		result.Unknown = append(result.Unknown, "which real records the schema cannot read: give --brokers")
 		return result, nil
 	}
+	all, err := t.Client.Versions(ctx, q.Subject, true)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	versions, err := t.byID(ctx, q.Subject, all)
+	if err != nil {
+		return nil, err
+	}
 	result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, given, versions)
 	return result, err
+}
+
+// byID are versions of a subject by the id of their schema.
+func (t *Tool) byID(ctx context.Context, subject string, all []int) (map[int][]int, error) {
+	versions := map[int][]int{}
+	for _, n := range all {
+		r, err := t.Client.Stored(ctx, subject, n)
+		if err != nil {
+			return nil, err
+		}
+		versions[r.ID] = append(versions[r.ID], n)
+	}
+	return versions, nil
 }
 
 // judged says with which versions a use breaks. A codec without a schema registry knows no version: what it can read is not known.
@@ -140,7 +159,7 @@ type Rollback struct {
 	To int `json:"to"`
 	// Records are those of the topic, as readers with the older schema see them.
 	Records *Records `json:"records,omitempty"`
-	// Newer is how many of them were written with a later version than the one that is gone back to.
+	// Newer is how many of them were written with a schema that came after the version that is gone back to.
 	Newer int `json:"newer"`
 }
 
@@ -174,13 +193,9 @@ func (t *Tool) Rollback(ctx context.Context, q Question, to int, execute bool) (
 	if result.Level, err = t.Client.Level(ctx, q.Subject); err != nil {
 		return nil, err
 	}
-	versions := map[int]int{}
-	for _, n := range all {
-		r, err := t.Client.Stored(ctx, q.Subject, n)
-		if err != nil {
-			return nil, err
-		}
-		versions[r.ID] = n
+	versions, err := t.byID(ctx, q.Subject, all)
+	if err != nil {
+		return nil, err
 	}
 	topic, key := q.place()
 	if q.Kafka != nil {

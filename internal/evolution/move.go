@@ -266,7 +266,7 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 		return nil, err
 	}
 	if len(plan.Conflict) > 0 {
-		return plan, fmt.Errorf("nothing was imported: %d schemas are in the way", len(plan.Conflict))
+		return plan, fmt.Errorf("nothing was imported: %d in the way", len(plan.Conflict))
 	}
 	err = t.inImport(ctx, plan, func() error {
 		i := &importing{tool: t, plan: plan, left: slices.Clone(plan.add), live: slices.Clone(plan.remove)}

@@ -35,7 +35,8 @@ type Records struct {
 type Written struct {
 	ID          int    `json:"id,omitempty"`
 	GUID        string `json:"guid,omitempty"`
-	Version     int    `json:"version,omitempty"` // of the subject; none: it is no version of it
+	Version     int    `json:"version,omitempty"`  // of the subject, the first that has the schema; none: it is no version of it
+	Versions    []int  `json:"versions,omitempty"` // all that have it: a rollback registers a schema again
 	Records     int    `json:"records"`
 	Undecodable int    `json:"undecodable"`
 	// Example is where the newest one is that cannot be read, and why.
@@ -44,7 +45,7 @@ type Written struct {
 }
 
 // read looks at the newest records of a topic, last of them over all its partitions, as a reader with a schema.
-func (t *Tool) read(ctx context.Context, client *kafka.Client, topic string, key bool, last int, reader *registry.Registered, versions map[int]int) (*Records, error) {
+func (t *Tool) read(ctx context.Context, client *kafka.Client, topic string, key bool, last int, reader *registry.Registered, versions map[int][]int) (*Records, error) {
 	infos, err := client.Topics(ctx, []string{topic})
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ type reading struct {
 	tool     *Tool
 	reader   *registry.Registered
 	key      bool
-	versions map[int]int // of the subject, by id
+	versions map[int][]int // of the subject, by id
 	readers  map[string]decode
 	by       map[string]*Written
 	result   *Records
@@ -172,7 +173,9 @@ func (r *reading) decoder(ctx context.Context, frame framing.Frame, w *Written) 
 	if w.ID == 0 {
 		w.ID = writer.ID
 	}
-	w.Version = r.versions[writer.ID]
+	if w.Versions = r.versions[writer.ID]; len(w.Versions) > 0 {
+		w.Version = w.Versions[0]
+	}
 	d, err := decoderOf(writer, r.reader)
 	if err != nil {
 		return func([]byte, []byte, bool) error { return err }, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +113,8 @@ func tellImpact(out io.Writer, i *evolution.Impact) {
 			fmt.Fprintf(out, "it would break where it has version %v\n", u.Breaks)
 		}
 		for _, one := range u.Instances {
-			fmt.Fprintf(out, "  runs as %s, build %s %s, on %s\n", termtext.Text(one.Instance), termtext.Text(one.Version), termtext.Text(one.Revision), termtext.Text(one.Host))
+			build := strings.TrimSpace(one.Version + " " + one.Revision)
+			fmt.Fprintf(out, "  runs as %s, build %s, on %s\n", termtext.Text(one.Instance), termtext.Text(or(build, "not known")), termtext.Text(or(one.Host, "a host that it does not name")))
 		}
 	}
 	tellRecords(out, i.Records, "the new schema")
@@ -133,7 +135,7 @@ func tellRecords(out io.Writer, r *evolution.Records, reader string) {
 	for _, w := range r.By {
 		what := fmt.Sprintf("schema %d, no version of the subject", w.ID)
 		if w.Version > 0 {
-			what = fmt.Sprintf("version %d", w.Version)
+			what = "version " + strings.Join(strings.Fields(strings.Trim(fmt.Sprint(w.Versions), "[]")), " and ")
 		}
 		fmt.Fprintf(out, "  written with %s: %d, of which %d cannot be read", what, w.Records, w.Undecodable)
 		if w.Why != "" {

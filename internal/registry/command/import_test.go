@@ -184,4 +184,10 @@ func TestAnImportSaysWhatIsLeft(t *testing.T) {
 	}
 	imported("not everything was imported: the registry took version 3 of c, and does not have it now", 2, 3)
 	imported("the schema of version 1 of c, id 1, is there as version 2", 1)
+	if out, code := execute(t, "schema", "import", "c.jsonl", "--registry", to); code != 1 || !strings.Contains(out, "nothing would be imported: 1 in the way") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if out, code := execute(t, "schema", "export", "--file", "c.jsonl", "--registry", to); code != 1 || !strings.Contains(out, "c.jsonl is there already, and an export replaces nothing: remove it first") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
 }

@@ -37,7 +37,6 @@ func (r *Reach) Flags(cmd *cobra.Command) {
 	f.StringVar(&r.ca, "registry-ca-file", "", "file with the certificates that the registry's may be signed by, PEM (default: the system's)")
 	f.StringVar(&r.cert, "registry-cert-file", "", "file with this client's certificate for the registry, PEM")
 	f.StringVar(&r.key, "registry-key-file", "", "file with the key of --registry-cert-file, PEM")
-	f.StringVar(&r.with, "context", "", "context of the registry to which names and ids belong, such as .billing")
 	cli.AddOutput(cmd, &r.output)
 }
 
@@ -134,10 +133,11 @@ func (r *Reach) verb(use, short string, most int, do func(*cobra.Command, *evolu
 				return cli.UsageError(err)
 			}
 			defer client.Close()
-			return do(cmd, &evolution.Tool{Client: client}, args)
+			return cli.Interrupted(cmd, do(cmd, &evolution.Tool{Client: client}, args))
 		},
 	}
 	r.Flags(cmd)
+	cmd.Flags().StringVar(&r.with, "context", "", "context of the registry to which names and ids belong, such as .billing")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -184,6 +185,9 @@ func (r *Reach) registration(cmd *cobra.Command, result *evolution.Registration)
 		switch {
 		case result.Known:
 			fmt.Fprintf(out, "it is registered already: version %d of %s, id %d\n", result.Version, subject, result.ID)
+			if result.Latest > 0 {
+				fmt.Fprintf(out, "it is not the latest version, which is %d: weir schema rollback %s --to %d makes it the latest\n", result.Latest, subject, result.Version)
+			}
 		case result.Done:
 			fmt.Fprintf(out, "it is now version %d of %s, id %d\n", result.Version, subject, result.ID)
 		case len(result.Incompatibilities) > 0:
@@ -322,6 +326,9 @@ func exportVerb() *cobra.Command {
 			return err
 		}
 		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is there already, and an export replaces nothing: remove it first, or name another file", file)
+		}
 		if err != nil {
 			return err
 		}
@@ -354,7 +361,10 @@ func importVerb() *cobra.Command {
 		if plan == nil {
 			return err
 		}
-		if !plan.Done && !execute {
+		switch {
+		case !execute && len(plan.Conflict) > 0:
+			err = fmt.Errorf("nothing would be imported: %d in the way", len(plan.Conflict))
+		case !execute:
 			defer unchanged(cmd)
 		}
 		return errors.Join(r.show(cmd, plan, func(out io.Writer) {
