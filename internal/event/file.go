@@ -110,9 +110,11 @@ func (e *File) check() error {
 		}
 	}
 	if e.Compatibility != "" {
-		if _, err := schema.ParseLevel(e.Compatibility); err != nil {
+		level, err := schema.ParseLevel(e.Compatibility)
+		if err != nil {
 			wrong("compatibility: %w", err)
 		}
+		e.Compatibility = string(level) // as registries write it
 	}
 	if e.Topic.Partitions < 1 {
 		wrong("topic.partitions is %d: give 1 or more", e.Topic.Partitions)
@@ -225,10 +227,10 @@ topic:
   partitions: 6
   settings:
     retention.ms: "604800000"
-# Who may publish it at the gateway; * is everybody whom the gateway knows. Quotas are a second, and none is no bound.
-clients:
-  - name: "*"
-    events_per_second: 1000
+# Who may publish it at the gateway, besides those whom the gateway's own list allows the topic, such as
+#  - {name: shop, events_per_second: 1000, bytes_per_second: 1000000}
+# A quota is optional. The name "*" is each client that the gateway knows, whatever its list allows.
+clients: []
 `, name, inYAML(owner), key)},
 	}
 	for _, f := range files {

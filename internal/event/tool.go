@@ -30,6 +30,7 @@ type Step struct {
 	Part   string `json:"part"`   // topic, setting, level, schema, declaration or permissions
 	Change string `json:"change"` // none, create or change
 	What   string `json:"what"`   // in words: what is there and what it becomes
+	Done   bool   `json:"done"`   // it is as the file says now
 }
 
 // Result is the steps of an event.
@@ -38,6 +39,8 @@ type Result struct {
 	Topic string `json:"topic"` // in the cluster
 	Steps []Step `json:"steps"`
 	Done  bool   `json:"done"` // nothing is missing now
+	// Problem is why it cannot be done, or was not done to the end. Steps that were not come to are not among the steps, or not done.
+	Problem string `json:"problem,omitempty"`
 	// Sample is a value that the schema takes, as JSON; empty where none could be made up.
 	Sample  json.RawMessage `json:"sample,omitempty"`
 	KeyName string          `json:"key,omitempty"`
@@ -55,7 +58,14 @@ func (r *Result) Changes() bool {
 }
 
 func (r *Result) step(part, change, format string, args ...any) {
-	r.Steps = append(r.Steps, Step{part, change, fmt.Sprintf(format, args...)})
+	r.Steps = append(r.Steps, Step{part, change, fmt.Sprintf(format, args...), change == "none"})
+}
+
+// did notes that the steps of some parts are done.
+func (r *Result) did(parts ...string) {
+	for i := range r.Steps {
+		r.Steps[i].Done = r.Steps[i].Done || slices.Contains(parts, r.Steps[i].Part)
+	}
 }
 
 func (t *Tool) topic(e *File) string { return t.Names.Prefix + e.Event }
@@ -85,8 +95,16 @@ func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 		return nil, err
 	}
 	r.Sample = sample(compiled)
-	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planDeclaration(ctx, e, r))
+	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planKey(ctx, e), t.planDeclaration(ctx, e, r))
 	r.Done = err == nil && !r.Changes()
+	return r.ended(err)
+}
+
+// ended notes why it was not done.
+func (r *Result) ended(err error) (*Result, error) {
+	if err != nil {
+		r.Problem = err.Error()
+	}
 	return r, err
 }
 
@@ -158,6 +176,11 @@ func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Re
 		}
 		return fmt.Errorf("schema %s: %w", e.Schema, err)
 	}
+	if planned.Latest > 0 { // gateways and readers use the latest one, which somebody has made another one on purpose
+		return fmt.Errorf("schema %s is version %d of %s, and version %d is the latest, by which the gateway checks events: "+
+			"`weir schema rollback %s --to %d` makes it the latest again; or write the latest one into the file, which `weir schema show %s latest` prints",
+			e.Schema, planned.Version, subject, planned.Latest, subject, planned.Version, subject)
+	}
 	if planned.Known {
 		r.step("schema", "none", "%s is version %d of %s, id %d", e.Schema, planned.Version, subject, planned.ID)
 		return nil
@@ -169,6 +192,36 @@ func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Re
 	}
 	r.step("schema", change, "%s as version %d of %s", e.Schema, planned.Version, subject)
 	return nil
+}
+
+// planKey refuses a key of which the keys' schema, where there is one, takes neither a text nor a number: the gateway would refuse every event.
+func (t *Tool) planKey(ctx context.Context, e *File) error {
+	if e.Key == "" {
+		return nil
+	}
+	subject := t.topic(e) + "-key"
+	latest, err := t.Registry.Latest(ctx, subject)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	compiled, err := values.Compile(latest)
+	if err != nil {
+		return fmt.Errorf("version %d of %s: %w", latest.Version, subject, evolution.NoSchema(err))
+	}
+	message, err := compiled.Message("")
+	for _, document := range []string{`"a"`, "1"} {
+		if err != nil {
+			break
+		}
+		if _, refused := compiled.AppendBare(nil, message, []byte(document)); refused == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("key is %s, a field with a text or a number, and version %d of %s wants another form of keys, so that the gateway would refuse every event: "+
+		"write keyless: true in its place, and have producers give the whole key (Weir-Key, or ?key=)", e.Key, latest.Version, subject)
 }
 
 // planDeclaration compares with what gateways read.
@@ -191,31 +244,52 @@ func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
 	if err != nil {
 		return err
 	}
-	change := "create"
-	if have != nil {
-		change = "change"
-		was, _ := json.Marshal(have)
-		is, _ := json.Marshal(want)
-		if string(was) == string(is) {
-			change = "none"
-		}
-	}
-	r.declare = change != "none"
-	if have != nil {
+	was, _ := json.Marshal(have)
+	is, _ := json.Marshal(want)
+	r.declare = string(was) != string(is)
+	if have == nil {
+		r.step("declaration", "create", "owner %s, key %s, id %s, idempotency %s", want.Owner, cmp.Or(want.Key, "none"), cmp.Or(want.ID, "none"), cmp.Or(want.Idempotency, declared.Stamped))
+		have = &declared.Event{}
+	} else {
 		r.fields(have, want)
 	}
 	if len(want.Clients) == 0 {
-		r.step("permissions", change, "for whom the gateway's own list allows the topic, owner %s", e.Owner)
+		change := "none"
+		switch {
+		case string(was) == "null":
+			change = "create"
+		case len(have.Clients) > 0:
+			change = "change"
+		}
+		r.step("permissions", change, "for whom the gateway's own list allows the topic, and nobody else")
 	}
 	for _, c := range want.Clients {
-		r.step("permissions", change, "for %s, owner %s: %s events and %s bytes a second", c.Name, e.Owner, bound(c.EventsPerSecond), bound(c.BytesPerSecond))
+		change := "create"
+		if at := slices.IndexFunc(have.Clients, func(h declared.Client) bool { return h.Name == c.Name }); at >= 0 {
+			if change = "change"; have.Clients[at] == c {
+				change = "none"
+			}
+		}
+		r.step("permissions", change, "for %s: %s events and %s bytes a second", everybody(c.Name), bound(c.EventsPerSecond), bound(c.BytesPerSecond))
+	}
+	if r.declare && !slices.ContainsFunc(r.Steps, func(s Step) bool { return (s.Part == "declaration" || s.Part == "permissions") && s.Change != "none" }) {
+		r.step("declaration", "change", "written in another order")
 	}
 	return nil
+}
+
+// everybody is the name of a client, with what * means.
+func everybody(name string) string {
+	if name == "*" {
+		return "*, which is each client that the gateway knows, whatever its own list allows"
+	}
+	return name
 }
 
 // fields tells what changes of how gateways read an event that is declared already, and who may not publish it any more.
 func (r *Result) fields(have, want *declared.Event) {
 	for _, f := range []struct{ name, is, was, so string }{
+		{"owner", want.Owner, have.Owner, "who answers for the event"},
 		{"key", want.Key, have.Key, "events of one entity may be in another partition from then on"},
 		{"id", want.ID, have.ID, "a repetition of an event from before is not known"},
 		{"idempotency", cmp.Or(want.Idempotency, declared.Stamped), cmp.Or(have.Idempotency, declared.Stamped), "ids that the other level knows are not known"},
@@ -227,7 +301,7 @@ func (r *Result) fields(have, want *declared.Event) {
 		}
 	}
 	for _, c := range have.Clients {
-		if len(want.Clients) > 0 && !slices.ContainsFunc(want.Clients, func(w declared.Client) bool { return w.Name == c.Name }) {
+		if !slices.ContainsFunc(want.Clients, func(w declared.Client) bool { return w.Name == c.Name }) {
 			r.step("permissions", "change", "not for %s any more", c.Name)
 		}
 	}
@@ -251,8 +325,14 @@ func (t *Tool) Apply(ctx context.Context, e *File) (*Result, error) {
 	} else if len(r.settings) > 0 {
 		err = t.Kafka.SetTopicConfig(ctx, r.Topic, r.settings)
 	}
+	if err == nil {
+		r.did("topic", "setting")
+	}
 	if err == nil && r.level != "" {
 		err = t.Registry.SetLevel(ctx, t.subject(e), registry.Level(r.level))
+	}
+	if err == nil {
+		r.did("level")
 	}
 	if err == nil && r.register {
 		var s registry.Schema
@@ -260,11 +340,17 @@ func (t *Tool) Apply(ctx context.Context, e *File) (*Result, error) {
 			_, err = t.Registry.Register(ctx, t.subject(e), s)
 		}
 	}
+	if err == nil {
+		r.did("schema")
+	}
 	if err == nil && r.declare {
 		err = t.declare(ctx, e)
 	}
+	if err == nil {
+		r.did("declaration", "permissions")
+	}
 	r.Done = err == nil
-	return r, err
+	return r.ended(err)
 }
 
 // declare writes what gateways read.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -99,6 +101,9 @@ func verb(name, short string) *cobra.Command {
 			if err != nil {
 				return cli.UsageError(err)
 			}
+			if u, err := url.Parse(gateway); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+				return cli.UsageError(fmt.Errorf("--gateway: %q is no URL of a gateway, such as http://127.0.0.1:8080", gateway))
+			}
 			schemas, wrong := reach.Client(cmd.ErrOrStderr())
 			if wrong == nil {
 				defer schemas.Close()
@@ -113,10 +118,11 @@ func verb(name, short string) *cobra.Command {
 				if r == nil {
 					return err
 				}
+				var differs error
 				if err == nil && exitCode && !r.Done {
-					err = cli.DiffersError(fmt.Errorf("event %s is not as %s says: weir event apply makes it so", r.Event, args[0]))
+					differs = cli.DiffersError(fmt.Errorf("event %s is not as %s says: weir event apply makes it so", r.Event, args[0]))
 				}
-				return errors.Join(show(cmd, reach.Output(), r, func(out io.Writer) { tell(out, r, name, gateway) }), err)
+				return errors.Join(show(cmd, reach.Output(), r, func(out io.Writer) { tell(out, r, name, gateway, err) }), err, differs)
 			})
 		},
 	}
@@ -131,12 +137,23 @@ func verb(name, short string) *cobra.Command {
 	return cmd
 }
 
-func tell(out io.Writer, r *event.Result, verb, gateway string) {
+// tell shows the steps, and ends where err says why it is not done.
+func tell(out io.Writer, r *event.Result, verb, gateway string, err error) {
+	applying := verb == "apply" && slices.ContainsFunc(r.Steps, func(s event.Step) bool { return s.Done && s.Change != "none" })
 	for _, s := range r.Steps {
-		sign := map[string]string{"none": " ", "create": "+", "change": "~"}[s.Change]
-		fmt.Fprintf(out, "%s %s: %s\n", sign, s.Part, termtext.Text(s.What))
+		sign, end := map[string]string{"none": " ", "create": "+", "change": "~"}[s.Change], ""
+		if verb == "apply" && err != nil && !s.Done {
+			end = " (not done)"
+		}
+		fmt.Fprintf(out, "%s %s: %s%s\n", sign, s.Part, termtext.Text(s.What), end)
 	}
 	switch {
+	case err != nil && applying:
+		fmt.Fprintln(out, "not all of it is done: run weir event apply again when the cause is mended")
+		return
+	case err != nil:
+		fmt.Fprintln(out, "nothing was done")
+		return
 	case verb == "plan" && r.Done:
 		fmt.Fprintln(out, "nothing is missing")
 		return

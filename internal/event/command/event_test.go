@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func execute(ctx context.Context, args ...string) (output string, code int) {
 	root := cli.New("weir")
-	root.AddCommand(command.Event(), schemas.Registry(), gateway.Gateway())
+	root.AddCommand(command.Event(), schemas.Registry(), schemas.Schema(), gateway.Gateway())
 	var out strings.Builder
 	root.SetOut(&out)
 	root.SetErr(&out)
@@ -73,7 +73,8 @@ func serve(t *testing.T, path string, args ...string) (url string) {
 // An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
 // again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
 //
-// Mutations seen to fail it: planDeclaration without fields; Plan without checkFields.
+// Mutations seen to fail it: planDeclaration without fields, or with each permission as changed; Plan without checkFields; check that leaves the level as
+// it is written; tell without its case of an error; ended that notes nothing.
 func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -122,7 +123,8 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	run(1, "event", "new", "order.placed.v1", "--owner", "team-orders") // they are there
 	for range 2 {
 		says(asInDocs(1), "+ topic: order.placed.v1 with 6 partitions", "+ setting: retention.ms=604800000", "+ level: BACKWARD of order.placed.v1-value",
-			"+ schema: order.placed.v1.avsc as version 1 of order.placed.v1-value", "+ permissions: for *, owner team-orders: 1000 events")
+			"+ schema: order.placed.v1.avsc as version 1 of order.placed.v1-value", "+ declaration: owner team-orders, key order_id, id event_id, idempotency stamped",
+			"+ permissions: for whom the gateway's own list allows the topic, and nobody else")
 	}
 	out := asInDocs(2)
 	curl := regexp.MustCompile(`(?m)^curl -X POST (\S+) -H 'Content-Type: ([^']*)' -d '(.*)'$`).FindStringSubmatch(out)
@@ -156,9 +158,16 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	edit("order.placed.v1.yaml", "compatibility: BACKWARD", "compatibility: backward")
+	edit("order.placed.v1.yaml", "clients: []", "clients: [{name: \"*\", events_per_second: 1000}]")
+	says(verb(0, "apply"), "+ permissions: for *, which is each client that the gateway knows", "  level: BACKWARD")
+	verb(0, "plan", "--exit-code")
+	edit("order.placed.v1.yaml", "clients: [", "idempotency: once\nclients: [")
+	says(verb(0, "plan"), "~ declaration: idempotency once, is stamped", "  permissions: for *")
+	edit("order.placed.v1.yaml", "idempotency: once", "")
 	edit("order.placed.v1.yaml", `"604800000"`, `"86400000"`)
 	edit("order.placed.v1.yaml", "events_per_second: 1000", "events_per_second: 5")
-	changes := []string{"~ setting: retention.ms=86400000, is 604800000", "~ permissions: for *, owner team-orders: 5 events"}
+	changes := []string{"~ setting: retention.ms=86400000, is 604800000", "~ permissions: for *, which is each client that the gateway knows, whatever its own list allows: 5 events"}
 	says(verb(0, "plan"), changes...)
 	says(verb(6, "plan", "--exit-code"), append(changes, "is not as order.placed.v1.yaml says")...)
 	says(verb(0, "apply"), changes...)
@@ -167,7 +176,7 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 
 	edit("order.placed.v1.yaml", "key: order_id", "key: event_id")
 	edit("order.placed.v1.yaml", `name: "*"`, "name: shop")
-	says(verb(0, "plan"), "~ declaration: key event_id, is order_id", "~ permissions: not for * any more", "~ permissions: for shop, ")
+	says(verb(0, "plan"), "~ declaration: key event_id, is order_id", "~ permissions: not for * any more", "+ permissions: for shop: ")
 	edit("order.placed.v1.yaml", "key: event_id", "key: Order_id\nid: at.x")
 	edit("order.placed.v1.yaml", "id: event_id", "")
 	says(verb(1, "plan"), "key is Order_id, which no event of the schema order.placed.v1.avsc has: the record OrderPlaced has no field Order_id, but event_id, order_id, at",
@@ -177,11 +186,79 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 
 	edit("order.placed.v1.yaml", `"86400000"`, `"1000"`)
 	edit("order.placed.v1.avsc", `"name": "event_id", "type": "string"`, `"name": "event_id", "type": "long"`)
-	says(verb(1, "apply"), "TYPE_MISMATCH: it is read as long, and was written as string at path '/fields/0/type': ")
+	says(verb(1, "apply"), "TYPE_MISMATCH: it is read as long, and was written as string at path '/fields/0/type': ", "nothing was done", "~ setting: retention.ms=1000, is 86400000 (not done)")
+	if out := verb(1, "plan"); strings.Contains(out, "weir event apply does it") {
+		t.Errorf("%s", out)
+	}
+	says(verb(1, "plan", "--json"), `"problem": "schema order.placed.v1.avsc: the schema is not compatible`)
 	edit("order.placed.v1.avsc", `"name": "event_id", "type": "long"`, `"name": "event_id", "type": "string"`)
 	says(verb(0, "plan"), "~ setting: retention.ms=1000, is 86400000") // nothing of what was refused was done
 	edit("order.placed.v1.yaml", "partitions: 6", "partitions: 7")
 	says(verb(1, "plan"), "has 6 partitions, and the file says 7")
+}
+
+// A file whose schema is not the latest of its subject any more is refused with the two ways out, as is one whose key the keys' schema does not
+// take; and what was registered in a context would be read by no gateway.
+//
+// Mutations seen to fail it: PlanAt without Latest; Plan without planKey.
+func TestAFileThatTheGatewayWouldNotFollowIsRefused(t *testing.T) {
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	brokers := strings.Join(broker.Addrs(), ",")
+	url := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	t.Chdir(t.TempDir())
+	run := func(want int, line string, wants ...string) {
+		t.Helper()
+		out, code := execute(t.Context(), strings.Fields(line+" --registry "+url)...)
+		for _, text := range append(wants, "") {
+			if code != want || !strings.Contains(out, text) {
+				t.Errorf("%s: exit code %d, want %d with %q: %s", line, code, want, text, out)
+			}
+		}
+	}
+	at := " order.placed.v1.yaml --brokers " + brokers
+	if out, code := execute(t.Context(), "event", "new", "order.placed.v1", "--owner", "x"); code != 0 {
+		t.Fatal(out)
+	}
+	run(2, "event apply --context .billing"+at, "unknown flag --context")
+	run(2, "event apply --gateway foo"+at, "is no URL of a gateway")
+	run(2, "schema list --context billing", `"billing" does not begin with a dot: .billing`)
+	run(0, "event apply"+at)
+	text, err := os.ReadFile("order.placed.v1.avsc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := strings.Replace(string(text), `"fields": [`, `"fields": [{"name": "coupon", "type": "string", "default": ""},`, 1)
+	if err := os.WriteFile("order.placed.v1.avsc", []byte(next), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "event apply"+at, "version 2 of order.placed.v1-value")
+	run(0, "schema rollback order.placed.v1-value --to 1 --execute", "version 3 is now the schema of version 1")
+	for _, name := range []string{"plan", "apply"} {
+		run(1, "event "+name+at, "is version 2 of order.placed.v1-value, and version 3 is the latest", "`weir schema rollback order.placed.v1-value --to 2` makes it the latest again")
+	}
+	run(0, "schema register order.placed.v1-value order.placed.v1.avsc --execute", "it is not the latest version, which is 3: weir schema rollback order.placed.v1-value --to 2")
+	run(0, "schema rollback order.placed.v1-value --to 2 --execute")
+	run(0, "event plan --exit-code"+at, "nothing is missing")
+
+	for _, c := range []struct {
+		schema string
+		code   int
+		want   string
+	}{
+		{`"string"`, 0, "nothing is missing"},
+		{`{"type":"record","name":"Key","fields":[{"name":"id","type":"string"}]}`, 1, "key is order_id, a field with a text or a number, and version 2 of order.placed.v1-key wants another form of keys"},
+	} {
+		if err := os.WriteFile("key.avsc", []byte(c.schema), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(0, "schema compat order.placed.v1-key --set NONE --execute")
+		run(0, "schema register order.placed.v1-key key.avsc --execute")
+		run(c.code, "event plan"+at, c.want)
+	}
 }
 
 // What the file does not say of a topic that is there stays as it is.
