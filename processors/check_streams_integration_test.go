@@ -118,6 +118,17 @@ func TestKafkaTakesWhatStreamsState(t *testing.T) {
 	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "retention.ms", Value: &short}}, out); err != nil {
 		t.Fatal(err)
 	}
+	for value := ""; value != short; { // a broker learns of it in its own time
+		configs, err := admin.DescribeTopicConfigs(t.Context(), out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range configs[0].Configs {
+			if c.Key == "retention.ms" {
+				value = c.MaybeValue()
+			}
+		}
+	}
 	logs, err = run()
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +141,7 @@ func TestKafkaTakesWhatStreamsState(t *testing.T) {
 	if _, err := admin.UpdatePartitions(t.Context(), 4, in); err != nil {
 		t.Fatal(err)
 	}
-	for { // a broker learns of them in its own time
+	for { // and of these
 		topics, err := admin.ListTopics(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)

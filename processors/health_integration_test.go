@@ -28,7 +28,7 @@ import (
 var theCluster = sync.OnceValues(func() (*kafkatest.Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	c, err := kafkatest.Run(ctx, kafkatest.Options{})
+	c, err := kafkatest.Run(ctx, kafkatest.Options{Config: map[string]string{"broker.session.timeout.ms": "60000"}}) // it is never killed, but may stand still
 	if err == nil {
 		atEnd = append(atEnd, func(failed bool) {
 			if failed {

@@ -175,7 +175,7 @@ func TestRealKafkaAnswersAdminCalls(t *testing.T) {
 					}
 					took := time.Since(began).Round(time.Millisecond)
 					t.Logf("%s without broker %d: %v", name, node.ID, took)
-					if took > 15*time.Second {
+					if took > 50*time.Second { // some requests of 3 s, where the machine is not busy; a call that hangs takes a minute
 						t.Error("that is too long")
 					}
 				}

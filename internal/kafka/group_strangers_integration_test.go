@@ -158,7 +158,7 @@ func TestStrangersInTheGroupOnARealKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	cfg := Config{Brokers: cluster.Addrs(), Group: GroupTuning{SessionTimeout: 6 * time.Second, HeartbeatInterval: 200 * time.Millisecond}}
+	cfg := Config{Brokers: cluster.Addrs(), Group: GroupTuning{SessionTimeout: 30 * time.Second, HeartbeatInterval: 200 * time.Millisecond}}
 	c := dial(t, cfg)
 	topic := "strangers-" + time.Now().Format("150405.000000")
 	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: topic, Partitions: 3, ReplicationFactor: 1}}); err != nil {

@@ -24,7 +24,7 @@ func oneBroker(t *testing.T) *kafkatest.Cluster {
 	t.Helper()
 	kafkatest.Require(t)
 	if shared == nil {
-		cluster, err := kafkatest.Run(t.Context(), kafkatest.Options{})
+		cluster, err := kafkatest.Run(t.Context(), kafkatest.Options{Config: map[string]string{"broker.session.timeout.ms": "60000"}}) // it is never killed, but may stand still
 		if err != nil {
 			t.Fatal(err)
 		}

