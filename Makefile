@@ -10,7 +10,7 @@ INTEGRATION_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(INTEGRATION_FI
 ALLOC_FILES = $(shell grep -rlE '^//go:build .*!race' --include='*_test.go' --exclude-dir=bench --exclude-dir=tools .)
 ALLOC_TESTS = $(shell grep -hoE '^func Test[A-Za-z0-9_]*' $(ALLOC_FILES) | cut -c6- | sort -u | paste -sd'|')
 
-# Which integration tests to run, and how long each package may take.
+# Which integration tests to run; and how long each package of any tests may take, which decides nothing on a machine that is merely busy.
 RUN ?= ^($(INTEGRATION_TESTS))$$
 TIMEOUT ?= 30m
 # Packages at a time in the tests that need Go only: these wait for timers more than they compute. Those that take longest begin first.
@@ -33,14 +33,14 @@ test: ## all tests that need Go only: race and plain, side by side
 	@$(MAKE) --no-print-directory -j 2 race plain
 
 race: ## the tests with the race detector, and each benchmark once
-	$(GO) test -race -p $(ATONCE) -timeout 10m -bench . -benchtime 1x $(LONGEST) ./...
+	$(GO) test -race -p $(ATONCE) -timeout $(TIMEOUT) -bench . -benchtime 1x $(LONGEST) ./...
 	$(GO) -C bench test -race ./...
 
 plain: ## the tests without it: all seeds of the simulation; that it finds each rule broken; what the hot path allocates; effects in databases
-	$(GO) test -count 1 -run '^Test(The)?Simulation' ./processors
-	$(GO) test -count 1 -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
-	$(GO) test -tags weirfault -run TestMutations -timeout 5m ./processors ./internal/fault
-	$(GO) -C examples/sql test -tags weirfault -timeout 10m ./...
+	$(GO) test -count 1 -timeout $(TIMEOUT) -run '^Test(The)?Simulation' ./processors
+	$(GO) test -count 1 -timeout $(TIMEOUT) -run '^($(ALLOC_TESTS))$$' $(sort $(dir $(ALLOC_FILES)))
+	$(GO) test -tags weirfault -run TestMutations -timeout $(TIMEOUT) ./processors ./internal/fault
+	$(GO) -C examples/sql test -tags weirfault -timeout $(TIMEOUT) ./...
 
 integration: ## tests against a real Kafka: needs Java 17 and Maven, or WEIR_KAFKA_BROKERS; RUN=regexp picks some
 	@$(MAKE) --no-print-directory packages scenarios
@@ -52,7 +52,7 @@ packages:
 	$(GO) test -tags integration -count 1 -p $(LANES) -timeout $(TIMEOUT) -run '$(RUN)' -parallel 4 $(filter-out ./integration/,$(INTEGRATION))
 
 postgresql: ## the tests of examples/sql against a PostgreSQL that they start: needs its server, on Debian the package postgresql
-	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout 10m ./...
+	$(GO) -C examples/sql test -tags 'integration weirfault' -count 1 -timeout $(TIMEOUT) ./...
 
 kafka: ## a three-broker Kafka cluster in the foreground, until Ctrl-C
 	@$(GO) run ./integration/cmd/kafka
