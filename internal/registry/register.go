@@ -25,6 +25,12 @@ type Request struct {
 
 // understand makes an entry of a request, in canonical form.
 func (v view) understand(subject string, q *Request, normalize bool) (*Entry, *understood, error) {
+	if err := misshapen(q.Metadata, metadataShape); err != nil {
+		return nil, nil, badJSON(fmt.Errorf("metadata%w", err))
+	}
+	if err := misshapen(q.RuleSet, ruleSetShape); err != nil {
+		return nil, nil, badJSON(fmt.Errorf("ruleSet%w", err))
+	}
 	e := &Entry{Subject: subject, Schema: q.Schema, SchemaType: strings.ToUpper(q.SchemaType), References: q.References, Metadata: absent(q.Metadata), RuleSet: absent(q.RuleSet)}
 	if e.SchemaType == "AVRO" {
 		e.SchemaType = ""

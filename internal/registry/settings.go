@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -56,7 +57,7 @@ func (s *state) deleteMode(subject string) (string, []kafka.Outgoing, error) {
 
 // configNames are what a configuration has beside its level, by Confluent's names. They are kept and returned; of these only
 // normalize means something here.
-var configNames = []string{"normalize", "alias", "compatibilityGroup", "validateFields", "validateRules", "defaultMetadata", "overrideMetadata", "defaultRuleSet", "overrideRuleSet"}
+var configNames = slices.Sorted(maps.Keys(configShapes))
 
 // setConfig plans a change of a configuration: what the request does not name stays. PUT has the level as "compatibility".
 func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[string]json.RawMessage, []kafka.Outgoing, error) {
@@ -84,6 +85,9 @@ func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[
 	}
 	for _, name := range configNames {
 		if v, ok := body[name]; ok {
+			if err := misshapen(v, configShapes[name]); err != nil {
+				return nil, nil, badJSON(fmt.Errorf("%s%w", name, err))
+			}
 			stored[name], answer[name] = v, v
 		}
 	}
