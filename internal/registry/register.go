@@ -143,11 +143,7 @@ const mostImported = 2_000_000_000
 
 // register plans the registration of a schema, and tells the entry that it has then, new or not.
 func (v view) register(subject string, q *Request, normalize bool) (*Entry, []kafka.Outgoing, error) {
-	mode := v.mode(subject)
-	importing := mode == "IMPORT"
-	if strings.HasPrefix(mode, "READONLY") {
-		return nil, nil, notPermitted("Subject %s is in read-only mode", subject)
-	}
+	importing := v.mode(subject) == "IMPORT"
 	asked := *q // clients that want no certain id or version send none, 0 or less
 	asked.ID, asked.Version = max(q.ID, 0), max(q.Version, 0)
 	q = &asked
@@ -164,9 +160,15 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 		return nil, nil, err
 	}
 	live, content := v.versions(subject, false), e.content
-	same, err := v.same(live, e, func(old *Entry) bool { return q.ID == 0 || q.ID == old.ID })
+	same, err := v.same(live, e, func(old *Entry) bool {
+		// An import has a schema under each version that it states, also where another version is the same.
+		return (q.ID == 0 || q.ID == old.ID) && (!importing || q.Version == 0 || q.Version == old.Version)
+	})
 	if err != nil || same != nil {
 		return same, nil, err
+	}
+	if err := v.writable(subject); err != nil { // what is there already is told all the same: clients register before they write
+		return nil, nil, err
 	}
 	if !importing {
 		level, _ := schema.ParseLevel(v.level(subject))
