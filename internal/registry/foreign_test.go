@@ -124,7 +124,8 @@ func TestWhatAnotherSpellingNamesIsDeletedUnderIt(t *testing.T) {
 
 // Records that no registry writes change nothing, and are reported.
 //
-// Mutations seen to fail it: apply without the look at Excess; applySchema that takes any id.
+// Mutations seen to fail it: apply without the look at Excess; applySchema that takes any id; applyConfig that takes any level; apply that
+// takes any mode.
 func TestDamagedRecordsChangeNothingAndAreReported(t *testing.T) {
 	r := loaded(t, [2]string{`{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}`, `{"subject":"s","version":1,"id":1,"schema":"\"int\""}`})
 	before := ask(r, "GET", "/schemas?deleted=true", "")
@@ -141,6 +142,8 @@ func TestDamagedRecordsChangeNothingAndAreReported(t *testing.T) {
 		{Key: []byte(`{"keytype":"MODE","subject":"s","magic":0}`), Value: []byte(`[]`)},
 		{Key: []byte(`{"keytype":"CONFIG","subject":"s","magic":0}`), Value: []byte(`7`)},
 		{Key: []byte(`{"keytype":"DELETE_SUBJECT","subject":"s","magic":0}`), Value: []byte(`"x"`)},
+		{Key: []byte(`{"keytype":"MODE","subject":"s","magic":0}`), Value: []byte(`{"mode":"LATER"}`)},
+		{Key: []byte(`{"keytype":"CONFIG","subject":"s","magic":0}`), Value: []byte(`{"compatibilityLevel":"LATER"}`)},
 	} {
 		r.log.fetcher = nil
 		if err := r.log.state.apply(&bad); err == nil {
@@ -149,6 +152,71 @@ func TestDamagedRecordsChangeNothingAndAreReported(t *testing.T) {
 	}
 	if after := ask(r, "GET", "/schemas?deleted=true", ""); after != before {
 		t.Errorf("%s, want %s", after, before)
+	}
+	if level, mode := r.log.state.level("s"), r.log.state.mode("s"); level != "BACKWARD" || mode != "READWRITE" {
+		t.Errorf("level %s and mode %s", level, mode)
+	}
+}
+
+// The numbers of a record that is passed over are not given again: who understands it has its id and version, and a record under its
+// key would have compaction delete it.
+//
+// Mutations seen to fail it: applySchema without passOver, of what is no JSON and of an id that none gives; apply without it where a record is too
+// large; register that does not look at versions that were passed; passedOver that finds nothing; numbers that stay passed when the record is gone.
+func TestNumbersOfRecordsThatArePassedOverAreNotGivenAgain(t *testing.T) {
+	const key = `{"keytype":"SCHEMA","subject":"c","version":3,"magic":1}`
+	for name, bad := range map[string]kafka.Record{
+		"something else in it": {Key: []byte(key), Value: []byte(`{"subject":"c","version":3,"id":7,"schema":"\"string\"","references":7}`)},
+		"deleted as a text":    {Key: []byte(key), Value: []byte(`{"subject":"c","version":3,"id":7,"schema":"\"string\"","deleted":"true"}`)},
+		"no JSON":              {Key: []byte(key), Value: []byte(`{"id`)},
+		"too large":            {Key: []byte(key), Excess: &kafka.Excess{Limit: "max.value.bytes"}},
+		"an id that none is":   {Key: []byte(key), Value: []byte(`{"id":0,"schema":"\"string\""}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := loaded(t, [2]string{`{"keytype":"SCHEMA","subject":"c","version":1,"magic":1}`, `{"subject":"c","version":1,"id":6,"schema":"\"int\""}`})
+			if err := r.log.state.apply(&bad); err == nil {
+				t.Fatal("it is taken")
+			}
+			v := view{r.log.state, r.newStudy()}
+			register := func(q Request) (e *Entry) {
+				t.Helper()
+				err := v.study.settle(t.Context(), func() (err error) {
+					e, _, err = v.register("c", &q, false)
+					return err
+				})
+				if err != nil {
+					t.Log(err)
+					return &Entry{}
+				}
+				return e
+			}
+			if e := register(Request{Schema: `"long"`}); e.ID != 8 || e.Version != 4 {
+				t.Errorf("id %d and version %d, want 8 and 4", e.ID, e.Version)
+			}
+			r.log.state.modes["c"] = "IMPORT"
+			if e := register(Request{Schema: `"long"`, ID: 9, Version: 3}); e.ID != 0 {
+				t.Errorf("version %d is imported", e.Version)
+			}
+			known := strings.Contains(string(bad.Value), `"id":7`)
+			if e := register(Request{Schema: `"long"`, ID: 7, Version: 5}); (e.ID == 0) != known {
+				t.Errorf("id %d, and it is known: %t", e.ID, known)
+			}
+			if err := r.log.state.apply(&kafka.Record{Key: []byte(key)}); err != nil {
+				t.Fatal(err)
+			}
+			if e := register(Request{Schema: `"long"`, ID: 9, Version: 3}); e.Version != 3 {
+				t.Error("the version is not free when the record is gone")
+			}
+		})
+	}
+}
+
+// A reference's version may be a text, as Java's libraries read it.
+func TestAReferencesVersionMayBeAText(t *testing.T) {
+	r := loaded(t, [2]string{`{"keytype":"SCHEMA","subject":"a","version":1,"magic":1}`, `{"id":1,"schema":"{\"type\":\"fixed\",\"name\":\"A\",\"size\":1}"}`},
+		[2]string{`{"keytype":"SCHEMA","subject":"b","version":1,"magic":1}`, `{"id":2,"schema":"\"A\"","references":[{"name":"A","subject":"a","version":"1"}]}`})
+	if got := ask(r, "GET", "/subjects/a/versions/1/referencedby", ""); got != "[2]" {
+		t.Error(got)
 	}
 }
 

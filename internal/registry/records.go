@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -15,6 +16,27 @@ type Reference struct {
 	Name    string `json:"name"`
 	Subject string `json:"subject"`
 	Version int    `json:"version"`
+}
+
+// UnmarshalJSON takes a version that is written as a text too, as Java's libraries do.
+func (r *Reference) UnmarshalJSON(data []byte) error {
+	var given struct {
+		Name, Subject string
+		Version       json.Number
+	}
+	if err := json.Unmarshal(data, &given); err != nil {
+		return err
+	}
+	r.Name, r.Subject, r.Version = given.Name, given.Subject, 0
+	if given.Version == "" {
+		return nil
+	}
+	version, err := strconv.ParseInt(given.Version.String(), 10, 32)
+	if err != nil {
+		return fmt.Errorf("the version %s of a reference is no number of a version", given.Version)
+	}
+	r.Version = int(version)
+	return nil
 }
 
 // Entry is one version of a subject, as it stands in the topic and as the API shows it.

@@ -197,13 +197,22 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	if others := v.ids[idKey{context, e.ID}]; len(others) > 0 && others[0].content != content {
 		return nil, nil, notPermitted("Overwrite new schema with id %d is not permitted.", e.ID)
 	}
+	if v.passedOver(context, e.ID) {
+		return nil, nil, notPermitted("Overwrite new schema with id %d is not permitted: a record of the topic has it that this registry does not understand.", e.ID)
+	}
 	for version := range v.subjects[subject] {
+		e.Version = max(e.Version, version)
+	}
+	for version := range v.passed[subject] {
 		e.Version = max(e.Version, version)
 	}
 	e.Version++
 	if q.Version > 0 && importing {
 		e.Version = q.Version
-		if v.subjects[subject][e.Version] != nil && !v.subjects[subject][e.Version].Deleted {
+		was := v.subjects[subject][e.Version]
+		_, passed := v.passed[subject][e.Version]
+		// One that is deleted softly is still found by its id: it comes back as it was, and no other takes its place.
+		if passed || was != nil && (!was.Deleted || was.ID != e.ID || was.content != content) {
 			return nil, nil, notPermitted("Overwrite new schema with version %d is not permitted.", e.Version)
 		}
 	} else if q.Version > 0 && q.Version != e.Version {

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/internal/schema"
 )
 
 // state is what the topic says up to an offset. It is changed by records only.
@@ -26,6 +28,9 @@ type state struct {
 	// The same holds for keys with another magic number, as old versions of Confluent's server wrote them.
 	spelled map[string][]string
 	clashes map[idKey]bool // ids under which there were two schemas
+	// passed are the ids of records that are not understood, by subject and version; 0 is one that is not known. They are not given again:
+	// others may understand them, and have read records by them.
+	passed map[string]map[int]int
 	// floor is the highest id that may have been given in any context although the topic does not say so any more.
 	floor int
 }
@@ -42,21 +47,26 @@ type contentKey struct {
 
 func newState() *state {
 	return &state{subjects: map[string]map[int]*Entry{}, ids: map[idKey][]*Entry{}, contents: map[contentKey]int{}, maxIDs: map[string]int{},
-		configs: map[string]Config{}, modes: map[string]string{}, spelled: map[string][]string{}, clashes: map[idKey]bool{}}
+		configs: map[string]Config{}, modes: map[string]string{}, spelled: map[string][]string{}, clashes: map[idKey]bool{},
+		passed: map[string]map[int]int{}}
 }
 
 // apply takes a record. What cannot be understood changes nothing, and is an error for the log.
 func (s *state) apply(r *kafka.Record) error {
+	var key recordKey
+	unread := json.Unmarshal(r.Key, &key)
+	subject := ""
+	if unread == nil && key.Subject != nil {
+		subject = qualify(defaultContext, *key.Subject)
+	}
 	if r.Excess != nil {
+		if key.Keytype == "SCHEMA" {
+			s.passOver(subject, key.Version, nil)
+		}
 		return fmt.Errorf("the record is over the limit %s of this program: raise it", r.Excess.Limit)
 	}
-	var key recordKey
-	if err := json.Unmarshal(r.Key, &key); err != nil {
-		return fmt.Errorf("the key is not understood: %w", err)
-	}
-	subject := ""
-	if key.Subject != nil {
-		subject = qualify(defaultContext, *key.Subject)
+	if unread != nil {
+		return fmt.Errorf("the key is not understood: %w", unread)
 	}
 	value := r.Value
 	if len(value) == 0 || string(value) == "null" {
@@ -74,6 +84,8 @@ func (s *state) apply(r *kafka.Record) error {
 			delete(s.modes, subject)
 		} else if err := json.Unmarshal(value, &given); err != nil {
 			return fmt.Errorf("the mode is not understood: %w", err)
+		} else if !slices.Contains(modes, strings.ToUpper(given.Mode)) {
+			return fmt.Errorf("the mode %q is not known: the one before it holds", given.Mode)
 		} else {
 			s.modes[subject] = strings.ToUpper(given.Mode)
 		}
@@ -111,16 +123,19 @@ func (s *state) apply(r *kafka.Record) error {
 }
 
 func (s *state) applySchema(subject string, version int, at int64, value []byte) error {
+	delete(s.passed[subject], version)
 	if value == nil {
 		s.remove(subject, version)
 		return nil
 	}
 	e := &Entry{raw: slices.Clone(value), at: at}
 	if err := json.Unmarshal(value, e); err != nil {
+		s.passOver(subject, version, value)
 		return fmt.Errorf("the schema is not understood: %w", err)
 	}
 	e.Subject, e.Version = subject, version
 	if !givable(e.ID) || !givable(version) {
+		s.passOver(subject, version, value)
 		return fmt.Errorf("id %d and version %d are not ones that a registry gives", e.ID, version)
 	}
 	if e.SchemaType == "AVRO" {
@@ -153,6 +168,41 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 	}
 	s.maxIDs[context] = max(s.maxIDs[context], e.ID)
 	return conflict
+}
+
+// passOver keeps the numbers of a record of a schema that is not understood: its version, and its id, as far as it can be read.
+func (s *state) passOver(subject string, version int, value []byte) {
+	var given struct{ ID json.Number }
+	_ = json.Unmarshal(value, &given)
+	id, _ := strconv.Atoi(given.ID.String())
+	context, _ := contextOf(subject)
+	if id > mostImported || id < 1 {
+		id = 0
+		s.maxIDs[context]++ // each record gives one id at most, and the next one is the likeliest
+	}
+	s.maxIDs[context] = max(s.maxIDs[context], id)
+	if version < 1 || version > mostImported {
+		return
+	}
+	if s.passed[subject] == nil {
+		s.passed[subject] = map[int]int{}
+	}
+	s.passed[subject][version] = id
+}
+
+// passedOver says whether a record that is not understood has an id.
+func (s *state) passedOver(context string, id int) bool {
+	for subject, versions := range s.passed {
+		if in, _ := contextOf(subject); in != context {
+			continue
+		}
+		for _, other := range versions {
+			if other == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // givable says whether a number is an id or a version that a registry gives. What has another one is passed over when it is read.
@@ -192,6 +242,9 @@ func (s *state) applyConfig(subject string, value []byte) error {
 		return fmt.Errorf("the configuration is not understood: %w", err)
 	}
 	_ = json.Unmarshal(c.raw["compatibilityLevel"], &c.CompatibilityLevel)
+	if _, err := schema.ParseLevel(c.CompatibilityLevel); err != nil && c.CompatibilityLevel != "" {
+		return fmt.Errorf("%w: the level before it holds", err)
+	}
 	_ = json.Unmarshal(c.raw["normalize"], &c.Normalize)
 	s.configs[subject] = c
 	return nil
