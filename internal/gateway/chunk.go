@@ -232,6 +232,7 @@ func (c *chunk) submit(ctx context.Context, patient bool) {
 	case c.atomic:
 		c.batch.Results, c.err = c.g.publisher.Atomic(ctx, c.batch.Records)
 	case patient:
+		c.batch.Yields = true
 		c.err = waitForRoom(c.g.stopping, c.g.Limits.Answer, func() error { return c.g.publisher.Publish(&c.batch) })
 	default:
 		c.err = c.g.publisher.Publish(&c.batch)

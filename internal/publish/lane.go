@@ -38,6 +38,9 @@ var (
 // The Origin of a record is its batch's number and its place there.
 const placeBits = 20
 
+// Most is how many records a batch may have: a place beyond would be one of another batch.
+const Most = 1 << placeBits
+
 // push is called with the publisher's lock.
 func (l *lane) push(b *Batch) {
 	l.mu.Lock()

@@ -276,3 +276,38 @@ func TestWhatComesMeanwhileGoesTogether(t *testing.T) {
 		t.Errorf("%d requests, want 2", n)
 	}
 }
+
+// Batches that yield leave most of a topic's room to others, which so wait for little; one that is alone is taken whatever its size. A batch of more records than
+// there are places is not taken: records beyond would be answered for others.
+//
+// Mutations seen to fail it: no share of what yields; a batch of any number of records.
+func TestWhatYieldsLeavesRoom(t *testing.T) {
+	r := newRig(t, Options{Bytes: 160_000})
+	frozen := make(chan struct{})
+	defer close(frozen)
+	r.produce(func(*kmsg.ProduceRequest) kmsg.Response { <-frozen; return nil })
+	fill := func(yields bool) (n int) {
+		for ; n < 1000; n++ {
+			err := r.p.Publish(&Batch{Records: []kafka.Outgoing{record("a", 0, string(make([]byte, 1000)))}, Yields: yields})
+			if errors.Is(err, ErrFull) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n
+	}
+	if n := fill(true); n < 5 || n > 10 {
+		t.Errorf("%d batches that yield are taken, of an eighth of 80,000 bytes", n)
+	}
+	if n := fill(false); n < 60 || n > 70 {
+		t.Errorf("%d others are taken, of the rest", n)
+	}
+	if err := r.p.Publish(&Batch{Records: []kafka.Outgoing{record("b", 0, string(make([]byte, 40_000)))}, Yields: true}); err != nil {
+		t.Error(err)
+	}
+	if err := newRig(t, Options{}).p.Publish(&Batch{Records: make([]kafka.Outgoing, Most+1)}); err == nil { // of one for which there would be room
+		t.Error("a batch of more records than there are places is taken")
+	}
+}

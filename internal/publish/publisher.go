@@ -111,6 +111,7 @@ type Batch struct {
 	Records []kafka.Outgoing // all of one topic; Origin is the publisher's
 	Results []Result         // one a record, when Done is closed
 	Order   *Order           // nil for none
+	Yields  bool             // it is one of a stream, which can wait: it leaves most of the room to others
 
 	bytes int64
 	left  int
@@ -129,8 +130,15 @@ func cost(r *kafka.Outgoing) int64 {
 	return int64(n)
 }
 
-// Publish hands a batch over. ErrFull and ErrClosed say that it was not taken.
+// yielding is by how much less of a topic's bytes may wait for a batch that yields to be taken. What waits is written in its order, so whoever comes with a single event
+// waits for all of it: a few streams would fill the whole room, and that would take seconds.
+const yielding = 8
+
+// Publish hands a batch over, of Most records at most. ErrFull and ErrClosed say that it was not taken.
 func (p *Publisher) Publish(b *Batch) error {
+	if len(b.Records) > Most {
+		return fmt.Errorf("the batch has %d records, and %d are the most", len(b.Records), Most)
+	}
 	b.Results, b.done, b.left, b.bytes = make([]Result, len(b.Records)), make(chan struct{}), len(b.Records), 0
 	if b.left == 0 {
 		close(b.done)
@@ -148,7 +156,11 @@ func (p *Publisher) Publish(b *Batch) error {
 	topic := b.Records[0].Topic
 	l := p.lanes[topic]
 	if l != nil {
-		if held := l.waiting.Load(); held > 0 && held+b.bytes > p.options.Bytes/2 {
+		share := p.options.Bytes / 2
+		if b.Yields {
+			share /= yielding
+		}
+		if held := l.waiting.Load(); held > 0 && held+b.bytes > share {
 			return ErrFull
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/weirstream/weir/internal/gateway"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/partitioner"
+	"github.com/weirstream/weir/internal/publish"
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/internal/settings"
@@ -132,6 +133,9 @@ func (o *runOptions) bounds() error {
 		if v < 1 {
 			wrong = append(wrong, fmt.Errorf("--%s %d: give it 1 or more", flag, v))
 		}
+	}
+	if o.limits.Events > publish.Most {
+		wrong = append(wrong, fmt.Errorf("--max-events %d: give it %d at most, or have clients send more as a stream of lines", o.limits.Events, publish.Most))
 	}
 	return errors.Join(wrong...)
 }

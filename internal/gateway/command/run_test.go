@@ -18,6 +18,7 @@ import (
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/gateway"
 	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/publish"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -146,5 +147,24 @@ func TestTheHelpIsTheGateways(t *testing.T) {
 	help = strings.Join(strings.Fields(help), " ")
 	if !strings.HasPrefix(help, "take events at this address;") || !strings.HasSuffix(help, "(default 127.0.0.1:8080)") {
 		t.Errorf("--http: %q", help)
+	}
+}
+
+// Bounds that let nobody in, or more than can be answered one by one, are wrong before anything is opened.
+//
+// Mutation seen to fail it: no most for --max-events.
+func TestBoundsAreChecked(t *testing.T) {
+	good := gateway.Limits{Requests: 1, Body: 1, Event: 1, Events: publish.Most, Waiting: 1, IDs: 1}
+	if err := (&runOptions{limits: good}).bounds(); err != nil {
+		t.Error(err)
+	}
+	for flag, change := range map[string]func(*gateway.Limits){
+		"--max-events 1048577": func(l *gateway.Limits) { l.Events = publish.Most + 1 }, "--max-events 0": func(l *gateway.Limits) { l.Events = 0 }, "--max-ids 0": func(l *gateway.Limits) { l.IDs = 0 },
+	} {
+		wrong := good
+		change(&wrong)
+		if err := (&runOptions{limits: wrong}).bounds(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: %v", flag, err)
+		}
 	}
 }
