@@ -292,7 +292,7 @@ func (w *owner) ready() error {
 			w.o.fullUntil.Store(time.Now().Add(idsAgain).UnixNano())
 			w.o.g.Log.Error("the ids of a partition have no room, so its events are refused", zap.Int32("partition", idPartition), zap.Int("max-ids", w.o.g.Limits.IDs))
 		}
-		return fmt.Errorf("read the ids: %w", err)
+		return w.o.gone(loading, fmt.Errorf("read the ids: %w", err))
 	}
 	return nil
 }

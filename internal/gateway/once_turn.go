@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -141,5 +142,16 @@ func (w *owner) failed(err error) error {
 			return errNotOwner
 		}
 	}
-	return err
+	return w.o.gone(ctx, err)
+}
+
+// gone says of an error that the topic of ids is not there any more, where that is so. It is not made again: with it the ids of the last day are gone, and that
+// repetitions of events from before are written a second time is for people to decide.
+func (o *once) gone(ctx context.Context, err error) error {
+	infos, lookUp := o.g.Client.Topics(ctx, []string{o.ids})
+	if _, ok := infos[o.ids]; lookUp != nil || ok {
+		return err
+	}
+	return fmt.Errorf("the topic %[1]s was deleted, and with it the ids of the last %[2]s: when every gateway of the cluster has been restarted, they make %[1]s again, and take events of topics of level once, "+
+		"but a repetition of an event from before is written a second time (%[3]w)", o.ids, OnceFor, err)
 }
