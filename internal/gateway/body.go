@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -34,12 +36,12 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 		return nil, tooLarge.of("the body has %d bytes, %d are allowed", r.ContentLength, limit)
 	}
 	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
-	b := &body{Reader: sent, close: func() {}, sent: sent}
-	if limit == 0 {
+	b := &body{Reader: sent, sent: sent}
+	if sent.stopping = g.patience; limit == 0 {
 		sent.stopping = g.stopping
-		awake := sent.untilStopping()
-		b.close = func() { awake() }
 	}
+	awake := sent.untilStopping()
+	b.close = func() { awake() }
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
@@ -55,7 +57,6 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 			b.close()
 			return nil, ofBody(err)
 		}
-		awake := b.close
 		b.Reader, b.close = &tamed{r: z, sent: sent}, func() { awake(); z.Close() }
 	default:
 		b.close()
@@ -76,7 +77,7 @@ type patient struct {
 	n       int64
 	ended   atomic.Bool // its end was read
 
-	stopping context.Context // of a stream: when it is over nothing more is read
+	stopping context.Context // when it is over nothing more is read
 }
 
 var errStopping = errors.New("the gateway is stopping")
@@ -106,10 +107,18 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// patientBody is a patient that is a body.
+// patientBody is a patient that is a body of the Protobuf service, whose errors are the service's.
 type patientBody struct {
 	patient
 	io.Closer
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	n, err := b.patient.Read(p)
+	if errors.Is(err, errStopping) {
+		err = rpcError(ofBody(err))
+	}
+	return n, err
 }
 
 // tamed refuses a body that decompresses to very much more than was sent.
@@ -150,6 +159,33 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// single refuses a body that is longer than one event may be, unless it is an array: without that, who sends much for one event has it read, and
+// decompressed, to the bound that a thousand events have.
+type single struct {
+	r      io.Reader
+	most   int64
+	arrays bool // are taken
+	begun  bool
+	n      int64
+}
+
+// singleSlack is what may stand around an event: space, and of a CloudEvent its attributes.
+const singleSlack = 64 << 10
+
+func (s *single) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if text := bytes.TrimLeft(b[:n], " \t\r\n"); !s.begun && len(text) > 0 {
+		s.begun = true
+		if s.arrays && text[0] == '[' {
+			s.most = math.MaxInt64
+		}
+	}
+	if s.n += int64(n); s.n > s.most {
+		return 0, &longError{s.most}
+	}
+	return n, err
+}
+
 // counted counts what it reads of a body among those that are in memory, until it is to forget it.
 type counted struct {
 	r    io.Reader
@@ -162,7 +198,7 @@ var errManyBodies = errors.New("as many bytes are being received as may be")
 
 // counted counts a body that is read into memory. All of them together have a bound, since many requests may be read at once.
 func (g *Gateway) counted(r io.Reader) *counted {
-	return &counted{r: r, all: &g.bodies, most: 4 * g.Limits.Waiting}
+	return &counted{r: r, all: &g.bodies, most: 2 * g.Limits.Waiting}
 }
 
 func (c *counted) Read(b []byte) (int, error) {
@@ -185,7 +221,7 @@ func ofBody(err error) *Problem {
 	case errors.Is(err, errManyBodies):
 		return overloaded.of("%v", err)
 	case errors.Is(err, errStopping):
-		return notWritten.of("%v; events of the stream that have no answer were not taken", err)
+		return notWritten.of("%v; events of the request that have no answer were not taken", err)
 	case errors.Is(err, errBomb):
 		return tooLarge.of("%v", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

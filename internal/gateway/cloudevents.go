@@ -40,7 +40,11 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 		mediaType.of("Content-Type %q is not taken", form).todo("send the event as %s, several as %s, or its attributes as headers ce-*", cloudForms[0], cloudForms[1]).write(w)
 		return
 	}
-	q, data, leave, p := g.receive(w, r)
+	within := g.oneEvent(form == cloudevents.ApplicationCloudEventsBatchJSON)
+	if strings.HasPrefix(form, "application/cloudevents") {
+		within.most += int64(g.Limits.Event) // in base64 it is a third longer
+	}
+	q, data, leave, p := g.receive(w, r, within)
 	if p != nil {
 		p.write(w)
 		return

@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/weirstream/weir/internal/jsonscan"
@@ -45,8 +44,8 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody reads a body that is no stream, and lets the request be worked on. leave gives back what it has taken.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (data []byte, leave func(), p *Problem) {
+// readBody reads a body that is no stream, and lets the request be worked on. within is what it may be. leave gives back what it has taken.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request, within single) (data []byte, leave func(), p *Problem) {
 	if p := g.busy(r.Context(), q); p != nil {
 		return nil, nil, p
 	}
@@ -55,7 +54,8 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (
 		return nil, nil, p
 	}
 	defer body.close()
-	counted := g.counted(body)
+	within.r = body
+	counted := g.counted(&within)
 	data, err := readAll(counted, r.ContentLength)
 	if err != nil {
 		counted.forget()
@@ -68,36 +68,51 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request) (
 	return data, func() { q.permit.leave(); counted.forget() }, nil
 }
 
-// mostAtOnce is the memory that a body gets for saying how long it is.
-const mostAtOnce = 64 << 10
+// Of what is read at once a piece is as large as what came before it, within these bounds: for saying how long it is a body gets no more memory.
+const (
+	leastPiece = 4 << 10
+	mostPiece  = 1 << 20
+)
 
-// readAll is io.ReadAll for a body that says how long it is, -1 for none.
+// readAll is io.ReadAll for a body that says how long it is, -1 for none. It reads in pieces, so that a long body takes twice its length at most.
 func readAll(r io.Reader, length int64) ([]byte, error) {
-	data := make([]byte, 0, 1+min(max(0, length), mostAtOnce)) // one more, to read the end into
-	for {
-		data = slices.Grow(data, 1)
-		n, err := r.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if err == io.EOF {
-			return data, nil
+	piece := make([]byte, 0, 1+min(max(0, length), 64<<10)) // one more, to read the end into
+	var pieces [][]byte
+	for whole := 0; ; {
+		if len(piece) == cap(piece) {
+			pieces, piece = append(pieces, piece), make([]byte, 0, min(max(whole, leastPiece), mostPiece))
 		}
-		if err != nil {
-			return data, err
+		n, err := r.Read(piece[len(piece):cap(piece)])
+		piece = piece[:len(piece)+n]
+		whole += n
+		switch {
+		case err == io.EOF && len(pieces) == 0:
+			return piece, nil
+		case err == io.EOF:
+			return bytes.Join(append(pieces, piece), nil), nil
+		case err != nil:
+			return nil, err
 		}
 	}
 }
 
-// receive begins a request of events that is no stream, and reads its body. leave gives up what the request has taken.
-func (g *Gateway) receive(w http.ResponseWriter, r *http.Request) (q *request, data []byte, leave func(), p *Problem) {
+// receive begins a request of events that is no stream, and reads its body, which is one event, or an array where they are taken. leave gives up what the
+// request has taken.
+func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, within single) (q *request, data []byte, leave func(), p *Problem) {
 	if q, p = g.beginEvents(r); p == nil {
-		data, leave, p = g.readBody(w, r, q)
+		data, leave, p = g.readBody(w, r, q, within)
 	}
 	return q, data, leave, p
 }
 
+// oneEvent bounds a body of one event, an array aside.
+func (g *Gateway) oneEvent(arrays bool) single {
+	return single{most: int64(g.Limits.Event) + singleSlack, arrays: arrays}
+}
+
 // postMessage takes one Protobuf message. name says which one of the schema's it is; "" is the first.
 func (g *Gateway) postMessage(w http.ResponseWriter, r *http.Request, name string) {
-	q, data, leave, p := g.receive(w, r)
+	q, data, leave, p := g.receive(w, r, g.oneEvent(false))
 	if p != nil {
 		p.write(w)
 		return
@@ -119,7 +134,7 @@ func (g *Gateway) answerOne(w http.ResponseWriter, a Answer) {
 
 // postJSON takes a body with one event, or an array.
 func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
-	q, data, leave, p := g.receive(w, r)
+	q, data, leave, p := g.receive(w, r, g.oneEvent(true))
 	if p != nil {
 		p.write(w)
 		return
@@ -359,7 +374,7 @@ func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk) {
 	}
 	encoder := json.NewEncoder(d.w)
 	for next := range chunks {
-		next.wait(context.Background()) // the sink gives up in the end
+		next.wait(g.patience) // the sink gives up in the end
 		if gone {
 			continue
 		}

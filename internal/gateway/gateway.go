@@ -10,6 +10,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ type Config struct {
 type Limits struct {
 	Body     int64         // bytes of a body that is no stream, after decompression. Default 16 MiB
 	Event    int           // bytes of an event's value as it is sent. Default 1 MiB
-	Events   int           // of a request that is no stream. Default 10,000
+	Events   int           // of a request that is no stream, publish.Most at most. Default 10,000
 	Headers  int           // of an event. Default 64
 	Requests int           // under way at once; beyond that 429 is answered, and before where they would be answered slowly. Default 512
 	Waiting  int64         // bytes that wait for Kafka. Default 64 MiB
@@ -113,6 +114,8 @@ type Gateway struct {
 
 	stopping context.Context // of streams: they take nothing more when it is over
 	stop     context.CancelFunc
+	patience context.Context // of requests: what is not answered when it is over is answered with 503
+	hurry    context.CancelFunc
 
 	mu       sync.Mutex
 	draining bool
@@ -122,6 +125,9 @@ type Gateway struct {
 // New makes a gateway on a client.
 func New(ctx context.Context, c Config) (*Gateway, error) {
 	c.Limits = c.Limits.withDefaults()
+	if c.Limits.Events > publish.Most {
+		return nil, fmt.Errorf("a request may have %d events at most, and %d are allowed", publish.Most, c.Limits.Events)
+	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
@@ -144,11 +150,12 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		slots:        make(chan struct{}, c.Limits.Requests),
 		requests:     newAdmission(c.Limits.Requests, queueFor),
 		onceRequests: newAdmission(c.Limits.Requests, onceQueueFor),
-		deadlines:    deadlines{within: c.Limits.Answer},
 	}
 	g.name = rand.Text()
 	g.rpcErrors = connect.NewErrorWriter()
 	g.stopping, g.stop = context.WithCancel(context.Background())
+	g.patience, g.hurry = context.WithCancel(context.Background())
+	g.deadlines = deadlines{within: c.Limits.Answer, patience: g.patience}
 	g.clients.Store(c.Clients)
 	g.once = newOnce(g, names)
 	g.metrics = newMetrics(g)
@@ -222,12 +229,20 @@ func (g *Gateway) turnAway(w *answered, r *http.Request, p *Problem) {
 	p.write(w)
 }
 
-// Drain refuses new requests, has streams end after what they have taken, and returns when all requests under way are answered, or ctx ends.
+// lastAnswers is how long before the end of a drain requests that still wait, for their body or for Kafka, are answered with 503.
+var lastAnswers = time.Second // tests have other times
+
+// Drain refuses new requests, has streams end after what they have taken, and returns when all requests under way are answered, or ctx ends. Shortly before
+// it ends, those that still wait are answered with 503: a client whose connection is closed instead does not know that it may send again.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.mu.Lock()
 	g.draining = true
 	g.mu.Unlock()
 	g.stop()
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		defer time.AfterFunc(left-min(lastAnswers, left/2), g.hurry).Stop()
+	}
 	done := make(chan struct{})
 	go func() { g.under.Wait(); close(done) }()
 	select {
@@ -239,6 +254,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 // Close ends the gateway. What waits for Kafka is waited for as long as ctx allows.
 func (g *Gateway) Close(ctx context.Context) {
 	g.stop()
+	defer g.hurry()
 	g.once.close(ctx)
 	g.publisher.Close(ctx)
 	g.schemas.close()

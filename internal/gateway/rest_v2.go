@@ -192,7 +192,7 @@ func v2BodyCode(p *Problem) int {
 
 // readDocument reads a body that is one JSON document. leave gives the place up that the request has taken.
 func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *request, into any, opaque ...string) (leave func(), p *Problem) {
-	data, leave, p := g.readBody(w, r, q)
+	data, leave, p := g.readBody(w, r, q, single{most: g.Limits.Body})
 	if p != nil {
 		return nil, p
 	}

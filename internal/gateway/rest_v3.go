@@ -154,7 +154,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			if a.bad != nil {
 				out = v3Failed("", a.bad)
 			} else {
-				a.chunk.wait(context.Background()) // the sink gives up in the end
+				a.chunk.wait(g.patience) // the sink gives up in the end
 				out = g.v3Answer("", q, a.in, &a.chunk.answers[0])
 			}
 			if gone {

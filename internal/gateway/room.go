@@ -11,7 +11,8 @@ import (
 
 // deadlines gives requests their deadlines, those of a second the same one: a context of its own for each, with its timer, was a seventh of all garbage.
 type deadlines struct {
-	within time.Duration
+	within   time.Duration
+	patience context.Context // ends them all
 
 	mu     sync.Mutex
 	now    context.Context
@@ -25,7 +26,7 @@ func (d *deadlines) next() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now.After(d.until) {
-		d.now, d.cancel = context.WithTimeout(context.Background(), d.within+time.Second)
+		d.now, d.cancel = context.WithTimeout(d.patience, d.within+time.Second)
 		d.until = now.Add(time.Second)
 	}
 	return d.now

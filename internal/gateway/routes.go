@@ -92,13 +92,14 @@ func (g *Gateway) routes() {
 		control := http.NewResponseController(w)
 		body := &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
 		q.Body = body // of ServeHTTP's copy: by the server's own net/http knows whether the rest of it may be a request
+		body.stopping = g.patience
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
 			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
 			body.stopping = g.stopping
-			defer body.untilStopping()()
 			held := &heldWriter{ResponseWriter: w, control: control}
 			w, q = held, q.WithContext(context.WithValue(q.Context(), heldKey{}, held))
 		}
+		defer body.untilStopping()()
 		service.ServeHTTP(w, q)
 	})
 	g.mux.HandleFunc("/", g.elsewhere)

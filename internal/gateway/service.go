@@ -225,7 +225,7 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 func (s *service) results(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
 	w, _ := ctx.Value(heldKey{}).(*heldWriter)
 	for next := range chunks {
-		next.chunk.wait(context.Background()) // the sink gives up in the end
+		next.chunk.wait(s.g.patience) // the sink gives up in the end
 		w.hold(time.Now().Add(s.g.Limits.Silence))
 		for i := range next.chunk.answers {
 			if err == nil {

@@ -96,6 +96,30 @@ func TestABombTakesNoMemory(t *testing.T) {
 	}
 }
 
+// Who sends much for one event is told so before it is all read, whatever a batch may have; an array is read to its own bound.
+//
+// Mutations seen to fail it: no bound of its own; a bound for arrays too.
+func TestABodyOfOneEventHasTheBoundOfAnEvent(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Limits = Limits{Event: 1000} })
+	long := strings.Repeat("x", 1<<20)
+	for name, c := range map[string]struct {
+		body, form string
+		status     int
+	}{
+		"one":                    {`{"a":"` + long + `"}`, jsonType, 413},
+		"one after much space":   {strings.Repeat(" ", 70<<10) + `{}`, jsonType, 413},
+		"a message":              {long, "application/x-protobuf", 413},
+		"a CloudEvent":           {`{"specversion":"1.0","id":"a","source":"b","type":"c","data":"` + long + `"}`, "application/cloudevents+json", 413},
+		"an array":               {`[` + strings.Repeat(`{"a":"`+long[:500]+`"},`, 2000) + `{}]`, jsonType, 200},
+		"an array after a space": {"\n [" + strings.Repeat(`1,`, 5000) + `1]`, jsonType, 200},
+		"a batch of CloudEvents": {`[` + strings.Repeat(`{"specversion":"1.0","id":"a","source":"b","type":"c","data":1},`, 2000) + `{"specversion":"1.0","id":"a","source":"b","type":"c","data":1}]`, "application/cloudevents-batch+json", 200},
+	} {
+		if status, body, _ := r.post("/topics/"+orders+"/events?key=a", zipped(c.body), "Content-Encoding", "gzip", "Content-Type", c.form); status != c.status {
+			t.Errorf("%s: %d %.300s, want %d", name, status, body, c.status)
+		}
+	}
+}
+
 // A gateway that stops has open streams end, with all that they had sent answered; none waits for its client.
 //
 // Mutation seen to fail it: Drain without stop.
