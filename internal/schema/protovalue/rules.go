@@ -10,12 +10,15 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/weirstream/weir/internal/jsonscan"
 )
 
 // Rules are the rules of protovalidate in a file and what it imports. A file without such has none, and costs nothing.
 type Rules struct {
+	file  protoreflect.FileDescriptor
 	there bool
 	once  sync.Once
 	with  protovalidate.Validator
@@ -24,7 +27,7 @@ type Rules struct {
 
 // RulesOf are the rules of a file.
 func RulesOf(file protoreflect.FileDescriptor) *Rules {
-	return &Rules{there: imports(file, "buf/validate/validate.proto", map[string]bool{})}
+	return &Rules{file: file, there: imports(file, "buf/validate/validate.proto", map[string]bool{})}
 }
 
 func imports(file protoreflect.FileDescriptor, path string, seen map[string]bool) bool {
@@ -43,14 +46,53 @@ func imports(file protoreflect.FileDescriptor, path string, seen map[string]bool
 	return false
 }
 
+// prepare makes the validator. Rules that a schema defines itself, predefined ones, are extensions in the file or in what it imports.
+func (r *Rules) prepare() error {
+	r.once.Do(func() {
+		files := &protoregistry.Files{}
+		if r.err = register(files, r.file); r.err == nil {
+			r.with, r.err = protovalidate.New(protovalidate.WithExtensionTypeResolver(dynamicpb.NewTypes(files)))
+		}
+	})
+	return r.err
+}
+
+// Usable says why there are messages that no value could be checked as: an expression that does not compile, a rule of another type. That is
+// the schema's mistake and no value's.
+func (r *Rules) Usable() error {
+	if !r.there {
+		return nil
+	}
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	return r.usable(r.file.Messages())
+}
+
+func (r *Rules) usable(among protoreflect.MessageDescriptors) error {
+	for i := range among.Len() {
+		m := among.Get(i)
+		if m.IsMapEntry() {
+			continue
+		}
+		var mistake *protovalidate.CompilationError
+		if err := r.with.Validate(dynamicpb.NewMessage(m)); errors.As(err, &mistake) {
+			return fmt.Errorf("the rules of protovalidate in message %s make no sense, so no value of it can be checked: mend and register the schema: %w", m.FullName(), err)
+		}
+		if err := r.usable(m.Messages()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Check says which rules a message breaks, each with its place.
 func (r *Rules) Check(m proto.Message) error {
 	if !r.there {
 		return nil
 	}
-	r.once.Do(func() { r.with, r.err = protovalidate.New() })
-	if r.err != nil {
-		return r.err
+	if err := r.prepare(); err != nil {
+		return err
 	}
 	err := r.with.Validate(m)
 	var broken *protovalidate.ValidationError

@@ -26,13 +26,17 @@ type File struct {
 	rules *Rules
 }
 
-// Of prepares a file that was compiled.
+// Of prepares a file that was compiled. Rules that make no sense are its error, since with them no message could be checked.
 func Of(file protoreflect.FileDescriptor) (*File, error) {
 	files := &protoregistry.Files{}
 	if err := register(files, file); err != nil {
 		return nil, err
 	}
-	return &File{file, dynamicpb.NewTypes(files), RulesOf(file)}, nil
+	rules := RulesOf(file)
+	if err := rules.Usable(); err != nil {
+		return nil, err
+	}
+	return &File{file, dynamicpb.NewTypes(files), rules}, nil
 }
 
 // register makes the types of a file known, by which an Any is read.
