@@ -5,10 +5,8 @@
 package event
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +21,7 @@ import (
 	"github.com/weirstream/weir/internal/schema"
 	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/internal/secretfile"
+	"github.com/weirstream/weir/internal/yamlfile"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -78,9 +77,7 @@ func Read(path string) (*File, error) {
 		return nil, err
 	}
 	e := &File{dir: filepath.Dir(path)}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(e); err != nil && !errors.Is(err, io.EOF) {
+	if err := yamlfile.Decode(data, e); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := e.check(); err != nil {

@@ -1,19 +1,16 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/yamlfile"
 )
 
 // Clients are those who may come in, and what each may do. Nil is nobody's list: then only this machine may, and may do everything.
@@ -63,9 +60,7 @@ func HashKey(key string) string {
 // ParseClients reads the file.
 func ParseClients(data []byte) (*Clients, error) {
 	var f clientsFile
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+	if err := yamlfile.Decode(data, &f); err != nil {
 		return nil, err
 	}
 	c := &Clients{byKey: map[[sha256.Size]byte]*Client{}, bySubject: map[string]*Client{}, byCertificate: map[string]*Client{}}

@@ -297,7 +297,9 @@ func TestAFileThatIsWrongIsRefused(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for text, want := range map[string]string{
 		"event: Order":                         "name it entity.event_type.vN",
-		"event: a.b.v1\nown: x":                "field own not found",
+		"event: a.b.v1\nown: x":                `line 2: the file has no field "own", but event, owner, key`,
+		"event: a.b.v1\nownr: x":               `line 2: the file has no field "ownr": did you mean "owner"?`,
+		"topic: {partitions: six}":             "line 1: partitions is a whole number",
 		"event: a.b.v1":                        "owner is missing",
 		"event: a.b.v1\nowner: x":              "topic.partitions is 0",
 		"key: a\nkeyless: true":                "or keyless: true",
@@ -306,7 +308,7 @@ func TestAFileThatIsWrongIsRefused(t *testing.T) {
 		"topic: {settings: {a: b}}":            "a is none of cleanup.policy",
 		"event: a.b.v1\nidempotency: twice":    "idempotency is",
 		"event: a.b.v1\nclients: [{name: ''}]": "a client has no name",
-		"- a":                                  "cannot unmarshal",
+		"- a":                                  "line 1: the file has the fields event, owner",
 	} {
 		if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
