@@ -120,7 +120,7 @@ func TestAllBrokersAway(t *testing.T) {
 // awaitISR waits until every partition of the output has so many replicas in sync.
 func (r *rig) awaitISR(n int) {
 	r.t.Helper()
-	ctx := r.context(recoveryBound)
+	ctx := r.context(drainBound)
 	for {
 		var sizes []int
 		for p := range r.opts.partitions {

@@ -85,7 +85,7 @@ func TestAnIDIsTakenOnceWhenGatewaysAreKilled(t *testing.T) {
 		mu.Lock()
 		until := total + 40
 		mu.Unlock()
-		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(drainBound); ; time.Sleep(5 * time.Millisecond) {
 			mu.Lock()
 			done := total >= until
 			mu.Unlock()

@@ -142,6 +142,7 @@ func TestStateFoldersLostOldAndTorn(t *testing.T) {
 		i.launch(t)
 	})
 	r.flow(2000)
+	r.awaitWithin(drainBound, "something in a log of LevelDB", func(oracle.Progress) bool { return r.logs(i) > 0 }) // stores are written every few seconds
 	r.strike("LevelDB's log is torn", func() {
 		i.kill()
 		if n := r.tear(i, ".log", func(size int64) int64 { return size / 2 }); n == 0 {
@@ -188,7 +189,7 @@ func TestAFullDisk(t *testing.T) {
 	r.warm()
 	r.strike("the disk is full", func() {
 		full()
-		deadline := time.Now().Add(60 * time.Second)
+		deadline := time.Now().Add(drainBound)
 		for !i.logged("no space left") {
 			if time.Now().After(deadline) {
 				t.Fatalf("the instance does not say that its disk is full:\n%s", i.tail(20))
@@ -255,6 +256,17 @@ func (r *rig) advanceCheckpoints(i *instance, by int64) {
 			r.t.Fatal(err)
 		}
 	}
+}
+
+// logs is how many bytes the logs of an instance's databases have.
+func (r *rig) logs(i *instance) (bytes int64) {
+	_ = filepath.WalkDir(filepath.Dir(state.StoreDir(i.dir, r.names.Group, r.names.Store, 0)), func(path string, _ fs.DirEntry, err error) error {
+		if info, err := os.Stat(path); err == nil && strings.HasSuffix(path, ".log") {
+			bytes += info.Size()
+		}
+		return nil // a file may be gone by now
+	})
+	return bytes
 }
 
 // tear cuts the files of an instance's databases that end in suffix, or the manifests, and says how many.

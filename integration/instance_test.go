@@ -107,17 +107,21 @@ func (i *instance) ended(within time.Duration) bool {
 	return true
 }
 
-// stop asks for an orderly end, which must come within 5 s and with exit code 0.
+// endBound is for an end in order. One takes 5 s at most, which processors' tests hold in fake time. Here the machine may be busy, and what
+// hangs does so for ever or for a minute.
+const endBound = 45 * time.Second
+
+// stop asks for an orderly end, which must come, and with exit code 0.
 func (i *instance) stop() error {
 	if !i.Running() {
 		return fmt.Errorf("%s had ended before it was asked to, with exit code %d:\n%s", i.name, i.Code, i.tail(10))
 	}
 	i.Signal(syscall.SIGTERM)
-	if !i.ended(5*time.Second + 500*time.Millisecond) {
+	if !i.ended(endBound) {
 		i.Signal(syscall.SIGQUIT) // for the stacks
 		i.ended(2 * time.Second)
 		i.kill()
-		return fmt.Errorf("%s did not stop within 5 s:\n%s", i.name, i.tail(40))
+		return fmt.Errorf("%s did not stop within %s:\n%s", i.name, endBound, i.tail(40))
 	}
 	if i.Code != 0 {
 		return fmt.Errorf("%s stopped with exit code %d:\n%s", i.name, i.Code, i.tail(20))

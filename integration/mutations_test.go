@@ -3,19 +3,20 @@
 package integration
 
 import (
-	"context"
-	"fmt"
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/weirstream/weir/integration/internal/proxy"
 	"github.com/weirstream/weir/internal/fault"
 	"github.com/weirstream/weir/internal/oracle"
-	"github.com/weirstream/weir/state"
 )
 
 // An oracle that never finds anything proves nothing. Each mutation breaks one rule that a guarantee rests on, lets the
@@ -48,7 +49,7 @@ func TestTheOracleFindsEveryBrokenRule(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.feed = nil
-				r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+				r.drained()
 			}
 			report := r.verdict()
 			if !slices.ContainsFunc(m.want, func(kind oracle.Kind) bool { return report.Counts[kind] > 0 }) {
@@ -76,7 +77,7 @@ func TestTheOracleFindsAJobThatForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.feed = nil
-	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	r.drained()
 	if report := r.verdict(); report.Counts[oracle.DuplicatedOutput] == 0 {
 		t.Errorf("outputs written twice were to be found:\n%s", report)
 	}
@@ -87,15 +88,52 @@ func TestARestoreThatDoesNotGoByPositionIsFound(t *testing.T) {
 	r := newRig(t, rigOptions{static: true})
 	i := r.start()
 	r.warm()
+	r.awaitWithin(drainBound, "a changelog for each task", func(oracle.Progress) bool { // an empty one is restored at once
+		ends, err := r.admin.ListCommittedOffsets(r.context(drainBound), r.names.Changelog)
+		empty := 0
+		ends.Each(func(end kadm.ListedOffset) {
+			if end.Err != nil || end.Offset == 0 {
+				empty++
+			}
+		})
+		return err == nil && len(ends[r.names.Changelog]) == r.opts.partitions && empty == 0
+	})
 	i.kill()
 	r.removeState(i)
 	i.launch(t, "WEIR_FAULT_BREAK="+string(fault.RestoreToPosition))
-	before := r.await("the instance to join", func(p oracle.Progress) bool { return p.Members == 1 && p.Assignment != "" })
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
-	defer cancel()
-	if p, err := r.observer.Await(ctx, "progress", func(p oracle.Progress) bool { return p.Committed > before.Committed }); err == nil {
-		t.Errorf("progress came back: %d committed, then %d", before.Committed, p.Committed)
+	const atOnce = 2 // a worker restores one task after the other
+	r.awaitWithin(drainBound, "restores that stand still before their end", func(oracle.Progress) bool {
+		if n, err := i.metric(r.context(drainBound), "weir_tasks", `state="running"`); err == nil && n > 0 {
+			t.Fatalf("%v tasks run:\n%s", n, i.tail(10))
+		}
+		return r.standing(i) == atOnce
+	})
+}
+
+// standing is of how many changelogs an instance has said that it has read something, and reads nothing more.
+func (r *rig) standing(i *instance) int {
+	r.t.Helper()
+	still := map[string]bool{}
+	for line := range strings.Lines(i.life()) {
+		if !strings.Contains(line, "  restoring: no progress") || !strings.HasSuffix(line, "}\n") {
+			continue
+		}
+		var restore struct {
+			Changelog     string
+			Position, End int64
+		}
+		if err := json.Unmarshal([]byte(line[strings.Index(line, "{"):]), &restore); err != nil {
+			r.t.Fatalf("%v: %s", err, line)
+		}
+		still[restore.Changelog] = restore.Position > 0 && restore.Position < restore.End
 	}
+	n := 0
+	for _, is := range still {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // The first commits of a process hold no records: each task commits where its inputs begin. So it is a later one that is hit.
@@ -120,38 +158,35 @@ func killInCommit(r *rig, broken string) {
 	held := proxy.Strike{Key: proxy.AddOffsetsToTxn, Action: proxy.Delay}
 	before := r.cluster.strikes()[held]
 	r.cluster.inject(1, proxy.Rule{Action: proxy.Delay, Probability: 1, Keys: []proxy.Key{held.Key}, Min: 2 * time.Minute, Max: 2 * time.Minute})
-	r.await("both workers to wait", func(oracle.Progress) bool { return r.cluster.strikes()[held]-before >= workers })
-	was := r.storeFiles(i)
-	r.await("the stores to reach their databases", func(oracle.Progress) bool { // which they do every few seconds
-		for p, files := range r.storeFiles(i) {
-			if files == was[p] {
-				return false
-			}
-		}
-		return true
-	})
+	r.awaitWithin(drainBound, "both workers to wait", func(oracle.Progress) bool { return r.cluster.strikes()[held]-before >= workers })
+	r.awaitWithin(drainBound, "a database with what is not committed", func(oracle.Progress) bool { return r.ahead(i) }) // stores are written every few seconds
 	i.kill()
 	r.cluster.inject(0)
 	i.launch(r.t, unjudged)
 	r.flow(500)
 }
 
-// storeFiles is what the databases of an instance's stores look like on disk, by partition.
-func (r *rig) storeFiles(i *instance) []string {
+// ahead says whether one of the databases of a running instance's stores has, on disk, what a transaction that is still open has written to its
+// changelog.
+func (r *rig) ahead(i *instance) bool {
 	r.t.Helper()
-	all := make([]string, r.opts.partitions)
-	for p := range all {
-		files, err := os.ReadDir(state.StoreDir(i.dir, r.names.Group, r.names.Store, int32(p)))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for _, f := range files {
-			if info, err := f.Info(); err == nil { // it may be gone by now
-				all[p] += fmt.Sprintln(f.Name(), info.Size())
-			}
-		}
+	now := filepath.Join(r.t.TempDir(), "now")
+	if err := os.CopyFS(now, os.DirFS(i.dir)); err != nil {
+		return false // LevelDB deletes files while they are copied
 	}
-	return all
+	defer os.RemoveAll(now)
+	stores, err := oracle.ReadStores(i.name, now, r.names)
+	if err != nil {
+		return false
+	}
+	stable, err := r.admin.ListCommittedOffsets(r.context(drainBound), r.names.Changelog)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(stores, func(s oracle.StoreDump) bool {
+		end, ok := stable.Lookup(r.names.Changelog, s.Partition)
+		return ok && end.Err == nil && s.HasCheckpoint && s.Checkpoint > end.Offset
+	})
 }
 
 // unjudged is a build that starts whatever the state and the committed offsets say of each other.
@@ -179,7 +214,7 @@ func wakeAZombie(r *rig, broken, heir string) {
 	r.start(heir)
 	r.flow(3000)
 	sleeper.Signal(syscall.SIGCONT)
-	r.await("the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
+	r.awaitWithin(drainBound, "the sleeper to come back", func(p oracle.Progress) bool { return p.Members == 2 && p.Assignment != "" })
 }
 
 func killWithABacklog(r *rig, broken string) {

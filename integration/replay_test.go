@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func TestReplayedInputHasNoNewEffect(t *testing.T) {
 		t.Fatalf("offsets accept: %v\n%s", err, out)
 	}
 	i.launch(t)
-	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	r.drained()
 	if err := i.stop(); err != nil {
 		t.Error(err)
 	}
@@ -55,16 +56,17 @@ func TestReplayedInputHasNoNewEffect(t *testing.T) {
 	// And records of the input are written once more, as a producer does that lost its memory.
 	i.launch(t)
 	again := r.producer()
+	var failed kgo.FirstErrPromise
 	for p := range before.Inputs {
 		records := before.Inputs[p].Records
 		for _, rec := range records[len(records)/3 : len(records)/2] {
-			again.Produce(t.Context(), &kgo.Record{Topic: r.names.Input, Partition: int32(p), Key: []byte(rec.Key), Value: rec.Value}, nil)
+			again.Produce(t.Context(), &kgo.Record{Topic: r.names.Input, Partition: int32(p), Key: []byte(rec.Key), Value: rec.Value}, failed.Promise())
 		}
 	}
-	if err := again.Flush(r.context(30 * time.Second)); err != nil {
+	if err := errors.Join(again.Flush(r.context(drainBound)), failed.Err()); err != nil {
 		t.Fatal(err)
 	}
-	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	r.drained()
 	if err := i.stop(); err != nil {
 		t.Error(err)
 	}

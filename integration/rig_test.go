@@ -229,6 +229,18 @@ func (r *rig) awaitWithin(within time.Duration, what string, holds func(oracle.P
 	return p
 }
 
+// drained waits until the input is worked off, for as long as that goes on: how much there is of it depends on how busy the machine was.
+func (r *rig) drained() {
+	r.t.Helper()
+	for p := (oracle.Progress{Committed: -1}); ; {
+		before := p.Committed
+		p = r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 || p.Committed > before })
+		if p.Left == 0 {
+			return
+		}
+	}
+}
+
 // strike lets a fault happen, with its end, and demands that progress returns within the bound afterwards.
 func (r *rig) strike(name string, fault func()) {
 	r.t.Helper()
@@ -277,7 +289,7 @@ func (r *rig) settle() *oracle.Report {
 		r.t.Fatal(err)
 	}
 	r.feed = nil
-	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	r.drained()
 	r.lap("the input is worked off")
 	return r.judge()
 }
@@ -321,7 +333,7 @@ func (r *rig) verdict() *oracle.Report {
 // gather collects the evidence of a scenario at rest.
 func (r *rig) gather() {
 	r.t.Helper()
-	ctx := r.context(90 * time.Second)
+	ctx := r.context(drainBound)
 	if r.recorder != nil {
 		if err := r.recorder.CatchUp(ctx); err != nil {
 			r.t.Error(err)
@@ -366,7 +378,7 @@ func (r *rig) gather() {
 // transaction are everywhere. One that stays open is for the oracle to find.
 func (r *rig) decided(ctx context.Context) {
 	topics := []string{r.names.Output, r.names.DeadLetter, r.names.Changelog}
-	for deadline := time.Now().Add(recoveryBound); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(drainBound / 2); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		ends, err := r.admin.ListEndOffsets(ctx, topics...)
 		stable, err2 := r.admin.ListCommittedOffsets(ctx, topics...)
 		if err != nil || err2 != nil {

@@ -45,7 +45,7 @@ func TestTruncatedInputIsNeverSilent(t *testing.T) {
 	}
 
 	i.launch(t)
-	if !i.ended(recoveryBound) || i.Code == 0 || !strings.Contains(i.tail(3), "gone") {
+	if !i.ended(drainBound) || i.Code == 0 || !strings.Contains(i.tail(3), "gone") {
 		t.Fatalf("with auto.offset.reset=none the instance must stop and say why; exit code %d:\n%s", i.Code, i.tail(10))
 	}
 	i.args[slices.Index(i.args, "none")] = "earliest"
@@ -75,11 +75,11 @@ func TestAddedPartitionsAreRefused(t *testing.T) {
 	if _, err := r.admin.UpdatePartitions(r.context(30*time.Second), r.opts.partitions+2, r.names.Input); err != nil {
 		t.Fatal(err)
 	}
-	if !i.ended(recoveryBound) || i.Code != exitRefused || !strings.Contains(i.tail(3), "partition") {
+	if !i.ended(drainBound) || i.Code != exitRefused || !strings.Contains(i.tail(3), "partition") {
 		t.Fatalf("exit code %d, wanted %d:\n%s", i.Code, exitRefused, i.tail(10))
 	}
 	i.launch(t)
-	if !i.ended(recoveryBound) || i.Code != exitRefused {
+	if !i.ended(drainBound) || i.Code != exitRefused {
 		t.Errorf("started again: exit code %d, wanted %d:\n%s", i.Code, exitRefused, i.tail(10))
 	}
 	if err := r.feed.Stop(); err != nil {
@@ -116,7 +116,7 @@ func TestAMissingDeadLetterTopicLosesNothing(t *testing.T) {
 // awaitLog waits until a running instance has said something in this life.
 func (r *rig) awaitLog(i *instance, text string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(2 * recoveryBound); !strings.Contains(i.life(), text); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(drainBound); !strings.Contains(i.life(), text); time.Sleep(50 * time.Millisecond) {
 		if !i.Running() || time.Now().After(deadline) {
 			r.t.Fatalf("%s does not say %q; exit code %d:\n%s", i.name, text, i.Code, i.tail(10))
 		}
@@ -126,7 +126,7 @@ func (r *rig) awaitLog(i *instance, text string) {
 // awaitMetric waits until the samples of a metric add up to what they must. One that went past it fails.
 func (r *rig) awaitMetric(i *instance, want int64, name string, words ...string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(2 * recoveryBound); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(drainBound); ; time.Sleep(50 * time.Millisecond) {
 		n, err := i.metric(r.t.Context(), name, words...)
 		if err == nil && int64(n) == want {
 			return
@@ -161,7 +161,7 @@ func TestADeletedChangelogIsNoticed(t *testing.T) {
 			r.refill(r.names.Changelog, changelog)
 			i.launch(t)
 		}
-		if !i.ended(2*recoveryBound) || i.Code != exitRefused || !strings.Contains(i.life(), "made again") {
+		if !i.ended(drainBound) || i.Code != exitRefused || !strings.Contains(i.life(), "made again") {
 			t.Fatalf("the new changelog, %s, must be refused; exit code %d, wanted %d:\n%s", content, i.Code, exitRefused, i.tail(10))
 		}
 	}
@@ -193,7 +193,7 @@ func (r *rig) refill(topic string, old []oracle.Log) {
 			write()
 		}
 	}
-	if err := errors.Join(client.Flush(r.context(30*time.Second)), failed.Err()); err != nil {
+	if err := errors.Join(client.Flush(r.context(drainBound)), failed.Err()); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -204,7 +204,7 @@ func asMap(offsets []int64) map[int]int64 { return maps.Collect(slices.All(offse
 func (r *rig) pauseFeed() {
 	r.t.Helper()
 	r.feed.Pause()
-	r.awaitWithin(drainBound, "the end of the input", func(p oracle.Progress) bool { return p.Left == 0 })
+	r.drained()
 }
 
 func (r *rig) resumeFeed() { r.feed.Resume() }
@@ -226,7 +226,7 @@ func (r *rig) read(topic string) []oracle.Log {
 // readDecided reads a topic at rest. Offsets can be seen before the markers of their transaction are everywhere.
 func (r *rig) readDecided(topic string) []oracle.Log {
 	r.t.Helper()
-	for deadline := time.Now().Add(recoveryBound); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(drainBound / 2); ; time.Sleep(50 * time.Millisecond) {
 		logs := r.read(topic)
 		if !slices.ContainsFunc(logs, func(l oracle.Log) bool { return l.LastStable < l.HighWatermark }) {
 			return logs

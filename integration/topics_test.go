@@ -5,8 +5,10 @@ package integration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,7 +22,7 @@ import (
 // wipe deletes what an earlier scenario left, and waits until it is gone.
 func (r *rig) wipe() {
 	r.t.Helper()
-	ctx := r.context(60 * time.Second)
+	ctx := r.context(drainBound)
 	topics := []string{r.names.Input, r.names.Output, r.names.DeadLetter, r.names.Changelog}
 	for {
 		_, err := r.admin.DeleteTopics(ctx, topics...)
@@ -99,33 +101,53 @@ func compacted(further map[string]string) map[string]*string {
 // awaitTopics waits until every broker knows the topics: a controller answers before the brokers have heard.
 func (r *rig) awaitTopics(topics ...string) {
 	r.t.Helper()
-	for _, broker := range r.cluster.brokers() {
-		client, err := kgo.NewClient(kgo.SeedBrokers(broker))
-		if err != nil {
-			r.t.Fatal(err)
+	awaitTopics(r.t, r.cluster.brokers(), topics...)
+}
+
+func awaitTopics(t *testing.T, brokers []string, topics ...string) {
+	t.Helper()
+	everyBroker(t, brokers, fmt.Sprint("topics ", topics), func(ctx context.Context, broker *kgo.Broker) bool {
+		known := knownTopics(ctx, broker)
+		return !slices.ContainsFunc(topics, func(topic string) bool {
+			of, ok := known[topic]
+			return !ok || slices.ContainsFunc(of.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.Leader < 0 })
+		})
+	})
+}
+
+// knownTopics are the topics that a broker knows, nil where it does not answer.
+func knownTopics(ctx context.Context, broker *kgo.Broker) map[string]kmsg.MetadataResponseTopic {
+	answer, err := broker.Request(ctx, kmsg.NewPtrMetadataRequest())
+	if err != nil {
+		return nil
+	}
+	known := map[string]kmsg.MetadataResponseTopic{}
+	for _, t := range answer.(*kmsg.MetadataResponse).Topics {
+		if t.Topic != nil {
+			known[*t.Topic] = t
 		}
-		defer client.Close()
-		ctx := r.context(30 * time.Second)
-		for {
-			req := kmsg.NewPtrMetadataRequest()
-			answer, err := client.SeedBrokers()[0].Request(ctx, req)
-			if err == nil {
-				ready := 0
-				for _, t := range answer.(*kmsg.MetadataResponse).Topics {
-					led := !slices.ContainsFunc(t.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.Leader < 0 })
-					if t.Topic != nil && slices.Contains(topics, *t.Topic) && led {
-						ready++
-					}
-				}
-				if ready == len(topics) {
-					break
-				}
-			}
+	}
+	return known
+}
+
+// everyBroker asks each broker until it says yes.
+func everyBroker(t *testing.T, brokers []string, what string, ok func(context.Context, *kgo.Broker) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), drainBound)
+	defer cancel()
+	for _, addr := range brokers {
+		client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for !ok(ctx, client.SeedBrokers()[0]) {
 			if ctx.Err() != nil {
-				r.t.Fatalf("broker %s does not know %v: %v", broker, topics, err)
+				client.Close()
+				t.Fatalf("broker %s does not know of %s", addr, what)
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
+		client.Close()
 	}
 }
 
@@ -137,7 +159,7 @@ func (r *rig) createTopic(topic string, config map[string]*string) {
 	factor := int16(min(3, r.cluster.size()))
 	inSync := strconv.Itoa(max(1, int(factor)-1))
 	config["min.insync.replicas"] = &inSync
-	ctx := r.context(30 * time.Second)
+	ctx := r.context(drainBound)
 	for {
 		answer, err := r.admin.CreateTopic(ctx, int32(r.opts.partitions), factor, config, topic)
 		if err == nil && answer.Err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
@@ -150,9 +172,15 @@ func (r *rig) createTopic(topic string, config map[string]*string) {
 	}
 }
 
+// deleteTopic waits until no broker takes records for the topic any more: these would go with it.
 func (r *rig) deleteTopic(topic string) {
 	r.t.Helper()
-	if answer, err := r.admin.DeleteTopic(r.context(30*time.Second), topic); err != nil || answer.Err != nil {
+	if answer, err := r.admin.DeleteTopic(r.context(drainBound), topic); err != nil || answer.Err != nil {
 		r.t.Fatalf("delete %s: %v %v", topic, err, answer.Err)
 	}
+	everyBroker(r.t, r.cluster.brokers(), "the deletion of "+topic, func(ctx context.Context, broker *kgo.Broker) bool {
+		known := knownTopics(ctx, broker)
+		_, is := known[topic]
+		return known != nil && !is
+	})
 }
