@@ -46,3 +46,16 @@ func TestAPlanNamesTheServicesThatAreCalled(t *testing.T) {
 		t.Errorf("%q", touches)
 	}
 }
+
+// A topology that reads what it writes has no shadow: what that wrote would be read by production.
+//
+// Mutation seen to fail it: shadowNames without the check.
+func TestATopologyThatReadsWhatItWritesHasNoShadow(t *testing.T) {
+	in, loop := &plan.Stream{Name: "in.seen.v1"}, &plan.Stream{Name: "loop.seen.v1"}
+	n := &plan.Node{Name: "n", Reads: []plan.Handler{{Stream: in}, {Stream: loop}}, Outputs: []plan.Output{loop}}
+	tool := &Tool{}
+	_, err := tool.shadowNames(plan.New("t", tool.Names, []*plan.Subgraph{{Inputs: []*plan.Stream{in, loop}, Nodes: []*plan.Node{n}}}), "job", "run")
+	if err == nil || !strings.Contains(err.Error(), "topology t reads what it writes to loop.seen.v1") {
+		t.Error(err)
+	}
+}
