@@ -313,3 +313,27 @@ func TestWhatInstancesWroteWhileAReplayWasStoppedIsNoted(t *testing.T) {
 		t.Error("the new record was not processed")
 	}
 }
+
+// TestAReplayWithoutRoomToParkSaysWhatHelps: it ends, since no letter is redriven while it runs and so nothing would make room, and it goes on where it was with a higher limit.
+//
+// Mutations, each seen to fail it: follow that has a replay wait as an instance does; that parks all the same; that passes the record over.
+func TestAReplayWithoutRoomToParkSaysWhatHelps(t *testing.T) {
+	for limit, why := range map[string]string{"--parked-records": "1 records of 1 keys are parked, and parked-records allows 1 a partition", "--parked-bytes": "bytes and 1 keys are parked, and parked-bytes allows 1 a partition"} {
+		t.Run(limit, func(t *testing.T) {
+			d, l := newLists(t, topology.RetryLater(time.Hour))
+			l.fail("a", 1)
+			file := d.file("again", "state: reset\n")
+			said := d.do(1, nil, "replay", "run", file, "--state-dir", "state", "--log-level", "error", limit, "1")
+			for _, words := range []string{tallied + "/0 offset 3: its key is parked, and there is no room to park it", why, "run the replay with a higher limit, which the instances need too"} {
+				if !strings.Contains(said, words) {
+					t.Errorf("it does not say %q: %s", words, said)
+				}
+			}
+			r := d.ran("resume", file)
+			if r.Read != 5 || r.Replayed != 5 || r.Delayed != 1 || r.Parked != 2 || r.DeadLettered != 0 {
+				t.Errorf("%+v", r)
+			}
+			d.list("", "b e")
+		})
+	}
+}
