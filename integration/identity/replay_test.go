@@ -19,7 +19,7 @@ import (
 type receipt struct {
 	State                                                                string
 	Read, Filtered, Replayed, Deduplicated, Done, Offsets, Dead_lettered int64
-	New_effects, Letters_answered                                        int64
+	New_effects, Letters_answered, Delayed, Parked                       int64
 	Downstream_unchanged                                                 *bool
 	Downstream                                                           []struct{ Changed []struct{ Key string } }
 	Partitions                                                           []struct{ Checksum string }
@@ -50,19 +50,24 @@ func (p *place) replay(verb, file string, args ...string) (r receipt, messages s
 
 // killed has a replay run until it has done something, and kills it. The file's rate is for who goes on: this process is slow, since it is to be in the
 // middle still when that has been seen.
-func (p *place) killed(file string, args ...string) {
+func (p *place) killed(file string) {
 	p.t.Helper()
 	text, err := os.ReadFile(file)
 	p.must(err)
-	slow := p.file(regexp.MustCompile(`(?m)^rate: .*`).ReplaceAllString(strings.TrimSpace(string(text)), "rate: 5/s"))
-	cmd := p.command(append([]string{"replay", "run", slow, "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000", "--brokers", strings.Join(p.cluster.Addrs(), ",")}, args...)...)
+	p.killedWhen(p.file(regexp.MustCompile(`(?m)^rate: .*`).ReplaceAllString(strings.TrimSpace(string(text)), "rate: 5/s")), func(r receipt) bool { return r.Done > 0 })
+}
+
+// killedWhen has a replay run until what it has done says so, and kills it.
+func (p *place) killedWhen(file string, enough func(receipt) bool) {
+	p.t.Helper()
+	cmd := p.command("replay", "run", file, "--state-dir", p.dir, "--commit-interval", "100ms", "--session.timeout.ms", "6000", "--brokers", strings.Join(p.cluster.Addrs(), ","))
 	cmd.Stderr = os.Stderr
 	p.must(cmd.Start())
 	var r receipt
 	p.until("the replay has done something", func() (bool, string) {
 		var messages string
 		r, messages, _ = p.replay("status", file)
-		return r.Done > 0, messages
+		return enough(r), messages
 	})
 	p.must(cmd.Process.Kill())
 	_ = cmd.Wait()
