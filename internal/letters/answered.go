@@ -68,19 +68,67 @@ type Found struct {
 	Skipped, Unread, Unsure bool
 }
 
-// Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology.
+// Find calls do with each letter of certain records, open or not, in all topics of dead letters of their topology, and with those in other topics that were redriven into its
+// inputs: their records are there twice, whichever topics the program names today.
 func (t *Tool) Find(ctx context.Context, o Origins, do func(f *Found) error) error {
-	for _, topic := range DeadLetters(o.Plan) {
-		tool := *t
+	tool := *t
+	named := DeadLetters(o.Plan)
+	for _, topic := range named {
 		tool.Topic = topic
-		if err := tool.find(ctx, o, do); err != nil {
+		if err := tool.find(ctx, o, nil, do); err != nil {
+			return fmt.Errorf("read %s: %w", topic, err)
+		}
+	}
+	strays, err := t.strays(ctx, o)
+	if err != nil {
+		return err
+	}
+	for _, topic := range slices.Sorted(maps.Keys(strays)) {
+		if slices.Contains(named, topic) {
+			continue
+		}
+		tool.Topic = topic
+		err := tool.find(ctx, o, strays[topic], func(f *Found) error {
+			if !f.Copied {
+				return nil
+			}
+			return do(f)
+		})
+		if _, denied := errors.AsType[*kafka.BlockedError](err); err != nil && !denied { // it is mostly another topology's
 			return fmt.Errorf("read %s: %w", topic, err)
 		}
 	}
 	return nil
 }
 
-func (t *Tool) find(ctx context.Context, o Origins, do func(f *Found) error) error {
+// strays are the topics of which letters were redriven into the input of their record, or into one that is asked for, and the range of these letters by partition.
+func (t *Tool) strays(ctx context.Context, o Origins) (map[string]map[int32]offsets, error) {
+	reader := t.reader()
+	defer reader.Close()
+	all := map[string]map[int32]offsets{}
+	err := system.Jobs.Read(ctx, t.Client, reader, t.jobsTopic(), func(r *kafka.Record) error {
+		var j job
+		if !strings.HasPrefix(string(r.Key), "dlq/") || json.Unmarshal(r.Value, &j) != nil || j.Verb != Redrive {
+			return nil
+		}
+		if _, input := o.Inputs[j.To]; !input && j.To != Origin {
+			return nil
+		}
+		if all[j.Topic] == nil {
+			all[j.Topic] = map[int32]offsets{}
+		}
+		at, known := all[j.Topic][j.Partition]
+		if !known {
+			at.from = j.From
+		}
+		all[j.Topic][j.Partition] = offsets{min(at.from, j.From), max(at.to, j.Position)}
+		return nil
+	})
+	return all, err
+}
+
+// find is Find in one topic, and of that only between certain offsets of partitions, where they are given.
+func (t *Tool) find(ctx context.Context, o Origins, only map[int32]offsets, do func(f *Found) error) error {
 	reader := t.reader()
 	defer reader.Close()
 	p, err := t.look(ctx, reader)
@@ -89,6 +137,13 @@ func (t *Tool) find(ctx context.Context, o Origins, do func(f *Found) error) err
 	}
 	if err != nil {
 		return err
+	}
+	if only != nil {
+		for _, tp := range p.partitions() {
+			at := only[tp.Partition]
+			p.ends[tp] = max(p.starts[tp], min(p.ends[tp], at.to))
+			p.starts[tp] = min(p.ends[tp], max(p.starts[tp], at.from))
+		}
 	}
 	return t.each(ctx, reader, p, func(l *Letter, open bool) error {
 		id, input := o.Inputs[l.First.Topic]
