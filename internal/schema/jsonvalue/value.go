@@ -32,6 +32,7 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft7)
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(compilePattern)
 	add := func(name, text string) error {
 		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 		if err != nil {
