@@ -1,8 +1,10 @@
 package protovalue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -87,7 +89,10 @@ func (r *Rules) usable(among protoreflect.MessageDescriptors) error {
 }
 
 // Check says which rules a message breaks, each with its place.
-func (r *Rules) Check(m proto.Message) error {
+func (r *Rules) Check(m proto.Message) error { return r.checkOf(m, nil) }
+
+// checkOf is Check of a message that was read of a document. A place has the names of fields that the document has, of which there are two.
+func (r *Rules) checkOf(m proto.Message, document []byte) error {
 	if !r.there {
 		return nil
 	}
@@ -99,6 +104,8 @@ func (r *Rules) Check(m proto.Message) error {
 	if !errors.As(err, &broken) {
 		return err
 	}
+	var of any
+	_ = json.Unmarshal(document, &of) // none: places have the names that are usual in JSON
 	var texts []string
 	for i, v := range broken.Violations {
 		if i == 10 {
@@ -109,13 +116,13 @@ func (r *Rules) Check(m proto.Message) error {
 		if text == "" {
 			text = "the rule " + v.Proto.GetRuleId() + " is broken"
 		}
-		texts = append(texts, "$"+pathOf(m.ProtoReflect().Descriptor(), v.Proto.GetField())+": "+text)
+		texts = append(texts, "$"+pathOf(m.ProtoReflect().Descriptor(), v.Proto.GetField(), of)+": "+text)
 	}
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// pathOf is the place of a field, by the names that its fields have in JSON.
-func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath) string {
+// pathOf is the place of a field, by the names that its fields have in JSON: those that the document has, or the usual ones.
+func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath, document any) string {
 	var b strings.Builder
 	for _, e := range path.GetElements() {
 		name := e.GetFieldName()
@@ -125,6 +132,11 @@ func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath) string {
 		}
 		if m = nil; f != nil {
 			name = f.JSONName()
+			object, _ := document.(map[string]any)
+			if _, ok := object[f.TextName()]; ok {
+				name = f.TextName()
+			}
+			document = object[name]
 			if m = f.Message(); f.IsMap() {
 				m = f.MapValue().Message()
 			}
@@ -133,15 +145,28 @@ func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath) string {
 		switch at := e.GetSubscript().(type) {
 		case *validate.FieldPathElement_Index:
 			fmt.Fprintf(&b, "[%d]", at.Index)
+			list, _ := document.([]any)
+			if document = nil; at.Index < uint64(len(list)) {
+				document = list[at.Index]
+			}
 		case *validate.FieldPathElement_BoolKey:
 			fmt.Fprintf(&b, "[%t]", at.BoolKey)
+			document = entry(document, strconv.FormatBool(at.BoolKey))
 		case *validate.FieldPathElement_IntKey:
 			fmt.Fprintf(&b, "[%d]", at.IntKey)
+			document = entry(document, strconv.FormatInt(at.IntKey, 10))
 		case *validate.FieldPathElement_UintKey:
 			fmt.Fprintf(&b, "[%d]", at.UintKey)
+			document = entry(document, strconv.FormatUint(at.UintKey, 10))
 		case *validate.FieldPathElement_StringKey:
 			b.WriteString(jsonscan.Segment(at.StringKey))
+			document = entry(document, at.StringKey)
 		}
 	}
 	return b.String()
+}
+
+func entry(document any, key string) any {
+	object, _ := document.(map[string]any)
+	return object[key]
 }

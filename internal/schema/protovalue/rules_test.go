@@ -62,3 +62,33 @@ func TestRulesThatMakeNoSense(t *testing.T) {
 		}
 	}
 }
+
+// The place of a broken rule has the names that the document has.
+//
+// Mutations seen to fail it: the names that are usual in JSON; a list's elements, or a map's, that are not looked into.
+func TestAPlaceHasTheNamesOfTheDocument(t *testing.T) {
+	file, err := protovalue.Compile(`syntax = "proto3"; import "buf/validate/validate.proto"; message M { repeated N all_of = 1; map<string, N> by_name = 2; map<int32, N> by_no = 3; }
+		message N { int64 amount_cents = 1 [(buf.validate.field).int64.gt = 0]; }`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := protovalue.Of(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := f.Message(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document, want := range map[string]string{
+		`{"all_of":[{"amount_cents":1},{"amount_cents":-1}]}`: "$.all_of[1].amount_cents: ",
+		`{"allOf":[{"amount_cents":1},{"amountCents":-1}]}`:   "$.allOf[1].amountCents: ",
+		`{"by_name":{"x":{"amount_cents":-1}}}`:               "$.by_name.x.amount_cents: ",
+		`{"byNo":{"7":{"amount_cents":-1}}}`:                  "$.byNo[7].amount_cents: ",
+		`{"all_of":[{}]}`:                                     "$.all_of[0].amountCents: ",
+	} {
+		if _, err := f.Append(nil, m, []byte(document)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", document, err, want)
+		}
+	}
+}

@@ -126,7 +126,7 @@ func (f *File) Append(dst []byte, m protoreflect.MessageDescriptor, document []b
 	if err := (protojson.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth}).Unmarshal(document, v); err != nil {
 		return dst, Located(document, err)
 	}
-	if err := f.rules.Check(v); err != nil {
+	if err := f.rules.checkOf(v, document); err != nil {
 		return dst, err
 	}
 	return proto.MarshalOptions{Deterministic: true}.MarshalAppend(dst, v)
