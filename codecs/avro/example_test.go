@@ -12,9 +12,10 @@ import (
 	"github.com/weirstream/weir/topology"
 )
 
-type Placed struct {
-	ID     string `avro:"id"`
-	Amount int64  `avro:"amount"`
+type OrderPlaced struct {
+	OrderID     string `avro:"order_id"`
+	CustomerID  string `avro:"customer_id"`
+	AmountCents int64  `avro:"amount_cents"`
 }
 
 func program() {
@@ -23,11 +24,11 @@ func program() {
 		log.Fatal(err)
 	}
 	defer schemas.Close()
-	placed := topology.Stream("order.placed.v1", avro.Bound[Placed](schemas, registry.Binding{}))
-	large := topology.Stream("order.found_large.v1", avro.Bound[Placed](schemas, registry.Binding{}))
+	placed := topology.Stream("order.placed.v1", avro.Bound[OrderPlaced](schemas, registry.Binding{}))
+	large := topology.Stream("order.found_large.v1", avro.Bound[OrderPlaced](schemas, registry.Binding{}))
 	weir.Main(topology.Define("large", topology.Node("find",
-		topology.On(placed, func(ctx topology.Context, key string, o Placed) error {
-			if o.Amount < 1000 {
+		topology.On(placed, func(ctx topology.Context, key string, o OrderPlaced) error {
+			if o.AmountCents < 1000 {
 				return ctx.Drop(topology.Filtered)
 			}
 			large.Emit(ctx, key, o)

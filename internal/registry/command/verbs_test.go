@@ -59,18 +59,30 @@ func registryOfTest(t *testing.T) (url string) {
 // The commands of docs/schemas.md under "Change a schema" are run as they stand there, one after the other.
 func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 	lines := commandsOf(t, "Change a schema")
+	data, err := os.ReadFile("../../../docs/schemas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(data)
 	orders(t)
+	for _, name := range []string{"invoice.v1.avsc", "invoice.v2.avsc"} { // as the page writes them
+		_, before, _ := strings.Cut(page, "```sh\necho '")
+		text, _, ok := strings.Cut(before, "' > "+name)
+		if err := os.WriteFile(name, []byte(text[strings.LastIndex(text, "'")+1:]), 0o600); err != nil || !ok {
+			t.Fatalf("%v: the page has no %s", err, name)
+		}
+	}
 	url := registryOfTest(t)
 	wants := []string{
-		"it is now version 1 of order.placed.v1-value, id 1",
-		"it would be version 2 of order.placed.v1-value (BACKWARD)",
-		"it is now version 2 of order.placed.v1-value, id 2",
-		"order.placed.v1-value  AVRO  1 2       2   BACKWARD",
+		"it is now version 1 of invoice.sent.v1-value, id 1",
+		"it would be version 2 of invoice.sent.v1-value (BACKWARD)",
+		"it is now version 2 of invoice.sent.v1-value, id 2",
+		"invoice.sent.v1-value  AVRO  1 2       2   BACKWARD",
 		`"name":"note"`,
 		"+ /fields[note]/type \"string\"\n+ /fields[note]/default \"\"\nversion 2 reads what version 1 wrote\nversion 1 reads what version 2 writes\n",
 		"version 1, id 1, AVRO\nversion 2, id 2, AVRO\n  + /fields[note]/type",
-		"the level of order.placed.v1-value was BACKWARD and is now FULL",
-		"version 1 of order.placed.v1-value is deleted",
+		"the level of invoice.sent.v1-value was BACKWARD and is now FULL",
+		"version 1 of invoice.sent.v1-value is deleted",
 		"schemas.jsonl: 2 schemas",
 		"2 schemas: 0 new, 2 there already, 0 in the way",
 	}
@@ -96,11 +108,11 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/subjects/order.placed.v1-value/versions":              "[2]",
-		"/subjects/order.placed.v1-value/versions?deleted=true": "[1,2]",
-		"/schemas/ids/1/versions?deleted=true":                  `[{"subject":"order.placed.v1-value","version":1}]`,
-		"/config/order.placed.v1-value":                         `{"compatibilityLevel":"FULL"}`,
-		"/mode/order.placed.v1-value?defaultToGlobal=true":      `{"mode":"READWRITE"}`,
+		"/subjects/invoice.sent.v1-value/versions":              "[2]",
+		"/subjects/invoice.sent.v1-value/versions?deleted=true": "[1,2]",
+		"/schemas/ids/1/versions?deleted=true":                  `[{"subject":"invoice.sent.v1-value","version":1}]`,
+		"/config/invoice.sent.v1-value":                         `{"compatibilityLevel":"FULL"}`,
+		"/mode/invoice.sent.v1-value?defaultToGlobal=true":      `{"mode":"READWRITE"}`,
 	} {
 		if _, body := get(strings.TrimPrefix(other, "http://"), path); body != want {
 			t.Errorf("%s of the other registry: %s, want %s", path, body, want)
@@ -112,7 +124,7 @@ func TestTheCommandsOfTheDocsChangeASchema(t *testing.T) {
 		t.Fatal(out)
 	}
 	out, code := execute(t, "schema", "import", "schemas.jsonl", "--registry", third, "--execute")
-	if code != 1 || !strings.Contains(out, "id 1 of version 1 of order.placed.v1-value is that of another schema there") {
+	if code != 1 || !strings.Contains(out, "id 1 of version 1 of invoice.sent.v1-value is that of another schema there") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if _, body := get(strings.TrimPrefix(third, "http://"), "/subjects"); body != `["else"]` {
@@ -263,6 +275,7 @@ func TestVerbsSayWhatIsWrong(t *testing.T) {
 		"register s nothing.avsc --registry " + url + "!1":                       "no such file",
 		"register s broken.avsc --type protobuf --registry " + url + "!1":        "broken.avsc: it is no schema",
 		"register s order.v1.avsc --type json --registry " + url + "!1":          "order.v1.avsc: it is no schema: at #/type: value must be one of",
+		"impact s order.v1.avsc --last x --registry " + url:                      `--last: "x" is not allowed: want a number`,
 		"rollback s --registry " + url:                                           "give the one to go back to with --to",
 		"history --registry " + url:                                              "takes SUBJECT, and was given no arguments",
 	} {
