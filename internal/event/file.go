@@ -7,6 +7,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,15 +117,55 @@ func (e *File) check() error {
 	if e.Topic.Partitions < 1 {
 		wrong("topic.partitions is %d: give 1 or more", e.Topic.Partitions)
 	}
-	for name := range e.Topic.Settings {
+	for _, name := range slices.Sorted(maps.Keys(e.Topic.Settings)) {
 		if !slices.Contains(kafka.TopicSettings(), name) {
 			wrong("topic.settings: %s is none of %s", name, strings.Join(kafka.TopicSettings(), ", "))
+		} else if want := settingTakes(name, e.Topic.Settings[name]); want != "" {
+			wrong("topic.settings: %s is %q: want %s", name, e.Topic.Settings[name], want)
 		}
 	}
 	if err := e.declaration().Check(); err != nil {
 		wrong("%w", err)
 	}
 	return errors.Join(errs...)
+}
+
+// settingTakes is what a topic's setting takes where it does not take a value, which not every broker looks at.
+func settingTakes(name, value string) string {
+	atLeast := func(least int64, want string) string {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= least {
+			return ""
+		}
+		return want
+	}
+	among := func(values ...string) string {
+		if slices.Contains(values, value) {
+			return ""
+		}
+		return "one of " + strings.Join(values, "; ")
+	}
+	switch name {
+	case "cleanup.policy":
+		if value = strings.ReplaceAll(value, " ", ""); value == "" {
+			return "" // the default
+		}
+		return among("delete", "compact", "compact,delete", "delete,compact")
+	case "message.timestamp.type":
+		return among("CreateTime", "LogAppendTime")
+	case "remote.storage.enable":
+		return among("true", "false")
+	case "min.insync.replicas":
+		return atLeast(1, "a number from 1 on")
+	case "retention.ms":
+		return atLeast(-1, "milliseconds, or -1 for ever")
+	case "local.retention.ms":
+		return atLeast(-2, "milliseconds, -1 for ever, or -2 for retention.ms")
+	case "delete.retention.ms":
+		return atLeast(0, "milliseconds")
+	case "max.message.bytes":
+		return atLeast(0, "a number of bytes")
+	}
+	return ""
 }
 
 // declaration is what gateways read of it.

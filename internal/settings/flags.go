@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -90,6 +91,9 @@ func fromFlags(flags *pflag.FlagSet) []given {
 func FlagError(flags *pflag.FlagSet, err error) error {
 	var refused *pflag.InvalidValueError
 	if errors.As(err, &refused) {
+		if number, ok := errors.AsType[*strconv.NumError](err); ok && number.Func != "ParseBool" {
+			return fmt.Errorf("--%s: %q is not allowed: want a number that is not too large", refused.GetFlag().Name, refused.GetValue())
+		}
 		return fmt.Errorf("--%s: %q is not allowed: %w", refused.GetFlag().Name, refused.GetValue(), refused.Unwrap())
 	}
 	var absent *pflag.NotExistError

@@ -296,19 +296,22 @@ func TestATopicKeepsWhatTheFileDoesNotSay(t *testing.T) {
 func TestAFileThatIsWrongIsRefused(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for text, want := range map[string]string{
-		"event: Order":                         "name it entity.event_type.vN",
-		"event: a.b.v1\nown: x":                `line 2: the file has no field "own", but event, owner, key`,
-		"event: a.b.v1\nownr: x":               `line 2: the file has no field "ownr": did you mean "owner"?`,
-		"topic: {partitions: six}":             "line 1: partitions is a whole number",
-		"event: a.b.v1":                        "owner is missing",
-		"event: a.b.v1\nowner: x":              "topic.partitions is 0",
-		"key: a\nkeyless: true":                "or keyless: true",
-		"compatibility: SOME":                  "compatibility:",
-		"references: [{name: a, subject: b}]":  "references[0]: give name, subject and version",
-		"topic: {settings: {a: b}}":            "a is none of cleanup.policy",
-		"event: a.b.v1\nidempotency: twice":    "idempotency is",
-		"event: a.b.v1\nclients: [{name: ''}]": "a client has no name",
-		"- a":                                  "line 1: the file has the fields event, owner",
+		"event: Order":                        "name it entity.event_type.vN",
+		"event: a.b.v1\nown: x":               `line 2: the file has no field "own", but event, owner, key`,
+		"event: a.b.v1\nownr: x":              `line 2: the file has no field "ownr": did you mean "owner"?`,
+		"topic: {partitions: six}":            "line 1: partitions is a whole number",
+		"event: a.b.v1":                       "owner is missing",
+		"event: a.b.v1\nowner: x":             "topic.partitions is 0",
+		"key: a\nkeyless: true":               "or keyless: true",
+		"compatibility: SOME":                 "compatibility:",
+		"references: [{name: a, subject: b}]": "references[0]: give name, subject and version",
+		"topic: {settings: {a: b}}":           "a is none of cleanup.policy",
+		"topic: {settings: {retention.ms: abc, cleanup.policy: compacted, min.insync.replicas: 0, message.timestamp.type: now, max.message.bytes: -1}}": "topic.settings: cleanup.policy is \"compacted\": want one of delete; compact; compact,delete; delete,compact\n",
+		"topic: {settings: {max.message.bytes: -1}}": "max.message.bytes is \"-1\": want a number of bytes",
+		"topic: {settings: {retention.ms: abc}}":     "retention.ms is \"abc\": want milliseconds, or -1 for ever",
+		"event: a.b.v1\nidempotency: twice":          "idempotency is",
+		"event: a.b.v1\nclients: [{name: ''}]":       "a client has no name",
+		"- a":                                        "line 1: the file has the fields event, owner",
 	} {
 		if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
