@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/twmb/avro"
-
 	"github.com/weirstream/weir/internal/schema/avrovalue"
 )
 
@@ -34,12 +32,8 @@ type avroField struct {
 
 // parseAvro has twmb/avro judge the schema, and reads the tree itself: the library keeps its nodes to itself.
 func parseAvro(s Source) (*Schema, error) {
-	var cache avro.SchemaCache
 	names := map[string]*avroType{}
 	for _, in := range s.Imports {
-		if _, err := cache.Parse(in.Text); err != nil {
-			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
-		}
 		doc, err := decodeOrdered(in.Text)
 		if err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
@@ -59,7 +53,7 @@ func parseAvro(s Source) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := cache.Parse(text); err != nil {
+	if _, err := avrovalue.Parse(text, s.Imports); err != nil {
 		return nil, err
 	}
 	root, err := (&avroReader{names: names}).typeOf(doc, "", 0)

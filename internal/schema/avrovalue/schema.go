@@ -18,15 +18,16 @@ import (
 	"github.com/weirstream/weir/internal/schema/source"
 )
 
-// Parse has the library understand a schema with what it refers to, each import after its own.
+// Parse has the library understand a schema with what it refers to, each import after its own. Logical types that cannot be are ignored, as
+// the specification has it.
 func Parse(text string, imports []source.Import) (*avro.Schema, error) {
 	var cache avro.SchemaCache
 	for _, in := range imports {
-		if _, err := cache.Parse(in.Text); err != nil {
+		if _, err := parse(&cache, in.Text); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
 	}
-	return cache.Parse(text)
+	return parse(&cache, text)
 }
 
 // Schema converts values of one schema. It may be used from several goroutines.

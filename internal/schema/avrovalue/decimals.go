@@ -1,0 +1,73 @@
+package avrovalue
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+
+	"github.com/twmb/avro"
+)
+
+// parse has the library understand a schema. The specification has a decimal that cannot be one, as with a scale over its precision, ignored: it
+// is bytes or a fixed then. The library refuses it, and sinks and sources of databases write such.
+func parse(cache *avro.SchemaCache, text string) (*avro.Schema, error) {
+	if !strings.Contains(text, `"decimal"`) {
+		return cache.Parse(text)
+	}
+	var doc any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if d.Decode(&doc) != nil || !withoutDecimals(doc) {
+		return cache.Parse(text)
+	}
+	without, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return cache.Parse(string(without))
+}
+
+// withoutDecimals takes decimals that cannot be out of a schema, and says whether there were any.
+func withoutDecimals(doc any) (found bool) {
+	switch doc := doc.(type) {
+	case []any:
+		for _, v := range doc {
+			found = withoutDecimals(v) || found
+		}
+	case map[string]any:
+		for name, v := range doc {
+			if name != "default" {
+				found = withoutDecimals(v) || found
+			}
+		}
+		if doc["logicalType"] == "decimal" && (doc["type"] == "bytes" || doc["type"] == "fixed") && !canBe(doc) {
+			delete(doc, "logicalType")
+			delete(doc, "precision")
+			delete(doc, "scale")
+			found = true
+		}
+	}
+	return found
+}
+
+func canBe(decimal map[string]any) bool {
+	whole := func(name string) (int64, bool) {
+		n, ok := decimal[name].(json.Number)
+		if !ok {
+			return 0, false
+		}
+		i, err := n.Int64()
+		return i, err == nil
+	}
+	precision, ok := whole("precision")
+	if !ok || precision < 1 {
+		return false
+	}
+	if _, given := decimal["scale"]; given {
+		if scale, ok := whole("scale"); !ok || scale < 0 || scale > precision {
+			return false
+		}
+	}
+	size, ok := whole("size")
+	return !ok || precision <= int64(math.Floor(math.Log10(2)*float64(8*size-1)))
+}
