@@ -189,6 +189,7 @@ type Deletion struct {
 	Subject   string `json:"subject"`
 	Versions  []int  `json:"versions"`
 	Permanent bool   `json:"permanent"`
+	None      bool   `json:"none_left"` // no version is left that is not deleted
 	Done      bool   `json:"done"`
 }
 
@@ -208,6 +209,7 @@ func (t *Tool) PlanDelete(ctx context.Context, subject string, version int, perm
 			d.Versions = append(d.Versions, n)
 		}
 	}
+	d.None = !slices.ContainsFunc(live, func(n int) bool { return !slices.Contains(d.Versions, n) })
 	switch {
 	case version != 0 && !slices.Contains(all, version):
 		return nil, fmt.Errorf("subject %s has no version %d", subject, version)

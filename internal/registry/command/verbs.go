@@ -307,6 +307,7 @@ func deleteVerb() *cobra.Command {
 				verb += " for good"
 			}
 			fmt.Fprintf(out, "%s %s of %s %s\n", what, strings.Trim(fmt.Sprint(d.Versions), "[]"), termtext.Text(d.Subject), verb)
+			fmt.Fprint(out, follows(d))
 		})
 	})
 	cmd.Long = cmd.Short + ".\nA soft deletion leaves the schema to be found by its id, so that records that were written with it can be read. With --permanent it is gone,\nand such records cannot be read any more; only what was deleted softly before can be deleted so."
@@ -315,6 +316,22 @@ func deleteVerb() *cobra.Command {
 	cmd.Flags().BoolVar(&permanent, "permanent", false, "delete for good what was deleted softly before")
 	addExecute(cmd, &execute)
 	return cmd
+}
+
+// follows says what a deletion means for who reads and writes.
+func follows(d *evolution.Deletion) (text string) {
+	if d.Permanent {
+		text = "records that were written with what is deleted for good cannot be read any more\n"
+	}
+	topic, value := strings.CutSuffix(d.Subject, "-value")
+	if !value {
+		topic, value = strings.CutSuffix(d.Subject, "-key")
+	}
+	if !d.None || !value {
+		return text
+	}
+	topic = topic[strings.LastIndexByte(topic, ':')+1:]
+	return text + fmt.Sprintf("no version is left: gateways refuse events for topic %s with 503, and records of topologies that write it wait, until a schema is registered\n", termtext.Text(topic))
 }
 
 func exportVerb() *cobra.Command {

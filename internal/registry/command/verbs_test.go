@@ -251,6 +251,36 @@ func TestNothingIsChangedWithoutExecute(t *testing.T) {
 	}
 }
 
+// A deletion says what follows from it before it is made, and when it is.
+//
+// Mutations seen to fail it: PlanDelete that never finds none left; one that always does.
+func TestADeletionSaysWhatFollows(t *testing.T) {
+	orders(t)
+	url := registryOfTest(t)
+	run := func(args string) string {
+		t.Helper()
+		out, code := execute(t, append([]string{"schema"}, strings.Fields(args+" --registry "+url)...)...)
+		if code != 0 {
+			t.Fatalf("%s: exit code %d: %s", args, code, out)
+		}
+		return out
+	}
+	const none, unread = "no version is left: gateways refuse events for topic s.v1 with 503", "cannot be read any more"
+	for _, subject := range []string{"s.v1-value", "shared"} {
+		run("register " + subject + " order.v1.avsc --execute")
+		run("register " + subject + " order.v2.avsc --execute")
+		for _, step := range []struct {
+			args string
+			none bool
+		}{{"1", false}, {"1 --execute", false}, {"2", true}, {"", true}, {"2 --execute", true}, {"--permanent", true}} {
+			out := run("delete " + subject + " " + step.args)
+			if want := step.none && subject == "s.v1-value"; strings.Contains(out, none) != want || strings.Contains(out, unread) != strings.Contains(step.args, "permanent") {
+				t.Errorf("delete %s %s says %s", subject, step.args, out)
+			}
+		}
+	}
+}
+
 // Wrong use, and what is not there, is said so that one can put it right.
 func TestVerbsSayWhatIsWrong(t *testing.T) {
 	orders(t)
