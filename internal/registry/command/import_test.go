@@ -166,10 +166,10 @@ func TestAnImportSaysWhatIsLeft(t *testing.T) {
 			t.Errorf("%s: %s, want %s", path, body, want)
 		}
 	}
-	// A registry has a schema once among the live versions: it answers with the one that it has.
+	// What is live under another version is in the way. An empty registry takes a schema under each version that it has in the file.
 	to = registryOfTest(t)
 	const one = `{"schema":{"subject":"c","version":%d,"id":1,"schemaType":"AVRO","schema":"\"int\""}}`
-	imported := func(want string, versions ...int) {
+	imported := func(want string, wants int, versions ...int) {
 		t.Helper()
 		text := `{"weirSchemas":1}`
 		for _, v := range versions {
@@ -178,13 +178,16 @@ func TestAnImportSaysWhatIsLeft(t *testing.T) {
 		if err := os.WriteFile("c.jsonl", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, code := execute(t, "schema", "import", "c.jsonl", "--registry", to, "--execute"); code != 1 || !strings.Contains(out, want) {
+		if out, code := execute(t, "schema", "import", "c.jsonl", "--registry", to, "--execute"); code != wants || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, without %q: %s", code, want, out)
 		}
 	}
-	imported("not everything was imported: the registry took version 3 of c, and does not have it now", 2, 3)
-	imported("the schema of version 1 of c, id 1, is there as version 2", 1)
-	if out, code := execute(t, "schema", "import", "c.jsonl", "--registry", to); code != 1 || !strings.Contains(out, "nothing would be imported: 1 in the way") {
+	imported("2 schemas: 2 new", 0, 2, 3)
+	if _, body := get(strings.TrimPrefix(to, "http://"), "/subjects/c/versions"); body != "[2,3]" {
+		t.Errorf("the versions are %s", body)
+	}
+	imported("the schema of version 1 of c, id 1, is there as version 2", 1, 1)
+	if out, code := execute(t, "schema", "import", "c.jsonl", "--registry", to); code != 1 || !strings.Contains(out, "nothing would be imported: 2 in the way") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if out, code := execute(t, "schema", "export", "--file", "c.jsonl", "--registry", to); code != 1 || !strings.Contains(out, "c.jsonl is there already, and an export replaces nothing: remove it first") {
