@@ -14,12 +14,18 @@ func (s *Server) detailed(r *http.Request) bool { return s.authorized(r) || OnLo
 
 // authorized compares in a time that tells nothing of the token; the hashes make both sides equally long.
 func (s *Server) authorized(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	given, ok := Bearer(r)
 	if !ok || s.token == "" {
 		return false
 	}
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.token))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// Bearer is the token that a request carries. The scheme's letters may be of either case (RFC 9110, 11.1).
+func Bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimLeft(token, " "), ok && strings.EqualFold(scheme, "Bearer")
 }
 
 // OnLoopback says whether somebody on this machine asks for himself. A proxy on this machine asks for others, and says so. A

@@ -21,6 +21,8 @@ const (
 	maxHeader    = 64 << 10
 )
 
+var protocols = []string{"h2", "http/1.1"}
+
 // Door serves a handler at an address until it is closed.
 type Door struct {
 	listener net.Listener
@@ -41,7 +43,7 @@ func Listen(address string, conf *tls.Config) (*Door, error) {
 	d := &Door{listener: l, scheme: "http", served: make(chan error, 1)}
 	if conf != nil {
 		conf = conf.Clone()
-		conf.NextProtos = []string{"h2", "http/1.1"}
+		conf.NextProtos = protocols
 		d.scheme, d.tls = "https", conf
 	}
 	return d, nil

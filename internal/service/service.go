@@ -5,12 +5,12 @@ package service
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,8 +27,8 @@ import (
 
 // Flags are those of every such process.
 type Flags struct {
-	url, probes, cert, key, ca string
-	connections                int
+	url, probes, cert, key, ca, peers string
+	connections                       int
 }
 
 // Add adds the flags. others is whom the URL of --advertised-url is for.
@@ -37,13 +37,17 @@ func (f *Flags) Add(flags *pflag.FlagSet, others string, connections int) {
 	flags.StringVar(&f.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
 	flags.IntVar(&f.connections, "max-connections", connections, "most connections at once; a new one takes the place of the one that has been idle for longest")
 	flags.StringVar(&f.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
-	flags.StringVar(&f.key, "tls-key", "", "file with the key of --tls-cert, PEM")
+	flags.StringVar(&f.key, "tls-key", "", "file with the key of --tls-cert, PEM; both are read again when they change")
+	flags.StringVar(&f.peers, "peer-ca-file", "", "file with the certificates that those of other "+others+" may be signed by, PEM (default: the system's)")
 }
 
 // AddClientCA adds the flag by which clients are known by certificates.
 func (f *Flags) AddClientCA(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ca, "tls-client-ca", "", "file with the authorities of clients' certificates, PEM; a client may be known by its certificate")
 }
+
+// KnowsCertificates says whether clients may be known by certificates.
+func (f *Flags) KnowsCertificates() bool { return f.ca != "" }
 
 // Process is what the flags and settings describe.
 type Process struct {
@@ -52,14 +56,15 @@ type Process struct {
 
 	flags  Flags
 	values *settings.Values
-	tls    *tls.Config
+	tls    *certificates // nil: plain HTTP
+	peers  *tls.Config
 }
 
 // New checks what the flags say, and reads the files that they name. Without credentials a process listens on loopback only; give says which flags
 // would give it some.
 func (f *Flags) New(v *settings.Values, log *zap.Logger, credentials bool, give string) (*Process, error) {
 	p := &Process{Log: log, flags: *f, values: v}
-	var errs [3]error
+	var errs [4]error
 	p.Address, errs[0] = httpserver.WithHost(settings.HTTP.Of(v))
 	if errs[0] == nil && !credentials && !httpserver.Loopback(p.Address) {
 		errs[0] = fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give %s, or listen on 127.0.0.1", p.Address, give)
@@ -68,45 +73,19 @@ func (f *Flags) New(v *settings.Values, log *zap.Logger, credentials bool, give 
 		errs[1] = fmt.Errorf("--max-connections %d: give it 1 or more", f.connections)
 	}
 	p.tls, errs[2] = f.certificates()
+	p.peers, errs[3] = ClientTLS("peer", f.peers, "", "")
+	if p.tls == nil && errs[0] == nil && credentials && !httpserver.Loopback(p.Address) {
+		log.Warn("credentials and all that is sent can be read on the way: give --tls-cert and --tls-key, or let a proxy on this machine do TLS and listen on 127.0.0.1", zap.String("http", p.Address))
+	}
 	return p, errors.Join(errs[:]...)
-}
-
-func (f *Flags) certificates() (*tls.Config, error) {
-	if (f.cert == "") != (f.key == "") {
-		return nil, errors.New("give --tls-cert and --tls-key together")
-	}
-	if f.ca != "" && f.cert == "" {
-		return nil, errors.New("--tls-client-ca needs --tls-cert: clients show certificates to a server that has one")
-	}
-	if f.cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert: %w", err)
-	}
-	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if f.ca == "" {
-		return conf, nil
-	}
-	data, err := os.ReadFile(f.ca)
-	pool := x509.NewCertPool()
-	if err == nil && !pool.AppendCertsFromPEM(data) {
-		err = fmt.Errorf("%s has no certificate", f.ca)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--tls-client-ca: %w", err)
-	}
-	// A client may have a key instead; a certificate that is shown must be a good one.
-	conf.ClientCAs, conf.ClientAuth = pool, tls.VerifyClientCertIfGiven
-	return conf, nil
 }
 
 // Place is what an API is made in.
 type Place struct {
 	Client  *kafka.Client
 	Metrics *prometheus.Registry
-	URL     string // by which other processes reach this one
+	URL     string      // by which other processes reach this one
+	Peers   *tls.Config // by which others with https are known; nil is the system's certificates
 }
 
 // API is what a process serves. Nil functions are not called.
@@ -127,7 +106,7 @@ const DrainWithin = 3 * time.Second
 // Serve serves the API that open makes until ctx ends, and then answers what was accepted. The address is opened first, so that one in use is an
 // error at once, and probes are answered while no broker is there yet.
 func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, open func(context.Context, Place) (*API, error)) (err error) {
-	door, err := Listen(p.Address, p.tls)
+	door, err := Listen(p.Address, p.tls.config())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: give another address with --http", err)
 	}
@@ -135,7 +114,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 		return err
 	}
 	defer func() { door.Close(context.Background()) }()
-	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url}
+	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url, Peers: p.peers}
 	if place.URL == "" {
 		place.URL = advertised(door)
 	}
@@ -158,31 +137,31 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 	if api.Health == nil {
 		api.Health = ready{}
 	}
-	probes.Running(api.Health)
+	watch := newWatch(p.tls, place.Client, api.Health, p.Log)
+	place.Metrics.MustRegister(watch)
+	probes.Running(watch)
 	door.body, door.refuse = api.Body, api.Refuse
 	door.Serve(api.Handler, p.flags.connections, p.Log)
 	p.Log.Info(what, append([]zap.Field{zap.String("url", door.URL())}, api.Said...)...)
-	err = p.attend(ctx, api, door)
+	err = p.attend(ctx, api, door, watch)
 	p.Log.Info("stopped")
 	return err
 }
 
 // attend waits for the end of a process that serves, and ends it.
-func (p *Process) attend(ctx context.Context, api *API, door *Door) (err error) {
+func (p *Process) attend(ctx context.Context, api *API, door *Door, watch *watch) (err error) {
 	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if api.Watch != nil {
-			api.Watch(watching)
-		}
-	}()
+	var watched sync.WaitGroup
+	watched.Go(func() { watch.run(watching) })
+	if api.Watch != nil {
+		watched.Go(func() { api.Watch(watching) })
+	}
 	select {
 	case err = <-door.Failed():
 	case <-ctx.Done():
 	}
 	stop()
-	<-watched
+	watched.Wait()
 	api.End(door)
 	return err
 }

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/evolution"
 	"github.com/weirstream/weir/internal/schema"
 	"github.com/weirstream/weir/internal/secretfile"
+	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -79,35 +78,10 @@ func (r *Reach) Client(messages io.Writer) (*registry.Client, error) {
 		}
 	}
 	var err error
-	if c.TLS, err = r.tls(); err != nil {
+	if c.TLS, err = service.ClientTLS("registry", r.ca, r.cert, r.key); err != nil {
 		return nil, err
 	}
 	return registry.New(c)
-}
-
-func (r *Reach) tls() (*tls.Config, error) {
-	if r.ca == "" && r.cert == "" && r.key == "" {
-		return nil, nil
-	}
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if r.ca != "" {
-		data, err := os.ReadFile(r.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--registry-ca-file: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(data) {
-			return nil, fmt.Errorf("--registry-ca-file: %s has no certificate", r.ca)
-		}
-	}
-	if r.cert != "" || r.key != "" {
-		pair, err := tls.LoadX509KeyPair(r.cert, r.key)
-		if err != nil {
-			return nil, fmt.Errorf("--registry-cert-file, --registry-key-file: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return conf, nil
 }
 
 // verb is a command over a registry. do gets what the arguments were checked for.

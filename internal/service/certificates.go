@@ -1,0 +1,150 @@
+package service
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// certificates are the server's own, and the authorities of clients'. They are read again when their files change.
+type certificates struct {
+	flags Flags
+	now   atomic.Pointer[loaded]
+	seen  string // of the files, when they were read last; the goroutine that watches has it
+	wrong atomic.Pointer[error]
+}
+
+// loaded is what the files held.
+type loaded struct {
+	conf *tls.Config
+	leaf *x509.Certificate
+}
+
+func (f *Flags) certificates() (*certificates, error) {
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("give --tls-cert and --tls-key together")
+	}
+	if f.ca != "" && f.cert == "" {
+		return nil, errors.New("--tls-client-ca needs --tls-cert: clients show certificates to a server that has one")
+	}
+	if f.cert == "" {
+		return nil, nil
+	}
+	c := &certificates{flags: *f}
+	c.seen = c.stamp()
+	l, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	c.now.Store(l)
+	return c, nil
+}
+
+func (f *Flags) load() (*loaded, error) {
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert: %w", err)
+	}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: protocols}
+	if f.ca != "" {
+		pool, err := authorities(f.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-client-ca: %w", err)
+		}
+		// A client may have a key instead; a certificate that is shown must be a good one.
+		conf.ClientCAs, conf.ClientAuth = pool, tls.VerifyClientCertIfGiven
+	}
+	leaf := pair.Leaf
+	if leaf == nil {
+		if leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+			return nil, fmt.Errorf("--tls-cert: %w", err)
+		}
+	}
+	return &loaded{conf, leaf}, nil
+}
+
+func authorities(path string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s has no certificate", path)
+	}
+	return pool, nil
+}
+
+// config is how a door serves: each connection by what the files hold when it begins. Nil of nil.
+func (c *certificates) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now.Load().conf, nil }}
+}
+
+// stamp tells contents of the files from others.
+func (c *certificates) stamp() string {
+	text := ""
+	for _, path := range []string{c.flags.cert, c.flags.key, c.flags.ca} {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil {
+			text += "none;"
+		} else {
+			text += fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size(), ";")
+		}
+	}
+	return text
+}
+
+// again reads the files again if they have changed, or were wrong: key and certificate may be written one after the other. Files that are wrong
+// change nothing. changed says that there is something to say.
+func (c *certificates) again() (changed bool, err error) {
+	stamp := c.stamp()
+	if stamp == c.seen {
+		return false, nil
+	}
+	c.seen = stamp
+	l, err := c.flags.load()
+	if err != nil {
+		c.wrong.Store(&err)
+		return true, err
+	}
+	c.wrong.Store(nil)
+	c.now.Store(l)
+	return true, nil
+}
+
+// leaf is the server's certificate.
+func (c *certificates) leaf() *x509.Certificate { return c.now.Load().leaf }
+
+// expiresSoon is how long before its end a certificate is a problem: renewals of 90 days begin 30 before it.
+const expiresSoon = 14 * 24 * time.Hour
+
+// ClientTLS is what flags --NAME-ca-file, --NAME-cert-file and --NAME-key-file say of connections to others; nil where none is given.
+func ClientTLS(name, ca, cert, key string) (*tls.Config, error) {
+	if ca == "" && cert == "" && key == "" {
+		return nil, nil
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if ca != "" {
+		if conf.RootCAs, err = authorities(ca); err != nil {
+			return nil, fmt.Errorf("--%s-ca-file: %w", name, err)
+		}
+	}
+	if cert != "" || key != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("--%s-cert-file, --%s-key-file: %w", name, name, err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	return conf, nil
+}
