@@ -23,6 +23,7 @@ import (
 type Registry struct {
 	log     *Log
 	peers   *http.Client // to the server that writes
+	apart   estrangement // from it
 	logger  *zap.Logger
 	parsed  parsed
 	mux     *http.ServeMux
@@ -239,6 +240,10 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 			done, away, err := r.forward(ctx, w, q, body, to)
 			switch {
 			case done:
+				r.near()
+				return
+			case err != nil && r.apartFrom(ctx, to, err):
+				reply(w, nil, forwardFailed(fmt.Errorf("%w. %s", err, peerRemedy)))
 				return
 			case err != nil && !repeatable && !away:
 				// It may have been done, and would be refused now as done already. The next change is made here.

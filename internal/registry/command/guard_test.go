@@ -10,7 +10,8 @@ import (
 
 // Without credentials whoever asks from this machine for himself is let in, and nobody else; with them, who has some.
 //
-// Mutations seen to fail it: guard without OnLoopback, without Origin, with the first credential only; readUsers without its users.
+// Mutations seen to fail it: guard without OnLoopback, without Origin, with the first credential only; readUsers without its users; a
+// scheme that is compared by its case.
 func TestTheDoorLetsInWhoItIsFor(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(users, []byte("# who may\nann:secret\nbob:x:y\n"), 0o600); err != nil {
@@ -42,6 +43,7 @@ func TestTheDoorLetsInWhoItIsFor(t *testing.T) {
 		"nobody, where users are":   {closed, host("localhost"), 401},
 		"a user":                    {closed, basic("ann", "secret"), 200},
 		"a user with a colon":       {closed, basic("bob", "x:y"), 200},
+		"a user, in small letters":  {closed, header("Authorization", "basic YW5uOnNlY3JldA=="), 200},
 		"a user without a password": {closed, basic("ann", ""), 401},
 		"a stranger":                {closed, basic("eve", "secret"), 401},
 	} {

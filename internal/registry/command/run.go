@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -94,7 +93,7 @@ func run() *cobra.Command {
 
 // door is who may come in.
 type door struct {
-	credentials [][sha256.Size]byte // of the header Authorization without its scheme, hashed
+	credentials [][sha256.Size]byte // of the header Authorization, hashed
 	warnings    []string
 }
 
@@ -105,7 +104,7 @@ func (o *runOptions) door(v *settings.Values) (*door, error) {
 		return nil, err
 	}
 	if token != "" {
-		d.credentials = append(d.credentials, sha256.Sum256([]byte("Bearer "+token)))
+		d.credentials = append(d.credentials, sum("Bearer", token))
 	}
 	if warning != "" {
 		d.warnings = append(d.warnings, warning)
@@ -139,13 +138,19 @@ func (d *door) readUsers(path string) error {
 		}
 		q := http.Request{Header: http.Header{}}
 		q.SetBasicAuth(user, password)
-		d.credentials = append(d.credentials, sha256.Sum256([]byte(q.Header.Get("Authorization"))))
+		scheme, credential, _ := strings.Cut(q.Header.Get("Authorization"), " ")
+		d.credentials = append(d.credentials, sum(scheme, credential))
 		n++
 	}
 	if n == 0 {
 		return fmt.Errorf("%s has no user", path)
 	}
 	return nil
+}
+
+// sum hashes a credential. The scheme's letters may be of either case (RFC 9110, 11.1).
+func sum(scheme, credential string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(strings.ToLower(scheme) + " " + strings.TrimLeft(credential, " ")))
 }
 
 // guard lets in who has credentials, and where there are none who asks on this machine for himself, and not through a page in a browser.
@@ -159,7 +164,8 @@ func (d *door) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, q)
 			return
 		}
-		given := sha256.Sum256([]byte(q.Header.Get("Authorization")))
+		scheme, credential, _ := strings.Cut(q.Header.Get("Authorization"), " ")
+		given := sum(scheme, credential)
 		ok := 0
 		for _, c := range d.credentials {
 			ok |= subtle.ConstantTimeCompare(given[:], c[:])
@@ -183,20 +189,23 @@ func (o *runOptions) open(ctx context.Context, at service.Place, d *door, log *z
 		return nil, err
 	}
 	peers := &http.Client{
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 16},
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, TLSClientConfig: at.Peers.Clone(), MaxIdleConnsPerHost: 16},
 		// A server that answers with another place is none of ours.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	api := registry.New(schemas, peers, log)
 	at.Metrics.MustRegister(api)
-	return &service.API{Handler: d.guard(api), Body: bodyWithin, Health: health{schemas}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Close: func(context.Context) {
+	return &service.API{Handler: api.Peers(d.guard(api)), Body: bodyWithin, Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Close: func(context.Context) {
 		peers.CloseIdleConnections()
 		schemas.Close()
 	}}, nil
 }
 
 // health is what probes say of the schemas' topic.
-type health struct{ log *registry.Log }
+type health struct {
+	log *registry.Log
+	api *registry.Registry
+}
 
 // Live is always so: what stops a registry is the topic and the cluster, and no restart mends these.
 func (h health) Live() bool { return true }
@@ -204,7 +213,7 @@ func (h health) Live() bool { return true }
 func (h health) Unready() []string { return h.log.Unready() }
 
 func (h health) Health() (list []processors.Problem) {
-	for _, problem := range h.log.Problems() {
+	for _, problem := range h.api.Problems() {
 		list = append(list, processors.Problem{Kind: problem.Kind, Cause: problem.Cause, Remedy: problem.Remedy})
 	}
 	return list
