@@ -10,6 +10,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strings"
@@ -37,10 +38,13 @@ type Options struct {
 	Clients []byte
 	// Foreign has events taken for topics that are not named entity.event_type.vN. Default: they are refused.
 	Foreign bool
-	// URL is where other gateways reach this one, and PeerToken the secret by which they know each other. They forward events of topics
-	// that take each id once. Without them gateways take such events from each other, which is slow.
+	// URL is where other gateways reach this one, and PeerToken the secret by which they know each other; of several, with spaces between
+	// them, the first is shown and each is known. PeerTLS is how others with https are met. Default: the system's certificates. Gateways
+	// forward events of topics that take each id once. Without a URL they take such events from each other, which is slow; with one that
+	// others can reach, and without a token that they know, such events are refused there.
 	URL       string
 	PeerToken string
+	PeerTLS   *tls.Config
 	// Logger takes what the gateway has to say, refusals too. Default: none.
 	Logger *zap.Logger
 	// Metrics is where the gateway registers its metrics until Close. Default: none.
@@ -68,7 +72,7 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := gateway.Config{Schemas: o.Schemas, Foreign: o.Foreign, URL: o.URL, PeerToken: o.PeerToken, Log: o.Logger, Metrics: o.Metrics, Prefix: settings.TopicPrefix.Of(v)}
+	c := gateway.Config{Schemas: o.Schemas, Foreign: o.Foreign, URL: o.URL, PeerToken: o.PeerToken, PeerTLS: o.PeerTLS, Log: o.Logger, Metrics: o.Metrics, Prefix: settings.TopicPrefix.Of(v)}
 	if o.Clients != nil {
 		if c.Clients, err = gateway.ParseClients(o.Clients); err != nil {
 			return nil, errors.Join(errors.New("Options.Clients"), err)

@@ -117,6 +117,9 @@ func ParseClients(data []byte) (*Clients, error) {
 	return c, nil
 }
 
+// WantCertificates says whether a client is known by a certificate.
+func (c *Clients) WantCertificates() bool { return c != nil && len(c.byCertificate) > 0 }
+
 // here is who asks on this machine where nobody needs credentials.
 var here = &Client{Name: "local", topics: []string{""}, quota: newQuota(0, 0)}
 

@@ -10,6 +10,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strings"
@@ -38,7 +39,8 @@ type Config struct {
 	Schemas     registry.Source // nil: no topic has a schema
 	Clients     *Clients        // nil: whoever asks on this machine, and nobody else
 	URL         string          // by which other gateways reach this one, for topics that take each id once
-	PeerToken   string          // by which gateways know each other; without it only those on this machine do, where nobody needs credentials
+	PeerToken   string          // by which gateways know each other, several with spaces between them: the first is shown, each is known; without it only those on this machine do, where nobody needs credentials
+	PeerTLS     *tls.Config     // by which other gateways with https are known; nil is the system's certificates
 	Limits      Limits
 	Metrics     prometheus.Registerer
 	Access      *zap.Logger // of a line for each request; nil for none

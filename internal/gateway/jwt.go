@@ -28,7 +28,12 @@ type JWT struct {
 	asking   chan struct{} // closed when the issuer has answered; nil when it is not asked
 	err      error         // of the last time, until
 	until    time.Time
+	fetched  time.Time // when the keys of verifier were
+	trouble  error     // why they cannot be had now, nil for nothing
 }
+
+// keysFor is how long keys are good without another look: one that the issuer has withdrawn, because it was stolen, say, is trusted no longer.
+var keysFor = 5 * time.Minute // tests are less patient
 
 func newJWT(issuer, audience, jwks, claim string) (*JWT, error) {
 	if issuer == "" || audience == "" {
@@ -59,6 +64,10 @@ const issuerAgain = time.Second
 func (j *JWT) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	j.mu.Lock()
 	if j.verifier != nil || time.Now().Before(j.until) {
+		if j.verifier != nil && j.asking == nil && time.Since(j.fetched) > keysFor && time.Now().After(j.until) {
+			j.asking = make(chan struct{})
+			go j.renew(j.asking)
+		}
 		defer j.mu.Unlock()
 		return j.verifier, j.err
 	}
@@ -69,7 +78,7 @@ func (j *JWT) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 		go func() { // it does not end with who asked first
 			verifier, err := j.discover()
 			j.mu.Lock()
-			j.verifier, j.err, j.until, j.asking = verifier, err, time.Now().Add(issuerAgain), nil
+			j.verifier, j.err, j.until, j.asking, j.fetched = verifier, err, time.Now().Add(issuerAgain), nil, time.Now()
 			j.mu.Unlock()
 			close(asked)
 		}()
@@ -83,6 +92,36 @@ func (j *JWT) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// renewAgain is how soon the issuer is asked again for keys that are known and old.
+const renewAgain = 10 * time.Second
+
+// renew has the issuer's keys fetched again. While the issuer is away those that are known stay good.
+func (j *JWT) renew(asked chan struct{}) {
+	verifier, err := j.discover()
+	if err == nil {
+		if _, wrong := verifier.Verify(context.Background(), j.ofNobody()); wrong != nil && strings.Contains(wrong.Error(), fetchingKeys) {
+			err = wrong
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.until, j.asking, j.trouble = time.Now().Add(min(renewAgain, keysFor)), nil, err
+	if err == nil {
+		j.verifier, j.fetched = verifier, time.Now()
+	}
+	close(asked)
+}
+
+// fetchingKeys is in the library's error when keys cannot be had.
+const fetchingKeys = "fetching keys"
+
+// ofNobody is a token whose signature is looked at with the issuer's keys, which are fetched for that.
+func (j *JWT) ofNobody() string {
+	claims, _ := json.Marshal(map[string]any{"iss": j.issuer, "aud": j.audience, "exp": time.Now().Add(time.Hour).Unix()})
+	encoded := base64.RawURLEncoding.EncodeToString
+	return encoded([]byte(`{"alg":"RS256","kid":"none"}`)) + "." + encoded(claims) + "." + encoded([]byte("none"))
 }
 
 // discover finds the issuer's keys, by discovery where their URL is not given.
@@ -112,6 +151,7 @@ func (j *JWT) verify(ctx context.Context, raw string) (v verified, _ *Problem) {
 	away := func(err error) *Problem {
 		p := notWritten.of("the keys of the tokens' issuer cannot be had; the gateway's log says why")
 		p.forLog = err.Error()
+		j.note(err)
 		return p
 	}
 	verifier, err := j.ready(ctx)
@@ -125,13 +165,17 @@ func (j *JWT) verify(ctx context.Context, raw string) (v verified, _ *Problem) {
 	expired, _ := errors.AsType[*oidc.TokenExpiredError](err)
 	switch {
 	case err == nil:
-	case strings.Contains(err.Error(), "fetching keys"):
+	case strings.Contains(err.Error(), fetchingKeys):
 		return v, away(err)
 	case expired != nil && expired.Expiry.Unix() <= 0:
 		return v, unauthorized.of("the token is not valid: it has no exp, so it would be good for ever")
 	default:
+		if strings.Contains(err.Error(), "failed to verify signature") { // with keys that could be had
+			j.note(nil)
+		}
 		return v, unauthorized.of("the token is not valid: %v", shortened(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
+	j.note(nil)
 	v = verified{token.Subject, token.Expiry}
 	if j.claim == "sub" {
 		return v, nil
@@ -147,6 +191,20 @@ func (j *JWT) verify(ctx context.Context, raw string) (v verified, _ *Problem) {
 	return v, unauthorized.of("the token has no claim %s that is a text", fmt.Sprintf("%q", j.claim))
 }
 
+// note notes whether the keys can be had.
+func (j *JWT) note(err error) {
+	j.mu.Lock()
+	j.trouble = err
+	j.mu.Unlock()
+}
+
+// troubled is why the keys cannot be had now, nil for nothing.
+func (j *JWT) troubled() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.trouble
+}
+
 // same says whether tokens that are good by one are by the other.
 func (j *JWT) same(other *JWT) bool {
 	return j.issuer == other.issuer && j.audience == other.audience && j.jwks == other.jwks && j.claim == other.claim
@@ -155,12 +213,12 @@ func (j *JWT) same(other *JWT) bool {
 // adopt takes over the keys that are known, so that tokens stay good while the issuer is away, though the file of clients has changed.
 func (j *JWT) adopt(before *JWT) {
 	before.mu.Lock()
-	verifier := before.verifier
+	verifier, fetched := before.verifier, before.fetched
 	before.mu.Unlock()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.verifier == nil {
-		j.verifier = verifier
+		j.verifier, j.fetched = verifier, fetched
 	}
 }
 
@@ -176,11 +234,7 @@ func (c *Clients) Check(ctx context.Context, log *zap.Logger) {
 	if c == nil || c.JWT == nil {
 		return
 	}
-	// A token of nobody: its signature is looked at with the issuer's keys, which are fetched for that.
-	claims, _ := json.Marshal(map[string]any{"iss": c.JWT.issuer, "aud": c.JWT.audience, "exp": time.Now().Add(time.Hour).Unix()})
-	encoded := base64.RawURLEncoding.EncodeToString
-	token := encoded([]byte(`{"alg":"RS256","kid":"none"}`)) + "." + encoded(claims) + "." + encoded([]byte("none"))
-	if _, p := c.JWT.verify(ctx, token); p != nil && p.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
+	if _, p := c.JWT.verify(ctx, c.JWT.ofNobody()); p != nil && p.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
 		c.JWT.away(log, p)
 	}
 }

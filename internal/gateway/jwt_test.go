@@ -312,3 +312,49 @@ func TestAnIssuersWordsAreForTheLog(t *testing.T) {
 		}
 	}
 }
+
+// A key that the issuer has withdrawn is trusted no longer than keys are good; while the issuer is away those that are known stay good.
+//
+// Mutations seen to fail it: keys that are never renewed; a renewal that takes what the issuer does not give.
+func TestAWithdrawnKeyIsNotTrusted(t *testing.T) {
+	before := keysFor
+	keysFor = 50 * time.Millisecond
+	defer func() { keysFor = before }()
+	i := newIssuer(t)
+	close(i.answer)
+	c, err := ParseClients(fmt.Appendf(nil, "jwt: {issuer: %q, audience: weir, jwks: %q}\nclients: [{name: billing, subject: svc-billing, topics: [order.]}]", i.server.URL, i.server.URL+"/keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := i.token(nil)
+	look := func() *Problem { _, p := c.JWT.verify(t.Context(), stolen); return p }
+	if p := look(); p != nil {
+		t.Fatal(p)
+	}
+	i.down.Store(true)
+	for c.JWT.troubled() == nil { // it has asked for them again
+		if p := look(); p != nil {
+			t.Fatal("while the issuer is away: ", p)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if p := look(); p != nil {
+		t.Error("while the issuer is away: ", p)
+	}
+	i.down.Store(false)
+	i.rotate("another")
+	for deadline := time.Now().Add(time.Minute); look() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a key that was withdrawn is good")
+		}
+	}
+	for { // what renews them has ended
+		c.JWT.mu.Lock()
+		done := c.JWT.asking == nil
+		c.JWT.mu.Unlock()
+		if done {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -32,7 +30,8 @@ import (
 // order (idPartition says why there are not). So an id belongs to its key: with another key it is another event's. Key and value are those that the producer sent, not what a schema made of them: that changes when the schema
 // does. Who the owner is, and at which URL, is in
 // _weir.gateway.owners; others forward to it, and take its place when it does not answer: never by a timer. Two gateways that
-// cannot reach each other take turns, which is slow and never wrong.
+// cannot reach each other take turns, which is slow and never wrong. One that lives and cannot be trusted, or does not trust this one, keeps its place
+// (once_peers.go): that is a mistake of whoever runs them, which no takeover mends.
 type once struct {
 	g      *Gateway
 	ids    string // the topic
@@ -55,6 +54,8 @@ type once struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 	peers    *http.Client
+	stranger *http.Client    // asks whether a peer lives that cannot be trusted
+	apart    estrangement    // from who owns the ids
 	ways     map[string]*way // to other gateways, by URL
 }
 
@@ -79,26 +80,9 @@ const (
 
 func newOnce(g *Gateway, names plan.Names) *once {
 	o := &once{g: g, now: time.Now, ids: names.System("_weir.gateway.ids"), owners: names.System(system.Owners.Name), prefix: names.Prefix,
-		peers: newPeers(), ways: map[string]*way{}}
+		peers: newPeers(g.PeerTLS), stranger: newStranger(), ways: map[string]*way{}}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
-}
-
-// newPeers makes the client by which gateways ask each other. What it sends, the token too, is for them only: not for a proxy, and not for where
-// an answer points to.
-func newPeers() *http.Client {
-	return &http.Client{
-		Timeout:       hopWithin,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: 2 * time.Second,
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     90 * time.Second,
-		},
-	}
 }
 
 // start makes the topics, when the first event comes that needs them.
@@ -175,6 +159,7 @@ func (o *once) close(ctx context.Context) {
 	stop()
 	o.stop()
 	o.peers.CloseIdleConnections()
+	o.stranger.CloseIdleConnections()
 	if follower != nil {
 		follower.Close()
 	}
@@ -240,7 +225,7 @@ func (o *once) submit(c *chunk) *onceResult {
 	if c.batch.Order == nil {
 		return r
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, o.g.Limits.Answer)
+	ctx, cancel := context.WithTimeout(o.g.patience, o.g.Limits.Answer)
 	defer cancel()
 	r.err = waitForRoom(ctx, o.g.Limits.Answer, func() error { // a stream is slowed down, not refused
 		r.bring(ctx, o)
@@ -310,10 +295,18 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 		}
 		o.mu.Lock()
 		to := o.known
+		err := o.apart.standing(to)
 		o.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
 		verdicts, is, err := o.forward(ctx, to.URL, items)
 		if is {
+			o.near()
 			return verdicts, err
+		}
+		if apart := o.apartFrom(ctx, to, err); apart != nil {
+			return nil, apart
 		}
 		if ctx.Err() != nil || o.ctx.Err() != nil {
 			return nil, err
@@ -326,7 +319,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 		seize = o.known == to
 		o.mu.Unlock()
 		if seize {
-			o.g.Log.Info("the ids of a gateway that does not answer are taken over", zap.Int32("partition", idPartition), zap.String("url", to.URL), zap.Error(err))
+			o.g.Log.Warn("the ids of a gateway that does not answer are taken over", zap.Int32("partition", idPartition), zap.String("url", to.URL), zap.Error(err))
 		}
 	}
 }

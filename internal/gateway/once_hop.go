@@ -59,7 +59,7 @@ type word struct {
 // forward has another gateway take items. is says that it is the owner, and the answer its word.
 func (o *once) forward(ctx context.Context, url string, items []item) (_ []verdict, is bool, err error) {
 	if o.g.Config.Clients != nil && o.g.PeerToken == "" || url == "" {
-		return nil, false, errors.New("gateways have no token by which they know each other")
+		return nil, false, errNoPeerToken
 	}
 	p := &parcel{items: items, done: make(chan struct{})}
 	o.mu.Lock()
@@ -150,11 +150,7 @@ func (o *once) ask(url string, list []*parcel) ([]word, error) {
 	if err != nil {
 		return nil, err
 	}
-	token := o.g.PeerToken
-	if token == "" {
-		token = localHop
-	}
-	r.Header.Set(headerHop, token)
+	r.Header.Set(headerHop, o.token())
 	res, err := o.peers.Do(r)
 	if err != nil {
 		return nil, err
@@ -165,7 +161,7 @@ func (o *once) ask(url string, list []*parcel) ([]word, error) {
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", url, res.Status)
+		return nil, &peerRefusal{url, res.StatusCode, res.Header.Get(headerGateway)}
 	}
 	var words []word
 	if err := json.Unmarshal(data, &words); err != nil || len(words) != len(list) {
@@ -179,6 +175,7 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Path != fmt.Sprint(hopPath, idPartition) || r.Method != http.MethodPost {
 		return false
 	}
+	w.Header().Set(headerGateway, o.g.name)
 	if !o.knows(r) {
 		forbidden.of("the request is of no gateway that this one knows").write(w)
 		return true
@@ -201,6 +198,7 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), hopAnswer)
 	defer cancel()
+	defer context.AfterFunc(o.g.patience, cancel)()
 	writeJSON(w, http.StatusOK, o.takeAll(ctx, owner, parcels))
 	return true
 }
@@ -252,6 +250,18 @@ func (o *once) knows(r *http.Request) bool {
 	if o.g.PeerToken == "" {
 		return o.g.clients.Load() == nil && httpserver.OnLoopback(r) && r.Header.Get("Origin") == ""
 	}
-	a, b := sha256.Sum256([]byte(r.Header.Get(headerHop))), sha256.Sum256([]byte(o.g.PeerToken))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	given, known := sha256.Sum256([]byte(r.Header.Get(headerHop))), 0
+	for _, token := range strings.Fields(o.g.PeerToken) {
+		sum := sha256.Sum256([]byte(token))
+		known |= subtle.ConstantTimeCompare(given[:], sum[:])
+	}
+	return known == 1
+}
+
+// token is what this gateway shows to others.
+func (o *once) token() string {
+	if tokens := strings.Fields(o.g.PeerToken); len(tokens) > 0 {
+		return tokens[0]
+	}
+	return localHop
 }

@@ -55,7 +55,7 @@ func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 		}
 	}
 	key := r.Header.Get("X-Api-Key")
-	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	if given, ok := httpserver.Bearer(r); ok {
 		key = given
 	} else if name, password, ok := r.BasicAuth(); ok {
 		p.user, key = name, password

@@ -124,6 +124,10 @@ func ofWriting(err error) *Problem {
 		return conflict.of("%v", err)
 	case errors.Is(err, errIDsFull):
 		return notWritten.of("%v", err).after(idsAgain).todo("raise --max-ids of every gateway: an id is forgotten a day after it was taken, never before")
+	case errors.As(err, new(*estrangedError)):
+		p := notWritten.of("the gateway that owns the ids and this one do not know each other; the log of this one says why").after(idsAgain)
+		p.forLog = err.Error()
+		return p
 	case errors.Is(err, errAtomicOnce):
 		return invalid.of("%v", err).todo("send the events without atomic")
 	case errors.Is(err, publish.ErrFull):

@@ -29,6 +29,10 @@ type schemas struct {
 
 	mu    sync.Mutex
 	known map[string]*subject
+
+	heard   time.Time // when the registry answered last; zero: never
+	silence error     // why it does not, nil where it does
+	since   time.Time // of the silence
 }
 
 // subject is what was found.
@@ -110,6 +114,7 @@ func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject
 	} else if found.had = had; absent(err) {
 		found.gone, err = s.lost(ctx, name, had, err)
 	}
+	s.note(err)
 	switch {
 	case err == nil || found.gone != nil:
 	case known != nil && known.err == nil:
@@ -126,6 +131,61 @@ func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject
 	}
 	s.known[name] = found
 	return found
+}
+
+// note notes whether the registry answers.
+func (s *schemas) note(err error) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		if s.silence != nil {
+			s.log.Info("the schema registry answers again")
+		}
+		s.heard, s.silence = now, nil
+	case !errors.Is(err, registry.ErrAway):
+	case s.silence == nil:
+		s.silence, s.since = err, now
+		s.log.Warn("the schema registry cannot be asked: events of topics whose schema is not known yet are refused", zap.Error(err))
+	default:
+		s.silence = err
+	}
+}
+
+// probe is a subject that nobody has: that it is not there is an answer too.
+const (
+	probe      = "weir-gateway-probe-value"
+	probeEvery = 5 * time.Second
+)
+
+// look asks the registry whether it is there, when nobody else has lately.
+func (s *schemas) look(ctx context.Context) {
+	if s.source == nil {
+		return
+	}
+	s.mu.Lock()
+	quiet := time.Since(s.heard) >= probeEvery
+	s.mu.Unlock()
+	if !quiet {
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, schemaAsk)
+	defer cancel()
+	_, err := s.source.Latest(within, probe)
+	if absent(err) {
+		err = nil
+	}
+	if ctx.Err() == nil {
+		s.note(err)
+	}
+}
+
+// silent is why the registry cannot be asked, and since when; never says that it has not answered yet.
+func (s *schemas) silent() (why error, since time.Time, never bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.silence, s.since, s.heard.IsZero()
 }
 
 // absent says whether a registry has said that it has no such subject. That there is nothing at its URL says nothing of the subject.

@@ -64,9 +64,9 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 // The file of clients holds from when it is changed on, without a restart: who is taken out of it is refused, who is new comes in, and a file
-// that is wrong changes nothing.
+// that is wrong changes nothing, and is a problem in /healthz until it is mended.
 //
-// Mutations seen to fail it: watch that reads once; a wrong file that lets nobody in.
+// Mutations seen to fail it: watch that reads once; a wrong file that lets nobody in; health without the file.
 func TestAChangeOfTheClientsHoldsAtOnce(t *testing.T) {
 	t.Cleanup(func(every time.Duration) func() { return func() { watchEvery = every } }(watchEvery))
 	watchEvery = 20 * time.Millisecond
@@ -84,9 +84,20 @@ func TestAChangeOfTheClientsHoldsAtOnce(t *testing.T) {
 		return fmt.Sprintf("clients:\n  - {name: %s, keys: [%q], topics: [order.]}\n", name, gateway.HashKey(key))
 	}
 	write(client("shop", "one"))
-	address, end := live(t, "--clients "+file)
+	probes := kafkatest.FreeAddress(t)
+	address, end := live(t, "--clients "+file+" --probes-http "+probes)
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
+	health := func() string {
+		t.Helper()
+		res, err := (&http.Client{Transport: transport}).Get("http://" + probes + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		return string(text)
+	}
 	post := func(key string) int {
 		t.Helper()
 		q, _ := http.NewRequest("POST", "http://"+address+"/topics/"+orders+"/events?key=k", strings.NewReader("{}"))
@@ -115,8 +126,10 @@ func TestAChangeOfTheClientsHoldsAtOnce(t *testing.T) {
 			t.Fatalf("after a wrong file: %d", another)
 		}
 	}
+	until(t, "health says that the file is wrong", func() bool { return strings.Contains(health(), "klients") })
 	write(client("shop", "third"))
 	until(t, "a good file holds after a wrong one", func() bool { return post("third") == 200 })
+	until(t, "health is good again", func() bool { return strings.Contains(health(), `"healthy":true`) })
 	if err := end(); err != nil {
 		t.Error(err)
 	}

@@ -10,10 +10,13 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/gateway"
@@ -23,6 +26,7 @@ import (
 	"github.com/weirstream/weir/internal/secretfile"
 	"github.com/weirstream/weir/internal/service"
 	"github.com/weirstream/weir/internal/settings"
+	"github.com/weirstream/weir/processors"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -56,6 +60,7 @@ func key() *cobra.Command {
 
 type runOptions struct {
 	registry, registryUser, registryToken, partitioner, clients, peers, access string
+	registryCA, registryCert, registryKey                                      string
 	foreign                                                                    bool
 	limits                                                                     gateway.Limits
 	service                                                                    service.Flags
@@ -101,8 +106,11 @@ func run() *cobra.Command {
 	flags.StringVar(&o.registry, "registry", "", "URL of the schema registry, several with commas between them (default: the topic _schemas on the brokers is read)")
 	flags.StringVar(&o.registryUser, "registry-user-file", "", "file with USER:PASSWORD for the registry")
 	flags.StringVar(&o.registryToken, "registry-token-file", "", "file with a bearer token for the registry")
+	flags.StringVar(&o.registryCA, "registry-ca-file", "", "file with the certificates that the registry's may be signed by, PEM (default: the system's)")
+	flags.StringVar(&o.registryCert, "registry-cert-file", "", "file with this client's certificate for the registry, PEM")
+	flags.StringVar(&o.registryKey, "registry-key-file", "", "file with the key of --registry-cert-file, PEM")
 	flags.StringVar(&o.clients, "clients", "", "YAML file with those who may publish, and what; it is read again when it changes")
-	flags.StringVar(&o.peers, "peer-token-file", "", "file with a token by which the gateways of a cluster know each other, the same for each")
+	flags.StringVar(&o.peers, "peer-token-file", "", "file with a token by which the gateways of a cluster know each other, the same for each; of several, a line each, the first is shown and each is known")
 	flags.StringVar(&o.partitioner, "partitioner", "murmur2", "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka")
 	flags.BoolVar(&o.foreign, "foreign-topics", false, "take events for topics that are not named entity.event_type.vN too")
 	flags.StringVar(&o.access, "access-log", "", "file for a line of each request, - for standard error; never with what it carried (default: none)")
@@ -150,6 +158,7 @@ type process struct {
 	registry registry.Config
 	warnings []string
 	log      *zap.Logger
+	wrong    atomic.Pointer[error] // of the file of clients, when it was read last
 }
 
 // secret reads a file with one secret.
@@ -179,8 +188,18 @@ func (p *process) secrets() error {
 	peers, err3 := p.secret("peer-token-file", o.peers)
 	clients, err4 := p.clients()
 	p.config.PeerToken, p.config.Clients = peers, clients
+	if clients.WantCertificates() && !o.service.KnowsCertificates() {
+		p.warnings = append(p.warnings, "--clients has clients that are known by certificates, and they cannot come in: give --tls-client-ca with the authorities of these")
+	}
+	if o.registry == "" && (o.registryUser+o.registryToken+o.registryCA+o.registryCert+o.registryKey != "") {
+		return errors.New("--registry-user-file, --registry-token-file, --registry-ca-file, --registry-cert-file and --registry-key-file are for a registry: give its URL with --registry")
+	}
 	if o.registry != "" {
-		p.registry = registry.Config{URLs: strings.Split(o.registry, ","), Token: token}
+		conf, err := service.ClientTLS("registry", o.registryCA, o.registryCert, o.registryKey)
+		if err != nil {
+			return err
+		}
+		p.registry = registry.Config{URLs: strings.Split(o.registry, ","), Token: token, TLS: conf}
 		p.registry.User, p.registry.Password, _ = strings.Cut(user, ":")
 	}
 	return errors.Join(err1, err2, err3, err4)
@@ -222,22 +241,45 @@ func (p *process) open(ctx context.Context, at service.Place) (*service.API, err
 		return nil, err
 	}
 	c := p.config
-	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL
+	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL, c.PeerTLS = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL, at.Peers
 	gate, err := gateway.New(ctx, c)
 	if err != nil {
 		end()
 		return nil, err
 	}
+	gate.Look(ctx) // so that it is known when the first probe asks
 	api := API(gate)
 	api.Said = []zap.Field{zap.Bool("credentials", c.Clients != nil)}
-	api.Watch = func(ctx context.Context) { p.watch(ctx, gate) }
+	api.Health = health{gate, p}
+	api.Watch = func(ctx context.Context) {
+		var tasks sync.WaitGroup
+		tasks.Go(func() { gate.Watch(ctx) })
+		p.watch(ctx, gate)
+		tasks.Wait()
+	}
 	api.Close = func(ctx context.Context) { gate.Close(ctx); end() }
 	return api, nil
 }
 
 // API is a gateway as a process serves it.
 func API(gate *gateway.Gateway) *service.API {
-	return &service.API{Handler: gate, Refuse: gate.Refusal(), Drain: gate.Drain, Close: gate.Close}
+	return &service.API{Health: gate, Handler: gate, Refuse: gate.Refusal(), Drain: gate.Drain, Close: gate.Close}
+}
+
+// health is what probes say of the gateway, and of the file of clients.
+type health struct {
+	*gateway.Gateway
+	p *process
+}
+
+// Health implements httpserver.Instance.
+func (h health) Health() []processors.Problem {
+	list := h.Gateway.Health()
+	if err := h.p.wrong.Load(); err != nil {
+		list = append(list, processors.Problem{Kind: "clients", Cause: fmt.Sprintf("the file of clients is wrong, and those of before are in force: %v", *err),
+			Remedy: "mend the file: it is read again when it changes, and a gateway that starts does not start with it"})
+	}
+	return list
 }
 
 // source finds schemas: at the registry, or in its topic.
@@ -266,6 +308,8 @@ func (p *process) accessLog() (*zap.Logger, error) {
 		path = "stderr"
 	}
 	conf := zap.NewProductionConfig()
+	conf.EncoderConfig.TimeKey, conf.EncoderConfig.EncodeTime = "time", zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000Z0700") // as the other logs
+	conf.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
 	conf.OutputPaths, conf.Sampling, conf.DisableCaller = []string{path}, nil, true
 	log, err := conf.Build()
 	if err != nil {
@@ -289,6 +333,7 @@ func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
 		return t, size
 	}
 	at, size := stamp()
+	p.config.Clients.Check(ctx, p.log)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -303,11 +348,14 @@ func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
 		}
 		at, size = nowAt, nowSize
 		clients, err := p.clients()
+		p.wrong.Store(nil)
 		if err != nil {
+			p.wrong.Store(&err)
 			p.log.Error("the file of clients is wrong; those of before stay in force", zap.Error(err))
 			continue
 		}
 		gate.SetClients(clients)
+		clients.Check(ctx, p.log)
 		p.log.Info("the file of clients was read again")
 	}
 }

@@ -95,7 +95,7 @@ func TestThePagesLineStartsAGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, metrics := get("http://" + probes + "/metrics")
-	for _, name := range []string{"weir_gateway_requests_total", "weir_gateway_request_duration_seconds", "weir_gateway_waiting_bytes", "weir_gateway_requests_under_way", "weir_gateway_requests_allowed", "weir_gateway_ids"} {
+	for _, name := range []string{"weir_gateway_requests_total", "weir_gateway_request_duration_seconds", "weir_gateway_waiting_bytes", "weir_gateway_requests_under_way", "weir_gateway_requests_allowed", "weir_gateway_ids", "weir_healthy"} {
 		if !strings.Contains(metrics, "# HELP "+name) || !bytes.Contains(page, []byte(name)) {
 			t.Errorf("metric %s is not served, or not described", name)
 		}
