@@ -259,9 +259,13 @@ func (c *chunk) wait(ctx context.Context) {
 			go c.finishLater()
 		}
 	}
+	var all *Problem // one for all: it is said once
+	if c.err != nil {
+		all = ofWriting(c.err)
+	}
 	for n, i := range c.places {
 		if c.err != nil {
-			c.answers[i] = failed(ofWriting(c.err))
+			c.answers[i] = failed(all)
 		} else {
 			c.answers[i].ended(results[n])
 			c.answers[i].Repeated = c.once != nil && c.once.verdicts[n].Repeated

@@ -31,7 +31,7 @@ func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
 	if err := r.client.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: plain, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	for topic, body := range map[string]string{plain: "1", orders: `{"id":"a","customer":"b"}`} {
+	for topic, body := range map[string]string{plain: "1", orders: `{"id":"a","customer":"k"}`} {
 		if status, answer, _ := r.post("/topics/"+topic+"/events?key=k", body); status != 200 {
 			t.Fatalf("%d %s", status, answer)
 		}

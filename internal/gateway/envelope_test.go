@@ -171,3 +171,40 @@ func TestTimesAndTracesAreThoseOfARecord(t *testing.T) {
 		t.Errorf("%v", records)
 	}
 }
+
+// A parameter that a resource does not have is refused, and those that it has are named: a misspelt one would be left out without a word.
+//
+// Mutation seen to fail it: known that takes all.
+func TestAnUnknownParameterIsRefused(t *testing.T) {
+	r := newRig(t, nil)
+	for _, path := range []string{"/events?atomc=true&key=k", "/events?key=k&Atomic=true"} {
+		for _, media := range []string{jsonType, ndjsonType, "application/cloudevents+json"} {
+			if status, answer, _ := r.post("/topics/"+orders+path, `{}`, "Content-Type", media); status != 400 || !strings.Contains(answer, "there are key and atomic") {
+				t.Errorf("%s: %d %s", path, status, answer)
+			}
+		}
+	}
+	if records, _ := r.read(orders); len(records) > 0 {
+		t.Errorf("%d records were written", len(records))
+	}
+}
+
+// What is said of all events of a request is said once.
+//
+// Mutation seen to fail it: a result for each event in any case.
+func TestOneReasonIsSaidOnce(t *testing.T) {
+	clients, err := ParseClients(fmt.Appendf(nil, "clients: [{name: shop, keys: [%q], topics: [order.], events_per_second: 10}]", HashKey("secret")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *Config) { c.Clients = clients })
+	events := "[" + strings.Repeat("{},", 99) + "{}]"
+	r.post("/topics/"+orders+"/events?key=k", events, "Authorization", "bearer secret") // it may be ahead by one request; the scheme's letters are of either case
+	status, answer, _ := r.post("/topics/"+orders+"/events?key=k", events, "Authorization", "Bearer secret")
+	if status != 429 || len(answer) > 1000 || strings.Contains(answer, "results") {
+		t.Errorf("%d, %d bytes: %.300s", status, len(answer), answer)
+	}
+	if status, answer, _ := r.post("/topics/"+orders+"/events?key=k", "[1,", "Authorization", "bearer secret"); status == 401 {
+		t.Errorf("a scheme in other letters: %d %s", status, answer)
+	}
+}

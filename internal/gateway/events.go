@@ -223,14 +223,17 @@ type Answers struct {
 }
 
 // answerMany answers 200 when all events are accepted, and with the status of the first that is not when none is; else 207, and each result has its own.
+// What is said of all of them, of a quota or of Kafka, is said once: ten thousand copies are 2 MB just when there is too much to do.
 func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 	var first *Problem
-	bad := 0
+	bad, same := 0, true
 	for _, a := range results {
 		if a.Error != nil {
 			if bad++; first == nil || first.bystander {
+				same = same && (first == nil || first == a.Error)
 				first = a.Error
 			}
+			same = same && first == a.Error
 		}
 	}
 	switch {
@@ -242,7 +245,9 @@ func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 		writeJSON(w, http.StatusMultiStatus, Answers{results})
 	default:
 		whole := *first
-		whole.Results = results
+		if !same || bad == 1 {
+			whole.Results = results
+		}
 		whole.write(w)
 	}
 }

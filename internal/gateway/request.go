@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -64,6 +65,9 @@ func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 	if err != nil { // what is left of it may lack the key
 		return nil, malformed.of("the query of the URL cannot be read: %v", err).todo("escape what is no letter or digit: %% as %%25, ; as %%3B")
 	}
+	if p := known(query, "key", "atomic"); p != nil {
+		return nil, p
+	}
 	for _, once := range [...]struct {
 		name   string
 		values []string
@@ -103,6 +107,17 @@ func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 	}
 	slices.SortStableFunc(q.headers, func(a, b kafka.Header) int { return strings.Compare(a.Key, b.Key) })
 	return q, nil
+}
+
+// known refuses parameters that a resource does not have: one that is misspelt would be left out without a word.
+func known(query url.Values, names ...string) *Problem {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		return malformed.of("the query has a parameter %.100q, which this resource does not have", name).todo("leave it out, or mend its name: there are %s", strings.Join(names, " and "))
+	}
+	return nil
 }
 
 // event makes an event of a JSON value. n is its place in the request, -1 where it is the only one: events of one request have ids

@@ -33,7 +33,7 @@ func TestTheVerbsShowTheirCredentials(t *testing.T) {
 	write("token", "secret-token\n")
 	write("wrong-user", "ann:secret-other")
 	write("wrong-token", "secret-other")
-	byUser, byToken := &door{}, &door{credentials: [][sha256.Size]byte{sha256.Sum256([]byte("Bearer secret-token"))}}
+	byUser, byToken := &door{}, &door{credentials: [][sha256.Size]byte{sum("Bearer", "secret-token")}}
 	if err := byUser.readUsers("user"); err != nil {
 		t.Fatal(err)
 	}
