@@ -28,6 +28,8 @@ func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
 	lastAnswers = time.Hour // half of what there is
 	const plain = "order.plain.v1"
 	r, cluster := onceRig(t)
+	// Nothing else ends what waits: neither a client's silence nor the time that an answer may take.
+	r.gate.Limits.Silence, r.gate.Limits.Answer, r.gate.deadlines.within = time.Hour, time.Hour, time.Hour
 	if err := r.client.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: plain, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
 		a, err := s.Receive()
 		return fmt.Sprint(a, err)
 	})
-	for r.gate.publisher.Waiting() == 0 { // it is frozen
+	for r.gate.publisher.Waiting() == 0 || r.gate.bodies.Load() < 4 { // it is frozen, and bodies are being received
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
