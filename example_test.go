@@ -92,7 +92,7 @@ func register(ctx context.Context, broker *embedded.Broker, names ...string) err
 
 // greetings reads n records that the instance has written and committed.
 func greetings(ctx context.Context, broker *embedded.Broker, n int) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics("user.greeted.v1"),
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DisableFetchSessions(), kgo.ConsumeTopics("user.greeted.v1"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		return err

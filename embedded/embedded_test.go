@@ -85,7 +85,7 @@ func produce(t *testing.T, c *kgo.Client, topic string, values ...string) {
 // values reads n values of a topic from its start.
 func values(t *testing.T, addrs []string, topic string, n int) []string {
 	t.Helper()
-	c := client(t, addrs, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
+	c := client(t, addrs, kgo.DisableFetchSessions(), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
 	var got []string
 	for len(got) < n {
 		fetches := c.PollFetches(timeout(t))

@@ -112,7 +112,7 @@ func TestATopologyByARegistry(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics("order.summed.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DisableFetchSessions(), kgo.ConsumeTopics("order.summed.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -305,7 +305,7 @@ func (r *rig) rows(query string) string {
 // visible are the committed records of a topic.
 func (r *rig) visible(topic string) (all []*kgo.Record) {
 	r.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Addrs()...), kgo.DisableFetchSessions(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	r.must(err)
 	defer client.Close()

@@ -83,7 +83,7 @@ func TestLettersAreChosenByAllThatIsGiven(t *testing.T) {
 // jobVersions looks at the versions of the jobs.
 func (d *desk) jobVersions(want map[int]bool) {
 	d.t.Helper()
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumeTopics(system.Jobs.Name), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.DisableFetchSessions(), kgo.ConsumeTopics(system.Jobs.Name), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	d.must(err)
 	defer reader.Close()
 	got := map[int]bool{}

@@ -70,7 +70,7 @@ func TestLettersOfOtherSystemsAreRedriven(t *testing.T) {
 	if r.Selected != 7 || r.Done != 7 || r.Open != 2 || len(r.Into) != 1 {
 		t.Errorf("to the origin: %+v", r)
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumeTopics("order.placed.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.DisableFetchSessions(), kgo.ConsumeTopics("order.placed.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	d.must(err)
 	defer reader.Close()
 	at := map[string]int32{}

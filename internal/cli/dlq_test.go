@@ -158,7 +158,7 @@ func TestRedrivesAreFactsInTheirTopic(t *testing.T) {
 	if r.Selected != 12 || r.Done != 12 || r.Open != 2 || len(r.Refused) != 2 {
 		t.Fatalf("%+v", r)
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumeTopics("customer-totals-order.placed.v1-redrive"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.DisableFetchSessions(), kgo.ConsumeTopics("customer-totals-order.placed.v1-redrive"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	d.must(err)
 	defer reader.Close()
@@ -197,7 +197,7 @@ func TestRedrivesAreFactsInTheirTopic(t *testing.T) {
 func TestLettersGoToTheirOriginAsTheyWere(t *testing.T) {
 	d := newLetters(t)
 	d.dlq(0, "redrive", "--topic", lettersOf, "--fingerprint", amounts, "--to", "origin", "--execute", "--rate", "1000")
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumeTopics("order.placed.v1"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.DisableFetchSessions(), kgo.ConsumeTopics("order.placed.v1"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	d.must(err)
 	defer reader.Close()
 	for n := 0; n < 10; {

@@ -210,7 +210,7 @@ func TestOffsetsAreShownSetAndSetBack(t *testing.T) {
 	if said.Executed || len(said.Changes) != 1 || *said.Changes[0].New != 100 || said.Kept == nil {
 		t.Errorf("%+v", said)
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{system.Jobs.Name: {0: kgo.NewOffset().AtStart()}}))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.DisableFetchSessions(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{system.Jobs.Name: {0: kgo.NewOffset().AtStart()}}))
 	d.must(err)
 	defer reader.Close()
 	var first offsets.Reset

@@ -436,7 +436,7 @@ func (s *shop) read(topic string) (all []*kgo.Record) {
 			left[o.Partition] = o.Offset
 		}
 	})
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.addr), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	c, err := kgo.NewClient(kgo.SeedBrokers(s.addr), kgo.DisableFetchSessions(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	s.must(err)
 	defer c.Close()
 	for len(left) > 0 {

@@ -476,7 +476,7 @@ func TestLimitsOfTheSettingsAct(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- runAlone(ctx, small, v) }()
-	reader, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.ConsumeTopics(clicked.Name()+".dlq"), kgo.UnknownTopicRetries(-1),
+	reader, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.DisableFetchSessions(), kgo.ConsumeTopics(clicked.Name()+".dlq"), kgo.UnknownTopicRetries(-1),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func (d *desk) all(topic string) (values []string) {
 	d.must(err)
 	end, _ := ends.Lookup(topic, 0)
 	reader, err := kgo.NewClient(kgo.SeedBrokers(d.addr), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+		kgo.DisableFetchSessions(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	d.must(err)
 	defer reader.Close()
 	for at := int64(0); at < end.Offset; {

@@ -33,7 +33,7 @@ func TestRecordsArriveAsTheyWereGiven(t *testing.T) {
 	s := test.sink("")
 	offset := int64(0)
 	reader, err := kgo.NewClient(kgo.SeedBrokers(test.cluster.ListenAddrs()...), kgo.FetchMaxWait(20*time.Millisecond),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"out": {0: kgo.NewOffset().AtStart()}}))
+		kgo.DisableFetchSessions(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"out": {0: kgo.NewOffset().AtStart()}}))
 	test.ok(err)
 	defer reader.Close()
 	rapid.Check(t, func(t *rapid.T) {

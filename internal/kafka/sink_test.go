@@ -107,7 +107,7 @@ func (t *sinkTest) read(topic string, partition int32, committed bool) []*kgo.Re
 func readAll(ctx context.Context, addrs []string, topic string, partition int32, opts ...kgo.Opt) ([]*kgo.Record, error) {
 	reader, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(addrs...),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}),
+		kgo.DisableFetchSessions(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}),
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(50 * time.Millisecond),
 	}, opts...)...)

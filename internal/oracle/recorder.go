@@ -27,7 +27,7 @@ type Recorder struct {
 // StartRecorder reads a topic from its start on. Stop ends it.
 func StartRecorder(brokers []string, topic string) (*Recorder, error) {
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.SeedBrokers(brokers...), kgo.DisableFetchSessions(), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMinAge(time.Second), kgo.UnknownTopicRetries(-1),
 	)
