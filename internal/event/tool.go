@@ -337,6 +337,9 @@ func (t *Tool) Apply(ctx context.Context, e *File) (*Result, error) {
 	if err == nil && r.register {
 		var s registry.Schema
 		if s, err = e.schema(); err == nil {
+			s, _, err = (&evolution.Tool{Client: t.Registry}).Referred(ctx, s, true)
+		}
+		if err == nil {
 			_, err = t.Registry.Register(ctx, t.subject(e), s)
 		}
 	}

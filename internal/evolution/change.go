@@ -77,6 +77,10 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	if err != nil {
 		return nil, err
 	}
+	s, missing, err := t.Referred(ctx, s, false)
+	if err != nil {
+		return nil, err
+	}
 	given := &registry.Registered{Schema: s}
 	if given.Imports, err = t.Imports(ctx, s.References); err != nil {
 		return nil, err
@@ -87,6 +91,7 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	}
 	known, err := t.Client.Lookup(ctx, subject, s)
 	switch {
+	case missing: // what is registered does not refer to it
 	case err == nil:
 		result.Known, result.Version, result.ID = true, known.Version, known.ID
 		latest, err := t.Client.Latest(ctx, subject)
@@ -174,6 +179,10 @@ func (t *Tool) Imports(ctx context.Context, references []registry.Reference) (li
 func (t *Tool) Register(ctx context.Context, subject string, s registry.Schema) (*Registration, error) {
 	result, err := t.Plan(ctx, subject, s)
 	if err != nil || result.Known {
+		return result, err
+	}
+	s, _, err = t.Referred(ctx, s, true)
+	if err != nil {
 		return result, err
 	}
 	r, err := t.Client.Register(ctx, subject, s)

@@ -11,6 +11,7 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -27,9 +28,28 @@ type Rules struct {
 	err   error
 }
 
+// RulesPath is the file that defines what rules are.
+const RulesPath = "buf/validate/validate.proto"
+
+// RulesText is the text of that file, as codecs register it.
+func RulesText() string {
+	file := validate.File_buf_validate_validate_proto
+	return Print(protodesc.ToFileDescriptorProto(file), file, false)
+}
+
+// ImportsRules says whether a file itself imports that one.
+func ImportsRules(file protoreflect.FileDescriptor) bool {
+	for i := range file.Imports().Len() {
+		if file.Imports().Get(i).Path() == RulesPath {
+			return true
+		}
+	}
+	return false
+}
+
 // RulesOf are the rules of a file.
 func RulesOf(file protoreflect.FileDescriptor) *Rules {
-	return &Rules{file: file, there: imports(file, "buf/validate/validate.proto", map[string]bool{})}
+	return &Rules{file: file, there: imports(file, RulesPath, map[string]bool{})}
 }
 
 func imports(file protoreflect.FileDescriptor, path string, seen map[string]bool) bool {
