@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,8 +24,8 @@ const base = "weir:///schemas/"
 // noLoader keeps a schema from naming files and addresses that would be read.
 type noLoader struct{}
 
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("no reference is named %q", strings.TrimPrefix(url, base))
+func (noLoader) Load(at string) (any, error) {
+	return nil, fmt.Errorf("no reference is named %q", strings.TrimPrefix(at, base))
 }
 
 // Parse compiles a schema with what it refers to. One that names no draft is of draft 7.
@@ -33,6 +34,7 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 	c.DefaultDraft(jsonschema.Draft7)
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(compilePattern)
+	added := map[string]bool{}
 	add := func(name, text string) error {
 		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 		if err != nil {
@@ -42,11 +44,23 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 			name = base + name
 		}
 		enumsOnce(v, InSchema)
+		added[name] = true
 		return c.AddResource(name, v)
 	}
+	texts := []string{text}
 	for _, in := range imports {
 		if err := add(in.Name, in.Text); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
+		}
+		texts = append(texts, in.Text)
+	}
+	for _, in := range imports { // a relative $ref is one to the schema's own $id
+		for _, text := range texts {
+			if at := resolved(text, in.Name); at != "" && !added[at] {
+				if err := add(at, in.Text); err != nil {
+					return nil, fmt.Errorf("reference %s: %w", in.Name, err)
+				}
+			}
 		}
 	}
 	const main = "%00schema"
@@ -58,6 +72,27 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 		return nil, errors.New(strings.ReplaceAll(why(err), base+main, ""))
 	}
 	return root, nil
+}
+
+// resolved is what the relative name of a reference comes to in a schema that has an absolute $id, "" for none (JSON Schema core, 8.2).
+func resolved(text, name string) string {
+	var schema struct {
+		ID string `json:"$id"`
+	}
+	if json.Unmarshal([]byte(text), &schema) != nil {
+		return ""
+	}
+	id, err := url.Parse(schema.ID)
+	if err != nil || !id.IsAbs() {
+		return ""
+	}
+	ref, err := url.Parse(name)
+	if err != nil || ref.IsAbs() {
+		return ""
+	}
+	at := id.ResolveReference(ref)
+	at.Fragment = ""
+	return at.String()
 }
 
 // why says what is wrong with a schema, on one line.

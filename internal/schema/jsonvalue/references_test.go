@@ -1,0 +1,58 @@
+package jsonvalue_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/weirstream/weir/internal/schema/jsonvalue"
+	"github.com/weirstream/weir/internal/schema/source"
+)
+
+// A reference is found by the $ref as it is written, and where the schema has an absolute $id by what that makes of it; so is one between references. What is
+// not given is not found, whatever it is called.
+//
+// Mutations seen to fail it: resolved that finds none; the schema's own $id only.
+func TestAReferenceIsFoundByTheSchemasID(t *testing.T) {
+	const child, grandchild = `{"type":"object","properties":{"id":{"$ref":"id.json"}}}`, `{"type":"integer"}`
+	for name, c := range map[string]struct {
+		id, ref string // of the schema
+		child   string // what the reference is called
+		own     string // its own $id, where it has one
+		found   bool
+	}{
+		"no id":                  {"", "customer.json", "customer.json", "", true},
+		"an id":                  {"https://example.com/schemas/order.json", "customer.json", "customer.json", "", true},
+		"an id, by its own":      {"https://example.com/schemas/order.json", "customer.json", "customer.json", "https://example.com/other/customer.json", true},
+		"an id and a fragment":   {"https://example.com/schemas/order.json", "customer.json#", "customer.json", "", true},
+		"another folder":         {"https://example.com/schemas/order.json", "../x/customer.json", "../x/customer.json", "", true},
+		"by the whole":           {"https://example.com/schemas/order.json", "customer.json", "https://example.com/schemas/customer.json", "", true},
+		"a name that is not one": {"https://example.com/schemas/order.json", "customer.json", "other.json", "", false},
+		"elsewhere":              {"https://example.com/schemas/order.json", "https://example.com/customer.json", "customer.json", "", false},
+	} {
+		for _, draft := range []string{"", `"$schema":"https://json-schema.org/draft/2020-12/schema",`} {
+			text := `{` + draft + `"$id":"` + c.id + `","properties":{"c":{"$ref":"` + c.ref + `"}}}`
+			if c.id == "" {
+				text = strings.Replace(text, `"$id":"",`, "", 1)
+			}
+			kid, below := child, []source.Import{{Name: "id.json", Text: grandchild}}
+			if c.own != "" {
+				kid = strings.Replace(kid, "{", `{"$id":"`+c.own+`",`, 1)
+			} else if c.child != "customer.json" || c.id != "" {
+				kid = strings.Replace(kid, `{"$ref":"id.json"}`, grandchild, 1)
+			}
+			s, err := jsonvalue.Parse(text, append(below, source.Import{Name: c.child, Text: kid}))
+			if (err == nil) != c.found {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err != nil {
+				continue
+			}
+			if err := jsonvalue.Check(s, []byte(`{"c":{"id":"a"}}`)); err == nil {
+				t.Errorf("%s: what the reference does not take is taken", name)
+			}
+			if err := jsonvalue.Check(s, []byte(`{"c":{"id":1}}`)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
