@@ -15,7 +15,9 @@ type sightings struct {
 	lastBad   string // why, of the last one
 	others    int    // writes that met those of another registry
 	otherAt   int64  // the last one
-	start     int64  // of the topic
+	start     int64  // of the topic, when it was read
+	deleted   int64  // where it starts now, when that is later
+	policy    string // of its cleanup, when that deletes
 	subjects  int    // before a reload
 	forgotten int    // subjects that a reload did not find again
 }
@@ -32,7 +34,7 @@ func (o *sightings) overtaken(offset int64) {
 
 // started notes that the topic is read from its start, and read that it was.
 func (o *sightings) started(before *state, start int64) {
-	o.start, o.bad, o.lastBad = start, 0, ""
+	o.start, o.deleted, o.bad, o.lastBad = start, 0, 0, ""
 	o.subjects = max(o.subjects, len(before.subjects))
 }
 
@@ -73,6 +75,13 @@ func (l *Log) Problems() (list []Problem) {
 	if o.start > 0 {
 		add("truncated", "register what is missing again, or import an export; ids that may have been given are not given again",
 			"records of the topic %s before offset %d were deleted: schemas may be gone", topic, o.start)
+	}
+	if o.deleted > 0 {
+		add("truncated", "do not restart this server, which has the schemas in memory, before they are saved with weir schema export; then import them into a registry on a new topic",
+			"records of the topic %s before offset %d were deleted while this server ran", topic, o.deleted)
+	}
+	if o.policy != "" {
+		add("topic", "set it to compact", "cleanup.policy of the topic %s is %q: Kafka deletes schemas with time", topic, o.policy)
 	}
 	if o.forgotten > 0 {
 		add("truncated", "register what is missing again, or import an export; ids that were given are not given again",

@@ -33,6 +33,8 @@ type Log struct {
 	as      kafka.Producer // of claim
 	seen    sightings
 
+	watched func() // ends looking at the topic
+
 	writing chan struct{} // holds one token: whoever has it may use claim
 	claim   *kafka.Claim
 }
@@ -51,6 +53,7 @@ func OpenLog(ctx context.Context, client *kafka.Client, topic string, replicatio
 		l.fetcher.Close()
 		return nil, err
 	}
+	l.watch(lookEvery)
 	return l, nil
 }
 
@@ -68,6 +71,9 @@ func (l *Log) Close() {
 	}
 	l.announce()
 	l.mu.Unlock()
+	if l.watched != nil {
+		l.watched()
+	}
 	l.fetcher.Close()
 }
 
