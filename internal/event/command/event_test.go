@@ -70,19 +70,32 @@ func serve(t *testing.T, path string, args ...string) (url string) {
 	return ""
 }
 
+// start starts an embedded broker, and a schema registry on it.
+func start(t *testing.T) (brokers, registry string) {
+	t.Helper()
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	brokers = strings.Join(broker.Addrs(), ",")
+	return brokers, serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
 // again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
 //
 // Mutations seen to fail it: planDeclaration without fields, or with each permission as changed; Plan without checkFields; check that leaves the level as
 // it is written; tell without its case of an error; ended that notes nothing.
 func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = broker.Close() })
-	brokers := strings.Join(broker.Addrs(), ",")
-	registry := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	brokers, registry := start(t)
 	door := serve(t, "/", "gateway", "run", "--brokers", brokers, "--registry", registry)
 	page, err := os.ReadFile("../../../docs/schemas.md")
 	if err != nil {
@@ -202,13 +215,7 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 //
 // Mutations seen to fail it: PlanAt without Latest; Plan without planKey.
 func TestAFileThatTheGatewayWouldNotFollowIsRefused(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = broker.Close() })
-	brokers := strings.Join(broker.Addrs(), ",")
-	url := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	brokers, url := start(t)
 	t.Chdir(t.TempDir())
 	run := func(want int, line string, wants ...string) {
 		t.Helper()
@@ -265,13 +272,8 @@ func TestAFileThatTheGatewayWouldNotFollowIsRefused(t *testing.T) {
 //
 // Mutation seen to fail it: planTopic with the settings that a new topic gets.
 func TestATopicKeepsWhatTheFileDoesNotSay(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = broker.Close() })
-	registry := serve(t, "/subjects", "registry", "run", "--brokers", strings.Join(broker.Addrs(), ","))
-	wire, err := kafka.Dial(t.Context(), kafka.Config{Brokers: broker.Addrs()}, nil)
+	brokers, registry := start(t)
+	wire, err := kafka.Dial(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ",")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +283,7 @@ func TestATopicKeepsWhatTheFileDoesNotSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	for _, args := range []string{"new order.placed.v1 --owner x", "apply order.placed.v1.yaml --registry " + registry + " --brokers " + strings.Join(broker.Addrs(), ",")} {
+	for _, args := range []string{"new order.placed.v1 --owner x", "apply order.placed.v1.yaml --registry " + registry + " --brokers " + brokers} {
 		if out, code := execute(t.Context(), append([]string{"event"}, strings.Fields(args)...)...); code != 0 || strings.Contains(out, "cleanup.policy") {
 			t.Errorf("%s: exit code %d: %s", args, code, out)
 		}
@@ -358,20 +360,8 @@ func TestNewWritesBothFilesOrNone(t *testing.T) {
 //
 // Mutations seen to fail it: schema without References; madeUp without what is referred to.
 func TestAnEventWhoseSchemaRefersToOthers(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = broker.Close() })
-	brokers := strings.Join(broker.Addrs(), ",")
-	url := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	brokers, url := start(t)
 	t.Chdir(t.TempDir())
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	registered := func(subject, body string) {
 		t.Helper()
 		res, err := http.Post(url+"/subjects/"+subject+"/versions", "application/json", strings.NewReader(body))
@@ -385,8 +375,8 @@ func TestAnEventWhoseSchemaRefersToOthers(t *testing.T) {
 	}
 	registered("money", `{"schema":"{\"type\":\"record\",\"name\":\"Money\",\"namespace\":\"shop\",\"fields\":[{\"name\":\"amount\",\"type\":\"long\"}]}"}`)
 	registered("amount", `{"schemaType":"JSON","schema":"{\"type\":\"integer\"}"}`)
-	write("a.avsc", `{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"order_id","type":"string"},{"name":"price","type":"Money"}]}`)
-	write("b.json", `{"type":"object","required":["order_id","amount"],"properties":{"order_id":{"type":"string"},"amount":{"$ref":"amount.json"}}}`)
+	write(t, "a.avsc", `{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"order_id","type":"string"},{"name":"price","type":"Money"}]}`)
+	write(t, "b.json", `{"type":"object","required":["order_id","amount"],"properties":{"order_id":{"type":"string"},"amount":{"$ref":"amount.json"}}}`)
 	const of = "event: order.%s.v1\nowner: x\nkey: order_id\ntopic: {partitions: 1}\nschema: %s\n"
 	for _, c := range []struct{ event, file, references, sample string }{
 		{"placed", "a.avsc", "references: [{name: shop.Money, subject: money, version: 1}]", `"price":{"amount":1}`},
@@ -399,11 +389,11 @@ func TestAnEventWhoseSchemaRefersToOthers(t *testing.T) {
 				t.Errorf("%s: exit code %d, without %q: %s", name, code, text, out)
 			}
 		}
-		write("f.yaml", fmt.Sprintf(of, c.event, c.file))
+		write(t, "f.yaml", fmt.Sprintf(of, c.event, c.file))
 		verb(1, "plan", "references in the file of an event")
-		write("f.yaml", fmt.Sprintf(of, c.event, c.file)+strings.Replace(c.references, "version: 1", "version: 7", 1))
+		write(t, "f.yaml", fmt.Sprintf(of, c.event, c.file)+strings.Replace(c.references, "version: 1", "version: 7", 1))
 		verb(1, "plan", "Version 7 not found")
-		write("f.yaml", fmt.Sprintf(of, c.event, c.file)+c.references)
+		write(t, "f.yaml", fmt.Sprintf(of, c.event, c.file)+c.references)
 		verb(0, "apply", c.sample)
 		verb(0, "plan", "nothing is missing")
 	}
@@ -415,20 +405,8 @@ func TestAnEventWhoseSchemaRefersToOthers(t *testing.T) {
 // Mutations seen to fail it: Referred that registers nothing; a plan that takes what is registered without the reference for known; schemas that
 // import no rules given the reference too.
 func TestRulesOfASchemaAreReferredTo(t *testing.T) {
-	broker, err := embedded.Start(embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = broker.Close() })
-	brokers := strings.Join(broker.Addrs(), ",")
-	url := serve(t, "/subjects", "registry", "run", "--brokers", brokers)
+	brokers, url := start(t)
 	t.Chdir(t.TempDir())
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	run := func(want int, line, text string) {
 		t.Helper()
 		out, code := execute(t.Context(), append(strings.Fields(line), "--registry", url)...)
@@ -438,9 +416,9 @@ func TestRulesOfASchemaAreReferredTo(t *testing.T) {
 	}
 	const order = "syntax = \"proto3\";\npackage shop;\n%smessage Order {\n  string order_id = 1%s;\n}\n"
 	ruled := fmt.Sprintf(order, "import \"buf/validate/validate.proto\";\n", " [(buf.validate.field).string.min_len = 1]")
-	write("ruled.proto", ruled)
-	write("plain.proto", fmt.Sprintf(order, "", ""))
-	write("f.yaml", "event: order.placed.v1\nowner: x\nkey: order_id\ntopic: {partitions: 1}\nschema: ruled.proto\n")
+	write(t, "ruled.proto", ruled)
+	write(t, "plain.proto", fmt.Sprintf(order, "", ""))
+	write(t, "f.yaml", "event: order.placed.v1\nowner: x\nkey: order_id\ntopic: {partitions: 1}\nschema: ruled.proto\n")
 	const rules = "buf/validate/validate.proto is version 1 of buf/validate/validate.proto"
 	run(0, "schema register plain plain.proto --execute", "version 1")
 	run(1, "schema show buf/validate/validate.proto", "not found")
