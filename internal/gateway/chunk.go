@@ -44,7 +44,7 @@ type chunk struct {
 	client   *Client
 	topic    *topic
 	declared *declared.Event
-	order    *order // nil for none
+	order    *order
 	atomic   bool
 
 	answers []Answer
@@ -78,17 +78,13 @@ type order struct {
 
 // refused notes why an event is not admitted: when it is through no fault of its own, later ones would overtake it.
 func (o *order) refused(p *Problem) {
-	if o != nil && p.Status >= http.StatusInternalServerError {
+	if p.Status >= http.StatusInternalServerError {
 		o.failed = true
 	}
 }
 
 func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, o *order) *chunk {
-	c := &chunk{g: g, client: client, topic: t, declared: d, order: o}
-	if o != nil {
-		c.batch.Order = &o.Order
-	}
-	return c
+	return &chunk{g: g, client: client, topic: t, declared: d, order: o, batch: publish.Batch{Order: &o.Order}}
 }
 
 // add admits an event.
@@ -97,7 +93,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	switch {
 	case p != nil:
 		c.order.refused(p)
-	case c.order != nil && c.order.failed:
+	case c.order.failed:
 		p = ofWriting(publish.ErrNotTried)
 	}
 	if p != nil {
@@ -112,7 +108,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	var t *ticket
 	if e.id != "" && !c.isOnce() {
 		first := false
-		if t, first = c.g.memory.begin(c.owner(), c.client.Name, c.topic, e.id, print); !first {
+		if t, first = c.g.memory.begin(c.order, c.client.Name, c.topic, e.id, print); !first {
 			if t.print != print {
 				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key or value", e.id)))
 				return
@@ -129,19 +125,11 @@ func (c *chunk) add(ctx context.Context, e *event) {
 	c.answers = append(c.answers, Answer{SchemaID: schemaID, keySize: len(record.Key), valueSize: len(record.Value), time: record.Timestamp})
 }
 
-// owner is whose events these are: those of one stream are submitted in turn.
-func (c *chunk) owner() any {
-	if c.batch.Order != nil {
-		return c.batch.Order
-	}
-	return c
-}
-
 // settle waits for the events of others that the chunk repeats, before anything of it is written: what comes after an event does not overtake it, and
 // when it fails there, it has failed here. An atomic batch does not wait, as two could wait for each other: it is refused.
 func (c *chunk) settle(ctx context.Context) {
 	for _, r := range c.repeats {
-		if r.ticket.by == c.owner() {
+		if r.ticket.by == c.order { // submitted in turn
 			continue
 		}
 		if c.atomic {
@@ -175,11 +163,11 @@ func (c *chunk) refuse(p *Problem) {
 		return
 	}
 	c.repeats = slices.DeleteFunc(c.repeats, func(r repeat) bool { // what others have under way is not waited for
-		wait := r.ticket.accepted()
-		if !wait {
-			c.answers[r.place] = failed(p)
+		if r.ticket.accepted() {
+			return false
 		}
-		return !wait
+		c.answers[r.place] = failed(p)
+		return true
 	})
 }
 

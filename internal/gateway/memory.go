@@ -33,7 +33,7 @@ func (p *place) UnmarshalText(text []byte) error {
 
 // ticket is an event with an id.
 type ticket struct {
-	by     any // the stream, or the request, whose event it is
+	by     *order // of the stream, or the request, whose event it is
 	place  place
 	print  place         // of key and value as they were sent
 	done   chan struct{} // closed when answer is there
@@ -70,7 +70,7 @@ func hashed(parts ...[]byte) (p place) {
 
 // begin returns the ticket of an event, and whether it is the first: then finish must be called. What a topic had that was deleted is not what
 // one of its name has.
-func (m *memory) begin(by any, client string, topic *topic, id string, print place) (t *ticket, first bool) {
+func (m *memory) begin(by *order, client string, topic *topic, id string, print place) (t *ticket, first bool) {
 	at := hashed([]byte(client), []byte(topic.name), []byte(topic.id), []byte(id))
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,7 +14,7 @@ func (r *rig) elsewhere(id, key, value string) *ticket {
 	if p != nil {
 		r.t.Fatal(p)
 	}
-	t, first := r.gate.memory.begin("another", here.Name, topic, id, (&event{key: []byte(key), value: []byte(value)}).print())
+	t, first := r.gate.memory.begin(&order{}, here.Name, topic, id, (&event{key: []byte(key), value: []byte(value)}).print())
 	if !first {
 		r.t.Fatalf("%s is known", id)
 	}
