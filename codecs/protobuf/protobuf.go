@@ -10,7 +10,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/weirstream/weir/codecs"
@@ -46,19 +45,15 @@ func Of[T proto.Message]() *Codec[T] {
 func Bound[T proto.Message](client *registry.Client, with registry.Binding) *Codec[T] {
 	c := Of[T]()
 	d := c.of.Descriptor()
-	c.bound = bound.New(client, with, registry.Protobuf, string(d.FullName()), textOf(d.ParentFile()), usesOf(d.ParentFile()))
+	c.bound = bound.New(client, with, registry.Protobuf, string(d.FullName()), protovalue.Text(d.ParentFile()), usesOf(d.ParentFile()))
 	return c
-}
-
-func textOf(file protoreflect.FileDescriptor) string {
-	return protovalue.Print(protodesc.ToFileDescriptorProto(file), file, false)
 }
 
 func usesOf(file protoreflect.FileDescriptor) (list []registry.Dependency) {
 	for i := range file.Imports().Len() {
 		in := file.Imports().Get(i)
 		if !protovalue.BuiltIn(in.Path()) {
-			list = append(list, registry.Dependency{Name: in.Path(), Text: textOf(in), Uses: usesOf(in)})
+			list = append(list, registry.Dependency{Name: in.Path(), Text: protovalue.Text(in), Uses: usesOf(in)})
 		}
 	}
 	return list

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protodesc"
-
 	"github.com/weirstream/weir/internal/schema/source"
 )
 
@@ -47,7 +45,7 @@ func TestFilesThatAreBuiltInNeedNoReference(t *testing.T) {
 	if file, err = Compile(marked, nil); err != nil {
 		t.Fatal(err)
 	}
-	if text := Print(protodesc.ToFileDescriptorProto(file), file, false); !strings.Contains(text, "PII") || !strings.Contains(text, `"scale"`) {
+	if text := Text(file); !strings.Contains(text, "PII") || !strings.Contains(text, `"scale"`) {
 		t.Errorf("Confluent's options are lost:\n%s", text)
 	}
 	for _, name := range []string{"google/rpc/status.proto", "google/api/annotations.proto", "buf/validate/validate.proto", "", "google", "google/type", "../builtin.go"} {

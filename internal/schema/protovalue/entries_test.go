@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/weirstream/weir/internal/schema/protovalue"
@@ -37,7 +36,7 @@ func TestMapsThatAreWrittenOutAreMaps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return protovalue.Print(protodesc.ToFileDescriptorProto(file), file, false)
+		return protovalue.Text(file)
 	}
 	if got, want := print(asEntry), print(asMap); got != want || !strings.Contains(got, "map<string, .shop.B> some_counts = 1;") {
 		t.Errorf("%s\nwant\n%s", got, want)

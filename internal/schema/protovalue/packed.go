@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -39,13 +38,13 @@ func (c *compilation) unpacked(raw []byte) (*descriptorpb.FileDescriptorProto, e
 // inSource is a file that a descriptor has, by its source, which is what a registry stores. A descriptor can say what no source can, as a name with
 // a space or an edition that is not known here.
 func inSource(file protoreflect.FileDescriptor, imports []source.Import) (protoreflect.FileDescriptor, error) {
-	text := Print(protodesc.ToFileDescriptorProto(file), file, false)
+	text := Text(file)
 	c := compilation{extensions: &protoregistry.Types{}}
 	again, err := c.compile(text, imports)
 	if err != nil {
 		return nil, fmt.Errorf("the source of the descriptor: %w", err)
 	}
-	if Print(protodesc.ToFileDescriptorProto(again), again, false) != text {
+	if Text(again) != text {
 		return nil, fmt.Errorf("the descriptor says what the source of a file cannot say: names are letters, digits and underscores")
 	}
 	return again, nil

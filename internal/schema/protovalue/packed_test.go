@@ -58,7 +58,7 @@ func samePacked(t *testing.T, file protoreflect.FileDescriptor, imports []source
 		t.Errorf("%s: %v", file.Path(), err)
 		return
 	}
-	want, got := Print(protodesc.ToFileDescriptorProto(file), file, false), Print(protodesc.ToFileDescriptorProto(again), again, false)
+	want, got := Text(file), Text(again)
 	if want != got {
 		t.Errorf("packed %s is\n%.3000s\nand was\n%.3000s", file.Path(), got, want)
 	}
@@ -106,7 +106,7 @@ message M {
   }
 }
 `
-	if got := Print(protodesc.ToFileDescriptorProto(file), file, false); got != want {
+	if got := Text(file); got != want {
 		t.Errorf("it is\n%s\nwant\n%s", got, want)
 	}
 	of, err := Of(file)

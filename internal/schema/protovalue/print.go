@@ -14,6 +14,11 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
+// Text is the source of a file, in the order of its declarations.
+func Text(file protoreflect.FileDescriptor) string {
+	return Print(protodesc.ToFileDescriptorProto(file), file, false)
+}
+
 // Print writes a file as its source, without comments, everything in the order of its declaration; imports and options
 // sorted where asked for.
 func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor, sorted bool) string {

@@ -58,7 +58,7 @@ func plain(t *testing.T, file protoreflect.FileDescriptor) *descriptorpb.FileDes
 // samePrinted compiles what a file is printed as, and compares.
 func samePrinted(t *testing.T, file protoreflect.FileDescriptor, imports []source.Import) {
 	t.Helper()
-	text := Print(protodesc.ToFileDescriptorProto(file), file, false)
+	text := Text(file)
 	again, err := Compile(text, imports)
 	if err != nil {
 		t.Errorf("%s: %v\n%s", file.Path(), err, text)
@@ -71,7 +71,7 @@ func samePrinted(t *testing.T, file protoreflect.FileDescriptor, imports []sourc
 		}
 		t.Errorf("%s: it is\n%.300s\nand was\n%.300s\n%.3000s", file.Path(), b[max(0, at-100):], a[max(0, at-100):], text)
 	}
-	if twice := Print(protodesc.ToFileDescriptorProto(again), again, false); twice != text {
+	if twice := Text(again); twice != text {
 		t.Errorf("printed again it is another text:\n%s\nand was\n%s", twice, text)
 	}
 }
@@ -86,7 +86,7 @@ func TestAFilePrintedIsTheSameFile(t *testing.T) {
 		var imports []source.Import
 		for i := range file.Imports().Len() {
 			if in := file.Imports().Get(i); !strings.HasPrefix(in.Path(), "google/protobuf/") {
-				imports = append(imports, source.Import{Name: in.Path(), Text: Print(protodesc.ToFileDescriptorProto(in), in, false)})
+				imports = append(imports, source.Import{Name: in.Path(), Text: Text(in)})
 			}
 		}
 		samePrinted(t, file, imports)

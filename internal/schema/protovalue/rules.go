@@ -11,7 +11,6 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -32,10 +31,7 @@ type Rules struct {
 const RulesPath = "buf/validate/validate.proto"
 
 // RulesText is the text of that file, as codecs register it.
-func RulesText() string {
-	file := validate.File_buf_validate_validate_proto
-	return Print(protodesc.ToFileDescriptorProto(file), file, false)
-}
+func RulesText() string { return Text(validate.File_buf_validate_validate_proto) }
 
 // ImportsRules says whether a file itself imports that one.
 func ImportsRules(file protoreflect.FileDescriptor) bool {
@@ -49,18 +45,19 @@ func ImportsRules(file protoreflect.FileDescriptor) bool {
 
 // RulesOf are the rules of a file.
 func RulesOf(file protoreflect.FileDescriptor) *Rules {
-	return &Rules{file: file, there: imports(file, RulesPath, map[string]bool{})}
+	return &Rules{file: file, there: ruled(file, map[string]bool{})}
 }
 
-func imports(file protoreflect.FileDescriptor, path string, seen map[string]bool) bool {
+// ruled says whether a file, or one that it imports, imports that of the rules. seen are the paths that were looked at.
+func ruled(file protoreflect.FileDescriptor, seen map[string]bool) bool {
+	if ImportsRules(file) {
+		return true
+	}
 	for i := range file.Imports().Len() {
 		in := file.Imports().Get(i)
-		if in.Path() == path {
-			return true
-		}
 		if !seen[in.Path()] {
 			seen[in.Path()] = true
-			if imports(in, path, seen) {
+			if ruled(in, seen) {
 				return true
 			}
 		}
