@@ -14,7 +14,7 @@ import (
 type certificates struct {
 	flags Flags
 	now   atomic.Pointer[loaded]
-	seen  string // of the files, when they were read last; the goroutine that watches has it
+	files *Files // the goroutine that watches has them
 	wrong atomic.Pointer[error]
 }
 
@@ -34,8 +34,7 @@ func (f *Flags) certificates() (*certificates, error) {
 	if f.cert == "" {
 		return nil, nil
 	}
-	c := &certificates{flags: *f}
-	c.seen = c.stamp()
+	c := &certificates{flags: *f, files: Watched(f.cert, f.key, f.ca)}
 	l, err := f.load()
 	if err != nil {
 		return nil, err
@@ -87,30 +86,12 @@ func (c *certificates) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now.Load().conf, nil }}
 }
 
-// stamp tells contents of the files from others.
-func (c *certificates) stamp() string {
-	text := ""
-	for _, path := range []string{c.flags.cert, c.flags.key, c.flags.ca} {
-		if path == "" {
-			continue
-		}
-		if info, err := os.Stat(path); err != nil {
-			text += "none;"
-		} else {
-			text += fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size(), ";")
-		}
-	}
-	return text
-}
-
 // again reads the files again if they have changed, or were wrong: key and certificate may be written one after the other. Files that are wrong
 // change nothing. changed says that there is something to say.
 func (c *certificates) again() (changed bool, err error) {
-	stamp := c.stamp()
-	if stamp == c.seen {
+	if !c.files.Changed() {
 		return false, nil
 	}
-	c.seen = stamp
 	l, err := c.flags.load()
 	if err != nil {
 		c.wrong.Store(&err)

@@ -52,30 +52,17 @@ func newWatch(c *certificates, client cluster, api httpserver.Instance, log *zap
 func (w *watch) run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	tasks.Go(func() { every(ctx, clusterEvery, func() { w.ask(ctx) }) })
+	tasks.Go(func() { Every(ctx, clusterEvery, func() { w.ask(ctx) }) })
 	if w.certificates != nil {
 		w.expiry()
 		day := time.Now()
-		every(ctx, filesEvery, func() {
+		Every(ctx, filesEvery, func() {
 			w.reload()
 			if time.Since(day) > 24*time.Hour {
 				day = time.Now()
 				w.expiry()
 			}
 		})
-	}
-}
-
-func every(ctx context.Context, d time.Duration, do func()) {
-	tick := time.NewTicker(d)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			do()
-		}
 	}
 }
 

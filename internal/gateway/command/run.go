@@ -326,36 +326,21 @@ func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
 	if p.options.clients == "" {
 		return
 	}
-	stamp := func() (t time.Time, size int64) {
-		if info, err := os.Stat(p.options.clients); err == nil {
-			t, size = info.ModTime(), info.Size()
-		}
-		return t, size
-	}
-	at, size := stamp()
+	file := service.Watched(p.options.clients)
 	p.config.Clients.Check(ctx, p.log)
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	service.Every(ctx, watchEvery, func() {
+		if !file.Changed() {
 			return
-		case <-tick.C:
 		}
-		nowAt, nowSize := stamp()
-		if nowAt.Equal(at) && nowSize == size {
-			continue
-		}
-		at, size = nowAt, nowSize
 		clients, err := p.clients()
 		p.wrong.Store(nil)
 		if err != nil {
 			p.wrong.Store(&err)
 			p.log.Error("the file of clients is wrong; those of before stay in force", zap.Error(err))
-			continue
+			return
 		}
 		gate.SetClients(clients)
 		clients.Check(ctx, p.log)
 		p.log.Info("the file of clients was read again")
-	}
+	})
 }
