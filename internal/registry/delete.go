@@ -17,7 +17,9 @@ func (s *state) writable(subject string) error {
 
 // remember is a record that keeps the ids of schemas from being given again when these are gone.
 func (s *state) remember() kafka.Outgoing {
-	return record(recordKey{Keytype: "NOOP"}, mark{Writer: s.writer, MaxIDs: s.maxIDs})
+	out := record(recordKey{Keytype: "NOOP"}, mark{MaxIDs: s.maxIDs})
+	out.Key = []byte(rememberKey)
+	return out
 }
 
 // deleteSubject plans the deletion of a subject, and tells the versions that go. Deleted softly, a version is still found by its

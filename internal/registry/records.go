@@ -146,6 +146,13 @@ func scoped(keytype, subject string) recordKey {
 	return k
 }
 
+// rememberKey is the key of the NOOP record that keeps the highest ids. Other registries write NOOP records too, without a value, and
+// compaction keeps the last of one key: with their key the ids would be forgotten. To them this key is the same one, since they parse it
+// as JSON, and to compaction it is another. Its members have their order, because Karapace writes all keys in the old way of its own as soon as it
+// finds one with another; a keytype that they do not know would end Confluent's reader, and a magic number that is not 0 would be an
+// error in its log.
+const rememberKey = `{"keytype":"NOOP", "magic":0}`
+
 // mark is the value of a NOOP record that a server writes when it takes over, and when ids are to be remembered. Other registries
 // do not look at it.
 type mark struct {

@@ -20,6 +20,7 @@ type state struct {
 	ids      map[idKey][]*Entry // entries that have the id; none is gone
 	contents map[contentKey]int // ids
 	maxIDs   map[string]int
+	kept     map[string]int    // those of maxIDs that the topic keeps whatever others write and delete
 	configs  map[string]Config // by subject, :.context: or ""
 	modes    map[string]string
 	writer   *writer // who claimed the topic last, as far as the log says
@@ -72,7 +73,9 @@ func (s *state) apply(r *kafka.Record) error {
 	if len(value) == 0 || string(value) == "null" {
 		value = nil // Karapace's deletions have a value of no bytes
 	}
-	s.spell(key, r.Key, value == nil)
+	if key.Keytype != "NOOP" { // which names nothing
+		s.spell(key, r.Key, value == nil)
+	}
 	switch key.Keytype {
 	case "SCHEMA":
 		return s.applySchema(subject, key.Version, r.Offset, value)
@@ -114,7 +117,7 @@ func (s *state) apply(r *kafka.Record) error {
 			}
 		}
 	case "NOOP":
-		s.applyMark(value)
+		s.applyMark(string(r.Key) == rememberKey, value)
 	case "CONTEXT": // contexts are known by their subjects
 	default:
 		return fmt.Errorf("records of keytype %q are not known", key.Keytype)
@@ -251,10 +254,13 @@ func (s *state) applyConfig(subject string, value []byte) error {
 }
 
 // applyMark reads a NOOP. Those of other registries say nothing but that they were there.
-func (s *state) applyMark(value []byte) {
+func (s *state) applyMark(kept bool, value []byte) {
 	var m mark
 	if json.Unmarshal(value, &m) != nil {
 		return
+	}
+	if kept {
+		s.kept = m.MaxIDs
 	}
 	if m.Writer != nil {
 		s.writer = m.Writer

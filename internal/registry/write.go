@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"go.uber.org/zap"
 
@@ -163,7 +164,16 @@ func (l *Log) own(ctx context.Context, seize bool) error {
 	l.claim = claim
 	l.mu.Lock()
 	l.seen.claims++
+	var keep []kafka.Outgoing
+	if !maps.Equal(l.state.kept, l.state.maxIDs) { // another registry may delete what has the highest one, and its NOOP take the place of this claim's
+		keep = append(keep, l.state.remember())
+	}
 	l.mu.Unlock()
+	if len(keep) > 0 {
+		if _, _, err := l.append(ctx, keep); err != nil {
+			return err
+		}
+	}
 	l.log.Info("this server writes to the topic now", zap.String("topic", l.topic.Topic), zap.Int16("epoch", l.as.Epoch))
 	return nil
 }
