@@ -39,6 +39,17 @@ type Claim struct {
 // (producer.id.expiration.ms), and a process that was stopped for that long must not write on.
 const claimLasts = time.Hour
 
+// TooLargeError says that a batch is larger than may be written or could be read again. Nothing was written, and a claim stands.
+type TooLargeError struct {
+	Size  int    // in bytes
+	Limit string // the setting that it is over: of this program, or of the topic
+	Most  int64  // its value, 0 where it is not known here
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%d bytes are more than %s allows", e.Size, e.Limit)
+}
+
 // ErrClaimLost says that another process has claimed the partition, or may have. Nothing was written.
 var ErrClaimLost = errors.New("another process writes to the partition now")
 
@@ -73,7 +84,7 @@ func (c *Client) Claim(ctx context.Context, name string, tp TopicPartition, befo
 }
 
 // Append writes records as one batch and returns the offset of the first, when all in-sync replicas have them. ErrClaimLost
-// says that nothing was written; any other error that it may have been, or will be.
+// and a TooLargeError say that nothing was written; any other error that it may have been, or will be.
 func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) {
 	// The wall clock too: the other one may stand still while a machine sleeps.
 	if now := time.Now(); c.void == nil && (now.Sub(c.used) > claimLasts || now.Round(0).Sub(c.used.Round(0)) > claimLasts) {
@@ -81,6 +92,17 @@ func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) 
 	}
 	if c.void != nil {
 		return 0, ErrClaimLost
+	}
+	for i := range records { // what is over them would be passed over when it is read
+		r, most := &records[i], &c.client.cfg.Limits
+		switch key, value := int64(len(r.Key)), int64(len(r.Value)); {
+		case value > most.Value:
+			return 0, &TooLargeError{len(r.Value), "max.value.bytes", most.Value}
+		case key > most.Key:
+			return 0, &TooLargeError{len(r.Key), "max.key.bytes", most.Key}
+		case key+value > most.Record:
+			return 0, &TooLargeError{len(r.Key) + len(r.Value), "max.record.bytes", most.Record}
+		}
 	}
 	batch := &outBatch{seq: c.seq}
 	batch.begin(nil, records[0].Timestamp)
@@ -92,17 +114,25 @@ func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) 
 		return 0, err
 	}
 	var offset int64
+	sent := 0
 	err = c.client.retry(ctx, "write to "+c.tp.String(), func(ctx context.Context) error {
 		leaders, err := c.client.leaders(ctx, map[TopicPartition]bool{c.tp: true})
 		if err != nil {
 			return err
 		}
 		for id := range leaders {
+			sent++
 			offset, err = c.send(ctx, id, wire)
 		}
 		return err
 	})
 	if err != nil {
+		// A broker looks at the size first, so nothing has the sequence numbers of this batch: unless it was sent before, and taken then.
+		for _, code := range []sarama.KError{sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge} {
+			if sent == 1 && errors.Is(err, code) {
+				return 0, &TooLargeError{Size: len(wire), Limit: limitOf(code)[0]}
+			}
+		}
 		c.void = err
 		for _, code := range []sarama.KError{sarama.ErrInvalidProducerEpoch, sarama.ErrProducerFenced} {
 			if errors.Is(err, code) {

@@ -74,3 +74,27 @@ func TestAPartitionHasOneWriter(t *testing.T) {
 		t.Errorf("the log has %q, want %q", got, want)
 	}
 }
+
+// A batch that the topic does not take leaves the claim as it was: what is written next is there, once.
+//
+// Mutation seen to fail it: Append that counts the sequence numbers of such a batch.
+func TestAClaimOutlivesABatchThatIsTooLarge(t *testing.T) {
+	c := dial(t, Config{Brokers: oneBroker(t).Addrs()})
+	tp := TopicPartition{Topic: fmt.Sprint("small-", time.Now().UnixNano()), Partition: 0}
+	if err := c.CreateTopics(t.Context(), []TopicSpec{{Name: tp.Topic, Partitions: 1, ReplicationFactor: 1, Config: map[string]string{"max.message.bytes": "1000"}}}); err != nil {
+		t.Fatal(err)
+	}
+	claim, _, err := c.Claim(t.Context(), tp.Topic, tp, Producer{}, func(Producer) Outgoing { return Outgoing{Timestamp: 1000} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := int64(1); want < 4; want++ {
+		_, err := claim.Append(t.Context(), Outgoing{Timestamp: 1000, Value: make([]byte, 1000)})
+		if large, ok := errors.AsType[*TooLargeError](err); !ok || large.Size <= 1000 || large.Limit != "max.message.bytes" {
+			t.Errorf("%v", err)
+		}
+		if offset, err := claim.Append(t.Context(), Outgoing{Timestamp: 1000, Value: []byte("small")}); err != nil || offset != want {
+			t.Errorf("at %d, want %d: %v", offset, want, err)
+		}
+	}
+}

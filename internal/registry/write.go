@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"strconv"
 
 	"go.uber.org/zap"
 
@@ -111,6 +113,9 @@ func (l *Log) whole() error {
 // held.
 func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end int64, err error) {
 	offset, err = l.claim.Append(ctx, records...)
+	if large, ok := errors.AsType[*kafka.TooLargeError](err); ok {
+		return 0, 0, l.tooLarge(ctx, large)
+	}
 	if err != nil {
 		l.claim = nil
 		if errors.Is(err, kafka.ErrClaimLost) {
@@ -124,6 +129,22 @@ func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end
 		return offset, end, err
 	}
 	return offset, end, nil
+}
+
+// tooLarge is the refusal of a change that the topic does not take.
+func (l *Log) tooLarge(ctx context.Context, large *kafka.TooLargeError) error {
+	whose, most := "this server's", large.Most
+	if most == 0 {
+		whose = "the topic's"
+		infos, _ := l.client.Topics(ctx, []string{l.topic.Topic}) // settings need a right of their own, and are looked at where it is there
+		most, _ = strconv.ParseInt(infos[l.topic.Topic].Config[large.Limit], 10, 64)
+	}
+	bound := ""
+	if most > 0 {
+		bound = fmt.Sprintf(" of %d", most)
+	}
+	return invalidSchema("for the topic %s: as a record it has %d bytes, which is over %s %s%s: raise that, or split it into schemas that refer to each other. Nothing was changed",
+		l.topic.Topic, large.Size, whose, large.Limit, bound)
 }
 
 // own makes sure that this server has the right to write, and has read all that was written before it got it. l.writing is held.
