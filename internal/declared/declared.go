@@ -29,8 +29,10 @@ type Event struct {
 	// Keyless says that the topic is none of an entity: events need no key.
 	Keyless bool `json:"keyless,omitempty"`
 	// Schema says that events are checked by a schema, and refused while the topic's subject has none.
-	Schema  bool     `json:"schema,omitempty"`
-	Clients []Client `json:"clients,omitempty"`
+	Schema bool `json:"schema,omitempty"`
+	// KeySchema says the same of the schema of the keys.
+	KeySchema bool     `json:"key_schema,omitempty"`
+	Clients   []Client `json:"clients,omitempty"`
 }
 
 // Client may publish the event; Name is the client's at the gateway, or * for each that the gateway knows. Zero is no quota.

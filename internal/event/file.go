@@ -28,20 +28,26 @@ import (
 
 // File is the declaration of an event.
 type File struct {
-	Event         string      `yaml:"event"`       // entity.event_type.vN, the name of the topic
-	Owner         string      `yaml:"owner"`       // who answers for it
-	Key           string      `yaml:"key"`         // the field with the entity's key
-	ID            string      `yaml:"id"`          // the field with the event's id
-	Idempotency   string      `yaml:"idempotency"` // stamped or once
-	Keyless       bool        `yaml:"keyless"`     // events have no key
-	Schema        string      `yaml:"schema"`      // file, beside this one
-	Type          string      `yaml:"type"`        // of the schema; by the file's name
-	References    []Reference `yaml:"references"`
-	Compatibility string      `yaml:"compatibility"`
-	Topic         Topic       `yaml:"topic"`
-	Clients       []Client    `yaml:"clients"`
+	Event       string   `yaml:"event"`       // entity.event_type.vN, the name of the topic
+	Owner       string   `yaml:"owner"`       // who answers for it
+	Key         string   `yaml:"key"`         // the field with the entity's key
+	ID          string   `yaml:"id"`          // the field with the event's id
+	Idempotency string   `yaml:"idempotency"` // stamped or once
+	Keyless     bool     `yaml:"keyless"`     // events have no key, or one that is given beside them
+	Value       Schema   `yaml:",inline"`     // of the events
+	KeySchema   *Schema  `yaml:"key-schema"`  // of the records' keys, which are text where there is none
+	Topic       Topic    `yaml:"topic"`
+	Clients     []Client `yaml:"clients"`
 
 	dir string
+}
+
+// Schema is a file with a schema, beside the event's, and how it is registered.
+type Schema struct {
+	File          string      `yaml:"schema"`
+	Type          string      `yaml:"type"` // by the file's name where it is not given
+	References    []Reference `yaml:"references"`
+	Compatibility string      `yaml:"compatibility"` // a level; the registry's where it is not given
 }
 
 // Reference is a registered schema that the event's refers to by a name.
@@ -99,20 +105,9 @@ func (e *File) check() error {
 	if (e.Key == "") == !e.Keyless {
 		wrong("give the field of the key with key, or keyless: true where events have none")
 	}
-	if e.Schema == "" {
-		wrong("schema is missing: name the file of the schema, beside this one")
-	}
-	for i, r := range e.References {
-		if r.Name == "" || r.Subject == "" || r.Version < 1 { // the latest version would be another schema tomorrow
-			wrong("references[%d]: give name, subject and version of what the schema refers to", i)
-		}
-	}
-	if e.Compatibility != "" {
-		level, err := schema.ParseLevel(e.Compatibility)
-		if err != nil {
-			wrong("compatibility: %w", err)
-		}
-		e.Compatibility = string(level) // as registries write it
+	e.Value.check("", wrong)
+	if e.KeySchema != nil {
+		e.KeySchema.check("key-schema.", wrong)
 	}
 	if e.Topic.Partitions < 1 {
 		wrong("topic.partitions is %d: give 1 or more", e.Topic.Partitions)
@@ -128,6 +123,24 @@ func (e *File) check() error {
 		wrong("%w", err)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Schema) check(in string, wrong func(string, ...any)) {
+	if s.File == "" {
+		wrong("%sschema is missing: name the file of the schema, beside this one", in)
+	}
+	for i, r := range s.References {
+		if r.Name == "" || r.Subject == "" || r.Version < 1 { // the latest version would be another schema tomorrow
+			wrong("%sreferences[%d]: give name, subject and version of what the schema refers to", in, i)
+		}
+	}
+	if s.Compatibility != "" {
+		level, err := schema.ParseLevel(s.Compatibility)
+		if err != nil {
+			wrong("%scompatibility: %w", in, err)
+		}
+		s.Compatibility = string(level) // as registries write it
+	}
 }
 
 // settingTakes is what a topic's setting takes where it does not take a value, which not every broker looks at.
@@ -170,17 +183,17 @@ func settingTakes(name, value string) string {
 
 // declaration is what gateways read of it.
 func (e *File) declaration() *declared.Event {
-	d := &declared.Event{Version: 1, Topic: e.Event, Owner: e.Owner, Key: e.Key, ID: e.ID, Idempotency: e.Idempotency, Keyless: e.Keyless, Schema: e.Schema != ""}
+	d := &declared.Event{Version: 1, Topic: e.Event, Owner: e.Owner, Key: e.Key, ID: e.ID, Idempotency: e.Idempotency, Keyless: e.Keyless, Schema: e.Value.File != "", KeySchema: e.KeySchema != nil}
 	for _, c := range e.Clients {
 		d.Clients = append(d.Clients, declared.Client(c))
 	}
 	return d
 }
 
-// schema reads the file of the schema.
-func (e *File) schema() (registry.Schema, error) {
-	path := filepath.Join(e.dir, filepath.Clean("/"+e.Schema)) // beside the file or below
-	kind := e.Type
+// read reads the file of the schema, which is in the folder of the event's file or below.
+func (s *Schema) read(dir string) (registry.Schema, error) {
+	path := filepath.Join(dir, filepath.Clean("/"+s.File))
+	kind := s.Type
 	for ext, t := range map[string]string{".avsc": "avro", ".proto": "protobuf", ".json": "json"} {
 		if kind == "" && filepath.Ext(path) == ext {
 			kind = t
@@ -188,18 +201,18 @@ func (e *File) schema() (registry.Schema, error) {
 	}
 	t, err := schema.ParseType(kind)
 	if err != nil {
-		return registry.Schema{}, fmt.Errorf("type of the schema %s: %w", e.Schema, err)
+		return registry.Schema{}, fmt.Errorf("type of the schema %s: %w", s.File, err)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return registry.Schema{}, err
 	}
 	text, err := secretfile.ReadAll(f, path, 8*maxFile)
-	s := registry.Schema{Type: registry.Type(t), Text: string(text)}
-	for _, r := range e.References {
-		s.References = append(s.References, registry.Reference(r))
+	read := registry.Schema{Type: registry.Type(t), Text: string(text)}
+	for _, r := range s.References {
+		read.References = append(read.References, registry.Reference(r))
 	}
-	return s, errors.Join(err, f.Close())
+	return read, errors.Join(err, f.Close())
 }
 
 // checkFields says which fields of the declaration the schema does not have: gateways would refuse every event for want of them.
@@ -210,10 +223,28 @@ func (e *File) checkFields(s *values.Schema) error {
 			continue
 		}
 		if err := s.HasText(field.path); err != nil {
-			errs = append(errs, fmt.Errorf("%s is %s, which no event of the schema %s has: %w", field.of, field.path, e.Schema, err))
+			errs = append(errs, fmt.Errorf("%s is %s, which no event of the schema %s has: %w", field.of, field.path, e.Value.File, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkKey refuses a key of which the keys' schema takes neither a text nor a number.
+func (e *File) checkKey(keys *values.Schema, of string) error {
+	if e.Key == "" {
+		return nil
+	}
+	message, err := keys.Message("")
+	for _, document := range []string{`"a"`, "1"} {
+		if err != nil {
+			break
+		}
+		if _, refused := keys.AppendBare(nil, message, []byte(document)); refused == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("key is %s, a field with a text or a number, and %s wants another form of keys, so that the gateway would refuse every event: "+
+		"write keyless: true in its place, and have producers give the whole key (Weir-Key, or ?key=)", e.Key, of)
 }
 
 // spec is how the topic is made.

@@ -31,6 +31,8 @@ type Step struct {
 	Change string `json:"change"` // none, create or change
 	What   string `json:"what"`   // in words: what is there and what it becomes
 	Done   bool   `json:"done"`   // it is as the file says now
+
+	do func(context.Context) error // makes it so, and what the steps after it say that have none; nil: nothing is to be done
 }
 
 // Result is the steps of an event.
@@ -44,12 +46,6 @@ type Result struct {
 	// Sample is a value that the schema takes, as JSON; empty where none could be made up.
 	Sample  json.RawMessage `json:"sample,omitempty"`
 	KeyName string          `json:"key,omitempty"`
-
-	settings map[string]string // of the topic, to be changed
-	make     bool
-	level    string
-	register bool
-	declare  bool
 }
 
 // Changes says whether anything is to be done.
@@ -58,46 +54,54 @@ func (r *Result) Changes() bool {
 }
 
 func (r *Result) step(part, change, format string, args ...any) {
-	r.Steps = append(r.Steps, Step{part, change, fmt.Sprintf(format, args...), change == "none"})
+	r.Steps = append(r.Steps, Step{Part: part, Change: change, What: fmt.Sprintf(format, args...), Done: change == "none"})
 }
 
-// did notes that the steps of some parts are done.
-func (r *Result) did(parts ...string) {
-	for i := range r.Steps {
-		r.Steps[i].Done = r.Steps[i].Done || slices.Contains(parts, r.Steps[i].Part)
-	}
-}
+// from says what makes the steps from the nth on.
+func (r *Result) from(n int, do func(context.Context) error) { r.Steps[n].do = do }
 
 func (t *Tool) topic(e *File) string { return t.Names.Prefix + e.Event }
 
-// subject is where the schema is registered: the topic's, by Confluent's naming.
-func (t *Tool) subject(e *File) string { return t.topic(e) + "-value" }
+// subjects are where the schemas of the values and of the keys are registered: the topic's, by Confluent's naming.
+func (t *Tool) subjects(e *File) (value, key string) {
+	return t.topic(e) + "-value", t.topic(e) + "-key"
+}
 
 // Plan says what is missing. What cannot be brought about is an error: another number of partitions, a schema that breaks readers.
 func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 	if err := plan.CheckTarget(t.topic(e)); err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.Event, err)
 	}
-	s, err := e.schema()
+	r := &Result{Event: e.Event, Topic: t.topic(e), KeyName: e.Key, Steps: []Step{}}
+	value, compiled, err := t.compile(ctx, e, &e.Value)
 	if err != nil {
 		return nil, err
-	}
-	r := &Result{Event: e.Event, Topic: t.topic(e), KeyName: e.Key, Steps: []Step{}, settings: map[string]string{}}
-	imports, err := (&evolution.Tool{Client: t.Registry}).Imports(ctx, s.References)
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", e.Schema, err)
-	}
-	compiled, err := values.Compile(&registry.Registered{Schema: s, Imports: imports, ID: 1})
-	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", e.Schema, evolution.NoSchema(err))
 	}
 	if err := e.checkFields(compiled); err != nil {
 		return nil, err
 	}
 	r.Sample = sample(compiled)
-	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, e, s, r), t.planKey(ctx, e), t.planDeclaration(ctx, e, r))
+	ofValues, ofKeys := t.subjects(e)
+	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, &e.Value, value, ofValues, r), t.planKey(ctx, e, ofKeys, r), t.planDeclaration(ctx, e, r))
 	r.Done = err == nil && !r.Changes()
 	return r.ended(err)
+}
+
+// compile reads one of the file's schemas.
+func (t *Tool) compile(ctx context.Context, e *File, of *Schema) (registry.Schema, *values.Schema, error) {
+	s, err := of.read(e.dir)
+	if err != nil {
+		return s, nil, err
+	}
+	imports, err := (&evolution.Tool{Client: t.Registry}).Imports(ctx, s.References)
+	if err != nil {
+		return s, nil, fmt.Errorf("schema %s: %w", of.File, err)
+	}
+	compiled, err := values.Compile(&registry.Registered{Schema: s, Imports: imports, ID: 1})
+	if err != nil {
+		return s, nil, fmt.Errorf("schema %s: %w", of.File, evolution.NoSchema(err))
+	}
+	return s, compiled, nil
 }
 
 // ended notes why it was not done.
@@ -116,11 +120,11 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 	info, ok := infos[r.Topic]
 	spec := e.spec(r.Topic)
 	if !ok {
-		r.make = true
 		r.step("topic", "create", "%s with %d partitions", r.Topic, spec.Partitions)
 		for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
 			r.step("setting", "create", "%s=%s", name, spec.Config[name])
 		}
+		r.from(0, func(ctx context.Context) error { return t.Kafka.CreateTopics(ctx, []kafka.TopicSpec{spec}) })
 		return nil
 	}
 	if info.Partitions != spec.Partitions {
@@ -130,43 +134,34 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 		return fmt.Errorf("topic %s has %d replicas, and the file says %d: reassign its partitions with Kafka's own tools", r.Topic, info.ReplicationFactor, e.Topic.ReplicationFactor)
 	}
 	r.step("topic", "none", "%s with %d partitions", r.Topic, info.Partitions)
+	settings, first := map[string]string{}, 0
 	for _, name := range slices.Sorted(maps.Keys(e.Topic.Settings)) { // what the file does not say stays as it is
 		have, want := info.Config[name], spec.Config[name]
 		if kafka.SameSetting(have, want) {
 			r.step("setting", "none", "%s=%s", name, want)
 			continue
 		}
-		r.settings[name] = want
+		if len(settings) == 0 {
+			first = len(r.Steps)
+		}
+		settings[name] = want
 		r.step("setting", "change", "%s=%s, is %s", name, want, have)
+	}
+	if len(settings) > 0 {
+		r.from(first, func(ctx context.Context) error { return t.Kafka.SetTopicConfig(ctx, r.Topic, settings) })
 	}
 	return nil
 }
 
-func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Result) error {
-	subject := t.subject(e)
-	if e.Compatibility != "" {
-		level, err := t.Registry.Level(ctx, subject)
-		if err != nil {
+// planSchema compares a schema of the file, as it was read, with what its subject has.
+func (t *Tool) planSchema(ctx context.Context, of *Schema, s registry.Schema, subject string, r *Result) error {
+	if of.Compatibility != "" {
+		if err := t.planLevel(ctx, subject, registry.Level(of.Compatibility), r); err != nil {
 			return err
-		}
-		own := true
-		if _, err := t.Registry.Config(ctx, subject, true); errors.Is(err, registry.ErrNotFound) {
-			own = false
-		} else if err != nil {
-			return err
-		}
-		switch {
-		case own && string(level) == e.Compatibility:
-			r.step("level", "none", "%s of %s", level, subject)
-		case own:
-			r.level = e.Compatibility
-			r.step("level", "change", "%s of %s, is %s", e.Compatibility, subject, level)
-		default:
-			r.level = e.Compatibility
-			r.step("level", "create", "%s of %s", e.Compatibility, subject)
 		}
 	}
-	planned, err := (&evolution.Tool{Client: t.Registry}).PlanAt(ctx, subject, s, registry.Level(e.Compatibility))
+	schemas := &evolution.Tool{Client: t.Registry}
+	planned, err := schemas.PlanAt(ctx, subject, s, registry.Level(of.Compatibility))
 	if err != nil {
 		var broken *evolution.IncompatibleError
 		if errors.As(err, &broken) {
@@ -174,32 +169,65 @@ func (t *Tool) planSchema(ctx context.Context, e *File, s registry.Schema, r *Re
 				err = fmt.Errorf("%w\n  %s", err, i)
 			}
 		}
-		return fmt.Errorf("schema %s: %w", e.Schema, err)
+		return fmt.Errorf("schema %s: %w", of.File, err)
 	}
 	if planned.Latest > 0 { // gateways and readers use the latest one, which somebody has made another one on purpose
 		return fmt.Errorf("schema %s is version %d of %s, and version %d is the latest, by which the gateway checks events: "+
 			"`weir schema rollback %s --to %d` makes it the latest again; or write the latest one into the file, which `weir schema show %s latest` prints",
-			e.Schema, planned.Version, subject, planned.Latest, subject, planned.Version, subject)
+			of.File, planned.Version, subject, planned.Latest, subject, planned.Version, subject)
 	}
 	if planned.Known {
-		r.step("schema", "none", "%s is version %d of %s, id %d", e.Schema, planned.Version, subject, planned.ID)
+		r.step("schema", "none", "%s is version %d of %s, id %d", of.File, planned.Version, subject, planned.ID)
 		return nil
 	}
-	r.register = true
 	change := "create"
 	if planned.Version > 1 {
 		change = "change"
 	}
-	r.step("schema", change, "%s as version %d of %s", e.Schema, planned.Version, subject)
+	r.step("schema", change, "%s as version %d of %s", of.File, planned.Version, subject)
+	r.from(len(r.Steps)-1, func(ctx context.Context) error {
+		s, _, err := schemas.Referred(ctx, s, true)
+		if err == nil {
+			_, err = t.Registry.Register(ctx, subject, s)
+		}
+		return err
+	})
 	return nil
 }
 
-// planKey refuses a key of which the keys' schema, where there is one, takes neither a text nor a number: the gateway would refuse every event.
-func (t *Tool) planKey(ctx context.Context, e *File) error {
+func (t *Tool) planLevel(ctx context.Context, subject string, want registry.Level, r *Result) error {
+	have, err := t.Registry.Level(ctx, subject)
+	if err != nil {
+		return err
+	}
+	switch _, err := t.Registry.Config(ctx, subject, true); {
+	case errors.Is(err, registry.ErrNotFound):
+		r.step("level", "create", "%s of %s", want, subject)
+	case err != nil:
+		return err
+	case have == want:
+		r.step("level", "none", "%s of %s", have, subject)
+		return nil
+	default:
+		r.step("level", "change", "%s of %s, is %s", want, subject, have)
+	}
+	r.from(len(r.Steps)-1, func(ctx context.Context) error { return t.Registry.SetLevel(ctx, subject, want) })
+	return nil
+}
+
+// planKey plans the schema of the keys, where the file has one, and refuses a key of which that schema, or the one that is there, takes neither a text
+// nor a number: the gateway would refuse every event.
+func (t *Tool) planKey(ctx context.Context, e *File, subject string, r *Result) error {
+	if e.KeySchema != nil {
+		s, compiled, err := t.compile(ctx, e, e.KeySchema)
+		if err != nil {
+			return err
+		}
+		return errors.Join(e.checkKey(compiled, e.KeySchema.File), t.planSchema(ctx, e.KeySchema, s, subject, r))
+	}
 	if e.Key == "" {
 		return nil
 	}
-	subject := t.topic(e) + "-key"
 	latest, err := t.Registry.Latest(ctx, subject)
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil
@@ -207,21 +235,12 @@ func (t *Tool) planKey(ctx context.Context, e *File) error {
 	if err != nil {
 		return err
 	}
+	of := fmt.Sprintf("version %d of %s", latest.Version, subject)
 	compiled, err := values.Compile(latest)
 	if err != nil {
-		return fmt.Errorf("version %d of %s: %w", latest.Version, subject, evolution.NoSchema(err))
+		return fmt.Errorf("%s: %w", of, evolution.NoSchema(err))
 	}
-	message, err := compiled.Message("")
-	for _, document := range []string{`"a"`, "1"} {
-		if err != nil {
-			break
-		}
-		if _, refused := compiled.AppendBare(nil, message, []byte(document)); refused == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("key is %s, a field with a text or a number, and version %d of %s wants another form of keys, so that the gateway would refuse every event: "+
-		"write keyless: true in its place, and have producers give the whole key (Weir-Key, or ?key=)", e.Key, latest.Version, subject)
+	return e.checkKey(compiled, of)
 }
 
 // planDeclaration compares with what gateways read.
@@ -246,7 +265,7 @@ func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
 	}
 	was, _ := json.Marshal(have)
 	is, _ := json.Marshal(want)
-	r.declare = string(was) != string(is)
+	first := len(r.Steps)
 	if have == nil {
 		r.step("declaration", "create", "owner %s, key %s, id %s, idempotency %s", want.Owner, cmp.Or(want.Key, "none"), cmp.Or(want.ID, "none"), cmp.Or(want.Idempotency, declared.Stamped))
 		have = &declared.Event{}
@@ -272,9 +291,13 @@ func (t *Tool) planDeclaration(ctx context.Context, e *File, r *Result) error {
 		}
 		r.step("permissions", change, "for %s: %s events and %s bytes a second", everybody(c.Name), bound(c.EventsPerSecond), bound(c.BytesPerSecond))
 	}
-	if r.declare && !slices.ContainsFunc(r.Steps, func(s Step) bool { return (s.Part == "declaration" || s.Part == "permissions") && s.Change != "none" }) {
+	if string(was) == string(is) {
+		return nil
+	}
+	if !slices.ContainsFunc(r.Steps[first:], func(s Step) bool { return s.Change != "none" }) {
 		r.step("declaration", "change", "written in another order")
 	}
+	r.from(first, func(ctx context.Context) error { return t.declare(ctx, want) })
 	return nil
 }
 
@@ -295,6 +318,7 @@ func (r *Result) fields(have, want *declared.Event) {
 		{"idempotency", cmp.Or(want.Idempotency, declared.Stamped), cmp.Or(have.Idempotency, declared.Stamped), "ids that the other level knows are not known"},
 		{"keyless", fmt.Sprint(want.Keyless), fmt.Sprint(have.Keyless), "whether an event may have no key"},
 		{"schema", fmt.Sprint(want.Schema), fmt.Sprint(have.Schema), "whether events are refused while the subject has no schema"},
+		{"key schema", fmt.Sprint(want.KeySchema), fmt.Sprint(have.KeySchema), "keys become other bytes, so that events of one entity may be in another partition from then on"},
 	} {
 		if f.is != f.was {
 			r.step("declaration", "change", "%s %s, is %s: %s", f.name, cmp.Or(f.is, "none"), cmp.Or(f.was, "none"), f.so)
@@ -314,54 +338,31 @@ func bound(n float64) string {
 	return fmt.Sprint(n)
 }
 
-// Apply plans, and makes what is missing: the topic, its schema, and last who may publish. It can be run again after it was interrupted.
+// Apply plans, and makes what is missing: the topic, its schemas, and last who may publish. It can be run again after it was interrupted.
 func (t *Tool) Apply(ctx context.Context, e *File) (*Result, error) {
 	r, err := t.Plan(ctx, e)
 	if err != nil || r.Done {
 		return r, err
 	}
-	if r.make {
-		err = t.Kafka.CreateTopics(ctx, []kafka.TopicSpec{e.spec(r.Topic)})
-	} else if len(r.settings) > 0 {
-		err = t.Kafka.SetTopicConfig(ctx, r.Topic, r.settings)
-	}
-	if err == nil {
-		r.did("topic", "setting")
-	}
-	if err == nil && r.level != "" {
-		err = t.Registry.SetLevel(ctx, t.subject(e), registry.Level(r.level))
-	}
-	if err == nil {
-		r.did("level")
-	}
-	if err == nil && r.register {
-		var s registry.Schema
-		if s, err = e.schema(); err == nil {
-			s, _, err = (&evolution.Tool{Client: t.Registry}).Referred(ctx, s, true)
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		if s.do != nil {
+			if err := s.do(ctx); err != nil {
+				return r.ended(err)
+			}
 		}
-		if err == nil {
-			_, err = t.Registry.Register(ctx, t.subject(e), s)
-		}
+		s.Done = true
 	}
-	if err == nil {
-		r.did("schema")
-	}
-	if err == nil && r.declare {
-		err = t.declare(ctx, e)
-	}
-	if err == nil {
-		r.did("declaration", "permissions")
-	}
-	r.Done = err == nil
-	return r.ended(err)
+	r.Done = true
+	return r, nil
 }
 
 // declare writes what gateways read.
-func (t *Tool) declare(ctx context.Context, e *File) error {
+func (t *Tool) declare(ctx context.Context, d *declared.Event) error {
 	if err := system.Events.Ensure(ctx, t.Kafka, t.Names.System(system.Events.Name)); err != nil {
 		return err
 	}
-	record, err := e.declaration().Record(t.Names)
+	record, err := d.Record(t.Names)
 	if err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
 		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
 	}
-	if r.Key, p = g.key(ctx, t, e); p != nil {
+	if r.Key, p = g.key(ctx, t, d, e); p != nil {
 		return r, 0, p
 	}
 	if e.id != "" {
@@ -174,9 +174,14 @@ func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *
 	if e.schema != nil {
 		return e.schema, nil
 	}
-	schema, p := g.schemas.of(ctx, t.valueName)
-	if p == nil && schema == nil && d != nil && d.Schema {
-		p = notWritten.of("topic %s is declared with a schema, and subject %s has none", t.name, t.valueName).
+	return g.promised(ctx, t, t.valueName, d != nil && d.Schema)
+}
+
+// promised is the schema of one of a topic's subjects; declared says that there is one, and is refused while there is none.
+func (g *Gateway) promised(ctx context.Context, t *topic, subject string, declared bool) (*values.Schema, *Problem) {
+	schema, p := g.schemas.of(ctx, subject)
+	if p == nil && schema == nil && declared {
+		p = notWritten.of("topic %s is declared with a schema, and subject %s has none", t.name, subject).
 			todo("register the schema under the subject (weir event apply does, with the file that declares the event), then send the event again")
 	}
 	return schema, p
@@ -244,14 +249,14 @@ func framed(schema *values.Schema, value []byte) *Problem {
 }
 
 // key makes the record's key: where keys have a schema, by that.
-func (g *Gateway) key(ctx context.Context, t *topic, e *event) ([]byte, *Problem) {
+func (g *Gateway) key(ctx context.Context, t *topic, d *declared.Event, e *event) ([]byte, *Problem) {
 	if len(e.key) == 0 {
 		return nil, nil
 	}
 	schema := e.keySchema
 	if schema == nil {
 		var p *Problem
-		if schema, p = g.schemas.of(ctx, t.keyName); p != nil {
+		if schema, p = g.promised(ctx, t, t.keyName, d != nil && d.KeySchema); p != nil {
 			return nil, p
 		}
 	}

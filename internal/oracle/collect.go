@@ -63,7 +63,7 @@ func committedOffsets(ctx context.Context, adm *kadm.Client, names Names, partit
 // decides from the markers, not from what the broker says of aborted transactions, which records are committed.
 func ReadTopic(ctx context.Context, brokers []string, topic string) ([]Log, error) {
 	fail := func(err error) ([]Log, error) { return nil, fmt.Errorf("read topic %s: %w", topic, err) }
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DisableFetchSessions(), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		return fail(err)
 	}

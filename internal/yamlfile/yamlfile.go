@@ -111,7 +111,9 @@ func kind(t reflect.Type) string {
 // fields are the names of a struct in a file.
 func fields(t reflect.Type) (list []string) {
 	for i := range t.NumField() {
-		if name := nameOf(t.Field(i)); name != "" {
+		if f := t.Field(i); inline(f) {
+			list = append(list, fields(f.Type)...)
+		} else if name := nameOf(f); name != "" {
 			list = append(list, name)
 		}
 	}
@@ -120,12 +122,21 @@ func fields(t reflect.Type) (list []string) {
 
 func field(t reflect.Type, name string) (reflect.Type, bool) {
 	for i := range t.NumField() {
-		if f := t.Field(i); nameOf(f) == name && name != "" {
+		f := t.Field(i)
+		if nameOf(f) == name && name != "" {
 			return f.Type, true
+		}
+		if inline(f) {
+			if in, ok := field(f.Type, name); ok {
+				return in, true
+			}
 		}
 	}
 	return nil, false
 }
+
+// inline says whether the fields of a struct stand in the file beside those of the one that it is in.
+func inline(f reflect.StructField) bool { return f.Tag.Get("yaml") == ",inline" }
 
 func nameOf(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")

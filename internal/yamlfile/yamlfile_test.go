@@ -5,9 +5,13 @@ import (
 	"testing"
 )
 
-type house struct {
+type place struct {
 	Street string `yaml:"street"`
-	Rooms  []struct {
+}
+
+type house struct {
+	Place place `yaml:",inline"`
+	Rooms []struct {
 		Name  string  `yaml:"name"`
 		Doors int32   `yaml:"doors"`
 		Area  float64 `yaml:"area"`
@@ -23,7 +27,7 @@ type house struct {
 // What is wrong in a file is said with its line, all of it at once, and no text has a name or a type of Go.
 //
 // Mutations, each seen to fail it: unknown without Nearest; check that does not go into lists, or into pointers; one error in place of all; plain
-// that returns what it gets.
+// that returns what it gets; field without what is inline.
 func TestWhatIsWrongIsSaidInTheWordsOfTheFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"stret: a":                              `line 1: the file has no field "stret": did you mean "street"?`,
@@ -61,7 +65,7 @@ func TestWhatIsWrongIsSaidInTheWordsOfTheFile(t *testing.T) {
 		}
 	}
 	var h house
-	if err := Decode([]byte("street: a\nrooms: [{name: b, doors: 2, area: 3}]\ngarden: {trees: true}\nnotes: {c: d}"), &h); err != nil || h.Street != "a" || h.Rooms[0].Doors != 2 || h.Rooms[0].Area != 3 || !h.Garden.Trees || h.Notes["c"] != "d" || h.hidden != "" {
+	if err := Decode([]byte("street: a\nrooms: [{name: b, doors: 2, area: 3}]\ngarden: {trees: true}\nnotes: {c: d}"), &h); err != nil || h.Place.Street != "a" || h.Rooms[0].Doors != 2 || h.Rooms[0].Area != 3 || !h.Garden.Trees || h.Notes["c"] != "d" || h.hidden != "" {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	gateway "github.com/weirstream/weir/internal/gateway/command"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/kafkatest"
+	"github.com/weirstream/weir/internal/oracle"
 	schemas "github.com/weirstream/weir/internal/registry/command"
 )
 
@@ -268,6 +269,88 @@ func TestAFileThatTheGatewayWouldNotFollowIsRefused(t *testing.T) {
 	}
 }
 
+// The schema of an event's keys is declared beside that of its values: made with it, held to a level of its own, and written by: the gateway takes the key
+// from its field, and takes nothing while the keys' subject has no schema.
+//
+// Mutations, each seen to fail it: Plan without the keys' subject in planKey; checkKey that takes every schema; a declaration without KeySchema; key
+// in the gateway that asks for a schema without what was promised.
+func TestAnEventWhoseKeysHaveASchema(t *testing.T) {
+	brokers, url := start(t)
+	door := serve(t, "/", "gateway", "run", "--brokers", brokers, "--registry", url)
+	t.Chdir(t.TempDir())
+	run := func(want int, line string, texts ...string) {
+		t.Helper()
+		out, code := execute(t.Context(), append(strings.Fields(line), "--registry", url)...)
+		for _, text := range append(texts, "") {
+			if code != want || !strings.Contains(out, text) {
+				t.Errorf("%s: exit code %d, want %d with %q: %s", line, code, want, text, out)
+			}
+		}
+	}
+	publish := func(status int, wants ...string) {
+		t.Helper()
+		said, code := "", 0
+		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
+			res, err := http.Post(door+"/topics/order.placed.v1/events", "application/json", strings.NewReader(`{"event_id":"1","order_id":"a","at":1}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			said, code = string(body), res.StatusCode
+			if code == status && !slices.ContainsFunc(wants, func(w string) bool { return !strings.Contains(said, w) }) {
+				return
+			}
+		}
+		t.Errorf("answered %d, want %d with %q: %s", code, status, wants, said)
+	}
+	at := " order.placed.v1.yaml --brokers " + brokers
+	if out, code := execute(t.Context(), "event", "new", "order.placed.v1", "--owner", "x"); code != 0 {
+		t.Fatal(out)
+	}
+	yaml, err := os.ReadFile("order.placed.v1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "order.placed.v1.yaml", string(yaml)+"key-schema: {schema: key.avsc, compatibility: full}\n")
+	run(1, "event plan"+at, "key.avsc: no such file")
+	write(t, "key.avsc", `{"type":"record","name":"Key","fields":[{"name":"id","type":"string"}]}`)
+	run(1, "event apply"+at, "key is order_id, a field with a text or a number, and key.avsc wants another form of keys", "nothing was done")
+	write(t, "key.avsc", `"strin"`)
+	run(1, "event plan"+at, "schema key.avsc: it is no schema")
+	write(t, "key.avsc", `"string"`)
+	run(0, "event plan"+at, "+ level: FULL of order.placed.v1-key", "+ schema: key.avsc as version 1 of order.placed.v1-key", "+ level: BACKWARD of order.placed.v1-value")
+	run(0, "event apply"+at, "+ schema: key.avsc as version 1 of order.placed.v1-key")
+	run(0, "event plan --exit-code"+at, "nothing is missing", "  schema: key.avsc is version 1 of order.placed.v1-key")
+	publish(200, `"offset":0`)
+
+	logs, err := oracle.ReadTopic(t.Context(), strings.Split(brokers, ","), "order.placed.v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{}
+	for _, l := range logs {
+		for _, r := range l.Records {
+			keys = append(keys, string(r.Key))
+		}
+	}
+	if len(keys) != 1 || len(keys[0]) != 7 || keys[0][0] != 0 || keys[0][5:] != "\x02a" { // magic 0, an id, and an Avro string
+		t.Errorf("keys %q", keys)
+	}
+
+	write(t, "key.avsc", `"long"`)
+	run(1, "event apply"+at, "TYPE_MISMATCH", "nothing was done")
+	write(t, "key.avsc", `"string"`)
+	write(t, "order.placed.v1.yaml", string(yaml))
+	run(0, "event plan"+at, "~ declaration: key schema false, is true: keys become other bytes")
+	run(0, "schema delete order.placed.v1-key --execute")
+	run(0, "schema delete order.placed.v1-key --permanent --execute")
+	publish(503, "order.placed.v1-key", "register the schema under the subject again")
+	other := serve(t, "/", "gateway", "run", "--brokers", brokers, "--registry", url) // it has never seen the schema
+	door = other
+	publish(503, "topic order.placed.v1 is declared with a schema, and subject order.placed.v1-key has none")
+}
+
 // What the file does not say of a topic that is there stays as it is.
 //
 // Mutation seen to fail it: planTopic with the settings that a new topic gets.
@@ -307,7 +390,10 @@ func TestAFileThatIsWrongIsRefused(t *testing.T) {
 		"key: a\nkeyless: true":               "or keyless: true",
 		"compatibility: SOME":                 "compatibility:",
 		"references: [{name: a, subject: b}]": "references[0]: give name, subject and version",
-		"topic: {settings: {a: b}}":           "a is none of cleanup.policy",
+		"key-schema: {type: avro}":            "key-schema.schema is missing",
+		"key-schema: {schema: a, compatibility: SOME, references: [{name: a}]}": "key-schema.references[0]: give name, subject and version of what the schema refers to\nkey-schema.compatibility:",
+		"key-schema: {shema: a}":    `line 1: key-schema has no field "shema": did you mean "schema"?`,
+		"topic: {settings: {a: b}}": "a is none of cleanup.policy",
 		"topic: {settings: {retention.ms: abc, cleanup.policy: compacted, min.insync.replicas: 0, message.timestamp.type: now, max.message.bytes: -1}}": "topic.settings: cleanup.policy is \"compacted\": want one of delete; compact; compact,delete; delete,compact\n",
 		"topic: {settings: {max.message.bytes: -1}}": "max.message.bytes is \"-1\": want a number of bytes",
 		"topic: {settings: {retention.ms: abc}}":     "retention.ms is \"abc\": want milliseconds, or -1 for ever",
