@@ -119,6 +119,11 @@ func (e *File) check() error {
 			wrong("topic.settings: %s is %q: want %s", name, e.Topic.Settings[name], want)
 		}
 	}
+	for i, c := range e.Clients {
+		if slices.ContainsFunc(e.Clients[:i], func(other Client) bool { return other.Name == c.Name }) {
+			wrong("clients: %q is there twice, and one quota can hold", c.Name)
+		}
+	}
 	if err := e.declaration().Check(); err != nil {
 		wrong("%w", err)
 	}
@@ -128,6 +133,8 @@ func (e *File) check() error {
 func (s *Schema) check(in string, wrong func(string, ...any)) {
 	if s.File == "" {
 		wrong("%sschema is missing: name the file of the schema, beside this one", in)
+	} else if !filepath.IsLocal(s.File) {
+		wrong("%sschema is %q: the file must be in the folder of this one, or below, so that they move together", in, s.File)
 	}
 	for i, r := range s.References {
 		if r.Name == "" || r.Subject == "" || r.Version < 1 { // the latest version would be another schema tomorrow
@@ -192,7 +199,7 @@ func (e *File) declaration() *declared.Event {
 
 // read reads the file of the schema, which is in the folder of the event's file or below.
 func (s *Schema) read(dir string) (registry.Schema, error) {
-	path := filepath.Join(dir, filepath.Clean("/"+s.File))
+	path := filepath.Join(dir, s.File)
 	kind := s.Type
 	for ext, t := range map[string]string{".avsc": "avro", ".proto": "protobuf", ".json": "json"} {
 		if kind == "" && filepath.Ext(path) == ext {
@@ -262,7 +269,8 @@ func (e *File) spec(name string) kafka.TopicSpec {
 	return s
 }
 
-// New writes a file for an event and its first schema beside it, neither of which may exist. It returns their paths.
+// New writes a file for an event and its first schema beside it, neither of which may exist, into a folder, which is made where there is none. It
+// returns their paths.
 func New(dir, name, owner string) (paths []string, err error) {
 	if !plan.IsEventName(name) {
 		return nil, fmt.Errorf("the event is %q: name it entity.event_type.vN, such as order.placed.v1", name)
@@ -301,6 +309,9 @@ topic:
 # A quota is optional. The name "*" is each client that the gateway knows, whatever its list allows.
 clients: []
 `, name, inYAML(owner), key)},
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
 	}
 	for _, f := range files {
 		out, err := os.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)

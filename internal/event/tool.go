@@ -184,8 +184,12 @@ func (t *Tool) planSchema(ctx context.Context, of *Schema, s registry.Schema, su
 	if planned.Version > 1 {
 		change = "change"
 	}
+	first := len(r.Steps)
+	if planned.Needs != "" {
+		r.step("schema", "create", "%s, which %s imports, in a subject of that name", planned.Needs, of.File)
+	}
 	r.step("schema", change, "%s as version %d of %s", of.File, planned.Version, subject)
-	r.from(len(r.Steps)-1, func(ctx context.Context) error {
+	r.from(first, func(ctx context.Context) error {
 		s, _, err := schemas.Referred(ctx, s, true)
 		if err == nil {
 			_, err = t.Registry.Register(ctx, subject, s)

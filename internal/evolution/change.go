@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/schema/protovalue"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -41,6 +42,8 @@ type Registration struct {
 	Version int    `json:"version"` // which it is, or would be
 	ID      int    `json:"id,omitempty"`
 	Known   bool   `json:"known"` // it was there already
+	// Needs is a file that it imports and that is registered before it, in a subject of the same name; empty where none is missing.
+	Needs string `json:"needs,omitempty"`
 	// Latest is the latest version, where the schema is known as an earlier one: readers and gateways use that one.
 	Latest int            `json:"latest,omitempty"`
 	Done   bool           `json:"done"` // it is registered now
@@ -92,6 +95,7 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	known, err := t.Client.Lookup(ctx, subject, s)
 	switch {
 	case missing: // what is registered does not refer to it
+		result.Needs = protovalue.RulesPath
 	case err == nil:
 		result.Known, result.Version, result.ID = true, known.Version, known.ID
 		latest, err := t.Client.Latest(ctx, subject)

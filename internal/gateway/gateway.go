@@ -27,6 +27,7 @@ import (
 	"github.com/weirstream/weir/internal/partitioner"
 	"github.com/weirstream/weir/internal/plan"
 	"github.com/weirstream/weir/internal/publish"
+	"github.com/weirstream/weir/internal/system"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -137,6 +138,10 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		c.Partitioner = partitioner.Murmur2
 	}
 	names := plan.Names{Prefix: c.Prefix}
+	// With the topic there the first declaration is in force at once too, and not when the topic is looked for the next time.
+	if err := system.Events.Ensure(ctx, c.Client, names.System(system.Events.Name)); err != nil {
+		c.Log.Warn("the topic with the declarations of events cannot be made: the first one that is made is seen a few seconds late", zap.Error(err))
+	}
 	declarations, err := declared.Follow(ctx, c.Client, names, c.Log)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func fresh() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "who answers for the event; required")
-	cmd.Flags().StringVar(&dir, "dir", ".", "folder for the files, which must not exist")
+	cmd.Flags().StringVar(&dir, "dir", ".", "folder for the files, made where there is none; the files must not exist")
 	cli.AddOutput(cmd, &output)
 	return cmd
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/weirstream/weir/internal/kafkatest"
 	"github.com/weirstream/weir/internal/oracle"
 	schemas "github.com/weirstream/weir/internal/registry/command"
+	"github.com/weirstream/weir/internal/system"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,11 +94,19 @@ func write(t *testing.T, name, text string) {
 // An event goes from its name to its first record: new writes the files, plan says what is missing and changes nothing, apply makes it, and
 // again changes nothing; the line that it prints publishes. A change of the file is shown, and one that breaks readers is refused whole.
 //
-// Mutations seen to fail it: planDeclaration without fields, or with each permission as changed; Plan without checkFields; check that leaves the level as
+// Mutations seen to fail it: a gateway that does not make the topic of declarations; planDeclaration without fields, or with each permission as changed; Plan without checkFields; check that leaves the level as
 // it is written; tell without its case of an error; ended that notes nothing.
 func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	brokers, registry := start(t)
 	door := serve(t, "/", "gateway", "run", "--brokers", brokers, "--registry", registry)
+	wire, err := kafka.Dial(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ",")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	if infos, err := wire.Topics(t.Context(), []string{system.Events.Name}); err != nil || infos[system.Events.Name].Partitions != 1 {
+		t.Errorf("a gateway that runs has no topic of declarations, so the first one would be late: %v, %v", infos, err)
+	}
 	page, err := os.ReadFile("../../../docs/schemas.md")
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +154,7 @@ func TestAnEventGoesFromItsNameToItsFirstRecord(t *testing.T) {
 	if curl == nil {
 		t.Fatalf("no line with curl:\n%s", out)
 	}
-	// The gateway follows declarations, and notices the first one a moment later.
+	// The gateway follows declarations, and has read the first one a moment later.
 	answer := ""
 	for began := time.Now(); time.Since(began) < time.Minute && !strings.Contains(answer, `"offset":0`); time.Sleep(50 * time.Millisecond) {
 		res, err := http.Post(curl[1], curl[2], strings.NewReader(curl[3]))
@@ -398,6 +407,9 @@ func TestAFileThatIsWrongIsRefused(t *testing.T) {
 		"topic: {settings: {max.message.bytes: -1}}": "max.message.bytes is \"-1\": want a number of bytes",
 		"topic: {settings: {retention.ms: abc}}":     "retention.ms is \"abc\": want milliseconds, or -1 for ever",
 		"event: a.b.v1\nidempotency: twice":          "idempotency is",
+		"schema: ../a.avsc":                          "schema is \"../a.avsc\": the file must be in the folder of this one, or below",
+		"schema: /a.avsc":                            "schema is \"/a.avsc\": the file must be in",
+		"clients: [{name: a}, {name: b}, {name: a}]": "clients: \"a\" is there twice",
 		"event: a.b.v1\nclients: [{name: ''}]":       "a client has no name",
 		"- a":                                        "line 1: the file has the fields event, owner",
 	} {
@@ -435,6 +447,9 @@ func TestNewWritesBothFilesOrNone(t *testing.T) {
 	}
 	const owner = "orders: the team #1"
 	if out, code := execute(t.Context(), "event", "new", "order.paid.v1", "--owner", owner); code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if out, code := execute(t.Context(), "event", "new", "order.paid.v1", "--owner", owner, "--dir", "events/orders"); code != 0 || !strings.Contains(out, "events/orders/order.paid.v1.yaml") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if f, err := event.Read("order.paid.v1.yaml"); err != nil || f.Owner != owner {
@@ -488,7 +503,7 @@ func TestAnEventWhoseSchemaRefersToOthers(t *testing.T) {
 // A Protobuf schema with rules of protovalidate refers to their file, which is registered in a subject of its path: this program has it built in, and
 // other clients ask the registry for it. One that was registered without the reference gets a version with it, and then nothing is missing.
 //
-// Mutations seen to fail it: Referred that registers nothing; a plan that takes what is registered without the reference for known; schemas that
+// Mutations seen to fail it: PlanAt without Needs; Referred that registers nothing; a plan that takes what is registered without the reference for known; schemas that
 // import no rules given the reference too.
 func TestRulesOfASchemaAreReferredTo(t *testing.T) {
 	brokers, url := start(t)
@@ -513,7 +528,8 @@ func TestRulesOfASchemaAreReferredTo(t *testing.T) {
 		t.Fatal(res, err)
 	}
 	_ = res.Body.Close()
-	run(0, "event plan f.yaml --brokers "+brokers, "ruled.proto as version 2")
+	run(0, "event plan f.yaml --brokers "+brokers, "+ schema: buf/validate/validate.proto, which ruled.proto imports, in a subject of that name\n~ schema: ruled.proto as version 2")
+	run(0, "schema register order.placed.v1-value ruled.proto", "with it buf/validate/validate.proto, which it imports")
 	run(1, "schema show buf/validate/validate.proto", "not found") // a plan changes nothing
 	run(0, "event apply f.yaml --brokers "+brokers, "ruled.proto as version 2")
 	run(0, "event plan f.yaml --brokers "+brokers, "nothing is missing")

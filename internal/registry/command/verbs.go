@@ -198,6 +198,9 @@ func (r *Reach) registration(cmd *cobra.Command, result *evolution.Registration)
 		default:
 			fmt.Fprintf(out, "it would be version %d of %s (%s)\n", result.Version, subject, result.Level)
 		}
+		if result.Needs != "" {
+			fmt.Fprintf(out, "with it %s, which it imports, in a subject of that name\n", termtext.Text(result.Needs))
+		}
 		if result.Diff != nil {
 			tellDiff(out, result.Diff, "  ")
 		}
