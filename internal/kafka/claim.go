@@ -50,6 +50,9 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("%d bytes are more than %s allows", e.Size, e.Limit)
 }
 
+// ErrNotSent says that no broker has got a batch. Nothing was written, and a claim stands.
+var ErrNotSent = errors.New("the partition's leader cannot be reached")
+
 // ErrClaimLost says that another process has claimed the partition, or may have. Nothing was written.
 var ErrClaimLost = errors.New("another process writes to the partition now")
 
@@ -83,8 +86,8 @@ func (c *Client) Claim(ctx context.Context, name string, tp TopicPartition, befo
 	return claim, offset, nil
 }
 
-// Append writes records as one batch and returns the offset of the first, when all in-sync replicas have them. ErrClaimLost
-// and a TooLargeError say that nothing was written; any other error that it may have been, or will be.
+// Append writes records as one batch and returns the offset of the first, when all in-sync replicas have them. ErrClaimLost,
+// ErrNotSent and a TooLargeError say that nothing was written; any other error that it may have been, or will be.
 func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) {
 	// The wall clock too: the other one may stand still while a machine sleeps.
 	if now := time.Now(); c.void == nil && (now.Sub(c.used) > claimLasts || now.Round(0).Sub(c.used.Round(0)) > claimLasts) {
@@ -121,8 +124,9 @@ func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) 
 			return err
 		}
 		for id := range leaders {
-			sent++
-			offset, err = c.send(ctx, id, wire)
+			if offset, err = c.send(ctx, id, wire); !errors.As(err, new(*ConnectError)) {
+				sent++
+			}
 		}
 		return err
 	})
@@ -132,6 +136,9 @@ func (c *Claim) Append(ctx context.Context, records ...Outgoing) (int64, error) 
 			if sent == 1 && errors.Is(err, code) {
 				return 0, &TooLargeError{Size: len(wire), Limit: limitOf(code)[0]}
 			}
+		}
+		if sent == 0 {
+			return 0, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
 		c.void = err
 		for _, code := range []sarama.KError{sarama.ErrInvalidProducerEpoch, sarama.ErrProducerFenced} {

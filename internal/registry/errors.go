@@ -1,20 +1,29 @@
 package registry
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/weirstream/weir/internal/kafka"
 )
 
 // Error is an answer of the API that refuses: its HTTP status follows from the code.
 type Error struct {
 	Code    int    `json:"error_code"`
 	Message string `json:"message"`
+
+	passes bool // it is worth asking again in a moment
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// status is the HTTP status of a code: its first three digits.
+// status is the HTTP status of a code: its first three digits, and 503 of what passes.
 func (e *Error) status() int {
+	if e.passes {
+		return http.StatusServiceUnavailable
+	}
 	if e.Code < 1000 {
 		return e.Code
 	}
@@ -25,7 +34,7 @@ func (e *Error) status() int {
 func (e *Error) unset() bool { return e.Code == 40408 || e.Code == 40409 }
 
 func refuse(code int, format string, args ...any) *Error {
-	return &Error{code, fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // The codes of Confluent's API, with its words.
@@ -75,6 +84,40 @@ func badJSON(err error) *Error {
 }
 func storeError(err error) *Error { return refuse(50001, "Error in the backend data store: %v", err) }
 func forwardFailed(err error) *Error {
-	return refuse(50003, "Error while forwarding the request to the primary: %v", err)
+	return passing(50003, "Error while forwarding the request to the primary: %v", err)
 }
-func unknownLeader() *Error { return refuse(50004, "Leader not known.") }
+func unknownLeader() *Error { return passing(50004, "Leader not known.") }
+
+// passing is an error that is answered with 503 and Retry-After.
+func passing(code int, format string, args ...any) *Error {
+	e := refuse(code, format, args...)
+	e.passes = true
+	return e
+}
+
+// unsure is said of a change that may have been made, or may still be.
+const unsure = "It is not known whether the change was made, or still will be: look, or send it again. A schema that is registered twice has one id"
+
+// unsureError is what ended a change that may have been made, or may still be.
+type unsureError struct{ error }
+
+func (e unsureError) Unwrap() error { return e.error }
+
+// ofStore is an error of what the topic is on: of brokers that cannot be reached, or do not answer in time, or of the topic.
+func ofStore(err error, changes bool) *Error {
+	var refused *Error
+	var wire *kafka.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, new(unsureError)):
+		return passing(50002, "Error in the backend data store: %v. %s", err, unsure)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kafka.ErrNotSent), errors.As(err, &wire) && wire.Class == kafka.Retriable:
+		nothing := ""
+		if changes {
+			nothing = ". Nothing was changed"
+		}
+		return passing(50002, "Error in the backend data store: %v%s", err, nothing)
+	}
+	return storeError(err)
+}

@@ -187,7 +187,7 @@ func (l *Log) read(look func(*state) error) error {
 		if l.failure != nil {
 			return storeError(l.failure)
 		}
-		return storeError(errors.New("the topic is still being read"))
+		return passing(50001, "Error in the backend data store: the topic is still being read")
 	}
 	return look(l.state)
 }

@@ -57,7 +57,7 @@ func (r *Registry) near() {
 
 // lives asks whoever answers at a writer's URL whether it is that writer. Nothing is sent that others may not know, so it looks at no certificate.
 func (r *Registry) lives(ctx context.Context, to *writer) bool {
-	ctx, cancel := context.WithTimeout(ctx, peerWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.Within)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodHead, strings.TrimSuffix(to.URL, "/")+"/", http.NoBody)
 	if err != nil {

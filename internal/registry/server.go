@@ -28,11 +28,18 @@ type Registry struct {
 	parsed  parsed
 	mux     *http.ServeMux
 	metrics metrics
+
+	// Within is the longest time that a change, or a look whether something is really not there, waits for the brokers, and that a
+	// change waits for the server that writes.
+	Within time.Duration
 }
+
+// DefaultWithin is longer than a broker takes that has a lot to do, and shorter than clients wait.
+const DefaultWithin = 5 * time.Second
 
 // New makes the API of a log. peers is how other servers of it are called.
 func New(log *Log, peers *http.Client, logger *zap.Logger) *Registry {
-	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics()}
+	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics(), Within: DefaultWithin}
 	r.parsed.parse = schema.Parse
 	r.routes()
 	return r
@@ -44,10 +51,8 @@ const (
 	maxBody = 8 << 20
 	// writeWithin bounds a change with all that it waits for: another server, the claim, the record read back.
 	writeWithin = 30 * time.Second
-	// peerWithin is how long the server that writes is waited for before its place is taken.
-	peerWithin = 5 * time.Second
-	// freshWithin bounds the look whether something is really not there.
-	freshWithin = 10 * time.Second
+	// retryAfter is in how many seconds a change is best sent again that could not be made.
+	retryAfter = "1"
 )
 
 // The headers between servers.
@@ -99,14 +104,11 @@ func tidy(q *http.Request) (_ *http.Request, ok bool) {
 // reply writes an answer, or an error.
 func reply(w http.ResponseWriter, body any, err error) {
 	w.Header().Set("Content-Type", mediaType)
-	var refused *Error
-	switch {
-	case err == nil:
-	case errors.As(err, &refused):
-	default:
-		refused = storeError(err)
-	}
-	if refused != nil {
+	if err != nil {
+		refused := ofStore(err, false)
+		if refused.passes {
+			w.Header().Set("Retry-After", retryAfter)
+		}
 		w.WriteHeader(refused.status())
 		body = refused
 	}
@@ -170,7 +172,7 @@ func (r *Registry) answer(ask func(q *http.Request, body []byte) (look, error)) 
 		err = try()
 		var missing *Error
 		if errors.As(err, &missing) && missing.status() == http.StatusNotFound {
-			ctx, cancel := context.WithTimeout(q.Context(), freshWithin)
+			ctx, cancel := context.WithTimeout(q.Context(), r.Within)
 			defer cancel()
 			var halted *haltedError
 			switch fresh := r.log.catchUp(ctx); {
@@ -207,21 +209,28 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 			return
 		}
 		// A client that goes away does not end a change that is under way.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), writeWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), writeWithin+2*r.Within)
 		defer cancel()
 		var answer any
 		study := r.newStudy()
+		within := r.Within
 		here := func(seize bool) (end int64, err error) {
 			err = study.settle(ctx, func() (err error) {
+				ctx, cancel := context.WithTimeout(ctx, within)
+				defer cancel()
 				end, err = r.log.write(ctx, seize, func(s *state) (records []kafka.Outgoing, err error) {
 					answer, records, err = decide(view{s, study})
 					return records, err
 				})
 				return err
 			})
+			if err != nil && !errors.Is(err, errNotWriter) {
+				err = ofStore(err, true)
+			}
 			return end, err
 		}
 		if meant := q.Header.Get(headerWriter); meant != "" {
+			within = within * 4 / 5 // who asks is answered before it takes this server's place
 			r.forOther(ctx, w, meant, here, &answer)
 			return
 		}
@@ -237,27 +246,39 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 				seize = true
 				continue
 			}
+			began := time.Now()
 			done, away, err := r.forward(ctx, w, q, body, to)
 			switch {
 			case done:
 				r.near()
 				return
 			case err != nil && r.apartFrom(ctx, to, err):
-				reply(w, nil, forwardFailed(fmt.Errorf("%w. %s", err, peerRemedy)))
+				reply(w, nil, forwardFailed(fmt.Errorf("%w. Nothing was changed: %s", err, peerRemedy)))
 				return
 			case err != nil && !repeatable && !away:
 				// It may have been done, and would be refused now as done already. The next change is made here.
-				r.log.seize(ctx)
+				soon, cancel := context.WithTimeout(ctx, r.Within)
+				r.log.seize(soon)
+				cancel()
+				if !errors.As(err, new(*peerError)) { // which says it itself
+					err = fmt.Errorf("%w. %s", err, unsure)
+				}
 				reply(w, nil, forwardFailed(err))
 				return
 			case ctx.Err() != nil:
-				reply(w, nil, forwardFailed(err))
+				reply(w, nil, forwardFailed(fmt.Errorf("%w. %s", err, unsure)))
 				return
+			}
+			if errors.As(err, new(*peerError)) { // it has waited for the brokers; this server has what is left of the time
+				within = max(r.Within-time.Since(began), r.Within/5)
 			}
 			seize = err != nil // else it does not write any more: who does, the log says
 			if !seize {
-				if err := r.log.catchUp(ctx); err != nil {
-					reply(w, nil, err)
+				soon, cancel := context.WithTimeout(ctx, r.Within)
+				err := r.log.catchUp(soon)
+				cancel()
+				if err != nil {
+					reply(w, nil, ofStore(err, true))
 					return
 				}
 				if again, _ := r.log.owner(); again.producer() == to.producer() {
@@ -289,11 +310,16 @@ func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant st
 	reply(w, *answer, err)
 }
 
+// peerError is the answer of a server that writes and cannot make a change.
+type peerError struct{ text string }
+
+func (e *peerError) Error() string { return e.text }
+
 // forward has the server that writes make a change, and passes its answer on when this server has read it too. Without done and
 // error that server says that it does not write any more; with away and an error it has not got the change. Whatever answers without an
 // offset is none of this registry's servers: a proxy, or a stranger who has got the address of one that is gone.
 func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.Request, body []byte, to *writer) (done, away bool, err error) {
-	within, cancel := context.WithTimeout(ctx, peerWithin)
+	within, cancel := context.WithTimeout(ctx, r.Within)
 	defer cancel()
 	out, err := http.NewRequestWithContext(within, q.Method, strings.TrimSuffix(to.URL, "/")+q.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
@@ -322,9 +348,11 @@ func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.R
 	case err != nil: // something else has the address now, or stands before it: what answers 500 and more may have passed the change on
 		return false, res.StatusCode < 500, fmt.Errorf("%s answers %s, and is no server of this registry", to.URL, res.Status)
 	case res.StatusCode >= 500: // another server may be able to make it
-		return false, false, fmt.Errorf("%s answers %s: %.200s", to.URL, res.Status, data)
+		return false, false, &peerError{fmt.Sprintf("%s answers %s: %.400s", to.URL, res.Status, data)}
 	}
-	if err := r.log.await(ctx, end); err != nil {
+	soon, cancel := context.WithTimeout(ctx, r.Within)
+	defer cancel()
+	if err := r.log.await(soon, end); err != nil {
 		return false, false, err
 	}
 	w.Header().Set("Content-Type", mediaType)

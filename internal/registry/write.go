@@ -53,7 +53,7 @@ func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafk
 	select {
 	case l.writing <- struct{}{}:
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return 0, fmt.Errorf("changes before it still wait for the brokers: %w", context.Cause(ctx))
 	}
 	defer func() { <-l.writing }()
 	l.mu.Lock()
@@ -95,7 +95,7 @@ func (l *Log) write(ctx context.Context, seize bool, decide func(*state) ([]kafk
 			return end, err
 		}
 		if _, _, err := l.append(ctx, back); err != nil {
-			return 0, err
+			return 0, unsureError{err}
 		}
 	}
 	return 0, storeError(errors.New("another registry writes to the topic at the same time: stop it"))
@@ -116,17 +116,20 @@ func (l *Log) append(ctx context.Context, records []kafka.Outgoing) (offset, end
 	if large, ok := errors.AsType[*kafka.TooLargeError](err); ok {
 		return 0, 0, l.tooLarge(ctx, large)
 	}
-	if err != nil {
-		l.claim = nil
-		if errors.Is(err, kafka.ErrClaimLost) {
-			return 0, 0, errNotWriter
-		}
+	switch {
+	case errors.Is(err, kafka.ErrNotSent):
 		return 0, 0, err
+	case errors.Is(err, kafka.ErrClaimLost):
+		l.claim = nil
+		return 0, 0, errNotWriter
+	case err != nil:
+		l.claim = nil
+		return 0, 0, unsureError{err}
 	}
 	end = offset + int64(len(records))
 	if err := l.await(ctx, end); err != nil {
 		l.claim = nil // the next change reads this one before it is decided on
-		return offset, end, err
+		return offset, end, unsureError{err}
 	}
 	return offset, end, nil
 }

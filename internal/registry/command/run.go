@@ -34,6 +34,7 @@ func Registry() *cobra.Command {
 type runOptions struct {
 	topic, users string
 	replication  int16
+	within       time.Duration
 	service      service.Flags
 }
 
@@ -66,7 +67,11 @@ func run() *cobra.Command {
 			if err3 == nil {
 				p, err4 = o.service.New(v, log, len(door.credentials) > 0, "--users-file or --http-token-file")
 			}
-			if err := errors.Join(err1, err2, err3, err4); err != nil {
+			var err5 error
+			if o.within < time.Second || o.within > 20*time.Second {
+				err5 = fmt.Errorf("--change-timeout is %v: it is from 1s to 20s", o.within)
+			}
+			if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 				return cli.UsageError(err)
 			}
 			for _, warning := range door.warnings {
@@ -81,6 +86,7 @@ func run() *cobra.Command {
 	flags.StringVar(&o.topic, "topic", "_schemas", "topic of the schemas")
 	flags.Int16Var(&o.replication, "replication-factor", -1, "replicas of the topic where it is made; -1 is the cluster's default")
 	flags.StringVar(&o.users, "users-file", "", "file with a line USER:PASSWORD for each who may use the registry, by basic auth")
+	flags.DurationVar(&o.within, "change-timeout", registry.DefaultWithin, "longest time that a change waits for the brokers, and for the server that writes, before it is answered with 503")
 	o.service.Add(flags, "servers of the registry", 1000)
 	shared := append(settings.OfClient(), settings.HTTP.Setting, settings.HTTPTokenFile.Setting, settings.LogLevel.Setting, settings.LogFormat.Setting)
 	settings.AddFlags(flags, settings.Except(shared, settings.Topology.Setting, settings.TopicPrefix.Setting), defaults)
@@ -194,6 +200,7 @@ func (o *runOptions) open(ctx context.Context, at service.Place, d *door, log *z
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	api := registry.New(schemas, peers, log)
+	api.Within = o.within
 	at.Metrics.MustRegister(api)
 	return &service.API{Handler: api.Peers(d.guard(api)), Body: bodyWithin, Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Close: func(context.Context) {
 		peers.CloseIdleConnections()
