@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/hpke"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,6 +18,7 @@ type Log struct {
 	client  *kafka.Client
 	topic   kafka.TopicPartition
 	url     string // where this server is reached by others
+	key     hpke.PrivateKey
 	log     *zap.Logger
 	fetcher *kafka.Fetcher
 
@@ -49,6 +51,10 @@ func OpenLog(ctx context.Context, client *kafka.Client, topic string, replicatio
 		return nil, err
 	}
 	l := newLog(client, topic, url, log)
+	if l.key, err = newSealKey(); err != nil {
+		l.fetcher.Close()
+		return nil, err
+	}
 	if err := l.load(ctx); err != nil {
 		l.fetcher.Close()
 		return nil, err

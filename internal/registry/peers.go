@@ -78,13 +78,13 @@ func (r *Registry) lives(ctx context.Context, to *writer) bool {
 	return res.Header.Get(headerWriter) == "yes"
 }
 
-// Peers answers other servers of the registry that ask whether this one writes, and leaves everything else to next. Their question comes before
-// credentials: it is asked where these are not to be sent.
+// Peers answers other servers of the registry that ask whether this one writes, and leaves everything else to next, with the credentials that
+// were sealed for this server. Their question comes before credentials: it is asked where these are not to be sent.
 func (r *Registry) Peers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		meant := q.Header.Get(headerWriter)
 		if q.Method != http.MethodHead || meant == "" {
-			next.ServeHTTP(w, q)
+			next.ServeHTTP(w, unseal(q, r.log.key))
 			return
 		}
 		is := "no"

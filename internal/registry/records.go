@@ -165,6 +165,7 @@ type writer struct {
 	URL        string `json:"url"`
 	ProducerID int64  `json:"producerId"`
 	Epoch      int16  `json:"epoch"`
+	Key        string `json:"key,omitempty"` // for which credentials are sealed
 }
 
 func (w *writer) producer() kafka.Producer {

@@ -230,6 +230,10 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 			return end, err
 		}
 		if meant := q.Header.Get(headerWriter); meant != "" {
+			if sealed := q.Header.Get(headerBody); sealed != "" && sealed != hashOf(body) {
+				reply(w, nil, refuse(http.StatusBadRequest, "the body is another one than the credentials were given for"))
+				return
+			}
 			within = within * 4 / 5 // who asks is answered before it takes this server's place
 			r.forOther(ctx, w, meant, here, &answer)
 			return
@@ -325,12 +329,17 @@ func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.R
 	if err != nil {
 		return false, true, err
 	}
-	for _, header := range []string{"Authorization", "Content-Type", "Accept"} {
+	for _, header := range []string{"Content-Type", "Accept"} {
 		if v := q.Header.Get(header); v != "" {
 			out.Header.Set(header, v)
 		}
 	}
 	out.Header.Set(headerWriter, name(to.producer()))
+	if credentials := q.Header.Get("Authorization"); credentials != "" {
+		if err := seal(out, q.URL.RequestURI(), credentials, to.Key, body); err != nil {
+			return false, true, err
+		}
+	}
 	res, err := r.peers.Do(out)
 	if err != nil {
 		return false, notDialled(err), err

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -174,7 +175,7 @@ func (l *Log) own(ctx context.Context, seize bool) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.as = p
-		return record(recordKey{Keytype: "NOOP"}, mark{Writer: &writer{l.url, p.ID, p.Epoch}, MaxIDs: ids})
+		return record(recordKey{Keytype: "NOOP"}, mark{Writer: &writer{l.url, p.ID, p.Epoch, base64.StdEncoding.EncodeToString(l.key.PublicKey().Bytes())}, MaxIDs: ids})
 	})
 	if err != nil {
 		if errors.Is(err, kafka.ErrClaimLost) {
