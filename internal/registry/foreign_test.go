@@ -211,6 +211,50 @@ func TestNumbersOfRecordsThatArePassedOverAreNotGivenAgain(t *testing.T) {
 	}
 }
 
+// A record whose key has its numbers in another form, as Java's libraries read them, is the version that it names; where the key is not understood at
+// all the id of its value is not given again, and cannot be imported, since another registry may know it.
+//
+// Mutations seen to fail it: wholeNumber that takes 1 and not 1.0; apply that passes over nothing where a key is not understood;
+// passOver that keeps no id without a version.
+func TestAnIdUnderAnOddKeyIsNotGivenAgain(t *testing.T) {
+	const value = `{"subject":"odd","version":1,"id":4,"schema":"\"string\"","deleted":false}`
+	for key, read := range map[string]bool{
+		`{"keytype":"SCHEMA","subject":"odd","version":"1","magic":1}`:   true,
+		`{"keytype":"SCHEMA","subject":"odd","version":1,"magic":"1"}`:   true,
+		`{"keytype":"SCHEMA","subject":"odd","version":1.0,"magic":1}`:   true,
+		`{"keytype":"SCHEMA","subject":"odd","version":"one","magic":1}`: false,
+		`{"keytype":"SCHEMA","subject":7,"version":1,"magic":1}`:         false,
+		`{"keytype":"SCHEMA","subject":"odd","version":1,"magic":`:       false,
+		`odd`: false,
+	} {
+		t.Run(key, func(t *testing.T) {
+			r := loaded(t, [2]string{`{"keytype":"SCHEMA","subject":"c","version":1,"magic":1}`, `{"subject":"c","version":1,"id":3,"schema":"\"int\""}`})
+			err := r.log.state.apply(&kafka.Record{Key: []byte(key), Value: []byte(value)})
+			if (err == nil) != read {
+				t.Errorf("it is taken: %v", err)
+			}
+			if got := ask(r, "GET", "/subjects/odd/versions/1", ""); strings.Contains(got, `"id":4`) != read {
+				t.Error(got)
+			}
+			v := view{r.log.state, r.newStudy()}
+			register := func(q Request) (e *Entry, err error) {
+				err = v.study.settle(t.Context(), func() (err error) {
+					e, _, err = v.register("c", &q, false)
+					return err
+				})
+				return e, err
+			}
+			if e, err := register(Request{Schema: `"long"`}); err != nil || e.ID != 5 {
+				t.Errorf("the next schema is %+v: %v", e, err)
+			}
+			r.log.state.modes["c"] = "IMPORT"
+			if e, err := register(Request{Schema: `"float"`, ID: 4, Version: 9}); err == nil {
+				t.Errorf("another schema is imported as %+v", e)
+			}
+		})
+	}
+}
+
 // A reference's version may be a text, as Java's libraries read it.
 func TestAReferencesVersionMayBeAText(t *testing.T) {
 	r := loaded(t, [2]string{`{"keytype":"SCHEMA","subject":"a","version":1,"magic":1}`, `{"id":1,"schema":"{\"type\":\"fixed\",\"name\":\"A\",\"size\":1}"}`},

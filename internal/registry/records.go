@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -101,6 +104,33 @@ type recordKey struct {
 	Tenant  string  `json:"tenant,omitempty"`
 	Context string  `json:"context,omitempty"`
 	Magic   int     `json:"magic"`
+}
+
+// UnmarshalJSON takes numbers in each form that Confluent's registry takes. Where it fails it has what can be read.
+func (k *recordKey) UnmarshalJSON(data []byte) error {
+	var given struct {
+		Keytype, Tenant, Context string
+		Subject                  *string
+		Version, Magic           json.Number
+	}
+	err := json.Unmarshal(data, &given)
+	*k = recordKey{Keytype: given.Keytype, Subject: given.Subject, Tenant: given.Tenant, Context: given.Context}
+	var err1, err2 error
+	k.Version, err1 = wholeNumber(given.Version)
+	k.Magic, err2 = wholeNumber(given.Magic)
+	return errors.Join(err, err1, err2)
+}
+
+// wholeNumber is a number as Java's libraries read it: also 1.0, or a text. None is 0.
+func wholeNumber(n json.Number) (int, error) {
+	if n == "" {
+		return 0, nil
+	}
+	f, err := strconv.ParseFloat(strings.TrimSpace(n.String()), 64)
+	if err != nil || math.Abs(f) > math.MaxInt32 {
+		return 0, fmt.Errorf("%q is no number of a record", n.String())
+	}
+	return int(f), nil
 }
 
 func (k recordKey) encode() []byte {

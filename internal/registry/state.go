@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -66,12 +65,15 @@ func (s *state) apply(r *kafka.Record) error {
 		}
 		return fmt.Errorf("the record is over the limit %s of this program: raise it", r.Excess.Limit)
 	}
-	if unread != nil {
-		return fmt.Errorf("the key is not understood: %w", unread)
-	}
 	value := r.Value
 	if len(value) == 0 || string(value) == "null" {
 		value = nil // Karapace's deletions have a value of no bytes
+	}
+	if unread != nil {
+		if value != nil && (key.Keytype == "SCHEMA" || key.Keytype == "") { // others may understand it
+			s.passOver(subject, key.Version, value)
+		}
+		return fmt.Errorf("the key is not understood: %w", unread)
 	}
 	if key.Keytype != "NOOP" { // which names nothing
 		s.spell(key, r.Key, value == nil)
@@ -175,9 +177,15 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 
 // passOver keeps the numbers of a record of a schema that is not understood: its version, and its id, as far as it can be read.
 func (s *state) passOver(subject string, version int, value []byte) {
-	var given struct{ ID json.Number }
+	var given struct {
+		ID      json.Number
+		Subject string
+	}
 	_ = json.Unmarshal(value, &given)
-	id, _ := strconv.Atoi(given.ID.String())
+	id, _ := wholeNumber(given.ID)
+	if subject == "" {
+		subject = qualify(defaultContext, given.Subject)
+	}
 	context, _ := contextOf(subject)
 	if id > mostImported || id < 1 {
 		id = 0
@@ -185,7 +193,10 @@ func (s *state) passOver(subject string, version int, value []byte) {
 	}
 	s.maxIDs[context] = max(s.maxIDs[context], id)
 	if version < 1 || version > mostImported {
-		return
+		if id == 0 {
+			return
+		}
+		version = -id // none, and another one for each id
 	}
 	if s.passed[subject] == nil {
 		s.passed[subject] = map[int]int{}
