@@ -20,9 +20,9 @@ type behind struct {
 	mu      sync.Mutex
 	turn    sync.Cond // signalled when a write begins and when it ends
 	filling *gathered
-	writing *gathered // what a write is under way for; not yet to be read from the database
+	writing *gathered // what a write is under way for, or what the last one left out; not to be read from the database
 	spare   *gathered // what is filled next; nil while writing is not
-	err     error     // of a write; nothing is written after it
+	err     error     // of a write; nothing is written after it, and what it was for stays in writing, to be read
 	running bool      // the background goroutine
 
 	full chan struct{} // tells the goroutine not to wait for the interval
@@ -113,7 +113,7 @@ func (b *behind) run() {
 
 // write writes what is gathered. It is called with the lock, and lets it go meanwhile.
 func (b *behind) write() {
-	for b.writing != nil {
+	for b.writing != nil && b.err == nil {
 		b.turn.Wait()
 	}
 	g := b.filling
@@ -125,9 +125,11 @@ func (b *behind) write() {
 	b.mu.Unlock()
 	err := b.db.writeGathered(g)
 	b.mu.Lock()
-	g.Reset()
-	g.any = false
-	b.err, b.writing, b.spare = err, nil, g
+	if b.err = err; err == nil {
+		g.Reset()
+		g.any = false
+		b.writing, b.spare = nil, g
+	}
 	b.turn.Broadcast()
 }
 
@@ -198,7 +200,10 @@ func (b *behind) close() error {
 	err := b.flush()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.filling.Free()
-	b.spare.Free()
+	for _, g := range []*gathered{b.filling, b.writing, b.spare} {
+		if g != nil {
+			g.Free()
+		}
+	}
 	return err
 }

@@ -391,3 +391,43 @@ func TestChangesAreSeenWhileTheirWriteIsUnderWay(t *testing.T) {
 		t.Fatalf("the database holds %s", got)
 	}
 }
+
+// What a write leaves out is still what was committed: until the store is told of the failure, which comes with the next commit, it is read from there, and
+// never the value before it from the database. The record that reads it is processed and committed meanwhile.
+//
+// Mutations, each seen to fail it: a write that forgets what it was for when it fails; one that waits for one that has failed.
+func TestWhatAFailedWriteLeavesOutIsReadUntilTheEnd(t *testing.T) {
+	d := newDisk()
+	s := mustOpen(t, Options{Dir: "db", storage: d.open, CacheBytes: 1})
+	if err := commit(s, 1, "a", "1", "b", "1", "c", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.behind.flush(); err != nil {
+		t.Fatal(err)
+	}
+	d.failWith(full(storage.TypeJournal, syscall.ENOSPC))
+	if err := commit(s, 2, "a", "2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete("b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(s, 3); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.behind.flush(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("the write says %v", err)
+		}
+	}
+	for key, want := range map[string]string{"a": "2", "b": "", "c": "1"} {
+		if v, ok, err := s.Get(key); v != want || ok != (want != "") || err != nil {
+			t.Errorf("%s is %q %v %v, want %q", key, v, ok, err, want)
+		}
+	}
+	s.Close()
+	d.failWith(nil)
+	if got := contents(t, mustOpen(t, Options{Dir: "db", storage: d.open})); got != "@1 a=1 b=1 c=1" {
+		t.Fatalf("the database holds %s", got)
+	}
+}
