@@ -10,8 +10,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// pattern is a regular expression of a schema. RE2 matches it, in time that grows with the text alone, and so it has what RE2 has not of
-// ECMA-262 only where that is said without: conditions at the start, as in ^(?!x) or ^(?=.*[0-9])(?=.*[a-z]), are expressions of their own.
+// pattern is a regular expression of a schema. RE2 matches it, in time that grows with the text alone. Of what RE2 has not of ECMA-262,
+// conditions at the start, as in ^(?!x) or ^(?=.*[0-9])(?=.*[a-z]), are expressions of their own, which is the quick way for what most
+// schemas have; other lookarounds are those of look.
 type pattern struct {
 	text       string
 	conditions []condition
@@ -56,20 +57,34 @@ func compilePattern(text string) (jsonschema.Regexp, error) {
 	if err == nil {
 		p.rest, err = regexp.Compile(rest)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w (patterns are those of RE2; besides, lookaheads are taken directly after a ^ at the start, where no alternative follows; say others with allOf and not)", err)
+	if err == nil {
+		return p, nil
 	}
-	return p, nil
+	l, err := compileLook(text, inRE2(text))
+	if err != nil {
+		return nil, fmt.Errorf("%w (patterns are those of RE2, with lookaheads and lookbehinds; say others with allOf and not)", err)
+	}
+	return l, nil
 }
 
-// inRE2 writes as RE2 does what ECMA-262 writes in another way: characters as \u00e9 and \cJ, and [^] for any one.
+var script = regexp.MustCompile(`^\\([pP])\{(?:Script|sc|General_Category|gc)=([A-Za-z_]+)\}`)
+
+// inRE2 writes as RE2 does what ECMA-262 writes in another way: characters as \u00e9, \u{1f600} and \cJ, [^] for any one and [] for none, and
+// \p{Script=Greek}.
 func inRE2(text string) string {
 	var b strings.Builder
+	class := false
 	for i := 0; i < len(text); i++ {
 		rest := text[i:]
 		switch {
-		case strings.HasPrefix(rest, "[^]"):
+		case !class && strings.HasPrefix(rest, "[^]"):
 			b.WriteString(`[\s\S]`)
+			i += 2
+		case !class && strings.HasPrefix(rest, "[]"):
+			b.WriteString(`[^\x{0}-\x{10ffff}]`)
+			i++
+		case strings.HasPrefix(rest, `\u{`):
+			b.WriteString(`\x{`)
 			i += 2
 		case strings.HasPrefix(rest, `\u`) && unit(rest) >= 0:
 			r := unit(rest)
@@ -82,10 +97,15 @@ func inRE2(text string) string {
 		case strings.HasPrefix(rest, `\c`) && len(rest) > 2 && (rest[2]|0x20 >= 'a' && rest[2]|0x20 <= 'z'):
 			fmt.Fprintf(&b, `\x{%x}`, rest[2]&0x1f)
 			i += 2
+		case script.MatchString(rest):
+			found := script.FindStringSubmatch(rest)
+			fmt.Fprintf(&b, `\%s{%s}`, found[1], found[2])
+			i += len(found[0]) - 1
 		case text[i] == '\\' && len(rest) > 1:
 			b.WriteString(rest[:2])
 			i++
 		default:
+			class = text[i] == '[' || class && text[i] != ']'
 			b.WriteByte(text[i])
 		}
 	}

@@ -22,6 +22,16 @@ func TestPatternsOfECMA262(t *testing.T) {
 		`^\ud83d\ude00+$`:                  {[]string{"😀😀"}, []string{"😁"}},
 		`^a[^]b$`:                          {[]string{"a\nb", "axb"}, []string{"ab"}},
 		`^\\u00e9$`:                        {[]string{`\u00e9`}, []string{"é"}},
+		`^\u{1f600}+$`:                     {[]string{"😀😀"}, []string{"😁"}},
+		`^\p{Script=Greek}+$`:              {[]string{"αβ"}, []string{"ab"}},
+		`^a|[]$`:                           {[]string{"a"}, []string{"", "[]"}},
+		`^(?!a)b|c`:                        {[]string{"b", "ac"}, []string{"ab"}},
+		`a(?!b)`:                           {[]string{"a", "ba", "aba"}, []string{"ab", ""}},
+		`(?<!a)b`:                          {[]string{"b", "cb", "abb"}, []string{"ab"}},
+		`(?<=€)[0-9]+$`:                    {[]string{"x€12"}, []string{"12", "$12"}},
+		`^[a-z]+(?:-(?=[a-z])[a-z]+)*$`:    {[]string{"a", "a-b"}, []string{"a-", "a--b"}},
+		`^(?=a(?!b))a`:                     {[]string{"ac"}, []string{"ab"}},
+		`^(?:(?!--)[a-z-])+$`:              {[]string{"a-b-"}, []string{"a--b"}},
 	} {
 		text, _ := json.Marshal(map[string]any{"type": "string", "pattern": pattern})
 		s, err := jsonvalue.Parse(string(text), nil)
@@ -37,7 +47,7 @@ func TestPatternsOfECMA262(t *testing.T) {
 			}
 		}
 	}
-	for _, pattern := range []string{`^(?!a)b|c`, `a(?!b)`, `(?<!a)b`, `(a)\1`, `^a{1,1001}$`, `^(?=a(?!b))a`, `^(?!`} {
+	for _, pattern := range []string{`(a)\1`, `^a{1,1001}$`, `^(?!`} {
 		text, _ := json.Marshal(map[string]any{"pattern": pattern})
 		if _, err := jsonvalue.Parse(string(text), nil); err == nil || !strings.Contains(err.Error(), "patterns are those of RE2") {
 			t.Errorf("%s: %v", pattern, err)
