@@ -166,7 +166,7 @@ func (t *Tool) compare(ctx context.Context, result *Registration, live []int, gi
 // Imports are the texts that references name, each after its own.
 func (t *Tool) Imports(ctx context.Context, references []registry.Reference) (list []registry.Import, err error) {
 	for _, ref := range references {
-		r, err := t.version(ctx, ref.Subject, ref.Version)
+		r, err := t.Version(ctx, ref.Subject, ref.Version)
 		if err != nil {
 			return nil, fmt.Errorf("reference %s: %w", ref.Name, err)
 		}

@@ -96,16 +96,17 @@ func list[T any](l []T) []T { return append([]T{}, l...) }
 
 // Diff compares two versions of a subject, of which -1 is the latest.
 func (t *Tool) Diff(ctx context.Context, subject string, old, next int) (*Diff, error) {
-	before, err1 := t.version(ctx, subject, old)
-	after, err2 := t.version(ctx, subject, next)
+	before, err1 := t.Version(ctx, subject, old)
+	after, err2 := t.Version(ctx, subject, next)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	return diff(before, after)
 }
 
-// version finds a version with all that it refers to, also one that was deleted softly.
-func (t *Tool) version(ctx context.Context, subject string, n int) (*registry.Registered, error) {
+// Version finds a version with all that it refers to, also one that was deleted softly. -1 is the latest, of those that are deleted where no
+// other is left.
+func (t *Tool) Version(ctx context.Context, subject string, n int) (*registry.Registered, error) {
 	r, err := t.Client.Version(ctx, subject, n)
 	if !errors.Is(err, registry.ErrNotFound) {
 		return r, err
@@ -145,7 +146,7 @@ func (t *Tool) History(ctx context.Context, subject string) ([]Version, error) {
 	all := []Version{}
 	var before *registry.Registered
 	for _, n := range numbers {
-		r, err := t.version(ctx, subject, n)
+		r, err := t.Version(ctx, subject, n)
 		if err != nil {
 			return nil, err
 		}

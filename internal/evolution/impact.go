@@ -24,6 +24,11 @@ type Impact struct {
 	Unknown []string        `json:"unknown"` // what cannot be known from here
 }
 
+// Breaks says whether the schema is refused, or somebody could not read any more.
+func (i *Impact) Breaks() bool {
+	return !i.Allowed || i.Records != nil && i.Records.Undecodable > 0 || slices.ContainsFunc(i.Uses, func(u Use) bool { return len(u.Breaks) > 0 })
+}
+
 // VersionImpact is how the new schema stands to one that is registered.
 type VersionImpact struct {
 	Version int                 `json:"version"`
@@ -169,7 +174,7 @@ type Rollback struct {
 // A registry answers a schema that is registered already with the version that it is. So that version is deleted softly first, which
 // leaves its id; when the registration fails then, running it again does it.
 func (t *Tool) Rollback(ctx context.Context, q Question, to int, execute bool) (*Rollback, error) {
-	older, err := t.version(ctx, q.Subject, to)
+	older, err := t.Version(ctx, q.Subject, to)
 	if err != nil {
 		return nil, err
 	}

@@ -123,13 +123,32 @@ type Importing struct {
 	Deleted  int      `json:"deleted"`  // that are deleted softly in the file, and not there
 	Conflict []string `json:"conflict"` // why it cannot be done
 	Left     []string `json:"left"`     // subjects that an import which was interrupted left in the mode IMPORT
-	Done     bool     `json:"done"`
+	// Levels are those that become others, looser ones among them.
+	Levels     []LevelChange `json:"levels"`
+	Registered int           `json:"registered"` // of those that are new or restored, by now
+	Done       bool          `json:"done"`
+	// Problem is why it cannot be done, or was not done to the end.
+	Problem string `json:"problem,omitempty"`
 
 	subjects []string
 	all      []*registry.Registered
 	add      []*registry.Registered // what is new or restored
 	remove   []*registry.Registered // what is there, and is to be deleted softly; what is new and deleted is not among it
-	levels   []subjectLevel
+}
+
+// LevelChange is a subject's level, or that of all subjects, which an import changes.
+type LevelChange struct {
+	Subject string         `json:"subject"`
+	Level   registry.Level `json:"level"` // as in the file
+	Is      registry.Level `json:"is"`    // there; empty where the subject has none of its own
+}
+
+// Of is whose level it is.
+func (l LevelChange) Of() string {
+	if l.Subject == "" {
+		return "all subjects that have none of their own"
+	}
+	return l.Subject
 }
 
 // importMode is the mode in which a subject takes schemas under ids that are given, and no others.
@@ -146,7 +165,7 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 	if err := d.Decode(&first); err != nil || first.Format != exportFormat {
 		return nil, errors.New("it is no export of `weir schema export`: its first line is not {\"weirSchemas\":1}")
 	}
-	plan := &Importing{Conflict: []string{}, Left: []string{}}
+	plan := &Importing{Conflict: []string{}, Left: []string{}, Levels: []LevelChange{}}
 	for n := 2; ; n++ {
 		var l line
 		err := d.Decode(&l)
@@ -158,7 +177,13 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 		}
 		switch {
 		case l.Level != nil:
-			plan.levels = append(plan.levels, *l.Level)
+			is, err := t.ownLevel(ctx, l.Level.Subject)
+			if err != nil {
+				return nil, err
+			}
+			if is != l.Level.Level {
+				plan.Levels = append(plan.Levels, LevelChange{l.Level.Subject, l.Level.Level, is})
+			}
 		case l.Schema == nil || l.Schema.Subject == "" || l.Schema.Version < 1 || l.Schema.ID < 1:
 			return nil, fmt.Errorf("line %d: it is no schema with subject, version and id", n)
 		default:
@@ -266,7 +291,7 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 		return nil, err
 	}
 	if len(plan.Conflict) > 0 {
-		return plan, fmt.Errorf("nothing was imported: %d in the way", len(plan.Conflict))
+		return plan.ended(fmt.Errorf("nothing was imported: %d in the way", len(plan.Conflict)))
 	}
 	err = t.inImport(ctx, plan, func() error {
 		i := &importing{tool: t, plan: plan, left: slices.Clone(plan.add), live: slices.Clone(plan.remove)}
@@ -277,19 +302,22 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 		if err := i.deleteSoftly(ctx); err != nil {
 			return errors.Join(refused, err)
 		}
-		for _, l := range plan.levels { // before a subject is read-only again
-			have, err := t.ownLevel(ctx, l.Subject)
-			if err == nil && have != l.Level {
-				err = t.Client.SetLevel(ctx, l.Subject, l.Level)
-			}
-			if err != nil {
+		for _, l := range plan.Levels { // before a subject is read-only again
+			if err := t.Client.SetLevel(ctx, l.Subject, l.Level); err != nil {
 				return errors.Join(refused, err)
 			}
 		}
 		return errors.Join(refused, i.missing(ctx))
 	})
-	plan.Done = err == nil
-	return plan, err
+	return plan.ended(err)
+}
+
+// ended notes how it ended.
+func (i *Importing) ended(err error) (*Importing, error) {
+	if i.Done = err == nil; err != nil {
+		i.Problem = err.Error()
+	}
+	return i, err
 }
 
 // inImport does something while the subjects that an import changes are in the mode IMPORT, and puts back what they were in before: also
@@ -364,6 +392,7 @@ func (i *importing) register(ctx context.Context) error {
 				again = append(again, s)
 				continue
 			}
+			i.plan.Registered++
 			if s.Deleted {
 				i.live = append(i.live, s)
 			}

@@ -231,7 +231,7 @@ func sources(imports []registry.Import) (list []source.Import) {
 }
 
 // protobufDecoder reads the message of the reader's file that has the name of the writer's. Protobuf takes a field with another encoding for
-// one that it does not know: what it says is lost, which counts as not read.
+// one that it does not know: what it says is lost, which counts as not read, as does what breaks a rule of protovalidate.
 func protobufDecoder(writer, reader *registry.Registered) (decode, error) {
 	open := func(r *registry.Registered) (*protovalue.File, error) {
 		file, err := protovalue.Compile(r.Text, sources(r.Imports))
@@ -262,7 +262,7 @@ func protobufDecoder(writer, reader *registry.Registered) (decode, error) {
 		if err := proto.Unmarshal(encoded(value, after, inHeader), message); err != nil {
 			return err
 		}
-		return lost(message.ProtoReflect())
+		return errors.Join(lost(message.ProtoReflect()), to.Check(message))
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package evolution
 
 import (
 	"encoding/hex"
+	"fmt"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,10 +10,17 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
+// ruled is a message whose field is more than a number.
+func ruled(than int) string {
+	return fmt.Sprintf(`syntax="proto3"; import "buf/validate/validate.proto"; message M { int32 a = 1 [(buf.validate.field).int32.gt = %d]; }`, than)
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // What was written with one schema is read with another as a consumer would read it: by Avro's resolution, by the names of messages and the
-// encoding of fields, by the rules of a JSON schema.
+// encoding of fields and rules of protovalidate, by the rules of a JSON schema.
+//
+// Mutation seen to fail it: protobufDecoder without Check.
 func TestReadersReadWhatTheyCan(t *testing.T) {
 	const a, b = `{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}`, `{"type":"record","name":"R","fields":[{"name":"a","type":"long"},{"name":"b","type":"string","default":"x"}]}`
 	for name, c := range map[string]struct {
@@ -34,6 +42,8 @@ func TestReadersReadWhatTheyCan(t *testing.T) {
 		"the second message, first there":    {registry.Protobuf, `syntax="proto3"; message L {} message M { int32 a = 1; }`, `syntax="proto3"; message M { int32 a = 1; }`, "02020801", true},
 		"a message that is gone":             {registry.Protobuf, `syntax="proto3"; message M { int32 a = 1; }`, `syntax="proto3"; message N { int32 a = 1; }`, "000801", false},
 		"a required field that is not there": {registry.Protobuf, `syntax="proto2"; message M { optional int32 a = 1; }`, `syntax="proto2"; message M { required int32 a = 1; }`, "00", false},
+		"a rule that is kept":                {registry.Protobuf, ruled(1), ruled(2), "000803", true},
+		"a rule that is broken":              {registry.Protobuf, ruled(1), ruled(2), "000802", false},
 		"a document that the schema allows":  {registry.JSON, `{"type":"object"}`, `{"type":"object","required":["a"]}`, hex.EncodeToString([]byte(`{"a":1}`)), true},
 		"a document that it does not allow":  {registry.JSON, `{"type":"object"}`, `{"type":"object","required":["a"]}`, hex.EncodeToString([]byte(`{}`)), false},
 		"a document that is not one":         {registry.JSON, `{"type":"object"}`, `{"type":"object"}`, hex.EncodeToString([]byte(`{`)), false},

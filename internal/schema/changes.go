@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/weirstream/weir/internal/schema/jsonvalue"
+	"github.com/weirstream/weir/internal/schema/protovalue"
 )
 
 // Change is a part of a schema that two of them do not have in common. What means nothing to a reader, such as documentation and
@@ -166,11 +167,24 @@ func (o *outlined) messages(path string, list protoreflect.MessageDescriptors) {
 		}
 		at := path + "/" + string(m.Name())
 		o.add(at, "message")
+		o.rules(at, m.Options())
 		for f := range all(m.Fields()) {
-			o.add(fmt.Sprintf("%s/%d", at, f.Number()), fieldText(f))
+			field := fmt.Sprintf("%s/%d", at, f.Number())
+			o.add(field, fieldText(f))
+			o.rules(field, f.Options())
+		}
+		for one := range all(m.Oneofs()) {
+			o.rules(at+"/"+string(one.Name()), one.Options())
 		}
 		o.messages(at, m.Messages())
 		o.enums(at, m.Enums())
+	}
+}
+
+// rules are those of protovalidate, which say what values are taken.
+func (o *outlined) rules(path string, options protoreflect.ProtoMessage) {
+	if rules := protovalue.RulesIn(options); len(rules) > 0 {
+		o.add(path+"/rules", strings.Join(rules, ", "))
 	}
 }
 

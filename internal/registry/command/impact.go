@@ -63,6 +63,7 @@ func impactVerb() *cobra.Command {
 	var r Reach
 	var g given
 	var o recordsOf
+	exitCode := false
 	cmd := r.verb("impact SUBJECT FILE", "Show what a new schema would break: versions, topologies, and real records", 2,
 		func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
 			s, err := g.read(args[1])
@@ -75,14 +76,21 @@ func impactVerb() *cobra.Command {
 				if err != nil {
 					return inFile(args[1], err)
 				}
-				return r.show(cmd, impact, func(out io.Writer) { tellImpact(out, impact) })
+				var breaks error
+				if exitCode && impact.Breaks() {
+					breaks = cli.DiffersError(fmt.Errorf("the schema of %s would break something that uses %s", args[1], args[0]))
+				}
+				return errors.Join(r.show(cmd, impact, func(out io.Writer) { tellImpact(out, impact) }), breaks)
 			})
 		})
 	cmd.Long = cmd.Short + ".\nTopologies are those in the file of --topologies, which PROGRAM topology describe --output json writes, and with --brokers those of which\n" +
-		"instances run, as status lists them. The newest records of the topic are decoded with the schema then, as a consumer would."
+		"instances run, as status lists them. The newest records of the topic are decoded with the schema then, as a consumer would.\n" +
+		"It changes nothing, and exits with 0 whatever it finds; with --exit-code, which is for scripts, with 6 where the schema is refused, a topology\n" +
+		"would break, or a record cannot be read."
 	cmd.Example = "  orders topology describe --output json > graph.json\n" +
-		"  weir schema impact order.placed.v1-value order.v2.avsc --registry http://localhost:8081 --brokers localhost:9092 --topologies graph.json --last 10000"
+		"  weir schema impact order.placed.v1-value order.v2.avsc --registry http://localhost:8081 --brokers localhost:9092 --topologies graph.json --last 10000 --exit-code"
 	g.flags(cmd)
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 6 where it would break something, for scripts")
 	cmd.Flags().StringVar(&o.topologies, "topologies", "", "file with topologies, as topology describe --output json writes them")
 	o.flags(cmd)
 	return cmd

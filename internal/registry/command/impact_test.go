@@ -31,7 +31,8 @@ const graph = `{"topology":"totals","subgraphs":[{"nodes":[{"name":"count","read
 // impact tells versions, topologies and real records that a schema breaks, and changes nothing; rollback registers an older schema again, under
 // its id, and tells what was written with the newer one.
 //
-// Mutations seen to fail it: byID with one version of an id; Version as the last that has the schema; Impact that knows live versions only.
+// Mutations seen to fail it: byID with one version of an id; Version as the last that has the schema; Impact that knows live versions only; Breaks that does not
+// look at records, or at the level.
 func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 	lines := commandsOf(t, "See what a change would break")
 	orders(t)
@@ -122,6 +123,13 @@ func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 	if u := ask(0, "impact", subject, "broken.avsc", "--topologies", "graph.json").Topologies; len(u) != 3 || len(u[0].Instances) != 0 || len(u[1].Instances) != 1 || u[1].Instances[0].Version != "v7" ||
 		u[2].Topology != "live" || u[2].Role != "reads" || len(u[2].Instances) != 1 || len(u[2].Breaks) != 2 {
 		t.Errorf("with running instances: %+v", u)
+	}
+	ask(6, "impact", subject, "broken.avsc", "--exit-code")
+	ask(6, "impact", subject, "order.v2.avsc", "--exit-code") // of two records
+	for file, want := range map[string]int{"broken.avsc": 6, "order.v2.avsc": 0} { // by its level alone
+		if out, code := execute(t, "schema", "impact", subject, file, "--registry", url, "--exit-code"); code != want {
+			t.Errorf("%s: exit code %d, want %d: %s", file, code, want, out)
+		}
 	}
 	if few := ask(0, "impact", subject, "broken.avsc", "--last", "2"); few.Records.Read != 2 {
 		t.Errorf("the newest 2 records are %d", few.Records.Read)

@@ -143,7 +143,7 @@ func TestAnImportHasWhatWasRegisteredAgain(t *testing.T) {
 // A schema that refers to one which neither the file nor the registry has is named, and all others are imported, with what is deleted of them
 // and their levels.
 //
-// Mutations seen to fail it: Import that ends where register leaves something, or without missing; register without names of what is left;
+// Mutations seen to fail it: PlanImport without Levels; ended without a Problem; Import that ends where register leaves something, or without missing; register without names of what is left;
 // place that lets a version in whose schema is live already.
 func TestAnImportSaysWhatIsLeft(t *testing.T) {
 	orders(t)
@@ -157,8 +157,21 @@ func TestAnImportSaysWhatIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := registryOfTest(t)
-	out, code := execute(t, "schema", "import", "all.jsonl", "--registry", to, "--execute")
-	if code != 1 || !strings.Contains(out, "not everything was imported: version 1 of b: ") {
+	for n, wants := range [][]string{{"level of a: FULL, is that of all subjects"}, {"not everything was imported: version 1 of b: ", "2 of these were registered before it ended", "level of a: FULL, is "}} {
+		args := []string{"schema", "import", "all.jsonl", "--registry", to}
+		if n == 1 {
+			args = append(args, "--execute")
+		}
+		out, code := execute(t, args...)
+		for _, want := range wants {
+			if code != n || !strings.Contains(out, want) {
+				t.Errorf("exit code %d, without %q: %s", code, want, out)
+			}
+		}
+	}
+	// Again there is nothing to do but what is left, and JSON says why that is not done.
+	if out, code := execute(t, "schema", "import", "all.jsonl", "--registry", to, "--execute", "--json"); code != 1 || !strings.Contains(out, `"levels": []`) || !strings.Contains(out, `"registered": 0`) ||
+		!strings.Contains(out, `"problem": "not everything was imported: version 1 of b: `) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	for path, want := range map[string]string{"/subjects/a/versions": "[2]", "/config/a": `{"compatibilityLevel":"FULL"}`} {

@@ -61,16 +61,16 @@ func showVerb() *cobra.Command {
 		if id != 0 {
 			s, err = t.Client.ByID(cmd.Context(), id)
 		} else {
-			s, err = t.Client.Stored(cmd.Context(), args[0], version)
+			s, err = t.Version(cmd.Context(), args[0], version)
 		}
 		if err != nil {
 			return err
 		}
 		return r.show(cmd, s, func(out io.Writer) {
-			fmt.Fprintln(out, termtext.Text(s.Text))
+			fmt.Fprintln(out, termtext.Lines(strings.ReplaceAll(s.Text, "\r\n", "\n")))
 			messages := cmd.ErrOrStderr()
 			if s.Subject != "" {
-				fmt.Fprintf(messages, "version %d of %s, ", s.Version, termtext.Text(s.Subject))
+				fmt.Fprintf(messages, "version %d of %s%s, ", s.Version, termtext.Text(s.Subject), map[bool]string{true: ", which is deleted"}[s.Deleted])
 			}
 			fmt.Fprintf(messages, "id %d, %s\n", s.ID, s.Type)
 			for _, ref := range s.References {
@@ -394,6 +394,16 @@ func importVerb() *cobra.Command {
 			}
 			if plan.Deleted > 0 {
 				fmt.Fprintf(out, "%d deleted in the file and not there: deleted softly\n", plan.Deleted)
+			}
+			for _, l := range plan.Levels {
+				was := termtext.Text(string(l.Is))
+				if was == "" {
+					was = "that of all subjects"
+				}
+				fmt.Fprintf(out, "level of %s: %s, is %s\n", termtext.Text(l.Of()), termtext.Text(string(l.Level)), was)
+			}
+			if execute && !plan.Done {
+				fmt.Fprintf(out, "%d of these were registered before it ended\n", plan.Registered)
 			}
 			if len(plan.Left) > 0 {
 				fmt.Fprintf(out, "subjects in the mode IMPORT, as an interrupted import leaves them: %s\n", termtext.Text(strings.Join(plan.Left, " ")))

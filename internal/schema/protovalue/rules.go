@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,6 +64,11 @@ func ruled(file protoreflect.FileDescriptor, seen map[string]bool) bool {
 		}
 	}
 	return false
+}
+
+// RulesIn are the rules in the options of a message, field or oneof, each as its text in a file.
+func RulesIn(options proto.Message) []string {
+	return slices.DeleteFunc(protoOptions(options), func(option string) bool { return !strings.HasPrefix(option, "(buf.validate.") })
 }
 
 // prepare makes the validator. Rules that a schema defines itself, predefined ones, are extensions in the file or in what it imports.

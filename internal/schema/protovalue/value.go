@@ -39,6 +39,9 @@ func Of(file protoreflect.FileDescriptor) (*File, error) {
 	return &File{file, dynamicpb.NewTypes(files), rules}, nil
 }
 
+// Check says which rules a message of the file breaks.
+func (f *File) Check(m proto.Message) error { return f.rules.Check(m) }
+
 // register makes the types of a file known, by which an Any is read.
 func register(files *protoregistry.Files, file protoreflect.FileDescriptor) error {
 	if _, err := files.FindFileByPath(file.Path()); err == nil {
