@@ -125,15 +125,31 @@ func structured(document []byte) (*cloudevents.Event, error) {
 			}
 		}
 	}
-	if members["data"] != nil && members["data_base64"] != nil {
+	base64 := members["data_base64"]
+	if members["data"] != nil && base64 != nil {
 		return nil, errors.New("it has data and data_base64, of which one is meant")
+	}
+	if base64 != nil && base64[0] != '"' {
+		return nil, errors.New("data_base64 is no text")
 	}
 	tidy, err := joined(members)
 	if err != nil {
 		return nil, err
 	}
 	e := cloudevents.New()
-	return &e, e.UnmarshalJSON(tidy)
+	if err := e.UnmarshalJSON(tidy); err != nil {
+		return nil, err
+	}
+	if string(members["data"]) == "null" && !isJSON(&e) {
+		return nil, fmt.Errorf("its data are null, which %q has no form for: to delete a key leave datacontenttype out", e.DataContentType())
+	}
+	return &e, nil
+}
+
+// isJSON says whether the data of an event are JSON, which they are where nothing else is said.
+func isJSON(e *cloudevents.Event) bool {
+	media := e.DataMediaType()
+	return media == "" && !e.DataBase64 || media == jsonType || strings.HasSuffix(media, "+json")
 }
 
 // joined is the object of members. Their values stay as they are, which json.Marshal would make compact.
@@ -223,12 +239,14 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 	e.source, e.form = in.Source(), asBytes
 	e.id = cmp.Or(e.id, in.ID())
 	switch media := in.DataMediaType(); {
-	case media == "" && !in.DataBase64 || media == jsonType || strings.HasSuffix(media, "+json"):
+	case isJSON(in):
 		e.form = asJSON
 	case isProtobuf(media):
 		e.form = asMessage
 	}
-	e.null = e.value == nil || e.form == asJSON && string(bytes.TrimSpace(e.value)) == "null"
+	e.null = e.form == asJSON && string(bytes.TrimSpace(e.value)) == "null"
+	// Without data it is a notification. A message of no bytes is one with nothing set.
+	e.absent = e.value == nil && e.form != asMessage
 	headers := slices.Clone(q.headers)
 	add := func(name, value string) {
 		if value != "" {

@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/registry"
 )
 
 // An event is the same in the binary mode, whose headers are encoded, as in the structured one: its id, so that a repetition is found,
@@ -152,4 +156,94 @@ func TestAnIDOfAnotherSourceIsNoRepetition(t *testing.T) {
 			t.Errorf("%+v: %d %s", one, status, body)
 		}
 	}
+}
+
+// An event without data is a notification: CloudEvents' binding for Kafka has a record without a value for it. Where such a record deletes a key, by a topic that is
+// compacted or may be, it is refused, in whatever way the data got lost; so it is where there is a schema. A key is deleted by null alone.
+//
+// Mutations seen to fail it: absent data taken for null; no look at the schema; taken by any topic that is not known to be compacted;
+// data_base64 of any kind, by which the SDK panics; null as a text.
+func TestAnEventWithoutDataDeletesNoKey(t *testing.T) {
+	const checked = "order.checked.v1"
+	r := newRig(t, func(c *Config) {
+		c.Schemas = source{checked + "-value": {ID: 7, Schema: registry.Schema{Type: registry.JSON, Text: `true`}}, "order.state.v1-value": schemasOfTest["order.state.v1-value"]}
+	})
+	if err := r.client.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: checked, Partitions: 1, ReplicationFactor: 1},
+		{Name: "order.bare.v1", Partitions: 1, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "compact"}}}); err != nil {
+		t.Fatal(err)
+	}
+	const notification, unknown, remedy = "200 and no value", "422 has no data", `\"data\": null`
+	n := 0
+	try := func(topic, what, want, body string, headers ...string) {
+		t.Helper()
+		before, _ := r.read(topic)
+		status, answer, _ := r.post("/topics/"+topic+"/events", body, headers...)
+		after, _ := r.read(topic)
+		got := fmt.Sprint(status)
+		switch {
+		case status == 200 && len(after) == len(before)+1:
+			for _, rec := range after {
+				if id := header(rec, "ce_id"); id == fmt.Sprint(n) {
+					got += fmt.Sprintf(" %q", rec.Value)
+					if rec.Value == nil {
+						got = notification
+					}
+				}
+			}
+		case status == 422 && len(after) == len(before) && strings.Contains(answer, "has no data"):
+			got = unknown
+			if topic != checked && !strings.Contains(answer, remedy) {
+				t.Errorf("%s: %s", what, answer)
+			}
+		}
+		if got != want {
+			t.Errorf("%s, topic %s: %s %s, want %s", what, topic, got, answer, want)
+		}
+	}
+	binary := func(topic, want, form, body string) {
+		n++
+		headers := []string{"Ce-Specversion", "1.0", "Ce-Id", fmt.Sprint(n), "Ce-Source", "/s", "Ce-Type", "t", "Ce-Partitionkey", "k"}
+		if form != "" {
+			headers = append(headers, "Content-Type", form)
+		}
+		try(topic, form+" "+body, want, body, headers...)
+	}
+	structured := func(topic, want, members string) {
+		for _, form := range cloudForms {
+			n++
+			body := fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/s","type":"t","partitionkey":"k"%s}`, n, members)
+			if form == cloudForms[1] {
+				body = "[" + body + "]"
+			}
+			try(topic, members, want, body, "Content-Type", form)
+		}
+	}
+	for topic, want := range map[string]string{orders: notification, "order.bare.v1": unknown, checked: unknown} {
+		for _, form := range []string{"", jsonType, "application/octet-stream"} {
+			binary(topic, want, form, "")
+		}
+		for _, members := range []string{``, `,"datacontenttype":"application/json"`, `,"datacontenttype":"text/plain"`, `,"dat":"x"`, `,"data_base64":null`} {
+			structured(topic, want, members)
+		}
+		for _, members := range []string{`,"Data":{}`, `,"DATA_BASE64":"AA=="`, `,"data_base64":5`, `,"datacontenttype":"text/plain","data":null`} {
+			structured(topic, "422", members)
+		}
+	}
+	for topic, want := range map[string]string{orders: "422", "order.bare.v1": notification, checked: "422"} {
+		binary(topic, want, jsonType, "null")
+		structured(topic, want, `,"data": null `)
+	}
+	binary("order.state.v1", `200 "\x00\x00\x00\x00\b\x00"`, "application/protobuf", "")                                                            // a message with nothing set
+	r.gate.topics.known["order.bare.v1"] = &topic{name: "order.bare.v1", cluster: "order.bare.v1", partitions: 1, until: time.Now().Add(time.Hour)} // as where its settings may not be read
+	binary("order.bare.v1", unknown, "", "")
+}
+
+// header is a header of a record.
+func header(rec kafka.Record, name string) string {
+	for _, h := range rec.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
 }

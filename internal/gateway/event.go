@@ -35,6 +35,7 @@ type event struct {
 	value     []byte
 	form      form
 	null      bool // a tombstone instead of a value
+	absent    bool // no value: it was not said that the key is to be deleted
 	id        string
 	source    string // of a CloudEvent, whose id is one of its source only
 	headers   []kafka.Header
@@ -139,8 +140,8 @@ func giveKey(d *declared.Event, e *event) string {
 	switch {
 	case d == nil || d.Key == "":
 		return give + ", or declare the field that holds it"
-	case e.null:
-		return give + ": a tombstone has no value whose field could be read"
+	case e.null, e.absent:
+		return give + ": without a value there is no field that could be read"
 	case e.form == asBytes:
 		return fmt.Sprintf("%s: of bytes without a schema the declared field %s cannot be read", give, d.Key)
 	}
@@ -149,7 +150,7 @@ func giveKey(d *declared.Event, e *event) string {
 
 func (g *Gateway) bounds(e *event) *Problem {
 	switch {
-	case len(e.value) == 0 && e.form == asJSON && !e.null:
+	case len(e.value) == 0 && e.form == asJSON && !e.null && !e.absent:
 		return invalid.of("the event has no value").todo("give it as a JSON document, a Protobuf message, the record's bytes, or a tombstone")
 	case len(e.value) > g.Limits.Event:
 		return tooLarge.of("the event has %d bytes, %d are allowed", len(e.value), g.Limits.Event)
@@ -192,7 +193,11 @@ func valueOf(t *topic, schema *values.Schema, e *event) ([]byte, *Problem) {
 	switch {
 	case e.null && !t.compacted:
 		return nil, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
-	case e.null:
+	case e.absent && schema != nil:
+		return nil, invalid.of("the event has no data, and topic %s has a schema", t.name).todo("send the data, which the schema of subject %s takes", t.valueName)
+	case e.absent && !t.keeps:
+		return nil, invalid.of("the event has no data, and its record would delete the key in a compacted topic, which %s is or may be", t.name).todo("%s", deleteKey)
+	case e.null, e.absent:
 		return nil, nil
 	case schema == nil && e.form == asMessage:
 		return nil, invalid.of("topic %s has no Protobuf schema", t.name).todo("register the schema under subject %s-value", t.cluster)
@@ -207,6 +212,9 @@ func valueOf(t *topic, schema *values.Schema, e *event) ([]byte, *Problem) {
 	}
 	return e.value, framed(schema, e.value)
 }
+
+// deleteKey is what to do about an event without data.
+const deleteKey = `send the data; if the key is to be deleted, say so: with "data": null in application/cloudevents+json, or the body null of Content-Type application/json`
 
 // message puts before a Protobuf message what says its schema, and checks it.
 func message(schema *values.Schema, name string, bare []byte) ([]byte, *Problem) {

@@ -17,7 +17,7 @@ import (
 // fromFields takes key and id from the fields that are declared, where the request names none. encoded is the record's value, which is
 // made with the schema, nil for none.
 func fromFields(d *declared.Event, schema *values.Schema, e *event, encoded []byte) *Problem {
-	if d == nil || e.null || e.form == asBytes && schema == nil {
+	if d == nil || e.null || e.absent || e.form == asBytes && schema == nil {
 		return nil
 	}
 	field := func(path string) ([]byte, *Problem) { return fieldOf(schema, e, encoded, path) }

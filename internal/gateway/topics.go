@@ -21,6 +21,7 @@ type topic struct {
 	partitions int32
 	largest    int // max.message.bytes, 0 when it is not known
 	compacted  bool
+	keeps      bool      // it is known to be none that is compacted
 	until      time.Time // looked up again afterwards
 }
 
@@ -148,6 +149,8 @@ func (t *topics) ask(name string) (*topic, error) {
 		return &topic{name: name, until: time.Now().Add(absentFor)}, nil
 	}
 	largest, _ := strconv.Atoi(info.Config["max.message.bytes"])
+	policy := info.Config["cleanup.policy"] // "" where the settings may not be read
+	compacted := strings.Contains(policy, "compact")
 	return &topic{name: name, cluster: cluster, id: info.ID, valueName: cluster + "-value", keyName: cluster + "-key", partitions: info.Partitions, largest: largest,
-		compacted: strings.Contains(info.Config["cleanup.policy"], "compact"), until: time.Now().Add(topicFor)}, nil
+		compacted: compacted, keeps: policy != "" && !compacted, until: time.Now().Add(topicFor)}, nil
 }
