@@ -167,15 +167,16 @@ func (g *Gateway) bounds(e *event) *Problem {
 	return nil
 }
 
-// schemaOf is the schema that a value is encoded with, nil where there is none. Without one nothing is taken where it is declared that there is one.
-func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *event) (*values.Schema, *Problem) {
-	if e.null {
-		return nil, nil
+// schemaOf is the schema that a value is encoded with, nil where there is none. Without one nothing is taken where it is declared that there is one. A tombstone
+// is encoded by none, and is refused as a value would be: a deletion is not taken back when the schema is there again.
+func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *event) (schema *values.Schema, p *Problem) {
+	if schema = e.schema; schema == nil {
+		schema, p = g.promised(ctx, t, t.valueName, d != nil && d.Schema)
 	}
-	if e.schema != nil {
-		return e.schema, nil
+	if p != nil || e.null {
+		return nil, p
 	}
-	return g.promised(ctx, t, t.valueName, d != nil && d.Schema)
+	return schema, nil
 }
 
 // promised is the schema of one of a topic's subjects; declared says that there is one, and is refused while there is none.

@@ -59,6 +59,10 @@ func (r *rig) everyForm(topic string) map[string]string {
 		"v3 binary":              {v3, `{"key":{"type":"BINARY","data":"aw=="},"value":{"type":"BINARY","data":"` + wire + `"}}`, jsonType},
 		"v3 avro":                {v3, `{"key":{"data":"k"},"value":{"type":"AVRO","data":` + value + `}}`, jsonType},
 		"v3 avro by id":          {v3, `{"key":{"data":"k"},"value":{"type":"AVRO","schema_id":1,"data":` + value + `}}`, jsonType},
+		"a tombstone":            {events + "?key=k", "null", jsonType},
+		"a line of null":         {events + "?key=k", "null\n", ndjsonType},
+		"v2, a tombstone":        {v2, `{"records":[{"key":"k","value":null}]}`, "application/vnd.kafka.json.v2+json"},
+		"v3, a tombstone":        {v3, `{"key":{"data":"k"}}`, jsonType},
 		"a batch of v3":          {v3 + ":batch", `{"entries":[{"id":"1","key":{"data":"k"},"value":{"data":` + value + `}}]}`, jsonType},
 	} {
 		_, answers[name], _ = r.post(c.path, c.body, "Content-Type", c.form)
@@ -67,7 +71,7 @@ func (r *rig) everyForm(topic string) map[string]string {
 	client := rpc.NewEventsClient(h2, url, connect.WithGRPC())
 	for name, e := range map[string]*rpc.Event{
 		"JSON": {Key: []byte("k"), Value: &rpc.Event_Json{Json: value}}, "a message": {Key: []byte("k"), Value: &rpc.Event_Protobuf{Protobuf: []byte("\x08\x01")}},
-		"a record": {Key: []byte("k"), Value: &rpc.Event_Record{Record: []byte("any")}},
+		"a record": {Key: []byte("k"), Value: &rpc.Event_Record{Record: []byte("any")}}, "a tombstone": {Key: []byte("k"), Value: &rpc.Event_Tombstone{Tombstone: true}},
 	} {
 		one, err := client.Publish(r.t.Context(), connect.NewRequest(&rpc.PublishRequest{Topic: topic, Event: e}))
 		answers["gRPC, "+name] = fmt.Sprint(one, err)
@@ -87,7 +91,7 @@ const schemaOfN = `{"type":"record","name":"N","fields":[{"name":"n","type":"lon
 // all versions of the subject were deleted, of values or of keys, and where this gateway has checked events by one. A topic that never had a schema takes any
 // JSON, and one whose schema is back takes events by it. It is so with a registry that is asked and with the topic that is read.
 //
-// Mutations seen to fail it: no question for deleted versions; had not kept; a declaration not asked; a schema of keys left out; a registry's 404 for a
+// Mutations seen to fail it: no question for deleted versions; had not kept; a declaration not asked; a schema of keys left out; a tombstone taken; a registry's 404 for a
 // wrong URL taken for its word.
 func TestATopicWhoseSchemaIsGoneTakesNothing(t *testing.T) {
 	for _, from := range []string{"registry", "topic"} {
