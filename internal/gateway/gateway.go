@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"strings"
@@ -35,13 +36,14 @@ import (
 type Config struct {
 	Client      *kafka.Client // the cluster; it stays its owner's
 	Partitioner partitioner.Partitioner
-	Prefix      string          // of topics' names in the cluster (topic.prefix)
-	Foreign     bool            // topics that are not named entity.event_type.vN are taken too
-	Schemas     registry.Source // nil: no topic has a schema
-	Clients     *Clients        // nil: whoever asks on this machine, and nobody else
-	URL         string          // by which other gateways reach this one, for topics that take each id once
-	PeerToken   string          // by which gateways know each other, several with spaces between them: the first is shown, each is known; without it only those on this machine do, where nobody needs credentials
-	PeerTLS     *tls.Config     // by which other gateways with https are known; nil is the system's certificates
+	Prefix      string                       // of topics' names in the cluster (topic.prefix)
+	Foreign     bool                         // topics that are not named entity.event_type.vN are taken too
+	Schemas     registry.Source              // nil: no topic has a schema
+	Clients     *Clients                     // nil: whoever asks on this machine, and nobody else
+	URL         string                       // by which other gateways reach this one, for topics that take each id once
+	PeerToken   string                       // by which gateways know each other, several with spaces between them: the first is shown, each is known; without it only those on this machine do, where nobody needs credentials
+	PeerTLS     *tls.Config                  // by which other gateways with https are known; nil is the system's certificates
+	Trusts      func(*x509.Certificate) bool // says whether an authority of clients' certificates is still one; nil: each is
 	Limits      Limits
 	Metrics     prometheus.Registerer
 	Access      *zap.Logger // of a line for each request; nil for none

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,9 @@ type pass struct {
 	key         [sha256.Size]byte // of an API key, the hash
 	user        string            // of basic auth
 	certificate *x509.Certificate
-	jwt         *JWT   // by which the token was verified
-	subject     string // of the token
+	chains      [][]*x509.Certificate // from the certificate to an authority
+	jwt         *JWT                  // by which the token was verified
+	subject     string                // of the token
 	until       time.Time
 
 	answer *answered // to the request, which notes why it was refused
@@ -48,9 +50,12 @@ func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 	p := &pass{list: c}
 	var shown *x509.Certificate
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		shown = r.TLS.VerifiedChains[0][0]
+		shown, p.chains = r.TLS.VerifiedChains[0][0], r.TLS.VerifiedChains
+		if problem := g.expired(p.chains); problem != nil {
+			return nil, problem
+		}
 		if p.client = c.certified(shown); p.client != nil {
-			p.certificate, p.until = shown, shown.NotAfter
+			p.certificate = shown
 			return p, nil
 		}
 	}
@@ -94,6 +99,27 @@ func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 	return p, nil
 }
 
+// expired says why the certificate that a connection began with is good no more, nil where it is. It was verified then, and a connection may last for as long
+// as its client has requests.
+func (g *Gateway) expired(chains [][]*x509.Certificate) (p *Problem) {
+	const renew = "connect again, with a new certificate"
+	for _, chain := range chains {
+		end := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		switch {
+		case time.Now().After(end.NotAfter):
+			p = unauthorized.of("the client's certificate has expired, at %s", end.NotAfter.UTC().Format(time.RFC3339)).todo(renew)
+		case g.Trusts != nil && !g.Trusts(chain[len(chain)-1]):
+			p = unauthorized.of("the client's certificate is of an authority that is trusted no more").todo(renew)
+		default:
+			return nil
+		}
+	}
+	if p != nil {
+		p.hangUp = true
+	}
+	return p
+}
+
 // keyed finds the client of a key; a name that comes with it must be the client's.
 func (c *Clients) keyed(key [sha256.Size]byte, user string) *Client {
 	client := c.byKey[key]
@@ -119,10 +145,10 @@ func listed(names []string) string {
 	return strings.Join(text, ", ")
 }
 
-// show looks at a pass again: the file of clients may have changed, and a token or certificate is good until it expires.
+// show looks at a pass again: the file of clients may have changed, and a token is good until it expires.
 func (p *pass) show(list *Clients) *Problem {
 	if !p.until.IsZero() && time.Now().After(p.until) {
-		return unauthorized.of("what the stream came in with has expired, at %s", p.until.UTC().Format(time.RFC3339)).todo("begin the stream again with a new token or certificate")
+		return unauthorized.of("what the stream came in with has expired, at %s", p.until.UTC().Format(time.RFC3339)).todo("begin the stream again with a new token")
 	}
 	if list == p.list || list == nil {
 		return nil
@@ -145,7 +171,10 @@ func (p *pass) show(list *Clients) *Problem {
 
 // still says whether a stream may go on.
 func (g *Gateway) still(q *request) *Problem {
-	p := q.pass.show(g.clients.Load())
+	p := g.expired(q.pass.chains)
+	if p == nil {
+		p = q.pass.show(g.clients.Load())
+	}
 	if q.client = q.pass.client; p == nil && q.pass.list != nil {
 		p = q.client.allow(q.topic.name, g.declarations.Of(q.topic.name))
 	}

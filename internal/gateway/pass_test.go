@@ -14,7 +14,9 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,22 +159,109 @@ func TestAStreamEndsWithItsPass(t *testing.T) {
 	if p != nil {
 		t.Fatal(p)
 	}
-	q.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{crm}}}
-	shown, p := r.gate.identify(q)
-	if p != nil {
-		t.Fatal(p)
+	if far := token.until.Sub(until).Abs(); far > time.Minute {
+		t.Errorf("a pass is good until %s", token.until)
 	}
-	for _, pass := range []*pass{token, shown} {
-		if far := pass.until.Sub(until).Abs(); far > time.Minute {
-			t.Errorf("a pass is good until %s", pass.until)
+	if p := token.show(r.gate.clients.Load()); p != nil {
+		t.Error(p)
+	}
+	token.until = time.Now().Add(-time.Second)
+	if p := token.show(r.gate.clients.Load()); p == nil || p.Status != 401 || !strings.Contains(p.Detail, "has expired") {
+		t.Errorf("a pass that has expired: %+v", p)
+	}
+}
+
+// A certificate is looked at with each request and each event of a stream, not only when its connection begins: when it, or an authority of its chain, has expired, or
+// the authority is trusted no more, the answer is 401, and the connection ends with it, over HTTP/1.1 and HTTP/2. One good chain of several is enough. A key
+// beside such a certificate changes nothing.
+//
+// Mutations seen to fail it: no look at the time; the time of the certificate alone; no look at the authority; the connection kept; the last chain's word for all;
+// streams without it.
+func TestAConnectionOutlivesNoCertificate(t *testing.T) {
+	clients, err := ParseClients(fmt.Appendf(nil, "clients:\n  - {name: crm, certificate: crm.example.org, topics: [order.]}\n  - {name: shop, keys: [%q], topics: [order.]}\n", HashKey("secret")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := time.Now().Add(time.Hour)
+	good, over := certificate(t, "crm.example.org", hour), certificate(t, "crm.example.org", time.Now().Add(-time.Minute))
+	ca, old, stranger := certificate(t, "authority", hour), certificate(t, "old", time.Now().Add(-time.Minute)), certificate(t, "stranger", hour)
+	var chains atomic.Pointer[[][]*x509.Certificate]
+	r := newRig(t, func(c *Config) {
+		c.Clients, c.Trusts = clients, func(authority *x509.Certificate) bool { return authority != stranger }
+	})
+	r.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		q.TLS = &tls.ConnectionState{VerifiedChains: *chains.Load()}
+		r.gate.ServeHTTP(w, q)
+	})
+	h2, url := r.h2()
+	for name, c := range map[string]struct {
+		chains [][]*x509.Certificate
+		key    string
+		want   string // of the refusal
+	}{
+		"good":                              {chains: [][]*x509.Certificate{{good, ca}}},
+		"one of two":                        {chains: [][]*x509.Certificate{{good, ca}, {good, stranger}, {good, old}}},
+		"expired":                           {chains: [][]*x509.Certificate{{over, ca}}, want: "has expired"},
+		"expired, with a key":               {chains: [][]*x509.Certificate{{over, ca}}, key: "secret", want: "has expired"},
+		"of an authority that has expired":  {chains: [][]*x509.Certificate{{good, old}}, want: "has expired"},
+		"of an authority that is taken out": {chains: [][]*x509.Certificate{{good, stranger}}, want: "trusted no more"},
+	} {
+		chains.Store(&c.chains)
+		for protocol, client := range map[string]*http.Client{"HTTP/1.1": r.server.Client(), "HTTP/2": h2} {
+			kept := false
+			traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }})
+			ask := func() {
+				q, _ := http.NewRequestWithContext(traced, "POST", url+"/topics/"+orders+"/events?key=k", strings.NewReader(`{"a":1}`))
+				if c.key != "" {
+					q.Header.Set("X-Api-Key", c.key)
+				}
+				q.Header.Set("Content-Type", jsonType)
+				res, err := client.Do(q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, _ := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if c.want == "" && res.StatusCode != 200 || c.want != "" && (res.StatusCode != 401 || !strings.Contains(string(data), c.want)) {
+					t.Fatalf("%s, %s: %d %s", name, protocol, res.StatusCode, data)
+				}
+			}
+			ask()
+			ask()
+			for deadline := time.Now().Add(20 * time.Second); kept && c.want != "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				ask() // over HTTP/2 the client may not have heard yet
+			}
+			if kept != (c.want == "") {
+				t.Fatalf("%s, %s: the connection is kept: %v", name, protocol, kept)
+			}
 		}
-		if p := pass.show(r.gate.clients.Load()); p != nil {
-			t.Error(p)
+	}
+	for form, stream := range map[string]struct{ path, form, event string }{
+		"lines": {"/topics/" + orders + "/events?key=k", ndjsonType, `{"a":1}`},
+		"v3":    {"/v3/clusters/" + r.cluster() + "/topics/" + orders + "/records", jsonType, `{"key":{"data":"k"},"value":{"data":{"a":1}}}`},
+	} {
+		chain := []*x509.Certificate{good, ca}
+		chains.Store(&[][]*x509.Certificate{chain})
+		in, out := io.Pipe()
+		q, _ := http.NewRequest("POST", r.server.URL+stream.path, in)
+		q.Header.Set("Content-Type", stream.form)
+		go func() { _, _ = io.WriteString(out, stream.event+"\n") }()
+		res, err := r.server.Client().Do(q)
+		if err != nil {
+			t.Fatal(err)
 		}
-		pass.until = time.Now().Add(-time.Second)
-		if p := pass.show(r.gate.clients.Load()); p == nil || p.Status != 401 || !strings.Contains(p.Detail, "has expired") {
-			t.Errorf("a pass that has expired: %+v", p)
+		answers := json.NewDecoder(res.Body)
+		var first, second json.RawMessage
+		if err := answers.Decode(&first); err != nil || !strings.Contains(string(first), "200") {
+			t.Fatalf("%s: %s %v", form, first, err)
 		}
+		chain[0] = over // as time does it
+		_, _ = io.WriteString(out, stream.event+"\n")
+		if err := answers.Decode(&second); err != nil || !strings.Contains(string(second), "has expired") {
+			t.Errorf("%s: %s %v", form, second, err)
+		}
+		_ = out.Close()
+		_ = res.Body.Close()
 	}
 }
 

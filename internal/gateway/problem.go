@@ -27,6 +27,7 @@ type Problem struct {
 	Results []Answer `json:"results,omitempty" doc:"one for each event of the request, in order"`
 
 	retryAfter time.Duration
+	hangUp     bool   // the connection ends with the answer: it began with what is good no more
 	bystander  bool   // the event was refused for another one of its batch
 	forLog     string // what is wrong in words that are not for the client, "" where these are Detail
 }
@@ -108,6 +109,9 @@ func (p *Problem) headers(w http.ResponseWriter) {
 	}
 	if after := p.retrySeconds(); after != "" {
 		w.Header().Set("Retry-After", after)
+	}
+	if p.hangUp {
+		w.Header().Set("Connection", "close") // on HTTP/2 it is said by GOAWAY
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)

@@ -21,7 +21,7 @@ func jsonEvent(n int) *rpc.Event {
 // h2 is a server of the gateway that speaks HTTP/2 too, and a client for it.
 func (r *rig) h2() (*http.Client, string) {
 	r.t.Helper()
-	server := httptest.NewUnstartedServer(r.gate)
+	server := httptest.NewUnstartedServer(r.server.Config.Handler)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)

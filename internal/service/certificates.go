@@ -3,6 +3,7 @@ package service
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,8 @@ type certificates struct {
 type loaded struct {
 	conf *tls.Config
 	leaf *x509.Certificate
+
+	clients map[string]bool // the authorities of clients' certificates, as they are written
 }
 
 func (f *Flags) certificates() (*certificates, error) {
@@ -49,10 +52,16 @@ func (f *Flags) load() (*loaded, error) {
 		return nil, fmt.Errorf("--tls-cert: %w", err)
 	}
 	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: protocols}
+	clients := map[string]bool{}
 	if f.ca != "" {
-		pool, err := authorities(f.ca)
+		list, err := authorities(f.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--tls-client-ca: %w", err)
+		}
+		pool := x509.NewCertPool()
+		for _, authority := range list {
+			pool.AddCert(authority)
+			clients[string(authority.Raw)] = true
 		}
 		// A client may have a key instead; a certificate that is shown must be a good one.
 		conf.ClientCAs, conf.ClientAuth = pool, tls.VerifyClientCertIfGiven
@@ -63,19 +72,32 @@ func (f *Flags) load() (*loaded, error) {
 			return nil, fmt.Errorf("--tls-cert: %w", err)
 		}
 	}
-	return &loaded{conf, leaf}, nil
+	return &loaded{conf, leaf, clients}, nil
 }
 
-func authorities(path string) (*x509.CertPool, error) {
+// authorities are the certificates in a file; what else is there is passed over, as x509.CertPool does it.
+func authorities(path string) (list []*x509.Certificate, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" || len(block.Headers) > 0 {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			list = append(list, cert)
+		}
+	}
+	if len(list) == 0 {
 		return nil, fmt.Errorf("%s has no certificate", path)
 	}
-	return pool, nil
+	return list, nil
+}
+
+// trusts says whether an authority of clients' certificates is still in its file.
+func (c *certificates) trusts(authority *x509.Certificate) bool {
+	return c != nil && c.now.Load().clients[string(authority.Raw)]
 }
 
 // config is how a door serves: each connection by what the files hold when it begins. Nil of nil.
@@ -114,10 +136,14 @@ func ClientTLS(name, ca, cert, key string) (*tls.Config, error) {
 		return nil, nil
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	var err error
 	if ca != "" {
-		if conf.RootCAs, err = authorities(ca); err != nil {
+		list, err := authorities(ca)
+		if err != nil {
 			return nil, fmt.Errorf("--%s-ca-file: %w", name, err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		for _, authority := range list {
+			conf.RootCAs.AddCert(authority)
 		}
 	}
 	if cert != "" || key != "" {

@@ -8,10 +8,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -79,4 +83,60 @@ func TestAHandlerKnowsTheClientsCertificate(t *testing.T) {
 			t.Errorf("%q, %v, want %q", body, err, want)
 		}
 	}
+}
+
+// A client's certificate is trusted for as long as its authority is in the file, also on a connection that began before the file changed.
+//
+// Mutation seen to fail it: trusts by what the file held at the start.
+func TestAnAuthorityIsTrustedWhileItIsInItsFile(t *testing.T) {
+	dir := t.TempDir()
+	ca, other := issue(t, "authority", nil), issue(t, "other", nil)
+	writePair(t, dir, issue(t, "server", &ca))
+	flags := &Flags{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem"), ca: filepath.Join(dir, "ca.pem")}
+	write := func(list ...tls.Certificate) {
+		t.Helper()
+		var data []byte
+		for _, c := range list {
+			data = append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})...)
+		}
+		if err := os.WriteFile(flags.ca, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(ca, other)
+	c, err := flags.certificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := Listen("127.0.0.1:0", c.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	door.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		chain := r.TLS.VerifiedChains[0]
+		_, _ = fmt.Fprint(w, c.trusts(chain[len(chain)-1]))
+	}), 10, zap.NewNop())
+	defer door.Close(t.Context())
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.Leaf)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{issue(t, "shop", &other)}}}
+	defer transport.CloseIdleConnections()
+	says := func(want string) {
+		t.Helper()
+		res, err := (&http.Client{Transport: transport}).Get(door.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if string(data) != want {
+			t.Errorf("%s, want %s", data, want)
+		}
+	}
+	says("true")
+	write(ca)
+	if _, err := c.again(); err != nil {
+		t.Fatal(err)
+	}
+	says("false")
 }

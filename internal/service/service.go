@@ -5,6 +5,7 @@ package service
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -86,6 +87,9 @@ type Place struct {
 	Metrics *prometheus.Registry
 	URL     string      // by which other processes reach this one
 	Peers   *tls.Config // by which others with https are known; nil is the system's certificates
+
+	// Trusts says whether an authority is one that clients' certificates may be of now: a connection may have begun before the file of them changed.
+	Trusts func(authority *x509.Certificate) bool
 }
 
 // API is what a process serves. Nil functions are not called.
@@ -114,7 +118,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 		return err
 	}
 	defer func() { door.Close(context.Background()) }()
-	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url, Peers: p.peers}
+	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url, Peers: p.peers, Trusts: p.tls.trusts}
 	if place.URL == "" {
 		place.URL = advertised(door)
 	}

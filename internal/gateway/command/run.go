@@ -241,7 +241,7 @@ func (p *process) open(ctx context.Context, at service.Place) (*service.API, err
 		return nil, err
 	}
 	c := p.config
-	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL, c.PeerTLS = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL, at.Peers
+	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL, c.PeerTLS, c.Trusts = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL, at.Peers, at.Trusts
 	gate, err := gateway.New(ctx, c)
 	if err != nil {
 		end()
