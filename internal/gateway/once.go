@@ -305,6 +305,13 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 			o.near()
 			return verdicts, err
 		}
+		if lives := stillOwner(to, err); lives != nil {
+			o.near()
+			if !errors.Is(lives, publish.ErrFull) {
+				o.g.Log.Warn("the gateway that owns the ids refuses what this one hands to it", zap.String("url", to.URL), zap.Error(err))
+			}
+			return nil, lives
+		}
 		if apart := o.apartFrom(ctx, to, err); apart != nil {
 			return nil, apart
 		}
@@ -339,12 +346,17 @@ func (o *once) own(seize bool) *owner {
 	return o.mine
 }
 
-// portion takes from the head of a queue what has at most so many items together, and one in any case.
-func portion[T any](queue *[]T, most int, items func(T) int) (list []T) {
-	n := 0
-	for q := *queue; len(q) > 0 && (n == 0 || n+items(q[0]) <= most); q = *queue {
-		n += items(q[0])
+// portion takes from the head of a queue what has at most so much of each together, and one in any case.
+func portion[T any](queue *[]T, most [2]int, of func(T) [2]int) (list []T) {
+	var n [2]int
+	for q := *queue; len(q) > 0; q = *queue {
+		more := of(q[0])
+		if len(list) > 0 && (n[0]+more[0] > most[0] || n[1]+more[1] > most[1]) {
+			break
+		}
+		n[0], n[1] = n[0]+more[0], n[1]+more[1]
 		list = append(list, q[0])
+		q[0] = *new(T) // what the rest of the queue is part of keeps it no longer
 		*queue = q[1:]
 	}
 	return list

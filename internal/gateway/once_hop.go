@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ const (
 	hopWithin  = 5 * time.Second
 	hopAnswer  = hopWithin - time.Second // who is asked answers before who asks takes his place
 	hopMost    = 64 << 20
-	hopItems   = 1000 // of a request, unless a parcel alone has more
+	hopItems   = 1000    // of a request, unless a parcel alone has more
+	hopBytes   = 4 << 20 // likewise: what is sent, read and written well within the time that is left for an answer
 	hopsAtOnce = 4
 	localHop   = "local"
 )
@@ -41,6 +43,7 @@ type way struct {
 // parcel is what one request of a producer has for the owner.
 type parcel struct {
 	items []item
+	bytes int // of the items as they are sent
 	done  chan struct{}
 
 	word word
@@ -61,7 +64,7 @@ func (o *once) forward(ctx context.Context, url string, items []item) (_ []verdi
 	if o.g.Config.Clients != nil && o.g.PeerToken == "" || url == "" {
 		return nil, false, errNoPeerToken
 	}
-	p := &parcel{items: items, done: make(chan struct{})}
+	p := &parcel{items: items, bytes: sentBytes(items), done: make(chan struct{})}
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -131,7 +134,20 @@ func (o *once) carry(url string, to *way) {
 
 // next takes parcels for a request.
 func (t *way) next() []*parcel {
-	return portion(&t.queue, hopItems, func(p *parcel) int { return len(p.items) })
+	return portion(&t.queue, [2]int{hopItems, hopBytes}, func(p *parcel) [2]int { return [2]int{len(p.items), p.bytes} })
+}
+
+// sentBytes is about how long items are as JSON, where bytes are base64.
+func sentBytes(items []item) (n int) {
+	const names = 256 // of an item's members, with its places and numbers
+	for i := range items {
+		in := &items[i]
+		n += names + len(in.ID) + len(in.Topic) + base64.StdEncoding.EncodedLen(len(in.Key)) + base64.StdEncoding.EncodedLen(len(in.Value))
+		for _, h := range in.Headers {
+			n += names/8 + len(h.Key) + base64.StdEncoding.EncodedLen(len(h.Value))
+		}
+	}
+	return n
 }
 
 // ask sends parcels, and returns the word on each.
@@ -187,12 +203,17 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 		conflict.of("this gateway does not own the ids").write(w)
 		return true
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, hopMost))
-	var parcels [][]item
-	if err == nil {
-		err = json.Unmarshal(data, &parcels)
-	}
+	// Others' events are bodies too: they count among those that are in memory.
+	most := max(hopMost, 2*o.g.Limits.Body) // what a gateway like this one may have to send, as base64
+	counted := o.g.counted(&bounded{r: r.Body, left: most, limit: most})
+	defer counted.forget()
+	data, err := readAll(counted, r.ContentLength)
 	if err != nil {
+		ofBody(err).write(w)
+		return true
+	}
+	var parcels [][]item
+	if err := json.Unmarshal(data, &parcels); err != nil {
 		malformed.of("%v", err).write(w)
 		return true
 	}

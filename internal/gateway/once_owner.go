@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -147,7 +148,7 @@ func (w *owner) idle() (empty, over bool) {
 func (w *owner) next() []*errand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return portion(&w.queue, mostOfTurn, func(e *errand) int { return len(e.items) })
+	return portion(&w.queue, [2]int{mostOfTurn, math.MaxInt}, func(e *errand) [2]int { return [2]int{len(e.items), 0} })
 }
 
 func (w *owner) run() {

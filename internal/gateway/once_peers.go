@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/httpserver"
+	"github.com/weirstream/weir/internal/publish"
 )
 
 // The owner of the ids may live and not be asked all the same: its certificate is of an authority that this gateway does not know, or they have
@@ -44,6 +45,31 @@ type peerRefusal struct {
 func (e *peerRefusal) Error() string {
 	return fmt.Sprintf("%s answers %d %s", e.url, e.status, http.StatusText(e.status))
 }
+
+// stillOwner says why the owner does not take what it was asked to take, where it has said itself that it lives: it keeps its place, since it would refuse
+// the same of anybody, and so would who comes after it. nil says that it owns the ids no more, or is not known to live.
+func stillOwner(to ownership, err error) error {
+	var refused *peerRefusal
+	if !errors.As(err, &refused) || refused.name == "" || refused.name != to.Gateway {
+		return nil
+	}
+	switch refused.status {
+	case http.StatusConflict: // its word that it owns the ids no more
+		return nil
+	case http.StatusUnauthorized, http.StatusForbidden: // see apartFrom
+		return nil
+	case http.StatusTooManyRequests:
+		return publish.ErrFull
+	case http.StatusRequestEntityTooLarge:
+		return errOwnerTooLarge
+	}
+	return errOwnerRefuses
+}
+
+var (
+	errOwnerTooLarge = errors.New("the gateway that owns the ids does not take as much in a request as this one")
+	errOwnerRefuses  = errors.New("the gateway that owns the ids refuses what this one hands to it; the log of this one says why")
+)
 
 // estrangedError says that the owner of the ids lives, and cannot be asked.
 type estrangedError struct {

@@ -132,6 +132,8 @@ func ofWriting(err error) *Problem {
 		p := notWritten.of("the gateway that owns the ids and this one do not know each other; the log of this one says why").after(idsAgain)
 		p.forLog = err.Error()
 		return p
+	case errors.Is(err, errOwnerTooLarge):
+		return tooLarge.of("%v", err).todo("send fewer events in a request, or have every gateway run with the same --max-body-bytes")
 	case errors.Is(err, errAtomicOnce):
 		return invalid.of("%v", err).todo("send the events without atomic")
 	case errors.Is(err, publish.ErrFull):
