@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,10 +36,30 @@ func WithClient(cmd *cobra.Command, v *settings.Values, wrong error, do func(*ka
 	if unfit, ok := errors.AsType[*system.UnfitError](err); ok {
 		return withCode(exitRefused, errors.New(unfit.Problem(conf)))
 	}
-	if blocked, ok := errors.AsType[*kafka.BlockedError](err); ok && blocked.Remedy != "" {
-		err = fmt.Errorf("%w: %s", err, blocked.Remedy)
+	return Interrupted(cmd, WithRemedies(err))
+}
+
+// WithRemedies says after an error what to do about each thing that the cluster denies.
+func WithRemedies(err error) error {
+	var remedies []string
+	var look func(error)
+	look = func(err error) {
+		if blocked, ok := err.(*kafka.BlockedError); ok && blocked.Remedy != "" && !slices.Contains(remedies, blocked.Remedy) { //nolint:errorlint // each of the tree is looked at
+			remedies = append(remedies, blocked.Remedy)
+		}
+		switch e := err.(type) { //nolint:errorlint // see above
+		case interface{ Unwrap() []error }:
+			for _, part := range e.Unwrap() {
+				look(part)
+			}
+		case interface{ Unwrap() error }:
+			look(e.Unwrap())
+		}
 	}
-	return Interrupted(cmd, err)
+	if look(err); len(remedies) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, strings.Join(remedies, "; "))
 }
 
 // Interrupted says of an error that the command was interrupted, where it was.

@@ -145,6 +145,10 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 			first = len(r.Steps)
 		}
 		settings[name] = want
+		if info.Config == nil {
+			r.step("setting", "change", "%s=%s, and whether it is so is not known: allow this principal to DESCRIBE_CONFIGS topic %s", name, want, r.Topic)
+			continue
+		}
 		r.step("setting", "change", "%s=%s, is %s", name, want, have)
 	}
 	if len(settings) > 0 {

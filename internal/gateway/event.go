@@ -192,6 +192,9 @@ func (g *Gateway) promised(ctx context.Context, t *topic, subject string, declar
 // valueOf makes the record's value.
 func valueOf(t *topic, schema *values.Schema, e *event) ([]byte, *Problem) {
 	switch {
+	case e.null && !t.compacted && !t.keeps:
+		return nil, notWritten.of("null deletes a key, which only a compacted topic takes, and whether %s is one is not known: its settings cannot be read", t.name).
+			todo("allow the gateway's principal to DESCRIBE_CONFIGS the topic %s", t.cluster)
 	case e.null && !t.compacted:
 		return nil, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
 	case e.absent && schema != nil:

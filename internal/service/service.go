@@ -136,7 +136,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 	defer func() { err = errors.Join(err, place.Client.Close()) }()
 	api, err := open(ctx, place)
 	if err != nil {
-		return stopped(ctx, err)
+		return stopped(ctx, cli.WithRemedies(err))
 	}
 	if api.Health == nil {
 		api.Health = ready{}
