@@ -45,7 +45,7 @@ type Options struct {
 	// CommitInterval is the longest time that a record's effects wait for their commit. Default 100ms. A call of a node that takes
 	// longer holds up the effects of the records before it on its worker too.
 	CommitInterval time.Duration
-	// Workers is the number of goroutines that run tasks. Default: that of the CPUs that Go uses.
+	// Workers is the number of goroutines that run tasks. Default: twice that of the CPUs that Go uses.
 	Workers int
 	// StateDir is the folder of the stores' databases. It is required where the topology has stores; no other instance may use it
 	// at the same time. Without one nothing is written to disk.

@@ -154,7 +154,7 @@ func (e *engine) regrown(ctx context.Context, tp kafka.TopicPartition, offset in
 	}
 	if at := ends[tp]; at.LeaderEpoch < 0 || at.Offset < offset {
 		return fmt.Sprintf("the changelog lost its end and has grown again: of what it held up to offset %d in leader epoch %d, "+
-			"it has what was before offset %d (an unclean leader election does that)", offset, epoch, at.Offset), nil
+			"it has what was before offset %d (an unclean leader election does that; so it seems, and nothing is lost, where a leader was out of reach for a moment and stayed the leader)", offset, epoch, at.Offset), nil
 	}
 	return "", nil
 }

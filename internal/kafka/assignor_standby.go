@@ -217,15 +217,22 @@ type copier struct {
 // may says whether a member may keep a copy of a unit: not the one that has it, and not twice.
 func (c *copier) may(p, m int) bool { return c.given[p] != m && !slices.Contains(c.placed[p], m) }
 
-// together counts those with a unit's state that are in the rack of a member, but for the member itself.
-func (c *copier) together(p, m int) (n int) {
-	rack := c.members[m].rack
-	if rack == "" {
-		return 0
+// near is how much speaks for it that two members go down together: a rack that is not known may be the same one.
+func (c *copier) near(a, b int) int {
+	switch in, other := c.members[a].rack, c.members[b].rack; {
+	case in == "" || other == "":
+		return 1
+	case in == other:
+		return 2
 	}
+	return 0
+}
+
+// together adds up how near those with a unit's state are to a member, but for the member itself.
+func (c *copier) together(p, m int) (n int) {
 	for _, other := range append([]int{c.given[p]}, c.placed[p]...) {
-		if other >= 0 && other != m && c.members[other].rack == rack {
-			n++
+		if other >= 0 && other != m {
+			n += c.near(m, other)
 		}
 	}
 	return n
@@ -296,9 +303,5 @@ func (c *copier) levelOne() bool {
 
 // apart is together of a member that takes the place of a unit's k-th copy.
 func (c *copier) apart(p, k, m int) int {
-	n := c.together(p, m)
-	if rack := c.members[m].rack; rack != "" && c.members[c.placed[p][k]].rack == rack {
-		n--
-	}
-	return n
+	return c.together(p, m) - c.near(m, c.placed[p][k])
 }

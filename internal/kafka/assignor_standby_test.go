@@ -160,11 +160,19 @@ func (c *warmCrew) checkCopies(t *rapid.T) {
 			if n != min(want, most) {
 				t.Fatalf("%v has %d copies, want %d of %d members: %v", u, n, want, len(c.members), c.copies)
 			}
-			for id := range c.members { // racks: no copy beside the active one where another rack has room
+			near := func(id string) int { // to the active one
+				switch a, b := c.members[id].rack, c.members[owner[u]].rack; {
+				case a == "" || b == "":
+					return 1
+				case a == b:
+					return 2
+				}
+				return 0
+			}
+			for id := range c.members { // racks: no copy beside the active one, or where nobody knows, where another rack has room
 				for other, m := range c.members {
-					if want == 1 && has(id, u) && c.members[id].rack == c.members[owner[u]].rack && m.standby > 0 && !has(other, u) && owner[u] != other &&
-						m.rack != c.members[id].rack {
-						t.Fatalf("the copy of %v on %s is in the rack of %s, and %s is not", u, id, owner[u], other)
+					if want == 1 && has(id, u) && m.standby > 0 && !has(other, u) && owner[u] != other && near(other) < near(id) {
+						t.Fatalf("the copy of %v on %s may be in the rack of %s, and %s is not", u, id, owner[u], other)
 					}
 				}
 			}
@@ -189,6 +197,7 @@ func (c *warmCrew) checkCopies(t *rapid.T) {
 	}
 }
 
+// Mutations seen to fail it, of racks: a rack that is not known counts as another one; apart that counts the copy that goes.
 func TestUnitsMoveToTheirState(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := drawCrew(t)
@@ -196,12 +205,12 @@ func TestUnitsMoveToTheirState(t *testing.T) {
 		base.members = map[string]*groupMember{}
 		c := &warmCrew{crew: base, copies: map[string][]Copy{}, lost: map[TopicPartition]string{}}
 		want := rapid.IntRange(1, 3).Draw(t, "copies")
-		racks := rapid.SampledFrom([]string{"", "r", "rs", "rst"}).Draw(t, "racks")
+		racks := rapid.SampledFrom([]string{"", "r", "rs", "rst", "r-", "rs-"}).Draw(t, "racks") // - is not known
 		old := rapid.Bool().Draw(t, "some of an older build")
 		add := func(id string) {
 			standby, rack := want, ""
 			if racks != "" {
-				rack = string(racks[rapid.IntRange(0, len(racks)-1).Draw(t, "rack")])
+				rack = strings.Trim(string(racks[rapid.IntRange(0, len(racks)-1).Draw(t, "rack")]), "-")
 			}
 			if old && rapid.Bool().Draw(t, "older build") {
 				standby = 0
