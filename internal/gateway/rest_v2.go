@@ -209,6 +209,9 @@ func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *reques
 func (g *Gateway) v2Schemas(ctx context.Context, q *request, format string, in *v2Body) (value, key *values.Schema, code int, p *Problem) {
 	t := v2Formats[format]
 	if t == "" {
+		if in.KeySchemaID != nil || in.KeySchema != nil || in.ValueSchemaID != nil || in.ValueSchema != nil {
+			return nil, nil, codeBadSchema, plainData(format)
+		}
 		return nil, nil, 0, nil
 	}
 	hasKeys, hasValues := false, false

@@ -337,16 +337,20 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 	return e, nil
 }
 
-// v3Bytes are the data of a key or value. It notes in the data what the answer says of them: data that names no type has that of the
-// subject's schema, as with Confluent's, and is JSON where there is none.
+// v3Bytes are the data of a key or value. It notes in the data what the answer says of them: data that names no type has that of the schema that
+// it names, or the subject's, as with Confluent's, and is JSON where there is none.
 func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string) (data []byte, as form, schema *values.Schema, p *Problem) {
 	defer func() { in.schema = schema }()
 	subject := q.topic.cluster + of
 	if in.Subject != "" && in.Subject != subject || in.SubjectStrategy != "" && in.SubjectStrategy != "TOPIC_NAME" {
 		return nil, 0, nil, badSchema.of("the subject is %s", subject).todo("leave subject and subject_name_strategy out")
 	}
-	t := registry.Type("")
-	switch kind := strings.ToUpper(in.Type); kind {
+	names := in.SchemaID != nil || in.SchemaVersion != nil || in.Schema != nil
+	t, kind := registry.Type(""), strings.ToUpper(in.Type)
+	if names && (kind == "BINARY" || kind == "STRING" || kind == "JSON") {
+		return nil, 0, nil, plainData(kind)
+	}
+	switch kind {
 	case "BINARY":
 		data, p = fromBase64(in.Data)
 		return data, asBytes, nil, p
@@ -359,10 +363,12 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 	case "JSON":
 		return compacted(in.Data), asJSON, nil, nil
 	case "":
-		if schema, p = g.schemas.of(ctx, subject); p == nil {
-			in.Type = v3Type(schema)
+		if !names {
+			if schema, p = g.schemas.of(ctx, subject); p == nil {
+				in.Type = v3Type(schema)
+			}
+			return compacted(in.Data), asJSON, schema, p
 		}
-		return compacted(in.Data), asJSON, schema, p
 	case "AVRO", "PROTOBUF":
 		t = registry.Type(kind)
 	case "JSONSCHEMA":
@@ -384,10 +390,19 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 	if p == nil && in.SchemaVersion != nil && schema.Registered().Version != *in.SchemaVersion {
 		p = badSchema.of("version %d is not the latest of subject %s", *in.SchemaVersion, subject)
 	}
-	if p == nil && schema.Registered().Type != t {
+	if p == nil && t != "" && schema.Registered().Type != t {
 		p = badSchema.of("schema %d is %s, and the data is %s", schema.Registered().ID, schema.Registered().Type, t)
 	}
+	if p == nil && t == "" {
+		in.Type = v3Type(schema)
+	}
 	return in.Data, asJSON, schema, p
+}
+
+// plainData is the problem of data of a type without schemas beside which a schema is named: one of the two is not meant.
+func plainData(kind string) *Problem {
+	return badSchema.of("the request names a schema, and data of the type %s has none", kind).
+		todo("leave the schema out, or say by which type of schemas the data is encoded: Avro, JSON Schema or Protobuf")
 }
 
 // v3Type is what Confluent's API calls the form of data that a schema encodes.

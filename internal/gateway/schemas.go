@@ -247,7 +247,7 @@ func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema
 	latest, p := s.of(ctx, name)
 	if p != nil || latest == nil || latest.Registered().ID == id {
 		if p == nil && latest == nil {
-			p = invalid.of("subject %s has no schema", name).todo("register the schema under the subject first")
+			p = badSchema.of("subject %s has no schema", name).todo("register the schema under the subject first")
 		}
 		return latest, p
 	}
@@ -276,11 +276,14 @@ func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema
 	return found, nil
 }
 
-// byText is a schema that stands in a request. It must be the latest of the subject: who may publish may not therefore change what others read.
+// byText is a schema that stands in a request, t its type, "" for that of the subject's. It must be the latest of the subject: who may publish may not therefore change what others read.
 func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text string) (*values.Schema, *Problem) {
 	latest, p := s.of(ctx, name)
 	if p != nil {
 		return nil, p
+	}
+	if t == "" && latest != nil {
+		t = latest.Registered().Type
 	}
 	if _, err := values.Compile(&registry.Registered{Schema: registry.Schema{Type: t, Text: text}}); err != nil {
 		return nil, badSchema.of("the schema in the request is none: %v", err)
