@@ -28,6 +28,7 @@ type Registry struct {
 	parsed  parsed
 	mux     *http.ServeMux
 	metrics metrics
+	bodies  bodies
 
 	// Within is the longest time that a change, or a look whether something is really not there, waits for the brokers, and that a
 	// change waits for the server that writes.
@@ -39,7 +40,7 @@ const DefaultWithin = 5 * time.Second
 
 // New makes the API of a log. peers is how other servers of it are called.
 func New(log *Log, peers *http.Client, logger *zap.Logger) *Registry {
-	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics(), Within: DefaultWithin}
+	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics(), Within: DefaultWithin, bodies: bodies{most: mostBodies}}
 	r.parsed.parse = schema.Parse
 	r.routes()
 	return r
@@ -68,7 +69,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			reply(w, nil, refuse(500, "Internal Server Error"))
 		}
 	}()
-	q.Body = http.MaxBytesReader(w, q.Body, maxBody)
+	body := r.bodies.count(http.MaxBytesReader(w, q.Body, maxBody))
+	defer body.release()
+	q.Body = body
 	var ok bool
 	if q, ok = tidy(q); !ok {
 		reply(w, nil, refuse(404, "HTTP 404 Not Found"))
@@ -131,6 +134,9 @@ func flag(q *http.Request, name string) bool {
 
 // unreadable is what is said of a body that could not be read.
 func unreadable(err error) *Error {
+	if errors.Is(err, errCrowded) {
+		return passing(http.StatusServiceUnavailable, "%v", err)
+	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return refuse(413, "the body is larger than %d bytes", large.Limit)
