@@ -2,20 +2,40 @@ package event
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	"github.com/weirstream/weir/internal/schema/protovalue"
+	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/registry"
 )
 
 // deepestSample bounds how deep a value is made up: schemas refer to themselves.
 const deepestSample = 8
 
-// madeUp is a JSON document that the schema may take: the simplest value of each part.
-func madeUp(s *registry.Registered) json.RawMessage {
+// sample makes up a value that the schema takes, with all fields or, where that is none, with those that it requires. Where neither is found it says
+// why the first one is not taken.
+func sample(compiled *values.Schema) (document json.RawMessage, why string) {
+	message, err := compiled.Message("")
+	if err != nil {
+		return nil, err.Error() // a file without a message
+	}
+	for _, least := range []bool{false, true} {
+		document = madeUp(compiled.Registered(), least)
+		_, err := compiled.AppendBare(nil, message, document)
+		if err == nil {
+			return document, ""
+		}
+		if why == "" {
+			why = fmt.Sprintf("of %s: %v", document, err)
+		}
+	}
+	return nil, why
+}
+
+// madeUp is a JSON document that the schema may take: a simple value of each part, within its bounds where these are simple too.
+func madeUp(s *registry.Registered, least bool) json.RawMessage {
 	var v any
 	switch s.Type {
 	case registry.Protobuf:
@@ -23,9 +43,10 @@ func madeUp(s *registry.Registered) json.RawMessage {
 		if err != nil || file.Messages().Len() == 0 {
 			return nil
 		}
-		v = ofMessage(file.Messages().Get(0), 0)
+		v = ofMessage(file.Messages().Get(0), least, 0)
 	case registry.JSON:
-		v = ofJSONSchema(document(s.Text), referred(s), 0)
+		root := document(s.Text)
+		v = (&jsonSampler{root, referred(s), least}).of(root, 0)
 	default:
 		v = ofAvro(document(s.Text), referred(s), 0)
 	}
@@ -53,6 +74,12 @@ func referred(s *registry.Registered) map[string]any {
 		named[in.Name[strings.LastIndexByte(in.Name, '.')+1:]] = doc
 	}
 	return named
+}
+
+// texts are values of the formats of texts that more than one schema language knows.
+var texts = map[string]string{
+	"uuid": "6f1c2a7e-0d4b-4c1a-9a3e-5b8d7c6e4f10", "email": "a@example.com", "date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00Z",
+	"uri": "https://example.com/a", "hostname": "example.com", "ip": "192.0.2.1", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "duration": "PT1H",
 }
 
 func ofAvro(doc any, named map[string]any, depth int) any {
@@ -83,6 +110,12 @@ func ofAvro(doc any, named map[string]any, depth int) any {
 		if name, ok := t["name"].(string); ok {
 			named[name] = t
 		}
+		switch t["logicalType"] {
+		case "decimal":
+			return 0
+		case "uuid":
+			return texts["uuid"]
+		}
 		switch t["type"] {
 		case "record", "error":
 			value := map[string]any{}
@@ -102,76 +135,11 @@ func ofAvro(doc any, named map[string]any, depth int) any {
 			return []any{}
 		case "map":
 			return map[string]any{}
+		case "fixed":
+			size, _ := t["size"].(float64)
+			return strings.Repeat("a", int(min(size, 1<<10)))
 		}
 		return ofAvro(t["type"], named, depth+1)
 	}
 	return nil
-}
-
-func ofJSONSchema(doc any, named map[string]any, depth int) any {
-	s, ok := doc.(map[string]any)
-	if !ok || depth > deepestSample {
-		return nil
-	}
-	if ref, ok := s["$ref"].(string); ok {
-		return ofJSONSchema(named[ref], named, depth+1)
-	}
-	for _, name := range []string{"const", "default"} {
-		if v, ok := s[name]; ok {
-			return v
-		}
-	}
-	for _, name := range []string{"enum", "examples"} {
-		if list, _ := s[name].([]any); len(list) > 0 {
-			return list[0]
-		}
-	}
-	kind := s["type"]
-	if kinds, ok := kind.([]any); ok && len(kinds) > 0 {
-		kind = kinds[0]
-	}
-	switch kind {
-	case "string":
-		return "a"
-	case "integer", "number":
-		return 1
-	case "boolean":
-		return true
-	case "array":
-		return []any{}
-	case "null":
-		return nil
-	}
-	value := map[string]any{}
-	properties, _ := s["properties"].(map[string]any)
-	for name, property := range properties {
-		value[name] = ofJSONSchema(property, named, depth+1)
-	}
-	return value
-}
-
-func ofMessage(m protoreflect.MessageDescriptor, depth int) map[string]any {
-	value := map[string]any{}
-	for i := range m.Fields().Len() {
-		f := m.Fields().Get(i)
-		switch {
-		case f.ContainingOneof() != nil && !f.HasOptionalKeyword(), f.IsList(), f.IsMap():
-			continue // one of several, or none
-		case f.Message() != nil:
-			if depth < deepestSample && !strings.HasPrefix(f.Message().ParentFile().Path(), "google/") {
-				value[f.JSONName()] = ofMessage(f.Message(), depth+1)
-			}
-		case f.Enum() != nil:
-			value[f.JSONName()] = string(f.Enum().Values().Get(0).Name())
-		case f.Kind() == protoreflect.StringKind:
-			value[f.JSONName()] = "a"
-		case f.Kind() == protoreflect.BytesKind:
-			value[f.JSONName()] = "YQ=="
-		case f.Kind() == protoreflect.BoolKind:
-			value[f.JSONName()] = true
-		default:
-			value[f.JSONName()] = 1
-		}
-	}
-	return value
 }

@@ -44,8 +44,10 @@ type Result struct {
 	// Problem is why it cannot be done, or was not done to the end. Steps that were not come to are not among the steps, or not done.
 	Problem string `json:"problem,omitempty"`
 	// Sample is a value that the schema takes, as JSON; empty where none could be made up.
-	Sample  json.RawMessage `json:"sample,omitempty"`
-	KeyName string          `json:"key,omitempty"`
+	Sample json.RawMessage `json:"sample,omitempty"`
+	// Unsampled is why, where none could.
+	Unsampled string `json:"unsampled,omitempty"`
+	KeyName   string `json:"key,omitempty"`
 }
 
 // Changes says whether anything is to be done.
@@ -80,7 +82,7 @@ func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 	if err := e.checkFields(compiled); err != nil {
 		return nil, err
 	}
-	r.Sample = sample(compiled)
+	r.Sample, r.Unsampled = sample(compiled)
 	ofValues, ofKeys := t.subjects(e)
 	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, &e.Value, value, ofValues, r), t.planKey(ctx, e, ofKeys, r), t.planDeclaration(ctx, e, r))
 	r.Done = err == nil && !r.Changes()
@@ -383,17 +385,4 @@ func (t *Tool) declare(ctx context.Context, d *declared.Event) error {
 	}
 	sink.Close()
 	return err
-}
-
-// sample makes up a value that the schema takes, nil where that is not found.
-func sample(compiled *values.Schema) json.RawMessage {
-	document := madeUp(compiled.Registered())
-	message, err := compiled.Message("")
-	if err != nil {
-		return nil // a file without a message
-	}
-	if _, err := compiled.AppendBare(nil, message, document); err != nil {
-		return nil
-	}
-	return document
 }

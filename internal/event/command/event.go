@@ -166,11 +166,12 @@ func tell(out io.Writer, r *event.Result, verb, gateway string, err error) {
 	sample := string(r.Sample)
 	if sample == "" {
 		sample = "VALUE"
+		fmt.Fprintf(out, "\nNo value could be made up that the schema takes: write one in place of VALUE. The reason %s\n", termtext.Text(r.Unsampled))
 	}
 	key := ""
 	if r.KeyName == "" {
 		key = "?key="
 	}
-	fmt.Fprintf(out, "\nTo publish one, with a key of a client where the gateway asks for one:\n\ncurl -X POST %s/topics/%s/events%s -H 'Content-Type: application/json' -d '%s'\n", strings.TrimSuffix(gateway, "/"), r.Event, key, strings.ReplaceAll(sample, "'", `'\''`))
+	fmt.Fprintf(out, "\nTo publish one (where the gateway asks for a client, with a header more, such as -H 'X-Api-Key: KEY'):\n\ncurl -X POST %s/topics/%s/events%s -H 'Content-Type: application/json' -d '%s'\n", strings.TrimSuffix(gateway, "/"), r.Event, key, strings.ReplaceAll(sample, "'", `'\''`))
 	fmt.Fprintf(out, "\nIn Go:\n\nres, err := http.Post(%q, \"application/json\", strings.NewReader(`%s`))\n", strings.TrimSuffix(gateway, "/")+"/topics/"+r.Event+"/events"+key, strings.ReplaceAll(sample, "`", ""))
 }

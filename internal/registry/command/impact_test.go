@@ -125,7 +125,7 @@ func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 		t.Errorf("with running instances: %+v", u)
 	}
 	ask(6, "impact", subject, "broken.avsc", "--exit-code")
-	ask(6, "impact", subject, "order.v2.avsc", "--exit-code") // of two records
+	ask(6, "impact", subject, "order.v2.avsc", "--exit-code")                      // of two records
 	for file, want := range map[string]int{"broken.avsc": 6, "order.v2.avsc": 0} { // by its level alone
 		if out, code := execute(t, "schema", "impact", subject, file, "--registry", url, "--exit-code"); code != want {
 			t.Errorf("%s: exit code %d, want %d: %s", file, code, want, out)
