@@ -68,6 +68,9 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 		return nil, err
 	}
 	root, err := c.Compile(base + main)
+	if err == nil {
+		err = circle(root)
+	}
 	if err != nil {
 		return nil, errors.New(strings.ReplaceAll(why(err), base+main, ""))
 	}
@@ -259,7 +262,7 @@ func (d *decoder) value() (any, error) {
 		return string(s), err
 	case '0':
 		n, err := d.Number()
-		if err == nil && tooLong(n) {
+		if err == nil && Expensive(string(n)) {
 			err = errors.New("a number has an exponent of over three digits, or over a thousand digits")
 		}
 		return json.Number(n), err
@@ -269,8 +272,8 @@ func (d *decoder) value() (any, error) {
 	return nil, d.Null()
 }
 
-// tooLong says whether a number is expensive to calculate with.
-func tooLong(n []byte) bool {
-	at := strings.IndexAny(string(n), "eE")
-	return len(n) > 1000 || at >= 0 && len(strings.TrimLeft(string(n[at+1:]), "+-0")) > 3
+// Expensive says whether a number is expensive to calculate with.
+func Expensive(n string) bool {
+	at := strings.IndexAny(n, "eE")
+	return len(n) > 1000 || at >= 0 && len(strings.TrimLeft(n[at+1:], "+-0")) > 3
 }
