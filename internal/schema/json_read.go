@@ -1,13 +1,17 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/weirstream/weir/internal/schema/jsonvalue"
 )
 
 // readJSON says what values that the writer's schema allows the reader's does not, by the rules of Confluent's registry. A
@@ -163,8 +167,9 @@ func (c *jsonReading) combined(r, w *jsonschema.Schema, is, was combined, path s
 		}
 		if !slices.ContainsFunc(is.of, func(s *jsonschema.Schema) bool { return c.holds(s, w) }) {
 			c.add("TYPE_CHANGED", path, "what was allowed fits none of %s", is.kind)
+			return false
 		}
-		return false
+		return true // what stands beside the alternatives counts too
 	case is.kind == "":
 		c.noLongerCombined(r, w, was, path)
 		return false
@@ -270,18 +275,34 @@ func typesOf(s *jsonschema.Schema) []string {
 	return s.Types.ToStrings()
 }
 
+// typesWritten are the types that the values of a schema may have: those of its enum or const where it has one. all says that they may be any.
+func typesWritten(s *jsonschema.Schema) (types []string, all bool) {
+	values, listed := enumOf(s)
+	if !listed {
+		types = typesOf(s)
+		return types, len(types) == 0
+	}
+	for _, v := range values {
+		if t := typeOf(v); !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	return types, false
+}
+
 func (c *jsonReading) types(r, w *jsonschema.Schema, path string) {
-	is, was := typesOf(r), typesOf(w)
+	is := typesOf(r)
 	if len(is) == 0 {
 		return
 	}
-	if len(was) == 0 && w.Enum == nil && w.Const == nil {
+	was, all := typesWritten(w)
+	if all {
 		c.add("TYPE_NARROWED", path+"/type", "only %s is allowed, and was any type", strings.Join(is, ", "))
 		return
 	}
 	var gone []string
 	for _, t := range was {
-		if !slices.Contains(is, t) && !(t == "integer" && slices.Contains(is, "number")) {
+		if !typeAmong(t, is) {
 			gone = append(gone, t)
 		}
 	}
@@ -296,14 +317,25 @@ func (c *jsonReading) types(r, w *jsonschema.Schema, path string) {
 	}
 }
 
-func enumOf(s *jsonschema.Schema) ([]any, bool) {
+// typeAmong says whether values of a type are of one of several.
+func typeAmong(t string, of []string) bool {
+	return slices.Contains(of, t) || t == "integer" && slices.Contains(of, "number")
+}
+
+// enumOf are the values that a schema allows, where it has a list of them: those of enum, of const, or of both, that are of its types.
+func enumOf(s *jsonschema.Schema) (values []any, listed bool) {
 	switch {
 	case s.Enum != nil:
-		return s.Enum.Values, true
+		values = s.Enum.Values
 	case s.Const != nil:
-		return []any{*s.Const}, true
+		values = []any{*s.Const}
+	default:
+		return nil, false
 	}
-	return nil, false
+	types := typesOf(s)
+	return slices.DeleteFunc(slices.Clone(values), func(v any) bool {
+		return s.Const != nil && !equalJSON(v, *s.Const) || len(types) > 0 && !typeAmong(typeOf(v), types)
+	}), true
 }
 
 func (c *jsonReading) enums(r, w *jsonschema.Schema, path string) {
@@ -324,8 +356,52 @@ func (c *jsonReading) enums(r, w *jsonschema.Schema, path string) {
 	}
 }
 
+// typeOf is the narrowest type of a value.
+func typeOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	default:
+		if n, ok := numberOf(v); ok && n.IsInt() {
+			return "integer"
+		}
+		return "number"
+	}
+}
+
+// numberOf is the number that a value of a schema is. One that would be expensive to calculate with is none.
+func numberOf(v any) (*big.Rat, bool) {
+	text, ok := v.(json.Number)
+	if !ok || jsonvalue.Expensive(string(text)) {
+		return nil, false
+	}
+	return new(big.Rat).SetString(string(text))
+}
+
 func equalJSON(a, b any) bool {
-	return reflect.DeepEqual(a, b) || fmt.Sprintf("%T%v", a, a) == fmt.Sprintf("%T%v", b, b)
+	switch a := a.(type) {
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, equalJSON)
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, equalJSON)
+	case json.Number:
+		is, ok := numberOf(a)
+		was, well := numberOf(b)
+		if ok && well {
+			return is.Cmp(was) == 0
+		}
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // bound compares a limit: upper ones may grow, lower ones shrink, and both go away.
