@@ -24,6 +24,7 @@ type File struct {
 	file  protoreflect.FileDescriptor
 	types *dynamicpb.Types
 	rules *Rules
+	whole completeness
 }
 
 // Of prepares a file that was compiled. Rules that make no sense are its error, since with them no message could be checked.
@@ -36,11 +37,16 @@ func Of(file protoreflect.FileDescriptor) (*File, error) {
 	if err := rules.Usable(); err != nil {
 		return nil, err
 	}
-	return &File{file, dynamicpb.NewTypes(files), rules}, nil
+	return &File{file: file, types: dynamicpb.NewTypes(files), rules: rules}, nil
 }
 
-// Check says which rules a message of the file breaks.
-func (f *File) Check(m proto.Message) error { return f.rules.Check(m) }
+// Check says which required field a message of the file lacks, and which rules it breaks.
+func (f *File) Check(m proto.Message) error {
+	if err := f.whole.checkRead(m); err != nil {
+		return err
+	}
+	return f.rules.Check(m)
+}
 
 // register makes the types of a file known, by which an Any is read.
 func register(files *protoregistry.Files, file protoreflect.FileDescriptor) error {
@@ -126,22 +132,31 @@ const maxDepth = jsonscan.MaxDepth
 // Append encodes a JSON document as a message after dst. Its error has the place in the document.
 func (f *File) Append(dst []byte, m protoreflect.MessageDescriptor, document []byte) ([]byte, error) {
 	v := dynamicpb.NewMessage(m)
-	if err := (protojson.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth}).Unmarshal(document, v); err != nil {
+	if err := (protojson.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth, AllowPartial: true}).Unmarshal(document, v); err != nil {
+		if strict := jsonscan.Check(document); strict != nil { // whose words and places are better
+			return dst, strict
+		}
 		return dst, Located(document, err)
+	}
+	if err := f.whole.check(v, document); err != nil {
+		return dst, err
 	}
 	if err := f.rules.checkOf(v, document); err != nil {
 		return dst, err
 	}
-	return proto.MarshalOptions{Deterministic: true}.MarshalAppend(dst, v)
+	return proto.MarshalOptions{Deterministic: true, AllowPartial: true}.MarshalAppend(dst, v)
 }
 
 // AppendJSON writes an encoded message as JSON after dst. Fields that the schema does not know are left out.
 func (f *File) AppendJSON(dst []byte, m protoreflect.MessageDescriptor, encoded []byte) ([]byte, error) {
 	v := dynamicpb.NewMessage(m)
-	if err := (proto.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth}).Unmarshal(encoded, v); err != nil {
+	if err := (proto.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth, AllowPartial: true}).Unmarshal(encoded, v); err != nil {
 		return dst, fmt.Errorf("$: it is no %s: %w", m.FullName(), err)
 	}
-	text, err := protojson.MarshalOptions{Resolver: f.types}.Marshal(v)
+	if err := f.whole.checkRead(v); err != nil {
+		return dst, err
+	}
+	text, err := protojson.MarshalOptions{Resolver: f.types, AllowPartial: true}.Marshal(v)
 	if err != nil {
 		return dst, fmt.Errorf("$: %w", err)
 	}

@@ -92,7 +92,7 @@ func TestMistakesHaveTheirPlaces(t *testing.T) {
 		{2, "Order", `{"lines":[{"amount":1},{"amount":-2}]}`, `$.lines[1].amount: must be greater than 0`},
 		{2, "shop.Order", `{"all":{"k":{"longName":"x"}}}`, `$.all.k.longName: must be at least 2 characters`},
 		{2, "Order.Inner", `{"longName":"x"}`, `$.longName: must be at least 2 characters`},
-		{2, "Order", `{"lines":[`, `$: unexpected EOF`},
+		{2, "Order", `{"lines":[`, `$.lines: the document ends in the middle`},
 		{3, "", `{"lines":[{"amount":1},{"amount":"x"}]}`, `$.lines[1].amount: got string, want integer`},
 		{3, "", `{"lines":[{}],"more":1}`, `$: additional properties 'more' not allowed; $.lines[0]: missing property 'amount'`},
 		{3, "", `{"lines":[],"lines":[]}`, `$.lines: the name comes twice`},
