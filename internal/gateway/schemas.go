@@ -43,6 +43,7 @@ type subject struct {
 	err    error          // why it is not known
 	until  time.Time
 	asking bool
+	kept   bool // the registry did not say it when it was asked last
 	late   bool // it took longer than schemaPatience
 }
 
@@ -118,7 +119,7 @@ func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject
 	switch {
 	case err == nil || found.gone != nil:
 	case known != nil && known.err == nil:
-		found.schema, found.gone = known.schema, known.gone
+		found.schema, found.gone, found.kept = known.schema, known.gone, true
 	default:
 		found.err = err
 	}
@@ -239,64 +240,73 @@ func (s *subject) give(name string) (*values.Schema, *Problem) {
 	return s.schema, nil
 }
 
-// otherID is what to do about an id in a request that is no schema of the topic's.
-const otherID = "mend the schema's id in the request: the latest is %d, of subject %s"
+// A request may name the schema of its data by id or by text. It must be the latest of the subject, whatever the source of schemas: who may publish may
+// not therefore change what others read, nor go on with a version that was rolled back.
 
-// byID is a schema that a request names: it must be the latest of the subject, or one that the registry has there.
+// byID is a schema that a request names by its id.
 func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema, *Problem) {
-	latest, p := s.of(ctx, name)
-	if p != nil || latest == nil || latest.Registered().ID == id {
-		if p == nil && latest == nil {
-			p = badSchema.of("subject %s has no schema", name).todo("register the schema under the subject first")
-		}
-		return latest, p
+	latest, sure, p := s.named(ctx, name, func(latest *registry.Registered) bool { return latest.ID == id })
+	switch {
+	case p != nil:
+		return nil, p
+	case latest != nil && latest.Registered().ID == id:
+		return latest, nil
+	case !sure:
+		return nil, notWritten.of("whether schema %d is the latest of subject %s is not known: the schema registry cannot be asked", id, name)
+	case latest == nil:
+		return nil, badSchema.of("subject %s has no schema", name).todo("register the schema under the subject first")
 	}
-	registered, err := s.source.ByID(ctx, id)
-	if errors.Is(err, registry.ErrNotFound) {
-		return nil, badSchema.of("there is no schema %d", id).todo(otherID, latest.Registered().ID, name)
-	}
-	if err != nil {
-		return nil, notWritten.of("schema %d is not known: %v", id, err)
-	}
-	versions, ok := s.source.(interface {
-		Lookup(context.Context, string, registry.Schema) (*registry.Registered, error)
-	})
-	if !ok {
-		return nil, badSchema.of("schema %d is not the latest of subject %s", id, name).todo(otherID, latest.Registered().ID, name)
-	}
-	if _, err := versions.Lookup(ctx, name, registered.Schema); errors.Is(err, registry.ErrNotFound) {
-		return nil, badSchema.of("schema %d is none of subject %s", id, name).todo(otherID, latest.Registered().ID, name)
-	} else if err != nil {
-		return nil, notWritten.of("schema %d is not known: %v", id, err)
-	}
-	found, err := s.values.Schema(registered)
-	if err != nil {
-		return nil, invalid.of("schema %d cannot be used: %v", id, err)
-	}
-	return found, nil
+	return nil, badSchema.of("schema %d is not the latest of subject %s", id, name).
+		todo("mend the schema's id in the request: the latest is %d, of subject %s", latest.Registered().ID, name)
 }
 
-// byText is a schema that stands in a request, t its type, "" for that of the subject's. It must be the latest of the subject: who may publish may not therefore change what others read.
+// byText is a schema that stands in a request, t its type, "" for that of the subject's.
 func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text string) (*values.Schema, *Problem) {
-	latest, p := s.of(ctx, name)
+	fits := func(latest *registry.Registered) bool {
+		return (t == "" || latest.Type == t) && tidyText(latest.Text) == tidyText(text)
+	}
+	latest, sure, p := s.named(ctx, name, fits)
 	if p != nil {
 		return nil, p
+	}
+	if latest != nil && fits(latest.Registered()) {
+		return latest, nil
 	}
 	if t == "" && latest != nil {
 		t = latest.Registered().Type
 	}
-	if _, err := values.Compile(&registry.Registered{Schema: registry.Schema{Type: t, Text: text}}); err != nil {
+	given := registry.Schema{Type: t, Text: text}
+	if _, err := values.Compile(&registry.Registered{Schema: given}); err != nil {
 		return nil, badSchema.of("the schema in the request is none: %v", err)
 	}
-	if latest == nil || latest.Registered().Type != t || tidyText(latest.Registered().Text) != tidyText(text) {
-		p := badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
-		if why := s.incompatible(ctx, name, registry.Schema{Type: t, Text: text}); why != "" {
-			p = badSchema.of("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
-				todo("send the id of the latest, or change the schema as it is allowed, and register it first")
-		}
-		return nil, p
+	if !sure {
+		return nil, notWritten.of("whether the schema in the request is the latest of subject %s is not known: the schema registry cannot be asked", name)
 	}
-	return latest, nil
+	if why := s.incompatible(ctx, name, given); why != "" {
+		return nil, badSchema.of("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
+			todo("send the id of the latest, or change the schema as it is allowed, and register it first")
+	}
+	return nil, badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
+}
+
+// namedAgain is how old what is known of a subject may be before a request that names another schema is refused.
+const namedAgain = 100 * time.Millisecond
+
+// named is the latest schema of a subject whose latest a request names: another one than is known may have been registered just now, so then the registry is
+// asked again. sure says that it has answered.
+func (s *schemas) named(ctx context.Context, name string, fits func(*registry.Registered) bool) (latest *values.Schema, sure bool, p *Problem) {
+	latest, p = s.of(ctx, name)
+	if p != nil || s.source == nil || latest != nil && fits(latest.Registered()) {
+		return latest, true, p
+	}
+	s.mu.Lock()
+	known := s.known[name]
+	s.mu.Unlock()
+	if known == nil || time.Since(known.until.Add(-schemaFor)) > namedAgain {
+		known = s.ask(context.WithoutCancel(ctx), name, known)
+		latest, p = known.give(name)
+	}
+	return latest, !known.kept, p
 }
 
 // incompatible says why a schema could not be registered either, "" where it could, or where nobody knows.
