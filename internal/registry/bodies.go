@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"compress/gzip"
 	"errors"
 	"io"
+	"net/http"
+	"strings"
 	"sync/atomic"
 )
 
@@ -45,3 +48,31 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 func (c *counted) release() { c.all.bytes.Add(-c.held) }
+
+// inflated is a body as it was before it was compressed; ok is whether it is compressed in a way that is understood.
+func inflated(q *http.Request) (body io.ReadCloser, ok bool) {
+	switch strings.ToLower(q.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return q.Body, true
+	case "gzip", "x-gzip":
+		return &unzipped{sent: q.Body}, true
+	}
+	return nil, false
+}
+
+// unzipped begins to read when it is read.
+type unzipped struct {
+	sent io.ReadCloser
+	zip  *gzip.Reader
+}
+
+func (u *unzipped) Read(p []byte) (n int, err error) {
+	if u.zip == nil {
+		if u.zip, err = gzip.NewReader(u.sent); err != nil {
+			return 0, err
+		}
+	}
+	return u.zip.Read(p)
+}
+
+func (u *unzipped) Close() error { return u.sent.Close() }

@@ -69,10 +69,14 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			reply(w, nil, refuse(500, "Internal Server Error"))
 		}
 	}()
-	body := r.bodies.count(http.MaxBytesReader(w, q.Body, maxBody))
+	sent, ok := inflated(q)
+	if !ok {
+		reply(w, nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding %q is not taken: send gzip, or nothing", q.Header.Get("Content-Encoding")))
+		return
+	}
+	body := r.bodies.count(http.MaxBytesReader(w, sent, maxBody))
 	defer body.release()
 	q.Body = body
-	var ok bool
 	if q, ok = tidy(q); !ok {
 		reply(w, nil, refuse(404, "HTTP 404 Not Found"))
 		return
