@@ -29,7 +29,7 @@ func scope(kind, subject string) (path []string, of string) {
 }
 
 // Config is the configuration of a subject, or of everything for "", as a JSON object with compatibilityLevel; own says to look at
-// the subject's own alone, which is [ErrNotFound] where it has none.
+// the subject's own alone, which is [ErrNotFound] where it has none, and may have no level.
 func (c *Client) Config(ctx context.Context, subject string, own bool) (json.RawMessage, error) {
 	path, of := scope("config", subject)
 	var config json.RawMessage

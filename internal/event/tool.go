@@ -210,8 +210,13 @@ func (t *Tool) planLevel(ctx context.Context, subject string, want registry.Leve
 	if err != nil {
 		return err
 	}
-	switch _, err := t.Registry.Config(ctx, subject, true); {
-	case errors.Is(err, registry.ErrNotFound):
+	config, err := t.Registry.Config(ctx, subject, true)
+	var own struct{ CompatibilityLevel string }
+	if err == nil {
+		err = json.Unmarshal(config, &own)
+	}
+	switch {
+	case errors.Is(err, registry.ErrNotFound), err == nil && own.CompatibilityLevel == "":
 		r.step("level", "create", "%s of %s", want, subject)
 	case err != nil:
 		return err

@@ -80,8 +80,6 @@ func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[
 			return nil, nil, invalidLevel()
 		}
 		stored["compatibilityLevel"], answer["compatibility"] = plain(level), plain(level)
-	} else if len(body) == 0 {
-		return nil, nil, invalidLevel()
 	}
 	for _, name := range configNames {
 		if v, ok := body[name]; ok {
@@ -90,6 +88,9 @@ func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[
 			}
 			stored[name], answer[name] = v, v
 		}
+	}
+	if len(answer) == 0 { // nothing of it is known, a misspelt level perhaps
+		return nil, nil, invalidLevel()
 	}
 	if subject != "" {
 		stored["subject"] = plain(subject)
@@ -118,18 +119,26 @@ func shown(c Config) map[string]json.RawMessage {
 	return answer
 }
 
-// config is what GET answers for a subject; else is whether what holds for it from elsewhere counts.
+// config is what GET answers for a subject; fallback is whether what holds for it from elsewhere counts. A configuration need not have a level.
 func (s *state) config(subject string, fallback bool) (map[string]json.RawMessage, error) {
+	answer := map[string]json.RawMessage{}
 	for i, at := range scope(subject) {
 		if i > 0 && !fallback {
 			break
 		}
-		if c, ok := s.configs[at]; ok && c.CompatibilityLevel != "" {
-			return shown(c), nil
+		if c, ok := s.configs[at]; ok {
+			answer = shown(c)
+			break
 		}
 	}
 	if subject != "" && !fallback {
-		return nil, noSubjectLevel(subject)
+		if len(answer) == 0 {
+			return nil, noSubjectLevel(subject)
+		}
+		return answer, nil
 	}
-	return map[string]json.RawMessage{"compatibilityLevel": plain(schema.Backward)}, nil
+	if _, ok := answer["compatibilityLevel"]; !ok {
+		answer["compatibilityLevel"] = plain(s.level(subject))
+	}
+	return answer, nil
 }
