@@ -161,6 +161,29 @@ func TestAnswersOfV3SayTheFormOfTheirData(t *testing.T) {
 	}
 }
 
+// One schema in several subjects has one id there, and a version in each: the answer has those of the record's topic.
+//
+// Mutation seen to fail it: the schema as it was compiled for the first of them.
+func TestAnswersOfV3HaveTheSubjectOfTheTopic(t *testing.T) {
+	state := schemasOfTest["order.state.v1-value"].Schema
+	r := newRig(t, func(c *Config) {
+		c.Schemas = source{
+			orders + "-value":      {ID: 7, Subject: orders + "-value", Version: 2, Schema: state},
+			"order.state.v1-value": {ID: 7, Subject: "order.state.v1-value", Version: 1, Schema: state},
+		}
+	})
+	for range 2 { // also when both are known
+		for topic, version := range map[string]int{orders: 2, "order.state.v1": 1} {
+			for _, members := range []string{"", `"type":"PROTOBUF",`, `"schema_id":7,`, fmt.Sprintf(`"schema_version":%d,`, version)} {
+				_, body, _ := r.post("/v3/clusters/"+r.cluster()+"/topics/"+topic+"/records", `{"key":{"data":"k"},"value":{`+members+`"data":{"name":"n"}}}`)
+				if want := fmt.Sprintf(`"subject":"%s-value","schema_id":7,"schema_version":%d`, topic, version); !strings.Contains(body, want) {
+					t.Errorf("%s: %s, want %s", members, body, want)
+				}
+			}
+		}
+	}
+}
+
 // A schema that a request names is looked at whatever type its data has, and where none is named.
 //
 // Mutations seen to fail it: data without a type by the subject's schema; plainData left out in v2 or v3; the type of a text as Avro's.

@@ -203,16 +203,22 @@ type Values struct {
 // New makes Values over a source.
 func New(source registry.Source) *Values { return &Values{source: source} }
 
-// Schema compiles a schema of the source, once for each id.
+// Schema compiles a schema of the source, once for each id. What it says of itself is what was asked for: a schema may be in several subjects, under one id.
 func (v *Values) Schema(r *registry.Registered) (*Schema, error) {
 	frame := framing.Frame{ID: r.ID, GUID: r.GUID}
-	return v.known.Get(frame.String(), func() (*Schema, error) {
+	s, err := v.known.Get(frame.String(), func() (*Schema, error) {
 		s, err := Compile(r)
 		if err != nil {
 			err = fmt.Errorf("schema %s: %w", frame, err)
 		}
 		return s, err
 	})
+	if known := s; err == nil && (known.registered.ID != r.ID || known.registered.Subject != r.Subject || known.registered.Version != r.Version) {
+		s = &Schema{}
+		*s = *known
+		s.registered = r
+	}
+	return s, err
 }
 
 // JSON turns a record's key or value into a JSON document, by the schema that it names. header is the value of the record's header
