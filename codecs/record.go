@@ -36,8 +36,12 @@ type InRecord[T any] interface {
 // right. A stream's record then waits, with all that follow it in its partition, and is no dead letter.
 var ErrUnavailable = errors.New("what the codec needs cannot be had now")
 
+// ErrUnregistered is wrapped by the error of a codec whose schema is only checked at a start, and is not registered: what would be written with it waits.
+var ErrUnregistered = errors.New("the schema is not registered")
+
 // Prepared is a codec that registers or checks a schema before the first record.
 type Prepared interface {
-	// Prepare is called when a topology starts, for each topic with the codec.
+	// Prepare is called when a topology starts, for each topic with the codec. An error that wraps [ErrUnavailable] or [ErrUnregistered] is told,
+	// and the start goes on.
 	Prepare(p Preparation) error
 }

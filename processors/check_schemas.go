@@ -31,6 +31,10 @@ func (e *engine) schemaProblems(ctx context.Context, register bool) (problems []
 			err := prepare(ctx, t.Name, register)
 			switch {
 			case err == nil:
+			case errors.Is(err, codecs.ErrUnregistered):
+				if t.Written && e.opts.Schemas == SchemasCheck {
+					e.log.Warn("what is written to a topic waits, and all that is read before it: its schema is not registered", zap.String("topic", t.Name), zap.Error(err))
+				}
 			case errors.Is(err, codecs.ErrUnavailable):
 				e.log.Warn("the schema of a topic is not checked: records of schemas that are not known wait", zap.String("topic", t.Name), zap.Error(err))
 			default:

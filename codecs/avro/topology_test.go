@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/codecs"
@@ -188,5 +191,59 @@ func TestATopologyByARegistry(t *testing.T) {
 	}
 	if after, err := client.Subjects(t.Context(), false); err != nil || !slices.Equal(after, names) {
 		t.Errorf("subjects %q became %q, %v", names, after, err)
+	}
+}
+
+// assigned is told when an instance has partitions: its start is done.
+type assigned chan struct{}
+
+func (a assigned) OnRebalanced(processors.Rebalanced) { a <- struct{}{} }
+
+// A start that only checks schemas says which topics it will not write to, and goes on: somebody is to register them. Of what is read nothing is
+// missing, and with what is registered nothing is said.
+//
+// Mutations, each seen to fail it: prepare without ErrUnregistered; a warning for what is read too.
+func TestAStartSaysWhichSchemasAreNotRegistered(t *testing.T) {
+	web, _ := registrytest.Start(t)
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	for _, c := range []struct{ schemas, want string }{
+		{"check", `order.summed.v1 the schema is not registered in subject "order.summed.v1-value": register it (weir schema register), or start once with --schemas register`},
+		{"register", ""},
+		{"check", ""},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		bound := registrytest.Client(t, web.URL)
+		in := topology.Stream("order.placed.v1", avro.Bound[order](bound, registry.Binding{}, avro.Schema(olderSchema)))
+		out := topology.Stream("order.summed.v1", avro.Bound[order](bound, registry.Binding{}, avro.Schema(olderSchema)))
+		graph := topology.Define("sums", topology.Node("sum", topology.On(in, func(ctx topology.Context, key string, v order) error {
+			out.Emit(ctx, key, v)
+			return nil
+		}), topology.Emits(out)))
+		ctx, stop := context.WithCancel(t.Context())
+		ready := make(chan struct{}, 100)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- weir.Run(ctx, graph, weir.Options{Brokers: broker.Addrs(), CreateTopics: true, Logger: zap.New(core), Settings: map[string]string{"schemas": c.schemas}, Hooks: []processors.Hook{assigned(ready)}})
+		}()
+		select {
+		case <-ready:
+		case err := <-ended:
+			t.Fatal(err)
+		}
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		said := []string{}
+		for _, l := range logs.FilterMessageSnippet("is not registered").All() {
+			said = append(said, fmt.Sprint(l.ContextMap()["topic"], " ", l.ContextMap()["error"]))
+		}
+		if strings.Join(said, "\n") != c.want {
+			t.Errorf("%s: %q, want %q", c.schemas, said, c.want)
+		}
 	}
 }

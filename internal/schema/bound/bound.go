@@ -165,7 +165,8 @@ func (c *Codec) prepare(p codecs.Preparation) error {
 	case err == nil && p.Register:
 		c.writing.Store(subject, found)
 	case !p.Register && errors.Is(err, registry.ErrNotFound):
-		return nil // it breaks nobody, or what it refers to is not registered, so that there is nothing that it can be compared with
+		// It breaks nobody, or what it refers to is not registered, so that there is nothing that it can be compared with.
+		return fmt.Errorf("%w in subject %q: register it (weir schema register), or start once with --schemas register", codecs.ErrUnregistered, subject)
 	}
 	return err
 }
