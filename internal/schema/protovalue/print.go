@@ -19,8 +19,8 @@ func Text(file protoreflect.FileDescriptor) string {
 	return Print(protodesc.ToFileDescriptorProto(file), file, false)
 }
 
-// Print writes a file as its source, without comments, everything in the order of its declaration; imports and options
-// sorted where asked for.
+// Print writes a file as its source, without comments, everything in the order of its declaration. Where sorted is asked for, what has an order that
+// means nothing is sorted, as Confluent's registry does it: imports, fields and oneofs, values of an enum, and what is reserved.
 func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor, sorted bool) string {
 	p := &protoPrinter{sorted: sorted}
 	switch {
@@ -222,10 +222,12 @@ func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.Mess
 		}
 	}
 	done := map[int32]bool{}
-	for i, f := range m.Field {
+	sorted := p.sorted && (len(withField) == 0 || len(m.NestedType) == len(withField)) // else their order is that of nested messages
+	for _, field := range inOrder(d.Fields(), sorted) {
+		f := m.Field[field.Index()]
 		if f.OneofIndex == nil || f.GetProto3Optional() {
-			declared(d.Fields().Get(i))
-			p.field(f, d.Fields().Get(i), syntax, false)
+			declared(field)
+			p.field(f, field, syntax, false)
 			continue
 		}
 		n := f.GetOneofIndex()
@@ -233,16 +235,20 @@ func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.Mess
 			continue
 		}
 		done[n] = true
-		members := d.Oneofs().Get(int(n)).Fields()
-		for j := range members.Len() {
-			declared(members.Get(j))
+		members := inOrder(d.Oneofs().Get(int(n)).Fields(), sorted)
+		for _, member := range members {
+			declared(member)
 		}
 		p.block("oneof "+m.OneofDecl[n].GetName(), func() {
 			p.options(m.OneofDecl[n].Options)
-			for j := range members.Len() {
-				p.field(m.Field[members.Get(j).Index()], members.Get(j), syntax, true)
+			for _, member := range members {
+				p.field(m.Field[member.Index()], member, syntax, true)
 			}
 		})
+	}
+	if p.sorted {
+		byStart(m.ReservedRange)
+		byStart(m.ExtensionRange)
 	}
 	p.reserved(ranges(m.ReservedRange, 1<<29), m.ReservedName)
 	if list := ranges(m.ExtensionRange, 1<<29); list != "" {
@@ -253,6 +259,22 @@ func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.Mess
 		p.enum(e)
 	}
 	p.extensions(m.Extension, d, syntax)
+}
+
+// inOrder are fields in the order of their declaration, or of their numbers.
+func inOrder(fields protoreflect.FieldDescriptors, sorted bool) []protoreflect.FieldDescriptor {
+	list := make([]protoreflect.FieldDescriptor, fields.Len())
+	for i := range list {
+		list[i] = fields.Get(i)
+	}
+	if sorted {
+		slices.SortFunc(list, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.Number(), b.Number()) })
+	}
+	return list
+}
+
+func byStart[R interface{ GetStart() int32 }](list []R) {
+	slices.SortFunc(list, func(a, b R) int { return cmp.Compare(a.GetStart(), b.GetStart()) })
 }
 
 // groupsOf are the messages that are declared with a field, by their full names.
@@ -290,6 +312,9 @@ func (p *protoPrinter) reserved(numbers string, names []string) {
 		p.line("reserved %s;", numbers)
 	}
 	if len(names) > 0 {
+		if p.sorted {
+			slices.Sort(names)
+		}
 		quoted := make([]string, len(names))
 		for i, n := range names {
 			quoted[i] = strconv.Quote(n)
@@ -381,6 +406,12 @@ func jsonName(name string) string {
 func (p *protoPrinter) enum(e *descriptorpb.EnumDescriptorProto) {
 	p.block("enum "+e.GetName(), func() {
 		p.options(e.Options)
+		if p.sorted && len(e.Value) > 0 { // the first one is what a field has that is not set
+			slices.SortStableFunc(e.Value[1:], func(a, b *descriptorpb.EnumValueDescriptorProto) int {
+				return cmp.Compare(a.GetNumber(), b.GetNumber())
+			})
+			byStart(e.ReservedRange)
+		}
 		for _, v := range e.Value {
 			p.line("%s = %d%s;", v.GetName(), v.GetNumber(), inBrackets(protoOptions(v.Options)))
 		}
