@@ -54,24 +54,24 @@ func requestOf(s Schema) *request {
 	return q
 }
 
+// made is the answer to a registration. Old servers answer the id and nothing else.
+type made struct{ ID, Version int }
+
 // Register registers a schema as the next version of a subject, and finds it where it is one already. The id does not change from then
 // on. [ErrIncompatible]: it would break readers, and the error lists how; [ErrRefused]: it is no schema, or the subject is read-only.
+// Metadata and a RuleSet that are nil are those of the latest version, in Weir's registry and Confluent's, and so is a Text that is empty.
 //
 // After [ErrAway] it may be registered or not: do it again.
 func (c *Client) Register(ctx context.Context, subject string, s Schema) (*Registered, error) {
 	op := fmt.Sprintf("register a schema in subject %q", subject)
-	var registered struct {
-		ID int `json:"id"`
-	}
+	var registered made
 	if err := c.ask(ctx, op, http.MethodPost, []string{"subjects", subject, "versions"}, nil, requestOf(s), &registered); err != nil {
 		return nil, err
 	}
-	// Older servers answer the id and nothing else.
-	r, err := c.Lookup(ctx, subject, s)
-	if err != nil {
-		return nil, err
+	if registered.Version > 0 { // with metadata of the version before it may be another schema to a lookup by now
+		return c.Stored(ctx, subject, registered.Version)
 	}
-	return r, nil
+	return c.Lookup(ctx, subject, s)
 }
 
 // Lookup finds the version of a subject that is this schema. [ErrNotFound]: none is. Its Imports are not looked up.

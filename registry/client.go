@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -17,8 +21,9 @@ import (
 
 // Config is where a registry is and how it is asked. Only URLs must be given.
 type Config struct {
-	// URLs are those of the registry's servers, as http://registry:8081: the first that can be reached is asked. A URL may have a
-	// user and a password.
+	// URLs are those of the registry's servers, as http://registry:8081. They are asked in this order: the next one where one cannot be
+	// reached, does not answer in time, has an error of its own (5xx), or what answers is no registry. A change that cannot be made twice,
+	// such as a deletion, is sent to the next one only where it did not leave for the one before. A URL may have a user and a password.
 	URLs []string
 	// User and Password are for basic auth.
 	User, Password string
@@ -28,7 +33,7 @@ type Config struct {
 	TLS *tls.Config
 	// Context is the registry's context in which all names and ids are, as ".billing". Default: the default one.
 	Context string
-	// Timeout is how long the answer to a request may take. Default: 10 s.
+	// Timeout is how long the answer of one server to a request may take. Default: 10 s.
 	Timeout time.Duration
 	// CacheSize is how many schemas are kept: the least recently used ones go first. As many failures are kept apart, and push no
 	// schema out. Default: 1000.
@@ -48,7 +53,7 @@ const (
 
 // Client asks one registry. It may be used from several goroutines.
 type Client struct {
-	sr        *sr.Client
+	servers   []*sr.Client // one a URL
 	transport *http.Transport
 	timeout   time.Duration
 	schemas   *fetches
@@ -72,6 +77,9 @@ func New(c Config) (*Client, error) {
 			c.User = u.User.Username()
 			c.Password, _ = u.User.Password()
 		}
+		if strings.Contains(u.Host, ",") {
+			return nil, fmt.Errorf("URL %d of the schema registry has a comma in its host: give each URL by itself", i+1)
+		}
 		u.User, u.RawQuery, u.Fragment = nil, "", ""
 		urls[i] = strings.TrimRight(u.String(), "/")
 	}
@@ -86,7 +94,7 @@ func New(c Config) (*Client, error) {
 	transport.TLSClientConfig = c.TLS.Clone() // of nil it is nil
 	transport.MaxResponseHeaderBytes = 64 << 10
 	opts := []sr.ClientOpt{
-		sr.URLs(urls...), sr.UserAgent("weir"), sr.LogLevel(sr.LogLevelNone),
+		sr.UserAgent("weir"), sr.LogLevel(sr.LogLevelNone),
 		sr.HTTPClient(&http.Client{Timeout: timeout, Transport: bounded{transport}}),
 	}
 	if c.User != "" {
@@ -101,12 +109,15 @@ func New(c Config) (*Client, error) {
 		}
 		opts = append(opts, sr.DefaultSchemaContext(context))
 	}
-	client, err := sr.NewClient(opts...)
-	if err != nil {
-		return nil, err
+	servers := make([]*sr.Client, len(urls))
+	for i, u := range urls {
+		var err error
+		if servers[i], err = sr.NewClient(append(slices.Clone(opts), sr.URLs(u))...); err != nil {
+			return nil, err
+		}
 	}
 	notFound := cmp.Or(c.NotFoundFor, defaultNotFound)
-	cl := &Client{sr: client, transport: transport, timeout: timeout, schemas: newFetches(cmp.Or(c.CacheSize, defaultCacheSize), max(notFound, 0))}
+	cl := &Client{servers: servers, transport: transport, timeout: timeout, schemas: newFetches(cmp.Or(c.CacheSize, defaultCacheSize), max(notFound, 0))}
 	cl.closed, cl.close = context.WithCancel(context.Background())
 	return cl, nil
 }
@@ -143,8 +154,8 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ask makes one request. The segments of the path are escaped.
-func (c *Client) ask(ctx context.Context, op, method string, path []string, params url.Values, body, answer any) error {
+// ask makes one request, of one server after the other until one knows. The segments of the path are escaped.
+func (c *Client) ask(ctx context.Context, op, method string, path []string, params url.Values, body, into any) error {
 	if err := c.closed.Err(); err != nil {
 		return away(op, errors.New("the client is closed"))
 	}
@@ -162,5 +173,65 @@ func (c *Client) ask(ctx context.Context, op, method string, path []string, para
 	if params != nil {
 		ctx = sr.WithParams(ctx, sr.RawParams(params))
 	}
-	return judge(op, c.sr.Do(ctx, method, at.String(), body, answer))
+	if into == nil {
+		into = new(json.RawMessage) // what is no JSON comes from no registry
+	}
+	var first error
+	for _, server := range c.servers {
+		var left atomic.Bool // the request may have reached the server
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { left.Store(true) }})
+		failure := server.Do(traced, method, at.String(), body, into)
+		if failure == nil {
+			failure = strange(into)
+		}
+		err := judge(op, failure)
+		if failure == nil || !unanswered(failure) {
+			return err
+		}
+		if e, ok := first.(*Error); !ok || e.Code == 0 { // what a registry says of itself says more than that another is not there
+			first = err
+		}
+		if ctx.Err() != nil || left.Load() && once(method, body) {
+			break
+		}
+	}
+	return first
+}
+
+// unanswered says whether another server may know what one has failed to answer. Of credentials and of too many requests the others would
+// say the same.
+func unanswered(failure error) bool {
+	var said *sr.ResponseError
+	if !errors.As(failure, &said) {
+		return true
+	}
+	switch said.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return false
+	}
+	_, isRegistry := messageIn(said)
+	return said.StatusCode >= 500 || !isRegistry
+}
+
+// strange is what is wrong with an answer that is another service's JSON.
+func strange(into any) error {
+	switch a := into.(type) {
+	case *answer:
+		if a.Schema == "" {
+			return errors.New("what answers is no schema registry: the answer has no schema")
+		}
+	case *made:
+		if a.ID == 0 {
+			return errors.New("what answers is no schema registry: the answer has no id")
+		}
+	}
+	return nil
+}
+
+// once says whether a request that may have been done is not made again. A deletion is not: the latest version is then another one, and what is
+// deleted already is an error. Nor is a registration without a text, which is given that of the latest version. One with a text is
+// found where it was made before, and what sets something sets the same.
+func once(method string, body any) bool {
+	q, ok := body.(*request)
+	return method == http.MethodDelete || ok && strings.TrimSpace(q.Schema) == ""
 }

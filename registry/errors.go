@@ -70,11 +70,7 @@ func judge(op string, err error) error {
 		return away(op, err)
 	}
 	e := &Error{Op: op, Code: said.ErrorCode, kind: ErrAway}
-	var answer struct {
-		Code    int    `json:"error_code"`
-		Message string `json:"message"`
-	}
-	isRegistry := json.Unmarshal(said.Raw, &answer) == nil && answer.Code != 0
+	message, isRegistry := messageIn(said)
 	switch status := said.StatusCode; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Err = fmt.Errorf("the registry does not let this client in (%s): check its credentials", http.StatusText(status))
@@ -87,13 +83,23 @@ func judge(op string, err error) error {
 		e.kind = ErrNotFound
 	case status == http.StatusConflict:
 		e.kind = ErrIncompatible
-		e.Reasons = reasonsIn(answer.Message)
+		e.Reasons = reasonsIn(message)
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500, status < 400:
 	default:
 		e.kind = ErrRefused
 	}
-	e.Err = errors.New(shortened(answer.Message))
+	e.Err = errors.New(shortened(message))
 	return e
+}
+
+// messageIn is what a registry says; others do not answer in its form.
+func messageIn(said *sr.ResponseError) (message string, isRegistry bool) {
+	var answer struct {
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}
+	isRegistry = json.Unmarshal(said.Raw, &answer) == nil && answer.Code != 0
+	return answer.Message, isRegistry
 }
 
 // longest is how much of a registry's message an error has.

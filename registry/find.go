@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // answer is a schema as registries answer it.
@@ -64,14 +65,11 @@ func (c *Client) ByGUID(ctx context.Context, guid string) (*Registered, error) {
 
 // fetch asks for a schema and what it refers to. It is ended by Close and by its own time only.
 func (c *Client) fetch(op string, path []string, known func(*answer)) (*Registered, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout*time.Duration(len(c.servers)))
 	defer cancel()
 	var a answer
 	if err := c.ask(ctx, op, http.MethodGet, path, nil, nil, &a); err != nil {
 		return nil, err
-	}
-	if a.Schema == "" {
-		return nil, away(op, fmt.Errorf("what answers is no schema registry: the answer has no schema"))
 	}
 	known(&a)
 	r := a.registered()

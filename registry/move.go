@@ -33,7 +33,7 @@ func (c *Client) RegisterAs(ctx context.Context, r *Registered) error {
 		ID      int `json:"id"`
 		Version int `json:"version"`
 	}{requestOf(r.Schema), r.ID, r.Version}
-	var registered struct{ ID int }
+	var registered made
 	op := fmt.Sprintf("register version %d of subject %q under id %d", r.Version, r.Subject, r.ID)
 	err := c.ask(ctx, op, http.MethodPost, []string{"subjects", r.Subject, "versions"}, nil, body, &registered)
 	if err == nil && registered.ID != r.ID {
