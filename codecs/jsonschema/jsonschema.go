@@ -8,8 +8,6 @@ package jsonschema
 import (
 	"fmt"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/internal/schema/bound"
 	"github.com/weirstream/weir/internal/schema/jsonvalue"
@@ -19,10 +17,10 @@ import (
 // Codec reads and writes values of type T.
 type Codec[T any] struct {
 	json    *codecs.JSONCodec[T]
-	schema  *jsonschema.Schema
+	schema  *jsonvalue.Schema
 	err     error // of the declaration, and of each use
 	bound   *bound.Codec
-	writers bound.Known[*jsonschema.Schema]
+	writers bound.Known[*jsonvalue.Schema]
 }
 
 // Option is something that a codec is made with: [References].
@@ -35,7 +33,7 @@ func References(uses ...registry.Dependency) Option { return Option{uses} }
 // Of is a codec for JSON alone. A schema that makes no sense is the error of every value; one that names no draft is of draft 7.
 func Of[T any](schema string, opts ...Option) *Codec[T] {
 	c := &Codec[T]{json: codecs.JSON[T]()}
-	c.schema, c.err = jsonvalue.Parse(schema, bound.Imports(usesOf(opts)))
+	c.schema, c.err = jsonvalue.Compile(schema, bound.Imports(usesOf(opts)))
 	return c
 }
 
@@ -54,7 +52,7 @@ func usesOf(opts []Option) (list []registry.Dependency) {
 func Bound[T any](client *registry.Client, with registry.Binding, schema string, opts ...Option) *Codec[T] {
 	c := Of[T](schema, opts...)
 	if c.err == nil {
-		c.bound = bound.New(client, with, registry.JSON, c.schema.Title, schema, usesOf(opts))
+		c.bound = bound.New(client, with, registry.JSON, c.schema.Title(), schema, usesOf(opts))
 	}
 	return c
 }
@@ -85,7 +83,7 @@ func (c *Codec[T]) AppendIn(r *codecs.Record, dst []byte, v T) (out []byte, head
 		out, err = c.json.Append(out, v)
 	}
 	if err == nil {
-		err = jsonvalue.Check(c.schema, out[from:])
+		err = c.schema.Check(out[from:])
 	}
 	if err != nil {
 		return dst, nil, fmt.Errorf("encode JSON by its schema: %w", err)
@@ -104,7 +102,7 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 		schema, data, err = c.writer(r, data)
 	}
 	if err == nil {
-		err = jsonvalue.Check(schema, data)
+		err = schema.Check(data)
 	}
 	if err == nil {
 		v, err = c.json.Parse(data)
@@ -115,17 +113,17 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 	return v, nil
 }
 
-func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonschema.Schema, []byte, error) {
+func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonvalue.Schema, []byte, error) {
 	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, err := c.writers.Get(frame.String(), func() (*jsonschema.Schema, error) {
+	schema, err := c.writers.Get(frame.String(), func() (*jsonvalue.Schema, error) {
 		written, err := c.bound.Find(r, frame)
 		if err != nil {
 			return nil, err
 		}
-		schema, err := jsonvalue.Parse(written.Text, written.Imports)
+		schema, err := jsonvalue.Compile(written.Text, written.Imports)
 		if err != nil {
 			err = fmt.Errorf("schema %s: %w", frame, err)
 		}

@@ -192,9 +192,9 @@ func decoderOf(writer, reader *registry.Registered) (decode, error) {
 	case registry.Protobuf:
 		return protobufDecoder(writer, reader)
 	case registry.JSON:
-		s, err := jsonvalue.Parse(reader.Text, sources(reader.Imports))
+		s, err := jsonvalue.Compile(reader.Text, sources(reader.Imports))
 		return func(value, rest []byte, inHeader bool) error {
-			return jsonvalue.Check(s, encoded(value, rest, inHeader))
+			return s.Check(encoded(value, rest, inHeader))
 		}, err
 	}
 	from, err1 := avrovalue.Parse(writer.Text, sources(writer.Imports))

@@ -40,17 +40,17 @@ func TestAReferenceIsFoundByTheSchemasID(t *testing.T) {
 			} else if c.child != "customer.json" || c.id != "" {
 				kid = strings.Replace(kid, `{"$ref":"id.json"}`, grandchild, 1)
 			}
-			s, err := jsonvalue.Parse(text, append(below, source.Import{Name: c.child, Text: kid}))
+			s, err := jsonvalue.Compile(text, append(below, source.Import{Name: c.child, Text: kid}))
 			if (err == nil) != c.found {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err != nil {
 				continue
 			}
-			if err := jsonvalue.Check(s, []byte(`{"c":{"id":"a"}}`)); err == nil {
+			if err := s.Check([]byte(`{"c":{"id":"a"}}`)); err == nil {
 				t.Errorf("%s: what the reference does not take is taken", name)
 			}
-			if err := jsonvalue.Check(s, []byte(`{"c":{"id":1}}`)); err != nil {
+			if err := s.Check([]byte(`{"c":{"id":1}}`)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

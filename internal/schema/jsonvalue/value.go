@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -28,8 +27,32 @@ func (noLoader) Load(at string) (any, error) {
 	return nil, fmt.Errorf("no reference is named %q", strings.TrimPrefix(at, base))
 }
 
-// Parse compiles a schema with what it refers to. One that names no draft is of draft 7.
+// Parse compiles a schema with what it refers to, for those who look at what it says. One that names no draft is of draft 7. See Compile for
+// checking documents.
 func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
+	c, err := compiler(text, imports)
+	if err != nil {
+		return nil, err
+	}
+	return compile(c, main)
+}
+
+// main is what the schema itself is called.
+const main = "%00schema"
+
+func compile(c *jsonschema.Compiler, name string) (*jsonschema.Schema, error) {
+	s, err := c.Compile(base + name)
+	if err == nil {
+		err = circle(s)
+	}
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(why(err), base+main, ""))
+	}
+	return s, nil
+}
+
+// compiler has read a schema, as main, and what it refers to.
+func compiler(text string, imports []source.Import) (*jsonschema.Compiler, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft7)
 	c.UseLoader(noLoader{})
@@ -63,18 +86,7 @@ func Parse(text string, imports []source.Import) (*jsonschema.Schema, error) {
 			}
 		}
 	}
-	const main = "%00schema"
-	if err := add(main, text); err != nil {
-		return nil, err
-	}
-	root, err := c.Compile(base + main)
-	if err == nil {
-		err = circle(root)
-	}
-	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(why(err), base+main, ""))
-	}
-	return root, nil
+	return c, add(main, text)
 }
 
 // resolved is what the relative name of a reference comes to in a schema that has an absolute $id, "" for none (JSON Schema core, 8.2).
@@ -114,15 +126,6 @@ func why(err error) string {
 	return strings.Join(texts, "; ")
 }
 
-// unique takes lists without repetitions. It compares values as the library does.
-var unique = func() *jsonschema.Schema {
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("unique", map[string]any{"uniqueItems": true}); err != nil {
-		panic(err)
-	}
-	return c.MustCompile("unique")
-}()
-
 // enumsOnce takes repeated values out of enums. The specification advises against them, and the library refuses the schema.
 func enumsOnce(v any, part Part) {
 	switch v := v.(type) {
@@ -141,36 +144,33 @@ func enumsOnce(v any, part Part) {
 	}
 }
 
-func once(list []any) []any {
-	if unique.Validate(list) == nil {
-		return list
-	}
-	var left []any
+func once(list []any) (left []any) {
+	seen := map[string]bool{}
 	for _, v := range list {
-		if !slices.ContainsFunc(left, func(have any) bool { return unique.Validate([]any{have, v}) != nil }) {
+		if key := string(appendKey(nil, v)); !seen[key] {
+			seen[key] = true
 			left = append(left, v)
 		}
 	}
 	return left
 }
 
-// Check says why a document is not valid, with the place of each mistake, up to ten. A document that RFC 8259 does not describe, or in which
-// a name comes twice, is not valid.
-func Check(s *jsonschema.Schema, document []byte) error {
-	d := decoder{jsonscan.New(document)}
-	v, err := d.value()
+// decoded is a document as a value, with json.Number for numbers. A document that RFC 8259 does not describe, or in which a name comes twice,
+// is none. long says that it has numbers that it is work to calculate with.
+func decoded(document []byte) (v any, long bool, err error) {
+	d := decoder{Scanner: jsonscan.New(document)}
+	v, err = d.value()
 	if err == nil {
 		err = d.End()
 	}
 	if err != nil {
-		return jsonscan.Located(err)
+		return nil, false, jsonscan.Located(err)
 	}
-	return CheckValue(s, v)
+	return v, d.long, nil
 }
 
-// CheckValue is Check of a document that is decoded, with json.Number for numbers.
-func CheckValue(s *jsonschema.Schema, v any) error {
-	err := s.Validate(v)
+// told are the mistakes of a value with their places, up to ten.
+func told(v any, err error) error {
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
 		return err
@@ -238,7 +238,10 @@ func located(v any, e *jsonschema.ValidationError) error {
 }
 
 // decoder makes values of a document, as jsonschema wants them.
-type decoder struct{ jsonscan.Scanner }
+type decoder struct {
+	jsonscan.Scanner
+	long bool
+}
 
 func (d *decoder) value() (any, error) {
 	switch d.Peek() {
@@ -265,6 +268,7 @@ func (d *decoder) value() (any, error) {
 		if err == nil && Expensive(string(n)) {
 			err = errors.New("a number has an exponent of over three digits, or over a thousand digits")
 		}
+		d.long = d.long || weightOfNumber(json.Number(n)) > 0
 		return json.Number(n), err
 	case 't', 'f':
 		return d.Bool()

@@ -21,15 +21,15 @@ func TestARepeatedValueOfAnEnumCountsOnce(t *testing.T) {
 		`{"const":{"enum":[1,1]}}`:                                                                                         {`{"enum":[1,1]}`, `{"enum":[1]}`},
 		`{"enum":[{"enum":[1,1]},{"enum":[1,1]},true]}`:                                                                    {`{"enum":[1,1]}`, `{"enum":[1]}`},
 	} {
-		s, err := jsonvalue.Parse(schema, nil)
+		s, err := jsonvalue.Compile(schema, nil)
 		if err != nil {
 			t.Errorf("%s: %v", schema, err)
 			continue
 		}
-		if err := jsonvalue.Check(s, []byte(documents[0])); err != nil {
+		if err := s.Check([]byte(documents[0])); err != nil {
 			t.Errorf("%s by %s: %v", documents[0], schema, err)
 		}
-		if jsonvalue.Check(s, []byte(documents[1])) == nil {
+		if s.Check([]byte(documents[1])) == nil {
 			t.Errorf("%s by %s is valid", documents[1], schema)
 		}
 	}

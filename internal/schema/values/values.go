@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/weirstream/weir/internal/schema/avrovalue"
@@ -24,7 +23,7 @@ type Schema struct {
 	registered *registry.Registered
 	avro       *avrovalue.Schema
 	proto      *protovalue.File
-	json       *jsonschema.Schema
+	json       *jsonvalue.Schema
 }
 
 // Compile prepares a schema. Its error says what is wrong with the schema.
@@ -44,7 +43,7 @@ func Compile(r *registry.Registered) (*Schema, error) {
 			s.proto, err = protovalue.Of(file)
 		}
 	case registry.JSON:
-		s.json, err = jsonvalue.Parse(r.Text, r.Imports)
+		s.json, err = jsonvalue.Compile(r.Text, r.Imports)
 	default:
 		err = fmt.Errorf("%q is no type of schemas", r.Type)
 	}
@@ -113,7 +112,7 @@ func (s *Schema) AppendBare(dst []byte, message protoreflect.MessageDescriptor, 
 	case s.proto != nil:
 		return s.proto.Append(dst, message, document)
 	}
-	if err := jsonvalue.Check(s.json, document); err != nil {
+	if err := s.json.Check(document); err != nil {
 		return dst, err
 	}
 	return append(dst, document...), nil
@@ -142,7 +141,7 @@ func (s *Schema) JSON(value, rest []byte, inHeader bool) ([]byte, error) {
 		}
 		return s.proto.AppendJSON(nil, m, encoded)
 	}
-	if err := jsonvalue.Check(s.json, encoded); err != nil {
+	if err := s.json.Check(encoded); err != nil {
 		return nil, err
 	}
 	return encoded, nil
@@ -191,7 +190,7 @@ func (s *Schema) HasText(path string) error {
 		}
 		return err
 	}
-	return jsonvalue.HasText(s.json, path)
+	return s.json.HasText(path)
 }
 
 // Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
