@@ -55,6 +55,8 @@ func TestDetailsOfHealthAreForLoopbackAndTheToken(t *testing.T) {
 		"a rebound name":     {"", func(r *http.Request) { r.Host = "evil.example:9090" }, false},
 		"the token":          {"t0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Bearer t0ken") }, true},
 		"another token":      {"t0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Bearer t0ke") }, false},
+		"the other token":    {"old\nt0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Bearer t0ken") }, true},
+		"both tokens":        {"old t0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Bearer t0ken") }, false},
 		"no token":           {"t0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1" }, false},
 		"an empty token":     {"", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Bearer ") }, false},
 		"a token, basic":     {"t0ken", func(r *http.Request) { r.RemoteAddr = "10.0.0.7:1"; r.Header.Set("Authorization", "Basic t0ken") }, false},

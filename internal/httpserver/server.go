@@ -39,7 +39,7 @@ type Options struct {
 	Address  string
 	Metrics  prometheus.Gatherer
 	Instance Instance
-	// Token is the bearer token with which /healthz and /readyz give details beyond loopback. Empty: it never does.
+	// Token is the bearer token, or several, a line each, with which /healthz and /readyz give details beyond loopback. Empty: it never does.
 	Token string
 	// Connections at once; 0 is what the process's limit of file descriptors allows, 64 at most.
 	Connections int

@@ -62,8 +62,12 @@ func TestAStrangerAtTheAddressOfTheWriterIsPassedOver(t *testing.T) {
 					if !strings.Contains(got, change.want) || strings.Contains(got, "error_code") {
 						t.Errorf("%s, want %s", got, change.want)
 					}
-					if asked != 1 {
-						t.Errorf("the stranger was asked %d times", asked)
+					most := 1
+					if status == 401 || status == 403 { // it may be the writer with other credentials
+						most = 2
+					}
+					if problems := r.Problems(); asked != most || len(problems) > 0 {
+						t.Errorf("the stranger was asked %d times, problems %v", asked, problems)
 					}
 				})
 			}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,6 +29,9 @@ type estrangement struct {
 	from   *writer // nil for none
 	err    error
 	logged time.Time
+
+	unlike string // the URL of the one that has not taken a client's credentials last
+	since  time.Time
 }
 
 const peerRemedy = "give each server --peer-ca-file with the authority of the others' --tls-cert, and an --advertised-url with a name that the certificate has"
@@ -48,10 +52,26 @@ func (r *Registry) apartFrom(ctx context.Context, to *writer, err error) bool {
 	return true
 }
 
+// likeness is how long it is said that another server did not take a client's credentials.
+const likeness = 10 * time.Minute
+
+const credentialsRemedy = "give each server the same --users-file and --http-token-file; to replace a password or token, first give each a file with both, a line each"
+
+// unlike notes that the server that writes lives and has not taken the credentials of a client of this one. Its place is taken, or a password could not be
+// replaced server by server, and it takes it back with the next change that comes to it.
+func (r *Registry) unlike(ctx context.Context, to *writer, err error) {
+	if !errors.As(err, new(*refusedError)) || !r.lives(ctx, to) {
+		return
+	}
+	r.apart.mu.Lock()
+	r.apart.unlike, r.apart.since = to.URL, time.Now()
+	r.apart.mu.Unlock()
+}
+
 // near notes that the server that writes can be asked.
 func (r *Registry) near() {
 	r.apart.mu.Lock()
-	r.apart.from = nil
+	r.apart.from, r.apart.unlike = nil, ""
 	r.apart.mu.Unlock()
 }
 
@@ -104,6 +124,9 @@ func (r *Registry) Problems() []Problem {
 	defer r.apart.mu.Unlock()
 	if from := r.apart.from; from != nil && !mine && now.producer() == from.producer() {
 		list = append(list, Problem{"peer", fmt.Sprintf("changes are refused: the server at %s writes, and its certificate is not trusted: %v", from.URL, r.apart.err), peerRemedy})
+	}
+	if url := r.apart.unlike; url != "" && time.Since(r.apart.since) < likeness {
+		list = append(list, Problem{"peer", fmt.Sprintf("the server at %s does not take the credentials of a client of this one: each such change takes the right to write from it, and back", url), credentialsRemedy})
 	}
 	return list
 }

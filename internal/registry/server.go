@@ -299,6 +299,7 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 					seize = true
 				}
 			} else {
+				r.unlike(ctx, to, err)
 				r.logger.Warn("the server that writes makes no change; its place is taken", zap.String("url", to.URL), zap.Error(err))
 			}
 		}
@@ -328,6 +329,9 @@ func (r *Registry) forOther(ctx context.Context, w http.ResponseWriter, meant st
 type peerError struct{ text string }
 
 func (e *peerError) Error() string { return e.text }
+
+// refusedError is the answer of who does not take a client's credentials.
+type refusedError struct{ error }
 
 // forward has the server that writes make a change, and passes its answer on when this server has read it too. Without done and
 // error that server says that it does not write any more; with away and an error it has not got the change. Whatever answers without an
@@ -365,7 +369,11 @@ func (r *Registry) forward(ctx context.Context, w http.ResponseWriter, q *http.R
 	end, err := strconv.ParseInt(res.Header.Get(headerOffset), 10, 64)
 	switch {
 	case err != nil: // something else has the address now, or stands before it: what answers 500 and more may have passed the change on
-		return false, res.StatusCode < 500, fmt.Errorf("%s answers %s, and is no server of this registry", to.URL, res.Status)
+		err := fmt.Errorf("%s answers %s, and is no server of this registry", to.URL, res.Status)
+		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
+			err = &refusedError{err}
+		}
+		return false, res.StatusCode < 500, err
 	case res.StatusCode >= 500: // another server may be able to make it
 		return false, false, &peerError{fmt.Sprintf("%s answers %s: %.400s", to.URL, res.Status, data)}
 	}

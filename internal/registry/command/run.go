@@ -109,7 +109,7 @@ func (o *runOptions) door(v *settings.Values) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	if token != "" {
+	for _, token := range httpserver.Tokens(token) {
 		d.credentials = append(d.credentials, sum("Bearer", token))
 	}
 	if warning != "" {
