@@ -38,6 +38,9 @@ type Options struct {
 	Clients []byte
 	// Foreign has events taken for topics that are not named entity.event_type.vN. Default: they are refused.
 	Foreign bool
+	// Origins are those of web pages that may use the gateway from browsers, as https://shop.example.org or https://*.example.org; "*" is
+	// all of them, with Clients only. Default: none.
+	Origins []string
 	// URL is where other gateways reach this one, and PeerToken the secret by which they know each other; of several, with spaces between
 	// them, the first is shown and each is known. PeerTLS is how others with https are met. Default: the system's certificates. Gateways
 	// forward events of topics that take each id once. Without a URL they take such events from each other, which is slow; with one that
@@ -72,7 +75,7 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := gateway.Config{Schemas: o.Schemas, Foreign: o.Foreign, URL: o.URL, PeerToken: o.PeerToken, PeerTLS: o.PeerTLS, Log: o.Logger, Metrics: o.Metrics, Prefix: settings.TopicPrefix.Of(v)}
+	c := gateway.Config{Schemas: o.Schemas, Foreign: o.Foreign, Origins: o.Origins, URL: o.URL, PeerToken: o.PeerToken, PeerTLS: o.PeerTLS, Log: o.Logger, Metrics: o.Metrics, Prefix: settings.TopicPrefix.Of(v)}
 	if o.Clients != nil {
 		if c.Clients, err = gateway.ParseClients(o.Clients); err != nil {
 			return nil, errors.Join(errors.New("Options.Clients"), err)

@@ -21,6 +21,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/cors"
 	"go.uber.org/zap"
 
 	"github.com/weirstream/weir/internal/declared"
@@ -44,6 +45,7 @@ type Config struct {
 	PeerToken   string                       // by which gateways know each other, several with spaces between them: the first is shown, each is known; without it only those on this machine do, where nobody needs credentials
 	PeerTLS     *tls.Config                  // by which other gateways with https are known; nil is the system's certificates
 	Trusts      func(*x509.Certificate) bool // says whether an authority of clients' certificates is still one; nil: each is
+	Origins     []string                     // of pages in browsers that may use the gateway: CheckOrigins
 	Limits      Limits
 	Metrics     prometheus.Registerer
 	Access      *zap.Logger // of a line for each request; nil for none
@@ -113,7 +115,8 @@ type Gateway struct {
 	bodies       atomic.Int64  // bytes of bodies in memory
 	mux          *http.ServeMux
 	rpcErrors    *connect.ErrorWriter
-	name         string // of this process, at random
+	cors         *cors.Cors // nil: no page of another origin may use the gateway
+	name         string     // of this process, at random
 	clusterID    atomic.Pointer[string]
 	spread       atomic.Uint32 // partitions of events without a key
 
@@ -132,6 +135,9 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	c.Limits = c.Limits.withDefaults()
 	if c.Limits.Events > publish.Most {
 		return nil, fmt.Errorf("a request may have %d events at most, and %d are allowed", publish.Most, c.Limits.Events)
+	}
+	if err := CheckOrigins(c.Origins, c.Clients != nil); err != nil {
+		return nil, err
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
@@ -162,6 +168,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g.name = rand.Text()
 	g.rpcErrors = connect.NewErrorWriter()
+	g.cors = newCORS(c.Origins)
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.patience, g.hurry = context.WithCancel(context.Background())
 	g.deadlines = deadlines{within: c.Limits.Answer, patience: g.patience}
@@ -188,6 +195,9 @@ func (g *Gateway) SetClients(c *Clients) {
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.Limits.Silence))
+	if g.fromPage(w, r) {
+		return
+	}
 	g.mu.Lock()
 	if g.draining {
 		g.mu.Unlock()

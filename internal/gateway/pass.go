@@ -41,9 +41,9 @@ func passOf(ctx context.Context) *pass {
 func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 	c := g.clients.Load()
 	if c == nil {
-		if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" {
+		if !httpserver.OnLoopback(r) || r.Header.Get("Origin") != "" && !g.pageAllowed(r) {
 			return nil, forbidden.of("without credentials the gateway answers only who asks it on its own machine, and no page in a browser").
-				todo("give the gateway a list of clients (--clients)")
+				todo("give the gateway a list of clients (--clients), and the page's origin (--cors-origins)")
 		}
 		return &pass{client: here}, nil
 	}

@@ -91,7 +91,7 @@ func (g *Gateway) Refusal() turnstile.Refuse {
 	}
 	return func(h *turnstile.Head) []byte {
 		path, _, _ := bytes.Cut(h.Target, []byte{'?'})
-		if bytes.IndexByte(path, '%') >= 0 || g.stopping.Err() != nil {
+		if bytes.IndexByte(path, '%') >= 0 || g.stopping.Err() != nil || h.Origin && g.cors != nil { // the handler tells a browser what its page may read
 			return nil
 		}
 		a := g.crowded(string(h.Method), string(path), string(h.ContentType))

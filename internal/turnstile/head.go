@@ -7,6 +7,7 @@ type Head struct {
 	Method      []byte
 	Target      []byte // as it was sent: path and query, escaped
 	ContentType []byte
+	Origin      bool  // it comes from a page in a browser
 	length      int64 // of the body
 }
 
@@ -41,6 +42,8 @@ func parse(b []byte) (h Head, size int, ok bool) {
 				return h, 0, false
 			}
 			h.ContentType = value
+		case is(name, "origin"):
+			h.Origin = true
 		case is(name, "content-length"):
 			lengths++
 			if h.length, ok = digits(value); !ok {

@@ -62,6 +62,7 @@ type runOptions struct {
 	registry, registryUser, registryToken, partitioner, clients, peers, access string
 	registryCA, registryCert, registryKey                                      string
 	foreign                                                                    bool
+	origins                                                                    []string
 	limits                                                                     gateway.Limits
 	service                                                                    service.Flags
 }
@@ -86,13 +87,16 @@ func run() *cobra.Command {
 				return cli.UsageError(err)
 			}
 			p := &process{options: o, values: v}
-			var errs [6]error
+			var errs [7]error
 			p.kafka, errs[0] = cli.ClientConfig(v)
 			p.log, errs[1] = cli.NewLog(cmd.ErrOrStderr(), v)
 			p.config.Partitioner, errs[2] = partitioner.Parse(o.partitioner)
 			errs[3] = p.secrets()
 			p.service, errs[4] = o.service.New(v, p.log, o.clients != "", "--clients")
 			errs[5] = o.bounds()
+			if errs[6] = gateway.CheckOrigins(o.origins, o.clients != ""); errs[6] != nil {
+				errs[6] = fmt.Errorf("--cors-origins: %w", errs[6])
+			}
 			if err := errors.Join(errs[:]...); err != nil {
 				return cli.UsageError(err)
 			}
@@ -112,6 +116,7 @@ func run() *cobra.Command {
 	flags.StringVar(&o.clients, "clients", "", "YAML file with those who may publish, and what; it is read again when it changes")
 	flags.StringVar(&o.peers, "peer-token-file", "", "file with a token by which the gateways of a cluster know each other, the same for each; of several, a line each, the first is shown and each is known")
 	flags.StringVar(&o.partitioner, "partitioner", "murmur2", "which partition a key belongs to: murmur2 as in the Java client, fnv1a as in goka")
+	flags.StringSliceVar(&o.origins, "cors-origins", nil, "origins of web pages that may use the gateway from browsers, as https://shop.example.org or https://*.example.org; * is all, with --clients (default: none)")
 	flags.BoolVar(&o.foreign, "foreign-topics", false, "take events for topics that are not named entity.event_type.vN too")
 	flags.StringVar(&o.access, "access-log", "", "file for a line of each request, - for standard error; never with what it carried (default: none)")
 	o.service.Add(flags, "gateways", 10_000)
@@ -242,6 +247,7 @@ func (p *process) open(ctx context.Context, at service.Place) (*service.API, err
 	}
 	c := p.config
 	c.Client, c.Schemas, c.Prefix, c.Foreign, c.Limits, c.Metrics, c.Log, c.Access, c.URL, c.PeerTLS, c.Trusts = at.Client, source, settings.TopicPrefix.Of(p.values), p.options.foreign, p.options.limits, at.Metrics, p.log, access, at.URL, at.Peers, at.Trusts
+	c.Origins = p.options.origins
 	gate, err := gateway.New(ctx, c)
 	if err != nil {
 		end()
