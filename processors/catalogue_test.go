@@ -86,6 +86,10 @@ func behave(s *gate) func(*job, topology.Context, string, string) error {
 			}
 		case "drop":
 			return ctx.Drop(topology.Filtered)
+		case "read":
+			if _, err := j.store.Get(ctx, key); err != nil {
+				return err
+			}
 		}
 		return remember(j, ctx, key, value)
 	}
@@ -213,6 +217,14 @@ func metricsDriven(s *gate) map[string]driven {
 			g.start()
 			settled()
 		}, prepare: func(g *rig) { g.cluster.SetOffset(jobGroup, at(jobIn, 0), 0) }},
+		"weir_store_misses_total": {value: 1, up: func(g *rig) {
+			g.send(0, "a read", "a read") // of a key that is nowhere, and of one that is in memory
+			settled()
+			g.stop()
+			g.start()
+			g.send(0, "a read", "a read")
+			settled()
+		}},
 		"weir_copies":       {prepare: copies, up: join, value: 1, down: leave},
 		"weir_copies{warm}": {prepare: copies, up: join, value: 1, down: leave, of: labelled("weir_copies", "state", "warm")},
 		"weir_copy_lag": {prepare: copies, value: 1,

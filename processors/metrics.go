@@ -11,7 +11,8 @@ import (
 )
 
 // metrics counts what an instance does. Counts of records are added when their transaction is committed, so they add up
-// to the committed offsets. Nothing here is touched for a single record.
+// to the committed offsets. Nothing here is touched for a single record, but for one whose
+// state is read from a disk.
 type metrics struct {
 	engine     *engine
 	records    [outcomes]atomic.Int64
@@ -30,6 +31,7 @@ type metrics struct {
 	limits     *prometheus.CounterVec
 	recreating *prometheus.CounterVec
 	truncating *prometheus.CounterVec
+	misses     *prometheus.CounterVec
 }
 
 var outcomeNames = [outcomes]Outcome{OutcomeProcessed, OutcomeFiltered, OutcomeDeduplicated, OutcomeDeadLettered}
@@ -57,6 +59,9 @@ func newMetrics(e *engine) *metrics {
 		truncating: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_input_truncations_total", Help: "Times that an input was found to have lost records that were read already.", ConstLabels: labels,
 		}, []string{"topic", "partition"}),
+		misses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_store_misses_total", Help: "Values that a store looked for in its files, since they were not in memory: where that is most records, cache-bytes is too small.", ConstLabels: labels,
+		}, []string{"store"}),
 		misplacing: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_misplaced_partitions_total", Help: "Input partitions with records whose key hashes elsewhere.", ConstLabels: labels,
 		}, []string{"topic"}),
@@ -89,7 +94,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, m.recreating, m.truncating, m.snapshot}
+	return []prometheus.Collector{m.duration, m.failures, m.gaps, m.misplacing, m.limits, m.recreating, m.truncating, m.misses, m.snapshot}
 }
 
 func (m *metrics) count(counts *[outcomes]int64, retries int64) {
@@ -114,6 +119,10 @@ func (m *metrics) overLimit(letters map[letterKind]int64) {
 		}
 	}
 }
+
+// missed counts a value that a store looks for in its files.
+func (m *metrics) missed(store string) func() { return m.misses.WithLabelValues(store).Inc }
+
 func (m *metrics) misplaced(topic string) { m.misplacing.WithLabelValues(topic).Inc() }
 func (m *metrics) recreated(tp kafka.TopicPartition) {
 	m.recreating.WithLabelValues(tp.Topic, fmt.Sprint(tp.Partition)).Inc()
@@ -154,7 +163,7 @@ func newSnapshot(i *Instance) *snapshot {
 		lag:        desc("weir_lag", "Offsets between what is committed and the high watermark.", "topic", "partition"),
 		offset:     desc("weir_committed_offset", "Committed input offset.", "topic", "partition"),
 		tasks:      desc("weir_tasks", "Tasks held, by state.", "state"),
-		restores:   desc("weir_restore_remaining_offsets", "Changelog offsets that restores still have to read."),
+		restores:   desc("weir_restore_remaining_offsets", "Changelog offsets that the restores under way still have to read; tasks whose restore waits for one of these are not among it, and are restoring in weir_tasks."),
 
 		copies:  desc("weir_copies", "Copies of the state of tasks that run elsewhere.", "state"),
 		copyLag: desc("weir_copy_lag", "Changelog offsets that a copy of a task's state lacks, up to the high watermark.", "subgraph", "partition"),

@@ -25,7 +25,7 @@ func (e *engine) openStore(ctx context.Context, store *plan.Store, info kafka.To
 		}
 	}
 	options := state.Options{
-		Dir: dir, TopicID: info.ID, CacheBytes: e.cacheBytes, MaxRecordBytes: recordLimit(info), Log: e.log,
+		Dir: dir, TopicID: info.ID, CacheBytes: e.cacheBytes, MaxRecordBytes: recordLimit(info), Log: e.log, Missed: e.metrics.missed(store.Name),
 	}
 	open := func() (keyed.Any, error) {
 		db, err := state.Open(options)

@@ -21,6 +21,8 @@ type Options struct {
 	// MaxRecordBytes bounds the key and encoded value of one Set together, so that the change is sure to fit into the
 	// changelog: a larger one is an error of the Set. 0: no bound.
 	MaxRecordBytes int
+	// Missed is called for each value that is looked for in the files of the database, since it is in no memory; nil: nobody counts.
+	Missed func()
 	// Log defaults to none.
 	Log *zap.Logger
 

@@ -34,6 +34,9 @@ func (d *Database) Get(key string) (value []byte, ok bool, err error) {
 	if value, ok = d.behind.get(key); ok {
 		return value, value != nil, nil
 	}
+	if d.opts.Missed != nil {
+		d.opts.Missed()
+	}
 	d.key = append(append(d.key[:0], userPrefix), key...)
 	return d.get(d.key)
 }
