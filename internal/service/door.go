@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +33,7 @@ type Door struct {
 	scheme   string
 	body     time.Duration    // that a body may take, 0 for any
 	refuse   turnstile.Refuse // nil for none
+	leaving  atomic.Bool
 }
 
 // Listen opens the address, so that one in use is an error at once.
@@ -62,15 +64,36 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	case d.tls != nil: // around the limit: the server asks connections whether they are TLS
 		listener = tls.NewListener(listener, d.tls)
 	case d.refuse != nil:
-		listener, track = turnstile.Listen(listener, d.refuse, turnstile.Timeouts{Header: headerWithin, Answer: answerWithin, Idle: idleFor}, track)
+		listener, track = turnstile.Listen(listener, d.refusal, turnstile.Timeouts{Header: headerWithin, Answer: answerWithin, Idle: idleFor}, track)
 	}
-	d.server = &http.Server{Handler: h, ConnState: track, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	d.server = &http.Server{Handler: d.handler(h), ConnState: track, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)
 	d.server.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback
 	d.server.ErrorLog, _ = zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
 	go func() { d.served <- d.server.Serve(listener) }()
+}
+
+// Leave has every answer from now on say that its connection ends, so that clients go elsewhere before the door is closed: by Connection: close over HTTP/1.1,
+// and over HTTP/2 by GOAWAY, which net/http makes of it.
+func (d *Door) Leave() { d.leaving.Store(true) }
+
+func (d *Door) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// refusal leaves requests to the handler while the door is left: a turnstile's answers leave connections open.
+func (d *Door) refusal(h *turnstile.Head) []byte {
+	if d.leaving.Load() {
+		return nil
+	}
+	return d.refuse(h)
 }
 
 // Failed gives the error with which serving ended by itself.

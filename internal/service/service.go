@@ -30,6 +30,7 @@ import (
 type Flags struct {
 	url, probes, cert, key, ca, peers string
 	connections                       int
+	delay                             time.Duration
 }
 
 // Add adds the flags. others is whom the URL of --advertised-url is for.
@@ -37,6 +38,7 @@ func (f *Flags) Add(flags *pflag.FlagSet, others string, connections int) {
 	flags.StringVar(&f.url, "advertised-url", "", "URL by which other "+others+" reach this one (default: that of --http)")
 	flags.StringVar(&f.probes, "probes-http", "", "serve /metrics, /livez, /readyz and /healthz at this address, HOST:PORT (default: nowhere)")
 	flags.IntVar(&f.connections, "max-connections", connections, "most connections at once; a new one takes the place of the one that has been idle for longest")
+	flags.DurationVar(&f.delay, "drain-delay", 0, "after SIGTERM, how long to serve on while /readyz says no and answers end their connections, so that balancers can send elsewhere; 2s at most")
 	flags.StringVar(&f.cert, "tls-cert", "", "file with the server's certificates, PEM; serves https")
 	flags.StringVar(&f.key, "tls-key", "", "file with the key of --tls-cert, PEM; both are read again when they change")
 	flags.StringVar(&f.peers, "peer-ca-file", "", "file with the certificates that those of other "+others+" may be signed by, PEM (default: the system's)")
@@ -65,7 +67,7 @@ type Process struct {
 // would give it some.
 func (f *Flags) New(v *settings.Values, log *zap.Logger, credentials bool, give string) (*Process, error) {
 	p := &Process{Log: log, flags: *f, values: v}
-	var errs [4]error
+	var errs [5]error
 	p.Address, errs[0] = httpserver.WithHost(settings.HTTP.Of(v))
 	if errs[0] == nil && !credentials && !httpserver.Loopback(p.Address) {
 		errs[0] = fmt.Errorf("--http %s can be reached by others, and nobody is asked for credentials: give %s, or listen on 127.0.0.1", p.Address, give)
@@ -73,12 +75,20 @@ func (f *Flags) New(v *settings.Values, log *zap.Logger, credentials bool, give 
 	if f.connections < 1 {
 		errs[1] = fmt.Errorf("--max-connections %d: give it 1 or more", f.connections)
 	}
+	errs[4] = f.checkDelay()
 	p.tls, errs[2] = f.certificates()
 	p.peers, errs[3] = ClientTLS("peer", f.peers, "", "")
 	if p.tls == nil && errs[0] == nil && credentials && !httpserver.Loopback(p.Address) {
 		log.Warn("credentials and all that is sent can be read on the way: give --tls-cert and --tls-key, or let a proxy on this machine do TLS and listen on 127.0.0.1", zap.String("http", p.Address))
 	}
 	return p, errors.Join(errs[:]...)
+}
+
+func (f *Flags) checkDelay() error {
+	if f.delay < 0 || f.delay > mostDelay {
+		return fmt.Errorf("--drain-delay %s: give it 0 to %s, since the process ends within 5s of the signal", f.delay, mostDelay)
+	}
+	return nil
 }
 
 // Place is what an API is made in.
@@ -104,8 +114,12 @@ type API struct {
 	Said    []zap.Field // in the log when it serves
 }
 
-// DrainWithin is how long what was accepted is answered after a signal.
-const DrainWithin = 3 * time.Second
+// DrainWithin is how long what was accepted is answered after a signal. With the delay before it, it is no more than leaveWithin.
+const (
+	DrainWithin = 3 * time.Second
+	leaveWithin = 4 * time.Second
+	mostDelay   = 2 * time.Second
+)
 
 // Serve serves the API that open makes until ctx ends, and then answers what was accepted. The address is opened first, so that one in use is an
 // error at once, and probes are answered while no broker is there yet.
@@ -141,7 +155,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 	if api.Health == nil {
 		api.Health = ready{}
 	}
-	watch := newWatch(p.tls, place.Client, api.Health, p.Log)
+	watch := newWatch(door, p.tls, place.Client, api.Health, p.Log)
 	place.Metrics.MustRegister(watch)
 	probes.Running(watch)
 	door.body, door.refuse = api.Body, api.Refuse
@@ -164,15 +178,25 @@ func (p *Process) attend(ctx context.Context, api *API, door *Door, watch *watch
 	case err = <-door.Failed():
 	case <-ctx.Done():
 	}
+	door.Leave()
+	if delay := time.NewTimer(p.flags.delay); err == nil {
+		select {
+		case <-delay.C:
+		case err = <-door.Failed():
+		}
+	}
 	stop()
 	watched.Wait()
-	api.End(door)
+	api.end(door, min(DrainWithin, leaveWithin-p.flags.delay))
 	return err
 }
 
 // End answers what an API has accepted at a door, and ends both.
-func (a *API) End(door *Door) {
-	ctx, cancel := context.WithTimeout(context.Background(), DrainWithin)
+func (a *API) End(door *Door) { a.end(door, DrainWithin) }
+
+func (a *API) end(door *Door, within time.Duration) {
+	door.Leave()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	if a.Drain != nil {
 		a.Drain(ctx)

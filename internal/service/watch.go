@@ -27,6 +27,7 @@ const clusterWithin = 5 * time.Second
 // itself, and that.
 type watch struct {
 	httpserver.Instance // the API
+	door                *Door
 	certificates        *certificates
 	client              cluster
 	log                 *zap.Logger
@@ -44,8 +45,8 @@ type cluster interface {
 
 var _ cluster = (*kafka.Client)(nil)
 
-func newWatch(c *certificates, client cluster, api httpserver.Instance, log *zap.Logger) *watch {
-	return &watch{Instance: api, certificates: c, client: client, log: log, heard: time.Now()}
+func newWatch(door *Door, c *certificates, client cluster, api httpserver.Instance, log *zap.Logger) *watch {
+	return &watch{Instance: api, door: door, certificates: c, client: client, log: log, heard: time.Now()}
 }
 
 // run looks until ctx ends.
@@ -102,6 +103,14 @@ func (w *watch) expiry() {
 	if leaf := w.certificates.leaf(); time.Until(leaf.NotAfter) < expiresSoon {
 		w.log.Warn("the server's certificate expires soon, or has", zap.Time("not_after", leaf.NotAfter), zap.String("file", w.certificates.flags.cert))
 	}
+}
+
+// Unready implements httpserver.Instance. What ends is not ready, so that balancers send nothing more.
+func (w *watch) Unready() []string {
+	if w.door.leaving.Load() {
+		return []string{"the process was told to end"}
+	}
+	return w.Instance.Unready()
 }
 
 // Health implements httpserver.Instance.

@@ -47,7 +47,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWatch(c, &silentCluster{}, ready{}, zap.NewNop())
+	w := newWatch(&Door{}, c, &silentCluster{}, ready{}, zap.NewNop())
 	door, err := Listen("127.0.0.1:0", c.config())
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 // Mutation seen to fail it: Health without the cluster.
 func TestASilentClusterIsAProblem(t *testing.T) {
 	cluster := &silentCluster{errors.New("no broker answers")}
-	w := newWatch(nil, cluster, ready{}, zap.NewNop())
+	w := newWatch(&Door{}, nil, cluster, ready{}, zap.NewNop())
 	w.ask(t.Context())
 	if list := w.Health(); len(list) > 0 {
 		t.Errorf("at once: %v", list)
