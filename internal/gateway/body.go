@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -21,6 +22,7 @@ type body struct {
 	io.Reader
 	close func()
 	sent  *patient // what is below it
+	held  *held    // of a stream
 }
 
 // most decompressed bytes a stream may have for each that was sent, beside a first few: a bomb has thousands.
@@ -37,27 +39,48 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 	}
 	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
 	b := &body{Reader: sent, sent: sent}
+	counted := g.counted(nil) // what decompresses it
+	takes, least := counted.more, int64(smallWindow)
 	if sent.stopping = g.patience; limit == 0 {
 		sent.stopping = g.stopping
+		b.held = g.newHeld()
+		takes, least = b.held.more, mostWindow/8
 	}
 	awake := sent.untilStopping()
-	b.close = func() { awake() }
+	b.close = func() {
+		awake()
+		counted.forget()
+		if b.held != nil {
+			b.held.end()
+		}
+	}
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(sent)
+		err := takes(gzipBytes)
+		var z *gzip.Reader
+		if err == nil {
+			z, err = gzip.NewReader(sent)
+		}
 		if err != nil {
 			b.close()
 			return nil, ofBody(err)
 		}
 		b.Reader = &tamed{r: z, sent: sent}
 	case "zstd":
-		z, err := zstd.NewReader(sent, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderLowmem(true))
+		head := bufio.NewReaderSize(sent, smallRead)
+		window := windowOf(head, least)
+		err := takes(window + gzipBytes)
+		var z *zstd.Decoder
+		if err == nil {
+			z, err = zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(uint64(window)), zstd.WithDecoderLowmem(true))
+		}
 		if err != nil {
 			b.close()
 			return nil, ofBody(err)
 		}
-		b.Reader, b.close = &tamed{r: z, sent: sent}, func() { awake(); z.Close() }
+		done := b.close
+		b.Reader, b.close = &tamed{r: z, sent: sent}, func() { z.Close(); done() }
 	default:
 		b.close()
 		return nil, mediaType.of("Content-Encoding %q is not taken", encoding)
@@ -66,6 +89,27 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 		b.Reader = &bounded{r: b.Reader, left: limit, limit: limit}
 	}
 	return b, nil
+}
+
+// Of zstd a client chooses how much of what it has decompressed the decompressor keeps, up to mostWindow. What the first frame says holds for all of a body,
+// but that others may have a little more: who compresses each event apart has as many windows as events.
+const (
+	mostWindow  = 8 << 20
+	smallWindow = 256 << 10
+)
+
+// windowOf is how much a decompressor will keep.
+func windowOf(r *bufio.Reader, least int64) int64 {
+	start, _ := r.Peek(zstd.HeaderMaxSize)
+	var h zstd.Header
+	if h.Decode(start) != nil || h.Skippable {
+		return mostWindow
+	}
+	window := h.WindowSize
+	if h.SingleSegment {
+		window = h.FrameContentSize
+	}
+	return max(least, int64(min(window, mostWindow)))
 }
 
 // patient reads what a client sends, as long as it does not stop sending.
@@ -192,6 +236,8 @@ type counted struct {
 	all  *atomic.Int64
 	most int64
 	n    int64
+
+	inflated int64 // of n: what it may become when it is decompressed
 }
 
 var errManyBodies = errors.New("as many bytes are being received as may be")
@@ -210,7 +256,26 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *counted) forget() { c.all.Add(-c.n) }
+func (c *counted) forget() { c.all.Add(-c.n); c.n = 0 }
+
+// more counts what a body takes beside its bytes, where there is room.
+func (c *counted) more(n int64) error {
+	if c == nil {
+		return nil
+	}
+	if c.all.Add(n) > c.most {
+		c.all.Add(-n)
+		return errManyBodies
+	}
+	c.n += n
+	return nil
+}
+
+// less gives back a part.
+func (c *counted) less(n int64) {
+	c.all.Add(-n)
+	c.n -= n
+}
 
 // ofBody is the problem of a body that could not be read.
 func ofBody(err error) *Problem {

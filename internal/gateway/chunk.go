@@ -54,6 +54,7 @@ type chunk struct {
 	tickets []*ticket // of the batch's records, nil for those without an id
 	repeats []repeat
 	bytes   int
+	held    int64       // bytes of a stream
 	err     error       // of what should have written them
 	once    *onceResult // of the level once, instead of the batch
 }
@@ -228,6 +229,9 @@ func (c *chunk) submit(ctx context.Context, patient bool) {
 	if c.err != nil && c.batch.Order != nil {
 		c.batch.Order.Break()
 	}
+	if c.sent = nil; c.once != nil && c.once.brought { // a stream's next events come while this one's answers wait
+		c.once.items = nil
+	}
 }
 
 var errNoAnswer = errors.New("the cluster has not acknowledged the event in time")
@@ -291,6 +295,10 @@ func (c *chunk) finishLater() {
 func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) []Answer {
 	if len(events) != 1 {
 		r.permit.several()
+		if err := r.body.more(int64(len(events)) * eventCost); err != nil {
+			p := ofBody(err)
+			return slices.Repeat([]Answer{failed(p)}, len(events))
+		}
 	}
 	c := g.newChunk(r.client, r.topic, r.declared, &order{}) // an event that failed is not overtaken by a later one of its key
 	if c.atomic = r.atomic; c.atomic || c.isOnce() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/internal/jsonscan"
@@ -65,6 +66,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, q *request, w
 		counted.forget()
 		return nil, nil, p
 	}
+	q.body = counted
 	return data, func() { q.permit.leave(); counted.forget() }, nil
 }
 
@@ -292,6 +294,7 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 		}
 		counted := g.counted(body)
 		defer counted.forget()
+		q.body = counted
 		lines := newLines(counted, g.Limits.Event)
 		var events []*event
 		for {
@@ -316,7 +319,9 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 		g.answerMany(w, g.publishAll(r.Context(), q, events))
 		return
 	}
-	g.stream(newDuplex(w, r, body), q, newLines(body, g.Limits.Event))
+	lines := newLines(body, g.Limits.Event)
+	lines.ctx, lines.held = r.Context(), body.held
+	g.stream(newDuplex(w, r, body), q, lines)
 }
 
 func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
@@ -326,7 +331,7 @@ func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		g.writeChunks(d, chunks)
+		g.writeChunks(d, chunks, lines.held)
 	}()
 	order := &order{}
 	for n := 0; ; {
@@ -360,6 +365,16 @@ func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, 
 			lines.ended = true
 			return next
 		}
+		cost, full := lines.hold(len(line), len(next.answers) > 0)
+		switch {
+		case full != nil:
+			next.answers = append(next.answers, failed(ofBody(full)))
+			lines.ended = true
+			return next
+		case cost == 0:
+			return next
+		}
+		next.held += cost
 		bytesRead += len(line)
 		next.add(ctx, q.event(bytes.Clone(line), n+len(next.answers)))
 		if len(next.answers) == chunkEvents || bytesRead > chunkBytes || !lines.more() {
@@ -368,7 +383,7 @@ func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, 
 	}
 }
 
-func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk) {
+func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk, held *held) {
 	begun, gone := false, false
 	begin := func() {
 		if !begun {
@@ -380,7 +395,10 @@ func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk) {
 	encoder := json.NewEncoder(d.w)
 	for next := range chunks {
 		next.wait(g.patience) // the sink gives up in the end
+		answers := min(next.held, int64(len(next.answers))*eventCost)
+		held.give(next.held - answers)
 		if gone {
+			held.give(answers)
 			continue
 		}
 		begin()
@@ -394,37 +412,116 @@ func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk) {
 		if len(chunks) == 0 && d.Flush() != nil {
 			gone = true
 		}
+		held.give(answers)
 		_ = d.SetWriteDeadline(time.Time{}) // a stream may be idle for long
 	}
 	begin()
 }
 
-// lineReader reads lines of a bounded length.
+// lineReader reads lines of a bounded length. What it needs for one, beyond a first few bytes, is counted.
 type lineReader struct {
+	from  io.Reader
 	r     *bufio.Reader
 	most  int
-	buf   []byte
+	buf   []byte // of a line that r has no room for
 	ended bool
+
+	ctx      context.Context
+	held     *held // nil: what is read is counted already
+	wide     bool  // r has much room
+	reserved int64 // for buf
+	line     []byte
+	again    bool // the line was not taken
 }
 
+const (
+	narrow = smallRead
+	wide   = 64 << 10
+)
+
 func newLines(r io.Reader, most int) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), most: most}
+	return &lineReader{from: r, r: bufio.NewReaderSize(r, narrow), most: most}
+}
+
+// widen has a busy stream read more at once. part is what was read of the line.
+func (l *lineReader) widen(part []byte) bool {
+	if l.wide || l.held != nil && !l.held.spare(wide) {
+		return false
+	}
+	there, _ := l.r.Peek(l.r.Buffered())
+	l.wide = true
+	l.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(slices.Concat(part, there)), l.from), wide)
+	return true
 }
 
 // more says whether a whole line is there without waiting.
 func (l *lineReader) more() bool {
+	if l.again {
+		return true
+	}
 	there, _ := l.r.Peek(l.r.Buffered())
+	if len(there) > narrow/2 && l.widen(nil) {
+		_, _ = l.r.Peek(len(there))
+		there, _ = l.r.Peek(l.r.Buffered())
+	}
 	return bytes.IndexByte(there, '\n') >= 0
+}
+
+// hold counts a line as an event. What there is no room for is waited for; if not alone it is next once more instead, at no cost.
+func (l *lineReader) hold(length int, others bool) (cost int64, err error) {
+	cost = int64(length) + eventCost
+	switch {
+	case l.reserved > 0:
+		l.held.became(l.reserved, cost)
+		l.reserved = 0
+	case !others:
+		err = l.held.take(l.ctx, cost)
+	default:
+		if own, all := l.held.event(cost); own || all {
+			l.again = true
+			return 0, nil
+		}
+	}
+	return cost, err
+}
+
+// leave forgets what was reserved for a line.
+func (l *lineReader) leave() {
+	if l.buf = nil; l.reserved > 0 {
+		l.held.drop(l.reserved)
+		l.reserved = 0
+	}
 }
 
 // next is the next line that is not empty, valid until the one after it; nil at the end.
 func (l *lineReader) next() ([]byte, *Problem) {
+	if l.again {
+		l.again = false
+		return l.line, nil
+	}
 	for !l.ended {
-		l.buf = l.buf[:0]
+		l.leave()
+		l.line = nil
 		for {
 			part, err := l.r.ReadSlice('\n')
-			l.buf = append(l.buf, part...)
-			if len(l.buf) > l.most+1 {
+			if err == bufio.ErrBufferFull {
+				if len(l.buf) == 0 && l.widen(part) {
+					continue
+				}
+				if l.held != nil && l.reserved == 0 {
+					need := int64(l.most) + int64(l.most)/4 + eventCost
+					if full := l.held.reserve(l.ctx, need); full != nil {
+						l.ended = true
+						return nil, ofBody(full)
+					}
+					l.reserved = need
+				}
+			}
+			if l.line = part; len(l.buf) > 0 || err == bufio.ErrBufferFull {
+				l.buf = append(l.buf, part...)
+				l.line = l.buf
+			}
+			if len(l.line) > l.most+1 {
 				l.ended = true
 				return nil, tooLarge.of("a line has more than %d bytes", l.most)
 			}
@@ -439,8 +536,8 @@ func (l *lineReader) next() ([]byte, *Problem) {
 			}
 			break
 		}
-		if line := bytes.Trim(l.buf, " \t\r\n"); len(line) > 0 {
-			return line, nil
+		if l.line = bytes.Trim(l.line, " \t\r\n"); len(l.line) > 0 {
+			return l.line, nil
 		}
 	}
 	return nil, nil

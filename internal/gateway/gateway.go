@@ -113,6 +113,7 @@ type Gateway struct {
 	onceRequests *admission    // of those of level once
 	deadlines    deadlines     // of requests that are no streams
 	bodies       atomic.Int64  // bytes of bodies in memory
+	streams      atomic.Int64  // bytes of streams in memory
 	mux          *http.ServeMux
 	rpcErrors    *connect.ErrorWriter
 	cors         *cors.Cors // nil: no page of another origin may use the gateway
@@ -238,8 +239,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Pattern = q.Pattern
 }
 
-// turnAway refuses a request before it is known who asks, in the form that its client reads.
-func (g *Gateway) turnAway(w *answered, r *http.Request, p *Problem) {
+// turnAway refuses a request in the form that its client reads, before it is known who asks, or what.
+func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, p *Problem) {
 	p.headers(w)
 	if strings.HasPrefix(r.URL.Path, rpcPath) && g.rpcErrors.IsSupported(r) {
 		_ = g.rpcErrors.Write(w, r, rpcError(p)) // the client has gone

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -65,7 +66,17 @@ func (k kind) urn() string { return "urn:weir:problem:" + k.word }
 
 // of makes a problem of the kind.
 func (k kind) of(format string, args ...any) *Problem {
-	return &Problem{Type: k.urn(), Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...), Remedy: k.remedy}
+	return &Problem{Type: k.urn(), Title: k.title, Status: k.status, Detail: clipped(fmt.Sprintf(format, args...)), Remedy: k.remedy}
+}
+
+// mostDetail bounds what is said of an event, which may repeat what it holds: answers wait in memory too.
+const mostDetail = 8 << 10
+
+func clipped(text string) string {
+	if len(text) <= mostDetail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostDetail], "") + " ..."
 }
 
 // at says where in the value something is wrong.

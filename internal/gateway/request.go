@@ -23,7 +23,8 @@ type request struct {
 	id       string
 	headers  []kafka.Header
 	atomic   bool
-	permit   *permit // of a request that is no stream, once its body is read
+	body     *counted // nil for none
+	permit   *permit  // of a request that is no stream, once its body is read
 }
 
 // begin finds out who publishes where, and whether he may.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -46,6 +47,16 @@ type v3Data struct {
 	Data            json.RawMessage `json:"data"`
 
 	schema *values.Schema // by which the data was encoded, nil for none
+}
+
+// forget leaves of a record what its answer says of it.
+func (r *v3Record) forget() {
+	r.Headers = nil
+	for _, d := range []*v3Data{r.Key, r.Value} {
+		if d != nil {
+			d.Data, d.Schema = nil, nil
+		}
+	}
 }
 
 // v3Answer is how a record ended.
@@ -138,8 +149,10 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithoutCancel(r.Context()) // as in stream
 	// A document is bounded: the decoder would read on for its end.
 	limited := &bounded{r: body, limit: int64(2 * g.Limits.Event)}
-	documents := json.NewDecoder(limited)
+	counted := &documents{r: limited, held: body.held, ctx: r.Context(), most: 2 * limited.limit} // it is read into a buffer that doubles
+	decoder := json.NewDecoder(counted)
 	type answer struct {
+		cost  int64
 		chunk *chunk
 		in    *v3Record
 		bad   *Problem
@@ -157,7 +170,10 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 				a.chunk.wait(g.patience) // the sink gives up in the end
 				out = g.v3Answer("", q, a.in, &a.chunk.answers[0])
 			}
+			answer := min(a.cost, eventCost)
+			body.held.give(a.cost - answer)
 			if gone {
+				body.held.give(answer)
 				continue
 			}
 			if !begun {
@@ -168,6 +184,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			_ = d.SetWriteDeadline(time.Now().Add(g.Limits.Silence))
 			gone = encoder.Encode(out) != nil || len(answers) == 0 && d.Flush() != nil
 			_ = d.SetWriteDeadline(time.Time{})
+			body.held.give(answer)
 		}
 		if !begun {
 			d.begin(jsonType)
@@ -178,11 +195,18 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	for {
 		limited.left = limited.limit
 		var document json.RawMessage
-		err := documents.Decode(&document)
+		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		a := answer{in: &v3Record{}}
+		if err == nil {
+			var long bool
+			if a.cost, long, err = counted.took(len(document)); long { // its buffer is as long as the document
+				rest, _ := io.ReadAll(decoder.Buffered())
+				decoder = json.NewDecoder(io.MultiReader(bytes.NewReader(rest), counted))
+			}
+		}
 		refused := g.still(q)
 		if refused != nil {
 			a.bad = refused
@@ -198,6 +222,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			a.chunk.add(ctx, e)
 			a.chunk.submit(ctx, true)
 		}
+		a.in.forget()
 		answers <- a
 		if err != nil || refused != nil {
 			break

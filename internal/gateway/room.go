@@ -32,11 +32,11 @@ func (d *deadlines) next() context.Context {
 	return d.now
 }
 
-// waitForRoom tries again while as much waits for Kafka as may.
+// waitForRoom tries again while as much waits for Kafka, or is in memory, as may.
 func waitForRoom(ctx context.Context, within time.Duration, try func() error) error {
 	for deadline := time.Now().Add(within); ; {
 		err := try()
-		if !errors.Is(err, publish.ErrFull) || time.Now().After(deadline) {
+		if !errors.Is(err, publish.ErrFull) && !errors.Is(err, errManyBodies) || time.Now().After(deadline) {
 			return err
 		}
 		select {

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -89,24 +91,72 @@ func (g *Gateway) routes() {
 		return []connect.HandlerOption{connect.WithReadMaxBytes(most)}
 	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
-		control := http.NewResponseController(w)
-		body := &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
-		q.Body = body // of ServeHTTP's copy: by the server's own net/http knows whether the rest of it may be a request
-		body.stopping = g.patience
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
-			_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
-			body.stopping = g.stopping
-			held := &heldWriter{ResponseWriter: w, control: control}
-			w, q = held, q.WithContext(context.WithValue(q.Context(), heldKey{}, held))
+			g.rpcStream(service, w, q)
+		} else {
+			g.rpcOne(service, w, q)
 		}
-		defer body.untilStopping()()
-		service.ServeHTTP(w, q)
 	})
 	g.mux.HandleFunc("/", g.elsewhere)
 }
 
 // messageSlack is what a message of a stream may have beside its event's value: its key, headers and names.
 const messageSlack = 256 << 10
+
+// rpcStream serves a stream of the Protobuf service.
+func (g *Gateway) rpcStream(service http.Handler, w http.ResponseWriter, q *http.Request) {
+	control := http.NewResponseController(w)
+	body := &patientBody{patient{r: q.Body, control: control, silence: g.Limits.Silence}, q.Body}
+	body.stopping = g.stopping
+	defer body.untilStopping()()
+	_ = control.SetWriteDeadline(time.Time{}) // it may last; its results have deadlines
+	held := g.newHeld()
+	defer held.end()
+	s := &rpcStream{in: &messages{ReadCloser: body, held: held, ctx: q.Context(), most: int64(g.Limits.Event + messageSlack)}, out: &heldWriter{ResponseWriter: w, control: control}}
+	q = q.WithContext(context.WithValue(q.Context(), rpcStreamKey{}, s))
+	q.Body = s.in // of a copy: by the server's own net/http knows whether the rest of it may be a request
+	service.ServeHTTP(s.out, q)
+}
+
+// rpcOne serves a request of the Protobuf service that is no stream. Its body is read and counted here, as that of any request, and handed over when it is there.
+func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Request) {
+	enveloped := strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+	q := r.WithContext(r.Context())
+	if r.Header.Get("Content-Encoding") != "" {
+		q = r.Clone(r.Context())
+	}
+	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); {
+	case enveloped:
+		q.Header.Del("Content-Encoding") // each message says for itself whether it is compressed
+	case encoding != "" && encoding != "identity" && encoding != "gzip":
+		q.Body = http.NoBody
+		service.ServeHTTP(w, q) // it says what it takes
+		return
+	}
+	body, p := g.open(w, q, g.Limits.Body+int64(len(messages{}.head)))
+	if p != nil {
+		g.turnAway(w, r, p)
+		return
+	}
+	counted := g.counted(body)
+	defer counted.forget()
+	data, err := readAll(counted, r.ContentLength)
+	body.close()
+	if err == nil && enveloped && len(data) > 0 && data[0]&1 != 0 { // it is decompressed by the service; publish gives back what it has not become
+		more := min(g.Limits.Body, inflation*int64(len(data)))
+		err = waitForRoom(r.Context(), g.Limits.Answer, func() error { return counted.more(more) })
+		counted.inflated = more
+	}
+	if err != nil {
+		g.turnAway(w, r, ofBody(err))
+		return
+	}
+	if !enveloped && len(q.Header["Content-Encoding"]) > 0 {
+		q.Header.Del("Content-Encoding")
+	}
+	q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+	service.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), countedKey{}, counted)))
+}
 
 // elsewhere answers what is no resource, or has no such method.
 func (g *Gateway) elsewhere(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirstream/weir/gateway/rpc"
 	"github.com/weirstream/weir/internal/kafka"
@@ -138,6 +139,13 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 	}
 	defer q.permit.leave()
 	q.atomic = atomic
+	if q.body = countedOf(ctx); q.body != nil && q.body.inflated > 0 { // it was counted as the most that it could become
+		size := int64(0)
+		for _, e := range in {
+			size += int64(proto.Size(e))
+		}
+		q.body.less(max(0, q.body.inflated-size))
+	}
 	events := make([]*event, len(in))
 	for i, e := range in {
 		events[i] = q.rpcEvent(e)
@@ -151,12 +159,34 @@ type numbered struct {
 	numbers []uint64
 }
 
+// rpcStream is what a stream is read from and written to.
+type rpcStream struct {
+	in  *messages
+	out *heldWriter
+}
+
+type rpcStreamKey struct{}
+
+// incoming is an event of a stream, and what is counted of it.
+type incoming struct {
+	*rpc.PublishStreamRequest
+	cost int64
+}
+
 // eventsAhead is how many events of a stream are received before they are in a chunk.
 const eventsAhead = chunkEvents
 
 // PublishStream publishes events as they come.
 func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse]) error {
-	first, err := stream.Receive()
+	over, _ := ctx.Value(rpcStreamKey{}).(*rpcStream)
+	receive := func() (incoming, error) {
+		in, err := stream.Receive()
+		if err != nil {
+			return incoming{}, err
+		}
+		return incoming{in, over.in.received(proto.Size(in))}, nil
+	}
+	first, err := receive()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -168,15 +198,15 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 		return rpcError(p)
 	}
 	// This goroutine receives, one makes chunks of what is there, and one sends results. A client that is gone ends Receive.
-	incoming := make(chan *rpc.PublishStreamRequest, eventsAhead)
+	events := make(chan incoming, eventsAhead)
 	chunks := make(chan numbered, chunksAhead)
 	sent := make(chan error, 1)
-	go s.chunks(ctx, q, first.GetName(), incoming, chunks)
-	go func() { sent <- s.results(ctx, stream, chunks) }()
-	for in := first; err == nil; in, err = stream.Receive() {
-		incoming <- in
+	go s.chunks(ctx, q, first.GetName(), events, chunks)
+	go func() { sent <- s.results(over, stream, chunks) }()
+	for in := first; err == nil; in, err = receive() {
+		events <- in
 	}
-	close(incoming)
+	close(events)
 	if failed := <-sent; failed != nil {
 		return failed
 	}
@@ -190,13 +220,13 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 }
 
 // chunks makes chunks of the events that are there, and submits them.
-func (s *service) chunks(ctx context.Context, q *request, name string, incoming <-chan *rpc.PublishStreamRequest, chunks chan<- numbered) {
+func (s *service) chunks(ctx context.Context, q *request, name string, events <-chan incoming, chunks chan<- numbered) {
 	defer close(chunks)
 	order := &order{}
-	for in := range incoming {
+	for in := range events {
 		refused := s.g.still(q)
 		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
-		for more := true; more && in != nil; {
+		for more := true; more; {
 			e := q.rpcEvent(in.GetEvent())
 			if e.id == "" && name != "" {
 				e.id = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
@@ -206,12 +236,13 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 			} else {
 				next.chunk.add(ctx, e)
 			}
+			next.chunk.held += in.cost
 			next.numbers = append(next.numbers, in.GetNumber())
 			if len(next.numbers) == chunkEvents || next.chunk.bytes > chunkBytes {
 				break
 			}
 			select {
-			case in, more = <-incoming:
+			case in, more = <-events:
 			default:
 				more = false
 			}
@@ -222,10 +253,12 @@ func (s *service) chunks(ctx context.Context, q *request, name string, incoming 
 }
 
 // results sends the results of chunks in order. After an error it only takes them.
-func (s *service) results(ctx context.Context, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
-	w, _ := ctx.Value(heldKey{}).(*heldWriter)
+func (s *service) results(over *rpcStream, stream *connect.BidiStream[rpc.PublishStreamRequest, rpc.PublishStreamResponse], chunks <-chan numbered) (err error) {
+	w, held := over.out, over.in.held
 	for next := range chunks {
 		next.chunk.wait(s.g.patience) // the sink gives up in the end
+		answers := min(next.chunk.held, int64(len(next.numbers))*eventCost)
+		held.give(next.chunk.held - answers)
 		w.hold(time.Now().Add(s.g.Limits.Silence))
 		for i := range next.chunk.answers {
 			if err == nil {
@@ -233,6 +266,7 @@ func (s *service) results(ctx context.Context, stream *connect.BidiStream[rpc.Pu
 			}
 		}
 		w.release()
+		held.give(answers)
 	}
 	return err
 }
@@ -244,8 +278,6 @@ type heldWriter struct {
 	control *http.ResponseController
 	held    bool
 }
-
-type heldKey struct{}
 
 // hold begins to write several results, which the client must read until then. A client that does not read its results is cut, one that sends
 // slowly is not.

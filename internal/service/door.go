@@ -20,6 +20,8 @@ const (
 	answerWithin = time.Minute
 	idleFor      = 2 * time.Minute
 	maxHeader    = 64 << 10
+	maxFrame     = 64 << 10  // of HTTP/2: a connection keeps the memory of its longest
+	maxAhead     = 256 << 10 // that a connection of HTTP/2 takes of bodies before they are read
 )
 
 var protocols = []string{"h2", "http/1.1"}
@@ -71,6 +73,7 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)
 	d.server.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback
+	d.server.HTTP2 = &http.HTTP2Config{MaxReadFrameSize: maxFrame, MaxReceiveBufferPerConnection: maxAhead, MaxReceiveBufferPerStream: maxAhead}
 	d.server.ErrorLog, _ = zap.NewStdLogAt(log.Named("http"), zap.WarnLevel)
 	go func() { d.served <- d.server.Serve(listener) }()
 }
