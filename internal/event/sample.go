@@ -113,6 +113,8 @@ func ofAvro(doc any, named map[string]any, depth int) any {
 		switch t["logicalType"] {
 		case "decimal":
 			return 0
+		case "big-decimal":
+			return "\u0002\u0001\u0000"
 		case "uuid":
 			return texts["uuid"]
 		}

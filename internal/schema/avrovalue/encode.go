@@ -68,6 +68,9 @@ func (e *encoder) value(n *node, dst []byte) ([]byte, error) {
 		return e.bytes(n, dst)
 	case "string":
 		text, err := e.String()
+		if err == nil && n.logical == "uuid" {
+			_, err = uuidBytes(string(text))
+		}
 		return append(binary.AppendVarint(dst, int64(len(text))), text...), err
 	case "enum":
 		text, err := e.String()
@@ -199,6 +202,9 @@ func (e *encoder) integer(n *node) (int64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("%s is no whole number, which an Avro %s is", shortened(string(digits)), n.kind)
 	}
+	if most, ok := longestDay[n.logical]; ok && (v < 0 || v >= most) {
+		return 0, fmt.Errorf("%d is no time of day: %s is from 0 to %d", v, n.logical, most-1)
+	}
 	return v, nil
 }
 
@@ -243,7 +249,7 @@ func (e *encoder) bytes(n *node, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.logical == "uuid" && n.size == 16 && len(text) == 36 {
+	if n.logical == "uuid" && len(text) == 36 {
 		raw, err := uuidBytes(string(text))
 		return e.raw(n, dst, raw, err)
 	}
@@ -254,10 +260,14 @@ func (e *encoder) bytes(n *node, dst []byte) ([]byte, error) {
 		}
 		raw = append(raw, byte(c))
 	}
-	if n.logical == "decimal" {
-		if err := n.meantAsBytes(text, raw); err != nil {
-			return nil, err
-		}
+	switch n.logical {
+	case "decimal":
+		err = n.meantAsBytes(text, raw)
+	case "big-decimal":
+		err = bigDecimal(raw)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return e.raw(n, dst, raw, nil)
 }

@@ -2,6 +2,7 @@ package avrovalue
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -164,10 +165,28 @@ func decimalText(raw []byte, scale int) (text string, ok bool) {
 	return digits, true
 }
 
+// longestDay is what a time of day is below, by its logical type.
+var longestDay = map[string]int64{"time-millis": 24 * 60 * 60 * 1e3, "time-micros": 24 * 60 * 60 * 1e6}
+
+// uuidBytes are those of a UUID in the text of RFC 4122.
 func uuidBytes(text string) ([]byte, error) {
 	raw, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-	if err != nil || len(raw) != 16 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return nil, fmt.Errorf("%q is no UUID", shortened(text))
+	if err != nil || len(text) != 36 || len(raw) != 16 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return nil, fmt.Errorf("%q is no UUID, as 6f1c2a7e-0d4b-4c1a-9a3e-5b8d7c6e4f10", shortened(text))
 	}
 	return raw, nil
+}
+
+// bigDecimal refuses bytes that are no big-decimal: a number and its scale, each as Avro writes it.
+func bigDecimal(raw []byte) error {
+	d := decoder{data: raw}
+	number, err := d.sized()
+	var scale int64
+	if err == nil {
+		scale, err = d.long()
+	}
+	if err != nil || len(number) == 0 || len(d.data) > 0 || scale != int64(int32(scale)) {
+		return errors.New("the characters stand for the bytes of a big-decimal, which are the number as Avro's bytes and its scale as Avro's int: these are not")
+	}
+	return nil
 }
