@@ -53,7 +53,7 @@ func parseAvro(s Source) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := avrovalue.Parse(text, s.Imports); err != nil {
+	if _, err := avrovalue.ParseWritten(text, s.Imports); err != nil {
 		return nil, err
 	}
 	root, err := (&avroReader{names: names}).typeOf(doc, "", 0)

@@ -158,13 +158,22 @@ func (c *avroReading) sameKind(r, w *avroType, path string) {
 }
 
 func (c *avroReading) readFields(r, w *avroType, path string) {
+	written := func(name string) int {
+		return slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == name })
+	}
 	for i, field := range r.fields {
 		at := fmt.Sprintf("%s/fields/%d", path, i)
-		n := slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == field.name })
+		n := written(field.name)
 		for _, alias := range field.aliases {
-			if n < 0 {
-				n = slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == alias })
+			old := written(alias)
+			if old < 0 || slices.ContainsFunc(r.fields, func(f avroField) bool { return f.name == alias }) {
+				continue // that one is read as the field of its own name
 			}
+			if n >= 0 && n != old {
+				c.add("READER_FIELD_AMBIGUOUS", at, "the field '%s' is read, and both '%s' and '%s' were written, which are its name or aliases of it", field.name, w.fields[n].name, alias)
+				break
+			}
+			n = old
 		}
 		switch {
 		case n >= 0:

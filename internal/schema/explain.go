@@ -42,6 +42,7 @@ var allowed = map[string]string{
 	"MISSING_ENUM_SYMBOLS":               "keep the symbols, or give the enum a default",
 	"FIXED_SIZE_MISMATCH":                "the size as it was; another size is another type, in a field of its own with a default",
 	"READER_FIELD_MISSING_DEFAULT_VALUE": "give the field a default",
+	"READER_FIELD_AMBIGUOUS":             "a name that was not written before, or no alias that was written beside it",
 	"LOGICAL_TYPE_MISMATCH":              "the logical type as it was, a decimal with its precision and scale; another one in a field of its own with a default",
 	// Protobuf
 	"PACKAGE_CHANGED":                "the package as it was; a new one is for a new subject",

@@ -12,7 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-var pairs = flag.Int("pairs", 3000, "how many pairs of JSON schemas TestACompatibleJSONSchemaTakesWhatTheOtherTook compares")
+var pairs = flag.Int("pairs", 2000, "how many pairs of JSON schemas TestACompatibleJSONSchemaTakesWhatTheOtherTook compares")
 
 // A schema that is called compatible takes each value that the other one took: random pairs, of which the second is the first with one or two changes, judged by
 // the validator over a few hundred values. Left out are the keywords that docs/schemas.md says are not compared, and defaults, which let a required property be

@@ -10,14 +10,22 @@ import (
 
 // parse has the library understand a schema. The specification has a decimal that cannot be one, as with a scale over its precision, ignored: it
 // is bytes or a fixed then. The library refuses it, and sinks and sources of databases write such.
-func parse(cache *avro.SchemaCache, text string) (*avro.Schema, error) {
-	if !strings.Contains(text, `"decimal"`) {
+func parse(cache *avro.SchemaCache, text string, written bool) (*avro.Schema, error) {
+	written = written && strings.Contains(text, `"aliases"`)
+	if !written && !strings.Contains(text, `"decimal"`) {
 		return cache.Parse(text)
 	}
 	var doc any
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
-	if d.Decode(&doc) != nil || !withoutDecimals(doc) {
+	if d.Decode(&doc) != nil {
+		return cache.Parse(text)
+	}
+	changed := withoutDecimals(doc)
+	if written {
+		changed = withoutSharedAliases(doc) || changed
+	}
+	if !changed {
 		return cache.Parse(text)
 	}
 	without, err := json.Marshal(doc)
@@ -25,6 +33,51 @@ func parse(cache *avro.SchemaCache, text string) (*avro.Schema, error) {
 		return nil, err
 	}
 	return cache.Parse(string(without))
+}
+
+// withoutSharedAliases takes aliases of fields out of a schema that are the name or an alias of another field, and says whether there were any.
+func withoutSharedAliases(doc any) (found bool) {
+	switch doc := doc.(type) {
+	case []any:
+		for _, v := range doc {
+			found = withoutSharedAliases(v) || found
+		}
+	case map[string]any:
+		for name, v := range doc {
+			if name != "default" {
+				found = withoutSharedAliases(v) || found
+			}
+		}
+		fields, ok := doc["fields"].([]any)
+		if !ok {
+			return found
+		}
+		taken := map[any]bool{}
+		for _, f := range fields {
+			if f, ok := f.(map[string]any); ok {
+				taken[f["name"]] = true
+			}
+		}
+		for _, f := range fields {
+			f, _ := f.(map[string]any)
+			aliases, ok := f["aliases"].([]any)
+			if !ok {
+				continue
+			}
+			left := []any{}
+			for _, a := range aliases {
+				if _, text := a.(string); text && taken[a] {
+					found = true
+					continue
+				} else if text {
+					taken[a] = true
+				}
+				left = append(left, a)
+			}
+			f["aliases"] = left
+		}
+	}
+	return found
 }
 
 // withoutDecimals takes decimals that cannot be out of a schema, and says whether there were any.

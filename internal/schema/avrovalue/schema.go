@@ -18,16 +18,30 @@ import (
 	"github.com/weirstream/weir/internal/schema/source"
 )
 
-// Parse has the library understand a schema with what it refers to, each import after its own. Logical types that cannot be are ignored, as
-// the specification has it.
+// Parse has the library understand a schema that values are read with, and what it refers to, each import after its own. Logical types that
+// cannot be are ignored, as the specification has it.
 func Parse(text string, imports []source.Import) (*avro.Schema, error) {
+	s, err := parseAll(text, imports, false)
+	if err != nil && strings.Contains(err.Error(), "collides with another field name or alias") {
+		err = fmt.Errorf("%w: readers in Go take no alias that is the name or an alias of another field, since they could not tell which of the two was written: take the alias out", err)
+	}
+	return s, err
+}
+
+// ParseWritten is Parse of a schema that values are written with, where aliases mean nothing. The library refuses those that two fields share,
+// which Java and Python do not; they are left out.
+func ParseWritten(text string, imports []source.Import) (*avro.Schema, error) {
+	return parseAll(text, imports, true)
+}
+
+func parseAll(text string, imports []source.Import, written bool) (*avro.Schema, error) {
 	var cache avro.SchemaCache
 	for _, in := range imports {
-		if _, err := parse(&cache, in.Text); err != nil {
+		if _, err := parse(&cache, in.Text, written); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
 	}
-	return parse(&cache, text)
+	return parse(&cache, text, written)
 }
 
 // Schema converts values of one schema. It may be used from several goroutines.
