@@ -42,7 +42,7 @@ func JSON[T any](opts ...JSONOption) *JSONCodec[T] {
 	c := &JSONCodec[T]{plain: plainjson.For[T]()}
 	for _, o := range opts {
 		if o.strict {
-			c.strict = strictOf(reflect.TypeFor[T](), map[reflect.Type]*strictType{})
+			c.strict = strictRoot(reflect.TypeFor[T]())
 		}
 	}
 	return c

@@ -36,34 +36,61 @@ var (
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// strictOf is what a type admits; known has the types that are being made.
-func strictOf(t reflect.Type, known map[reflect.Type]*strictType) *strictType {
-	if s := known[t]; s != nil {
+// strictTypes are what types admit that are being made. A type that is reached without its methods is another one.
+type strictTypes map[reached]*strictType
+
+type reached struct {
+	reflect.Type
+	bare bool
+}
+
+// strictRoot is what the type of a whole document admits, of which encoding/json has the pointer.
+func strictRoot(t reflect.Type) *strictType {
+	known := strictTypes{}
+	if p := reflect.PointerTo(t); reads(p) {
+		return known.of(t, true).anything()
+	}
+	return known.of(t, true)
+}
+
+// reads says whether a type has a method that reads JSON itself.
+func reads(t reflect.Type) bool {
+	return t.Implements(jsonUnmarshaler) || t.Implements(textUnmarshaler)
+}
+
+// of is what a type admits. encoding/json finds methods of a value's pointer where the value's type has a name, and of each pointer on the way: a
+// pointer type with a name of its own has none, and what it points to is read without its methods (bare).
+func (known strictTypes) of(t reflect.Type, bare bool) *strictType {
+	if s := known[reached{t, bare}]; s != nil {
 		return s
 	}
 	s := &strictType{name: t.String()}
-	known[t] = s
-	if p := reflect.PointerTo(t); p.Implements(jsonUnmarshaler) || p.Implements(textUnmarshaler) {
-		s.any = true
-		return s
+	known[reached{t, bare}] = s
+	if t.Kind() == reflect.Pointer && reads(t) || t.Kind() != reflect.Pointer && t.Name() != "" && !bare && reads(reflect.PointerTo(t)) {
+		return s.anything()
 	}
 	switch t.Kind() {
 	case reflect.Interface:
 		s.any = true
 	case reflect.Pointer:
-		s.null, s.target = true, strictOf(t.Elem(), known)
+		s.null, s.target = true, known.of(t.Elem(), true)
 	case reflect.Map:
-		s.null, s.object, s.elem = true, true, strictOf(t.Elem(), known)
+		s.null, s.object, s.elem = true, true, known.of(t.Elem(), false)
 	case reflect.Slice:
-		s.null, s.elem = true, strictOf(t.Elem(), known)
+		s.null, s.elem = true, known.of(t.Elem(), false)
 	case reflect.Array:
-		s.elem = strictOf(t.Elem(), known)
+		s.elem = known.of(t.Elem(), false)
 	case reflect.Struct:
 		s.object, s.fields = true, map[string]*strictType{}
 		for name, f := range jsonFields(t) {
-			s.fields[name] = strictOf(f, known)
+			s.fields[name] = known.of(f, false)
 		}
 	}
+	return s
+}
+
+func (s *strictType) anything() *strictType {
+	s.any = true
 	return s
 }
 

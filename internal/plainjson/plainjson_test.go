@@ -110,6 +110,7 @@ var plain = []reflect.Type{
 	reflect.TypeFor[[3]byte](), reflect.TypeFor[[0]int](), reflect.TypeFor[[]string](), reflect.TypeFor[[][]int](), reflect.TypeFor[[]*int](),
 	reflect.TypeFor[map[string]int](), reflect.TypeFor[map[string]map[name][]string](), reflect.TypeFor[map[string]time.Time](),
 	reflect.TypeFor[struct{}](), reflect.TypeFor[kelvin](), reflect.TypeFor[loop](), reflect.TypeFor[order](), reflect.TypeFor[*order](), reflect.TypeFor[[]order](),
+	reflect.TypeFor[amount](), reflect.TypeFor[**time.Time](),
 }
 
 // ordinary are documents that one of the types at least must accept: a shape that leaves all to encoding/json is right, and slow.

@@ -55,6 +55,8 @@ func (s shapes) make(t reflect.Type) shape {
 // container is the shape of a type that holds others, nil if they are not plain.
 func (s shapes) container(t reflect.Type) shape {
 	switch {
+	case t.Kind() == reflect.Pointer && t.Name() != "" && t.Elem().Kind() != reflect.Pointer && hasMethods(t.Elem()):
+		return nil // a pointer with a name of its own has no methods, so that encoding/json reads what it points to without them
 	case t.Kind() == reflect.Pointer:
 		p := &pointer{to: t.Elem()}
 		return s.holding(t, p, &p.elem)

@@ -26,7 +26,14 @@ var oddities = []reflect.Type{
 	reflect.TypeFor[any](), reflect.TypeFor[error](), reflect.TypeFor[json.Number](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[chan int](), reflect.TypeFor[func()](),
 	reflect.TypeFor[complex64](), reflect.TypeFor[map[int]string](), reflect.TypeFor[map[key]int](), reflect.TypeFor[writesText](), reflect.TypeFor[*readsJSON](),
 	reflect.TypeFor[[]writesByte](), reflect.TypeFor[embeds](), reflect.TypeFor[quotes](), reflect.TypeFor[omits](),
+	reflect.TypeFor[when](), reflect.TypeFor[*when](), reflect.TypeFor[struct{ At when }](),
 }
+
+// when is no time to encoding/json that reads: it has none of the methods of one.
+type when *time.Time
+
+// amount has no methods that it could lack.
+type amount *int
 
 // key is text to encoding/json by its method.
 type key string
