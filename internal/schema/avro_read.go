@@ -161,13 +161,14 @@ func (c *avroReading) readFields(r, w *avroType, path string) {
 	written := func(name string) int {
 		return slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == name })
 	}
+	same := slices.EqualFunc(r.fields, w.fields, func(r, w avroField) bool { return r.name == w.name && slices.Equal(r.aliases, w.aliases) })
 	for i, field := range r.fields {
 		at := fmt.Sprintf("%s/fields/%d", path, i)
 		n := written(field.name)
 		for _, alias := range field.aliases {
 			old := written(alias)
-			if old < 0 || slices.ContainsFunc(r.fields, func(f avroField) bool { return f.name == alias }) {
-				continue // that one is read as the field of its own name
+			if old < 0 || same { // a record whose fields have not changed is read without aliases
+				continue
 			}
 			if n >= 0 && n != old {
 				c.add("READER_FIELD_AMBIGUOUS", at, "the field '%s' is read, and both '%s' and '%s' were written, which are its name or aliases of it", field.name, w.fields[n].name, alias)
