@@ -82,7 +82,11 @@ func (c *compilation) compile(text string, imports []source.Import) (protoreflec
 	}
 	compiled, err := compiler.Compile(context.Background(), mainProto)
 	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), mainProto+":", ""), mainProto, "the schema"))
+		text := strings.ReplaceAll(strings.ReplaceAll(err.Error(), mainProto+":", ""), mainProto, "the schema")
+		if strings.Contains(text, "edition") && strings.Contains(text, "should be one of") {
+			text += ": the compiler that Weir has does not know that edition yet: write the file in proto3 or in edition 2023"
+		}
+		return nil, errors.New(text)
 	}
 	return compiled[0], nil
 }
