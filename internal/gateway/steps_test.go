@@ -23,6 +23,10 @@ func TestAnEventThatTakesTooManyStepsIsRefused(t *testing.T) {
 			registry.Schema{Type: registry.JSON, Text: `{"oneOf":[` + strings.ReplaceAll(base, "KIND", "a") + "," + strings.ReplaceAll(base, "KIND", "b") + `]}`},
 			strings.Repeat(`{"kind":"a","child":`, 60) + `{"kind":"a"}` + strings.Repeat("}", 60), "", "nest the value less deep",
 		},
+		"rules of protovalidate": {
+			registry.Schema{Type: registry.Protobuf, Text: `syntax = "proto3"; import "buf/validate/validate.proto"; message M { repeated int32 lines = 1 [(buf.validate.field).cel = {id: "lines.once", expression: "this.all(a, this.exists(b, a == b + 1))"}]; }`},
+			`{"lines":[2` + strings.Repeat(",2", 5000) + strings.Repeat(",1", 10_000) + `]}`, "/lines", "send fewer elements",
+		},
 	} {
 		schema, err := values.Compile(&registry.Registered{ID: 1, Schema: c.schema})
 		if err != nil {

@@ -25,6 +25,7 @@ type Rules struct {
 	there bool
 	once  sync.Once
 	with  protovalidate.Validator
+	costs *costs
 	err   error
 }
 
@@ -77,9 +78,24 @@ func (r *Rules) prepare() error {
 		files := &protoregistry.Files{}
 		if r.err = register(files, r.file); r.err == nil {
 			r.with, r.err = protovalidate.New(protovalidate.WithExtensionTypeResolver(dynamicpb.NewTypes(files)))
+			r.costs = newCosts(files)
+		}
+		if r.err == nil {
+			r.costly(r.file.Messages())
+			r.costs.settle()
 		}
 	})
 	return r.err
+}
+
+// costly finds the expressions whose steps are counted.
+func (r *Rules) costly(among protoreflect.MessageDescriptors) {
+	for i := range among.Len() {
+		if m := among.Get(i); !m.IsMapEntry() {
+			r.costs.of(m)
+			r.costly(m.Messages())
+		}
+	}
 }
 
 // Usable says why there are messages that no value could be checked as: an expression that does not compile, a rule of another type. That is
@@ -111,7 +127,7 @@ func (r *Rules) usable(among protoreflect.MessageDescriptors) error {
 	return nil
 }
 
-// Check says which rules a message breaks, each with its place.
+// Check says which rules a message breaks, each with its place. ErrSteps: it takes too many steps to say.
 func (r *Rules) Check(m proto.Message) error { return r.checkOf(m, nil) }
 
 // checkOf is Check of a message that was read of a document. A place has the names of fields that the document has, of which there are two.
@@ -120,6 +136,9 @@ func (r *Rules) checkOf(m proto.Message, document []byte) error {
 		return nil
 	}
 	if err := r.prepare(); err != nil {
+		return err
+	}
+	if err := r.costs.check(m.ProtoReflect()); err != nil {
 		return err
 	}
 	err := r.with.Validate(m)
