@@ -320,7 +320,10 @@ func TestAnIssuersWordsAreForTheLog(t *testing.T) {
 
 // A key that the issuer has withdrawn is trusted no longer than keys are good; while the issuer is away those that are known stay good.
 //
-// Mutations seen to fail it: keys that are never renewed; a renewal that takes what the issuer does not give.
+// So it is with a stream that came in with a token.
+//
+// Mutations seen to fail it: keys that are never renewed; a renewal that takes what the issuer does not give; a stream's token not looked at again; one that
+// ends while the issuer is away.
 func TestAWithdrawnKeyIsNotTrusted(t *testing.T) {
 	before := keysFor
 	keysFor = 50 * time.Millisecond
@@ -336,6 +339,7 @@ func TestAWithdrawnKeyIsNotTrusted(t *testing.T) {
 	if p := look(); p != nil {
 		t.Fatal(p)
 	}
+	stream := &pass{list: c, jwt: c.JWT, token: stolen, subject: "svc-billing"}
 	i.down.Store(true)
 	for c.JWT.troubled() == nil { // it has asked for them again
 		if p := look(); p != nil {
@@ -346,12 +350,25 @@ func TestAWithdrawnKeyIsNotTrusted(t *testing.T) {
 	if p := look(); p != nil {
 		t.Error("while the issuer is away: ", p)
 	}
+	if p := stream.show(c); p != nil {
+		t.Error("a stream while the issuer is away: ", p)
+	}
+	fresh, err := ParseClients(fmt.Appendf(nil, "jwt: {issuer: %q, audience: weir, jwks: %q}\nclients: [{name: billing, subject: svc-billing, topics: [order.]}]", i.server.URL, i.server.URL+"/keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := (&pass{list: c, jwt: c.JWT, token: stolen, subject: "svc-billing"}).show(fresh); p != nil { // its keys cannot be had
+		t.Error("a stream whose issuer does not answer: ", p)
+	}
 	i.down.Store(false)
 	i.rotate("another")
 	for deadline := time.Now().Add(time.Minute); look() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a key that was withdrawn is good")
 		}
+	}
+	if stream.verified = (time.Time{}); stream.show(c) == nil {
+		t.Error("a stream goes on whose token was signed with a key that was withdrawn")
 	}
 	for { // what renews them has ended
 		c.JWT.mu.Lock()

@@ -25,6 +25,8 @@ type pass struct {
 	jwt         *JWT                  // by which the token was verified
 	subject     string                // of the token
 	until       time.Time
+	token       string
+	verified    time.Time // when the token was
 
 	answer *answered // to the request, which notes why it was refused
 }
@@ -92,7 +94,7 @@ func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 		}
 		return nil, problem
 	}
-	p.jwt, p.subject, p.until = c.JWT, token.subject, token.until
+	p.jwt, p.subject, p.until, p.token, p.verified = c.JWT, token.subject, token.until, key, time.Now()
 	if p.client = c.bySubject[p.subject]; p.client == nil {
 		return nil, forbidden.of("the token's subject, %.100q, is no client of the gateway", p.subject).todo("ask who runs the gateway to add it to the clients")
 	}
@@ -150,6 +152,9 @@ func (p *pass) show(list *Clients) *Problem {
 	if !p.until.IsZero() && time.Now().After(p.until) {
 		return unauthorized.of("what the stream came in with has expired, at %s", p.until.UTC().Format(time.RFC3339)).todo("begin the stream again with a new token")
 	}
+	if problem := p.verify(list); problem != nil {
+		return problem
+	}
 	if list == p.list || list == nil {
 		return nil
 	}
@@ -166,6 +171,21 @@ func (p *pass) show(list *Clients) *Problem {
 		return unauthorized.of("what the stream came in with is not known any more: the gateway's clients have changed").todo("begin the stream again with other credentials")
 	}
 	p.client, p.list = client, list
+	return nil
+}
+
+// verify has a stream's token looked at again from time to time, since the issuer may have withdrawn the key that it was signed with. While the issuer is away the
+// token stays good, as its key does.
+func (p *pass) verify(list *Clients) *Problem {
+	if p.jwt == nil || list == nil || list.JWT == nil || time.Since(p.verified) < keysFor/10 {
+		return nil
+	}
+	p.verified = time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), issuerAgain)
+	defer cancel()
+	if _, problem := list.JWT.verify(ctx, p.token); problem != nil && problem.Status == http.StatusUnauthorized {
+		return problem.todo("begin the stream again with a new token")
+	}
 	return nil
 }
 
