@@ -143,6 +143,9 @@ func structured(document []byte) (*cloudevents.Event, error) {
 	if string(members["data"]) == "null" && !isJSON(&e) {
 		return nil, fmt.Errorf("its data are null, which %q has no form for: to delete a key leave datacontenttype out", e.DataContentType())
 	}
+	if members["data"] != nil && e.DataContentType() == "" { // what is implied here is not in a record
+		e.SetDataContentType(jsonType)
+	}
 	return &e, nil
 }
 
@@ -272,11 +275,10 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 		if name == "partitionkey" && e.key == nil {
 			e.key = []byte(text)
 		}
-		if name == headerTrace || name == headerState {
+		if name == headerTrace || name == headerState { // the event's, which the request's own does not replace
 			if plain(text) && !slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == name }) {
 				add(name, text)
 			}
-			continue
 		}
 		add("ce_"+name, text)
 	}
