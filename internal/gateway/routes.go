@@ -88,7 +88,8 @@ func (g *Gateway) routes() {
 		if spec.StreamType == connect.StreamTypeBidi { // one event a message
 			most = g.Limits.Event + messageSlack
 		}
-		return []connect.HandlerOption{connect.WithReadMaxBytes(most)}
+		// Results are small, and clients of gRPC-Web cannot read compressed trailers.
+		return []connect.HandlerOption{connect.WithReadMaxBytes(most), connect.WithCompressMinBytes(leastCompressed)}
 	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
@@ -99,6 +100,9 @@ func (g *Gateway) routes() {
 	})
 	g.mux.HandleFunc("/", g.elsewhere)
 }
+
+// leastCompressed is the size from which an answer of the service is compressed, for clients that take that.
+const leastCompressed = 1 << 10
 
 // messageSlack is what a message of a stream may have beside its event's value: its key, headers and names.
 const messageSlack = 256 << 10
