@@ -111,7 +111,7 @@ func (c *chunk) add(ctx context.Context, e *event) {
 		first := false
 		if t, first = c.g.memory.begin(c.order, c.client.Name, c.topic, e.id, print); !first {
 			if t.print != print {
-				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key or value", e.id)))
+				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key, value or (of CloudEvents) source", e.id)))
 				return
 			}
 			c.repeats = append(c.repeats, repeat{len(c.answers), t})

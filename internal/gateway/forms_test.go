@@ -348,3 +348,36 @@ func TestAnArrayIsTakenApartInOnePass(t *testing.T) {
 		}
 	}
 }
+
+// An Idempotency-Key without an id is refused: its repetition would be written again.
+//
+// Mutation seen to fail it: an empty one taken for none.
+func TestAnEmptyIdempotencyKeyIsRefused(t *testing.T) {
+	r := newRig(t, nil)
+	for _, key := range []string{"", "  "} {
+		if status, body, _ := r.post("/topics/"+orders+"/events?key=k", "{}", "Idempotency-Key", key); status != 400 || !strings.Contains(body, "Idempotency-Key is empty") {
+			t.Errorf("%q: %d %s", key, status, body)
+		}
+	}
+}
+
+// Who has no credentials is told so in the form of the API that he uses, and an error that refuses all records of a request of v2 says in which it is.
+//
+// Mutations seen to fail it: one form for all; no number of the record.
+func TestRefusalsOfConfluentsFormsAreTheirs(t *testing.T) {
+	clients, err := ParseClients([]byte("clients: [{name: shop, keys: [\"" + HashKey("secret") + "\"], topics: [order.]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *Config) { c.Clients = clients })
+	for path, form := range map[string]string{"/topics/" + orders: v2Type, "/v3/clusters/x/topics/" + orders + "/records": jsonType, "/v3/clusters": jsonType, "/topics/" + orders + "/events": problemType} {
+		status, body, h := r.post(path, "{}", "Authorization", "Bearer bad")
+		if status != 401 || h.Get("Content-Type") != form || strings.Contains(body, `"error_code":401`) != (form != problemType) {
+			t.Errorf("%s: %d %v %s", path, status, h, body)
+		}
+	}
+	status, body, _ := r.post("/topics/"+orders, `{"records":[{"value":"aaaa"},{"value":"%"}]}`, "Authorization", "Bearer secret", "Content-Type", "application/vnd.kafka.binary.v2+json")
+	if status != 422 || !strings.Contains(body, "record 1: ") {
+		t.Errorf("%d %s", status, body)
+	}
+}

@@ -246,7 +246,14 @@ func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, p *Problem) {
 		_ = g.rpcErrors.Write(w, r, rpcError(p)) // the client has gone
 		return
 	}
-	p.write(w)
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v3/"):
+		v3Fail(w, p)
+	case strings.HasPrefix(r.URL.Path, "/topics/") && !strings.HasSuffix(r.URL.Path, "/events"):
+		v2Fail(w, p, restCode(p))
+	default:
+		p.write(w)
+	}
 }
 
 // lastAnswers is how long before the end of a drain requests that still wait, for their body or for Kafka, are answered with 503.

@@ -245,7 +245,7 @@ func (r *onceResult) bring(ctx context.Context, o *once) {
 var (
 	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: each of its ids is decided on alone")
 	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
-	errConflict   = errors.New("the event id was used for an event with another value")
+	errConflict   = errors.New("the event id was used for an event with another value or (of CloudEvents) source")
 )
 
 // wait returns how the events ended.

@@ -93,7 +93,9 @@ func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 		}
 		q.atomic = atomic
 	}
-	q.id = r.Header.Get("Idempotency-Key")
+	if q.id = r.Header.Get("Idempotency-Key"); q.id == "" && r.Header["Idempotency-Key"] != nil { // a repetition would be written again
+		return nil, malformed.of("the header Idempotency-Key is empty").todo("send the event's id, or leave the header out")
+	}
 	for name, values := range r.Header {
 		header, ok := strings.CutPrefix(name, "Weir-Header-")
 		if !ok {

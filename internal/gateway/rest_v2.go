@@ -155,6 +155,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 	for i := range in.Records {
 		e, p := v2Event(&in.Records[i], format, valueSchema, keySchema)
 		if p != nil {
+			p.Detail = fmt.Sprintf("record %d: %s", i, p.Detail)
 			v2Fail(w, p, codeSerialization)
 			return
 		}
