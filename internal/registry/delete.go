@@ -54,14 +54,14 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]int, []kafka.Ou
 		for _, v := range versions {
 			records = append(records, s.gone(schemaKey(subject, v))...)
 		}
-		return versions, records, nil
+		return versions, append(records, s.unset(subject)...), nil
 	}
 	key := recordKey{Keytype: "DELETE_SUBJECT", Subject: &subject}
 	records := []kafka.Outgoing{record(key, map[string]any{"subject": subject, "version": versions[len(versions)-1]})}
-	return versions, append(records, s.unset(subject)...), nil
+	return versions, records, nil
 }
 
-// unset are the records that remove the settings of a subject: one that comes back has those that hold for all.
+// unset are the records that remove the settings of a subject that is gone for good: one of its name that comes later has those that hold for all.
 func (s *state) unset(subject string) (records []kafka.Outgoing) {
 	if _, ok := s.modes[subject]; ok {
 		records = append(records, s.gone(scoped("MODE", subject))...)
@@ -88,15 +88,15 @@ func (s *state) deleteVersion(subject, version string, permanent bool) (int, []k
 	case permanent && !e.Deleted:
 		return 0, nil, versionNotSoftDeleted(subject, e.Version)
 	case permanent:
-		return e.Version, append([]kafka.Outgoing{s.remember()}, s.gone(schemaKey(subject, e.Version))...), nil
+		records := append([]kafka.Outgoing{s.remember()}, s.gone(schemaKey(subject, e.Version))...)
+		if len(s.subjects[subject]) == 1 { // with its last version the subject is gone
+			records = append(records, s.unset(subject)...)
+		}
+		return e.Version, records, nil
 	}
 	gone := *e
 	gone.Deleted = true
-	records := []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}
-	if len(s.versions(subject, false)) == 1 { // with its last version the subject is deleted
-		records = append(records, s.unset(subject)...)
-	}
-	return e.Version, records, nil
+	return e.Version, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}, nil
 }
 
 // version finds a version of a subject by its number or "latest".
