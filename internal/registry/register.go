@@ -155,17 +155,33 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	if !importing && q.ID > 0 {
 		return nil, nil, notPermitted("Subject %s is not in import mode", subject)
 	}
+	live := v.versions(subject, false)
+	allowed := func(old *Entry) bool {
+		// An import has a schema under each version that it states, also where another version is the same.
+		return (q.ID == 0 || q.ID == old.ID) && (!importing || q.Version == 0 || q.Version == old.Version)
+	}
+	bare := strings.TrimSpace(q.Schema) == "" && !importing
+	if bare {
+		if len(live) == 0 {
+			return nil, nil, invalidSchema("%s: it is empty, and there is no version before it whose text it could have", quoted(q.Schema))
+		}
+		latest := live[len(live)-1] // with another contract
+		q.Schema, q.SchemaType, q.References = latest.Schema, latest.SchemaType, latest.References
+	}
 	e, next, err := v.understand(subject, q, normalize)
 	if err != nil {
 		return nil, nil, err
 	}
-	live, content := v.versions(subject, false), e.content
-	same, err := v.same(live, e, func(old *Entry) bool {
-		// An import has a schema under each version that it states, also where another version is the same.
-		return (q.ID == 0 || q.ID == old.ID) && (!importing || q.Version == 0 || q.Version == old.Version)
-	})
-	if err != nil || same != nil {
-		return same, nil, err
+	if importing || !bare && !v.contracted(subject) { // as it is sent it may be an older version
+		if same, err := v.same(live, e, allowed); err != nil || same != nil {
+			return same, nil, err
+		}
+	}
+	if !importing {
+		v.complete(e, live)
+		if same, err := v.same(live, e, allowed); err != nil || same != nil {
+			return same, nil, err
+		}
 	}
 	if err := v.writable(subject); err != nil { // what is there already is told all the same: clients register before they write
 		return nil, nil, err
@@ -181,7 +197,19 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 				subject, strings.Join(messages(found), ", "), level)
 		}
 	}
+	for version := range v.subjects[subject] {
+		e.Version = max(e.Version, version)
+	}
+	for version := range v.passed[subject] {
+		e.Version = max(e.Version, version)
+	}
+	e.Version++
+	if !importing {
+		e.Metadata = ofVersion(e.Metadata, e.Version)
+		e.content = contentOf(e)
+	}
 	context, _ := contextOf(subject)
+	content := e.content
 	e.ID = q.ID
 	if id, known := v.contents[contentKey{context, content}]; e.ID == 0 && known {
 		e.ID = id
@@ -200,13 +228,6 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	if v.passedOver(context, e.ID) {
 		return nil, nil, notPermitted("Overwrite new schema with id %d is not permitted: a record of the topic has it that this registry does not understand.", e.ID)
 	}
-	for version := range v.subjects[subject] {
-		e.Version = max(e.Version, version)
-	}
-	for version := range v.passed[subject] {
-		e.Version = max(e.Version, version)
-	}
-	e.Version++
 	if q.Version > 0 && importing {
 		e.Version = q.Version
 		was := v.subjects[subject][e.Version]
@@ -235,7 +256,12 @@ func (v view) lookup(subject string, q *Request, normalize, deleted bool) (*Entr
 	if err != nil {
 		return nil, err
 	}
-	same, err := v.same(all, e, func(*Entry) bool { return true })
+	each := func(*Entry) bool { return true }
+	same, err := v.same(all, e, each)
+	if live := v.versions(subject, false); err == nil && same == nil && len(live) > 0 { // a client that registered it need not have sent its contract
+		v.complete(e, live)
+		same, err = v.same(all, e, each)
+	}
 	if err == nil && same == nil {
 		err = noSchema()
 	}
@@ -243,7 +269,8 @@ func (v view) lookup(subject string, q *Request, normalize, deleted bool) (*Entr
 }
 
 // same finds the version that is a schema. Other registries store another form of it than this one, Karapace with its members in
-// the order of their names: what is meant counts.
+// the order of their names: what is meant counts. A schema that is sent without references may be a version with them whose text is the same, or
+// that of Avro with what it refers to written out.
 func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Entry, error) {
 	for _, old := range slices.Backward(versions) {
 		if old.content == e.content && allowed(old) {
@@ -252,26 +279,45 @@ func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Ent
 	}
 	unstudied := false
 	for _, old := range slices.Backward(versions) {
-		if old.SchemaType != e.SchemaType || !allowed(old) {
+		within := len(e.References) == 0 && len(old.References) > 0
+		if old.SchemaType != e.SchemaType || !allowed(old) || !sameContract(e, old) || !within && !slices.Equal(e.References, old.References) {
 			continue
 		}
-		meant, err := v.old(old)
+		parsed, err := v.old(old)
+		is := err == nil && (old.Schema == e.Schema || parsed.Text == e.Schema || parsed.Normal == e.Schema)
+		if err == nil && !is && within && e.SchemaType == "" {
+			is, err = v.writtenOut(e, old)
+		}
 		if errors.Is(err, errUnstudied) {
 			unstudied = true
-			continue
 		}
-		if err != nil {
-			continue // one that this server does not understand is another one
-		}
-		as := *old
-		for _, as.Schema = range []string{meant.Text, meant.Normal} {
-			if contentOf(&as) == e.content && !unstudied {
-				return old, nil
-			}
+		if is && !unstudied { // one that this server does not understand is another one
+			return old, nil
 		}
 	}
 	if unstudied {
 		return nil, errUnstudied
 	}
 	return nil, nil
+}
+
+// writtenOut says whether two Avro schemas are the same with all that they refer to in their texts.
+func (v view) writtenOut(e, old *Entry) (bool, error) {
+	var texts [2]string
+	unstudied := false
+	for i, one := range []*Entry{e, old} {
+		src, err := v.source(one)
+		if err == nil {
+			texts[i], err = v.resolve(src)
+		}
+		if errors.Is(err, errUnstudied) {
+			unstudied = true // the other one is noted as well
+		} else if err != nil {
+			return false, err
+		}
+	}
+	if unstudied {
+		return false, errUnstudied
+	}
+	return texts[0] == texts[1], nil
 }

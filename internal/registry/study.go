@@ -102,6 +102,11 @@ func (w *study) compare(level schema.Level, old []*understood, next *understood)
 // pack is schema.Packed.
 func (w *study) pack(s *understood) (string, error) { return learn(w, "packed"+s.name, s.Packed) }
 
+// resolve is schema.Resolved.
+func (w *study) resolve(src schema.Source) (string, error) {
+	return learn(w, "resolved"+nameOf(src), func() (string, error) { return schema.Resolved(src) })
+}
+
 // nameOf is a source's name: those with another text, type or imports have another one.
 func nameOf(src schema.Source) string {
 	h := sha256.New()

@@ -23,7 +23,7 @@ var python string
 // Confluent's own client for Python, with its serializers of all three types, works against the server unchanged: what it registers
 // it finds again, and it is refused with the codes that it knows. The line of docs/schemas.md for curl is run too.
 //
-// Mutation seen to fail it: an empty list of references is another schema than none.
+// Mutations seen to fail it: an empty list of references is another schema than none; no contract of the version before; no schemas written out.
 func TestConfluentsClientForPythonWorksUnchanged(t *testing.T) {
 	cluster := theCluster(t)
 	s := &server{t: t, binary: build(t), topic: fmt.Sprint("schemas-of-python-", time.Now().UnixNano()), brokers: strings.Join(cluster.Addrs(), ","), addr: kafkatest.FreeAddress(t)}

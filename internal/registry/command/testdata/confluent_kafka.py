@@ -1,5 +1,7 @@
 """Asks a schema registry with Confluent's client, and ends with code 1 at the first answer that is not as expected."""
+import json
 import sys
+import urllib.request
 
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
@@ -73,3 +75,31 @@ same("the others are deleted", client.delete_subject(subject), [2])
 refused("deleted again", 404, 40404, lambda: client.delete_subject(subject))
 same("still there by its id", client.get_schema(second).schema_type, "AVRO")
 same("deleted for good", client.delete_subject(subject, permanent=True), [1, 2])
+
+
+def ask(method, path, body=None):
+    request = urllib.request.Request(sys.argv[1] + path, json.dumps(body).encode() if body else None, method=method)
+    return json.load(urllib.request.urlopen(request))
+
+
+# Serializers send neither metadata nor rules. They find the version that has them, and a new version keeps them.
+contract = {"metadata": {"properties": {"owner": "orders"}}, "ruleSet": {"domainRules": [{"name": "r", "kind": "CONDITION", "type": "CEL", "mode": "WRITE", "expr": "true", "disabled": True}]}}
+owned = ask("POST", "/subjects/owned.v1-value/versions", {"schema": ORDER, **contract})["id"]
+context = SerializationContext("owned.v1", MessageField.VALUE)
+for conf in ({"auto.register.schemas": True}, {"auto.register.schemas": False}):
+    wire = AvroSerializer(SchemaRegistryClient({"url": sys.argv[1]}), ORDER, conf=conf)({"id": "a", "amount": 5}, context)
+    same(f"written with {conf}", int.from_bytes(wire[1:5], "big"), owned)
+same("versions", client.get_versions("owned.v1-value"), [1])
+WIDER = ORDER.replace('"default": 0}', '"default": 0}, {"name": "note", "type": "string", "default": ""}')
+AvroSerializer(SchemaRegistryClient({"url": sys.argv[1]}), WIDER)({"id": "a", "amount": 5, "note": ""}, context)
+latest = ask("GET", "/subjects/owned.v1-value/versions/latest")
+same("the contract of a new version", (latest["version"], latest["metadata"], latest["ruleSet"]), (2, *contract.values()))
+
+# A serializer has the whole schema where it was registered with a reference.
+WHOLE = outer.replace('"Inner"', inner.schema_str)
+first = ask("GET", "/subjects/outer/versions/1")["id"]
+ask("POST", "/subjects/outer.v1-value/versions", {"schema": outer, "references": [{"name": "Inner", "subject": "inner", "version": 1}]})
+context = SerializationContext("outer.v1", MessageField.VALUE)
+for conf in ({"auto.register.schemas": True}, {"auto.register.schemas": False}):
+    wire = AvroSerializer(SchemaRegistryClient({"url": sys.argv[1]}), WHOLE, conf=conf)({"inner": {}}, context)
+    same(f"written whole with {conf}", int.from_bytes(wire[1:5], "big"), first)
