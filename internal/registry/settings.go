@@ -55,8 +55,8 @@ func (s *state) deleteMode(subject string) (string, []kafka.Outgoing, error) {
 	return was, s.gone(scoped("MODE", subject)), nil
 }
 
-// configNames are what a configuration has beside its level, by Confluent's names. They are kept and returned; of these only
-// normalize means something here.
+// configNames are what a configuration has beside its level, by Confluent's names. They are kept and returned; of these
+// normalize and what is merged into contracts mean something here.
 var configNames = slices.Sorted(maps.Keys(configShapes))
 
 // setConfig plans a change of a configuration: what the request does not name stays. PUT has the level as "compatibility".
