@@ -44,7 +44,7 @@ func compiled(t *testing.T, text string, imports ...source.Import) func(document
 // A message whose rules would take for ever is refused after a number of steps, wherever the rule stands and whatever in it takes them.
 //
 // Mutations seen to fail it: predefined rules that are not counted, and loops that all count as one with the loop around them (both by a test that does not
-// end); keys or elements left out; a pattern as one step.
+// end); keys or elements left out; a pattern as one step; a list that is made taken for one of the message.
 func TestRulesTakeBoundedSteps(t *testing.T) {
 	defer protovalue.FewSteps()()
 	predefined := source.Import{Name: "once.proto", Text: `syntax = "proto2"; import "buf/validate/validate.proto";
@@ -70,6 +70,8 @@ func TestRulesTakeBoundedSteps(t *testing.T) {
 		"a pattern":                   {`message M { string p = 1; string s = 2; option (buf.validate.message).cel = {id: "x", expression: "this.s.matches(this.p)"}; }`, `{"s":"` + strings.Repeat("a", 400_000) + `","p":"` + strings.Repeat("a?", 20_000) + `"}`, "$"},
 		"a text in each":              {`message M { repeated string l = 1; string s = 2; option (buf.validate.message).cel = {id: "x", expression: "this.l.all(a, !this.s.contains(a))"}; }`, `{"l":[` + numbers(50_000, `"some text that is none %d"`) + `],"s":"` + strings.Repeat("some text ", 50_000) + `"}`, "$"},
 		"a name that the program has": {`package google.rpc; message Status { repeated int32 numbers = 9 [` + cel(once) + `]; }`, `{"numbers":[` + numbers(20_000, "%d") + `]}`, "$.numbers"},
+		"a list that is made":         {`message M { repeated int32 l = 1 [` + cel("this.map(a, this).all(b, b.all(c, c >= 0))") + `]; }`, `{"l":[` + numbers(20_000, "%d") + `]}`, "$.l"},
+		"lists in a list":             {`message M { repeated int32 l = 1 [` + cel("[this].all(b, b.all(c, this.exists_one(d, c == d)))") + `]; }`, `{"l":[` + numbers(20_000, "%d") + `]}`, "$.l"},
 		"predefined":                  {`import "once.proto"; message M { repeated int32 l = 1 [(buf.validate.field).repeated.(once) = true]; }`, `{"l":[` + numbers(100_000, "%d") + `]}`, "$.l"},
 		"of keys":                     {`message M { map<string, int32> l = 1 [(buf.validate.field).map.keys = {cel: {id: "x", expression: "this.split('').all(a, this.split('').exists(b, a == b))"}}]; }`, `{"l":{"` + strings.Repeat("ab", 10_000) + `":1}}`, "$.l"},
 		"of elements":                 {`message M { repeated string l = 1 [(buf.validate.field).repeated.items = {cel: {id: "x", expression: "this.split('').all(a, this.split('').exists(b, a == b))"}}]; }`, `{"l":["` + strings.Repeat("ab", 10_000) + `"]}`, "$.l"},

@@ -41,13 +41,14 @@ func (d degrees) of(e ast.Expr, element []string) (degree int) {
 	case ast.ComprehensionKind:
 		loop := e.AsComprehension()
 		most(loop.IterRange(), loop.AccuInit(), loop.Result())
-		names := []string{loop.IterVar(), loop.IterVar2()}
-		times := 1
+		names, times := []string{loop.IterVar(), loop.IterVar2()}, 1
 		switch {
 		case loop.IterRange().Kind() == ast.ListKind:
-			times, names = 0, append(names, element...)
+			times, names = 0, element
 		case d.belongs(loop.IterRange(), element):
 			times = 0
+		case !d.stored(loop.IterRange()):
+			names = nil // lists that are made may have the same part of the message in each element
 		}
 		for _, body := range []ast.Expr{loop.LoopCondition(), loop.LoopStep()} {
 			degree = max(degree, times+d.of(body, names))
@@ -62,6 +63,14 @@ func (d degrees) of(e ast.Expr, element []string) (degree int) {
 		degree = max(degree, d.call(call.FunctionName(), args, element))
 	}
 	return degree
+}
+
+// stored says whether a value stands in the message as it is.
+func (d degrees) stored(e ast.Expr) bool {
+	for e.Kind() == ast.SelectKind {
+		e = e.AsSelect().Operand()
+	}
+	return e.Kind() == ast.IdentKind
 }
 
 // belongs says whether a value is a part of what the innermost loop goes over.
