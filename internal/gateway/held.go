@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // held counts what a stream has in memory of its client: the part of an event that has come, and each event until its answer is written. All streams
@@ -81,6 +83,9 @@ func (h *held) buffer(n, most int64) bool {
 // take counts an event, and waits for its room: for this stream's own for as long as it lasts, since its events end by themselves; for others' as long as an
 // answer may take.
 func (h *held) take(ctx context.Context, n int64) error {
+	if own, all := h.event(n); !own && !all {
+		return nil
+	}
 	return h.wait(ctx, func() (bool, bool) { return h.event(n) })
 }
 
@@ -202,6 +207,7 @@ type messages struct {
 	n     int   // bytes of head
 	left  int64 // of the message
 	taken int64 // for what was read and is not received yet
+	guess bool  // of which a part is the most that it may become
 }
 
 // inflation is the most that deflate makes of a byte.
@@ -225,6 +231,7 @@ func (m *messages) Read(p []byte) (int, error) {
 	need := m.left + eventCost
 	if m.head[0]&1 != 0 { // it is compressed
 		need += min(m.most, inflation*m.left)
+		m.guess = true
 	}
 	if full := m.held.take(m.ctx, need); full != nil {
 		return 0, rpcError(ofBody(full))
@@ -234,9 +241,13 @@ func (m *messages) Read(p []byte) (int, error) {
 }
 
 // received is what the message that was received has; what it needed beyond that is given back.
-func (m *messages) received(size int) (cost int64) {
+func (m *messages) received(in proto.Message) (cost int64) {
 	cost, m.taken = m.taken, 0
-	if exact := int64(size) + eventCost; exact < cost {
+	if !m.guess {
+		return cost
+	}
+	m.guess = false
+	if exact := int64(proto.Size(in)) + eventCost; exact < cost {
 		m.held.give(cost - exact)
 		cost = exact
 	}

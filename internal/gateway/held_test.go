@@ -135,6 +135,7 @@ func TestAStreamIsReadNoFurtherThanItMayHold(t *testing.T) {
 				q, _ := http.NewRequest("POST", r.server.URL+"/topics/"+orders+"/events?key=k", in)
 				q.Header.Set("Content-Type", ndjsonType)
 				if res, err := r.server.Client().Do(q); err == nil {
+					t.Cleanup(func() { _ = res.Body.Close() })
 					answered <- json.NewDecoder(res.Body)
 				}
 				close(answered)

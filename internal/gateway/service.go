@@ -184,7 +184,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 		if err != nil {
 			return incoming{}, err
 		}
-		return incoming{in, over.in.received(proto.Size(in))}, nil
+		return incoming{in, over.in.received(in)}, nil
 	}
 	first, err := receive()
 	if errors.Is(err, io.EOF) {

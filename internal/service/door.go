@@ -21,7 +21,7 @@ const (
 	idleFor      = 2 * time.Minute
 	maxHeader    = 64 << 10
 	maxFrame     = 64 << 10  // of HTTP/2: a connection keeps the memory of its longest
-	maxAhead     = 256 << 10 // that a connection of HTTP/2 takes of bodies before they are read
+	maxAhead     = 512 << 10 // that a connection of HTTP/2 takes of bodies before they are read
 )
 
 var protocols = []string{"h2", "http/1.1"}
