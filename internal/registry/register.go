@@ -172,15 +172,17 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	if err != nil {
 		return nil, nil, err
 	}
-	if importing || !bare && !v.contracted(subject) { // as it is sent it may be an older version
+	sent, looked := e.content, importing || !bare && !v.contracted(subject)
+	if looked { // as it is sent it may be an older version
 		if same, err := v.same(live, e, allowed); err != nil || same != nil {
 			return same, nil, err
 		}
 	}
 	if !importing {
-		v.complete(e, live)
-		if same, err := v.same(live, e, allowed); err != nil || same != nil {
-			return same, nil, err
+		if v.complete(e, live); !looked || e.content != sent {
+			if same, err := v.same(live, e, allowed); err != nil || same != nil {
+				return same, nil, err
+			}
 		}
 	}
 	if err := v.writable(subject); err != nil { // what is there already is told all the same: clients register before they write
@@ -259,8 +261,10 @@ func (v view) lookup(subject string, q *Request, normalize, deleted bool) (*Entr
 	each := func(*Entry) bool { return true }
 	same, err := v.same(all, e, each)
 	if live := v.versions(subject, false); err == nil && same == nil && len(live) > 0 { // a client that registered it need not have sent its contract
-		v.complete(e, live)
-		same, err = v.same(all, e, each)
+		sent := e.content
+		if v.complete(e, live); e.content != sent {
+			same, err = v.same(all, e, each)
+		}
 	}
 	if err == nil && same == nil {
 		err = noSchema()
