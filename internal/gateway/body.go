@@ -23,6 +23,7 @@ type body struct {
 	close func()
 	sent  *patient // what is below it
 	held  *held    // of a stream
+	inner *counted // what decompresses another one
 }
 
 // most decompressed bytes a stream may have for each that was sent, beside a first few: a bomb has thousands.
@@ -39,17 +40,16 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 	}
 	sent := &patient{r: r.Body, control: http.NewResponseController(w), silence: g.Limits.Silence}
 	b := &body{Reader: sent, sent: sent}
-	counted := g.counted(nil) // what decompresses it
-	takes, least := counted.more, int64(smallWindow)
 	if sent.stopping = g.patience; limit == 0 {
 		sent.stopping = g.stopping
 		b.held = g.newHeld()
-		takes, least = b.held.more, mostWindow/8
 	}
 	awake := sent.untilStopping()
 	b.close = func() {
 		awake()
-		counted.forget()
+		if b.inner != nil {
+			b.inner.forget()
+		}
 		if b.held != nil {
 			b.held.end()
 		}
@@ -57,7 +57,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		err := takes(gzipBytes)
+		err := b.takes(g, gzipBytes)
 		var z *gzip.Reader
 		if err == nil {
 			z, err = gzip.NewReader(sent)
@@ -69,8 +69,8 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 		b.Reader = &tamed{r: z, sent: sent}
 	case "zstd":
 		head := bufio.NewReaderSize(sent, smallRead)
-		window := windowOf(head, least)
-		err := takes(window + gzipBytes)
+		window := windowOf(head, b.leastWindow())
+		err := b.takes(g, window+gzipBytes)
 		var z *zstd.Decoder
 		if err == nil {
 			z, err = zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(uint64(window)), zstd.WithDecoderLowmem(true))
@@ -91,12 +91,29 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, limit int64) (*bo
 	return b, nil
 }
 
+// takes counts what decompresses the body, for as long as it is open.
+func (b *body) takes(g *Gateway, n int64) error {
+	if b.held != nil {
+		return b.held.more(n)
+	}
+	b.inner = g.counted(nil)
+	return b.inner.more(n)
+}
+
 // Of zstd a client chooses how much of what it has decompressed the decompressor keeps, up to mostWindow. What the first frame says holds for all of a body,
 // but that others may have a little more: who compresses each event apart has as many windows as events.
 const (
 	mostWindow  = 8 << 20
 	smallWindow = 256 << 10
 )
+
+// leastWindow is that of a stream, which may have frames of other sizes, or of another body.
+func (b *body) leastWindow() int64 {
+	if b.held != nil {
+		return mostWindow / 8
+	}
+	return smallWindow
+}
 
 // windowOf is how much a decompressor will keep.
 func windowOf(r *bufio.Reader, least int64) int64 {

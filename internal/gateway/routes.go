@@ -155,9 +155,7 @@ func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Re
 		g.turnAway(w, r, ofBody(err))
 		return
 	}
-	if !enveloped && len(q.Header["Content-Encoding"]) > 0 {
-		q.Header.Del("Content-Encoding")
-	}
+	q.Header.Del("Content-Encoding") // what is handed over has none
 	q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
 	service.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), countedKey{}, counted)))
 }

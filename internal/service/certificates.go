@@ -58,13 +58,11 @@ func (f *Flags) load() (*loaded, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--tls-client-ca: %w", err)
 		}
-		pool := x509.NewCertPool()
 		for _, authority := range list {
-			pool.AddCert(authority)
 			clients[string(authority.Raw)] = true
 		}
 		// A client may have a key instead; a certificate that is shown must be a good one.
-		conf.ClientCAs, conf.ClientAuth = pool, tls.VerifyClientCertIfGiven
+		conf.ClientCAs, conf.ClientAuth = poolOf(list), tls.VerifyClientCertIfGiven
 	}
 	leaf := pair.Leaf
 	if leaf == nil {
@@ -93,6 +91,14 @@ func authorities(path string) (list []*x509.Certificate, err error) {
 		return nil, fmt.Errorf("%s has no certificate", path)
 	}
 	return list, nil
+}
+
+func poolOf(list []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, authority := range list {
+		pool.AddCert(authority)
+	}
+	return pool
 }
 
 // trusts says whether an authority of clients' certificates is still in its file.
@@ -141,10 +147,7 @@ func ClientTLS(name, ca, cert, key string) (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--%s-ca-file: %w", name, err)
 		}
-		conf.RootCAs = x509.NewCertPool()
-		for _, authority := range list {
-			conf.RootCAs.AddCert(authority)
-		}
+		conf.RootCAs = poolOf(list)
 	}
 	if cert != "" || key != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
