@@ -3,7 +3,6 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
 	"reflect"
 	"slices"
@@ -334,7 +333,7 @@ func enumOf(s *jsonschema.Schema) (values []any, listed bool) {
 	}
 	types := typesOf(s)
 	return slices.DeleteFunc(slices.Clone(values), func(v any) bool {
-		return s.Const != nil && !equalJSON(v, *s.Const) || len(types) > 0 && !typeAmong(typeOf(v), types)
+		return s.Const != nil && !jsonvalue.Equal(v, *s.Const) || len(types) > 0 && !typeAmong(typeOf(v), types)
 	}), true
 }
 
@@ -349,7 +348,7 @@ func (c *jsonReading) enums(r, w *jsonschema.Schema, path string) {
 		return
 	}
 	for _, v := range was {
-		if !slices.ContainsFunc(is, func(o any) bool { return equalJSON(o, v) }) {
+		if !slices.ContainsFunc(is, func(o any) bool { return jsonvalue.Equal(o, v) }) {
 			c.add("ENUM_ARRAY_NARROWED", path+"/enum", "the value %v was allowed", v)
 			return
 		}
@@ -384,24 +383,6 @@ func numberOf(v any) (*big.Rat, bool) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(string(text))
-}
-
-func equalJSON(a, b any) bool {
-	switch a := a.(type) {
-	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equalJSON)
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equalJSON)
-	case json.Number:
-		is, ok := numberOf(a)
-		was, well := numberOf(b)
-		if ok && well {
-			return is.Cmp(was) == 0
-		}
-	}
-	return reflect.DeepEqual(a, b)
 }
 
 // bound compares a limit: upper ones may grow, lower ones shrink, and both go away.

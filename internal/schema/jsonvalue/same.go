@@ -1,6 +1,7 @@
 package jsonvalue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"maps"
@@ -11,6 +12,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
+
+// Equal says whether two values are equal as JSON Schema has it.
+func Equal(a, b any) bool { return bytes.Equal(appendKey(nil, a), appendKey(nil, b)) }
 
 // appendKey writes a value so that two values have the same text when they are equal as JSON Schema has it, and only then: numbers by what they
 // are worth, objects without the order of their members.
