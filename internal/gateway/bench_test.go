@@ -62,13 +62,13 @@ func BenchmarkBegin(b *testing.B) {
 // What it costs to check an event and to make its record.
 func BenchmarkAdmit(b *testing.B) {
 	r := newBench(b)
-	t, _ := r.topics.get(b.Context(), orders)
+	t, _ := r.topics.get(orders)
 	d := &declared.Event{Version: 1, Topic: orders, Key: "customer_id"}
 	b.ReportAllocs()
 	for b.Loop() {
 		q := &request{}
 		e := q.event([]byte(`{"order_id":"o1","customer_id":"c1","amount_cents":1250}`), -1)
-		if _, _, p := r.admit(b.Context(), t, d, e); p != nil {
+		if _, _, p := r.admit(t, d, e); p != nil {
 			b.Fatal(p)
 		}
 	}

@@ -89,8 +89,8 @@ func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, o *order
 }
 
 // add admits an event.
-func (c *chunk) add(ctx context.Context, e *event) {
-	record, schemaID, p := c.g.admit(ctx, c.topic, c.declared, e)
+func (c *chunk) add(e *event) {
+	record, schemaID, p := c.g.admit(c.topic, c.declared, e)
 	switch {
 	case p != nil:
 		c.order.refused(p)
@@ -292,7 +292,7 @@ func (c *chunk) finishLater() {
 }
 
 // publishAll publishes the events of a request that is no stream.
-func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) []Answer {
+func (g *Gateway) publishAll(r *request, events []*event) []Answer {
 	if len(events) != 1 {
 		r.permit.several()
 		if err := r.body.more(int64(len(events)) * eventCost); err != nil {
@@ -305,7 +305,7 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 		c.batch.Order = nil // they are written together
 	}
 	for _, e := range events {
-		c.add(ctx, e)
+		c.add(e)
 	}
 	if p := c.bad(); c.atomic && p != nil {
 		why, todo := invalid, "mend the others, then send the batch again"
@@ -316,7 +316,7 @@ func (g *Gateway) publishAll(ctx context.Context, r *request, events []*event) [
 		beside.bystander = true
 		c.refuse(beside)
 	}
-	ctx = g.deadlines.next()
+	ctx := g.deadlines.next()
 	c.submit(ctx, false)
 	c.wait(ctx)
 	if len(events) == 1 && c.answers[0].Error == nil {

@@ -68,7 +68,7 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 			p.write(w)
 			return
 		}
-		g.answerOne(w, g.publishAll(r.Context(), q, []*event{e})[0])
+		g.answerOne(w, g.publishAll(q, []*event{e})[0])
 		return
 	}
 	if data = bytes.Trim(data, " \t\r\n"); !bytes.HasPrefix(data, []byte("[")) {
@@ -94,7 +94,7 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	g.answerMany(w, g.publishAll(r.Context(), q, events))
+	g.answerMany(w, g.publishAll(q, events))
 }
 
 // structured reads an event in the structured mode. What the SDK is careless with is settled before it reads the event: it takes data with the space

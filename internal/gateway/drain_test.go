@@ -17,34 +17,68 @@ import (
 
 	"github.com/weirstream/weir/gateway/rpc"
 	"github.com/weirstream/weir/internal/kafka"
+	"github.com/weirstream/weir/registry"
 )
 
-// A request that still waits when a gateway has to end, for the rest of its body or for a broker that does not answer, is answered with 503: whoever has the
-// connection closed instead does not know whether he may send again.
+// neverFor is a registry that has no schemas, and does not answer for one subject.
+type neverFor struct {
+	registry.Source
+	subject string
+}
+
+func (n neverFor) Latest(ctx context.Context, subject string) (*registry.Registered, error) {
+	if subject == n.subject {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, registry.ErrNotFound
+}
+
+// A request that still waits when a gateway has to end, for the rest of its body, for a broker or for a registry that does not answer, is answered with 503:
+// whoever has the connection closed instead does not know whether he may send again.
 //
-// Mutations seen to fail it: no end of patience; bodies read on; a deadline that does not end with it; a stream that waits for its sink.
+// Mutations seen to fail it: no end of patience; bodies read on; a deadline that does not end with it; a stream that waits for its sink; a transaction
+// that waits to take its records; topics, the cluster's id or schemas asked for with a context of the request.
 func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
-	t.Cleanup(func(d time.Duration) func() { return func() { lastAnswers = d } }(lastAnswers))
-	lastAnswers = time.Hour // half of what there is
-	const plain = "order.plain.v1"
+	for _, d := range []*time.Duration{&lookUpWithin, &schemaAsk, &lastAnswers} {
+		t.Cleanup(func(v time.Duration) func() { return func() { *d = v } }(*d))
+		*d = time.Hour // of the last one, half of what there is
+	}
+	const plain, unknown, other, checked = "order.plain.v1", "order.unknown.v1", "order.other.v1", "order.checked.v1"
 	r, cluster := onceRig(t)
 	// Nothing else ends what waits: neither a client's silence nor the time that an answer may take.
 	r.gate.Limits.Silence, r.gate.Limits.Answer, r.gate.deadlines.within = time.Hour, time.Hour, time.Hour
-	if err := r.client.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: plain, Partitions: 1, ReplicationFactor: 1}}); err != nil {
-		t.Fatal(err)
+	for _, topic := range []string{plain, unknown, other, checked} {
+		if err := r.client.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	r.gate.schemas = newSchemas(r.gate.patience, neverFor{subject: checked + "-value"}, r.gate.Log)
 	for topic, body := range map[string]string{plain: "1", orders: `{"id":"a","customer":"k"}`} {
 		if status, answer, _ := r.post("/topics/"+topic+"/events?key=k", body); status != 200 {
 			t.Fatalf("%d %s", status, answer)
 		}
 	}
+	for n := range 4 { // each producer of transactions has its id
+		if status, answer, _ := r.post("/topics/"+plain+"/events?key=k&atomic=true", fmt.Sprintf("[%d]", n)); status != 200 {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	for _, topic := range []string{other, checked} {
+		if _, p := r.gate.topics.get(topic); p != nil {
+			t.Fatal(p.Detail)
+		}
+	}
+	r.gate.clusterID.Store(nil)
 	frozen := make(chan struct{})
 	thaw := sync.OnceFunc(func() { close(frozen) })
 	t.Cleanup(thaw)
-	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		<-frozen
-		return nil, nil, false
-	})
+	for _, kind := range []kmsg.Key{kmsg.Produce, kmsg.Metadata, kmsg.AddPartitionsToTxn, kmsg.EndTxn, kmsg.InitProducerID, kmsg.DescribeConfigs, kmsg.DescribeCluster} {
+		cluster.ControlKey(kind.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			<-frozen
+			return nil, nil, false
+		})
+	}
 	answers := make(chan string, 20)
 	expected := 0
 	send := func(what string, ask func() string) {
@@ -81,6 +115,13 @@ func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
 	send("one", post("/topics/"+plain+"/events?key=k", jsonType, "1"))
 	send("an array", post("/topics/"+plain+"/events?key=k", jsonType, "[1,2]"))
 	send("an atomic one", post("/topics/"+plain+"/events?key=k&atomic=true", jsonType, "[1,2]"))
+	send("an atomic one to a topic that its producer has not seen", post("/topics/"+other+"/events?key=k&atomic=true", jsonType, "[1,2]"))
+	send("atomic lines", post("/topics/"+plain+"/events?key=k&atomic=true", ndjsonType, "1\n2\n"))
+	send("a topic that nobody has asked for", post("/topics/"+unknown+"/events?key=k", jsonType, "1"))
+	send("the same", post("/topics/"+unknown+"/events?key=k", jsonType, "1"))
+	send("a schema that nobody has asked for", post("/topics/"+checked+"/events?key=k", jsonType, "1"))
+	send("a stream of them", post("/topics/"+checked+"/events?key=k", ndjsonType, "1\n2\n"))
+	send("the cluster's id", post("/v3/clusters/x/topics/"+plain+"/records", jsonType, `{"value":{"type":"JSON","data":1}}`))
 	send("lines", post("/topics/"+plain+"/events?key=k", ndjsonType, "1\n2\n"))
 	send("once", post("/topics/"+orders+"/events", jsonType, `{"id":"c","customer":"b"}`))
 	send("v2", post("/topics/"+plain, "application/vnd.kafka.json.v2+json", `{"records":[{"key":"k","value":1}]}`))

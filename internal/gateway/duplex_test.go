@@ -43,7 +43,7 @@ type early struct{ name, path, form, begin, want string }
 // earlyRig is a gateway with all forms of such requests, behind a server that logs into errs.
 func earlyRig(t *testing.T, silence time.Duration) (addr string, forms []early, errs *locked) {
 	r := newRig(t, func(c *Config) { c.Limits = Limits{Event: 1 << 10, Body: 4 << 10, Silence: silence} })
-	cluster, err := r.gate.cluster(t.Context())
+	cluster, err := r.gate.cluster()
 	if err != nil {
 		t.Fatal(err)
 	}

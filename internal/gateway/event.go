@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -78,7 +77,7 @@ func ours(name string) bool {
 }
 
 // admit checks an event and makes its record. The schema's id is 0 where the topic has none.
-func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *event) (r kafka.Outgoing, schemaID int, p *Problem) {
+func (g *Gateway) admit(t *topic, d *declared.Event, e *event) (r kafka.Outgoing, schemaID int, p *Problem) {
 	at := time.Now()
 	if e.at != nil {
 		at = *e.at
@@ -90,7 +89,7 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}
-	schema, p := g.schemaOf(ctx, t, d, e)
+	schema, p := g.schemaOf(t, d, e)
 	if p != nil {
 		return r, 0, p
 	}
@@ -112,7 +111,7 @@ func (g *Gateway) admit(ctx context.Context, t *topic, d *declared.Event, e *eve
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
 		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
 	}
-	if r.Key, p = g.key(ctx, t, d, e); p != nil {
+	if r.Key, p = g.key(t, d, e); p != nil {
 		return r, 0, p
 	}
 	if e.id != "" {
@@ -169,9 +168,9 @@ func (g *Gateway) bounds(e *event) *Problem {
 
 // schemaOf is the schema that a value is encoded with, nil where there is none. Without one nothing is taken where it is declared that there is one. A tombstone
 // is encoded by none, and is refused as a value would be: a deletion is not taken back when the schema is there again.
-func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *event) (schema *values.Schema, p *Problem) {
+func (g *Gateway) schemaOf(t *topic, d *declared.Event, e *event) (schema *values.Schema, p *Problem) {
 	if schema = e.schema; schema == nil {
-		schema, p = g.promised(ctx, t, t.valueName, d != nil && d.Schema)
+		schema, p = g.promised(t, t.valueName, d != nil && d.Schema)
 	}
 	if p != nil || e.null {
 		return nil, p
@@ -180,8 +179,8 @@ func (g *Gateway) schemaOf(ctx context.Context, t *topic, d *declared.Event, e *
 }
 
 // promised is the schema of one of a topic's subjects; declared says that there is one, and is refused while there is none.
-func (g *Gateway) promised(ctx context.Context, t *topic, subject string, declared bool) (*values.Schema, *Problem) {
-	schema, p := g.schemas.of(ctx, subject)
+func (g *Gateway) promised(t *topic, subject string, declared bool) (*values.Schema, *Problem) {
+	schema, p := g.schemas.of(subject)
 	if p == nil && schema == nil && declared {
 		p = notWritten.of("topic %s is declared with a schema, and subject %s has none", t.name, subject).
 			todo("register the schema under the subject (weir event apply does, with the file that declares the event), then send the event again")
@@ -261,14 +260,14 @@ func framed(schema *values.Schema, value []byte) *Problem {
 }
 
 // key makes the record's key: where keys have a schema, by that.
-func (g *Gateway) key(ctx context.Context, t *topic, d *declared.Event, e *event) ([]byte, *Problem) {
+func (g *Gateway) key(t *topic, d *declared.Event, e *event) ([]byte, *Problem) {
 	if len(e.key) == 0 {
 		return nil, nil
 	}
 	schema := e.keySchema
 	if schema == nil {
 		var p *Problem
-		if schema, p = g.promised(ctx, t, t.keyName, d != nil && d.KeySchema); p != nil {
+		if schema, p = g.promised(t, t.keyName, d != nil && d.KeySchema); p != nil {
 			return nil, p
 		}
 	}

@@ -122,7 +122,7 @@ func (g *Gateway) postMessage(w http.ResponseWriter, r *http.Request, name strin
 	defer leave()
 	e := q.event(data, -1)
 	e.form, e.null, e.message = asMessage, false, name
-	g.answerOne(w, g.publishAll(r.Context(), q, []*event{e})[0])
+	g.answerOne(w, g.publishAll(q, []*event{e})[0])
 }
 
 // answerOne answers a request with one event.
@@ -153,14 +153,14 @@ func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
 		for i, v := range values {
 			events[i] = q.event(v, i)
 		}
-		g.answerMany(w, g.publishAll(r.Context(), q, events))
+		g.answerMany(w, g.publishAll(q, events))
 		return
 	}
 	if len(data) == 0 {
 		malformed.of("the body is empty").write(w)
 		return
 	}
-	g.answerOne(w, g.publishAll(r.Context(), q, []*event{q.event(data, -1)})[0])
+	g.answerOne(w, g.publishAll(q, []*event{q.event(data, -1)})[0])
 }
 
 // elements takes an array apart. The elements refer to it.
@@ -316,7 +316,7 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		defer q.permit.leave()
-		g.answerMany(w, g.publishAll(r.Context(), q, events))
+		g.answerMany(w, g.publishAll(q, events))
 		return
 	}
 	lines := newLines(body, g.Limits.Event)
@@ -325,8 +325,6 @@ func (g *Gateway) postLines(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
-	// The server ends the request's context when reading fails. What was taken until then is answered all the same.
-	ctx := context.WithoutCancel(d.r.Context())
 	chunks := make(chan *chunk, chunksAhead)
 	written := make(chan struct{})
 	go func() {
@@ -335,9 +333,9 @@ func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 	}()
 	order := &order{}
 	for n := 0; ; {
-		next := g.readChunk(ctx, q, lines, order, n)
+		next := g.readChunk(q, lines, order, n)
 		n += len(next.answers)
-		next.submit(ctx, true)
+		next.submit(g.patience, true)
 		end := len(next.answers) == 0 || next.answers[len(next.answers)-1].Error != nil && lines.ended
 		chunks <- next // also when the client has gone: then they are waited for, and not written
 		if end {
@@ -350,7 +348,7 @@ func (g *Gateway) stream(d *duplex, q *request, lines *lineReader) {
 }
 
 // readChunk reads the lines that are there, at least one. n is the first one's place in the stream.
-func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, order *order, n int) *chunk {
+func (g *Gateway) readChunk(q *request, lines *lineReader, order *order, n int) *chunk {
 	line, p := lines.next()
 	if p == nil && line != nil { // now that there is a line: what was good before it was waited for may not be any more
 		p = g.still(q)
@@ -376,7 +374,7 @@ func (g *Gateway) readChunk(ctx context.Context, q *request, lines *lineReader, 
 		}
 		next.held += cost
 		bytesRead += len(line)
-		next.add(ctx, q.event(bytes.Clone(line), n+len(next.answers)))
+		next.add(q.event(bytes.Clone(line), n+len(next.answers)))
 		if len(next.answers) == chunkEvents || bytesRead > chunkBytes || !lines.more() {
 			return next
 		}

@@ -54,7 +54,7 @@ func FuzzBodies(f *testing.F) {
 		c.Schemas = schemasOfTest
 		c.Limits = Limits{Body: 64 << 10, Event: 16 << 10, Events: 100}
 	})
-	cluster, p := r.gate.cluster(f.Context())
+	cluster, p := r.gate.cluster()
 	if p != nil {
 		f.Fatal(p)
 	}

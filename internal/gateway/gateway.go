@@ -157,11 +157,9 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Config:       c,
-		schemas:      newSchemas(c.Schemas, c.Log),
 		memory:       newMemory(c.Limits.Remember),
 		audit:        newAudit(c.Log.Named("audit")),
 		declarations: declarations,
-		topics:       &topics{client: c.Client, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}},
 		publisher:    publish.New(c.Client, publish.Options{Bytes: c.Limits.Waiting, Name: c.Prefix + "weir-gateway", Log: c.Log}),
 		slots:        make(chan struct{}, c.Limits.Requests),
 		requests:     newAdmission(c.Limits.Requests, queueFor),
@@ -173,6 +171,8 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.patience, g.hurry = context.WithCancel(context.Background())
 	g.deadlines = deadlines{within: c.Limits.Answer, patience: g.patience}
+	g.schemas = newSchemas(g.patience, c.Schemas, c.Log)
+	g.topics = &topics{client: c.Client, patience: g.patience, prefix: c.Prefix, foreign: c.Foreign, known: map[string]*topic{}, asking: map[string]chan struct{}{}}
 	g.clients.Store(c.Clients)
 	g.once = newOnce(g, names)
 	g.metrics = newMetrics(g)

@@ -246,7 +246,7 @@ func TestARefusedRequestChangesNothing(t *testing.T) {
 // cluster is the id of the cluster.
 func (r *rig) cluster() string {
 	r.t.Helper()
-	id, err := r.gate.cluster(r.t.Context())
+	id, err := r.gate.cluster()
 	if err != nil {
 		r.t.Fatal(err)
 	}

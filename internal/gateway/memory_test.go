@@ -10,7 +10,7 @@ import (
 // elsewhere is an event that another request has under way.
 func (r *rig) elsewhere(id, key, value string) *ticket {
 	r.t.Helper()
-	topic, p := r.gate.topics.get(r.t.Context(), orders)
+	topic, p := r.gate.topics.get(orders)
 	if p != nil {
 		r.t.Fatal(p)
 	}

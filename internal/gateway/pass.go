@@ -87,7 +87,7 @@ func (g *Gateway) identify(r *http.Request) (*pass, *Problem) {
 		}
 		return nil, problem
 	}
-	token, problem := c.JWT.verify(r.Context(), key)
+	token, problem := c.JWT.verify(g.deadlines.next(), key)
 	if problem != nil {
 		if problem.forLog != "" {
 			c.JWT.away(g.Log, problem)

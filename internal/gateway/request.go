@@ -40,7 +40,7 @@ func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) 
 		return nil, p
 	}
 	var p *Problem
-	if q.topic, p = g.topics.get(ctx, topic); p != nil {
+	if q.topic, p = g.topics.get(topic); p != nil {
 		return nil, p
 	}
 	for _, name := range []string{headerTrace, headerState} {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -146,7 +145,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 		v2Fail(w, p, 422)
 		return
 	}
-	valueSchema, keySchema, code, p := g.v2Schemas(r.Context(), q, format, &in)
+	valueSchema, keySchema, code, p := g.v2Schemas(q, format, &in)
 	if p != nil {
 		v2Fail(w, p, code)
 		return
@@ -169,7 +168,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 	if keySchema != nil {
 		answer.KeySchemaID = &[]int{keySchema.Registered().ID}[0]
 	}
-	for _, a := range g.publishAll(r.Context(), q, events) {
+	for _, a := range g.publishAll(q, events) {
 		out := v2Offset{Partition: a.Partition, Offset: a.Offset}
 		if a.Error != nil {
 			code, text := restCode(a.Error), restMessage(a.Error)
@@ -207,7 +206,7 @@ func (g *Gateway) readDocument(w http.ResponseWriter, r *http.Request, q *reques
 }
 
 // v2Schemas are those of values and keys, which formats with schemas need.
-func (g *Gateway) v2Schemas(ctx context.Context, q *request, format string, in *v2Body) (value, key *values.Schema, code int, p *Problem) {
+func (g *Gateway) v2Schemas(q *request, format string, in *v2Body) (value, key *values.Schema, code int, p *Problem) {
 	t := v2Formats[format]
 	if t == "" {
 		if in.KeySchemaID != nil || in.KeySchema != nil || in.ValueSchemaID != nil || in.ValueSchema != nil {
@@ -222,9 +221,9 @@ func (g *Gateway) v2Schemas(ctx context.Context, q *request, format string, in *
 	}
 	find := func(subject string, id *int, text *string) (*values.Schema, *Problem) {
 		if id != nil {
-			return g.schemas.byID(ctx, subject, *id)
+			return g.schemas.byID(subject, *id)
 		}
-		return g.schemas.byText(ctx, subject, t, *text)
+		return g.schemas.byText(subject, t, *text)
 	}
 	if hasKeys {
 		if in.KeySchemaID == nil && in.KeySchema == nil {

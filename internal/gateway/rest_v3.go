@@ -97,7 +97,7 @@ func (g *Gateway) beginV3(r *http.Request) (*request, *Problem) {
 	if p != nil {
 		return nil, p
 	}
-	cluster, p := g.cluster(r.Context())
+	cluster, p := g.cluster()
 	if p == nil && r.PathValue("cluster") != cluster {
 		p = noResource.of("there is no cluster %s", strconv.Quote(r.PathValue("cluster"))).todo("GET /v3/clusters tells the id of the cluster")
 	}
@@ -105,11 +105,11 @@ func (g *Gateway) beginV3(r *http.Request) (*request, *Problem) {
 }
 
 // cluster is the id of the cluster.
-func (g *Gateway) cluster(ctx context.Context) (string, *Problem) {
+func (g *Gateway) cluster() (string, *Problem) {
 	if id := g.clusterID.Load(); id != nil {
 		return *id, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookUpWithin)
+	ctx, cancel := context.WithTimeout(g.patience, lookUpWithin)
 	defer cancel()
 	id, err := g.Client.ClusterID(ctx)
 	if err != nil {
@@ -120,7 +120,7 @@ func (g *Gateway) cluster(ctx context.Context) (string, *Problem) {
 }
 
 func (g *Gateway) getV3Clusters(w http.ResponseWriter, r *http.Request) {
-	id, p := g.cluster(r.Context())
+	id, p := g.cluster()
 	if p != nil {
 		v3Fail(w, p)
 		return
@@ -146,7 +146,6 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.close()
 	d := newDuplex(w, r, body)
-	ctx := context.WithoutCancel(r.Context()) // as in stream
 	// A document is bounded: the decoder would read on for its end.
 	limited := &bounded{r: body, limit: int64(2 * g.Limits.Event)}
 	counted := &documents{r: limited, held: body.held, ctx: r.Context(), most: 2 * limited.limit} // it is read into a buffer that doubles
@@ -214,13 +213,13 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			a.bad = ofDocument(err)
 		} else if wrong := unmarshal(document, a.in, v3Opaque); wrong != nil { // it is whole, so others follow it
 			a.bad = malformed.of("the record is not of the form that is wanted: %v", wrong)
-		} else if e, p := g.v3Event(ctx, q, a.in); p != nil {
+		} else if e, p := g.v3Event(q, a.in); p != nil {
 			a.bad = p
 			order.refused(p)
 		} else {
 			a.chunk = g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
-			a.chunk.add(ctx, e)
-			a.chunk.submit(ctx, true)
+			a.chunk.add(e)
+			a.chunk.submit(g.patience, true)
 		}
 		a.in.forget()
 		answers <- a
@@ -288,7 +287,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 	var places []int
 	order := &order{}
 	for i := range in.Entries {
-		e, p := g.v3Event(r.Context(), q, &in.Entries[i].v3Record)
+		e, p := g.v3Event(q, &in.Entries[i].v3Record)
 		if order.failed {
 			p = ofWriting(publish.ErrNotTried)
 		}
@@ -299,7 +298,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		}
 		events, places = append(events, e), append(places, i)
 	}
-	for n, a := range g.publishAll(r.Context(), q, events) {
+	for n, a := range g.publishAll(q, events) {
 		entry := &in.Entries[places[n]]
 		if a.Error != nil {
 			out.Failures = append(out.Failures, v3Failed(entry.ID, a.Error))
@@ -311,7 +310,7 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 }
 
 // v3Event makes an event of a record.
-func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event, *Problem) {
+func (g *Gateway) v3Event(q *request, in *v3Record) (*event, *Problem) {
 	e := &event{partition: -1, null: true}
 	if in.Partition != nil {
 		if e.partition = *in.Partition; e.partition < 0 {
@@ -339,7 +338,7 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 	if in.Key != nil && given(in.Key.Data) {
 		var p *Problem
 		var form form
-		if e.key, form, e.keySchema, p = g.v3Bytes(ctx, q, in.Key, "-key"); p != nil {
+		if e.key, form, e.keySchema, p = g.v3Bytes(q, in.Key, "-key"); p != nil {
 			p.Detail = "the key: " + p.Detail
 			return nil, p
 		}
@@ -355,7 +354,7 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 	if in.Value != nil && given(in.Value.Data) {
 		e.null = false
 		var p *Problem
-		if e.value, e.form, e.schema, p = g.v3Bytes(ctx, q, in.Value, "-value"); p != nil {
+		if e.value, e.form, e.schema, p = g.v3Bytes(q, in.Value, "-value"); p != nil {
 			return nil, p
 		}
 	}
@@ -364,7 +363,7 @@ func (g *Gateway) v3Event(ctx context.Context, q *request, in *v3Record) (*event
 
 // v3Bytes are the data of a key or value. It notes in the data what the answer says of them: data that names no type has that of the schema that
 // it names, or the subject's, as with Confluent's, and is JSON where there is none.
-func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string) (data []byte, as form, schema *values.Schema, p *Problem) {
+func (g *Gateway) v3Bytes(q *request, in *v3Data, of string) (data []byte, as form, schema *values.Schema, p *Problem) {
 	defer func() { in.schema = schema }()
 	subject := q.topic.cluster + of
 	if in.Subject != "" && in.Subject != subject || in.SubjectStrategy != "" && in.SubjectStrategy != "TOPIC_NAME" {
@@ -389,7 +388,7 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 		return compacted(in.Data), asJSON, nil, nil
 	case "":
 		if !names {
-			if schema, p = g.schemas.of(ctx, subject); p == nil {
+			if schema, p = g.schemas.of(subject); p == nil {
 				in.Type = v3Type(schema)
 			}
 			return compacted(in.Data), asJSON, schema, p
@@ -403,11 +402,11 @@ func (g *Gateway) v3Bytes(ctx context.Context, q *request, in *v3Data, of string
 	}
 	switch {
 	case in.SchemaID != nil:
-		schema, p = g.schemas.byID(ctx, subject, *in.SchemaID)
+		schema, p = g.schemas.byID(subject, *in.SchemaID)
 	case in.Schema != nil:
-		schema, p = g.schemas.byText(ctx, subject, t, *in.Schema)
+		schema, p = g.schemas.byText(subject, t, *in.Schema)
 	default:
-		schema, p = g.schemas.of(ctx, subject)
+		schema, p = g.schemas.of(subject)
 		if p == nil && schema == nil {
 			p = badSchema.of("subject %s has no schema", subject)
 		}
@@ -446,7 +445,7 @@ func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Ans
 	if a.Error != nil {
 		return v3Failed(id, a.Error)
 	}
-	cluster, _ := g.cluster(context.Background()) // it is known by now
+	cluster, _ := g.cluster() // it is known by now
 	out := v3Answer{ID: id, Code: http.StatusOK, Cluster: cluster, Topic: q.topic.name, Partition: a.Partition, Offset: a.Offset,
 		Timestamp: time.UnixMilli(a.time).UTC().Format(time.RFC3339Nano)}
 	stored := func(d *v3Data, size, id int) *v3Stored {

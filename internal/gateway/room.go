@@ -10,6 +10,8 @@ import (
 )
 
 // deadlines gives requests their deadlines, those of a second the same one: a context of its own for each, with its timer, was a seventh of all garbage.
+// What a request waits for ends with one of them, or with the gateway's patience, and not with the request's own context: that ends when reading fails, while
+// what was taken until then is answered all the same, and does not end when the gateway has to.
 type deadlines struct {
 	within   time.Duration
 	patience context.Context // ends them all

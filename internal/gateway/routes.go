@@ -148,7 +148,7 @@ func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Re
 	body.close()
 	if err == nil && enveloped && len(data) > 0 && data[0]&1 != 0 { // it is decompressed by the service; publish gives back what it has not become
 		more := min(g.Limits.Body, inflation*int64(len(data)))
-		err = waitForRoom(r.Context(), g.Limits.Answer, func() error { return counted.more(more) })
+		err = waitForRoom(g.deadlines.next(), g.Limits.Answer, func() error { return counted.more(more) })
 		counted.inflated = more
 	}
 	if err != nil {

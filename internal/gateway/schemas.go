@@ -51,14 +51,17 @@ type subject struct {
 // is known stays in use, and nobody waits for it: one event waits for a short while, and none after it until the registry answers again.
 const (
 	schemaFor      = 2 * time.Second
-	schemaAsk      = 3 * time.Second
 	schemaPatience = 100 * time.Millisecond
 	mostSubject    = 20_000
 )
 
-func newSchemas(source registry.Source, log *zap.Logger) *schemas {
+// schemaAsk bounds a question to the registry.
+var schemaAsk = 3 * time.Second // tests have other times
+
+// What is asked of the registry ends with ctx.
+func newSchemas(ctx context.Context, source registry.Source, log *zap.Logger) *schemas {
 	s := &schemas{source: source, log: log, values: values.New(source), known: map[string]*subject{}}
-	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.ctx, s.stop = context.WithCancel(ctx)
 	return s
 }
 
@@ -69,7 +72,7 @@ func (s *schemas) close() {
 }
 
 // of is the schema of a subject, nil where it has none.
-func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem) {
+func (s *schemas) of(name string) (*values.Schema, *Problem) {
 	if s.source == nil {
 		return nil, nil
 	}
@@ -84,10 +87,10 @@ func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem
 	}
 	s.mu.Unlock()
 	if known == nil || known.err != nil {
-		return s.ask(context.WithoutCancel(ctx), name, known).give(name)
+		return s.ask(name, known).give(name)
 	}
 	asked := make(chan *subject, 1)
-	s.tasks.Go(func() { asked <- s.ask(s.ctx, name, known) })
+	s.tasks.Go(func() { asked <- s.ask(name, known) })
 	if known.late {
 		return known.give(name)
 	}
@@ -102,8 +105,8 @@ func (s *schemas) of(ctx context.Context, name string) (*values.Schema, *Problem
 }
 
 // ask asks the registry, and notes what it says. known is what was found before, nil for nothing.
-func (s *schemas) ask(ctx context.Context, name string, known *subject) *subject {
-	ctx, cancel := context.WithTimeout(ctx, schemaAsk)
+func (s *schemas) ask(name string, known *subject) *subject {
+	ctx, cancel := context.WithTimeout(s.ctx, schemaAsk)
 	defer cancel()
 	found := &subject{}
 	began := time.Now()
@@ -244,8 +247,8 @@ func (s *subject) give(name string) (*values.Schema, *Problem) {
 // not therefore change what others read, nor go on with a version that was rolled back.
 
 // byID is a schema that a request names by its id.
-func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema, *Problem) {
-	latest, sure, p := s.named(ctx, name, func(latest *registry.Registered) bool { return latest.ID == id })
+func (s *schemas) byID(name string, id int) (*values.Schema, *Problem) {
+	latest, sure, p := s.named(name, func(latest *registry.Registered) bool { return latest.ID == id })
 	switch {
 	case p != nil:
 		return nil, p
@@ -261,11 +264,11 @@ func (s *schemas) byID(ctx context.Context, name string, id int) (*values.Schema
 }
 
 // byText is a schema that stands in a request, t its type, "" for that of the subject's.
-func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text string) (*values.Schema, *Problem) {
+func (s *schemas) byText(name string, t registry.Type, text string) (*values.Schema, *Problem) {
 	fits := func(latest *registry.Registered) bool {
 		return (t == "" || latest.Type == t) && tidyText(latest.Text) == tidyText(text)
 	}
-	latest, sure, p := s.named(ctx, name, fits)
+	latest, sure, p := s.named(name, fits)
 	if p != nil {
 		return nil, p
 	}
@@ -282,7 +285,7 @@ func (s *schemas) byText(ctx context.Context, name string, t registry.Type, text
 	if !sure {
 		return nil, notWritten.of("whether the schema in the request is the latest of subject %s is not known: the schema registry cannot be asked", name)
 	}
-	if why := s.incompatible(ctx, name, given); why != "" {
+	if why := s.incompatible(name, given); why != "" {
 		return nil, badSchema.of("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
 			todo("send the id of the latest, or change the schema as it is allowed, and register it first")
 	}
@@ -294,8 +297,8 @@ const namedAgain = 100 * time.Millisecond
 
 // named is the latest schema of a subject whose latest a request names: another one than is known may have been registered just now, so then the registry is
 // asked again. sure says that it has answered.
-func (s *schemas) named(ctx context.Context, name string, fits func(*registry.Registered) bool) (latest *values.Schema, sure bool, p *Problem) {
-	latest, p = s.of(ctx, name)
+func (s *schemas) named(name string, fits func(*registry.Registered) bool) (latest *values.Schema, sure bool, p *Problem) {
+	latest, p = s.of(name)
 	if p != nil || s.source == nil || latest != nil && fits(latest.Registered()) {
 		return latest, true, p
 	}
@@ -303,20 +306,22 @@ func (s *schemas) named(ctx context.Context, name string, fits func(*registry.Re
 	known := s.known[name]
 	s.mu.Unlock()
 	if known == nil || time.Since(known.until.Add(-schemaFor)) > namedAgain {
-		known = s.ask(context.WithoutCancel(ctx), name, known)
+		known = s.ask(name, known)
 		latest, p = known.give(name)
 	}
 	return latest, !known.kept, p
 }
 
 // incompatible says why a schema could not be registered either, "" where it could, or where nobody knows.
-func (s *schemas) incompatible(ctx context.Context, name string, given registry.Schema) string {
+func (s *schemas) incompatible(name string, given registry.Schema) string {
 	source, ok := s.source.(interface {
 		Check(context.Context, string, registry.Schema) ([]registry.Incompatibility, error)
 	})
 	if !ok {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(s.ctx, schemaAsk)
+	defer cancel()
 	reasons, _ := source.Check(ctx, name, given)
 	lines := make([]string, len(reasons))
 	for i, r := range reasons {

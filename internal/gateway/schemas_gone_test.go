@@ -30,7 +30,7 @@ func (g *Gateway) asked(name string) {
 	g.schemas.mu.Lock()
 	known := g.schemas.known[name]
 	g.schemas.mu.Unlock()
-	g.schemas.ask(context.Background(), name, known)
+	g.schemas.ask(name, known)
 }
 
 // everyForm publishes one event in each form that there is, and returns the answers by the name of the form.
@@ -182,26 +182,26 @@ func TestATopicWhoseSchemaIsGoneTakesNothing(t *testing.T) {
 				if status, body, h := r.post("/topics/"+keyed+"/events?key=k", `{}`); status != 503 || h.Get("Retry-After") == "" || !strings.Contains(body, "weir schema register") {
 					t.Errorf("no schema of keys: %d %s", status, body)
 				}
-				r.gate.schemas = newSchemas(r.gate.schemas.source, zap.NewNop()) // as of a gateway that begins
+				r.gate.schemas = newSchemas(t.Context(), r.gate.schemas.source, zap.NewNop()) // as of a gateway that begins
 			}
 			register(value, schemaOfN)
 			r.gate.asked(value)
 			takes("the schema is back", orders)
 			if from == "registry" {
 				wrongURL = true
-				r.gate.schemas = newSchemas(r.gate.schemas.source, zap.NewNop())
+				r.gate.schemas = newSchemas(t.Context(), r.gate.schemas.source, zap.NewNop())
 				if status, body, _ := r.post("/topics/"+never+"/events?key=k", `{}`); status != 503 {
 					t.Errorf("nothing is at the registry's URL: %d %s", status, body)
 				}
 				wrongURL = false
-				r.gate.schemas = newSchemas(r.gate.schemas.source, zap.NewNop())
+				r.gate.schemas = newSchemas(t.Context(), r.gate.schemas.source, zap.NewNop())
 				takes("a schema", orders)
 			}
 			drop(value, false)
 			drop(value, true)
 			r.gate.asked(value)
 			refuses("forgotten by the registry", orders, "any more, by whose schema this gateway has checked events")
-			r.gate.schemas = newSchemas(r.gate.schemas.source, zap.NewNop())
+			r.gate.schemas = newSchemas(t.Context(), r.gate.schemas.source, zap.NewNop())
 			takes("nobody knows of a schema", orders)
 		})
 	}

@@ -36,12 +36,12 @@ func TestARegistryThatHangsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hangs{}
 		h.version.Store(1)
-		s := newSchemas(h, zap.NewNop())
+		s := newSchemas(t.Context(), h, zap.NewNop())
 		defer s.close()
 		check := func(what string, version int, most time.Duration) {
 			t.Helper()
 			began := time.Now()
-			schema, p := s.of(t.Context(), "a-value")
+			schema, p := s.of("a-value")
 			if p != nil {
 				t.Fatalf("%s: %s", what, p.Detail)
 			}
@@ -107,12 +107,12 @@ func (r *rolled) Lookup(_ context.Context, _ string, s registry.Schema) (*regist
 func TestASchemaInARequestIsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rolled{latest: 1}
-		s := newSchemas(r, zap.NewNop())
+		s := newSchemas(t.Context(), r, zap.NewNop())
 		defer s.close()
 		try := func(what string, id, status int) {
 			t.Helper()
-			found, p := s.byID(t.Context(), "a-value", id)
-			again, q := s.byText(t.Context(), "a-value", registry.Avro, r.at(id).Text)
+			found, p := s.byID("a-value", id)
+			again, q := s.byText("a-value", registry.Avro, r.at(id).Text)
 			if status == 200 {
 				if p != nil || q != nil || found.Registered().ID != id || again.Registered().ID != id {
 					t.Errorf("%s: %v %v", what, p, q)

@@ -150,7 +150,7 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 	for i, e := range in {
 		events[i] = q.rpcEvent(e)
 	}
-	return s.g.publishAll(ctx, q, events), nil
+	return s.g.publishAll(q, events), nil
 }
 
 // numbered is a chunk of a stream with the numbers of its events.
@@ -201,7 +201,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	events := make(chan incoming, eventsAhead)
 	chunks := make(chan numbered, chunksAhead)
 	sent := make(chan error, 1)
-	go s.chunks(ctx, q, first.GetName(), events, chunks)
+	go s.chunks(q, first.GetName(), events, chunks)
 	go func() { sent <- s.results(over, stream, chunks) }()
 	for in := first; err == nil; in, err = receive() {
 		events <- in
@@ -220,7 +220,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 }
 
 // chunks makes chunks of the events that are there, and submits them.
-func (s *service) chunks(ctx context.Context, q *request, name string, events <-chan incoming, chunks chan<- numbered) {
+func (s *service) chunks(q *request, name string, events <-chan incoming, chunks chan<- numbered) {
 	defer close(chunks)
 	order := &order{}
 	for in := range events {
@@ -234,7 +234,7 @@ func (s *service) chunks(ctx context.Context, q *request, name string, events <-
 			if refused != nil {
 				next.chunk.answers = append(next.chunk.answers, failed(refused))
 			} else {
-				next.chunk.add(ctx, e)
+				next.chunk.add(e)
 			}
 			next.chunk.held += in.cost
 			next.numbers = append(next.numbers, in.GetNumber())
@@ -247,7 +247,7 @@ func (s *service) chunks(ctx context.Context, q *request, name string, events <-
 				more = false
 			}
 		}
-		next.chunk.submit(ctx, true)
+		next.chunk.submit(s.g.patience, true)
 		chunks <- next
 	}
 }

@@ -27,17 +27,20 @@ type topic struct {
 
 // Topics are looked up again now and then: partitions are added, and settings change.
 const (
-	topicFor     = 30 * time.Second
-	absentFor    = time.Second
-	lookUpWithin = 5 * time.Second
-	mostTopics   = 10_000
+	topicFor   = 30 * time.Second
+	absentFor  = time.Second
+	mostTopics = 10_000
 )
+
+// lookUpWithin bounds a look at the cluster.
+var lookUpWithin = 5 * time.Second // tests have other times
 
 // topics looks topics up, and keeps what it found for a while.
 type topics struct {
-	client  *kafka.Client
-	prefix  string
-	foreign bool
+	client   *kafka.Client
+	patience context.Context // ends what is asked
+	prefix   string
+	foreign  bool
 
 	mu     sync.Mutex
 	known  map[string]*topic // partitions 0: there is none
@@ -67,14 +70,14 @@ func legal(name string) bool {
 }
 
 // get finds a topic.
-func (t *topics) get(ctx context.Context, name string) (*topic, *Problem) {
+func (t *topics) get(name string) (*topic, *Problem) {
 	t.mu.Lock()
 	known := t.fresh(name)
 	t.mu.Unlock()
 	if known == nil { // a name that is not taken is never known
 		p := t.takes(name)
 		if p == nil {
-			known, p = t.find(ctx, name)
+			known, p = t.find(name)
 		}
 		if p != nil {
 			return nil, p
@@ -95,7 +98,7 @@ func (t *topics) fresh(name string) *topic {
 }
 
 // find looks a topic up; its partitions are 0 where it does not exist.
-func (t *topics) find(ctx context.Context, name string) (*topic, *Problem) {
+func (t *topics) find(name string) (*topic, *Problem) {
 	for {
 		t.mu.Lock()
 		if known := t.fresh(name); known != nil {
@@ -109,12 +112,8 @@ func (t *topics) find(ctx context.Context, name string) (*topic, *Problem) {
 		}
 		t.mu.Unlock()
 		if others {
-			select {
-			case <-asked:
-				continue
-			case <-ctx.Done():
-				return nil, notWritten.of("the topic could not be looked up: %v", context.Cause(ctx))
-			}
+			<-asked
+			continue
 		}
 		found, err := t.ask(name)
 		t.mu.Lock()
@@ -137,7 +136,7 @@ func (t *topics) find(ctx context.Context, name string) (*topic, *Problem) {
 
 func (t *topics) ask(name string) (*topic, error) {
 	// Others wait for the answer too, so it does not end with who asked first.
-	ctx, cancel := context.WithTimeout(context.Background(), lookUpWithin)
+	ctx, cancel := context.WithTimeout(t.patience, lookUpWithin)
 	defer cancel()
 	cluster := t.prefix + name
 	infos, err := t.client.Topics(ctx, []string{cluster})

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
@@ -38,23 +39,25 @@ func (p *Publisher) Atomic(ctx context.Context, records []kafka.Outgoing) ([]Res
 	if !p.room(bytes) {
 		return nil, ErrFull
 	}
-	defer p.waiting.Add(-bytes)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
 	select {
 	case t := <-p.pool:
-		defer func() { p.pool <- t }()
-		offsets, err := t.write(ctx, p.ctx, records)
+		done := func() { p.waiting.Add(-bytes); p.pool <- t }
+		offsets, err := t.write(ctx, records)
 		if err != nil {
+			go func() { t.undo(p.ctx); done() }() // with brokers that do not answer it takes long, and changes nothing of what is known
 			return nil, err
 		}
 		results := make([]Result, len(records))
 		for i := range results {
 			results[i] = Result{Partition: records[i].Partition, Offset: offsets[i]}
 		}
+		done()
 		return results, nil
 	case <-ctx.Done():
+		p.waiting.Add(-bytes)
 		if p.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
@@ -62,8 +65,8 @@ func (p *Publisher) Atomic(ctx context.Context, records []kafka.Outgoing) ([]Res
 	}
 }
 
-// write ends with ctx, and also its undoing with the publisher's.
-func (t *transactions) write(ctx, publisher context.Context, records []kafka.Outgoing) (_ []int64, err error) {
+// write ends with ctx.
+func (t *transactions) write(ctx context.Context, records []kafka.Outgoing) (_ []int64, err error) {
 	if t.sink == nil {
 		sink, err := t.client.NewSink(ctx, t.id)
 		if err != nil {
@@ -72,30 +75,44 @@ func (t *transactions) write(ctx, publisher context.Context, records []kafka.Out
 		sink.OnAcknowledged(t.acknowledged)
 		t.sink = sink
 	}
-	sink := t.sink
-	defer context.AfterFunc(publisher, func() { _ = sink.Close() })() // Append has no context
 	t.offsets = make([]int64, len(records))
-	for i := range records {
-		records[i].Origin = int64(i)
-		if err = t.sink.Append(&records[i]); err != nil {
-			break
-		}
-	}
-	if err == nil {
+	if err = t.append(ctx, records); err == nil {
 		err = t.sink.Commit(ctx)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return t.offsets, nil
-	}
-	undo, cancel := context.WithTimeout(publisher, 10*time.Second)
-	defer cancel()
-	if t.sink.Abort(undo) != nil {
-		t.close() // the next sink ends what this one has open
-	}
-	if kafka.ClassOf(err) == kafka.Indefinite {
+	case kafka.ClassOf(err) == kafka.Indefinite:
 		return nil, &UndecidedError{err}
 	}
 	return nil, err
+}
+
+// append hands the records to the sink, which is closed when ctx ends, since Append has no context.
+func (t *transactions) append(ctx context.Context, records []kafka.Outgoing) error {
+	sink := t.sink
+	defer context.AfterFunc(ctx, func() { _ = sink.Close() })()
+	for i := range records {
+		records[i].Origin = int64(i)
+		if err := sink.Append(&records[i]); err != nil && ctx.Err() != nil {
+			return fmt.Errorf("hand over the records: %w", context.Cause(ctx))
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo makes an end of a transaction that failed. It ends with the publisher.
+func (t *transactions) undo(publisher context.Context) {
+	if t.sink == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(publisher, 10*time.Second)
+	defer cancel()
+	if t.sink.Abort(ctx) != nil {
+		t.close() // the next sink ends what this one has open
+	}
 }
 
 func (t *transactions) acknowledged(_ kafka.TopicPartition, base int64, origins []int64) {

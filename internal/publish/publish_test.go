@@ -231,6 +231,50 @@ func TestAPublisherEndsWhileKafkaStalls(t *testing.T) {
 	}
 }
 
+// An atomic batch is answered when its time is over, also while brokers hang: it waits neither for its undoing nor for what it could not hand over.
+//
+// Mutations seen to fail it: the undoing before the answer; records handed over without an end.
+func TestAnAtomicBatchIsAnsweredInTime(t *testing.T) {
+	for _, topic := range []string{"a", "b"} { // its producer knows a
+		r := newRig(t, Options{Transactions: 1})
+		if _, err := r.p.Atomic(t.Context(), []kafka.Outgoing{record("a", 0, "before")}); err != nil {
+			t.Fatal(err)
+		}
+		frozen := make(chan struct{})
+		for _, kind := range []kmsg.Key{kmsg.Produce, kmsg.Metadata, kmsg.AddPartitionsToTxn, kmsg.EndTxn, kmsg.DescribeConfigs} {
+			r.cluster.ControlKey(kind.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				<-frozen
+				return nil, nil, false
+			})
+		}
+		late := errors.New("late")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, late)
+		defer cancel()
+		if _, err := r.p.Atomic(ctx, []kafka.Outgoing{record(topic, 0, "late")}); err == nil || topic == "b" && !errors.Is(err, late) {
+			t.Errorf("to %s: %v", topic, err)
+		} else if undecided := (*UndecidedError)(nil); errors.As(err, &undecided) {
+			t.Errorf("what was not committed is undecided: %v", err)
+		}
+		if topic == "a" && (len(r.p.pool) > 0 || r.p.Waiting() == 0) {
+			t.Error("it has waited until it was undone")
+		}
+		if topic == "b" {
+			done := <-r.p.pool
+			if done.sink != nil {
+				t.Error("the sink that could not take its record was not closed")
+			}
+			r.p.pool <- done
+		}
+		close(frozen)
+		if _, err := r.p.Atomic(t.Context(), []kafka.Outgoing{record("b", 0, "after")}); err != nil {
+			t.Error(err)
+		}
+		if n := r.p.Waiting(); n != 0 {
+			t.Errorf("%d bytes still wait", n)
+		}
+	}
+}
+
 // What comes while a broker works on a request goes together in the next one, whatever its partitions.
 //
 // Mutation seen to fail it: Turn sends each partition as soon as nothing of it is under way.
