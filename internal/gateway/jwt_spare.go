@@ -63,5 +63,5 @@ func (s *sparing) ask(q *http.Request) (*http.Response, []byte, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, issuerAnswer))
-	return res, body, err
+	return res, usableKeys(body), err
 }

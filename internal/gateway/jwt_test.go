@@ -32,6 +32,7 @@ type issuer struct {
 
 	mu   sync.Mutex
 	keys []jose.JSONWebKey
+	odd  []string // beside them, as JSON
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -58,11 +59,12 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 		i.given.Add(1)
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		public := jose.JSONWebKeySet{}
+		keys := i.odd
 		for _, k := range i.keys {
-			public.Keys = append(public.Keys, k.Public())
+			key, _ := k.Public().MarshalJSON()
+			keys = append(keys, string(key))
 		}
-		_ = json.NewEncoder(w).Encode(public)
+		_, _ = fmt.Fprintf(w, `{"keys": [%s]}`, strings.Join(keys, ","))
 	}
 }
 
@@ -183,6 +185,70 @@ func TestTokensOfTheIssuerComeIn(t *testing.T) {
 		}
 		if status != 401 {
 			t.Errorf("a token by the issuer's old key: %d %s", status, body)
+		}
+	}
+}
+
+// A key of the issuer that is not understood, or signs no tokens, is in nobody's way, and neither is a certificate; by such a key no token comes in.
+//
+// Mutations seen to fail it: the set as it comes; certificates left in; keys of any use and operation; short keys of RSA.
+func TestOddKeysOfAnIssuerAreInNobodysWay(t *testing.T) {
+	i := newIssuer(t)
+	good := i.keys[0]
+	key, _ := good.Public().MarshalJSON()
+	with := func(of string, members string) string { return strings.TrimSuffix(of, "}") + "," + members + "}" }
+	unnamed := strings.Replace(string(key), `"kid":"first"`, `"kid":"other"`, 1)
+	for name, odd := range map[string]string{
+		"a curve that is not known": `{"kty":"EC","crv":"P-256K","kid":"x","x":"w3JyVsnVF3IUlOUJ0sRBxYfnEoLPsONC7rlYtCtsUBc","y":"S5JyNsVQqYlKZ_4EhOUXXOAWXBUYEqBRbBhUDZLp2AQ"}`,
+		"no curve":                  `{"kty":"EC","crv":"","kid":"x","x":"AA","y":"AA"}`,
+		"a kind that is not known":  `{"kty":"AKP","alg":"ML-DSA-65","kid":"x","pub":"AAAA"}`,
+		"no kind":                   `{"kid":"x"}`,
+		"no key":                    `5`,
+		"no modulus":                `{"kty":"RSA","kid":"x","e":"AQAB"}`,
+		"a padded modulus":          strings.Replace(unnamed, `","e"`, `==","e"`, 1),
+		"an id that is a number":    strings.Replace(unnamed, `"other"`, `7`, 1),
+		"no certificate":            with(unnamed, `"x5c":[""]`),
+		"a certificate that is bad": with(unnamed, `"x5c":["AAAA"],"x5t":"AAAA","x5t#S256":"AA"`),
+		"a secret":                  `{"kty":"oct","kid":"x","k":"c2VjcmV0"}`,
+	} {
+		i.odd = []string{odd}
+		j, err := newJWT(i.server.URL, "weir", i.server.URL+"/keys", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, p := j.verify(t.Context(), i.token(nil)); p != nil {
+			t.Errorf("%s: %s %s", name, p.Detail, p.forLog)
+		}
+	}
+	i.rotate("sound")
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shortKey, _ := jose.JSONWebKey{Key: short.Public(), KeyID: "first"}.MarshalJSON()
+	plain := strings.Replace(string(key), `"use":"sig",`, "", 1)
+	for name, c := range map[string]struct {
+		odd  string
+		by   jose.JSONWebKey
+		want int
+	}{
+		"its own certificate":       {with(plain, `"x5c":["AAAA"],"x5t":"AAAA"`), good, 0},
+		"for signatures":            {with(plain, `"key_ops":["verify"]`), good, 0},
+		"for encryption":            {with(plain, `"use":"enc"`), good, 401},
+		"for encryption, by its op": {with(plain, `"key_ops":["encrypt"]`), good, 401},
+		"of 1024 bits":              {string(shortKey), jose.JSONWebKey{Key: short, KeyID: "first"}, 401},
+	} {
+		i.odd = []string{c.odd}
+		j, err := newJWT(i.server.URL, "weir", i.server.URL+"/keys", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := 0
+		if _, p := j.verify(t.Context(), i.sign(jose.SigningKey{Algorithm: jose.RS256, Key: c.by}, nil)); p != nil {
+			status = p.Status
+		}
+		if status != c.want {
+			t.Errorf("a key %s: %d, want %d", name, status, c.want)
 		}
 	}
 }
