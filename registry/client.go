@@ -22,7 +22,7 @@ import (
 // Config is where a registry is and how it is asked. Only URLs must be given.
 type Config struct {
 	// URLs are those of the registry's servers, as http://registry:8081. They are asked in this order: the next one where one cannot be
-	// reached, does not answer in time, has an error of its own (5xx), or what answers is no registry. A change that cannot be made twice,
+	// reached, does not answer in time, has an error of its own (5xx), does not have the path, or what answers is no registry. A change that cannot be made twice,
 	// such as a deletion, is sent to the next one only where it did not leave for the one before. A URL may have a user and a password.
 	URLs []string
 	// User and Password are for basic auth.
@@ -210,7 +210,7 @@ func unanswered(failure error) bool {
 		return false
 	}
 	_, isRegistry := messageIn(said)
-	return said.StatusCode >= 500 || !isRegistry
+	return said.StatusCode >= 500 || !isRegistry || noPath(said)
 }
 
 // strange is what is wrong with an answer that is another service's JSON.

@@ -41,7 +41,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 
 // What a registry says is told apart from what a proxy, a firewall or a stranger says: only a registry can say that something is not there.
 //
-// Mutations seen to fail it: judge without isRegistry; 401 as ErrRefused.
+// Mutations seen to fail it: judge without isRegistry; without noPath, and without its 405; 401 as ErrRefused.
 func TestOnlyARegistrysAnswersCount(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -49,6 +49,9 @@ func TestOnlyARegistrysAnswersCount(t *testing.T) {
 		want   error
 	}{
 		"an id that is not there":   {404, `{"error_code":40403,"message":"Schema 7 not found"}`, registry.ErrNotFound},
+		"a version that is not":     {404, `{"error_code":40402,"message":"Version 7 not found"}`, registry.ErrNotFound},
+		"a path that is not":        {404, `{"error_code":404,"message":"HTTP 404 Not Found"}`, registry.ErrAway},
+		"a method that is not":      {405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`, registry.ErrAway},
 		"the page of a proxy":       {404, `<html>no such page</html>`, registry.ErrAway},
 		"another service's JSON":    {404, `{"error":"not found"}`, registry.ErrAway},
 		"an error of its own":       {500, `{"error_code":50001,"message":"Error in the backend data store"}`, registry.ErrAway},

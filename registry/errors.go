@@ -14,7 +14,7 @@ import (
 // The kinds of errors: one of them is true of each [*Error], by errors.Is.
 var (
 	// ErrAway says that the registry cannot be asked now: it is not reached, does not answer in time, has an error of its own, does
-	// not know the credentials, or what answers is no registry. Nothing is known; ask again later.
+	// not know the credentials or the path, or what answers is no registry. Nothing is known; ask again later.
 	ErrAway = errors.New("the schema registry cannot be asked")
 	// ErrNotFound says that the registry has no such subject, version, schema or setting. One that is mirrored from another may have it
 	// a moment later.
@@ -79,6 +79,10 @@ func judge(op string, err error) error {
 		e.Code = 0
 		e.Err = fmt.Errorf("what answers with status %d is no schema registry, or is not well: check the URL", status)
 		return e
+	case noPath(said):
+		e.Code = 0
+		e.Err = fmt.Errorf("the registry has no path for this (%s %s): %s", said.Method, pathOf(said.URL), remedyOf(said.URL))
+		return e
 	case status == http.StatusNotFound:
 		e.kind = ErrNotFound
 	case status == http.StatusConflict:
@@ -100,6 +104,34 @@ func messageIn(said *sr.ResponseError) (message string, isRegistry bool) {
 	}
 	isRegistry = json.Unmarshal(said.Raw, &answer) == nil && answer.Code != 0
 	return answer.Message, isRegistry
+}
+
+// noPath says whether a registry does not have the path, or the method there: the URL has a path too many, or one that is missing, or the
+// registry is one that does not have this part of the API. It says nothing of what was asked for: that something is not there has a
+// code of its own, 404 and two more digits.
+func noPath(said *sr.ResponseError) bool {
+	switch said.StatusCode {
+	case http.StatusNotFound:
+		return said.ErrorCode/100 != http.StatusNotFound
+	case http.StatusMethodNotAllowed:
+		return true
+	}
+	return false
+}
+
+func pathOf(asked string) string {
+	at, err := url.Parse(asked)
+	if err != nil {
+		return "?"
+	}
+	return at.Path
+}
+
+func remedyOf(asked string) string {
+	if strings.Contains(asked, guidPath) {
+		return "check the path in its URL; registries that know no GUIDs do not have it, then the writer has to put the id before the value"
+	}
+	return "check the path in its URL"
 }
 
 // longest is how much of a registry's message an error has.

@@ -52,7 +52,10 @@ func (c *Client) ByID(ctx context.Context, id int) (*Registered, error) {
 // guidForm is how GUIDs are written.
 var guidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// ByGUID finds the schema of a GUID, as ByID does. A registry that does not know GUIDs, as Apicurio 3.0, has none: [ErrNotFound].
+// guidPath is where a registry that knows GUIDs has their schemas.
+const guidPath = "/schemas/guids/"
+
+// ByGUID finds the schema of a GUID, as ByID does. Of a registry that does not know GUIDs, as Apicurio 3.0, it cannot be asked: [ErrAway].
 func (c *Client) ByGUID(ctx context.Context, guid string) (*Registered, error) {
 	op := "get schema " + guid
 	if !guidForm.MatchString(guid) {

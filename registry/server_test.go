@@ -24,7 +24,9 @@ const (
 // The client against Weir's server, and the reader of the topic beside it: what was registered is found by id, GUID and subject, with what
 // it refers to, and an incompatible version is refused with its rule.
 //
-// Mutations seen to fail it: Check without verbose; a refusal without its Reasons; an import too many.
+// A path in the URL that is wrong says of nothing that it is not there.
+//
+// Mutations seen to fail it: Check without verbose; a refusal without its Reasons; an import too many; judge without noPath, and without its 405.
 func TestAgainstWeirsServer(t *testing.T) {
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
@@ -115,6 +117,17 @@ func TestAgainstWeirsServer(t *testing.T) {
 	if _, err := c.Config(ctx, "nothing", true); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a configuration of its own: %v", err)
 	}
+	for _, wrong := range []string{"/registry", "/subjects", "/config", "/mode", "/schemas", "/schemas/ids", "/apis/ccompat/v7"} {
+		strayed := client(t, registry.Config{URLs: []string{web.URL + wrong}})
+		for what, err := range verbs(t, strayed, schema) {
+			if err == nil || !errors.Is(err, registry.ErrAway) {
+				t.Errorf("%s with a URL that ends in %s: %v", what, wrong, err)
+			}
+		}
+		if n, err := client(t, registry.Config{URLs: []string{web.URL + wrong, web.URL}}).Versions(ctx, "outer/value", false); err != nil || !slices.Equal(n, []int{1}) {
+			t.Errorf("the URL after one that ends in %s: %v, %v", wrong, n, err)
+		}
+	}
 	if gone, err := c.DeleteSubject(ctx, "outer/value", false); err != nil || !slices.Equal(gone, []int{1}) {
 		t.Errorf("deleted %v, %v", gone, err)
 	}
@@ -124,4 +137,24 @@ func TestAgainstWeirsServer(t *testing.T) {
 	if found, err := c.ByID(ctx, made.ID); err != nil || found.Text != made.Text {
 		t.Errorf("by its id after it was deleted: %v", err)
 	}
+}
+
+// verbs are what a client answers of things that are there.
+func verbs(t *testing.T, c *registry.Client, schema registry.Schema) map[string]error {
+	t.Helper()
+	ctx, all := t.Context(), map[string]error{}
+	_, all["by id"] = c.ByID(ctx, 1)
+	_, all["by GUID"] = c.ByGUID(ctx, "00000000-0000-0000-0000-000000000000")
+	_, all["latest"] = c.Latest(ctx, "outer/value")
+	_, all["version"] = c.Version(ctx, "outer/value", 1)
+	_, all["versions"] = c.Versions(ctx, "outer/value", false)
+	_, all["looked up"] = c.Lookup(ctx, "outer/value", schema)
+	_, all["registered"] = c.Register(ctx, "outer/value", schema)
+	_, all["checked"] = c.Check(ctx, "outer/value", schema)
+	_, all["configuration"] = c.Config(ctx, "outer/value", true)
+	_, all["mode"] = c.OwnMode(ctx, "outer/value")
+	_, all["deleted"] = c.DeleteSubject(ctx, "outer/value", false)
+	all["version deleted"] = c.DeleteVersion(ctx, "outer/value", 1, false)
+	all["level"] = c.SetLevel(ctx, "outer/value", "NONE")
+	return all
 }

@@ -38,6 +38,8 @@ func away(t *testing.T) map[string]string {
 		"a page to log in":         says(200, notWell),
 		"another service":          says(200, `{"status":"ok"}`),
 		"a path that is not":       says(404, notWell),
+		"a path of no registry's":  says(404, `{"error_code":404,"message":"HTTP 404 Not Found"}`),
+		"a method of no path's":    says(405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`),
 		"a server that hangs": serve(t, func(_ http.ResponseWriter, q *http.Request) {
 			_, _ = io.Copy(io.Discard, q.Body) // else the server does not notice that the client has gone
 			<-q.Context().Done()
@@ -56,7 +58,7 @@ func timeoutOf(name string) time.Duration {
 // Of several servers the next one is asked where one does not answer as a registry that is well. What a registry says of a request is
 // believed, and so is that it does not know the credentials.
 //
-// Mutations seen to fail it: ask with the first server alone; unanswered without isRegistry; without 5xx; no look for a schema or an id in the answer; a change's answer not read; 401 as unanswered.
+// Mutations seen to fail it: ask with the first server alone; unanswered without isRegistry; without 5xx; without noPath; no look for a schema or an id in the answer; a change's answer not read; 401 as unanswered.
 func TestTheNextServerIsAsked(t *testing.T) {
 	asked := 0
 	well := serve(t, func(w http.ResponseWriter, _ *http.Request) {

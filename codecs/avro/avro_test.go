@@ -13,6 +13,7 @@ import (
 	"github.com/weirstream/weir/codecs"
 	"github.com/weirstream/weir/codecs/avro"
 	"github.com/weirstream/weir/internal/registry/registrytest"
+	"github.com/weirstream/weir/internal/schema/framing"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -99,7 +100,10 @@ func TestAnIncompatibleSchemaIsRefusedAtTheStart(t *testing.T) {
 }
 
 // While the registry is away records of known schemas are read, and others wait; so does one whose schema is not there yet, and becomes
-// undecodable when it has not come in time. A value that was written with no registry is undecodable at once.
+// undecodable when it has not come in time. A value that was written with no registry is undecodable at once. That the registry does not have a path,
+// as of GUIDs or where its URL is wrong, says nothing of a schema.
+//
+// Mutation seen to fail it: the client takes a 404 without a code of its own for ErrNotFound.
 func TestWhoWaitsAndWhoFails(t *testing.T) {
 	web, client := registrytest.Start(t)
 	codec := avro.Bound[order](client, registry.Binding{MissingAfter: time.Minute}, avro.Schema(olderSchema))
@@ -125,6 +129,17 @@ func TestWhoWaitsAndWhoFails(t *testing.T) {
 	waits("a schema that has not come for an hour", old, strange, false)
 	waits("a schema that is not there, at no time", codecs.Record{}, strange, true)
 	waits("no schema", now, []byte(`{"id":"a"}`), false)
+	strayed, err := registry.New(registry.Config{URLs: []string{web.URL + "/registry"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(strayed.Close)
+	guid := codecs.Header{Key: framing.HeaderOf(false), Value: append([]byte{1}, make([]byte, 16)...)}
+	for _, r := range []codecs.Record{now, old, {}, {Time: old.Time, Headers: []codecs.Header{guid}}} {
+		if _, err := avro.Bound[order](strayed, registry.Binding{MissingAfter: time.Nanosecond}, avro.Schema(olderSchema)).ParseIn(&r, value); !errors.Is(err, codecs.ErrUnavailable) {
+			t.Errorf("a registry's URL with a path that it does not have: %v", err)
+		}
+	}
 	web.Close()
 	waits("a registry that is away", now, strange, true)
 	waits("a registry that is away, and an old record", old, strange, true)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,7 +114,7 @@ func (s *schemas) ask(name string, known *subject) *subject {
 	if had := known != nil && known.had; err == nil {
 		found.had = true
 		found.schema, found.err = s.values.Schema(registered)
-	} else if found.had = had; absent(err) {
+	} else if found.had = had; errors.Is(err, registry.ErrNotFound) {
 		found.gone, err = s.lost(ctx, name, had, err)
 	}
 	s.note(err)
@@ -177,7 +176,7 @@ func (s *schemas) look(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, schemaAsk)
 	defer cancel()
 	_, err := s.source.Latest(within, probe)
-	if absent(err) {
+	if errors.Is(err, registry.ErrNotFound) {
 		err = nil
 	}
 	if ctx.Err() == nil {
@@ -190,12 +189,6 @@ func (s *schemas) silent() (why error, since time.Time, never bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.silence, s.since, s.heard.IsZero()
-}
-
-// absent says whether a registry has said that it has no such subject. That there is nothing at its URL says nothing of the subject.
-func absent(err error) bool {
-	said, ok := errors.AsType[*registry.Error](err)
-	return errors.Is(err, registry.ErrNotFound) && !(ok && said.Code == http.StatusNotFound)
 }
 
 // lost says why events are refused of a subject whose latest version the registry does not find: there are versions all the same, which were deleted
