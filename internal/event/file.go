@@ -172,17 +172,21 @@ func settingTakes(name, value string) string {
 		return among("delete", "compact", "compact,delete", "delete,compact")
 	case "message.timestamp.type":
 		return among("CreateTime", "LogAppendTime")
-	case "remote.storage.enable":
+	case "preallocate", "remote.log.copy.disable", "remote.log.delete.on.disable", "remote.storage.enable", "unclean.leader.election.enable":
 		return among("true", "false")
 	case "min.insync.replicas":
 		return atLeast(1, "a number from 1 on")
 	case "retention.ms":
 		return atLeast(-1, "milliseconds, or -1 for ever")
+	case "retention.bytes":
+		return atLeast(-1, "a number of bytes of each partition, or -1 for no bound")
+	case "compression.type":
+		return among("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")
 	case "local.retention.ms":
 		return atLeast(-2, "milliseconds, -1 for ever, or -2 for retention.ms")
-	case "delete.retention.ms":
+	case "delete.retention.ms", "max.compaction.lag.ms", "min.compaction.lag.ms", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "segment.ms":
 		return atLeast(0, "milliseconds")
-	case "max.message.bytes":
+	case "max.message.bytes", "segment.bytes":
 		return atLeast(0, "a number of bytes")
 	}
 	return ""

@@ -80,12 +80,12 @@ func ours(name string) bool {
 func (g *Gateway) admit(t *topic, d *declared.Event, e *event) (r kafka.Outgoing, schemaID int, p *Problem) {
 	at := time.Now()
 	if e.at != nil {
+		if p := t.times.look(*e.at, at); p != nil {
+			return r, 0, p
+		}
 		at = *e.at
 	}
 	r.Topic, r.Timestamp, r.Headers = t.cluster, at.UnixMilli(), e.headers
-	if r.Timestamp < 0 { // -1 is none
-		return r, 0, invalid.of("the timestamp is %s, and that of a record is not before 1970", at.Format(time.RFC3339Nano)).todo("mend the timestamp, or leave it out: then it is the time of arrival")
-	}
 	if p := g.bounds(e); p != nil {
 		return r, 0, p
 	}

@@ -446,8 +446,10 @@ func (g *Gateway) v3Answer(id string, q *request, in *v3Record, a *Answer) v3Ans
 		return v3Failed(id, a.Error)
 	}
 	cluster, _ := g.cluster() // it is known by now
-	out := v3Answer{ID: id, Code: http.StatusOK, Cluster: cluster, Topic: q.topic.name, Partition: a.Partition, Offset: a.Offset,
-		Timestamp: time.UnixMilli(a.time).UTC().Format(time.RFC3339Nano)}
+	out := v3Answer{ID: id, Code: http.StatusOK, Cluster: cluster, Topic: q.topic.name, Partition: a.Partition, Offset: a.Offset}
+	if !q.topic.times.brokers { // what they say is not asked for
+		out.Timestamp = time.UnixMilli(a.time).UTC().Format(time.RFC3339Nano)
+	}
 	stored := func(d *v3Data, size, id int) *v3Stored {
 		if d == nil {
 			return nil

@@ -22,6 +22,7 @@ type topic struct {
 	largest    int // max.message.bytes, 0 when it is not known
 	compacted  bool
 	keeps      bool      // it is known to be none that is compacted
+	times      times
 	until      time.Time // looked up again afterwards
 }
 
@@ -151,5 +152,5 @@ func (t *topics) ask(name string) (*topic, error) {
 	policy := info.Config["cleanup.policy"] // "" where the settings may not be read
 	compacted := strings.Contains(policy, "compact")
 	return &topic{name: name, cluster: cluster, id: info.ID, valueName: cluster + "-value", keyName: cluster + "-key", partitions: info.Partitions, largest: largest,
-		compacted: compacted, keeps: policy != "" && !compacted, until: time.Now().Add(topicFor)}, nil
+		compacted: compacted, keeps: policy != "" && !compacted, times: timesOf(info.Config), until: time.Now().Add(topicFor)}, nil
 }

@@ -13,9 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// describedConfigs are the settings of a topic that TopicInfo carries.
-var describedConfigs = []string{"cleanup.policy", "delete.retention.ms", "local.retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas",
-	"remote.storage.enable", "retention.ms"}
+// describedConfigs are the settings of a topic that TopicInfo carries: those of Kafka 4.3, and the bound of timestamps of brokers before 3.6. A broker leaves out what it does not have.
+var describedConfigs = []string{"cleanup.policy", "compression.gzip.level", "compression.lz4.level", "compression.type", "compression.zstd.level", "delete.retention.ms",
+	"file.delete.delay.ms", "flush.messages", "flush.ms", "follower.replication.throttled.replicas", "index.interval.bytes", "leader.replication.throttled.replicas",
+	"local.retention.bytes", "local.retention.ms", "max.compaction.lag.ms", "max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms",
+	"message.timestamp.difference.max.ms", "message.timestamp.type", "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "min.insync.replicas", "preallocate",
+	"remote.log.copy.disable", "remote.log.delete.on.disable", "remote.storage.enable", "retention.bytes", "retention.ms", "segment.bytes", "segment.index.bytes",
+	"segment.jitter.ms", "segment.ms", "unclean.leader.election.enable"}
 
 // ClusterID is the id that a cluster has been given when it was formatted. Brokers of one cluster answer the same.
 func (c *Client) ClusterID(ctx context.Context) (id string, err error) {
