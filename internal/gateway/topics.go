@@ -21,7 +21,7 @@ type topic struct {
 	partitions int32
 	largest    int // max.message.bytes, 0 when it is not known
 	compacted  bool
-	keeps      bool      // it is known to be none that is compacted
+	keeps      bool // it is known to be none that is compacted
 	times      times
 	until      time.Time // looked up again afterwards
 }
