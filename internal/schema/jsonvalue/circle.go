@@ -43,6 +43,20 @@ func circle(root *jsonschema.Schema) error {
 	return nil
 }
 
+// refsAlone takes out what stands beside a $ref where the draft, one to 7, ignores it. The library leaves out the words of draft 4 alone.
+func refsAlone(s *jsonschema.Schema, seen map[*jsonschema.Schema]bool) {
+	if s == nil || seen[s] {
+		return
+	}
+	seen[s] = true
+	if s.Ref != nil && s.DraftVersion < 2019 {
+		s.Const, s.Contains, s.PropertyNames, s.If, s.Then, s.Else = nil, nil, nil, nil, nil, nil
+	}
+	for _, below := range append(SamePlace(s), inside(s)...) {
+		refsAlone(below, seen)
+	}
+}
+
 // SamePlace are the schemas that a value itself is checked by.
 func SamePlace(s *jsonschema.Schema) []*jsonschema.Schema {
 	list := slices.Concat(s.AllOf, s.AnyOf, s.OneOf, []*jsonschema.Schema{s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else})

@@ -6,7 +6,21 @@ import (
 )
 
 // generator makes up schemas of draft 7 and documents. Both have few names and numbers, so that they often speak of the same.
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	refers bool // schemas refer to #/definitions/some
+}
+
+// whole is a schema, with what it refers to.
+func (g generator) whole(depth int) any {
+	s, ok := g.schema(depth).(map[string]any)
+	if !ok || !g.refers {
+		return s
+	}
+	g.refers = false
+	s["definitions"] = map[string]any{"some": g.schema(1)}
+	return s
+}
 
 func (g generator) json(v any) json.RawMessage {
 	text, err := json.Marshal(v)
@@ -96,6 +110,9 @@ func (g generator) schema(depth int) any {
 	}
 	for range g.count() + 1 {
 		words[g.IntN(len(words))]()
+	}
+	if g.refers && g.IntN(8) == 0 {
+		s["$ref"] = "#/definitions/some"
 	}
 	if s["items"] == nil && g.IntN(8) == 0 {
 		s["items"] = below()

@@ -56,3 +56,57 @@ func TestAReferenceIsFoundByTheSchemasID(t *testing.T) {
 		}
 	}
 }
+
+// What stands beside a $ref counts since draft 2019-09, and not before, whatever it is.
+//
+// Mutations seen to fail it: refsAlone without const; without if and then.
+func TestWhatStandsBesideAReferenceIsIgnoredBeforeDraft2019(t *testing.T) {
+	for _, c := range []struct{ beside, document string }{
+		{`"type":"string"`, `1`},
+		{`"enum":["a"]`, `1`},
+		{`"const":"a"`, `1`},
+		{`"const":null`, `1`},
+		{`"minimum":2`, `1`},
+		{`"multipleOf":2`, `1`},
+		{`"pattern":"b"`, `"a"`},
+		{`"format":"date"`, `"a"`},
+		{`"not":{}`, `1`},
+		{`"allOf":[false]`, `1`},
+		{`"anyOf":[{"type":"string"}]`, `1`},
+		{`"oneOf":[true,true]`, `1`},
+		{`"if":true,"then":false`, `1`},
+		{`"if":false,"else":false`, `1`},
+		{`"if":true,"then":{"$ref":"#","not":true}`, `1`}, // no circle
+		{`"required":["a"]`, `{}`},
+		{`"properties":{"a":false}`, `{"a":1}`},
+		{`"propertyNames":false`, `{"a":1}`},
+		{`"minProperties":1`, `{}`},
+		{`"contains":false`, `[1]`},
+		{`"items":false`, `[1]`},
+		{`"uniqueItems":true`, `[1,1]`},
+	} {
+		for draft, counts := range map[string]bool{
+			"http://json-schema.org/draft-06/schema#": false, "http://json-schema.org/draft-07/schema#": false, "https://json-schema.org/draft/2020-12/schema": true,
+		} {
+			if draft == "http://json-schema.org/draft-06/schema#" && strings.Contains(c.beside, `"if"`) || counts && strings.Contains(c.beside, "format") {
+				continue
+			}
+			for _, at := range []string{`"$ref":"#/definitions/any",` + c.beside, `"allOf":[{"$ref":"#/definitions/any",` + c.beside + `}]`} {
+				s, err := jsonvalue.Compile(`{"$schema":"`+draft+`",`+at+`,"definitions":{"any":true}}`, nil)
+				if counts && strings.Contains(c.beside, `"#"`) {
+					if err == nil {
+						t.Errorf("a circle by %s", c.beside)
+					}
+					continue
+				}
+				if err != nil {
+					t.Errorf("%s: %v", c.beside, err)
+					continue
+				}
+				if err := s.Check([]byte(c.document)); (err != nil) != counts {
+					t.Errorf("%s by %s in %s: %v", c.document, at, draft, err)
+				}
+			}
+		}
+	}
+}

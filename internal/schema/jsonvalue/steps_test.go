@@ -144,7 +144,7 @@ func TestMistakesAreToldInBoundedWork(t *testing.T) {
 func TestCountingChangesNoVerdict(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	g := generator{rand.New(rand.NewPCG(seed, 0))}
+	g := generator{rand.New(rand.NewPCG(seed, 0)), false}
 	for range 3000 {
 		schema, ok := g.schema(3).(map[string]any)
 		if !ok {

@@ -43,6 +43,7 @@ const main = "%00schema"
 func compile(c *jsonschema.Compiler, name string) (*jsonschema.Schema, error) {
 	s, err := c.Compile(base + name)
 	if err == nil {
+		refsAlone(s, map[*jsonschema.Schema]bool{})
 		err = circle(s)
 	}
 	if err != nil {
