@@ -16,7 +16,8 @@ import (
 	"github.com/weirstream/weir/internal/settings"
 )
 
-// Decode reads a file into a struct whose fields have tags of YAML. A name that the struct does not have is an error. An empty file is none.
+// Decode reads a file into a struct whose fields have tags of YAML. A name that the struct does not have is an error, and so is a second
+// document, which would be passed over. An empty file is none.
 func Decode(data []byte, into any) error {
 	var root yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(data))
@@ -24,6 +25,13 @@ func Decode(data []byte, into any) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
+		return plain(err)
+	}
+	var second yaml.Node
+	switch err := d.Decode(&second); {
+	case err == nil:
+		return fmt.Errorf("line %d: a second document, and a file has one: write it into a file of its own", max(1, second.Line))
+	case !errors.Is(err, io.EOF):
 		return plain(err)
 	}
 	var errs []error

@@ -27,7 +27,7 @@ type house struct {
 // What is wrong in a file is said with its line, all of it at once, and no text has a name or a type of Go.
 //
 // Mutations, each seen to fail it: unknown without Nearest; check that does not go into lists, or into pointers; one error in place of all; plain
-// that returns what it gets; field without what is inline.
+// that returns what it gets; field without what is inline; one document read.
 func TestWhatIsWrongIsSaidInTheWordsOfTheFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"stret: a":                              `line 1: the file has no field "stret": did you mean "street"?`,
@@ -45,6 +45,10 @@ func TestWhatIsWrongIsSaidInTheWordsOfTheFile(t *testing.T) {
 		"notes: {a: {b: c}}":                    "line 1: a is a text",
 		"- a":                                   "line 1: the file has the fields street, rooms, garden, notes",
 		"street: a\nstreet: b":                  `line 2: mapping key "street" already defined at line 1`,
+		"street: a\n---\nstreet: b":             "line 2: a second document",
+		"---\nstreet: a\n---\n":                 "line 3: a second document",
+		"street: a\n---\nrooms: {":              "line 3: did not find expected",
+		"--- # of ours\nstreet: a\n...\n":       "",
 		"street: {":                             "line 1: did not find expected",
 		strings.Repeat("x", 1000) + ": 1":       `xx..."`,
 		"garden: null\nrooms: []\nnotes: {a: }": "",
