@@ -112,7 +112,7 @@ func ofStore(err error, changes bool) *Error {
 		return refused
 	case errors.As(err, new(unsureError)):
 		return passing(50002, "Error in the backend data store: %v. %s", err, unsure)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kafka.ErrNotSent), errors.As(err, &wire) && wire.Class == kafka.Retriable:
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, errStopping), errors.Is(err, kafka.ErrNotSent), errors.As(err, &wire) && wire.Class == kafka.Retriable:
 		nothing := ""
 		if changes {
 			nothing = ". Nothing was changed"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ type Registry struct {
 	metrics metrics
 	bodies  bodies
 
+	patience context.Context // of requests: what is not answered when it is over is answered with 503
+	hurry    context.CancelCauseFunc
+
 	// Within is the longest time that a change, or a look whether something is really not there, waits for the brokers, and that a
 	// change waits for the server that writes.
 	Within time.Duration
@@ -41,6 +45,7 @@ const DefaultWithin = 5 * time.Second
 // New makes the API of a log. peers is how other servers of it are called.
 func New(log *Log, peers *http.Client, logger *zap.Logger) *Registry {
 	r := &Registry{log: log, peers: peers, logger: logger, mux: http.NewServeMux(), metrics: newMetrics(), Within: DefaultWithin, bodies: bodies{most: mostBodies}}
+	r.patience, r.hurry = context.WithCancelCause(context.Background())
 	r.parsed.parse = schema.Parse
 	r.routes()
 	return r
@@ -69,6 +74,13 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			reply(w, nil, refuse(500, "Internal Server Error"))
 		}
 	}()
+	ctx, cancel := context.WithCancelCause(q.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(r.patience, func() {
+		cancel(errStopping)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a body that is still coming
+	})()
+	q = q.WithContext(ctx)
 	sent, ok := inflated(q)
 	if !ok {
 		reply(w, nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding %q is not taken: send gzip, or nothing", q.Header.Get("Content-Encoding")))
@@ -84,6 +96,21 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	// Subjects have colons and slashes, escaped: what is between two slashes of the path as it was sent is one name. A context may
 	// stand before it: /contexts/.ctx/subjects/name.
 	r.counted(w, q, r.mux)
+}
+
+// errStopping is why a request ends that still waits when the server has to end.
+var errStopping = errors.New("the registry is stopping")
+
+// lastAnswers is how long before the end of a drain requests that still wait are answered with 503.
+const lastAnswers = time.Second
+
+// Drain has requests that still wait shortly before ctx ends, for the rest of their body or for the brokers, answered with 503: a client whose connection is
+// closed instead does not know whether anything was changed. It does not wait for them.
+func (r *Registry) Drain(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		time.AfterFunc(left-min(lastAnswers, left/2), func() { r.hurry(errStopping) })
+	}
 }
 
 // tidy takes slashes from both ends of the path, which clients add whose URL of the registry ends with one. A name in it that is empty
@@ -138,8 +165,11 @@ func flag(q *http.Request, name string) bool {
 
 // unreadable is what is said of a body that could not be read.
 func unreadable(err error) *Error {
-	if errors.Is(err, errCrowded) {
+	switch {
+	case errors.Is(err, errCrowded):
 		return passing(http.StatusServiceUnavailable, "%v", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return passing(http.StatusServiceUnavailable, "the rest of the body did not come in time")
 	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
@@ -219,7 +249,7 @@ func (r *Registry) change(repeatable bool, ask func(q *http.Request, body []byte
 			return
 		}
 		// A client that goes away does not end a change that is under way.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), writeWithin+2*r.Within)
+		ctx, cancel := context.WithTimeout(r.patience, writeWithin+2*r.Within)
 		defer cancel()
 		var answer any
 		study := r.newStudy()

@@ -202,7 +202,7 @@ func (o *runOptions) open(ctx context.Context, at service.Place, d *door, log *z
 	api := registry.New(schemas, peers, log)
 	api.Within = o.within
 	at.Metrics.MustRegister(api)
-	return &service.API{Handler: api.Peers(d.guard(api)), Body: bodyWithin, Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Close: func(context.Context) {
+	return &service.API{Handler: api.Peers(d.guard(api)), Body: bodyWithin, Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Drain: api.Drain, Close: func(context.Context) {
 		peers.CloseIdleConnections()
 		schemas.Close()
 	}}, nil
