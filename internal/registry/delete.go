@@ -99,7 +99,7 @@ func (s *state) deleteVersion(subject, version string, permanent bool) (int, []k
 	return e.Version, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(&gone))}, nil
 }
 
-// version finds a version of a subject by its number or "latest".
+// version finds a version of a subject by its number or "latest", which is a deleted one only where all are.
 func (s *state) version(subject, version string, deleted bool) (*Entry, error) {
 	n, err := versionNumber(version)
 	if err != nil {
@@ -110,6 +110,9 @@ func (s *state) version(subject, version string, deleted bool) (*Entry, error) {
 	case len(all) == 0:
 		return nil, noSubject(subject)
 	case n < 0:
+		if live := s.versions(subject, false); len(live) > 0 {
+			all = live
+		}
 		return all[len(all)-1], nil
 	}
 	at := slices.IndexFunc(all, func(e *Entry) bool { return e.Version == n })

@@ -27,6 +27,12 @@ func qualify(context, subject string) string {
 	return ":" + context + ":" + subject
 }
 
+// validScope says whether a level or a mode may be set of it: of a subject, a context, or everything.
+func validScope(subject string) bool {
+	context, name := contextOf(subject)
+	return context != ".__GLOBAL" && (name == "" || validSubject(subject))
+}
+
 func validSubject(subject string) bool {
 	_, name := contextOf(subject)
 	return name != "" && name != "__GLOBAL" && name != "__EMPTY" && !strings.ContainsFunc(subject, func(r rune) bool { return r < ' ' || r == 0x7f })

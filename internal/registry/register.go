@@ -185,6 +185,9 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 			}
 		}
 	}
+	if importing && q.ID == 0 { // who registers at his start is not to get between the versions that are imported
+		return nil, nil, notPermitted("Subject %s is in import mode", subject)
+	}
 	if err := v.writable(subject); err != nil { // what is there already is told all the same: clients register before they write
 		return nil, nil, err
 	}
@@ -217,9 +220,6 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 		e.ID = id
 	}
 	if e.ID == 0 {
-		if importing {
-			return nil, nil, notPermitted("Subject %s is in import mode", subject)
-		}
 		if e.ID, err = v.nextID(context); err != nil {
 			return nil, nil, err
 		}

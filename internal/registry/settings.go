@@ -27,6 +27,9 @@ func versionNumber(text string) (int, error) {
 var modes = []string{"READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT"}
 
 func (s *state) setMode(subject, mode string, force bool) (string, []kafka.Outgoing, error) {
+	if !validScope(subject) {
+		return "", nil, invalidSubject(subject)
+	}
 	mode = strings.ToUpper(mode)
 	if !slices.Contains(modes, mode) {
 		return "", nil, invalidMode()
@@ -61,6 +64,9 @@ var configNames = slices.Sorted(maps.Keys(configShapes))
 
 // setConfig plans a change of a configuration: what the request does not name stays. PUT has the level as "compatibility".
 func (s *state) setConfig(subject string, body map[string]json.RawMessage) (map[string]json.RawMessage, []kafka.Outgoing, error) {
+	if !validScope(subject) {
+		return nil, nil, invalidSubject(subject)
+	}
 	if err := s.writable(subject); err != nil {
 		return nil, nil, err
 	}
