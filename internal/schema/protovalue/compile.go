@@ -11,6 +11,8 @@ import (
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/parser"
+	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -99,8 +101,16 @@ func (c *compilation) parse(text string) (protocompile.SearchResult, error) {
 			return protocompile.SearchResult{Proto: file}, err
 		}
 	}
-	if strings.Contains(text, "map_entry") {
-		return explicitEntries(text)
+	if entries := strings.Contains(text, "map_entry"); entries || quotedInEdition(text) {
+		tree, err := parser.Parse(mainProto, strings.NewReader(text), reporter.NewHandler(nil))
+		if err != nil {
+			return protocompile.SearchResult{}, err
+		}
+		unquote(tree)
+		if !entries {
+			return protocompile.SearchResult{AST: tree}, nil
+		}
+		return explicitEntries(tree)
 	}
 	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/ast"
 	"github.com/bufbuild/protocompile/parser"
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
@@ -13,16 +14,10 @@ import (
 
 // explicitEntries reads a file that has the messages of its map fields written out, each with the option map_entry. Confluent's client for
 // Java sends the schemas of generated classes so; the compiler refuses the option, which only it may set.
-func explicitEntries(text string) (protocompile.SearchResult, error) {
-	none := protocompile.SearchResult{}
-	handler := reporter.NewHandler(nil)
-	tree, err := parser.Parse(mainProto, strings.NewReader(text), handler)
+func explicitEntries(tree *ast.FileNode) (protocompile.SearchResult, error) {
+	parsed, err := parser.ResultFromAST(tree, false, reporter.NewHandler(nil))
 	if err != nil {
-		return none, err
-	}
-	parsed, err := parser.ResultFromAST(tree, false, handler)
-	if err != nil {
-		return none, err
+		return protocompile.SearchResult{}, err
 	}
 	file := proto.CloneOf(parsed.FileDescriptorProto())
 	for _, m := range file.MessageType {

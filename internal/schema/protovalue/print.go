@@ -22,7 +22,7 @@ func Text(file protoreflect.FileDescriptor) string {
 // Print writes a file as its source, without comments, everything in the order of its declaration. Where sorted is asked for, what has an order that
 // means nothing is sorted, as Confluent's registry does it: imports, fields and oneofs, values of an enum, and what is reserved.
 func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor, sorted bool) string {
-	p := &protoPrinter{sorted: sorted}
+	p := &protoPrinter{sorted: sorted, edition: f.GetSyntax() == "editions"}
 	switch {
 	case f.GetSyntax() == "editions":
 		p.line("edition = %q;", strings.TrimPrefix(f.GetEdition().String(), "EDITION_"))
@@ -53,18 +53,21 @@ func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor
 	}
 	p.options(f.Options)
 	groups := groupsOf(f.Extension)
+	extensions := p.extensions(f.Extension, file, f.GetSyntax())
 	for i, m := range f.MessageType {
-		if groups[string(file.Messages().Get(i).FullName())] {
+		d := file.Messages().Get(i)
+		p.gap()
+		if groups[string(d.FullName())] {
+			extensions(d)
 			continue
 		}
-		p.gap()
-		p.message(m, file.Messages().Get(i), f.GetSyntax())
+		p.message(m, d, f.GetSyntax())
 	}
 	for _, e := range f.EnumType {
 		p.gap()
 		p.enum(e)
 	}
-	p.extensions(f.Extension, file, f.GetSyntax())
+	extensions(nil)
 	for _, s := range f.Service {
 		p.gap()
 		p.service(s)
@@ -73,9 +76,10 @@ func Print(f *descriptorpb.FileDescriptorProto, file protoreflect.FileDescriptor
 }
 
 type protoPrinter struct {
-	b      strings.Builder
-	indent int
-	sorted bool
+	b       strings.Builder
+	indent  int
+	sorted  bool
+	edition bool // not proto2 or proto3
 }
 
 func (p *protoPrinter) line(format string, args ...any) {
@@ -199,19 +203,25 @@ func (p *protoPrinter) message(m *descriptorpb.DescriptorProto, d protoreflect.M
 }
 
 // body is what stands between the braces of a message or group. The order of nested messages stays, which message indexes count: one that
-// is declared with a field, as the entry of a map or as a group, stands where the field does, and others are written before or after it.
+// is declared with a field, as the entry of a map or as a group, stands where the field does, and others are written before or after it. Entries of
+// maps alone may change their order: no value is one.
 func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.MessageDescriptor, syntax string) {
 	p.options(m.Options, "map_entry")
-	withField := groupsOf(m.Field, m.Extension)
+	withField, withExtension, entries := groupsOf(m.Field), groupsOf(m.Extension), 0
 	for _, n := range m.NestedType {
 		if n.GetOptions().GetMapEntry() {
 			withField[string(d.FullName())+"."+n.GetName()] = true
+			entries++
 		}
 	}
+	extensions := p.extensions(m.Extension, d, syntax)
 	written := 0
 	upTo := func(end int) {
 		for ; written < end; written++ {
-			if nested := d.Messages().Get(written); !withField[string(nested.FullName())] {
+			switch nested := d.Messages().Get(written); {
+			case withExtension[string(nested.FullName())]:
+				extensions(nested)
+			case !withField[string(nested.FullName())]:
 				p.message(m.NestedType[written], nested, syntax)
 			}
 		}
@@ -222,7 +232,7 @@ func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.Mess
 		}
 	}
 	done := map[int32]bool{}
-	sorted := p.sorted && (len(withField) == 0 || len(m.NestedType) == len(withField)) // else their order is that of nested messages
+	sorted := p.sorted && (len(withField) == 0 || len(m.NestedType) == max(entries, 1)) // else their order is that of nested messages
 	for _, field := range inOrder(d.Fields(), sorted) {
 		f := m.Field[field.Index()]
 		if f.OneofIndex == nil || f.GetProto3Optional() {
@@ -258,7 +268,7 @@ func (p *protoPrinter) body(m *descriptorpb.DescriptorProto, d protoreflect.Mess
 	for _, e := range m.EnumType {
 		p.enum(e)
 	}
-	p.extensions(m.Extension, d, syntax)
+	extensions(nil)
 }
 
 // inOrder are fields in the order of their declaration, or of their numbers.
@@ -315,11 +325,13 @@ func (p *protoPrinter) reserved(numbers string, names []string) {
 		if p.sorted {
 			slices.Sort(names)
 		}
-		quoted := make([]string, len(names))
+		written := slices.Clone(names)
 		for i, n := range names {
-			quoted[i] = strconv.Quote(n)
+			if !p.edition { // where they are identifiers
+				written[i] = strconv.Quote(n)
+			}
 		}
-		p.line("reserved %s;", strings.Join(quoted, ", "))
+		p.line("reserved %s;", strings.Join(written, ", "))
 	}
 }
 
@@ -342,6 +354,10 @@ func (p *protoPrinter) field(f *descriptorpb.FieldDescriptorProto, d protoreflec
 			value = strconv.Quote(value)
 		case protoreflect.BytesKind: // which the descriptor has with escapes
 			value = `"` + value + `"`
+		case protoreflect.FloatKind, protoreflect.DoubleKind:
+			if value == "-0" { // which is the integer 0
+				value = "-0.0"
+			}
 		}
 		options = append(options, "default = "+value)
 	}
@@ -427,11 +443,18 @@ func (p *protoPrinter) enum(e *descriptorpb.EnumDescriptorProto) {
 	})
 }
 
+// extensions writes those of a file or message that it has not written yet, up to the one that a group is declared with, or all for nil: the group
+// has its place among the messages.
 func (p *protoPrinter) extensions(list []*descriptorpb.FieldDescriptorProto, scope interface {
 	Extensions() protoreflect.ExtensionDescriptors
-}, syntax string) {
-	for i, f := range list {
-		p.block("extend "+f.GetExtendee(), func() { p.field(f, scope.Extensions().Get(i), syntax, false) })
+}, syntax string) func(upTo protoreflect.MessageDescriptor) {
+	next := 0
+	return func(upTo protoreflect.MessageDescriptor) {
+		for done := false; !done && next < len(list); next++ {
+			f, d := list[next], scope.Extensions().Get(next)
+			p.block("extend "+f.GetExtendee(), func() { p.field(f, d, syntax, false) })
+			done = upTo != nil && d.Message() == upTo
+		}
 	}
 }
 

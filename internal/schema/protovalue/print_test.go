@@ -80,7 +80,8 @@ func samePrinted(t *testing.T, file protoreflect.FileDescriptor, imports []sourc
 // as a descriptor.
 //
 // Mutations seen to fail it: groups as messages; default bytes quoted again; typeText without shadowed; body that writes nested messages last;
-// unpacked without nameFields; Compile that compiles once.
+// unpacked without nameFields; Compile that compiles once; extensions after all messages, of a file or of a message;
+// a default of -0.
 func TestAFilePrintedIsTheSameFile(t *testing.T) {
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		var imports []source.Import
@@ -104,9 +105,13 @@ func TestAFilePrintedIsTheSameFile(t *testing.T) {
 			message M { option (l) = { text: "a  b\n\"" n: [1.5, inf, -inf, nan] m: { key: "k" value: { raw: "\000\377" } } m: { key: "a" } [p.more]: 5 }; option (list) = "x"; option (list) = "y  z"; option (d) = -inf; }`,
 		"an edition": `edition = "2023"; package p; option features.field_presence = IMPLICIT; message M { int32 a = 1 [features.field_presence = LEGACY_REQUIRED]; M m = 2 [features.message_encoding = DELIMITED]; extensions 100 to 200; }
 			extend M { int32 more = 100; repeated string list = 101; } enum E { option features.enum_type = CLOSED; Z = 1; }`,
-		"the order of messages": `syntax = "proto2"; message M { message A {} map<string, B> m = 1; message B {} optional group C = 2 {} message D {} oneof o { group F = 3 {} int32 g = 4; } message H {} map<int32, int32> i = 5; }`,
-		"what is reserved":      `syntax = "proto3"; message M { reserved 1, 4 to 6, 1000 to max; reserved "a", "b"; int32 c = 2 [json_name = "d"]; optional int32 o = 3; } enum E { Z = 0; reserved -5 to -1, 7, 100 to max; reserved "X"; }`,
-		"services":              `syntax = "proto3"; package p; message M {} service S { option deprecated = true; rpc A (M) returns (stream M); rpc B (stream M) returns (M) { option idempotency_level = IDEMPOTENT; } }`,
+		"the order of messages":  `syntax = "proto2"; message M { message A {} map<string, B> m = 1; message B {} optional group C = 2 {} message D {} oneof o { group F = 3 {} int32 g = 4; } message H {} map<int32, int32> i = 5; }`,
+		"what is reserved":       `syntax = "proto3"; message M { reserved 1, 4 to 6, 1000 to max; reserved "a", "b"; int32 c = 2 [json_name = "d"]; optional int32 o = 3; } enum E { Z = 0; reserved -5 to -1, 7, 100 to max; reserved "X"; }`,
+		"reserved in an edition": `edition = "2023"; message M { reserved 1, 4 to 6; reserved a, message, max, to, reserved, inf; int32 c = 2; } enum E { Z = 0; reserved -5 to -1; reserved X, option; }`,
+		"groups of extensions": `syntax = "proto2"; message M { extensions 100 to max; } extend M { optional int32 i = 101; optional group G = 100 { optional string q = 1; } optional int32 j = 102; } message N { optional string s = 1; extend M { optional group H = 103 {} }
+			message O { extensions 1; } optional group I = 2 { } extend O { optional group J = 1 {} } message P {} } enum E { Z = 0; } extend M { repeated group K = 104 {} } message Q {} extend M { optional E e = 105; }`,
+		"numbers of nothing": `syntax = "proto2"; message M { optional double a = 1 [default = -0.0]; optional float b = 2 [default = -0]; optional float c = 3 [default = 0.0]; optional float d = 4 [default = 1e3]; optional double e = 5 [default = 100000000000000000000000]; }`,
+		"services":           `syntax = "proto3"; package p; message M {} service S { option deprecated = true; rpc A (M) returns (stream M); rpc B (stream M) returns (M) { option idempotency_level = IDEMPOTENT; } }`,
 	} {
 		file, err := Compile(text, nil)
 		if err != nil {
