@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/publish"
 )
 
@@ -90,7 +91,11 @@ func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, o *order
 
 // add admits an event.
 func (c *chunk) add(e *event) {
-	record, schemaID, p := c.g.admit(c.topic, c.declared, e)
+	var record kafka.Outgoing
+	schemaID, p := 0, e.bad
+	if p == nil {
+		record, schemaID, p = c.g.admit(c.topic, c.declared, e)
+	}
 	switch {
 	case p != nil:
 		c.order.refused(p)

@@ -250,7 +250,7 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 	e.null = e.form == asJSON && string(bytes.TrimSpace(e.value)) == "null"
 	// Without data it is a notification. A message of no bytes is one with nothing set.
 	e.absent = e.value == nil && e.form != asMessage
-	headers := slices.Clone(q.headers)
+	headers := slices.DeleteFunc(slices.Clone(q.headers), func(h kafka.Header) bool { return ofCloudEvents(h.Key) }) // what these are the event says
 	add := func(name, value string) {
 		if value != "" {
 			headers = append(headers, kafka.Header{Key: name, Value: []byte(value)})
@@ -275,14 +275,14 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 		if name == "partitionkey" && e.key == nil {
 			e.key = []byte(text)
 		}
-		if name == headerTrace || name == headerState { // the event's, which the request's own does not replace
-			if plain(text) && !slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == name }) {
-				add(name, text)
-			}
-		}
 		add("ce_"+name, text)
 	}
 	add("content-type", in.DataContentType())
+	if !slices.ContainsFunc(headers, func(h kafka.Header) bool { return ofTrace(h.Key) }) { // the event's, which does not replace the request's own
+		parent, _ := in.Extensions()[headerTrace].(string)
+		state, _ := in.Extensions()[headerState].(string)
+		headers = append(headers, traced([]string{parent}, []string{state})...)
+	}
 	e.headers = headers
 	return e, nil
 }

@@ -253,7 +253,7 @@ func header(rec kafka.Record, name string) string {
 // Mutations seen to fail it: no implied content type; trace context of the event only where the request has none.
 func TestWhatACloudEventImpliesIsInItsRecord(t *testing.T) {
 	r := newRig(t, nil)
-	const trace, other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	const trace, other = traceOne, traceTwo
 	status, body, _ := r.post("/topics/"+orders+"/events", `{"specversion":"1.0","id":"1","source":"/s","type":"t","partitionkey":"k","traceparent":"`+trace+`","data":"text"}`,
 		"Content-Type", "application/cloudevents+json", "Traceparent", other)
 	records, _ := r.read(orders)

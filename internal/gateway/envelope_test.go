@@ -155,19 +155,16 @@ func TestAnAtomicBatchSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A record has a time that Kafka does not take for none, and a trace that is one.
+// A record has a time that Kafka does not take for none.
 //
-// Mutations seen to fail it: no bound of timestamps; every trace taken.
-func TestTimesAndTracesAreThoseOfARecord(t *testing.T) {
+// Mutation seen to fail it: no bound of timestamps.
+func TestATimeIsThatOfARecord(t *testing.T) {
 	r := newRig(t, nil)
 	_, answer, _ := r.post("/v3/clusters/"+r.cluster()+"/topics/"+orders+"/records", `{"key":{"data":"a"},"value":{"data":1},"timestamp":"1969-12-31T23:59:59.999Z"}`)
 	if !strings.Contains(answer, `"error_code":42207`) || !strings.Contains(answer, "1970") {
 		t.Error(answer)
 	}
-	if status, answer, _ := r.post("/topics/"+orders+"/events?key=a", `1`, "Traceparent", "garbage\x80", "Tracestate", "a=1"); status != 200 {
-		t.Error(answer)
-	}
-	if records, _ := r.read(orders); len(records) != 1 || fmt.Sprint(records[0].Headers) != "[{tracestate a=1}]" && len(records[0].Headers) != 1 {
+	if records, _ := r.read(orders); len(records) > 0 {
 		t.Errorf("%v", records)
 	}
 }

@@ -43,6 +43,7 @@ type event struct {
 	message   string     // of a Protobuf schema, "" for the first
 	schema    *values.Schema
 	keySchema *values.Schema // as the request names them; nil: the subject's
+	bad       *Problem       // why it could not be read: it is none
 }
 
 // print tells key and value from others, as they were sent, and an event of one source from that of another. It is called when admit has found the key.
@@ -109,7 +110,7 @@ func (g *Gateway) admit(t *topic, d *declared.Event, e *event) (r kafka.Outgoing
 		return r, 0, invalid.of("the event has no key, and topic %s is compacted: it keeps one record of each key", t.name).todo("%s", giveKey(d, e))
 	}
 	if d != nil && d.Idempotency == declared.Once && e.id == "" {
-		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key")
+		return r, 0, invalid.of("the event has no id, and topic %s takes each id once", t.name).todo("give the id by the header Idempotency-Key, or in the message of a stream")
 	}
 	if r.Key, p = g.key(t, d, e); p != nil {
 		return r, 0, p
@@ -135,7 +136,7 @@ func (g *Gateway) admit(t *topic, d *declared.Event, e *event) (r kafka.Outgoing
 
 // giveKey is what to do about an event without a key.
 func giveKey(d *declared.Event, e *event) string {
-	const give = "give the key by the query parameter key or the header Weir-Key"
+	const give = "give the key with the event, in our own form by the query parameter key or the header Weir-Key"
 	switch {
 	case d == nil || d.Key == "":
 		return give + ", or declare the field that holds it"

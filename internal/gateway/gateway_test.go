@@ -150,7 +150,7 @@ func TestAnAcceptedEventIsWhereTheAnswerSays(t *testing.T) {
 	for i := range 20 {
 		key := fmt.Sprint("customer-", i)
 		status, body, _ := r.post("/topics/"+orders+"/events?key="+key, fmt.Sprintf(`[{"n":%d},{"n":%d}]`, i, i+100),
-			"Weir-Header-Source", "shop", "Weir-Header-Weir.Origin", "forged", "Traceparent", "00-1-2-01", "Idempotency-Key", key)
+			"Weir-Header-Source", "shop", "Weir-Header-Weir.Origin", "forged", "Traceparent", traceOne, "Idempotency-Key", key)
 		var got Answers
 		if err := json.Unmarshal([]byte(body), &got); err != nil || status != 200 || len(got.Results) != 2 {
 			t.Fatalf("%d %s", status, body)
@@ -170,7 +170,7 @@ func TestAnAcceptedEventIsWhereTheAnswerSays(t *testing.T) {
 				if want := r.gate.Partitioner.Partition([]byte(key), 4); partitions[j] != want {
 					t.Fatalf("key %s is in partition %d, want %d", key, partitions[j], want)
 				}
-				if headers != fmt.Sprintf("[{source shop} {traceparent 00-1-2-01} {event-id %s/%d}]", key, n) {
+				if headers != fmt.Sprintf("[{source shop} {traceparent %s} {event-id %s/%d}]", traceOne, key, n) {
 					t.Fatalf("headers %s", headers)
 				}
 			}

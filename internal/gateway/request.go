@@ -43,73 +43,97 @@ func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) 
 	if q.topic, p = g.topics.get(topic); p != nil {
 		return nil, p
 	}
-	for _, name := range []string{headerTrace, headerState} {
-		if v := headers.Get(name); v != "" && plain(v) {
-			q.headers = append(q.headers, kafka.Header{Key: name, Value: []byte(v)})
-		}
-	}
+	q.headers = traceOf(headers)
 	return q, nil
 }
 
-// plain says whether a text is printable ASCII, which trace context is: what is not is no trace of anybody's.
-func plain(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+// terms are what a form lets the query and the headers of a request say of its events, beside the body. What it does not let them say is refused: to pass it
+// over would be to write another event than was meant, or to write it once more.
+type terms struct {
+	params  []string // of the query
+	key     bool     // the header Weir-Key: its events have no place of their own for a key
+	headers bool     // Weir-Header-*
 }
+
+var (
+	ownTerms     = terms{[]string{"key", "atomic"}, true, true}
+	batchTerms   = terms{[]string{"atomic"}, false, true}
+	streamTerms  = terms{nil, false, true}
+	messageTerms = terms{nil, false, false}
+)
 
 // beginEvents reads what our own form says in query and headers.
 func (g *Gateway) beginEvents(r *http.Request) (*request, *Problem) {
 	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
-	if p != nil {
-		return nil, p
+	if p == nil {
+		p = q.read(r.URL.RawQuery, r.Header, ownTerms)
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	return q, p
+}
+
+// read reads what a request says of its events in its query and headers.
+func (q *request) read(rawQuery string, headers http.Header, t terms) *Problem {
+	query, err := url.ParseQuery(rawQuery)
 	if err != nil { // what is left of it may lack the key
-		return nil, malformed.of("the query of the URL cannot be read: %v", err).todo("escape what is no letter or digit: %% as %%25, ; as %%3B")
+		return malformed.of("the query of the URL cannot be read: %v", err).todo("escape what is no letter or digit: %% as %%25, ; as %%3B")
 	}
-	if p := known(query, "key", "atomic"); p != nil {
-		return nil, p
+	if p := known(query, t.params...); p != nil {
+		return p
+	}
+	key, id := headers["Weir-Key"], headers["Idempotency-Key"]
+	if len(key) > 0 && !t.key {
+		return malformed.of("the header Weir-Key is none of this form, in which each event has a key of its own").todo("give the key in the body")
 	}
 	for _, once := range [...]struct {
 		name   string
 		values []string
-	}{{"parameter key", query["key"]}, {"parameter atomic", query["atomic"]}, {"header Weir-Key", r.Header["Weir-Key"]}, {"header Idempotency-Key", r.Header["Idempotency-Key"]}} {
+	}{{"parameter key", query["key"]}, {"parameter atomic", query["atomic"]}, {"header Weir-Key", key}, {"header Idempotency-Key", id}} {
 		if len(once.values) > 1 {
-			return nil, malformed.of("the %s comes %d times", once.name, len(once.values)).todo("send it once")
+			return malformed.of("the %s comes %d times", once.name, len(once.values)).todo("send it once")
 		}
 	}
-	switch header, both := r.Header["Weir-Key"]; {
+	switch both := len(key) > 0; {
 	case query.Has("key"):
-		if both && header[0] != query.Get("key") {
-			return nil, malformed.of("the parameter key and the header Weir-Key are two keys").todo("send one of them")
+		if both && key[0] != query.Get("key") {
+			return malformed.of("the parameter key and the header Weir-Key are two keys").todo("send one of them")
 		}
 		q.key = []byte(query.Get("key"))
 	case both:
-		q.key = []byte(header[0])
+		q.key = []byte(key[0])
 	}
 	if text := query.Get("atomic"); text != "" {
-		atomic, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, malformed.of("atomic=%q is neither true nor false", text)
+		if q.atomic, err = strconv.ParseBool(text); err != nil {
+			return malformed.of("atomic=%q is neither true nor false", text)
 		}
-		q.atomic = atomic
 	}
-	if q.id = r.Header.Get("Idempotency-Key"); q.id == "" && r.Header["Idempotency-Key"] != nil { // a repetition would be written again
-		return nil, malformed.of("the header Idempotency-Key is empty").todo("send the event's id, or leave the header out")
+	if len(id) > 0 {
+		if q.id = id[0]; q.id == "" { // a repetition would be written again
+			return malformed.of("the header Idempotency-Key is empty").todo("send the event's id, or leave the header out")
+		}
 	}
-	for name, values := range r.Header {
+	var own []kafka.Header
+	for name, values := range headers {
 		header, ok := strings.CutPrefix(name, "Weir-Header-")
 		if !ok {
 			continue
+		}
+		if !t.headers {
+			return malformed.of("the header %s is none of this form, in which each event has headers of its own", name).todo("give the header in the body")
 		}
 		if header = strings.ToLower(header); header == "" || ours(header) {
 			continue // forged, or a mistake: it is not believed
 		}
 		for _, v := range values {
-			q.headers = append(q.headers, kafka.Header{Key: header, Value: []byte(v)})
+			own = append(own, kafka.Header{Key: header, Value: []byte(v)})
 		}
 	}
+	if len(own) == 0 {
+		return nil
+	}
+	var p *Problem
+	q.headers, p = merge(q.headers, own)
 	slices.SortStableFunc(q.headers, func(a, b kafka.Header) int { return strings.Compare(a.Key, b.Key) })
-	return q, nil
+	return p
 }
 
 // known refuses parameters that a resource does not have: one that is misspelt would be left out without a word.
@@ -118,17 +142,30 @@ func known(query url.Values, names ...string) *Problem {
 		if slices.Contains(names, name) {
 			continue
 		}
-		return malformed.of("the query has a parameter %.100q, which this resource does not have", name).todo("leave it out, or mend its name: there are %s", strings.Join(names, " and "))
+		return malformed.of("the query has a parameter %.100q, which this resource does not have", name).todo("leave it out, or mend its name: %s", thereAre(names))
 	}
 	return nil
 }
 
-// event makes an event of a JSON value. n is its place in the request, -1 where it is the only one: events of one request have ids
-// of their own.
-func (q *request) event(value []byte, n int) *event {
-	e := &event{key: q.key, keyText: true, value: value, null: string(value) == "null", id: q.id, headers: q.headers, partition: -1}
-	if q.id != "" && n >= 0 {
-		e.id = q.id + "/" + strconv.Itoa(n)
+func thereAre(names []string) string {
+	switch len(names) {
+	case 0:
+		return "there is none here"
+	case 1:
+		return "there is " + names[0]
 	}
-	return e
+	return "there are " + strings.Join(names, " and ")
+}
+
+// eventID is the id that a request gives to an event. n is its place in the request, -1 where it is the only one: events of one request have ids of their own.
+func (q *request) eventID(n int) string {
+	if q.id != "" && n >= 0 {
+		return q.id + "/" + strconv.Itoa(n)
+	}
+	return q.id
+}
+
+// event makes an event of a JSON value. n is as of eventID.
+func (q *request) event(value []byte, n int) *event {
+	return &event{key: q.key, keyText: true, value: value, null: string(value) == "null", id: q.eventID(n), headers: q.headers, partition: -1}
 }

@@ -123,6 +123,9 @@ func v2Format(contentType string) (string, bool) {
 
 func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
+	if p == nil {
+		p = q.read(r.URL.RawQuery, r.Header, batchTerms)
+	}
 	if p != nil {
 		v2Fail(w, p, restCode(p))
 		return
@@ -158,7 +161,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 			v2Fail(w, p, codeSerialization)
 			return
 		}
-		e.headers = q.headers
+		e.headers, e.id = q.headers, q.eventID(i)
 		events[i] = e
 	}
 	answer := v2Answer{}

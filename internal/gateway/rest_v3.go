@@ -10,13 +10,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/weirstream/weir/internal/kafka"
-	"github.com/weirstream/weir/internal/publish"
 	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/registry"
 )
@@ -92,8 +90,11 @@ func v3Failed(id string, p *Problem) v3Answer {
 }
 
 // beginV3 checks the cluster of the path too.
-func (g *Gateway) beginV3(r *http.Request) (*request, *Problem) {
+func (g *Gateway) beginV3(r *http.Request, t terms) (*request, *Problem) {
 	q, p := g.begin(r.Context(), r.Header, r.PathValue("topic"))
+	if p == nil {
+		p = q.read(r.URL.RawQuery, r.Header, t)
+	}
 	if p != nil {
 		return nil, p
 	}
@@ -130,7 +131,7 @@ func (g *Gateway) getV3Clusters(w http.ResponseWriter, r *http.Request) {
 
 // postV3 takes JSON documents one after the other, and answers each.
 func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
-	q, p := g.beginV3(r)
+	q, p := g.beginV3(r, streamTerms)
 	if p != nil {
 		v3Fail(w, p)
 		return
@@ -191,7 +192,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	order := &order{}
-	for {
+	for n := 0; ; n++ {
 		limited.left = limited.limit
 		var document json.RawMessage
 		err := decoder.Decode(&document)
@@ -213,7 +214,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 			a.bad = ofDocument(err)
 		} else if wrong := unmarshal(document, a.in, v3Opaque); wrong != nil { // it is whole, so others follow it
 			a.bad = malformed.of("the record is not of the form that is wanted: %v", wrong)
-		} else if e, p := g.v3Event(q, a.in); p != nil {
+		} else if e, p := g.v3Event(q, a.in, n); p != nil {
 			a.bad = p
 			order.refused(p)
 		} else {
@@ -256,7 +257,7 @@ type v3Batched struct {
 }
 
 func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
-	q, p := g.beginV3(r)
+	q, p := g.beginV3(r, batchTerms)
 	if p != nil {
 		v3Fail(w, p)
 		return
@@ -283,23 +284,14 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := v3Batched{Successes: []v3Answer{}, Failures: []v3Answer{}}
-	var events []*event
-	var places []int
-	order := &order{}
+	events := make([]*event, len(in.Entries))
 	for i := range in.Entries {
-		e, p := g.v3Event(q, &in.Entries[i].v3Record)
-		if order.failed {
-			p = ofWriting(publish.ErrNotTried)
+		if events[i], p = g.v3Event(q, &in.Entries[i].v3Record, i); p != nil {
+			events[i] = &event{bad: p}
 		}
-		if p != nil {
-			order.refused(p)
-			out.Failures = append(out.Failures, v3Failed(in.Entries[i].ID, p))
-			continue
-		}
-		events, places = append(events, e), append(places, i)
 	}
-	for n, a := range g.publishAll(q, events) {
-		entry := &in.Entries[places[n]]
+	for i, a := range g.publishAll(q, events) {
+		entry := &in.Entries[i]
 		if a.Error != nil {
 			out.Failures = append(out.Failures, v3Failed(entry.ID, a.Error))
 			continue
@@ -309,9 +301,9 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusMultiStatus, out)
 }
 
-// v3Event makes an event of a record.
-func (g *Gateway) v3Event(q *request, in *v3Record) (*event, *Problem) {
-	e := &event{partition: -1, null: true}
+// v3Event makes an event of a record. n is its place in the request.
+func (g *Gateway) v3Event(q *request, in *v3Record, n int) (*event, *Problem) {
+	e := &event{partition: -1, null: true, id: q.eventID(n), headers: q.headers}
 	if in.Partition != nil {
 		if e.partition = *in.Partition; e.partition < 0 {
 			return nil, invalid.of("partition_id %d is below 0", *in.Partition)
@@ -321,7 +313,7 @@ func (g *Gateway) v3Event(q *request, in *v3Record) (*event, *Problem) {
 	if len(in.Headers) > g.Limits.Headers {
 		return nil, tooLarge.of("the event has %d headers, %d are allowed", len(in.Headers), g.Limits.Headers)
 	}
-	e.headers = slices.Clone(q.headers)
+	var own []kafka.Header
 	for _, h := range in.Headers {
 		if ours(h.Name) {
 			continue
@@ -333,7 +325,13 @@ func (g *Gateway) v3Event(q *request, in *v3Record) (*event, *Problem) {
 				return nil, invalid.of("the value of header %q is no base64", h.Name)
 			}
 		}
-		e.headers = append(e.headers, header)
+		own = append(own, header)
+	}
+	if len(own) > 0 {
+		var p *Problem
+		if e.headers, p = merge(q.headers, own); p != nil {
+			return nil, p
+		}
 	}
 	if in.Key != nil && given(in.Key.Data) {
 		var p *Problem

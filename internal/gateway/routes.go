@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -51,9 +52,13 @@ func init() {
 		{"query", "key", "key of the entity; without it the declared field of the value, or the header Weir-Key", "string"},
 		{"query", "atomic", "true: all events become visible in one transaction, or none", "boolean"},
 		{"header", "Weir-Key", "key of the entity", "string"},
-		{"header", "Idempotency-Key", "id of the event: a repetition is answered as the first request", "string"},
+		{"header", "Idempotency-Key", "id of the event, KEY/N of event N of an array or of lines: a repetition is answered as the first request", "string"},
 		{"header", "Traceparent", "W3C trace context, which goes into the record", "string"},
 	}
+	id := eventParams[3]
+	id.doc = "id of the events: record N has KEY/N, and a repetition is answered as the first request"
+	recordParams := []param{id, eventParams[4], {"header", "Tracestate", "belongs to traceparent", "string"}}
+	batchParams := append([]param{eventParams[1]}, recordParams...)
 	routes = []route{
 		{method: "POST", path: "/topics/{topic}/events", serve: (*Gateway).postEvents, operation: "publishEvents",
 			summary: "Publish one event, an array, a stream of lines, a Protobuf message, or CloudEvents",
@@ -61,7 +66,7 @@ func init() {
 			bodies: []media{{jsonType, nil}, {ndjsonType, ""}, {"application/x-protobuf", []byte(nil)}, {"application/cloudevents+json", map[string]any{}},
 				{"application/cloudevents-batch+json", []map[string]any{}}},
 			status: http.StatusOK, answer: media{jsonType, Answer{}}, failure: problemMedia},
-		{method: "POST", path: "/topics/{topic}", serve: (*Gateway).postV2, operation: "produceV2", summary: "Produce records as by Confluent's REST API v2",
+		{method: "POST", path: "/topics/{topic}", serve: (*Gateway).postV2, operation: "produceV2", summary: "Produce records as by Confluent's REST API v2", params: batchParams,
 			bodies: []media{{"application/vnd.kafka.json.v2+json", v2Body{}}, {"application/vnd.kafka.binary.v2+json", v2Body{}}, {"application/vnd.kafka.avro.v2+json", v2Body{}},
 				{"application/vnd.kafka.jsonschema.v2+json", v2Body{}}, {"application/vnd.kafka.protobuf.v2+json", v2Body{}}},
 			status: http.StatusOK, answer: media{v2Type, v2Answer{}}, failure: media{v2Type, restError{}}},
@@ -69,9 +74,10 @@ func init() {
 			status: http.StatusOK, answer: media{jsonType, map[string]any{}}, failure: restMedia},
 		{method: "POST", path: "/v3/clusters/{cluster}/topics/{topic}/records", serve: (*Gateway).postV3, operation: "produceV3",
 			summary: "Produce records as by Confluent's REST API v3: JSON documents one after the other, each answered",
+			params:  recordParams,
 			bodies:  []media{{jsonType, v3Record{}}}, status: http.StatusOK, answer: media{jsonType, v3Answer{}}, failure: restMedia},
 		{method: "POST", path: "/v3/clusters/{cluster}/topics/{topic}/records:batch", serve: (*Gateway).postV3Batch, operation: "produceV3Batch",
-			summary: "Produce records as by Confluent's REST API v3, as a batch", bodies: []media{{jsonType, v3Batch{}}},
+			summary: "Produce records as by Confluent's REST API v3, as a batch", params: batchParams, bodies: []media{{jsonType, v3Batch{}}},
 			status: http.StatusMultiStatus, answer: media{jsonType, v3Batched{}}, failure: restMedia},
 		{method: "GET", path: "/openapi.json", serve: (*Gateway).getOpenAPI, operation: "openapi", summary: "This description",
 			status: http.StatusOK, answer: media{jsonType, map[string]any{}}, failure: problemMedia},
@@ -92,6 +98,17 @@ func (g *Gateway) routes() {
 		return []connect.HandlerOption{connect.WithReadMaxBytes(most), connect.WithCompressMinBytes(leastCompressed)}
 	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.RawQuery != "" {
+			query, err := url.ParseQuery(q.URL.RawQuery)
+			p := known(query)
+			if err != nil {
+				p = malformed.of("the query of the URL cannot be read: %v", err)
+			}
+			if p != nil {
+				g.turnAway(w, q, p)
+				return
+			}
+		}
 		if q.URL.Path == rpc.EventsPublishStreamProcedure {
 			g.rpcStream(service, w, q)
 		} else {

@@ -63,9 +63,15 @@ func rpcResult(a *Answer) *rpc.Result {
 	return r
 }
 
-// rpcEvent makes an event of a message.
-func (q *request) rpcEvent(in *rpc.Event) *event {
-	e := &event{partition: -1, keyText: true, headers: slices.Clone(q.headers), id: in.GetId(), message: in.GetMessage()}
+// rpcEvent makes an event of a message. n is as of eventID.
+func (q *request) rpcEvent(in *rpc.Event, n int) *event {
+	e := &event{partition: -1, keyText: true, headers: q.headers, id: in.GetId(), message: in.GetMessage()}
+	if id := q.eventID(n); id != "" {
+		if e.id != "" && e.id != id {
+			e.bad = invalid.of("the event has the id %q, and by the header Idempotency-Key it is %q", e.id, id).todo("send one of them")
+		}
+		e.id = id
+	}
 	if len(in.GetKey()) > 0 {
 		e.key = in.GetKey()
 	}
@@ -85,16 +91,24 @@ func (q *request) rpcEvent(in *rpc.Event) *event {
 			names = append(names, name)
 		}
 	}
+	if len(names) == 0 {
+		return e
+	}
 	slices.Sort(names)
-	for _, name := range names {
-		e.headers = append(e.headers, kafka.Header{Key: name, Value: []byte(in.GetHeaders()[name])})
+	own := make([]kafka.Header, len(names))
+	for i, name := range names {
+		own[i] = kafka.Header{Key: name, Value: []byte(in.GetHeaders()[name])}
+	}
+	var p *Problem
+	if e.headers, p = merge(q.headers, own); p != nil {
+		e.bad = p
 	}
 	return e
 }
 
 // Publish publishes one event.
 func (s *service) Publish(ctx context.Context, r *connect.Request[rpc.PublishRequest]) (*connect.Response[rpc.PublishResponse], error) {
-	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), []*rpc.Event{r.Msg.GetEvent()}, false)
+	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), []*rpc.Event{r.Msg.GetEvent()}, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +120,7 @@ func (s *service) Publish(ctx context.Context, r *connect.Request[rpc.PublishReq
 
 // PublishBatch publishes several.
 func (s *service) PublishBatch(ctx context.Context, r *connect.Request[rpc.PublishBatchRequest]) (*connect.Response[rpc.PublishBatchResponse], error) {
-	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), r.Msg.GetEvents(), r.Msg.GetAtomic())
+	answers, err := s.publish(ctx, r.Header(), r.Msg.GetTopic(), r.Msg.GetEvents(), false, r.Msg.GetAtomic())
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +133,22 @@ func (s *service) PublishBatch(ctx context.Context, r *connect.Request[rpc.Publi
 
 // begin is the gateway's, and notes why a client is refused: the answer of gRPC has status 200.
 func (s *service) begin(ctx context.Context, headers http.Header, topic string) (*request, *Problem) {
-	q, p := s.g.begin(ctx, headers, topic)
+	var q *request
+	p := malformed.of("the request names no topic").todo("name the topic in the message")
+	if topic != "" {
+		q, p = s.g.begin(ctx, headers, topic)
+	}
+	if p == nil {
+		p = q.read("", headers, messageTerms)
+	}
 	if who := passOf(ctx); p != nil && who != nil {
 		who.refused(p)
 	}
 	return q, p
 }
 
-func (s *service) publish(ctx context.Context, headers http.Header, topic string, in []*rpc.Event, atomic bool) ([]Answer, error) {
+// publish publishes the events of a request that is no stream; alone says that it can have no more than one.
+func (s *service) publish(ctx context.Context, headers http.Header, topic string, in []*rpc.Event, alone, atomic bool) ([]Answer, error) {
 	q, p := s.begin(ctx, headers, topic)
 	if p == nil && len(in) > s.g.Limits.Events {
 		p = tooLarge.of("the batch has %d events, %d are allowed", len(in), s.g.Limits.Events)
@@ -148,7 +170,11 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 	}
 	events := make([]*event, len(in))
 	for i, e := range in {
-		events[i] = q.rpcEvent(e)
+		n := i
+		if alone {
+			n = -1
+		}
+		events[i] = q.rpcEvent(e, n)
 	}
 	return s.g.publishAll(q, events), nil
 }
@@ -194,6 +220,9 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 		return err
 	}
 	q, p := s.begin(ctx, stream.RequestHeader(), first.GetTopic())
+	if p == nil && q.id != "" {
+		p = malformed.of("the header Idempotency-Key is none of a stream").todo("give the stream a name and its events numbers: an event without an id has NAME/NUMBER")
+	}
 	if p != nil {
 		return rpcError(p)
 	}
@@ -227,7 +256,7 @@ func (s *service) chunks(q *request, name string, events <-chan incoming, chunks
 		refused := s.g.still(q)
 		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
 		for more := true; more; {
-			e := q.rpcEvent(in.GetEvent())
+			e := q.rpcEvent(in.GetEvent(), -1)
 			if e.id == "" && name != "" {
 				e.id = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
 			}
