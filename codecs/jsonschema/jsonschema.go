@@ -1,7 +1,8 @@
 // Package jsonschema has codecs for JSON values that a JSON schema describes: nothing is written, and nothing is read, that its schema
 // does not allow.
 //
-// Values become JSON as codecs.JSON does it. [Of] is for JSON alone. [Bound] is for values that a schema registry knows: each says
+// Values become JSON as codecs.JSON does it; a whole number is read into an integer however it is written, 1.0 and 1e2 too, as JSON Schema
+// takes them. [Of] is for JSON alone. [Bound] is for values that a schema registry knows: each says
 // which schema it was written with, in the form that all of Confluent's clients read, and is checked against that one when it is read.
 package jsonschema
 
@@ -105,12 +106,23 @@ func (c *Codec[T]) ParseIn(r *codecs.Record, data []byte) (v T, err error) {
 		err = schema.Check(data)
 	}
 	if err == nil {
-		v, err = c.json.Parse(data)
+		v, err = c.parse(data)
 	}
 	if err != nil {
 		return *new(T), fmt.Errorf("decode JSON by its schema: %w", err)
 	}
 	return v, nil
+}
+
+// parse reads a document that its schema allows.
+func (c *Codec[T]) parse(data []byte) (T, error) {
+	v, err := c.json.Parse(data)
+	if err != nil {
+		if again := wholeNumbers(data); len(again) != len(data) || &again[0] != &data[0] {
+			return c.json.Parse(again)
+		}
+	}
+	return v, err
 }
 
 func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonvalue.Schema, []byte, error) {
