@@ -116,9 +116,11 @@ func anonymous(r *client.Registered) *client.Registered {
 	return r
 }
 
-// Latest finds the latest version of a subject.
+// Latest finds the latest version of a subject, and of one of its name in another context where there is none in the default one, as the API does.
 func (r *Reader) Latest(ctx context.Context, subject string) (*client.Registered, error) {
-	return r.find(ctx, fmt.Sprintf("get the latest version of subject %q", subject), func(s *state) (*Entry, error) { return s.version(qualify(defaultContext, subject), "latest", false) })
+	return r.find(ctx, fmt.Sprintf("get the latest version of subject %q", subject), func(s *state) (*Entry, error) {
+		return anywhere(s, qualify(defaultContext, subject), func(subject string) (*Entry, error) { return s.version(subject, "latest", false) })
+	})
 }
 
 // Versions are the versions of a subject, the oldest first.

@@ -59,7 +59,7 @@ func (v view) understand(subject string, q *Request, normalize bool) (*Entry, *u
 	if e.Schema = parsed.Text; normalize || v.normalizes(subject) {
 		e.Schema = parsed.Normal
 		e.References = slices.Clone(e.References)
-		slices.SortFunc(e.References, func(a, b Reference) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(e.References, byName)
 	}
 	e.content = contentOf(e)
 	return e, parsed, nil
@@ -284,7 +284,7 @@ func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Ent
 	unstudied := false
 	for _, old := range slices.Backward(versions) {
 		within := len(e.References) == 0 && len(old.References) > 0
-		if old.SchemaType != e.SchemaType || !allowed(old) || !sameContract(e, old) || !within && !slices.Equal(e.References, old.References) {
+		if old.SchemaType != e.SchemaType || !allowed(old) || !sameContract(e, old) || !within && !sameReferences(e.References, old.References) {
 			continue
 		}
 		parsed, err := v.old(old)
@@ -303,6 +303,13 @@ func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Ent
 		return nil, errUnstudied
 	}
 	return nil, nil
+}
+
+func byName(a, b Reference) int { return strings.Compare(a.Name, b.Name) }
+
+// sameReferences says whether two lists refer to the same: their order, which normalizing changes, means nothing.
+func sameReferences(a, b []Reference) bool {
+	return slices.Equal(slices.SortedStableFunc(slices.Values(a), byName), slices.SortedStableFunc(slices.Values(b), byName))
 }
 
 // writtenOut says whether two Avro schemas are the same with all that they refer to in their texts.

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -38,7 +39,7 @@ func (r *Registry) routes() {
 		return answered(v.deleteVersion(subjectIn(q), q.PathValue("version"), flag(q, "permanent")))
 	})))
 	handle("GET", "/subjects/{subject}/versions/{version}/schema", r.get(func(q *http.Request, v view) (any, error) {
-		e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+		e, err := versionIn(q, v, flag(q, "deleted"))
 		if err != nil {
 			return nil, err
 		}
@@ -132,13 +133,9 @@ func scopeIn(q *http.Request) string {
 }
 
 func contexts(_ *http.Request, v view) (any, error) {
-	list := []string{defaultContext}
-	for name := range v.subjects {
-		context, _ := contextOf(name)
-		list = append(list, context)
-	}
+	list := slices.AppendSeq([]string{defaultContext}, maps.Keys(v.contexts))
 	slices.Sort(list)
-	return slices.Compact(list), nil
+	return list, nil
 }
 
 // prefixIn is the beginning of the subjects that are asked for: ":*:" is those of all contexts, and nothing those of the default one.
@@ -186,19 +183,23 @@ func subjects(q *http.Request, v view) (any, error) {
 
 func versions(q *http.Request, v view) (any, error) {
 	var list []int
-	for _, e := range v.versions(subjectIn(q), flag(q, "deleted") || flag(q, "deletedOnly")) {
-		if e.Deleted || !flag(q, "deletedOnly") {
+	negative, only := flag(q, "deletedAsNegative"), flag(q, "deletedOnly")
+	if asked := flag(q, "deleted") || only; len(v.versions(subjectIn(q), asked)) == 0 {
+		return nil, noSubject(subjectIn(q))
+	}
+	for _, e := range v.versions(subjectIn(q), true) {
+		switch {
+		case negative && e.Deleted:
+			list = append(list, -e.Version)
+		case negative, e.Deleted && (only || flag(q, "deleted")), !e.Deleted && !only:
 			list = append(list, e.Version)
 		}
-	}
-	if len(list) == 0 {
-		return nil, noSubject(subjectIn(q))
 	}
 	return page(q, list), nil
 }
 
 func versionOf(q *http.Request, v view) (any, error) {
-	e, err := v.version(subjectIn(q), q.PathValue("version"), flag(q, "deleted"))
+	e, err := versionIn(q, v, flag(q, "deleted"))
 	return v.entry(q, e, err)
 }
 
@@ -225,16 +226,27 @@ func withMetadata(q *http.Request, v view) (any, error) {
 }
 
 // text is a schema in the form that is asked for: serialized is, of a Protobuf schema, its file's descriptor in base64, which Confluent's
-// client for Python asks for.
-func (v view) text(q *http.Request, e *Entry) (string, error) {
-	if q.URL.Query().Get("format") != "serialized" || e.SchemaType != string(schema.Protobuf) {
+// client for Python asks for; resolved is an Avro schema with what it refers to in its text. Forms that are not known are none, as in Confluent's
+// registry.
+func (v view) text(q *http.Request, e *Entry) (text string, err error) {
+	switch form := strings.ToLower(q.URL.Query().Get("format")); {
+	case form == "serialized" && e.SchemaType == string(schema.Protobuf):
+		var parsed *understood
+		if parsed, err = v.old(e); err == nil {
+			text, err = v.pack(parsed)
+		}
+	case form == "resolved" && e.SchemaType == "" && len(e.References) > 0:
+		var src schema.Source
+		if src, err = v.source(e); err == nil {
+			text, err = v.resolve(src)
+		}
+	default:
 		return e.Schema, nil
 	}
-	parsed, err := v.old(e)
-	if err != nil {
-		return "", err
+	if err != nil && !errors.Is(err, errUnstudied) {
+		err = invalidSchema("of version %d of %s, which is stored: %v", e.Version, e.Subject, err)
 	}
-	return v.pack(parsed)
+	return text, err
 }
 
 // entry is an entry that was found, or not, in the form that is asked for.
@@ -243,12 +255,13 @@ func (v view) entry(q *http.Request, e *Entry, err error) (any, error) {
 		return nil, err
 	}
 	shown := *e // entries are never changed
+	shown.References = qualified(q, e)
 	shown.Schema, err = v.text(q, e)
 	return &shown, err
 }
 
 func referencedBy(q *http.Request, v view) (any, error) {
-	e, err := v.version(subjectIn(q), q.PathValue("version"), true) // before it is deleted for good one asks this
+	e, err := versionIn(q, v, true) // before it is deleted for good one asks this
 	if err != nil {
 		return nil, err
 	}
@@ -275,24 +288,6 @@ func schemas(q *http.Request, v view) (any, error) {
 	return page(q, list), nil
 }
 
-// ofID are the entries of an id: in the context of a subject where one is given, else in that of the path.
-func ofID(q *http.Request, v view) ([]*Entry, error) {
-	id, err := strconv.Atoi(q.PathValue("id"))
-	if err != nil {
-		return nil, refuse(404, "HTTP 404 Not Found")
-	}
-	context := cmp.Or(strings.Trim(q.PathValue("context"), ":"), defaultContext)
-	if subject := q.URL.Query().Get("subject"); subject != "" {
-		context, _ = contextOf(qualify(context, subject))
-	}
-	list := slices.Clone(v.ids[idKey{context, id}])
-	if len(list) == 0 {
-		return nil, noSchemaOf(id)
-	}
-	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Or(strings.Compare(a.Subject, b.Subject), a.Version-b.Version) })
-	return list, nil
-}
-
 // found is a schema without the subject that it is of.
 type found struct {
 	SchemaType string          `json:"schemaType,omitempty"`
@@ -308,7 +303,7 @@ type found struct {
 
 func (v view) foundOf(q *http.Request, e *Entry) (found, error) {
 	text, err := v.text(q, e)
-	return found{SchemaType: e.SchemaType, Schema: text, References: e.References, Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}, err
+	return found{SchemaType: e.SchemaType, Schema: text, References: qualified(q, e), Metadata: e.Metadata, RuleSet: e.RuleSet, GUID: e.GUID}, err
 }
 
 func byID(q *http.Request, v view) (any, error) {
@@ -317,6 +312,9 @@ func byID(q *http.Request, v view) (any, error) {
 		return nil, err
 	}
 	answer, err := v.foundOf(q, list[0])
+	if q.URL.Query().Has("subject") || q.PathValue("context") != "" { // else it is of no certain one
+		answer.Subject, answer.Version = list[0].Subject, list[0].Version
+	}
 	if flag(q, "fetchMaxId") {
 		context, _ := contextOf(list[0].Subject)
 		answer.MaxID = v.maxIDs[context]
@@ -426,7 +424,9 @@ func lookupOf(q *http.Request, body []byte) (look, error) {
 		return nil, err
 	}
 	return func(v view) (any, error) {
-		e, err := v.lookup(subjectIn(q), &given, flag(q, "normalize"), flag(q, "deleted"))
+		e, err := anywhere(v.state, subjectIn(q), func(subject string) (*Entry, error) {
+			return v.lookup(subject, &given, flag(q, "normalize"), flag(q, "deleted"))
+		})
 		return v.entry(q, e, err)
 	}, nil
 }

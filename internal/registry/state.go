@@ -16,6 +16,7 @@ import (
 type state struct {
 	next     int64 // offset of the record after those that were applied
 	subjects map[string]map[int]*Entry
+	contexts map[string]int   // how many subjects each has; the default one is not among them
 	ids      map[idKey][]*Entry // entries that have the id; none is gone
 	contents map[contentKey]int // ids
 	maxIDs   map[string]int
@@ -46,7 +47,7 @@ type contentKey struct {
 }
 
 func newState() *state {
-	return &state{subjects: map[string]map[int]*Entry{}, ids: map[idKey][]*Entry{}, contents: map[contentKey]int{}, maxIDs: map[string]int{},
+	return &state{subjects: map[string]map[int]*Entry{}, contexts: map[string]int{}, ids: map[idKey][]*Entry{}, contents: map[contentKey]int{}, maxIDs: map[string]int{},
 		configs: map[string]Config{}, modes: map[string]string{}, spelled: map[string][]string{}, clashes: map[idKey]bool{},
 		passed: map[string]map[int]int{}}
 }
@@ -165,6 +166,9 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 	}
 	if s.subjects[subject] == nil {
 		s.subjects[subject] = map[int]*Entry{}
+		if context != defaultContext {
+			s.contexts[context]++
+		}
 	}
 	s.subjects[subject][version] = e
 	s.ids[idKey{context, e.ID}] = append(s.ids[idKey{context, e.ID}], e)
@@ -229,10 +233,13 @@ func (s *state) remove(subject string, version int) {
 		return
 	}
 	delete(s.subjects[subject], version)
+	context, _ := contextOf(subject)
 	if len(s.subjects[subject]) == 0 {
 		delete(s.subjects, subject)
+		if s.contexts[context]--; s.contexts[context] <= 0 {
+			delete(s.contexts, context)
+		}
 	}
-	context, _ := contextOf(subject)
 	key := idKey{context, e.ID}
 	left := slices.DeleteFunc(s.ids[key], func(o *Entry) bool { return o == e })
 	if s.ids[key] = left; !slices.ContainsFunc(left, func(o *Entry) bool { return o.content != left[0].content }) {

@@ -29,6 +29,7 @@ type namedType struct {
 type resolver struct {
 	known map[string]namedType // of references, by their full names
 	done  map[string]bool      // those that are written out
+	space string               // in which what is written out stands
 }
 
 // know notes the named types in a schema.
@@ -88,12 +89,17 @@ func (r *resolver) resolve(v any, space string) any {
 }
 
 func (r *resolver) complex(o object, space string) any {
-	full, inside := "", space
+	full, inside, bare := "", space, false
 	if slices.Contains(avroNamed, o.text("type")) {
 		if full, inside = nameOf(o, space); r.done[full] {
 			return full
 		}
 		r.done[full] = true
+		outer := r.space
+		defer func() { r.space = outer }()
+		if r.space = inside; inside == "" && outer != "" { // else it would be in that of the type around it
+			bare = true
+		}
 	}
 	var out object
 	for _, m := range o {
@@ -126,7 +132,9 @@ func (r *resolver) complex(o object, space string) any {
 			}
 			m.value = list
 		}
-		out = append(out, m)
+		if out = append(out, m); m.key == "name" && bare {
+			out = append(out, member{"namespace", ""})
+		}
 	}
 	return out
 }

@@ -1,11 +1,14 @@
 package schema
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // A schema with references and the same schema with what they are in its text are one, however its names are written, and another one is not.
 //
 // Mutations seen to fail it: known without the namespace; a namespace kept; aliases as written; own types looked for
-// after those of references.
+// after those of references; no bare name.
 func TestASchemaIsTheSameWithItsReferencesWrittenOut(t *testing.T) {
 	resolved := func(text string, imports ...Import) string {
 		t.Helper()
@@ -43,5 +46,10 @@ func TestASchemaIsTheSameWithItsReferencesWrittenOut(t *testing.T) {
 	inside := resolved(`{"type":"record","name":"n.Outer","fields":[{"name":"a","type":{"type":"fixed","name":"T","size":2}},{"name":"b","type":"T"}]}`, Import{Name: "T", Text: `{"type":"fixed","name":"T","size":1}`})
 	if alone := resolved(`{"type":"record","name":"n.Outer","fields":[{"name":"a","type":{"type":"fixed","name":"T","size":2}},{"name":"b","type":"n.T"}]}`); inside != alone {
 		t.Errorf("%s\nis not\n%s", inside, alone)
+	}
+	// One without a namespace stays so within a type that has one.
+	bare := resolved(`{"type":"record","name":"n.Outer","fields":[{"name":"b","type":"T"},{"name":"c","type":"T"},{"name":"d","type":{"type":"fixed","name":"U","size":1}}]}`, Import{Name: "T", Text: `{"type":"fixed","name":"T","size":1}`})
+	if !strings.Contains(bare, `{"type":"fixed","name":"T","namespace":"","size":1}`) || !strings.Contains(bare, `{"type":"fixed","name":"n.U","size":1}`) {
+		t.Error(bare)
 	}
 }
