@@ -540,9 +540,9 @@ func (x *PublishBatchResponse) GetResults() []*Result {
 
 type PublishStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the stream: given with the first message.
+	// Of the stream: given with the first message. An event of a later message that names another topic or name is refused.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// Name of the stream, given with the first message. An event without an id has NAME/NUMBER.
+	// Name of the stream, given with the first message. An event without an id, of its own or in the field that the topic declares, has NAME/NUMBER.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Number of the event, which its result has too.
 	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`

@@ -36,6 +36,7 @@ type event struct {
 	null      bool // a tombstone instead of a value
 	absent    bool // no value: it was not said that the key is to be deleted
 	id        string
+	spare     string // the id of an event that has no other, "" for none
 	source    string // of a CloudEvent, whose id is one of its source only
 	headers   []kafka.Header
 	partition int32      // -1: that of the key
@@ -99,6 +100,9 @@ func (g *Gateway) admit(t *topic, d *declared.Event, e *event) (r kafka.Outgoing
 	}
 	if p := fromFields(d, schema, e, r.Value); p != nil {
 		return r, 0, p
+	}
+	if e.id == "" {
+		e.id = e.spare
 	}
 	if len(e.id) > maxID {
 		return r, 0, tooLarge.of("the event id has %d bytes, %d are allowed", len(e.id), maxID)

@@ -230,7 +230,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	events := make(chan incoming, eventsAhead)
 	chunks := make(chan numbered, chunksAhead)
 	sent := make(chan error, 1)
-	go s.chunks(q, first.GetName(), events, chunks)
+	go s.chunks(q, streamed{first.PublishStreamRequest}, events, chunks)
 	go func() { sent <- s.results(over, stream, chunks) }()
 	for in := first; err == nil; in, err = receive() {
 		events <- in
@@ -248,17 +248,36 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	return err
 }
 
+// streamed is the first message of a stream, which says what holds of all of it.
+type streamed struct{ *rpc.PublishStreamRequest }
+
+// differs refuses an event of a later message that is for another topic or stream: in those of the first it would be lost without a word.
+func (s streamed) differs(later *rpc.PublishStreamRequest) *Problem {
+	const remedy = "begin a stream for each topic and name; messages after the first may leave both out"
+	if topic := later.GetTopic(); topic != "" && topic != s.GetTopic() {
+		return invalid.of("the event is for topic %.100q, and the stream is one of topic %s", topic, s.GetTopic()).todo(remedy)
+	}
+	if name := later.GetName(); name != "" && name != s.GetName() {
+		return invalid.of("the event is of stream %.100q, and the stream began as %.100q", name, s.GetName()).todo(remedy)
+	}
+	return nil
+}
+
 // chunks makes chunks of the events that are there, and submits them.
-func (s *service) chunks(q *request, name string, events <-chan incoming, chunks chan<- numbered) {
+func (s *service) chunks(q *request, first streamed, events <-chan incoming, chunks chan<- numbered) {
 	defer close(chunks)
+	name := first.GetName()
 	order := &order{}
 	for in := range events {
 		refused := s.g.still(q)
 		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
 		for more := true; more; {
 			e := q.rpcEvent(in.GetEvent(), -1)
-			if e.id == "" && name != "" {
-				e.id = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
+			if p := first.differs(in.PublishStreamRequest); p != nil {
+				e.bad = p
+			}
+			if name != "" {
+				e.spare = name + "/" + strconv.FormatUint(in.GetNumber(), 10)
 			}
 			if refused != nil {
 				next.chunk.answers = append(next.chunk.answers, failed(refused))
