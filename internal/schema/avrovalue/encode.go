@@ -1,6 +1,7 @@
 package avrovalue
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -196,6 +197,11 @@ func (e *encoder) integer(n *node) (int64, error) {
 		bits = 32
 	}
 	v, err := strconv.ParseInt(string(digits), 10, bits)
+	if errors.Is(err, strconv.ErrSyntax) {
+		if plain, ok := whole(string(digits)); ok {
+			v, err = strconv.ParseInt(plain, 10, bits)
+		}
+	}
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 		return 0, fmt.Errorf("%s is beyond what an Avro %s holds", shortened(string(digits)), n.kind)
@@ -206,6 +212,31 @@ func (e *encoder) integer(n *node) (int64, error) {
 		return 0, fmt.Errorf("%d is no time of day: %s is from 0 to %d", v, n.logical, most-1)
 	}
 	return v, nil
+}
+
+// whole is a number of JSON without a fraction and an exponent: 1.0, 1e3 and 100e-2 are whole numbers too. One that no Avro type holds may be shorter.
+func whole(text string) (plain string, ok bool) {
+	text, negative := strings.CutPrefix(text, "-")
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	before, after, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(before+after, "0")
+	if digits == "" {
+		return "0", true
+	}
+	shift := 0
+	if exponent != "" {
+		shift, _ = strconv.Atoi(exponent) // one that is out of range is the largest, or the least
+		shift = min(max(shift, -1<<30), 1<<30)
+	}
+	significant := strings.TrimRight(digits, "0")
+	if shift += len(digits) - len(significant) - len(after); shift < 0 {
+		return "", false
+	}
+	plain = significant + strings.Repeat("0", min(shift, 20))
+	if negative {
+		plain = "-" + plain
+	}
+	return plain, true
 }
 
 func (e *encoder) float(bits int) (float64, error) {
@@ -343,10 +374,22 @@ func (e *encoder) wrapped(n *node, i int, dst []byte) ([]byte, error) {
 
 var errTries = fmt.Errorf("the value was tried as a branch of a union %d times: name the branches, as {\"branch\": value}", maxTries)
 
-// plain tries the branches that a value may be of. Of numbers the first that holds it counts, a whole number's branches before others; of
-// all else there must not be two.
+// plain tries the branches that a value may be of. Of numbers the first that holds it counts, a whole number's branches before others, but not where it is
+// written with a fraction or an exponent; of all else there must not be two.
 func (e *encoder) plain(n *node, kind jsonscan.Kind, dst []byte) ([]byte, error) {
 	candidates := n.candidates(kind)
+	if kind == '0' && len(candidates) > 1 {
+		ahead := e.Scanner
+		text, err := ahead.Number()
+		if err != nil {
+			return nil, err
+		}
+		sign := 1
+		if bytes.ContainsAny(text, ".eE") {
+			sign = -1
+		}
+		slices.SortStableFunc(candidates, func(a, b int) int { return sign * cmp.Compare(n.branches[a].inexact(), n.branches[b].inexact()) })
+	}
 	switch len(candidates) {
 	case 0:
 		if err := e.Skip(); err != nil {
@@ -397,9 +440,6 @@ func (n *node) candidates(kind jsonscan.Kind) (list []int) {
 		if takes(b, kind) {
 			list = append(list, i)
 		}
-	}
-	if kind == '0' {
-		slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(n.branches[a].inexact(), n.branches[b].inexact()) })
 	}
 	return list
 }

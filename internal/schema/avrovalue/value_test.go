@@ -331,3 +331,42 @@ func FuzzAvro(f *testing.F) {
 		}
 	})
 }
+
+// A whole number is one however it is written, as for JSON Schema and Protobuf. In a union with floating point, a fraction or an exponent says that it is of that.
+//
+// Mutations seen to fail it: digits alone; a fraction cut off; no order by how a number is written; no bound of an exponent.
+func TestAWholeNumberIsOneHoweverItIsWritten(t *testing.T) {
+	const beyond, fraction = "is beyond what an Avro", "is no whole number"
+	for document, want := range map[string]string{
+		"1": "1", "1.0": "1", "1.000": "1", "1e0": "1", "10e-1": "1", "0.01e2": "1", "100e-2": "1", "-1.0": "-1", "1e3": "1000", "1.5E3": "1500", "-0.0": "0", "0e99": "0", "0e-99999999999999999999": "0",
+		"9223372036854775807.0": "9223372036854775807", "-9223372036854775808.0": "-9223372036854775808", "922337203685477580.7e1": "9223372036854775807",
+		"9223372036854775808.0": beyond, "1e19": beyond, "1e99999999999999999999": beyond, "-1e30": beyond,
+		"1.5": fraction, "1e-1": fraction, "15e-1": fraction, "9007199254740993.5": fraction, "1e-99999999999999999999": fraction, "0.1": fraction,
+	} {
+		for schema, form := range map[string]string{`"long"`: "%s", `["null","long"]`: "%s", `{"type":"long","logicalType":"timestamp-millis"}`: ""} {
+			_, s := compile(t, schema)
+			out, err := s.Append(nil, []byte(document))
+			switch text := ""; {
+			case want == beyond || want == fraction:
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %s: %q %v, want %s", schema, document, out, err, want)
+				}
+				continue
+			case err != nil:
+				t.Errorf("%s: %s: %v", schema, document, err)
+			case form == "": // printed as a time
+			default:
+				read, err := s.AppendJSON(nil, out)
+				if text = string(read); err != nil || text != want {
+					t.Errorf("%s: %s is %s, %v", schema, document, text, err)
+				}
+			}
+		}
+	}
+	_, either := compile(t, `["int","float","long","double"]`)
+	for document, branch := range map[string]byte{"1": 0, "1.0": 1, "1e3": 1, "1.5": 1, "2147483648": 2, "2147483648.0": 1, "1e300": 3} {
+		if out, err := either.Append(nil, []byte(document)); err != nil || out[0] != 2*branch {
+			t.Errorf("%s: %x %v, want branch %d", document, out, err, branch)
+		}
+	}
+}
