@@ -14,8 +14,8 @@ func Check(data []byte) error {
 	return Located(err)
 }
 
-// PathOf is the place of the innermost value that an offset lies in, or of the first mistake before it; "$" where there is none.
-func PathOf(data []byte, offset int) string {
+// AtOffset puts an error at the innermost value that an offset lies in, or at the first mistake before it; at the document itself where there is none.
+func AtOffset(err error, data []byte, offset int) error {
 	found := errors.New("found")
 	s := New(data)
 	var look func() error
@@ -40,7 +40,7 @@ func PathOf(data []byte, offset int) string {
 	}
 	var e *Error
 	if errors.As(look(), &e) {
-		return e.Path()
+		return &Error{err, e.place}
 	}
-	return "$"
+	return &Error{Err: err}
 }

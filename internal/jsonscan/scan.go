@@ -88,6 +88,9 @@ func (s *Scanner) unexpected(want string) error {
 		return fmt.Errorf("%s is wanted, and the document ends", want)
 	}
 	r, _ := utf8.DecodeRune(s.data[s.pos:])
+	if r == '\uFEFF' {
+		return fmt.Errorf("%s is wanted, and there is a byte order mark, which JSON does not have: send the document without it", want)
+	}
 	return fmt.Errorf("%s is wanted, and there is %q", want, r)
 }
 

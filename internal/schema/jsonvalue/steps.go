@@ -14,6 +14,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/schema/source"
 )
 
@@ -197,10 +198,10 @@ func (c *checker) check(v any, size int) error {
 	err, within := c.validate(c.refuting, v, most)
 	switch {
 	case !within:
-		return fmt.Errorf("$: %w: to check this value by its schema takes over %d, because alternatives in the schema (oneOf, anyOf, allOf) lead to the same part of it again and again; "+
-			"nest the value less deep, or let the schema choose an alternative by one property, with if and then", ErrSteps, most)
+		return jsonscan.Located(fmt.Errorf("%w: to check this value by its schema takes over %d, because alternatives in the schema (oneOf, anyOf, allOf) lead to the same part of it again and again; "+
+			"nest the value less deep, or let the schema choose an alternative by one property, with if and then", ErrSteps, most))
 	case err == nil:
-		return errors.New("$: the value is not what its schema describes, and where takes too long to say: it has too many mistakes, or the schema too many alternatives; check a smaller part of it")
+		return jsonscan.Located(errors.New("the value is not what its schema describes, and where takes too long to say: it has too many mistakes, or the schema too many alternatives; check a smaller part of it"))
 	}
 	return nil
 }

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/schema/source"
@@ -111,22 +108,6 @@ func resolved(text, name string) string {
 	return at.String()
 }
 
-// why says what is wrong with a schema, on one line.
-func why(err error) string {
-	var refused *jsonschema.SchemaValidationError
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &refused) || !errors.As(refused.Err, &invalid) {
-		return err.Error()
-	}
-	var texts []string
-	leaves(invalid, func(e *jsonschema.ValidationError) {
-		if len(texts) < most {
-			texts = append(texts, "at "+refused.URL+"/"+strings.Join(e.InstanceLocation, "/")+": "+e.ErrorKind.LocalizedString(english))
-		}
-	})
-	return strings.Join(texts, "; ")
-}
-
 // enumsOnce takes repeated values out of enums. The specification advises against them, and the library refuses the schema.
 func enumsOnce(v any, part Part) {
 	switch v := v.(type) {
@@ -170,74 +151,6 @@ func decoded(document []byte) (v any, long bool, err error) {
 	return v, d.long, nil
 }
 
-// told are the mistakes of a value with their places, up to ten.
-func told(v any, err error) error {
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	var all []error
-	leaves(invalid, func(e *jsonschema.ValidationError) {
-		if len(all) < most {
-			all = append(all, located(v, e))
-		}
-	})
-	if len(all) == 1 {
-		return all[0]
-	}
-	return joined(all)
-}
-
-// most is how many mistakes are told.
-const most = 10
-
-// joined are several mistakes, on one line.
-type joined []error
-
-func (j joined) Unwrap() []error { return j }
-func (j joined) Error() string {
-	texts := make([]string, len(j))
-	for i, err := range j {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func leaves(e *jsonschema.ValidationError, found func(*jsonschema.ValidationError)) {
-	if len(e.Causes) == 0 {
-		found(e)
-	}
-	for _, c := range e.Causes {
-		leaves(c, found)
-	}
-}
-
-var english = message.NewPrinter(language.English)
-
-// located is a mistake at its place: a token of a location is an index where the document has an array.
-func located(v any, e *jsonschema.ValidationError) error {
-	var tokens []func(error) error
-	for _, token := range e.InstanceLocation {
-		if list, ok := v.([]any); ok {
-			i, _ := strconv.Atoi(token)
-			tokens = append(tokens, func(err error) error { return jsonscan.At(err, i) })
-			v = nil
-			if i < len(list) {
-				v = list[i]
-			}
-			continue
-		}
-		tokens = append(tokens, func(err error) error { return jsonscan.Below(err, token) })
-		object, _ := v.(map[string]any)
-		v = object[token]
-	}
-	err := jsonscan.Located(errors.New(e.ErrorKind.LocalizedString(english)))
-	for i := len(tokens) - 1; i >= 0; i-- {
-		err = tokens[i](err)
-	}
-	return err
-}
-
 // decoder makes values of a document, as jsonschema wants them.
 type decoder struct {
 	jsonscan.Scanner
@@ -273,8 +186,10 @@ func (d *decoder) value() (any, error) {
 		return json.Number(n), err
 	case 't', 'f':
 		return d.Bool()
+	case 'n':
+		return nil, d.Null()
 	}
-	return nil, d.Null()
+	return nil, d.Skip() // it says what there is instead of a value
 }
 
 // Expensive says whether a number is expensive to calculate with.

@@ -2,6 +2,7 @@ package protovalue
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -68,7 +69,7 @@ func (c *completeness) incomplete(m protoreflect.Message, document any, enums bo
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		if f := fields.Get(i); f.Cardinality() == protoreflect.Required && !m.Has(f) {
-			return fmt.Errorf("the required field %s is missing", f.Name())
+			return jsonscan.Below(errors.New("the required field is missing"), f.JSONName())
 		}
 	}
 	value := func(f protoreflect.FieldDescriptor, v protoreflect.Value, document any) error {

@@ -37,11 +37,11 @@ func TestWhatIsNotCompleteIsNotWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		for document, want := range map[string]string{
-			`{"oneR":{"a":1}}`:                `$.oneR: the required field q_r is missing`,
-			`{"one_r":{"a":1}}`:               `$.one_r: the required field q_r is missing`,
-			`{"many":[{"q_r":1},{"a":1}]}`:    `$.many[1]: the required field q_r is missing`,
-			`{"by":{"k k":{}}}`:               `$.by["k k"]: the required field q_r is missing`,
-			`{"r":{}}`:                        `$.r: the required field q_r is missing`,
+			`{"oneR":{"a":1}}`:                `$.oneR.qR: the required field is missing`,
+			`{"one_r":{"a":1}}`:               `$.one_r.qR: the required field is missing`,
+			`{"many":[{"q_r":1},{"a":1}]}`:    `$.many[1].qR: the required field is missing`,
+			`{"by":{"k k":{}}}`:               `$.by["k k"].qR: the required field is missing`,
+			`{"r":{}}`:                        `$.r.qR: the required field is missing`,
 			`{"closed":9}`:                    `$.closed: the enum q.Closed has no value with the number 9, and takes no others`,
 			`{"all":["Y",9]}`:                 `$.all[1]: the enum q.Closed has no value with the number 9, and takes no others`,
 			`{"each":{"3":9}}`:                `$.each["3"]: the enum q.Closed has no value with the number 9, and takes no others`,
@@ -65,7 +65,7 @@ func TestWhatIsNotCompleteIsNotWritten(t *testing.T) {
 		}
 
 		// What others have written is read by the same rule, but for numbers, which readers pass over.
-		if _, err := f.AppendJSON(nil, m, protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), nil)); err == nil || err.Error() != `$.oneR: the required field q_r is missing` {
+		if _, err := f.AppendJSON(nil, m, protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), nil)); err == nil || err.Error() != `$.oneR.qR: the required field is missing` {
 			t.Errorf("%s: read: %v", name, err)
 		}
 		if _, err := f.AppendJSON(nil, m, protowire.AppendVarint(protowire.AppendTag(nil, 5, protowire.VarintType), 9)); err != nil {
@@ -93,7 +93,7 @@ func TestWhatIsNotCompleteIsNotWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Append(nil, m, []byte(`{"o":{"name":[{"isExtension":true}]}}`)); err == nil || err.Error() != `$.o.name[0]: the required field name_part is missing` {
+	if _, err := f.Append(nil, m, []byte(`{"o":{"name":[{"isExtension":true}]}}`)); err == nil || err.Error() != `$.o.name[0].namePart: the required field is missing` {
 		t.Errorf("of an import: %v", err)
 	}
 }

@@ -209,7 +209,7 @@ func (c *costs) check(v protoreflect.Message) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	c.meter.left = mostSteps
-	return (&count{timestamppb.Now(), &c.meter}).message(m, v, "$")
+	return (&count{timestamppb.Now(), &c.meter}).message(m, v, nil)
 }
 
 // count evaluates the expressions of a message.
@@ -218,7 +218,7 @@ type count struct {
 	*meter
 }
 
-func (c *count) message(m *messageCosts, v protoreflect.Message, path string) error {
+func (c *count) message(m *messageCosts, v protoreflect.Message, path jsonscan.Place) error {
 	if m == nil || m.degree == 0 {
 		return nil
 	}
@@ -229,14 +229,14 @@ func (c *count) message(m *messageCosts, v protoreflect.Message, path string) er
 		if !v.Has(f.field) {
 			continue
 		}
-		if err := c.field(f, v.Get(f.field), path+jsonscan.Segment(f.field.JSONName())); err != nil {
+		if err := c.field(f, v.Get(f.field), path.Member(f.field.JSONName())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *count) field(f fieldCosts, v protoreflect.Value, path string) (err error) {
+func (c *count) field(f fieldCosts, v protoreflect.Value, path jsonscan.Place) (err error) {
 	switch {
 	case f.field.IsMap():
 		entries := func(adapter types.Adapter) any {
@@ -252,7 +252,7 @@ func (c *count) field(f fieldCosts, v protoreflect.Value, path string) (err erro
 		}
 		v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
 			if err = c.all(f.keys, func(types.Adapter) any { return key.Interface() }, path); err == nil {
-				err = c.element(f.entries, f.below, v, path)
+				err = c.element(f.entries, f.below, v, path.Member(key.String()))
 			}
 			return err == nil
 		})
@@ -263,7 +263,7 @@ func (c *count) field(f fieldCosts, v protoreflect.Value, path string) (err erro
 			return err
 		}
 		for i := range v.List().Len() {
-			if err := c.element(f.items, f.below, v.List().Get(i), path); err != nil {
+			if err := c.element(f.items, f.below, v.List().Get(i), path.Element(i)); err != nil {
 				return err
 			}
 		}
@@ -272,7 +272,7 @@ func (c *count) field(f fieldCosts, v protoreflect.Value, path string) (err erro
 	return c.element(f.self, f.below, v, path)
 }
 
-func (c *count) element(rules []dear, below *messageCosts, v protoreflect.Value, path string) error {
+func (c *count) element(rules []dear, below *messageCosts, v protoreflect.Value, path jsonscan.Place) error {
 	if below != nil {
 		if err := c.message(below, v.Message(), path); err != nil {
 			return err
@@ -289,7 +289,7 @@ func native(v protoreflect.Value) any {
 	return v.Interface()
 }
 
-func (c *count) all(rules []dear, this func(types.Adapter) any, path string) error {
+func (c *count) all(rules []dear, this func(types.Adapter) any, path jsonscan.Place) error {
 	for _, r := range rules {
 		of := map[string]any{"this": this(r.adapter), "now": c.now}
 		if r.rules != nil {
@@ -297,8 +297,8 @@ func (c *count) all(rules []dear, this func(types.Adapter) any, path string) err
 		}
 		r.program.Eval(of) // what else is wrong is protovalidate's to say
 		if c.left < 0 {
-			return fmt.Errorf("%s: %w: the rule %s of protovalidate takes over %d for this value, because it looks at a list or a text again for each element of one; "+
-				"send fewer elements in one value, or have the schema say the rule without a loop in a loop, as with this.unique()", path, ErrSteps, r.id, mostSteps)
+			return path.Of(fmt.Errorf("%w: the rule %s of protovalidate takes over %d for this value, because it looks at a list or a text again for each element of one; "+
+				"send fewer elements in one value, or have the schema say the rule without a loop in a loop, as with this.unique()", ErrSteps, r.id, mostSteps))
 		}
 	}
 	return nil

@@ -148,24 +148,28 @@ func (r *Rules) checkOf(m proto.Message, document []byte) error {
 	}
 	var of any
 	_ = json.Unmarshal(document, &of) // none: places have the names that are usual in JSON
-	var texts []string
+	var all, whole jsonscan.Errors    // a mistake of a field says more of where to look than one of the whole message
 	for i, v := range broken.Violations {
 		if i == 10 {
-			texts = append(texts, fmt.Sprintf("and %d more", len(broken.Violations)-i))
+			whole = append(whole, fmt.Errorf("and %d more", len(broken.Violations)-i))
 			break
 		}
 		text := v.Proto.GetMessage()
 		if text == "" {
 			text = "the rule " + v.Proto.GetRuleId() + " is broken"
 		}
-		texts = append(texts, "$"+pathOf(m.ProtoReflect().Descriptor(), v.Proto.GetField(), of)+": "+text)
+		place := placeOf(m.ProtoReflect().Descriptor(), v.Proto.GetField(), of)
+		if mistake := place.Of(errors.New(text)); len(place) > 0 {
+			all = append(all, mistake)
+		} else {
+			whole = append(whole, mistake)
+		}
 	}
-	return errors.New(strings.Join(texts, "; "))
+	return append(all, whole...)
 }
 
-// pathOf is the place of a field, by the names that its fields have in JSON: those that the document has, or the usual ones.
-func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath, document any) string {
-	var b strings.Builder
+// placeOf is the place of a field, by the names that its fields have in JSON: those that the document has, or the usual ones.
+func placeOf(m protoreflect.MessageDescriptor, path *validate.FieldPath, document any) (place jsonscan.Place) {
 	for _, e := range path.GetElements() {
 		name := e.GetFieldName()
 		var f protoreflect.FieldDescriptor
@@ -183,29 +187,30 @@ func pathOf(m protoreflect.MessageDescriptor, path *validate.FieldPath, document
 				m = f.MapValue().Message()
 			}
 		}
-		b.WriteString(jsonscan.Segment(name))
+		place = place.Member(name)
+		key := ""
 		switch at := e.GetSubscript().(type) {
+		case nil:
+			continue
 		case *validate.FieldPathElement_Index:
-			fmt.Fprintf(&b, "[%d]", at.Index)
+			place = place.Element(int(at.Index))
 			list, _ := document.([]any)
 			if document = nil; at.Index < uint64(len(list)) {
 				document = list[at.Index]
 			}
+			continue
 		case *validate.FieldPathElement_BoolKey:
-			fmt.Fprintf(&b, "[%t]", at.BoolKey)
-			document = entry(document, strconv.FormatBool(at.BoolKey))
+			key = strconv.FormatBool(at.BoolKey)
 		case *validate.FieldPathElement_IntKey:
-			fmt.Fprintf(&b, "[%d]", at.IntKey)
-			document = entry(document, strconv.FormatInt(at.IntKey, 10))
+			key = strconv.FormatInt(at.IntKey, 10)
 		case *validate.FieldPathElement_UintKey:
-			fmt.Fprintf(&b, "[%d]", at.UintKey)
-			document = entry(document, strconv.FormatUint(at.UintKey, 10))
+			key = strconv.FormatUint(at.UintKey, 10)
 		case *validate.FieldPathElement_StringKey:
-			b.WriteString(jsonscan.Segment(at.StringKey))
-			document = entry(document, at.StringKey)
+			key = at.StringKey
 		}
+		place, document = place.Member(key), entry(document, key)
 	}
-	return b.String()
+	return place
 }
 
 func entry(document any, key string) any {

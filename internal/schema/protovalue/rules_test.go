@@ -84,7 +84,7 @@ func TestAPlaceHasTheNamesOfTheDocument(t *testing.T) {
 		`{"all_of":[{"amount_cents":1},{"amount_cents":-1}]}`: "$.all_of[1].amount_cents: ",
 		`{"allOf":[{"amount_cents":1},{"amountCents":-1}]}`:   "$.allOf[1].amountCents: ",
 		`{"by_name":{"x":{"amount_cents":-1}}}`:               "$.by_name.x.amount_cents: ",
-		`{"byNo":{"7":{"amount_cents":-1}}}`:                  "$.byNo[7].amount_cents: ",
+		`{"byNo":{"7":{"amount_cents":-1}}}`:                  `$.byNo["7"].amount_cents: `,
 		`{"all_of":[{}]}`:                                     "$.all_of[0].amountCents: ",
 	} {
 		if _, err := f.Append(nil, m, []byte(document)); err == nil || !strings.HasPrefix(err.Error(), want) {

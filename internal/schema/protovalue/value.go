@@ -151,18 +151,18 @@ func (f *File) Append(dst []byte, m protoreflect.MessageDescriptor, document []b
 func (f *File) AppendJSON(dst []byte, m protoreflect.MessageDescriptor, encoded []byte) ([]byte, error) {
 	v := dynamicpb.NewMessage(m)
 	if err := (proto.UnmarshalOptions{Resolver: f.types, RecursionLimit: maxDepth, AllowPartial: true}).Unmarshal(encoded, v); err != nil {
-		return dst, fmt.Errorf("$: it is no %s: %w", m.FullName(), err)
+		return dst, jsonscan.Located(fmt.Errorf("it is no %s: %w", m.FullName(), err))
 	}
 	if err := f.whole.checkRead(v); err != nil {
 		return dst, err
 	}
 	text, err := protojson.MarshalOptions{Resolver: f.types, AllowPartial: true}.Marshal(v)
 	if err != nil {
-		return dst, fmt.Errorf("$: %w", err)
+		return dst, jsonscan.Located(err)
 	}
 	out := bytes.NewBuffer(dst)
 	if err := json.Compact(out, text); err != nil { // protojson varies its white space on purpose
-		return dst, fmt.Errorf("$: %w", err)
+		return dst, jsonscan.Located(err)
 	}
 	return out.Bytes(), nil
 }
@@ -175,14 +175,15 @@ func Located(document []byte, err error) error {
 	text := err.Error()
 	m := position.FindStringSubmatch(text)
 	if m == nil {
-		return fmt.Errorf("$: %w", err)
+		return jsonscan.Located(err)
 	}
-	path := "$"
-	if line, err := strconv.Atoi(m[1]); err == nil {
-		column, _ := strconv.Atoi(m[2])
-		path = jsonscan.PathOf(document, offsetOf(document, line, column))
+	why := errors.New(text[len(m[0]):])
+	line, err := strconv.Atoi(m[1])
+	if err != nil {
+		return jsonscan.Located(why)
 	}
-	return errors.New(path + ": " + text[len(m[0]):])
+	column, _ := strconv.Atoi(m[2])
+	return jsonscan.AtOffset(why, document, offsetOf(document, line, column))
 }
 
 // offsetOf is the offset of a character by its line and column, from 1.
