@@ -267,7 +267,7 @@ type Problem struct {
 	Title  string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	Detail string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	Remedy string                 `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"`
-	// JSON pointer to the place in the value.
+	// JSON pointer to the place in the value; empty where the whole value is at fault, or something else.
 	Path          string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

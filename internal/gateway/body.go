@@ -253,6 +253,7 @@ type counted struct {
 	all  *atomic.Int64
 	most int64
 	n    int64
+	read int64 // of n: the body itself
 
 	inflated int64 // of n: what it may become when it is decompressed
 }
@@ -267,13 +268,14 @@ func (g *Gateway) counted(r io.Reader) *counted {
 func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
+	c.read += int64(n)
 	if c.all.Add(int64(n)) > c.most {
 		return 0, errManyBodies
 	}
 	return n, err
 }
 
-func (c *counted) forget() { c.all.Add(-c.n); c.n = 0 }
+func (c *counted) forget() { c.all.Add(-c.n); c.n, c.read = 0, 0 }
 
 // more counts what a body takes beside its bytes, where there is room.
 func (c *counted) more(n int64) error {
@@ -286,6 +288,17 @@ func (c *counted) more(n int64) error {
 	}
 	c.n += n
 	return nil
+}
+
+// room is more for what a problem says.
+func (c *counted) room(n int64) bool { return c.more(n) == nil }
+
+// answering gives back what the body takes itself: from now on it is answered, which takes what was counted besides.
+func (c *counted) answering() {
+	if c != nil {
+		c.less(c.read)
+		c.read = 0
+	}
 }
 
 // less gives back a part.

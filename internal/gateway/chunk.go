@@ -55,9 +55,11 @@ type chunk struct {
 	tickets []*ticket // of the batch's records, nil for those without an id
 	repeats []repeat
 	bytes   int
-	held    int64       // bytes of a stream
-	err     error       // of what should have written them
-	once    *onceResult // of the level once, instead of the batch
+	held    int64              // bytes of a stream
+	said    int64              // likewise, of what problems say
+	room    func(n int64) bool // counts that; nil: it is not counted
+	err     error              // of what should have written them
+	once    *onceResult        // of the level once, instead of the batch
 }
 
 // sent is how an event is told from others with its id: by what its producer sent, not by what a schema made of it.
@@ -103,6 +105,7 @@ func (c *chunk) add(e *event) {
 		p = ofWriting(publish.ErrNotTried)
 	}
 	if p != nil {
+		c.said += afford(p, c.room)
 		c.answers = append(c.answers, failed(p))
 		return
 	}
@@ -116,7 +119,9 @@ func (c *chunk) add(e *event) {
 		first := false
 		if t, first = c.g.memory.begin(c.order, c.client.Name, c.topic, e.id, print); !first {
 			if t.print != print {
-				c.answers = append(c.answers, failed(conflict.of("the event id %q was used for an event with another key, value or (of CloudEvents) source", e.id)))
+				p := conflict.of("the event id %q was used for an event with another key, value or (of CloudEvents) source", e.id)
+				c.said += afford(p, c.room)
+				c.answers = append(c.answers, failed(p))
 				return
 			}
 			c.repeats = append(c.repeats, repeat{len(c.answers), t})
@@ -306,6 +311,9 @@ func (g *Gateway) publishAll(r *request, events []*event) []Answer {
 		}
 	}
 	c := g.newChunk(r.client, r.topic, r.declared, &order{}) // an event that failed is not overtaken by a later one of its key
+	if len(events) > 1 {
+		c.room = r.body.room
+	}
 	if c.atomic = r.atomic; c.atomic || c.isOnce() {
 		c.batch.Order = nil // they are written together
 	}

@@ -89,7 +89,7 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 			events[i], p = q.cloudEvent(one, i)
 		}
 		if p != nil {
-			p.Detail = fmt.Sprintf("event %d: %s", i, p.Detail)
+			p.Detail = clipped(fmt.Sprintf("event %d: %s", i, p.Detail))
 			p.write(w)
 			return
 		}

@@ -1,15 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/weirstream/weir/internal/declared"
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/provenance"
 	"github.com/weirstream/weir/internal/schema/framing"
@@ -200,7 +198,7 @@ func valueOf(t *topic, schema *values.Schema, e *event) ([]byte, *Problem) {
 		return nil, notWritten.of("null deletes a key, which only a compacted topic takes, and whether %s is one is not known: its settings cannot be read", t.name).
 			todo("allow the gateway's principal to DESCRIBE_CONFIGS the topic %s", t.cluster)
 	case e.null && !t.compacted:
-		return nil, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name)
+		return nil, invalid.of("null deletes a key, which only a compacted topic takes; %s is none", t.name).at("")
 	case e.absent && schema != nil:
 		return nil, invalid.of("the event has no data, and topic %s has a schema", t.name).todo("send the data, which the schema of subject %s takes", t.valueName)
 	case e.absent && !t.keeps:
@@ -253,10 +251,10 @@ func message(schema *values.Schema, name string, bare []byte) ([]byte, *Problem)
 func framed(schema *values.Schema, value []byte) *Problem {
 	frame, rest, _, err := framing.Read(value, nil)
 	if err != nil {
-		return invalid.of("the topic has a schema: %v", err)
+		return ofValue(fmt.Errorf("the topic has a schema: %w", err))
 	}
 	if r := schema.Registered(); frame.GUID != "" && frame.GUID != r.GUID || frame.GUID == "" && frame.ID != r.ID {
-		return invalid.of("the value was written with schema %s, and the topic's is %d", frame, r.ID)
+		return ofValue(fmt.Errorf("the value was written with schema %s, and the topic's is %d", frame, r.ID))
 	}
 	if _, err := schema.JSON(value, rest, false); err != nil {
 		return ofValue(err)
@@ -280,7 +278,10 @@ func (g *Gateway) key(t *topic, d *declared.Event, e *event) ([]byte, *Problem) 
 		return e.key, nil
 	}
 	if !e.keyText {
-		return e.key, framed(schema, e.key)
+		if p := framed(schema, e.key); p != nil {
+			return nil, p.ofKey()
+		}
+		return e.key, nil
 	}
 	if text, err := json.Marshal(string(e.key)); err == nil {
 		if key, p := encode(schema, "", text); p == nil {
@@ -289,23 +290,17 @@ func (g *Gateway) key(t *topic, d *declared.Event, e *event) ([]byte, *Problem) 
 	}
 	key, p := encode(schema, "", e.key)
 	if p != nil {
-		p.Detail, p.Path = "the key: "+p.Detail, ""
+		return nil, p.ofKey()
 	}
-	return key, p
+	return key, nil
 }
 
 // checkJSON refuses what is no JSON, with the place.
 func checkJSON(value []byte) *Problem {
-	if !utf8.Valid(value) {
-		return invalid.of("the value is not UTF-8")
-	}
-	if json.Valid(value) {
+	if json.Valid(value) && utf8.Valid(value) {
 		return nil
 	}
-	var any json.RawMessage
-	d := json.NewDecoder(bytes.NewReader(value))
-	if err := d.Decode(&any); err != nil {
-		return invalid.of("the value is no JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return invalid.of("after the JSON value, at byte %s, stands something else", strconv.FormatInt(d.InputOffset(), 10))
+	p := ofValue(jsonscan.Check(value)) // which takes less, and nothing that is no JSON
+	p.Detail = clipped("the value is no JSON: " + p.Detail)
+	return p
 }

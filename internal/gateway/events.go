@@ -153,7 +153,9 @@ func (g *Gateway) postJSON(w http.ResponseWriter, r *http.Request) {
 		for i, v := range values {
 			events[i] = q.event(v, i)
 		}
-		g.answerMany(w, g.publishAll(q, events))
+		answers := g.publishAll(q, events)
+		q.body.answering() // of what was sent nothing is needed any more
+		g.answerMany(w, answers)
 		return
 	}
 	if len(data) == 0 {
@@ -239,18 +241,15 @@ func (g *Gateway) answerMany(w http.ResponseWriter, results []Answer) {
 		}
 	}
 	switch {
-	case len(results) == 0:
-		writeJSON(w, http.StatusOK, Answers{[]Answer{}})
 	case bad == 0:
-		writeJSON(w, http.StatusOK, Answers{results})
+		writeResults(w, jsonType, http.StatusOK, nil, results)
 	case bad < len(results):
-		writeJSON(w, http.StatusMultiStatus, Answers{results})
+		writeResults(w, jsonType, http.StatusMultiStatus, nil, results)
+	case same && bad > 1:
+		first.write(w)
 	default:
-		whole := *first
-		if !same || bad == 1 {
-			whole.Results = results
-		}
-		whole.write(w)
+		first.headers(w)
+		writeResults(w, problemType, first.Status, first, results)
 	}
 }
 
@@ -259,7 +258,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) { writeAs(w, jsonType, 
 func writeAs(w http.ResponseWriter, form string, status int, v any) {
 	w.Header().Set("Content-Type", form)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client has gone
+	_ = encoderTo(w).Encode(v) // the client has gone
 }
 
 // A stream's events go to Kafka in chunks: all lines that are there, up to so many. So many chunks may be under way, and their
@@ -354,6 +353,7 @@ func (g *Gateway) readChunk(q *request, lines *lineReader, order *order, n int) 
 		p = g.still(q)
 	}
 	next := g.newChunk(q.client, q.topic, g.declarations.Of(q.topic.name), order)
+	next.room = lines.held.answer
 	for bytesRead := 0; ; line, p = lines.next() {
 		if p == nil && line == nil {
 			return next
@@ -390,11 +390,12 @@ func (g *Gateway) writeChunks(d *duplex, chunks <-chan *chunk, held *held) {
 			d.w.WriteHeader(http.StatusOK)
 		}
 	}
-	encoder := json.NewEncoder(d.w)
+	encoder := encoderTo(d.w)
 	for next := range chunks {
 		next.wait(g.patience) // the sink gives up in the end
 		answers := min(next.held, int64(len(next.answers))*eventCost)
 		held.give(next.held - answers)
+		answers += next.said
 		if gone {
 			held.give(answers)
 			continue

@@ -47,7 +47,7 @@ func fieldOf(schema *values.Schema, e *event, encoded []byte, path string) ([]by
 	if schema.Registered().Type == registry.Protobuf {
 		text, err := schema.Text(encoded, path)
 		if err != nil {
-			return nil, invalid.of("the topic's declaration takes %s as key or id: %v", path, err).at("/" + strings.ReplaceAll(path, ".", "/"))
+			return nil, invalid.of("the topic's declaration takes %s as key or id: %v", path, err).at(pointer(path))
 		}
 		return []byte(text), nil
 	}
@@ -60,6 +60,14 @@ func fieldOf(schema *values.Schema, e *event, encoded []byte, path string) ([]by
 		return nil, ofValue(err)
 	}
 	return fieldIn(document, path)
+}
+
+// pointer is the JSON pointer to a declared field.
+func pointer(path string) (at string) {
+	for name := range strings.SplitSeq(path, ".") {
+		at += jsonscan.Token(name)
+	}
+	return at
 }
 
 // fieldIn is the text of a string or number in a document.
@@ -120,7 +128,7 @@ func anyField(document []byte, path string) ([]byte, *Problem) {
 			}
 			return nil, invalid.of("this is no object, and the topic's declaration takes %s from it", path).at(at)
 		}
-		at += "/" + name
+		at += jsonscan.Token(name)
 		switch len(members) {
 		case 0:
 			return nil, invalid.of("the field %s is missing, which the topic's declaration takes as key or id", path).at(at)

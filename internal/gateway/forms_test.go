@@ -309,15 +309,6 @@ func TestARepeatedIDIsAnsweredAsTheFirst(t *testing.T) {
 	}
 }
 
-// The place of an event is a pointer, whatever its names are.
-func TestPlacesAreJSONPointers(t *testing.T) {
-	for path, want := range map[string]string{"": "", ".a": "/a", ".lines[2].amount": "/lines/2/amount", "[0]": "/0", `.a["b/c"].d`: "/a/b~1c/d"} {
-		if got := pointer(path); got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
-		}
-	}
-}
-
 // An array is taken apart in one pass as encoding/json takes it apart, or not at all.
 //
 // Mutation seen to fail it: no look at what follows the array.

@@ -59,6 +59,12 @@ func (h *held) event(n int64) (own, all bool) {
 	return false, false
 }
 
+// answer counts what a problem says, if there is room: it is given back with the event.
+func (h *held) answer(n int64) bool {
+	own, all := h.event(n)
+	return !own && !all
+}
+
 // more counts what a stream takes for as long as it lasts.
 func (h *held) more(n int64) error {
 	if !h.buffer(n, h.g.Limits.Waiting) {

@@ -1,15 +1,14 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/publish"
 )
@@ -18,12 +17,12 @@ const problemType = "application/problem+json"
 
 // Problem is why something was not done, as problem+json (RFC 9457).
 type Problem struct {
-	Type   string `json:"type" doc:"which kind of problem: urn:weir:problem: and a word that stays"`
-	Title  string `json:"title" doc:"the kind in words"`
-	Status int    `json:"status" doc:"the HTTP status that it has, also where it stands beside others"`
-	Detail string `json:"detail,omitempty" doc:"what is wrong here"`
-	Remedy string `json:"remedy,omitempty" doc:"what to do about it"`
-	Path   string `json:"path,omitempty" doc:"JSON pointer to the place in the event's value"`
+	Type   string  `json:"type" doc:"which kind of problem: urn:weir:problem: and a word that stays"`
+	Title  string  `json:"title" doc:"the kind in words"`
+	Status int     `json:"status" doc:"the HTTP status that it has, also where it stands beside others"`
+	Detail string  `json:"detail,omitempty" doc:"what is wrong here"`
+	Remedy string  `json:"remedy,omitempty" doc:"what to do about it"`
+	Path   *string `json:"path,omitempty" doc:"JSON pointer (RFC 6901) to the place in the event's value, empty for the whole of it; left out where the value is not at fault"`
 
 	Results []Answer `json:"results,omitempty" doc:"one for each event of the request, in order"`
 
@@ -69,26 +68,40 @@ func (k kind) of(format string, args ...any) *Problem {
 	return &Problem{Type: k.urn(), Title: k.title, Status: k.status, Detail: clipped(fmt.Sprintf(format, args...)), Remedy: k.remedy}
 }
 
-// mostDetail bounds what is said of an event, which may repeat what it holds: answers wait in memory too.
-const mostDetail = 8 << 10
+// mostDetail bounds what is said of an event, which may repeat what it holds: answers wait in memory too. Of what is said once for a request there may be more.
+const (
+	mostDetail  = 1 << 10
+	mostReasons = 8 << 10
+)
 
-func clipped(text string) string {
-	if len(text) <= mostDetail {
-		return text
-	}
-	return strings.ToValidUTF8(text[:mostDetail], "") + " ..."
+func clipped(text string) string { return jsonscan.Shortened(text, mostDetail) }
+
+// long is of, with much to say.
+func (k kind) long(format string, args ...any) *Problem {
+	p := k.of("")
+	p.Detail = jsonscan.Shortened(fmt.Sprintf(format, args...), mostReasons)
+	return p
 }
 
-// at says where in the value something is wrong.
+// at says where in the value something is wrong, by a JSON pointer.
 func (p *Problem) at(path string) *Problem {
-	if p.Path = path; path != "" && p.Remedy == invalid.remedy {
+	if p.Path = &path; path != "" && p.Remedy == invalid.remedy {
 		p.Remedy = "mend the event at the path; sent again as it is, it will be refused again"
 	}
 	return p
 }
 
+// ofKey makes the problem of a value that of a key: a path would be taken for one in the event's value.
+func (p *Problem) ofKey() *Problem {
+	if p.Path != nil && *p.Path != "" {
+		p.Remedy = invalid.remedy
+	}
+	p.Detail, p.Path = clipped("the key: "+p.Detail), nil
+	return p
+}
+
 func (p *Problem) todo(format string, args ...any) *Problem {
-	p.Remedy = fmt.Sprintf(format, args...)
+	p.Remedy = clipped(fmt.Sprintf(format, args...))
 	return p
 }
 
@@ -111,7 +124,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	p.headers(w)
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client has gone
+	_ = encoderTo(w).Encode(p) // the client has gone
 }
 
 func (p *Problem) headers(w http.ResponseWriter) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -57,8 +58,8 @@ func restCode(p *Problem) int {
 
 func restMessage(p *Problem) string {
 	text := p.Detail
-	if p.Path != "" {
-		text = fmt.Sprintf("%s (at %s)", text, p.Path)
+	if p.Path != nil && *p.Path != "" {
+		text = fmt.Sprintf("%s (at %s)", text, *p.Path)
 	}
 	if p.Remedy != "" {
 		text += ": " + p.Remedy
@@ -157,33 +158,45 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 	for i := range in.Records {
 		e, p := v2Event(&in.Records[i], format, valueSchema, keySchema)
 		if p != nil {
-			p.Detail = fmt.Sprintf("record %d: %s", i, p.Detail)
+			p.Detail = clipped(fmt.Sprintf("record %d: %s", i, p.Detail))
 			v2Fail(w, p, codeSerialization)
 			return
 		}
 		e.headers, e.id = q.headers, q.eventID(i)
 		events[i] = e
 	}
-	answer := v2Answer{}
+	var valueID, keyID *int
 	if valueSchema != nil {
-		answer.ValueSchemaID = &[]int{valueSchema.Registered().ID}[0]
+		valueID = &[]int{valueSchema.Registered().ID}[0]
 	}
 	if keySchema != nil {
-		answer.KeySchemaID = &[]int{keySchema.Registered().ID}[0]
+		keyID = &[]int{keySchema.Registered().ID}[0]
 	}
-	for _, a := range g.publishAll(q, events) {
-		out := v2Offset{Partition: a.Partition, Offset: a.Offset}
-		if a.Error != nil {
-			code, text := restCode(a.Error), restMessage(a.Error)
-			out = v2Offset{Code: &code, Error: &text}
-			if a.Error.Status == http.StatusTooManyRequests { // one for all
-				v2Fail(w, a.Error, 429)
-				return
-			}
+	answers := g.publishAll(q, events)
+	for i := range answers {
+		if p := answers[i].Error; p != nil && p.Status == http.StatusTooManyRequests { // one for all
+			v2Fail(w, p, 429)
+			return
 		}
-		answer.Offsets = append(answer.Offsets, out)
 	}
-	writeAs(w, v2Type, http.StatusOK, answer)
+	w.Header().Set("Content-Type", v2Type)
+	w.WriteHeader(http.StatusOK)
+	head, _ := json.Marshal(v2Answer{KeySchemaID: keyID, ValueSchemaID: valueID, Offsets: []v2Offset{}})
+	_, err := w.Write(bytes.TrimSuffix(head, []byte("[]}")))
+	if err == nil {
+		err = writeList(w, len(answers), func(i int) *v2Offset { return v2Result(&answers[i]) })
+	}
+	if err == nil {
+		_, _ = io.WriteString(w, "}\n") // else the client has gone
+	}
+}
+
+func v2Result(a *Answer) *v2Offset {
+	if a.Error == nil {
+		return &v2Offset{Partition: a.Partition, Offset: a.Offset}
+	}
+	code, text := restCode(a.Error), restMessage(a.Error)
+	return &v2Offset{Code: &code, Error: &text}
 }
 
 func v2BodyCode(p *Problem) int {
@@ -288,8 +301,7 @@ func v2Event(in *v2Record, format string, value, key *values.Schema) (*event, *P
 	if given(in.Key) {
 		var p *Problem
 		if e.key, p = encode(key, "", in.Key); p != nil {
-			p.Detail = "the key: " + p.Detail
-			return nil, p
+			return nil, p.ofKey()
 		}
 	}
 	return e, nil

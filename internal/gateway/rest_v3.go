@@ -161,7 +161,7 @@ func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		encoder, gone, begun := json.NewEncoder(w), false, false
+		encoder, gone, begun := encoderTo(w), false, false
 		for a := range answers {
 			out := v3Answer{}
 			if a.bad != nil {
@@ -271,8 +271,11 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	seen := map[string]bool{}
 	for i := range in.Entries {
-		if id := in.Entries[i].ID; id == "" || seen[id] {
+		switch id := in.Entries[i].ID; {
+		case id == "" || seen[id]:
 			p = invalid.of("entry %d has the id %q: each needs one of its own", i, id)
+		case len(id) > maxID: // it is answered
+			p = invalid.of("the id of entry %d has %d bytes, %d are allowed", i, len(id), maxID)
 		}
 		seen[in.Entries[i].ID] = true
 	}
@@ -283,22 +286,29 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		v3Fail(w, p)
 		return
 	}
-	out := v3Batched{Successes: []v3Answer{}, Failures: []v3Answer{}}
 	events := make([]*event, len(in.Entries))
 	for i := range in.Entries {
 		if events[i], p = g.v3Event(q, &in.Entries[i].v3Record, i); p != nil {
 			events[i] = &event{bad: p}
 		}
 	}
-	for i, a := range g.publishAll(q, events) {
-		entry := &in.Entries[i]
-		if a.Error != nil {
-			out.Failures = append(out.Failures, v3Failed(entry.ID, a.Error))
-			continue
+	answers := g.publishAll(q, events)
+	list := func(bad bool) func(i int) *v3Answer {
+		return func(i int) *v3Answer {
+			if bad != (answers[i].Error != nil) {
+				return nil
+			}
+			out := g.v3Answer(in.Entries[i].ID, q, &in.Entries[i].v3Record, &answers[i])
+			return &out
 		}
-		out.Successes = append(out.Successes, g.v3Answer(entry.ID, q, &entry.v3Record, &a))
 	}
-	writeJSON(w, http.StatusMultiStatus, out)
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(http.StatusMultiStatus)
+	_, _ = io.WriteString(w, `{"successes":`)
+	_ = writeList(w, len(answers), list(false))
+	_, _ = io.WriteString(w, `,"failures":`)
+	_ = writeList(w, len(answers), list(true))
+	_, _ = io.WriteString(w, "}\n") // the client may have gone
 }
 
 // v3Event makes an event of a record. n is its place in the request.
@@ -337,13 +347,11 @@ func (g *Gateway) v3Event(q *request, in *v3Record, n int) (*event, *Problem) {
 		var p *Problem
 		var form form
 		if e.key, form, e.keySchema, p = g.v3Bytes(q, in.Key, "-key"); p != nil {
-			p.Detail = "the key: " + p.Detail
-			return nil, p
+			return nil, p.ofKey()
 		}
 		if form == asJSON && e.keySchema != nil {
 			if e.key, p = encode(e.keySchema, "", e.key); p != nil {
-				p.Detail = "the key: " + p.Detail
-				return nil, p
+				return nil, p.ofKey()
 			}
 		} else {
 			e.keyText = form == asJSON || strings.EqualFold(in.Key.Type, "STRING")

@@ -95,7 +95,7 @@ func (g *Gateway) routes() {
 			most = g.Limits.Event + messageSlack
 		}
 		// Results are small, and clients of gRPC-Web cannot read compressed trailers.
-		return []connect.HandlerOption{connect.WithReadMaxBytes(most), connect.WithCompressMinBytes(leastCompressed)}
+		return append([]connect.HandlerOption{connect.WithReadMaxBytes(most), connect.WithCompressMinBytes(leastCompressed)}, serviceJSONs...)
 	}))
 	g.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.RawQuery != "" {

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/schema/values"
 	"github.com/weirstream/weir/registry"
 )
@@ -279,7 +279,7 @@ func (s *schemas) byText(name string, t registry.Type, text string) (*values.Sch
 		return nil, notWritten.of("whether the schema in the request is the latest of subject %s is not known: the schema registry cannot be asked", name)
 	}
 	if why := s.incompatible(name, given); why != "" {
-		return nil, badSchema.of("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
+		return nil, badSchema.long("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
 			todo("send the id of the latest, or change the schema as it is allowed, and register it first")
 	}
 	return nil, badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
@@ -353,43 +353,12 @@ func encode(schema *values.Schema, message string, document []byte) ([]byte, *Pr
 	return out, nil
 }
 
-// ofValue is the problem of a value that its schema does not take. Its path becomes a JSON pointer.
+// ofValue is the problem of a value that its schema does not take. Its place becomes a JSON pointer: of several mistakes that of the first.
 func ofValue(err error) *Problem {
-	text := err.Error()
-	p := invalid.of("%s", text)
-	if !strings.HasPrefix(text, "$") {
-		return p
+	p := invalid.of("%v", err)
+	var first *jsonscan.Error
+	if errors.As(err, &first) {
+		return p.at(first.Pointer())
 	}
-	path, _, ok := strings.Cut(text, ": ")
-	if !ok {
-		return p
-	}
-	return p.at(pointer(path[1:]))
-}
-
-// pointer turns .lines[2].amount into /lines/2/amount.
-func pointer(path string) string {
-	var b strings.Builder
-	for len(path) > 0 {
-		name := ""
-		if path[0] == '[' {
-			end := strings.IndexByte(path, ']')
-			if end < 0 {
-				break
-			}
-			name, path = path[1:end], path[end+1:]
-			if text, err := strconv.Unquote(name); err == nil {
-				name = text
-			}
-		} else {
-			path = strings.TrimPrefix(path, ".")
-			end := strings.IndexAny(path, ".[")
-			if end < 0 {
-				end = len(path)
-			}
-			name, path = path[:end], path[end:]
-		}
-		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
-	}
-	return b.String()
+	return p.at("")
 }

@@ -46,7 +46,11 @@ func rpcError(p *Problem) error {
 }
 
 func rpcProblem(p *Problem) *rpc.Problem {
-	return &rpc.Problem{Type: p.Type, Title: p.Title, Detail: p.Detail, Remedy: p.Remedy, Path: p.Path}
+	out := &rpc.Problem{Type: p.Type, Title: p.Title, Detail: p.Detail, Remedy: p.Remedy}
+	if p.Path != nil {
+		out.Path = *p.Path
+	}
+	return out
 }
 
 func rpcResult(a *Answer) *rpc.Result {
@@ -176,7 +180,15 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 		}
 		events[i] = q.rpcEvent(e, n)
 	}
-	return s.g.publishAll(q, events), nil
+	answers := s.g.publishAll(q, events)
+	if len(answers) > 1 { // what they say is in the message, and in its bytes, as well
+		for i := range answers {
+			if p := answers[i].Error; p != nil {
+				afford(p, func(n int64) bool { return q.body.room(2 * n) })
+			}
+		}
+	}
+	return answers, nil
 }
 
 // numbered is a chunk of a stream with the numbers of its events.
@@ -230,7 +242,7 @@ func (s *service) PublishStream(ctx context.Context, stream *connect.BidiStream[
 	events := make(chan incoming, eventsAhead)
 	chunks := make(chan numbered, chunksAhead)
 	sent := make(chan error, 1)
-	go s.chunks(q, streamed{first.PublishStreamRequest}, events, chunks)
+	go s.chunks(q, over.in.held, streamed{first.PublishStreamRequest}, events, chunks)
 	go func() { sent <- s.results(over, stream, chunks) }()
 	for in := first; err == nil; in, err = receive() {
 		events <- in
@@ -264,13 +276,14 @@ func (s streamed) differs(later *rpc.PublishStreamRequest) *Problem {
 }
 
 // chunks makes chunks of the events that are there, and submits them.
-func (s *service) chunks(q *request, first streamed, events <-chan incoming, chunks chan<- numbered) {
+func (s *service) chunks(q *request, held *held, first streamed, events <-chan incoming, chunks chan<- numbered) {
 	defer close(chunks)
 	name := first.GetName()
 	order := &order{}
 	for in := range events {
 		refused := s.g.still(q)
 		next := numbered{chunk: s.g.newChunk(q.client, q.topic, s.g.declarations.Of(q.topic.name), order)}
+		next.chunk.room = held.answer
 		for more := true; more; {
 			e := q.rpcEvent(in.GetEvent(), -1)
 			if p := first.differs(in.PublishStreamRequest); p != nil {
@@ -307,6 +320,7 @@ func (s *service) results(over *rpcStream, stream *connect.BidiStream[rpc.Publis
 		next.chunk.wait(s.g.patience) // the sink gives up in the end
 		answers := min(next.chunk.held, int64(len(next.numbers))*eventCost)
 		held.give(next.chunk.held - answers)
+		answers += next.chunk.said
 		w.hold(time.Now().Add(s.g.Limits.Silence))
 		for i := range next.chunk.answers {
 			if err == nil {

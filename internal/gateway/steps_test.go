@@ -33,7 +33,7 @@ func TestAnEventThatTakesTooManyStepsIsRefused(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		_, p := encode(schema, "", []byte(c.document))
-		if p == nil || p.Status != http.StatusUnprocessableEntity || p.Path != c.path || !strings.Contains(p.Detail, "too many steps") || !strings.Contains(p.Detail, c.remedy) {
+		if p == nil || p.Status != http.StatusUnprocessableEntity || p.Path == nil || *p.Path != c.path || !strings.Contains(p.Detail, "too many steps") || !strings.Contains(p.Detail, c.remedy) {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
