@@ -59,7 +59,8 @@ type made struct{ ID, Version int }
 
 // Register registers a schema as the next version of a subject, and finds it where it is one already. The id does not change from then
 // on. [ErrIncompatible]: it would break readers, and the error lists how; [ErrRefused]: it is no schema, or the subject is read-only.
-// Metadata and a RuleSet that are nil are those of the latest version, in Weir's registry and Confluent's, and so is a Text that is empty.
+// Metadata and a RuleSet that are nil are those of the latest version, in Weir's registry and Confluent's, and so is a Text that is empty; {} says that there
+// are none.
 //
 // After [ErrAway] it may be registered or not: do it again.
 func (c *Client) Register(ctx context.Context, subject string, s Schema) (*Registered, error) {

@@ -72,7 +72,7 @@ func contentOf(e *Entry) [md5.Size]byte {
 	if len(references) == 0 {
 		references = nil // a list of none, as some clients send it, is no list
 	}
-	data, _ := json.Marshal(identity{e.SchemaType, e.Schema, references, anyOf(e.Metadata), anyOf(e.RuleSet)})
+	data, _ := json.Marshal(identity{e.SchemaType, e.Schema, references, anyOf(stated(e.Metadata)), anyOf(stated(e.RuleSet))})
 	return md5.Sum(data)
 }
 

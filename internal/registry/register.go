@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/internal/kafka"
 	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/schema/contract"
 )
 
 // Request is a schema as a client sends it.
@@ -210,7 +211,7 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	}
 	e.Version++
 	if !importing {
-		e.Metadata = ofVersion(e.Metadata, e.Version)
+		e.Metadata = contract.OfVersion(e.Metadata, e.Version)
 		e.content = contentOf(e)
 	}
 	context, _ := contextOf(subject)
