@@ -149,6 +149,12 @@ func (t *Tool) compare(ctx context.Context, result *Registration, live []int, gi
 		old = append(old, parsed)
 		if n == live[len(live)-1] {
 			given.Version = result.Version
+			if given.Metadata == nil { // the registry takes those of the latest version
+				given.Metadata = r.Metadata
+			}
+			if given.RuleSet == nil {
+				given.RuleSet = r.RuleSet
+			}
 			if result.Diff, err = diff(r, given); err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/schema/contract"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -76,11 +77,13 @@ func (t *Tool) List(ctx context.Context, deleted bool) ([]Subject, error) {
 
 // Diff is how two schemas differ by meaning, and whether each reads what the other writes.
 type Diff struct {
-	Old     int                 `json:"old"` // versions
-	New     int                 `json:"new"`
-	Changes []schema.Change     `json:"changes"`
-	Broken  []schema.Difference `json:"backward"` // why the new one cannot read what the old one wrote
-	Breaks  []schema.Difference `json:"forward"`  // why the old one cannot read what the new one writes
+	Old     int             `json:"old"` // versions
+	New     int             `json:"new"`
+	Changes []schema.Change `json:"changes"`
+	// Contract is how metadata and rule sets differ. The levels do not compare them.
+	Contract []schema.Change     `json:"contract"`
+	Broken   []schema.Difference `json:"backward"` // why the new one cannot read what the old one wrote
+	Breaks   []schema.Difference `json:"forward"`  // why the old one cannot read what the new one writes
 }
 
 func diff(old, next *registry.Registered) (*Diff, error) {
@@ -89,7 +92,8 @@ func diff(old, next *registry.Registered) (*Diff, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	return &Diff{old.Version, next.Version, schema.Changes(before, after), list(schema.Read(after, before)), list(schema.Read(before, after))}, nil
+	return &Diff{old.Version, next.Version, schema.Changes(before, after), contract.Changes(old.Metadata, old.RuleSet, next.Metadata, next.RuleSet),
+		list(schema.Read(after, before)), list(schema.Read(before, after))}, nil
 }
 
 func list[T any](l []T) []T { return append([]T{}, l...) }

@@ -153,6 +153,21 @@ func tellRecords(out io.Writer, r *evolution.Records, reader string) {
 	}
 }
 
+// underID says under which id the schema of an older version is registered, and why it is not that version's.
+func underID(r *evolution.Rollback) string {
+	id := fmt.Sprintf("id %d", r.ID)
+	if r.ID == 0 {
+		id = "a new id"
+	}
+	switch {
+	case !r.NewID:
+		return id
+	case len(r.Added) > 0:
+		return id + ", since the registry's configuration changes its metadata or rules"
+	}
+	return id + ", since the registry's configuration (normalize) changes its text"
+}
+
 func rollbackVerb() *cobra.Command {
 	var r Reach
 	var o recordsOf
@@ -182,9 +197,15 @@ func rollbackVerb() *cobra.Command {
 				case result.Known:
 					fmt.Fprintf(out, "the latest version, %d, is this schema already\n", result.Version)
 				case result.Done:
-					fmt.Fprintf(out, "version %d is now the schema of version %d, id %d\n", result.Version, result.To, result.ID)
+					fmt.Fprintf(out, "version %d is now the schema of version %d, %s\n", result.Version, result.To, underID(result))
 				case err == nil:
-					fmt.Fprintf(out, "version %d would be the schema of version %d, id %d\n", result.Version, result.To, result.ID)
+					fmt.Fprintf(out, "version %d would be the schema of version %d, %s\n", result.Version, result.To, underID(result))
+				}
+				for _, c := range result.Added {
+					fmt.Fprintf(out, "  to version %d: %s\n", result.To, termtext.Text(c.String()))
+				}
+				if result.Diff != nil && err == nil {
+					tellDiff(out, result.Diff, "  ")
 				}
 				if result.Records != nil {
 					fmt.Fprintf(out, "%d of the newest records were written with a later version\n", result.Newer)
@@ -198,8 +219,9 @@ func rollbackVerb() *cobra.Command {
 		})
 	})
 	cmd.Long = cmd.Short + ", where the level allows it: what was written with the versions in between stays, and readers must\n" +
-		"read it. Its id stays. With --brokers it shows how many of the newest records were written with a later version, and whether readers with\n" +
-		"the older schema can read them. The older version is deleted softly, because a registry would answer with it otherwise."
+		"read it. It has the metadata and rules that it had, and its id, unless the registry's configuration changes them. With --brokers it shows how\n" +
+		"many of the newest records were written with a later version, and whether readers with the older schema can read them. The older version is\n" +
+		"deleted softly, because a registry would answer with it otherwise."
 	cmd.Example = "  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092\n" +
 		"  weir schema rollback order.placed.v1-value --to 1 --registry http://localhost:8081 --brokers localhost:9092 --execute"
 	cmd.Flags().StringVar(&to, "to", "", "the version to go back to; required")

@@ -143,7 +143,7 @@ func TestImpactAndRollbackLookAtRealRecords(t *testing.T) {
 	}
 
 	docs := strings.NewReplacer("http://127.0.0.1:8081", url, "localhost:9092", strings.Join(broker.Addrs(), ","))
-	for n, want := range []string{"by the level BACKWARD it is allowed", "version 3 would be the schema of version 1, id 1\n2 of the newest records were written with a later version"} {
+	for n, want := range []string{"by the level BACKWARD it is allowed", "version 3 would be the schema of version 1, id 1\n  - /fields[note]"} {
 		if out, code := execute(t, strings.Fields(docs.Replace(lines[n]))...); code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%s: exit code %d, without %q:\n%s", lines[n], code, want, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/weirstream/weir/internal/cli"
 	"github.com/weirstream/weir/internal/evolution"
 	"github.com/weirstream/weir/internal/schema"
+	"github.com/weirstream/weir/internal/schema/contract"
 	"github.com/weirstream/weir/internal/termtext"
 	"github.com/weirstream/weir/registry"
 )
@@ -76,6 +78,12 @@ func showVerb() *cobra.Command {
 			for _, ref := range s.References {
 				fmt.Fprintf(messages, "%s is version %d of %s\n", termtext.Text(ref.Name), ref.Version, termtext.Text(ref.Subject))
 			}
+			if !contract.Empty(s.Metadata) {
+				fmt.Fprintf(messages, "metadata: %s\n", termtext.Text(string(s.Metadata)))
+			}
+			if !contract.Empty(s.RuleSet) {
+				fmt.Fprintf(messages, "rule set: %s\n", termtext.Text(string(s.RuleSet)))
+			}
 		})
 	})
 	cmd.Example = "  weir schema show order.placed.v1-value --registry http://localhost:8081\n  weir schema show order.placed.v1-value 1 --registry http://localhost:8081 --json\n" +
@@ -99,16 +107,17 @@ func diffVerb() *cobra.Command {
 			}
 			return r.show(cmd, d, func(out io.Writer) { tellDiff(out, d, "") })
 		})
-	cmd.Long = cmd.Short + ".\nA line for each part: + it was added, - it was removed, ~ it was changed. Documentation and the order of members are no difference."
+	cmd.Long = cmd.Short + ".\nA line for each part: + it was added, - it was removed, ~ it was changed. Documentation and the order of members are no difference.\n" +
+		"metadata/... and ruleSet/... are what the versions are registered with beside their schemas, which no level compares."
 	cmd.Example = "  weir schema diff order.placed.v1-value 1 2 --registry http://localhost:8081\n  weir schema diff order.placed.v1-value 1 latest --registry http://localhost:8081 --json"
 	return cmd
 }
 
 func tellDiff(out io.Writer, d *evolution.Diff, indent string) {
-	for _, c := range d.Changes {
+	for _, c := range append(slices.Clone(d.Changes), d.Contract...) {
 		fmt.Fprintf(out, "%s%s\n", indent, termtext.Text(c.String()))
 	}
-	if len(d.Changes) == 0 {
+	if len(d.Changes)+len(d.Contract) == 0 {
 		fmt.Fprintf(out, "%sno difference in meaning\n", indent)
 	}
 	if len(d.Broken) == 0 {
