@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/kafka"
@@ -55,12 +56,16 @@ type chunk struct {
 	tickets []*ticket // of the batch's records, nil for those without an id
 	repeats []repeat
 	bytes   int
+	bad     refusedWork
 	held    int64              // bytes of a stream
 	said    int64              // likewise, of what problems say
 	room    func(n int64) bool // counts that; nil: it is not counted
 	err     error              // of what should have written them
 	once    *onceResult        // of the level once, instead of the batch
 }
+
+// refusedWork is events that were looked at and refused through their own fault.
+type refusedWork struct{ events, bytes int }
 
 // sent is how an event is told from others with its id: by what its producer sent, not by what a schema made of it.
 type sent struct {
@@ -106,6 +111,10 @@ func (c *chunk) add(e *event) {
 	}
 	if p != nil {
 		c.said += afford(p, c.room)
+		if p.Status < http.StatusInternalServerError {
+			c.bad.events++
+			c.bad.bytes += len(e.key) + len(e.value)
+		}
 		c.answers = append(c.answers, failed(p))
 		return
 	}
@@ -189,8 +198,8 @@ func (c *chunk) note(n int) {
 	}
 }
 
-// bad is why the first of the events that were refused was.
-func (c *chunk) bad() *Problem {
+// firstBad is why the first of the events that were refused was.
+func (c *chunk) firstBad() *Problem {
 	for i := range c.answers {
 		if p := c.answers[i].Error; p != nil {
 			return p
@@ -201,11 +210,33 @@ func (c *chunk) bad() *Problem {
 
 // quota takes the events off the client's quotas.
 func (c *chunk) quota() *Problem {
-	return take(len(c.places), c.bytes, c.client.quota, c.g.declaredQuota(c.client, c.topic, c.declared))
+	return take(len(c.places), c.bytes, c.quotas()...)
+}
+
+func (c *chunk) quotas() []*quota {
+	return []*quota{c.client.quota, c.g.declaredQuota(c.client, c.topic, c.declared)}
+}
+
+// pay takes what was refused off the client's quotas. A stream is slowed down by it.
+func (c *chunk) pay(patient bool) {
+	if c.bad.events == 0 {
+		return
+	}
+	quotas := c.quotas()
+	owe(time.Now(), c.bad.events, c.bad.bytes, quotas...)
+	p := owing(time.Now(), quotas...)
+	if p == nil || !patient {
+		return
+	}
+	select {
+	case <-time.After(min(p.retryAfter, c.g.Limits.Answer)):
+	case <-c.g.stopping.Done():
+	}
 }
 
 // submit hands the events over to be written.
 func (c *chunk) submit(ctx context.Context, patient bool) {
+	defer c.pay(patient) // a batch that is larger than a burst needs all of it
 	if len(c.repeats) > 0 {
 		within, cancel := context.WithTimeout(ctx, c.g.Limits.Answer)
 		c.settle(within)
@@ -317,10 +348,13 @@ func (g *Gateway) publishAll(r *request, events []*event) []Answer {
 	if c.atomic = r.atomic; c.atomic || c.isOnce() {
 		c.batch.Order = nil // they are written together
 	}
+	if p := owing(time.Now(), c.quotas()...); p != nil {
+		return slices.Repeat([]Answer{failed(p)}, len(events))
+	}
 	for _, e := range events {
 		c.add(e)
 	}
-	if p := c.bad(); c.atomic && p != nil {
+	if p := c.firstBad(); c.atomic && p != nil {
 		why, todo := invalid, "mend the others, then send the batch again"
 		if p.Status >= http.StatusInternalServerError {
 			why, todo = notWritten, notWritten.remedy

@@ -59,6 +59,7 @@ type Limits struct {
 	Events   int           // of a request that is no stream, publish.Most at most. Default 10,000
 	Headers  int           // of an event. Default 64
 	Requests int           // under way at once; beyond that 429 is answered, and before where they would be answered slowly. Default 512
+	Open     int           // requests and streams at once, over all connections: beyond that 429 is answered. Default 10,000
 	Waiting  int64         // bytes that wait for Kafka. Default 64 MiB
 	Answer   time.Duration // until a request that Kafka does not answer is answered with 503. Default 20s
 	Remember int           // events with an id whose answers are remembered. Default 100,000
@@ -74,7 +75,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Body, 16<<20)
 	set(&l.Waiting, 64<<20)
-	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512, &l.Remember: 100_000, &l.IDs: 10_000_000} {
+	for v, d := range map[*int]int{&l.Event: 1 << 20, &l.Events: 10_000, &l.Headers: 64, &l.Requests: 512, &l.Open: 10_000, &l.Remember: 100_000, &l.IDs: 10_000_000} {
 		if *v == 0 {
 			*v = d
 		}
@@ -119,6 +120,7 @@ type Gateway struct {
 	cors         *cors.Cors // nil: no page of another origin may use the gateway
 	name         string     // of this process, at random
 	clusterID    atomic.Pointer[string]
+	opened       atomic.Int64  // requests and streams
 	spread       atomic.Uint32 // partitions of events without a key
 
 	stopping context.Context // of streams: they take nothing more when it is over
@@ -209,6 +211,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.under.Add(1)
 	g.mu.Unlock()
 	defer g.under.Done()
+	opened := g.opened.Add(1)
+	defer g.opened.Add(-1)
 	seen := newAnswered(w, r)
 	var who *pass
 	defer func() {
@@ -222,6 +226,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.finished(seen, r, who)
 	}()
 	if r.Header.Get(headerHop) != "" && g.once.hop(seen, r) {
+		return
+	}
+	if opened > int64(g.Limits.Open) { // a connection of HTTP/2 may have hundreds
+		g.turnAway(seen, r, overloaded.of("%d requests and streams are open", g.Limits.Open))
 		return
 	}
 	if g.refuse(seen, r) {

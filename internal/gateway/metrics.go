@@ -22,6 +22,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	waiting  prometheus.GaugeFunc
 	under    prometheus.GaugeFunc
+	open     prometheus.GaugeFunc
 	allowed  [2]prometheus.GaugeFunc
 	ids      prometheus.GaugeFunc
 }
@@ -41,6 +42,8 @@ func newMetrics(g *Gateway) *metrics {
 			func() float64 { return float64(g.publisher.Waiting()) }),
 		under: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_requests_under_way", Help: "Requests that take one of the places of --max-requests."},
 			func() float64 { return float64(len(g.slots)) }),
+		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_requests_open", Help: "Requests and streams that are open, over all connections. At --max-open more are answered with 429."},
+			func() float64 { return float64(g.opened.Load()) }),
 		allowed: [2]prometheus.GaugeFunc{allowed(declared.Stamped, g.requests), allowed(declared.Once, g.onceRequests)},
 		ids: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_gateway_ids", Help: "Ids in memory, of topics that take each id once. At --max-ids new ones are refused."},
 			func() float64 { return float64(g.once.held.Load()) }),
@@ -54,7 +57,7 @@ func allowed(level string, a *admission) prometheus.GaugeFunc {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.bytes, m.requests, m.duration, m.waiting, m.under, m.allowed[0], m.allowed[1], m.ids}
+	return []prometheus.Collector{m.events, m.bytes, m.requests, m.duration, m.waiting, m.under, m.open, m.allowed[0], m.allowed[1], m.ids}
 }
 
 // Describe implements prometheus.Collector.

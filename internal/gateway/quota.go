@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,6 +14,8 @@ func newQuota(events, bytes float64) *quota {
 	return &quota{newBucket(events, "events"), newBucket(bytes, "bytes")}
 }
 
+func (q *quota) bounds() bool { return q.events != nil || q.bytes != nil }
+
 // take takes events and bytes off all quotas, or nothing off any, and says how long there will not be as many. Who takes off several names them in the
 // same order each time.
 func take(events, bytes int, quotas ...*quota) *Problem {
@@ -20,12 +23,61 @@ func take(events, bytes int, quotas ...*quota) *Problem {
 }
 
 func takeAt(now time.Time, events, bytes int, quotas ...*quota) *Problem {
-	type part struct {
-		*bucket
-		n float64
+	return parts(events, bytes, quotas, func(list []part) *Problem {
+		var longest time.Duration
+		var short part
+		for _, p := range list {
+			if wait := p.wait(now, p.n); wait > longest {
+				longest, short = wait, p
+			}
+		}
+		if longest > 0 {
+			return overQuota.of("%g %s a second are allowed", short.rate, short.what).after(longest)
+		}
+		for _, p := range list {
+			p.left -= p.n
+		}
+		return nil
+	})
+}
+
+// owe takes events and bytes off all quotas that were looked at and refused, whether they are there or not: they are paid off afterwards, but no more than a burst.
+func owe(now time.Time, events, bytes int, quotas ...*quota) {
+	parts(events, bytes, quotas, func(list []part) *Problem {
+		for _, p := range list {
+			p.wait(now, p.n)
+			p.left = min(p.left, max(p.left-p.n, -p.burst))
+		}
+		return nil
+	})
+}
+
+// owing says how long a client has less than nothing left. What it sends meanwhile is not looked at.
+func owing(now time.Time, quotas ...*quota) *Problem {
+	return parts(1, 1, quotas, func(list []part) *Problem {
+		for _, p := range list {
+			p.wait(now, 0)
+			if p.left < -roundingSlack {
+				return overQuota.of("%g %s a second are allowed, and what was refused counts as well", p.rate, p.what).after(p.wait(now, min(p.n, p.burst)))
+			}
+		}
+		return nil
+	})
+}
+
+// part is a bucket, and what is asked of it.
+type part struct {
+	*bucket
+	n float64
+}
+
+// parts calls do with the buckets of quotas, locked.
+func parts(events, bytes int, quotas []*quota, do func([]part) *Problem) *Problem {
+	if !slices.ContainsFunc(quotas, (*quota).bounds) { // most clients have none
+		return nil
 	}
-	var parts [4]part
-	list := parts[:0]
+	var few [4]part
+	list := few[:0]
 	for _, q := range quotas {
 		if q.events != nil && events > 0 {
 			list = append(list, part{q.events, float64(events)})
@@ -38,20 +90,7 @@ func takeAt(now time.Time, events, bytes int, quotas ...*quota) *Problem {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 	}
-	var longest time.Duration
-	var short part
-	for _, p := range list {
-		if wait := p.wait(now, p.n); wait > longest {
-			longest, short = wait, p
-		}
-	}
-	if longest > 0 {
-		return overQuota.of("%g %s a second are allowed", short.rate, short.what).after(longest)
-	}
-	for _, p := range list {
-		p.left -= p.n
-	}
-	return nil
+	return do(list)
 }
 
 // roundingSlack is so little of an event or byte that it is none: who waits as long as he was told is not to find that it still is missing.

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,5 +54,48 @@ func TestARefusalTakesNothingOffAQuota(t *testing.T) {
 	}
 	if p := takeAt(now, 1, 0, q); p == nil || p.retryAfter.Round(time.Millisecond) != 8100*time.Millisecond {
 		t.Errorf("80 events are owed: %+v", p)
+	}
+}
+
+// What is refused through its own fault counts, up to a burst, and while it is owed nothing is looked at; what is accepted beside it is not held up by it.
+//
+// Mutations seen to fail it: refused events that count nothing; a debt without end; requests that are looked at all the same; what is refused taken before what is accepted; a stream that does
+// not wait.
+func TestWhatIsRefusedCounts(t *testing.T) {
+	now := time.Now()
+	q := newQuota(5, 0)
+	if owe(now, 30, 0, q); q.events.left != -10 {
+		t.Errorf("%g are left", q.events.left)
+	}
+	p := owing(now, q)
+	if p == nil || p.retryAfter.Round(time.Millisecond) != 2200*time.Millisecond {
+		t.Fatalf("%+v", p)
+	}
+	if p := owing(now.Add(p.retryAfter), q); p != nil {
+		t.Errorf("after the time that was said: %+v", p)
+	}
+	clients, err := ParseClients(fmt.Appendf(nil, "clients: [{name: shop, keys: [%q], topics: [order.], events_per_second: 0.01}, {name: other, keys: [%q], topics: [order.], events_per_second: 1}]", HashKey("secret"), HashKey("else")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *Config) { c.Clients = clients })
+	send := func(key, body string, form ...string) (int, string) {
+		status, answer, _ := r.post("/topics/"+orders+"/events", body, append([]string{"Authorization", "Bearer " + key}, form...)...)
+		return status, answer
+	}
+	if status, answer := send("secret", `[1,2]`); status != 422 { // without a key; a burst is one event
+		t.Fatalf("%d %s", status, answer)
+	}
+	if status, answer := send("secret", `[1,2]`); status != 429 || !strings.Contains(answer, "refused counts") {
+		t.Errorf("while it is owed: %d %s", status, answer)
+	}
+	batch := `[{"key":"a","value":1},{"value":2},{"key":"a","value":3}]`
+	if status, answer, _ := r.post("/topics/"+orders, `{"records":`+batch+`}`, "Authorization", "Bearer else", "Content-Type", "application/vnd.kafka.json.v2+json"); status != 200 || strings.Count(answer, `"error":null`) != 2 {
+		t.Errorf("two good ones and a bad one, of a burst of two: %d %s", status, answer)
+	}
+	r.gate.Limits.Answer = 300 * time.Millisecond // which a stream waits
+	began := time.Now()
+	if status, answer := send("secret", strings.Repeat("1\n", 3), "Content-Type", ndjsonType); status != 200 || time.Since(began) < r.gate.Limits.Answer/2 {
+		t.Errorf("a stream is not slowed down: %d %s after %s", status, answer, time.Since(began))
 	}
 }

@@ -122,6 +122,7 @@ func run() *cobra.Command {
 	o.service.Add(flags, "gateways", 10_000)
 	o.service.AddClientCA(flags)
 	flags.IntVar(&o.limits.Requests, "max-requests", 512, "most requests under way at once, streams left out; 429 is answered beyond that, and before where more would be answered slowly")
+	flags.IntVar(&o.limits.Open, "max-open", 10_000, "most requests and streams open at once, over all connections; 429 is answered beyond that")
 	flags.Int64Var(&o.limits.Body, "max-body-bytes", 16<<20, "most bytes of a body that is no stream, decompressed; 413 is answered beyond that")
 	flags.IntVar(&o.limits.Event, "max-event-bytes", 1<<20, "most bytes of an event")
 	flags.IntVar(&o.limits.Events, "max-events", 10_000, "most events of a request that is no stream")
@@ -140,7 +141,7 @@ func run() *cobra.Command {
 func (o *runOptions) bounds() error {
 	var wrong []error
 	for flag, v := range map[string]int64{
-		"max-requests": int64(o.limits.Requests), "max-body-bytes": o.limits.Body,
+		"max-requests": int64(o.limits.Requests), "max-open": int64(o.limits.Open), "max-body-bytes": o.limits.Body,
 		"max-event-bytes": int64(o.limits.Event), "max-events": int64(o.limits.Events), "max-waiting-bytes": o.limits.Waiting, "max-ids": int64(o.limits.IDs),
 	} {
 		if v < 1 {

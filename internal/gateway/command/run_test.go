@@ -95,7 +95,7 @@ func TestThePagesLineStartsAGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, metrics := get("http://" + probes + "/metrics")
-	for _, name := range []string{"weir_gateway_requests_total", "weir_gateway_request_duration_seconds", "weir_gateway_waiting_bytes", "weir_gateway_requests_under_way", "weir_gateway_requests_allowed", "weir_gateway_ids", "weir_healthy"} {
+	for _, name := range []string{"weir_gateway_requests_total", "weir_gateway_request_duration_seconds", "weir_gateway_waiting_bytes", "weir_gateway_requests_under_way", "weir_gateway_requests_open", "weir_gateway_requests_allowed", "weir_gateway_ids", "weir_healthy"} {
 		if !strings.Contains(metrics, "# HELP "+name) || !bytes.Contains(page, []byte(name)) {
 			t.Errorf("metric %s is not served, or not described", name)
 		}
@@ -154,12 +154,12 @@ func TestTheHelpIsTheGateways(t *testing.T) {
 //
 // Mutation seen to fail it: no most for --max-events.
 func TestBoundsAreChecked(t *testing.T) {
-	good := gateway.Limits{Requests: 1, Body: 1, Event: 1, Events: publish.Most, Waiting: 1, IDs: 1}
+	good := gateway.Limits{Requests: 1, Open: 1, Body: 1, Event: 1, Events: publish.Most, Waiting: 1, IDs: 1}
 	if err := (&runOptions{limits: good}).bounds(); err != nil {
 		t.Error(err)
 	}
 	for flag, change := range map[string]func(*gateway.Limits){
-		"--max-events 1048577": func(l *gateway.Limits) { l.Events = publish.Most + 1 }, "--max-events 0": func(l *gateway.Limits) { l.Events = 0 }, "--max-ids 0": func(l *gateway.Limits) { l.IDs = 0 },
+		"--max-events 1048577": func(l *gateway.Limits) { l.Events = publish.Most + 1 }, "--max-events 0": func(l *gateway.Limits) { l.Events = 0 }, "--max-open 0": func(l *gateway.Limits) { l.Open = 0 }, "--max-ids 0": func(l *gateway.Limits) { l.IDs = 0 },
 	} {
 		wrong := good
 		change(&wrong)
