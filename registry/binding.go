@@ -29,7 +29,8 @@ const (
 
 // Binding says how a codec uses a registry. The zero Binding will do.
 type Binding struct {
-	// Subject is the subject that the schema is in. Default: what the stream states (topology.Subject), or what Naming makes.
+	// Subject is the subject that the schema is in. Default: what the stream states (topology.Subject), or what Naming makes. One with a context,
+	// :.billing:order-value, has the ids of that context, written and read.
 	Subject string
 	Naming  Naming
 	Form    Form // how values are written

@@ -54,6 +54,7 @@ const (
 // Client asks one registry. It may be used from several goroutines.
 type Client struct {
 	servers   []*sr.Client // one a URL
+	context   string       // "" is the default one
 	transport *http.Transport
 	timeout   time.Duration
 	schemas   *fetches
@@ -103,11 +104,15 @@ func New(c Config) (*Client, error) {
 	if c.Token != "" {
 		opts = append(opts, sr.BearerToken(c.Token))
 	}
-	if context := strings.Trim(c.Context, ":"); context != "" && context != "." {
-		if !strings.HasPrefix(context, ".") { // it would be a part of each name
-			return nil, fmt.Errorf("the context %q does not begin with a dot: .%s", context, context)
+	within := strings.Trim(c.Context, ":")
+	if within == "." {
+		within = ""
+	}
+	if within != "" {
+		if !strings.HasPrefix(within, ".") { // it would be a part of each name
+			return nil, fmt.Errorf("the context %q does not begin with a dot: .%s", within, within)
 		}
-		opts = append(opts, sr.DefaultSchemaContext(context))
+		opts = append(opts, sr.DefaultSchemaContext(within))
 	}
 	servers := make([]*sr.Client, len(urls))
 	for i, u := range urls {
@@ -118,6 +123,7 @@ func New(c Config) (*Client, error) {
 	}
 	notFound := cmp.Or(c.NotFoundFor, defaultNotFound)
 	cl := &Client{servers: servers, transport: transport, timeout: timeout, schemas: newFetches(cmp.Or(c.CacheSize, defaultCacheSize), max(notFound, 0))}
+	cl.context = within
 	cl.closed, cl.close = context.WithCancel(context.Background())
 	return cl, nil
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,8 +46,63 @@ func given(raw json.RawMessage) json.RawMessage {
 // ByID finds the schema of an id with all that it refers to, and keeps it. It returns when ctx ends, and goes on fetching for who asks next.
 func (c *Client) ByID(ctx context.Context, id int) (*Registered, error) {
 	return c.schemas.get(ctx, strconv.Itoa(id), func() (*Registered, error) {
-		return c.fetch(fmt.Sprintf("get schema %d", id), []string{"schemas", "ids", strconv.Itoa(id)}, func(a *answer) { a.ID, a.Subject, a.Version = id, "", 0 })
+		return c.fetch(fmt.Sprintf("get schema %d", id), []string{"schemas", "ids", strconv.Itoa(id)}, nil, func(a *answer) { a.ID = id })
 	})
+}
+
+// ByIDOf finds the schema of an id as ByID does, for a value of a subject: where that subject, or in a registry with contexts the one of its name in
+// another of these, has the id, it is the schema of that one. A subject with a context, as :.billing:order-value, stands for its context.
+func (c *Client) ByIDOf(ctx context.Context, id int, subject string) (*Registered, error) {
+	within, _ := split(subject)
+	switch {
+	case within != "":
+		subject = ":" + within + ":" // in which an id is one schema, whatever its subject
+	case subject == "" || c.context != "":
+		return c.ByID(ctx, id)
+	}
+	return c.schemas.get(ctx, fmt.Sprintf("%d of %s", id, subject), func() (*Registered, error) {
+		return c.fetch(fmt.Sprintf("get schema %d of %s", id, subject), []string{"schemas", "ids", strconv.Itoa(id)},
+			url.Values{"subject": {subject}, "referenceFormat": {"qualified"}}, func(a *answer) {
+				if within != "" { // old registries do not say it
+					a.Subject = subject
+				}
+				a.ID = id
+			})
+	})
+}
+
+// split takes the context off a subject's name; "" is none, or the default one.
+func split(subject string) (context, name string) {
+	if !strings.HasPrefix(subject, ":.") {
+		return "", subject
+	}
+	context, name, _ = strings.Cut(subject[1:], ":")
+	if context == "." {
+		context = ""
+	}
+	return context, name
+}
+
+// Qualified is the whole name of a subject, with the client's context where it names none. The subject "" is a context itself, or everything.
+func (c *Client) Qualified(subject string) string {
+	context, name := split(subject)
+	if !strings.HasPrefix(subject, ":.") {
+		context = c.context
+	}
+	return qualify(context, name)
+}
+
+// Beside is the whole name of a subject that is named by the schema of another one, in whose context it is unless it names one itself.
+func Beside(of, subject string) string {
+	context, _ := split(of)
+	return qualify(context, subject)
+}
+
+func qualify(context, name string) string {
+	if context == "" || strings.HasPrefix(name, ":.") {
+		return name
+	}
+	return ":" + context + ":" + name
 }
 
 // guidForm is how GUIDs are written.
@@ -62,21 +118,23 @@ func (c *Client) ByGUID(ctx context.Context, guid string) (*Registered, error) {
 		return nil, &Error{Op: op, Err: fmt.Errorf("%q is no GUID", guid), kind: ErrRefused}
 	}
 	return c.schemas.get(ctx, guid, func() (*Registered, error) {
-		return c.fetch(op, []string{"schemas", "guids", guid}, func(a *answer) { a.GUID, a.ID, a.Subject, a.Version = guid, 0, "", 0 })
+		return c.fetch(op, []string{"schemas", "guids", guid}, url.Values{"referenceFormat": {"qualified"}}, func(a *answer) { a.GUID, a.ID = guid, 0 })
 	})
 }
 
-// fetch asks for a schema and what it refers to. It is ended by Close and by its own time only.
-func (c *Client) fetch(op string, path []string, known func(*answer)) (*Registered, error) {
+// fetch asks for a schema and what it refers to, of no certain subject. It is ended by Close and by its own time only.
+func (c *Client) fetch(op string, path []string, params url.Values, known func(*answer)) (*Registered, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout*time.Duration(len(c.servers)))
 	defer cancel()
 	var a answer
-	if err := c.ask(ctx, op, http.MethodGet, path, nil, nil, &a); err != nil {
+	if err := c.ask(ctx, op, http.MethodGet, path, params, nil, &a); err != nil {
 		return nil, err
 	}
 	known(&a)
+	within, _ := split(a.Subject)
+	a.Subject, a.Version = "", 0
 	r := a.registered()
-	return r, c.imports(ctx, op, r.References, &r.Imports, 0)
+	return r, c.imports(ctx, op, within, r.References, &r.Imports, 0)
 }
 
 // maxImports bounds what a schema may refer to, directly or not, and how deep.
@@ -85,8 +143,8 @@ const (
 	maxDepth   = 100
 )
 
-// imports finds references, each after its own. A version that was deleted softly is still what a schema refers to.
-func (c *Client) imports(ctx context.Context, op string, references []Reference, list *[]Import, depth int) error {
+// imports finds references, each after its own, in the context of what refers to them. A version that was deleted softly is still what a schema refers to.
+func (c *Client) imports(ctx context.Context, op, within string, references []Reference, list *[]Import, depth int) error {
 	if depth > maxDepth || len(*list) > maxImports {
 		return &Error{Op: op, Err: fmt.Errorf("it refers to more than %d schemas, or over more than %d steps", maxImports, maxDepth), kind: ErrRefused}
 	}
@@ -95,11 +153,13 @@ func (c *Client) imports(ctx context.Context, op string, references []Reference,
 			continue
 		}
 		var a answer
-		path := []string{"subjects", r.Subject, "versions", version(r.Version)}
+		subject := qualify(within, r.Subject)
+		path := []string{"subjects", subject, "versions", version(r.Version)}
 		if err := c.ask(ctx, op+", which refers to "+r.Name, http.MethodGet, path, url.Values{"deleted": {"true"}}, nil, &a); err != nil {
 			return err
 		}
-		if err := c.imports(ctx, op, a.References, list, depth+1); err != nil {
+		below, _ := split(cmp.Or(a.Subject, subject))
+		if err := c.imports(ctx, op, below, a.References, list, depth+1); err != nil {
 			return err
 		}
 		*list = append(*list, Import{Name: r.Name, Text: a.Schema})
@@ -123,20 +183,22 @@ func described(n int, subject string) string {
 	return fmt.Sprintf("version %d of subject %q", n, subject)
 }
 
-// Latest finds the latest version of a subject with all that it refers to. It asks each time.
+// Latest finds the latest version of a subject, or of one of its name in another context, with all that it refers to. It asks each time.
 func (c *Client) Latest(ctx context.Context, subject string) (*Registered, error) {
 	return c.Version(ctx, subject, -1)
 }
 
-// Version finds a version of a subject with all that it refers to; -1 is the latest. It asks each time.
+// Version finds a version of a subject with all that it refers to; -1 is the latest. It asks each time. A registry answers for a subject that is not in
+// the default context with one of its name in another context: the Subject of what is found says so.
 func (c *Client) Version(ctx context.Context, subject string, n int) (*Registered, error) {
 	op := "get " + described(n, subject)
 	var a answer
 	if err := c.ask(ctx, op, http.MethodGet, []string{"subjects", subject, "versions", version(n)}, nil, nil, &a); err != nil {
 		return nil, err
 	}
+	within, _ := split(cmp.Or(a.Subject, subject))
 	r := a.registered()
-	return r, c.imports(ctx, op, r.References, &r.Imports, 0)
+	return r, c.imports(ctx, op, within, r.References, &r.Imports, 0)
 }
 
 // Subjects are the names of all subjects, in the registry's order; those that were deleted softly too where they are wanted.

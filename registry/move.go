@@ -15,12 +15,15 @@ func (c *Client) ResetMode(ctx context.Context, subject string) error {
 	return c.ask(ctx, "delete the mode of "+of, http.MethodDelete, path, nil, nil, nil)
 }
 
-// Stored finds a version of a subject as Version does, also one that was deleted softly. Its Imports are not looked up.
+// Stored finds a version of a subject as Version does, also one that was deleted softly, and none in another context. Its Imports are not looked up.
 func (c *Client) Stored(ctx context.Context, subject string, n int) (*Registered, error) {
 	var a answer
 	op := "get " + described(n, subject)
 	if err := c.ask(ctx, op, http.MethodGet, []string{"subjects", subject, "versions", version(n)}, url.Values{"deleted": {"true"}}, nil, &a); err != nil {
 		return nil, err
+	}
+	if a.Subject != "" && c.Qualified(a.Subject) != c.Qualified(subject) {
+		return nil, &Error{Op: op, Err: fmt.Errorf("the registry has it in another context only, as %s", a.Subject), kind: ErrNotFound}
 	}
 	return a.registered(), nil
 }

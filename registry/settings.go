@@ -33,7 +33,7 @@ func scope(kind, subject string) (path []string, of string) {
 func (c *Client) Config(ctx context.Context, subject string, own bool) (json.RawMessage, error) {
 	path, of := scope("config", subject)
 	var config json.RawMessage
-	err := c.ask(ctx, "get the configuration of "+of, http.MethodGet, path, params(!own && subject != "", "defaultToGlobal"), nil, &config)
+	err := c.ask(ctx, "get the configuration of "+of, http.MethodGet, path, params(!own && c.Qualified(subject) != "", "defaultToGlobal"), nil, &config)
 	return config, err
 }
 
@@ -74,7 +74,7 @@ func (c *Client) ResetConfig(ctx context.Context, subject string) error {
 func (c *Client) Mode(ctx context.Context, subject string) (Mode, error) {
 	path, of := scope("mode", subject)
 	var a struct{ Mode Mode }
-	err := c.ask(ctx, "get the mode of "+of, http.MethodGet, path, params(subject != "", "defaultToGlobal"), nil, &a)
+	err := c.ask(ctx, "get the mode of "+of, http.MethodGet, path, params(c.Qualified(subject) != "", "defaultToGlobal"), nil, &a)
 	return a.Mode, err
 }
 

@@ -39,7 +39,7 @@ type Codec[T any] struct {
 	schema  *avro.Schema
 	err     error // of the declaration, and of each use
 	bound   *bound.Codec
-	readers bound.Known[*avrovalue.Reader]
+	readers bound.Known[bound.Schema, *avrovalue.Reader]
 }
 
 // Of is a codec for values alone, with nothing before them. A schema that makes no sense, or does not fit T, is the error of every value.
@@ -168,7 +168,7 @@ func (c *Codec[T]) resolved(r *codecs.Record, data []byte, v *T) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	reader, err := c.readers.Get(frame.String(), func() (*avrovalue.Reader, error) {
+	reader, err := c.readers.Get(c.bound.Of(r, frame), func() (*avrovalue.Reader, error) {
 		written, err := c.bound.Find(r, frame)
 		if err != nil {
 			return nil, err

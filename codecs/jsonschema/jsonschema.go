@@ -21,7 +21,7 @@ type Codec[T any] struct {
 	schema  *jsonvalue.Schema
 	err     error // of the declaration, and of each use
 	bound   *bound.Codec
-	writers bound.Known[*jsonvalue.Schema]
+	writers bound.Known[bound.Schema, *jsonvalue.Schema]
 }
 
 // Option is something that a codec is made with: [References].
@@ -130,7 +130,7 @@ func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonvalue.Schema, []b
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, err := c.writers.Get(frame.String(), func() (*jsonvalue.Schema, error) {
+	schema, err := c.writers.Get(c.bound.Of(r, frame), func() (*jsonvalue.Schema, error) {
 		written, err := c.bound.Find(r, frame)
 		if err != nil {
 			return nil, err

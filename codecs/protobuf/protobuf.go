@@ -26,7 +26,13 @@ type Codec[T proto.Message] struct {
 	rules   *protovalue.Rules
 	indexes []int
 	bound   *bound.Codec
-	writers bound.Known[protoreflect.FullName]
+	writers bound.Known[message, protoreflect.FullName]
+}
+
+// message names a message of a registered file.
+type message struct {
+	of      bound.Schema
+	indexes string
 }
 
 // Of is a codec for messages alone.
@@ -131,7 +137,7 @@ func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
 		}
 		return nil, err
 	}
-	name, err := c.writers.Get(fmt.Sprint(frame, indexes), func() (protoreflect.FullName, error) {
+	name, err := c.writers.Get(message{c.bound.Of(r, frame), fmt.Sprint(indexes)}, func() (protoreflect.FullName, error) {
 		written, err := c.bound.Find(r, frame)
 		if err != nil {
 			return "", err

@@ -92,7 +92,7 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	if err != nil {
 		return nil, NoSchema(err)
 	}
-	known, err := t.Client.Lookup(ctx, subject, s)
+	known, err := t.lookup(ctx, subject, s)
 	switch {
 	case missing: // what is registered does not refer to it
 		result.Needs = protovalue.RulesPath
@@ -124,6 +124,15 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 		return nil, err
 	}
 	return result, t.compare(ctx, result, live, given, next)
+}
+
+// lookup finds the version of a subject that a schema is. Registries find it in a subject of that name in another context as well.
+func (t *Tool) lookup(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error) {
+	found, err := t.Client.Lookup(ctx, subject, s)
+	if err == nil && t.Client.Qualified(found.Subject) != t.Client.Qualified(subject) && found.Subject != "" {
+		return nil, registry.NewError("look up a schema in subject "+subject, registry.ErrNotFound, fmt.Errorf("it is in %s", found.Subject))
+	}
+	return found, err
 }
 
 // compare fills in how a schema differs from the versions that it is compared with.

@@ -119,7 +119,7 @@ func (t *Tool) Version(ctx context.Context, subject string, n int) (*registry.Re
 	if gone != nil {
 		return nil, err
 	}
-	known, err := t.Client.ByID(ctx, stored.ID) // which has its references
+	known, err := t.Client.ByIDOf(ctx, stored.ID, stored.Subject) // which has its references
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (t *Tool) Impact(ctx context.Context, q Question) (*Impact, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, given, versions)
+	result.Records, err = t.read(ctx, q.Kafka, q.Subject, topic, key, q.Last, given, versions)
 	return result, err
 }
 

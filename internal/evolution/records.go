@@ -45,7 +45,7 @@ type Written struct {
 }
 
 // read looks at the newest records of a topic, last of them over all its partitions, as a reader with a schema.
-func (t *Tool) read(ctx context.Context, client *kafka.Client, topic string, key bool, last int, reader *registry.Registered, versions map[int][]int) (*Records, error) {
+func (t *Tool) read(ctx context.Context, client *kafka.Client, subject, topic string, key bool, last int, reader *registry.Registered, versions map[int][]int) (*Records, error) {
 	infos, err := client.Topics(ctx, []string{topic})
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (t *Tool) read(ctx context.Context, client *kafka.Client, topic string, key
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	reading := &reading{tool: t, reader: reader, key: key, versions: versions, readers: map[string]decode{}, by: map[string]*Written{}, result: &Records{Topic: topic, By: []Written{}}}
+	reading := &reading{tool: t, subject: subject, reader: reader, key: key, versions: versions, readers: map[string]decode{}, by: map[string]*Written{}, result: &Records{Topic: topic, By: []Written{}}}
 	fetcher := client.NewFetcher(8 << 20)
 	defer fetcher.Close()
 	newest := &newest{reader: fetcher, judge: reading.judge, count: reading.count}
@@ -87,6 +87,7 @@ type decode func(value, rest []byte, inHeader bool) error
 
 type reading struct {
 	tool     *Tool
+	subject  string
 	reader   *registry.Registered
 	key      bool
 	versions map[int][]int // of the subject, by id
@@ -161,7 +162,7 @@ func (r *reading) decoder(ctx context.Context, frame framing.Frame, w *Written) 
 	if frame.GUID != "" {
 		writer, err = r.tool.Client.ByGUID(ctx, frame.GUID)
 	} else {
-		writer, err = r.tool.Client.ByID(ctx, frame.ID)
+		writer, err = r.tool.Client.ByIDOf(ctx, frame.ID, r.subject)
 	}
 	if errors.Is(err, registry.ErrNotFound) {
 		missing := fmt.Errorf("the registry has no schema %s", frame)

@@ -61,7 +61,7 @@ func (t *Tool) Rollback(ctx context.Context, q Question, to int, execute bool) (
 	}
 	topic, key := q.place()
 	if q.Kafka != nil {
-		if result.Records, err = t.read(ctx, q.Kafka, topic, key, q.Last, older, versions); err != nil {
+		if result.Records, err = t.read(ctx, q.Kafka, q.Subject, topic, key, q.Last, older, versions); err != nil {
 			return nil, err
 		}
 		for _, w := range result.Records.By {

@@ -24,7 +24,7 @@ func (t *Tool) Referred(ctx context.Context, s registry.Schema, execute bool) (_
 	if file, err := protovalue.Compile(s.Text, imports); err != nil || !protovalue.ImportsRules(file) {
 		return s, false, nil // what is wrong with it is said where it is read
 	}
-	find := t.Client.Lookup
+	find := t.lookup
 	if execute {
 		find = t.Client.Register
 	}

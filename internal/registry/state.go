@@ -16,7 +16,7 @@ import (
 type state struct {
 	next     int64 // offset of the record after those that were applied
 	subjects map[string]map[int]*Entry
-	contexts map[string]int   // how many subjects each has; the default one is not among them
+	contexts map[string]int     // how many subjects each has; the default one is not among them
 	ids      map[idKey][]*Entry // entries that have the id; none is gone
 	contents map[contentKey]int // ids
 	maxIDs   map[string]int

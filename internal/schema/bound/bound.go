@@ -80,7 +80,7 @@ func (c *Codec) Written(r *codecs.Record) (*registry.Registered, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
 	defer cancel()
-	s, err := c.schema(ctx, c.known)
+	s, err := c.schema(ctx, subject, c.known)
 	var found *registry.Registered
 	if err == nil {
 		found, err = c.known(ctx, subject, s)
@@ -116,8 +116,8 @@ func Imports(uses []registry.Dependency) (list []registry.Import) {
 // finder finds a schema in a subject, and may register it there.
 type finder func(ctx context.Context, subject string, s registry.Schema) (*registry.Registered, error)
 
-// schema is what is registered, with references to what it uses; find finds or registers these.
-func (c *Codec) schema(ctx context.Context, find finder) (registry.Schema, error) {
+// schema is what is registered in a subject, with references to what it uses in the same context; find finds or registers these.
+func (c *Codec) schema(ctx context.Context, of string, find finder) (registry.Schema, error) {
 	var refer func(uses []registry.Dependency) ([]registry.Reference, error)
 	refer = func(uses []registry.Dependency) (list []registry.Reference, err error) {
 		for _, d := range uses {
@@ -126,7 +126,7 @@ func (c *Codec) schema(ctx context.Context, find finder) (registry.Schema, error
 				return nil, err
 			}
 			subject := cmp.Or(d.Subject, d.Name)
-			found, err := find(ctx, subject, registry.Schema{Type: c.kind, Text: d.Text, References: below})
+			found, err := find(ctx, registry.Beside(of, subject), registry.Schema{Type: c.kind, Text: d.Text, References: below})
 			if err != nil {
 				return nil, fmt.Errorf("%s, which the schema refers to: %w", d.Name, err)
 			}
@@ -156,7 +156,7 @@ func (c *Codec) prepare(p codecs.Preparation) error {
 	if p.Register {
 		find = c.registered
 	}
-	s, err := c.schema(p.Context, find)
+	s, err := c.schema(p.Context, subject, find)
 	var found *registry.Registered
 	if err == nil {
 		found, err = find(p.Context, subject, s)
@@ -227,6 +227,36 @@ func (c *Codec) Read(r *codecs.Record, value []byte) (frame framing.Frame, rest 
 	return framing.Read(value, header(r))
 }
 
+// Schema names the schema that a record's value was written with. An id may be one schema in one context of the registry and another in the next: which
+// is meant follows from the subject, and that from the record.
+type Schema struct {
+	framing.Frame
+	topic, subject string
+	key            bool
+}
+
+// Of names the schema of a frame.
+func (c *Codec) Of(r *codecs.Record, frame framing.Frame) Schema {
+	s := Schema{Frame: frame}
+	switch {
+	case frame.GUID != "" || c.with.Subject != "" || c.with.Naming != registry.TopicName: // in all records the same
+	case r.Subject != "" && !r.Key:
+		s.subject = r.Subject
+	default:
+		s.topic, s.key = r.Topic, r.Key
+	}
+	return s
+}
+
+// reads is the subject that a record was written by; "" where its type's name makes it, which is not known yet.
+func (c *Codec) reads(r *codecs.Record) string {
+	if c.with.Subject == "" && c.with.Naming != registry.TopicName {
+		return ""
+	}
+	subject, _ := c.subject(r)
+	return subject
+}
+
 // Find finds the schema that a record's value was written with, which must be of the type of the codec's own.
 func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.Registered, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.with.Wait)
@@ -234,15 +264,16 @@ func (c *Codec) Find(r *codecs.Record, frame framing.Frame) (written *registry.R
 	if frame.GUID != "" {
 		written, err = c.client.ByGUID(ctx, frame.GUID)
 	} else {
-		written, err = c.client.ByID(ctx, frame.ID)
+		written, err = c.client.ByIDOf(ctx, frame.ID, c.reads(r))
 	}
+	schema := c.Of(r, frame)
 	switch {
 	case err == nil:
-		c.missing.found(frame)
+		c.missing.found(schema)
 	case errors.Is(err, registry.ErrNotFound):
 		now, since, of := time.Now(), r.Time, "the record was written"
 		if since.IsZero() || since.After(now) { // which says nothing of how long the schema has had to come
-			since, of = c.missing.since(frame, now, c.with.MissingAfter), "it was first looked for"
+			since, of = c.missing.since(schema, now, c.with.MissingAfter), "it was first looked for"
 		}
 		if age := now.Sub(since); age > c.with.MissingAfter {
 			err = fmt.Errorf("the schema %s with which the value was written is not in the registry, %v after %s: %w", frame, age.Round(time.Second), of, err)
@@ -264,31 +295,31 @@ var kinds = map[registry.Type]string{registry.Avro: "Avro", registry.Protobuf: "
 // missing is when schemas that were not there were first looked for.
 type missing struct {
 	mu    sync.Mutex
-	first map[framing.Frame]time.Time
+	first map[Schema]time.Time
 }
 
-func (m *missing) found(frame framing.Frame) {
+func (m *missing) found(s Schema) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.first, frame)
+	delete(m.first, s)
 }
 
 // since is when a schema was first looked for, now where it was not before. Beyond the most, those that nobody can wait for any more are
 // forgotten; where all are waited for, one more has to wait for one of them.
-func (m *missing) since(frame framing.Frame, now time.Time, after time.Duration) time.Time {
+func (m *missing) since(s Schema, now time.Time, after time.Duration) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if first, ok := m.first[frame]; ok {
+	if first, ok := m.first[s]; ok {
 		return first
 	}
 	if len(m.first) >= mostMissing {
-		maps.DeleteFunc(m.first, func(_ framing.Frame, first time.Time) bool { return now.Sub(first) > 2*after })
+		maps.DeleteFunc(m.first, func(_ Schema, first time.Time) bool { return now.Sub(first) > 2*after })
 	}
 	if m.first == nil {
-		m.first = map[framing.Frame]time.Time{}
+		m.first = map[Schema]time.Time{}
 	}
 	if len(m.first) < mostMissing {
-		m.first[frame] = now
+		m.first[s] = now
 	}
 	return now
 }
@@ -327,16 +358,16 @@ func (c *Codec) Begin(r *codecs.Record, dst []byte, indexes []int) ([]byte, []co
 	return dst, nil, nil
 }
 
-// Known are things made of registered schemas, by id: the last thousand or so.
-type Known[V any] struct {
+// Known are things made of registered schemas, by what names these: the last thousand or so.
+type Known[K comparable, V any] struct {
 	mu  sync.RWMutex
-	all map[string]V
+	all map[K]V
 }
 
 const mostKnown = 1000
 
 // Get makes a thing once for each name. An error is not kept.
-func (k *Known[V]) Get(name string, make_ func() (V, error)) (V, error) {
+func (k *Known[K, V]) Get(name K, make_ func() (V, error)) (V, error) {
 	k.mu.RLock()
 	v, ok := k.all[name]
 	k.mu.RUnlock()
@@ -350,7 +381,7 @@ func (k *Known[V]) Get(name string, make_ func() (V, error)) (V, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.all == nil || len(k.all) >= mostKnown {
-		k.all = map[string]V{}
+		k.all = map[K]V{}
 	}
 	k.all[name] = v
 	return v, nil

@@ -7,6 +7,7 @@ package values
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -196,7 +197,7 @@ func (s *Schema) HasText(path string) error {
 // Values converts values by the schemas of a source. Schemas that were compiled are kept, the last thousand or so.
 type Values struct {
 	source registry.Source
-	known  bound.Known[*Schema]
+	known  bound.Known[string, *Schema]
 }
 
 // New makes Values over a source.
@@ -205,7 +206,7 @@ func New(source registry.Source) *Values { return &Values{source: source} }
 // Schema compiles a schema of the source, once for each id. What it says of itself is what was asked for: a schema may be in several subjects, under one id.
 func (v *Values) Schema(r *registry.Registered) (*Schema, error) {
 	frame := framing.Frame{ID: r.ID, GUID: r.GUID}
-	s, err := v.known.Get(frame.String(), func() (*Schema, error) {
+	s, err := v.known.Get(contextOf(r.Subject)+frame.String(), func() (*Schema, error) {
 		s, err := Compile(r)
 		if err != nil {
 			err = fmt.Errorf("schema %s: %w", frame, err)
@@ -218,6 +219,14 @@ func (v *Values) Schema(r *registry.Registered) (*Schema, error) {
 		s.registered = r
 	}
 	return s, err
+}
+
+// contextOf is the context in a subject's name, in which alone an id is one schema.
+func contextOf(subject string) string {
+	if at := strings.IndexByte(strings.TrimPrefix(subject, ":"), ':'); at > 0 && strings.HasPrefix(subject, ":.") {
+		return subject[:at+2]
+	}
+	return ""
 }
 
 // JSON turns a record's key or value into a JSON document, by the schema that it names. header is the value of the record's header
