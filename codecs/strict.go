@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/weirstream/weir/internal/jsonscan"
@@ -16,8 +18,10 @@ import (
 type JSONOption struct{ strict bool }
 
 // Strict has a codec refuse what json.Unmarshal passes over, with the place in the document: members that the type does not have, also
-// where they differ in case only; names that come twice; null where the type has no null; bytes that are not UTF-8; nesting beyond
-// 200. Types with an UnmarshalJSON or UnmarshalText method say themselves which members they have. What is written does not change.
+// where they differ in case only; names that come twice, also keys of a map of which two are one, as "1" and "01" are of a map[int]; null where the
+// type has no null; more elements than an array of Go has; bytes that are not UTF-8; nesting beyond 200. Types with an UnmarshalJSON or UnmarshalText
+// method say themselves which members they have; null is one of their values where their zero value is written as null. What is written does not
+// change.
 func Strict() JSONOption { return JSONOption{strict: true} }
 
 // strictType is what a Go type admits.
@@ -25,10 +29,13 @@ type strictType struct {
 	any    bool // whatever it is, its own method or an interface reads it
 	null   bool // null is one of its values
 	fields map[string]*strictType
-	elem   *strictType // of arrays, slices and maps
-	target *strictType // of a pointer
+	elem   *strictType  // of arrays, slices and maps
+	most   int          // elements, of an array; -1: any number
+	key    reflect.Type // of a map whose keys may be written in several ways
+	target *strictType  // of a pointer
 	object bool
 	name   string
+	nulls  func() bool // whether a type that reads itself has a null, which is asked when there is one
 }
 
 var (
@@ -48,7 +55,7 @@ type reached struct {
 func strictRoot(t reflect.Type) *strictType {
 	known := strictTypes{}
 	if p := reflect.PointerTo(t); reads(p) {
-		return known.of(t, true).anything()
+		return known.of(t, true).anything(t)
 	}
 	return known.of(t, true)
 }
@@ -64,22 +71,25 @@ func (known strictTypes) of(t reflect.Type, bare bool) *strictType {
 	if s := known[reached{t, bare}]; s != nil {
 		return s
 	}
-	s := &strictType{name: t.String()}
+	s := &strictType{name: t.String(), most: -1}
 	known[reached{t, bare}] = s
 	if t.Kind() == reflect.Pointer && reads(t) || t.Kind() != reflect.Pointer && t.Name() != "" && !bare && reads(reflect.PointerTo(t)) {
-		return s.anything()
+		return s.anything(t)
 	}
 	switch t.Kind() {
 	case reflect.Interface:
-		s.any = true
+		s.any, s.null = true, true
 	case reflect.Pointer:
 		s.null, s.target = true, known.of(t.Elem(), true)
 	case reflect.Map:
 		s.null, s.object, s.elem = true, true, known.of(t.Elem(), false)
+		if t.Key().Kind() != reflect.String || reads(reflect.PointerTo(t.Key())) {
+			s.key = t.Key()
+		}
 	case reflect.Slice:
 		s.null, s.elem = true, known.of(t.Elem(), false)
 	case reflect.Array:
-		s.elem = known.of(t.Elem(), false)
+		s.elem, s.most = known.of(t.Elem(), false), t.Len()
 	case reflect.Struct:
 		s.object, s.fields = true, map[string]*strictType{}
 		for name, f := range jsonFields(t) {
@@ -89,8 +99,14 @@ func (known strictTypes) of(t reflect.Type, bare bool) *strictType {
 	return s
 }
 
-func (s *strictType) anything() *strictType {
-	s.any = true
+// anything has a type be one that reads itself. It calls methods of the type only when it meets a null.
+func (s *strictType) anything(t reflect.Type) *strictType {
+	s.any, s.null = true, t.Kind() == reflect.Pointer
+	s.nulls = sync.OnceValue(func() bool {
+		defer func() { _ = recover() }() // a method that panics writes nothing
+		out, err := json.Marshal(reflect.New(t).Interface())
+		return err == nil && string(out) == null
+	})
 	return s
 }
 
@@ -185,18 +201,22 @@ func strictCheck(of *strictType, data []byte) error {
 func (t *strictType) check(s *jsonscan.Scanner) error {
 	kind := s.Peek()
 	switch {
-	case t.any:
+	case t.any && kind != 'n':
 		return s.Skip()
 	case kind == 'n':
-		if !t.null {
+		if !t.null && (t.nulls == nil || !t.nulls()) {
 			return errors.New("null is no value of " + t.name)
 		}
 		return s.Null()
 	case t.target != nil:
 		return t.target.check(s)
 	case kind == '{' && t.object:
+		var keys map[any]bool
 		return s.Object(func(name []byte) error {
 			if t.elem != nil {
+				if t.key != nil && !t.add(&keys, string(name)) {
+					return errors.New("the key comes twice, written in another way")
+				}
 				return t.elem.check(s)
 			}
 			f := t.fields[string(name)]
@@ -206,9 +226,38 @@ func (t *strictType) check(s *jsonscan.Scanner) error {
 			return f.check(s)
 		})
 	case kind == '[' && t.elem != nil && !t.object:
-		return s.Array(func(int) error { return t.elem.check(s) })
+		return s.Array(func(i int) error {
+			if i == t.most {
+				return fmt.Errorf("%s has no such element", t.name)
+			}
+			return t.elem.check(s)
+		})
 	}
 	return s.Skip()
+}
+
+// add adds the key of a map that a name is, and says whether it is new. A name that is no key is left to who parses it.
+func (t *strictType) add(keys *map[any]bool, name string) bool {
+	var key any
+	var err error
+	one := reflect.New(t.key)
+	if text, ok := one.Interface().(encoding.TextUnmarshaler); ok {
+		err = text.UnmarshalText([]byte(name))
+		key = one.Elem().Interface()
+	} else if one.Elem().CanInt() {
+		key, err = strconv.ParseInt(name, 10, 64)
+	} else {
+		key, err = strconv.ParseUint(name, 10, 64)
+	}
+	if err != nil {
+		return true
+	}
+	if *keys == nil {
+		*keys = map[any]bool{}
+	}
+	known := (*keys)[key]
+	(*keys)[key] = true
+	return !known
 }
 
 func (t *strictType) stranger(name string) error {
