@@ -44,6 +44,9 @@ func (w *answered) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 		w.leaveBody()
+		if strings.HasPrefix(w.r.URL.Path, rpcPath) {
+			dropEmpty(w.Header())
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -91,4 +94,9 @@ func (w *answered) EnableFullDuplex() error {
 func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush implements http.Flusher, which some handlers ask for.
-func (w *answered) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *answered) Flush() {
+	if w.status == 0 { // which sends the headers too
+		w.WriteHeader(http.StatusOK)
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}

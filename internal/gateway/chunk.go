@@ -301,7 +301,7 @@ func (c *chunk) wait(ctx context.Context) {
 			c.answers[i] = failed(all)
 		} else {
 			c.answers[i].ended(results[n])
-			c.answers[i].Repeated = c.once != nil && c.once.verdicts[n].Repeated
+			c.answers[i].Repeated = c.once != nil && c.once.verdicts[n].Repeated && results[n].Err == nil
 		}
 		if c.err != errNoAnswer {
 			c.note(n)

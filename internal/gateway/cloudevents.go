@@ -89,16 +89,15 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 			events[i], p = q.cloudEvent(one, i)
 		}
 		if p != nil {
-			p.Detail = clipped(fmt.Sprintf("event %d: %s", i, p.Detail))
-			p.write(w)
-			return
+			events[i] = &event{bad: p}
 		}
 	}
 	g.answerMany(w, g.publishAll(q, events))
 }
 
 // structured reads an event in the structured mode. What the SDK is careless with is settled before it reads the event: it takes data with the space
-// before it, the last of members that come twice, one of data and data_base64 where there are both, and the whole part of a number.
+// before it, the last of members that come twice, one of data and data_base64 where there are both, and the whole part of a number; and it knows few types of
+// data for JSON, so that data are read here.
 func structured(document []byte) (*cloudevents.Event, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(document, &members); err != nil {
@@ -125,13 +124,14 @@ func structured(document []byte) (*cloudevents.Event, error) {
 			}
 		}
 	}
-	base64 := members["data_base64"]
-	if members["data"] != nil && base64 != nil {
+	data, base64 := members["data"], members["data_base64"]
+	if data != nil && base64 != nil {
 		return nil, errors.New("it has data and data_base64, of which one is meant")
 	}
 	if base64 != nil && base64[0] != '"' {
 		return nil, errors.New("data_base64 is no text")
 	}
+	delete(members, "data")
 	tidy, err := joined(members)
 	if err != nil {
 		return nil, err
@@ -140,19 +140,38 @@ func structured(document []byte) (*cloudevents.Event, error) {
 	if err := e.UnmarshalJSON(tidy); err != nil {
 		return nil, err
 	}
-	if string(members["data"]) == "null" && !isJSON(&e) {
+	switch {
+	case data == nil:
+	case isJSON(&e):
+		e.DataEncoded = data
+		if e.DataContentType() == "" { // what is implied here is not in a record
+			e.SetDataContentType(jsonType)
+		}
+	case string(data) == "null":
 		return nil, fmt.Errorf("its data are null, which %q has no form for: to delete a key leave datacontenttype out", e.DataContentType())
-	}
-	if members["data"] != nil && e.DataContentType() == "" { // what is implied here is not in a record
-		e.SetDataContentType(jsonType)
+	case data[0] != '"':
+		return nil, fmt.Errorf("its data are no text, and %q is no JSON: send them as a text, or as data_base64", e.DataContentType())
+	default:
+		var text string
+		if err := json.Unmarshal(data, &text); err != nil {
+			return nil, err
+		}
+		e.DataEncoded = []byte(text)
 	}
 	return &e, nil
 }
 
+// dataMedia is the media type of an event's data, "" for none.
+func dataMedia(e *cloudevents.Event) string { return strings.ToLower(e.DataMediaType()) }
+
 // isJSON says whether the data of an event are JSON, which they are where nothing else is said.
 func isJSON(e *cloudevents.Event) bool {
-	media := e.DataMediaType()
-	return media == "" && !e.DataBase64 || media == jsonType || strings.HasSuffix(media, "+json")
+	media := dataMedia(e)
+	if media == "" {
+		return !e.DataBase64
+	}
+	_, subtype, _ := strings.Cut(media, "/")
+	return subtype == "json" || strings.HasSuffix(subtype, "+json")
 }
 
 // joined is the object of members. Their values stay as they are, which json.Marshal would make compact.
@@ -241,7 +260,7 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 	e := q.event(in.Data(), n)
 	e.source, e.form = in.Source(), asBytes
 	e.id = cmp.Or(e.id, in.ID())
-	switch media := in.DataMediaType(); {
+	switch media := dataMedia(in); {
 	case isJSON(in):
 		e.form = asJSON
 	case isProtobuf(media):
@@ -262,8 +281,8 @@ func (q *request) cloudEvent(in *cloudevents.Event, n int) (*event, *Problem) {
 	add("ce_type", in.Type())
 	add("ce_subject", in.Subject())
 	add("ce_dataschema", in.DataSchema())
-	if !in.Time().IsZero() {
-		add("ce_time", in.Time().Format(time.RFC3339Nano))
+	if at := in.Context.AsV1().Time; at != nil { // also the year 1, which is the zero of some languages
+		add("ce_time", at.Format(time.RFC3339Nano))
 	}
 	names := make([]string, 0, len(in.Extensions()))
 	for name := range in.Extensions() {

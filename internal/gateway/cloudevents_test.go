@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -78,7 +79,8 @@ func TestOtherFormatsOfCloudEventsAreNotTaken(t *testing.T) {
 
 // The structured mode is JSON of any layout, and what could mean two things or cannot be kept as it is is refused; so are headers that name no attribute.
 //
-// Mutations seen to fail it: the document handed to the SDK as it is; null attributes kept; no bound of numbers; the names of headers not looked at.
+// Mutations seen to fail it: the document handed to the SDK as it is; isJSON only of application/json, or without +json; data of other types as they stand; a
+// time that is left out where it is zero; null attributes kept; no bound of numbers; the names of headers not looked at.
 func TestAStructuredEventIsReadAsItIsMeant(t *testing.T) {
 	r := newRig(t, nil)
 	path := "/topics/" + orders + "/events"
@@ -90,6 +92,11 @@ func TestAStructuredEventIsReadAsItIsMeant(t *testing.T) {
 		{`"data":1,"ext":7,"minus":-1,"yes":true`, "1"}, {`"data":1,"subject":null,"ext": null,"data_base64":null`, "1"}, {`"data":{"a":1,"a":2,"Id":1,"id":2}`, `{"a":1,"a":2,"Id":1,"id":2}`},
 		{`"data":1,"ext":1.9`, ""}, {`"data":1,"ext":-0.5`, ""}, {`"data":1,"ext":2147483648`, ""}, {`"data":1,"ext":1e2`, ""}, {`"data":1,"id":"z"`, ""}, {`"data":1,"data":2`, ""},
 		{`"data":1,"data_base64":"AP8="`, ""}, {`"data":1,"subject":"a","subject":"b"`, ""},
+		{`"data":{"a":1},"datacontenttype":"application/vnd.order+json"`, `{"a":1}`}, {`"data":[1],"datacontenttype":"APPLICATION/JSON; charset=utf-8"`, "[1]"},
+		{`"data":{"a": 1},"datacontenttype":"text/json"`, `{"a": 1}`}, {`"data":"{\"a\":1}","datacontenttype":"application/ld+json"`, `"{\"a\":1}"`}, {`"data":"a"`, `"a"`},
+		{`"data":"{\"a\":1}","datacontenttype":"application/xml"`, `{"a":1}`}, {`"data":"a\u00e9","datacontenttype":"text/plain"`, "a\u00e9"},
+		{`"data":{"a":1},"datacontenttype":"application/xml"`, ""}, {`"data":5,"datacontenttype":"text/plain"`, ""}, {`"data":{"a":1},"datacontenttype":"+json"`, ""},
+		{`"data":1,"time":"0001-01-01T00:00:00Z"`, "1"},
 	} {
 		event := fmt.Sprintf(`{"id": "%d",%s, %s}`, n, common, one.members)
 		for form, body := range map[string]string{"application/cloudevents+json": event, "application/cloudevents-batch+json": "[ " + event + " ]"} {
@@ -101,6 +108,8 @@ func TestAStructuredEventIsReadAsItIsMeant(t *testing.T) {
 		records, _ := r.read(orders)
 		if last := len(records) - 1; one.value != "" && (last < 0 || string(records[last].Value) != one.value) {
 			t.Errorf("%s: the value is not %q: %v", event, one.value, records)
+		} else if one.value != "" && strings.Contains(one.members, "time") && header(records[last], "ce_time") != "0001-01-01T00:00:00Z" {
+			t.Errorf("%s: %s", event, records[last].Headers)
 		}
 	}
 	for _, bad := range []string{`null`, `[]`, `5`, ``, `{"id":"1"} {}`, `{}`} {
@@ -130,6 +139,40 @@ func TestAStructuredEventIsReadAsItIsMeant(t *testing.T) {
 		_ = res.Body.Close()
 		if res.StatusCode != 422 {
 			t.Errorf("%s %v: %d", name, values, res.StatusCode)
+		}
+	}
+}
+
+// An event of a batch that is none is refused for itself, unless the batch is atomic.
+//
+// Mutation seen to fail it: the batch refused for one.
+func TestACloudEventOfABatchIsRefusedForItself(t *testing.T) {
+	r := newRig(t, nil)
+	f := doorForms(r)["CloudEvents"]
+	cloud := func(id, members string) string {
+		return fmt.Sprintf(`{"id":%q,"source":"/s","type":"t","partitionkey":"k",%s}`, id, members)
+	}
+	for bad, why := range map[string]string{
+		cloud("b1", `"specversion":"0.3","data":1`): "0.3", "5": "no CloudEvent", "null": "it is null", "[]": "no CloudEvent", "{}": "specversion", cloud("b2", `"specversion":"1.0","data":1,"obj":{}`): "no CloudEvent",
+		cloud("b3", `"specversion":"1.0","data":1,"x":1.5`): "whole", `{"id":""}`: "specversion",
+	} {
+		body := "[" + cloud("a"+bad, `"specversion":"1.0","data":1`) + "," + bad + "," + cloud("c"+bad, `"specversion":"1.0","data":1`) + "]"
+		written, status, answer := r.sendForm(f, body, "atomic=true", nil)
+		if status != 422 || len(written) > 0 || !strings.Contains(answer, "atomic") {
+			t.Errorf("%s, atomic: %d records, %d %s", bad, len(written), status, answer)
+		}
+		written, status, answer = r.sendForm(f, body, "", nil)
+		var got Answers
+		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != 207 || len(written) != 2 || len(got.Results) != 3 {
+			t.Fatalf("%s: %d records, %d %s", bad, len(written), status, answer)
+		}
+		if p := got.Results[1].Error; p == nil || p.Status != 422 || !strings.Contains(p.Detail, why) {
+			t.Errorf("%s: %s", bad, answer)
+		}
+	}
+	for _, body := range []string{"[" + cloud("x", `"specversion":"1.0","data":1`) + ",", `{}`} {
+		if written, status, answer := r.sendForm(f, body, "", nil); status != 400 || len(written) > 0 {
+			t.Errorf("%s: %d %s", body, status, answer)
 		}
 	}
 }
@@ -250,7 +293,7 @@ func header(rec kafka.Record, name string) string {
 
 // What a structured CloudEvent implies is said in its record, and its trace context is kept beside that of the request.
 //
-// Mutations seen to fail it: no implied content type; trace context of the event only where the request has none.
+// Mutations seen to fail it: no implied content type; trace context of the event only where the request has none; of both.
 func TestWhatACloudEventImpliesIsInItsRecord(t *testing.T) {
 	r := newRig(t, nil)
 	const trace, other = traceOne, traceTwo
@@ -264,5 +307,8 @@ func TestWhatACloudEventImpliesIsInItsRecord(t *testing.T) {
 		if got := header(records[0], name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	if n := strings.Count(fmt.Sprintf("%s", records[0].Headers), "{traceparent "); n != 1 {
+		t.Errorf("%d traces: %s", n, records[0].Headers)
 	}
 }

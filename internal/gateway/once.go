@@ -245,8 +245,14 @@ func (r *onceResult) bring(ctx context.Context, o *once) {
 var (
 	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: each of its ids is decided on alone")
 	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
-	errConflict   = errors.New("the event id was used for an event with another value or (of CloudEvents) source")
 )
+
+// conflictError is of an event whose id another one has.
+type conflictError struct{ id string }
+
+func (e *conflictError) Error() string {
+	return fmt.Sprintf("the event id %q was used for an event with another value or (of CloudEvents) source", e.id)
+}
 
 // wait returns how the events ended.
 func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, error) {
@@ -261,7 +267,8 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 		results[i] = publish.Result{Partition: v.Partition, Offset: v.Offset}
 		switch {
 		case v.Conflict:
-			results[i].Err = errConflict
+			headers := c.batch.Records[i].Headers
+			results[i].Err = &conflictError{string(headers[len(headers)-1].Value)} // admit puts the id last
 		case v.Full:
 			results[i].Err = errIDsFull
 		case v.Refused != "":

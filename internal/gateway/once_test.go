@@ -187,3 +187,26 @@ func TestAClockThatIsWrongForgetsNoID(t *testing.T) {
 		t.Errorf("%d records of one id", len(records))
 	}
 }
+
+// The refusal of an id that another event has is the same at each level: it names the id, and is no repetition.
+//
+// Mutations seen to fail it: repeated as the owner says; a text without the id.
+func TestAConflictOfIDsIsToldAlikeAtEachLevel(t *testing.T) {
+	r := newRig(t, nil)
+	declare(t, r.client, declared.Event{Version: 1, Topic: "order.state.v1", Idempotency: declared.Once})
+	for r.gate.declarations.Of("order.state.v1") == nil { // it is followed
+		time.Sleep(5 * time.Millisecond)
+	}
+	for _, topic := range []string{orders, "order.state.v1"} {
+		path := "/topics/" + topic + "/events?key=k"
+		r.post(path, `1`, "Idempotency-Key", "the id")
+		status, answer, _ := r.post(path, `2`, "Idempotency-Key", "the id")
+		if status != 422 || strings.Contains(answer, "repeated") || !strings.Contains(answer, `\"the id\"`) || !strings.Contains(answer, "id-conflict") {
+			t.Errorf("%s: %d %s", topic, status, answer)
+		}
+		status, answer, _ = r.post(path, "2\n1", "Idempotency-Key", "line", "Content-Type", ndjsonType)
+		if again, second, _ := r.post(path, "2\n3", "Idempotency-Key", "line", "Content-Type", ndjsonType); status != 200 || again != 200 || strings.Count(second, "repeated") != 1 || !strings.Contains(second, `\"line/1\"`) {
+			t.Errorf("%s, lines: %s %s", topic, answer, second)
+		}
+	}
+}

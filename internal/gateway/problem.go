@@ -148,7 +148,7 @@ func ofWriting(err error) *Problem {
 	var blocked *kafka.BlockedError
 	var undecided *publish.UndecidedError
 	switch {
-	case errors.Is(err, errConflict):
+	case errors.As(err, new(*conflictError)):
 		return conflict.of("%v", err)
 	case errors.Is(err, errIDsFull):
 		return notWritten.of("%v", err).after(idsAgain).todo("raise --max-ids of every gateway: an id is forgotten a day after it was taken, never before")

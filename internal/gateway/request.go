@@ -53,16 +53,14 @@ func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) 
 // terms are what a form lets the query and the headers of a request say of its events, beside the body. What it does not let them say is refused: to pass it
 // over would be to write another event than was meant, or to write it once more.
 type terms struct {
-	params  []string // of the query
-	key     bool     // the header Weir-Key: its events have no place of their own for a key
-	headers bool     // Weir-Header-*
+	params []string // of the query
+	key    bool     // the header Weir-Key: its events have no place of their own for a key
 }
 
 var (
-	ownTerms     = terms{[]string{"key", "atomic"}, true, true}
-	batchTerms   = terms{[]string{"atomic"}, false, true}
-	streamTerms  = terms{nil, false, true}
-	messageTerms = terms{nil, false, false}
+	ownTerms   = terms{params: []string{"key", "atomic"}, key: true}
+	batchTerms = terms{params: []string{"atomic"}}
+	noTerms    = terms{}
 )
 
 // beginEvents reads what our own form says in query and headers.
@@ -119,9 +117,6 @@ func (q *request) read(rawQuery string, headers http.Header, t terms) *Problem {
 		header, ok := strings.CutPrefix(name, "Weir-Header-")
 		if !ok {
 			continue
-		}
-		if !t.headers {
-			return malformed.of("the header %s is none of this form, in which each event has headers of its own", name).todo("give the header in the body")
 		}
 		if header = strings.ToLower(header); header == "" || ours(header) {
 			continue // forged, or a mistake: it is not believed

@@ -131,7 +131,7 @@ func (g *Gateway) getV3Clusters(w http.ResponseWriter, r *http.Request) {
 
 // postV3 takes JSON documents one after the other, and answers each.
 func (g *Gateway) postV3(w http.ResponseWriter, r *http.Request) {
-	q, p := g.beginV3(r, streamTerms)
+	q, p := g.beginV3(r, noTerms)
 	if p != nil {
 		v3Fail(w, p)
 		return
@@ -355,6 +355,9 @@ func (g *Gateway) v3Event(q *request, in *v3Record, n int) (*event, *Problem) {
 			}
 		} else {
 			e.keyText = form == asJSON || strings.EqualFold(in.Key.Type, "STRING")
+			if form == asJSON { // one key however it is written
+				e.key = compacted(e.key)
+			}
 		}
 	}
 	if in.Value != nil && given(in.Value.Data) {
@@ -391,13 +394,13 @@ func (g *Gateway) v3Bytes(q *request, in *v3Data, of string) (data []byte, as fo
 		}
 		return []byte(text), asBytes, nil, nil
 	case "JSON":
-		return compacted(in.Data), asJSON, nil, nil
+		return in.Data, asJSON, nil, nil
 	case "":
 		if !names {
 			if schema, p = g.schemas.of(subject); p == nil {
 				in.Type = v3Type(schema)
 			}
-			return compacted(in.Data), asJSON, schema, p
+			return in.Data, asJSON, schema, p
 		}
 	case "AVRO", "PROTOBUF":
 		t = registry.Type(kind)

@@ -118,6 +118,15 @@ func (g *Gateway) routes() {
 	g.mux.HandleFunc("/", g.elsewhere)
 }
 
+// dropEmpty leaves out the name of a compression where it is empty, which it is in an answer to one that Connect does not know: clients of gRPC cannot read it.
+func dropEmpty(headers http.Header) {
+	for _, name := range []string{"Grpc-Encoding", "Connect-Content-Encoding"} {
+		if v := headers[name]; len(v) > 0 && v[0] == "" {
+			delete(headers, name)
+		}
+	}
+}
+
 // leastCompressed is the size from which an answer of the service is compressed, for clients that take that.
 const leastCompressed = 1 << 10
 

@@ -143,7 +143,7 @@ func (s *service) begin(ctx context.Context, headers http.Header, topic string) 
 		q, p = s.g.begin(ctx, headers, topic)
 	}
 	if p == nil {
-		p = q.read("", headers, messageTerms)
+		p = q.read("", headers, noTerms)
 	}
 	if who := passOf(ctx); p != nil && who != nil {
 		who.refused(p)

@@ -58,9 +58,10 @@ func TestTheServiceTakesEvents(t *testing.T) {
 			request *rpc.PublishRequest
 			want    connect.Code
 		}{
-			"no key":   {&rpc.PublishRequest{Topic: orders, Event: &rpc.Event{Value: &rpc.Event_Json{Json: "{}"}}}, connect.CodeInvalidArgument},
-			"no event": {&rpc.PublishRequest{Topic: orders}, connect.CodeInvalidArgument},
-			"no topic": {&rpc.PublishRequest{Topic: "order.gone.v1", Event: jsonEvent(0)}, connect.CodeNotFound},
+			"no key":         {&rpc.PublishRequest{Topic: orders, Event: &rpc.Event{Value: &rpc.Event_Json{Json: "{}"}}}, connect.CodeInvalidArgument},
+			"no event":       {&rpc.PublishRequest{Topic: orders}, connect.CodeInvalidArgument},
+			"no name of one": {&rpc.PublishRequest{Event: jsonEvent(0)}, connect.CodeInvalidArgument},
+			"no topic":       {&rpc.PublishRequest{Topic: "order.gone.v1", Event: jsonEvent(0)}, connect.CodeNotFound},
 		} {
 			if _, err := client.Publish(t.Context(), connect.NewRequest(c.request)); connect.CodeOf(err) != c.want {
 				t.Errorf("%s, %s: %v, want %v", protocol, name, err, c.want)
@@ -145,5 +146,41 @@ func TestTrailersOfGRPCWebAreNotCompressed(t *testing.T) {
 	}
 	if err != nil || string(flags) != "\x00\x80" || !strings.Contains(strings.ToLower(string(body)), "grpc-status: 0") {
 		t.Errorf("%q: %q %v", flags, body, err)
+	}
+}
+
+// A compression that the service does not take is refused with what it takes, in headers that clients can parse: those of gRPC in C do not take an empty encoding.
+//
+// Mutation seen to fail it: answers as the handler makes them.
+func TestACompressionThatIsNotTakenIsRefusedReadably(t *testing.T) {
+	r := newRig(t, nil)
+	h2, url := r.h2()
+	for _, c := range []struct{ method, media, encoding, accept string }{
+		{"Publish", "application/grpc", "Grpc-Encoding", "Grpc-Accept-Encoding"}, {"PublishStream", "application/grpc", "Grpc-Encoding", "Grpc-Accept-Encoding"},
+		{"Publish", "application/grpc-web+proto", "Grpc-Encoding", "Grpc-Accept-Encoding"}, {"PublishStream", "application/connect+proto", "Connect-Content-Encoding", "Connect-Accept-Encoding"},
+		{"Publish", "application/proto", "Content-Encoding", "Accept-Encoding"},
+	} {
+		q, err := http.NewRequest("POST", url+rpcPath+c.method, strings.NewReader("\x01\x00\x00\x00\x01x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Content-Type", c.media)
+		q.Header.Set(c.encoding, "deflate")
+		q.Header.Set("Te", "trailers")
+		res, err := h2.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		said := fmt.Sprint(res.Trailer, res.Header, string(body))
+		if err != nil || !strings.Contains(said, "unknown compression") || res.Header.Get(c.accept) != "gzip" {
+			t.Errorf("%v: %s", c, said)
+		}
+		for name, values := range res.Header {
+			if strings.HasSuffix(name, "Encoding") && values[0] == "" {
+				t.Errorf("%v: an empty %s: %s", c, name, said)
+			}
+		}
 	}
 }
