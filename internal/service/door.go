@@ -68,7 +68,7 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	case d.refuse != nil:
 		listener, track = turnstile.Listen(listener, d.refusal, turnstile.Timeouts{Header: headerWithin, Answer: answerWithin, Idle: idleFor}, track)
 	}
-	d.server = &http.Server{Handler: d.handler(h), ConnState: track, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	d.server = &http.Server{Handler: d.handler(h), ConnState: track, ConnContext: d.connected, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)
@@ -79,12 +79,23 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 }
 
 // Leave has every answer from now on say that its connection ends, so that clients go elsewhere before the door is closed: by Connection: close over HTTP/1.1,
-// and over HTTP/2 by GOAWAY, which net/http makes of it.
+// and over HTTP/2 by GOAWAY, which net/http makes of it. It sends that ahead of the answer, which some clients then do not read, so over HTTP/2 only connections
+// of before are told, once each: who comes in afterwards has come here all the same, and is told when the door is closed.
 func (d *Door) Leave() { d.leaving.Store(true) }
+
+type lateKey struct{}
+
+// connected marks connections that begin while the door is left.
+func (d *Door) connected(ctx context.Context, _ net.Conn) context.Context {
+	if d.leaving.Load() {
+		return context.WithValue(ctx, lateKey{}, true)
+	}
+	return ctx
+}
 
 func (d *Door) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if d.leaving.Load() {
+		if d.leaving.Load() && (r.ProtoMajor < 2 || r.Context().Value(lateKey{}) == nil) {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)

@@ -15,7 +15,7 @@ import (
 
 // From the signal on a process is not ready, and what it answers ends its connections, over HTTP/1.1 and HTTP/2, while it serves on for the delay. Only then it drains.
 //
-// Mutations seen to fail it: no Leave; a drain before the delay; ready all the while; a turnstile that answers; no delay.
+// Mutations seen to fail it: each answer over HTTP/2 with GOAWAY; none; no Leave; a drain before the delay; ready all the while; a turnstile that answers; no delay.
 func TestAProcessThatIsToldToEndSaysSoFirst(t *testing.T) {
 	for _, version := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(version, func(t *testing.T) {
@@ -74,22 +74,27 @@ func TestAProcessThatIsToldToEndSaysSoFirst(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			ask() // on the connection of before
+			fresh := false
 			for range 3 {
-				if body, _ := ask(); body != version {
+				body, reused := ask()
+				if body != version {
 					t.Errorf("%q", body)
 				}
+				fresh = fresh || !reused
 			}
 			// What tells a client to go elsewhere comes with an answer, and over HTTP/2 in a frame beside it.
-			fresh := false
-			for range 1000 {
-				if _, reused := ask(); !reused {
-					fresh = true
-					break
-				}
+			for n := 0; n < 1000 && !fresh; n++ {
 				time.Sleep(10 * time.Millisecond)
+				_, reused := ask()
+				fresh = !reused
 			}
 			if !fresh {
 				t.Error("connections stay open")
+			}
+			for n := range 20 { // over HTTP/2 the one that was begun afterwards stays: no answer of it comes after a GOAWAY
+				if _, reused := ask(); reused != (version == "HTTP/2.0") {
+					t.Errorf("request %d, on the connection of before: %t", n, reused)
+				}
 			}
 			select {
 			case <-drained:
