@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/evolution"
@@ -43,11 +44,16 @@ type Result struct {
 	Done  bool   `json:"done"` // nothing is missing now
 	// Problem is why it cannot be done, or was not done to the end. Steps that were not come to are not among the steps, or not done.
 	Problem string `json:"problem,omitempty"`
-	// Sample is a value that the schema takes, as JSON; empty where none could be made up.
+	// Sample is the value of an event that gateways take, as JSON; empty where none could be made up.
 	Sample json.RawMessage `json:"sample,omitempty"`
-	// Unsampled is why, where none could.
+	// SampleKey and SampleID stand beside it, where it has to have one and no field of it is.
+	SampleKey string `json:"sample_key,omitempty"`
+	SampleID  string `json:"sample_id,omitempty"`
+	// Unsampled is why, where none could be made up.
 	Unsampled string `json:"unsampled,omitempty"`
 	KeyName   string `json:"key,omitempty"`
+
+	policy string // the topic's cleanup.policy, as it is or will be; "" where that is not known
 }
 
 // Changes says whether anything is to be done.
@@ -82,9 +88,12 @@ func (t *Tool) Plan(ctx context.Context, e *File) (*Result, error) {
 	if err := e.checkFields(compiled); err != nil {
 		return nil, err
 	}
-	r.Sample, r.Unsampled = sample(compiled)
 	ofValues, ofKeys := t.subjects(e)
-	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, &e.Value, value, ofValues, r), t.planKey(ctx, e, ofKeys, r), t.planDeclaration(ctx, e, r))
+	err = errors.Join(t.planTopic(ctx, e, r), t.planSchema(ctx, &e.Value, value, ofValues, r))
+	keys, ofKey := t.planKey(ctx, e, ofKeys, r)
+	if err = errors.Join(err, ofKey, t.planDeclaration(ctx, e, r)); err == nil {
+		e.sample(compiled, keys, !kept(r.policy), r)
+	}
 	r.Done = err == nil && !r.Changes()
 	return r.ended(err)
 }
@@ -122,6 +131,7 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 	info, ok := infos[r.Topic]
 	spec := e.spec(r.Topic)
 	if !ok {
+		r.policy = spec.Config["cleanup.policy"]
 		r.step("topic", "create", "%s with %d partitions", r.Topic, spec.Partitions)
 		for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
 			r.step("setting", "create", "%s=%s", name, spec.Config[name])
@@ -136,6 +146,9 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 		return fmt.Errorf("topic %s has %d replicas, and the file says %d: reassign its partitions with Kafka's own tools", r.Topic, info.ReplicationFactor, e.Topic.ReplicationFactor)
 	}
 	r.step("topic", "none", "%s with %d partitions", r.Topic, info.Partitions)
+	if r.policy = info.Config["cleanup.policy"]; e.Topic.Settings["cleanup.policy"] != "" {
+		r.policy = spec.Config["cleanup.policy"]
+	}
 	settings, first := map[string]string{}, 0
 	for _, name := range slices.Sorted(maps.Keys(e.Topic.Settings)) { // what the file does not say stays as it is
 		have, want := info.Config[name], spec.Config[name]
@@ -158,6 +171,9 @@ func (t *Tool) planTopic(ctx context.Context, e *File, r *Result) error {
 	}
 	return nil
 }
+
+// kept says whether records without a key may be in a topic.
+func kept(policy string) bool { return policy != "" && !strings.Contains(policy, "compact") }
 
 // planSchema compares a schema of the file, as it was read, with what its subject has.
 func (t *Tool) planSchema(ctx context.Context, of *Schema, s registry.Schema, subject string, r *Result) error {
@@ -231,31 +247,28 @@ func (t *Tool) planLevel(ctx context.Context, subject string, want registry.Leve
 }
 
 // planKey plans the schema of the keys, where the file has one, and refuses a key of which that schema, or the one that is there, takes neither a text
-// nor a number: the gateway would refuse every event.
-func (t *Tool) planKey(ctx context.Context, e *File, subject string, r *Result) error {
+// nor a number: the gateway would refuse every event. It returns the schema, nil where keys have none.
+func (t *Tool) planKey(ctx context.Context, e *File, subject string, r *Result) (*values.Schema, error) {
 	if e.KeySchema != nil {
 		s, compiled, err := t.compile(ctx, e, e.KeySchema)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return errors.Join(e.checkKey(compiled, e.KeySchema.File), t.planSchema(ctx, e.KeySchema, s, subject, r))
-	}
-	if e.Key == "" {
-		return nil
+		return compiled, errors.Join(e.checkKey(compiled, e.KeySchema.File), t.planSchema(ctx, e.KeySchema, s, subject, r))
 	}
 	latest, err := t.Registry.Latest(ctx, subject)
 	if errors.Is(err, registry.ErrNotFound) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	of := fmt.Sprintf("version %d of %s", latest.Version, subject)
 	compiled, err := values.Compile(latest)
 	if err != nil {
-		return fmt.Errorf("%s: %w", of, evolution.NoSchema(err))
+		return nil, fmt.Errorf("%s: %w", of, evolution.NoSchema(err))
 	}
-	return e.checkKey(compiled, of)
+	return compiled, e.checkKey(compiled, of)
 }
 
 // planDeclaration compares with what gateways read.

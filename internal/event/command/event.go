@@ -8,7 +8,10 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -163,15 +166,55 @@ func tell(out io.Writer, r *event.Result, verb, gateway string, err error) {
 	case !r.Done:
 		return
 	}
-	sample := string(r.Sample)
-	if sample == "" {
+	tellLines(out, r, strings.TrimSuffix(gateway, "/")+"/topics/"+r.Event+"/events")
+}
+
+// tellLines prints how to publish an event.
+func tellLines(out io.Writer, r *event.Result, at string) {
+	sample := printable(string(r.Sample))
+	switch {
+	case sample == "":
 		sample = "VALUE"
-		fmt.Fprintf(out, "\nNo value could be made up that the schema takes: write one in place of VALUE. The reason %s\n", termtext.Text(r.Unsampled))
+		fmt.Fprintf(out, "\nNo event could be made up that a gateway takes: write its value in place of VALUE. Why not, %s\n", termtext.Text(r.Unsampled))
+	case sample[0] == '[':
+		sample = "[" + sample + "]" // an array is one of events
 	}
-	key := ""
 	if r.KeyName == "" {
-		key = "?key="
+		at += "?key=" + url.QueryEscape(r.SampleKey)
 	}
-	fmt.Fprintf(out, "\nTo publish one (where the gateway asks for a client, with a header more, such as -H 'X-Api-Key: KEY'):\n\ncurl -X POST %s/topics/%s/events%s -H 'Content-Type: application/json' -d '%s'\n", strings.TrimSuffix(gateway, "/"), r.Event, key, strings.ReplaceAll(sample, "'", `'\''`))
-	fmt.Fprintf(out, "\nIn Go:\n\nres, err := http.Post(%q, \"application/json\", strings.NewReader(`%s`))\n", strings.TrimSuffix(gateway, "/")+"/topics/"+r.Event+"/events"+key, strings.ReplaceAll(sample, "`", ""))
+	quoted := at
+	if strings.Contains(at, "?") { // which a shell may take as a pattern
+		quoted = "'" + at + "'"
+	}
+	header := ""
+	if r.SampleID != "" {
+		header = " -H 'Idempotency-Key: " + r.SampleID + "'"
+	}
+	fmt.Fprintf(out, "\nTo publish one (where the gateway asks for a client, with a header more, such as -H 'X-Api-Key: KEY'):\n\ncurl -X POST %s%s -H 'Content-Type: application/json' -d '%s'\n", quoted, header, strings.ReplaceAll(sample, "'", `'\''`))
+	literal := "`" + sample + "`"
+	if strings.Contains(sample, "`") {
+		literal = strconv.Quote(sample)
+	}
+	fmt.Fprint(out, "\nIn Go:\n\n")
+	if header == "" {
+		fmt.Fprintf(out, "res, err := http.Post(%q, \"application/json\", strings.NewReader(%s))\n", at, literal)
+		return
+	}
+	fmt.Fprintf(out, "req, err := http.NewRequest(\"POST\", %q, strings.NewReader(%s))\nreq.Header.Set(\"Content-Type\", \"application/json\")\nreq.Header.Set(\"Idempotency-Key\", %q)\nres, err := http.DefaultClient.Do(req)\n",
+		at, literal, r.SampleID)
+}
+
+// printable is JSON in which what a terminal does not show, or takes as a command, is escaped.
+func printable(document string) string {
+	var text strings.Builder
+	for _, c := range document {
+		if unicode.IsPrint(c) {
+			text.WriteRune(c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&text, `\u%04x`, unit)
+		}
+	}
+	return text.String()
 }

@@ -67,6 +67,29 @@ func compilePattern(text string) (jsonschema.Regexp, error) {
 	return l, nil
 }
 
+// Pattern is a pattern as documents are checked by, and what it says without its lookaheads and lookbehinds, as RE2 writes it.
+func Pattern(text string) (p jsonschema.Regexp, without string, err error) {
+	if p, err = compilePattern(text); err != nil {
+		return nil, "", err
+	}
+	if _, plain := p.(*regexp.Regexp); plain {
+		return p, text, nil
+	}
+	without = inRE2(text)
+	for i := 0; i < len(without); i++ {
+		switch rest := without[i:]; {
+		case rest[0] == '\\':
+			i++
+		case strings.HasPrefix(rest, "(?=") || strings.HasPrefix(rest, "(?!") || strings.HasPrefix(rest, "(?<=") || strings.HasPrefix(rest, "(?<!"):
+			if end := closing(rest); end > 0 {
+				without = without[:i] + rest[end+1:]
+				i--
+			}
+		}
+	}
+	return p, without, nil
+}
+
 var script = regexp.MustCompile(`^\\([pP])\{(?:Script|sc|General_Category|gc)=([A-Za-z_]+)\}`)
 
 // inRE2 writes as RE2 does what ECMA-262 writes in another way: characters as \u00e9, \u{1f600} and \cJ, [^] for any one and [] for none, and
