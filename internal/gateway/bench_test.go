@@ -73,3 +73,17 @@ func BenchmarkAdmit(b *testing.B) {
 		}
 	}
 }
+
+// What it costs to write the answer to an array of events that are accepted.
+func BenchmarkAnswerMany(b *testing.B) {
+	g := &Gateway{}
+	results, partition := make([]Answer, 1000), int32(3)
+	for i := range results {
+		offset := int64(1_000_000 + i)
+		results[i] = Answer{Status: http.StatusOK, Partition: &partition, Offset: &offset, SchemaID: 7}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		g.answerMany(&discard{h: http.Header{}}, results)
+	}
+}

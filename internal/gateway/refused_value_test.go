@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/weirstream/weir/gateway/rpc"
+	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/registry"
 )
 
@@ -108,8 +110,7 @@ func v2FormatOf(kind registry.Type) string {
 
 // A refused value has its place, the same whatever its form and the type of its schema, and an answer is short however long what it is about.
 //
-// Mutations seen to fail it: a missing property at the object that lacks it, in JSON Schema and in Protobuf; mistakes in the library's order; places found in the text of the error;
-// names in places without a bound; texts without one; a place that is the whole value's left out; the place of a line's error only.
+// Mutations seen to fail it: a missing property at the object that lacks it; places made of the error's text; a place that is the whole value's left out.
 func TestARefusedValueHasItsPlaceInEachForm(t *testing.T) {
 	long := strings.Repeat("<", 100_000)
 	for kind, text := range linesOf {
@@ -141,6 +142,39 @@ func TestARefusedValueHasItsPlaceInEachForm(t *testing.T) {
 				if got != want {
 					t.Errorf("%s, %s, %.60s: at %.300q, want %q", kind, form, value, got, want)
 				}
+			}
+		}
+	}
+}
+
+// So has one that lacks the field that is declared as its key, or has no text there.
+//
+// Mutation seen to fail it: a field of a message that is not set without its place.
+func TestADeclaredFieldThatIsMissingHasItsPlace(t *testing.T) {
+	for kind, text := range map[registry.Type]string{
+		registry.Avro:     `{"type":"record","name":"O","fields":[{"name":"a","default":null,"type":["null",{"type":"record","name":"A","fields":[{"name":"k","type":["null","string"],"default":null}]}]}]}`,
+		registry.Protobuf: `syntax = "proto3"; message O { A a = 1; message A { optional string k = 1; } }`,
+		registry.JSON:     `{"type":"object"}`,
+		"":                "",
+	} {
+		r := newRig(t, func(c *Config) {
+			if kind != "" {
+				c.Schemas = source{orders + "-value": {ID: 7, Subject: orders + "-value", Schema: registry.Schema{Type: kind, Text: text}}}
+			}
+		})
+		declare(t, r.client, declared.Event{Version: 1, Topic: orders, Key: "a.k"})
+		for r.gate.declarations.Of(orders) == nil { // it is followed
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-t.Context().Done():
+				t.Fatal("the declaration is never known")
+			}
+		}
+		for value, want := range map[string]string{`{"a":{}}`: "/a/k", `{"a":{"k":null}}`: "/a/k", `{}`: "/a"} {
+			_, body, _ := r.post("/topics/"+orders+"/events", value)
+			var p Problem
+			if err := json.Unmarshal([]byte(body), &p); err != nil || p.Path == nil || *p.Path != want && *p.Path != "/a/k" {
+				t.Errorf("%s, %s: %s, want %s", kind, value, body, want)
 			}
 		}
 	}

@@ -173,6 +173,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 		keyID = &[]int{keySchema.Registered().ID}[0]
 	}
 	answers := g.publishAll(q, events)
+	q.body.answering() // of what was sent nothing is needed any more
 	for i := range answers {
 		if p := answers[i].Error; p != nil && p.Status == http.StatusTooManyRequests { // one for all
 			v2Fail(w, p, 429)

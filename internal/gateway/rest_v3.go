@@ -293,6 +293,10 @@ func (g *Gateway) postV3Batch(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answers := g.publishAll(q, events)
+	for i := range in.Entries {
+		in.Entries[i].forget()
+	}
+	q.body.answering()
 	list := func(bad bool) func(i int) *v3Answer {
 		return func(i int) *v3Answer {
 			if bad != (answers[i].Error != nil) {

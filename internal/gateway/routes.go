@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -182,9 +181,26 @@ func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Re
 		return
 	}
 	q.Header.Del("Content-Encoding") // what is handed over has none
-	q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+	q.Body, q.ContentLength = &handedOver{data}, int64(len(data))
 	service.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), countedKey{}, counted)))
 }
+
+// handedOver is a body that is in memory, until it has been read.
+type handedOver struct{ data []byte }
+
+func (b *handedOver) Read(p []byte) (int, error) {
+	n := copy(p, b.data)
+	if b.data = b.data[n:]; len(b.data) == 0 {
+		b.data = nil
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *handedOver) Close() error { return nil }
 
 // elsewhere answers what is no resource, or has no such method.
 func (g *Gateway) elsewhere(w http.ResponseWriter, r *http.Request) {

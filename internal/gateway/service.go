@@ -181,6 +181,8 @@ func (s *service) publish(ctx context.Context, headers http.Header, topic string
 		events[i] = q.rpcEvent(e, n)
 	}
 	answers := s.g.publishAll(q, events)
+	clear(in) // of what was sent nothing is needed any more
+	q.body.answering()
 	if len(answers) > 1 { // what they say is in the message, and in its bytes, as well
 		for i := range answers {
 			if p := answers[i].Error; p != nil {
