@@ -16,16 +16,18 @@ import (
 // readJSON says what values that the writer's schema allows the reader's does not, by the rules of Confluent's registry. A
 // property that is new in an open content model is one, for others may have written it with another meaning.
 func readJSON(reader, writer *jsonSchema) []Difference {
-	c := &jsonReading{seen: map[[2]*jsonschema.Schema]bool{}, fails: map[[2]*jsonschema.Schema]bool{}, budget: newBudget()}
+	c := &jsonReading{seen: map[[2]*jsonschema.Schema]bool{}, fails: map[[2]*jsonschema.Schema]bool{}, sketches: map[*jsonschema.Schema]sketch{}, budget: newBudget()}
 	c.read(reader.root, writer.root, "#")
 	return c.budget.judge(c.found)
 }
 
 type jsonReading struct {
-	found []Difference
-	seen  map[[2]*jsonschema.Schema]bool // pairs under way or done: a recursive schema holds unless something else does not
-	order [][2]*jsonschema.Schema        // these in order, so that what an attempt saw can be taken back
-	fails map[[2]*jsonschema.Schema]bool // pairs that were tried and do not hold
+	found    []Difference
+	seen     map[[2]*jsonschema.Schema]bool // pairs under way or done: a recursive schema holds unless something else does not
+	order    [][2]*jsonschema.Schema        // these in order, so that what an attempt saw can be taken back
+	fails    map[[2]*jsonschema.Schema]bool // pairs that were tried and do not hold
+	tries    int                            // attempts under way: one that has failed is not gone on with
+	sketches map[*jsonschema.Schema]sketch
 	*budget
 }
 
@@ -35,13 +37,18 @@ func (c *jsonReading) add(rule, path, format string, args ...any) {
 
 // holds says whether a pair of schemas is compatible.
 func (c *jsonReading) holds(r, w *jsonschema.Schema) bool {
+	if c.apart(r, w) {
+		return false
+	}
 	pair := [2]*jsonschema.Schema{r, w}
 	if c.fails[pair] {
 		return false
 	}
 	found, mark := c.found, len(c.order)
 	c.found = nil
+	c.tries++
 	c.read(r, w, "")
+	c.tries--
 	c.fails[pair] = len(c.found) > 0
 	if c.found = found; c.fails[pair] {
 		for _, saw := range c.order[mark:] {
@@ -52,6 +59,63 @@ func (c *jsonReading) holds(r, w *jsonschema.Schema) bool {
 	return !c.fails[pair]
 }
 
+// sketch is what tells an object from others at a glance.
+type sketch struct {
+	constants map[string]any                // its properties that are one value each
+	closed    bool                          // it has no properties but these
+	all       map[string]*jsonschema.Schema // nil for what is more than a plain object
+}
+
+// apart says whether the writer's object has a property that is another constant in the reader's, as the events of a union have their type, or that the reader's does
+// not have and does not allow. So most of a long union is told apart at a glance.
+func (c *jsonReading) apart(r, w *jsonschema.Schema) bool {
+	if !c.spend(glanceCost) {
+		return false
+	}
+	is, was := c.sketchOf(r), c.sketchOf(w)
+	if is.all == nil || was.all == nil {
+		return false
+	}
+	for name, v := range is.constants {
+		if old, ok := was.constants[name]; ok && !jsonvalue.Equal(v, old) {
+			return true
+		}
+	}
+	if is.closed {
+		for name, p := range was.all {
+			if is.all[name] == nil && !isFalse(follow(p)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *jsonReading) sketchOf(s *jsonschema.Schema) sketch {
+	s = follow(s)
+	if s == nil {
+		return sketch{}
+	}
+	if known, ok := c.sketches[s]; ok {
+		return known
+	}
+	o := sketch{}
+	if slices.Equal(typesOf(s), []string{"object"}) && len(s.OneOf)+len(s.AnyOf)+len(s.AllOf) == 0 {
+		o = sketch{map[string]any{}, s.AdditionalProperties == false && len(s.PatternProperties) == 0, s.Properties}
+		for name, p := range s.Properties {
+			p = follow(p)
+			if p.Const == nil || p.Enum != nil || len(p.OneOf)+len(p.AnyOf)+len(p.AllOf) > 0 {
+				continue
+			}
+			if types := typesOf(p); len(types) == 0 || typeAmong(typeOf(*p.Const), types) {
+				o.constants[name] = *p.Const
+			}
+		}
+	}
+	c.sketches[s] = o
+	return o
+}
+
 func follow(s *jsonschema.Schema) *jsonschema.Schema {
 	for n := 0; s != nil && s.Ref != nil && n < deepest; n++ {
 		s = s.Ref
@@ -60,7 +124,7 @@ func follow(s *jsonschema.Schema) *jsonschema.Schema {
 }
 
 func (c *jsonReading) read(r, w *jsonschema.Schema, path string) {
-	if !c.step() {
+	if c.tries > 0 && len(c.found) > 0 || !c.step() {
 		return
 	}
 	r, w = follow(r), follow(w)
@@ -248,6 +312,14 @@ func matches(n, m int, fits func(i, j int) bool) bool {
 	var place func(i int, tried []bool) bool
 	place = func(i int, tried []bool) bool {
 		for j := range m {
+			if i < m { // its own place first: most lists change little
+				switch j {
+				case 0:
+					j = i
+				case i:
+					j = 0
+				}
+			}
 			if tried[j] || !fits(i, j) {
 				continue
 			}
