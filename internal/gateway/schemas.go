@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +19,7 @@ type schemas struct {
 	source registry.Source // nil: no topic has a schema
 	log    *zap.Logger
 	values *values.Values
+	texts  texts
 
 	ctx   context.Context // ends with the gateway
 	stop  context.CancelFunc
@@ -250,39 +249,10 @@ func (s *schemas) byID(name string, id int) (*values.Schema, *Problem) {
 	case !sure:
 		return nil, notWritten.of("whether schema %d is the latest of subject %s is not known: the schema registry cannot be asked", id, name)
 	case latest == nil:
-		return nil, badSchema.of("subject %s has no schema", name).todo("register the schema under the subject first")
+		return nil, unregistered(name)
 	}
 	return nil, badSchema.of("schema %d is not the latest of subject %s", id, name).
 		todo("mend the schema's id in the request: the latest is %d, of subject %s", latest.Registered().ID, name)
-}
-
-// byText is a schema that stands in a request, t its type, "" for that of the subject's.
-func (s *schemas) byText(name string, t registry.Type, text string) (*values.Schema, *Problem) {
-	fits := func(latest *registry.Registered) bool {
-		return (t == "" || latest.Type == t) && tidyText(latest.Text) == tidyText(text)
-	}
-	latest, sure, p := s.named(name, fits)
-	if p != nil {
-		return nil, p
-	}
-	if latest != nil && fits(latest.Registered()) {
-		return latest, nil
-	}
-	if t == "" && latest != nil {
-		t = latest.Registered().Type
-	}
-	given := registry.Schema{Type: t, Text: text}
-	if _, err := values.Compile(&registry.Registered{Schema: given}); err != nil {
-		return nil, badSchema.of("the schema in the request is none: %v", err)
-	}
-	if !sure {
-		return nil, notWritten.of("whether the schema in the request is the latest of subject %s is not known: the schema registry cannot be asked", name)
-	}
-	if why := s.incompatible(name, given); why != "" {
-		return nil, badSchema.long("the schema in the request is not the latest of subject %s, and is not compatible with it: %s", name, why).
-			todo("send the id of the latest, or change the schema as it is allowed, and register it first")
-	}
-	return nil, badSchema.of("the schema in the request is not the latest of subject %s", name).todo("register it first, or send the id of the latest")
 }
 
 // namedAgain is how old what is known of a subject may be before a request that names another schema is refused.
@@ -303,37 +273,6 @@ func (s *schemas) named(name string, fits func(*registry.Registered) bool) (late
 		latest, p = known.give(name)
 	}
 	return latest, !known.kept, p
-}
-
-// incompatible says why a schema could not be registered either, "" where it could, or where nobody knows.
-func (s *schemas) incompatible(name string, given registry.Schema) string {
-	source, ok := s.source.(interface {
-		Check(context.Context, string, registry.Schema) ([]registry.Incompatibility, error)
-	})
-	if !ok {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, schemaAsk)
-	defer cancel()
-	reasons, _ := source.Check(ctx, name, given)
-	lines := make([]string, len(reasons))
-	for i, r := range reasons {
-		lines[i] = r.String()
-	}
-	return strings.Join(lines, "; ")
-}
-
-// tidyText makes texts of one schema equal that differ in spaces only.
-func tidyText(text string) string {
-	var any json.RawMessage
-	if json.Unmarshal([]byte(text), &any) == nil {
-		var b strings.Builder
-		e := json.NewEncoder(&b)
-		if e.Encode(any) == nil { // it compacts
-			return strings.TrimSpace(b.String())
-		}
-	}
-	return strings.Join(strings.Fields(text), " ")
 }
 
 // encodedMore is what an encoded value has that its document has not: the schema's id, a message's indexes.
