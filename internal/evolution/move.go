@@ -2,117 +2,18 @@ package evolution
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/weirstream/weir/registry"
 )
-
-// line is one line of an export: the first has the format, the others a schema or a level.
-type line struct {
-	Format int                  `json:"weirSchemas,omitempty"`
-	Schema *registry.Registered `json:"schema,omitempty"`
-	Level  *subjectLevel        `json:"level,omitempty"`
-}
-
-type subjectLevel struct {
-	Subject string         `json:"subject"` // "" is everything
-	Level   registry.Level `json:"level"`
-}
-
-// exportFormat is the number in the first line.
-const exportFormat = 1
-
-// Export writes all subjects, or those that are named, with all versions, ids and levels of their own, as lines of JSON. Those that were
-// deleted softly are there as such: records may have been written with them. The number is that of the schemas.
-func (t *Tool) Export(ctx context.Context, w io.Writer, subjects []string) (int, error) {
-	names := subjects
-	var deleted []string // not asked for by version: a registry whose topic is damaged does not say that something is not there
-	if len(names) == 0 {
-		var err error
-		if names, err = t.Client.Subjects(ctx, true); err != nil {
-			return 0, err
-		}
-		live, err := t.Client.Subjects(ctx, false)
-		if err != nil {
-			return 0, err
-		}
-		deleted = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(live, name) })
-	}
-	for _, name := range subjects { // or a part of the file would be written
-		if _, err := t.Client.Versions(ctx, name, true); err != nil {
-			return 0, err
-		}
-	}
-	out := json.NewEncoder(w)
-	if err := out.Encode(line{Format: exportFormat}); err != nil {
-		return 0, err
-	}
-	if len(subjects) == 0 {
-		level, err := t.Client.Level(ctx, "")
-		if err == nil {
-			err = out.Encode(line{Level: &subjectLevel{"", level}})
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	n := 0
-	for _, name := range names {
-		all, err := t.Client.Versions(ctx, name, true)
-		if err != nil {
-			return n, err
-		}
-		var live []int
-		if !slices.Contains(deleted, name) {
-			if live, err = t.Client.Versions(ctx, name, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
-				return n, err
-			}
-		}
-		for _, v := range all {
-			r, err := t.Client.Stored(ctx, name, v)
-			if err != nil {
-				return n, err
-			}
-			r.Deleted = !slices.Contains(live, v)
-			if err := out.Encode(line{Schema: r}); err != nil {
-				return n, err
-			}
-			n++
-		}
-		level, err := t.ownLevel(ctx, name)
-		if err == nil && level != "" {
-			err = out.Encode(line{Level: &subjectLevel{name, level}})
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// ownLevel is the level that a subject has itself, "" where it has none; for "" it is that of everything.
-func (t *Tool) ownLevel(ctx context.Context, subject string) (registry.Level, error) {
-	if subject == "" {
-		return t.Client.Level(ctx, "")
-	}
-	raw, err := t.Client.Config(ctx, subject, true)
-	if errors.Is(err, registry.ErrNotFound) {
-		return "", nil
-	}
-	var own struct {
-		CompatibilityLevel registry.Level `json:"compatibilityLevel"`
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &own)
-	}
-	return own.CompatibilityLevel, err
-}
 
 // Importing is what an import does.
 type Importing struct {
@@ -124,9 +25,14 @@ type Importing struct {
 	Conflict []string `json:"conflict"` // why it cannot be done
 	Left     []string `json:"left"`     // subjects that an import which was interrupted left in the mode IMPORT
 	// Levels are those that become others, looser ones among them.
-	Levels     []LevelChange `json:"levels"`
-	Registered int           `json:"registered"` // of those that are new or restored, by now
-	Done       bool          `json:"done"`
+	Levels []LevelChange `json:"levels"`
+	// Settings are what else is configured, and Modes what may be done, that become others.
+	Settings []SettingChange `json:"settings"`
+	Modes    []ModeChange    `json:"modes"`
+	// LeftOut is what the file has and an import does not do.
+	LeftOut    []string `json:"left_out"`
+	Registered int      `json:"registered"` // of those that are new or restored, by now
+	Done       bool     `json:"done"`
 	// Problem is why it cannot be done, or was not done to the end.
 	Problem string `json:"problem,omitempty"`
 
@@ -144,11 +50,32 @@ type LevelChange struct {
 }
 
 // Of is whose level it is.
-func (l LevelChange) Of() string {
-	if l.Subject == "" {
+func (l LevelChange) Of() string { return owner(l.Subject) }
+
+// owner is for what something is set, in words.
+func owner(subject string) string {
+	if subject == "" {
 		return "all subjects that have none of their own"
 	}
-	return l.Subject
+	return subject
+}
+
+// SettingChange is something that is configured beside the level and that an import changes.
+type SettingChange struct {
+	Subject string          `json:"subject"`
+	Name    string          `json:"name"`
+	Value   json.RawMessage `json:"value"` // as in the file
+	Is      json.RawMessage `json:"is,omitempty"`
+}
+
+// Of is for what it is set.
+func (s SettingChange) Of() string { return owner(s.Subject) }
+
+// ModeChange is the mode of a subject or context that an import changes.
+type ModeChange struct {
+	Subject string        `json:"subject"`
+	Mode    registry.Mode `json:"mode"`
+	Is      registry.Mode `json:"is"` // there; empty where the subject has none of its own
 }
 
 // importMode is the mode in which a subject takes schemas under ids that are given, and no others.
@@ -165,7 +92,7 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 	if err := d.Decode(&first); err != nil || first.Format != exportFormat {
 		return nil, errors.New("it is no export of `weir schema export`: its first line is not {\"weirSchemas\":1}")
 	}
-	plan := &Importing{Conflict: []string{}, Left: []string{}, Levels: []LevelChange{}}
+	plan := &Importing{Conflict: []string{}, Left: []string{}, Levels: []LevelChange{}, Settings: []SettingChange{}, Modes: []ModeChange{}, LeftOut: []string{}}
 	for n := 2; ; n++ {
 		var l line
 		err := d.Decode(&l)
@@ -177,12 +104,20 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 		}
 		switch {
 		case l.Level != nil:
-			is, err := t.ownLevel(ctx, l.Level.Subject)
+			is, _, err := t.ownConfig(ctx, l.Level.Subject)
 			if err != nil {
 				return nil, err
 			}
 			if is != l.Level.Level {
 				plan.Levels = append(plan.Levels, LevelChange{l.Level.Subject, l.Level.Level, is})
+			}
+		case l.Config != nil:
+			if err := t.placeConfig(ctx, plan, l.Config); err != nil {
+				return nil, err
+			}
+		case l.Mode != nil:
+			if err := t.placeMode(ctx, plan, l.Mode); err != nil {
+				return nil, err
 			}
 		case l.Schema == nil || l.Schema.Subject == "" || l.Schema.Version < 1 || l.Schema.ID < 1:
 			return nil, fmt.Errorf("line %d: it is no schema with subject, version and id", n)
@@ -211,6 +146,40 @@ func (t *Tool) PlanImport(ctx context.Context, r io.Reader) (*Importing, error) 
 		}
 	}
 	return plan, nil
+}
+
+// placeConfig says what is to be configured. What the file does not name stays.
+func (t *Tool) placeConfig(ctx context.Context, plan *Importing, c *subjectConfig) error {
+	_, is, err := t.ownConfig(ctx, c.Subject)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Config)) {
+		if !sameJSON(c.Config[name], is[name]) {
+			plan.Settings = append(plan.Settings, SettingChange{c.Subject, name, c.Config[name], is[name]})
+		}
+	}
+	return nil
+}
+
+func sameJSON(a, b json.RawMessage) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// placeMode says which modes are to be set. That of all subjects is left, because who moves to another registry makes the old one read-only first, and so is
+// IMPORT, in which nobody can register.
+func (t *Tool) placeMode(ctx context.Context, plan *Importing, m *subjectMode) error {
+	is, err := t.ownMode(ctx, m.Subject)
+	if err != nil || is == m.Mode {
+		return err
+	}
+	if m.Subject == "" || m.Mode == importMode {
+		plan.LeftOut = append(plan.LeftOut, fmt.Sprintf("mode of %s: %s in the file, is %s and stays so: set it yourself where it is wanted (PUT /mode)", owner(m.Subject), m.Mode, cmp.Or(string(is), "that of all subjects")))
+		return nil
+	}
+	plan.Modes = append(plan.Modes, ModeChange{m.Subject, m.Mode, is})
+	return nil
 }
 
 // place says what is to be done with the versions of a subject, of which some are live in the registry.
@@ -242,7 +211,7 @@ func (t *Tool) place(ctx context.Context, plan *Importing, subject string, live 
 		if !errors.Is(err, registry.ErrNotFound) {
 			return err
 		}
-		other, err := t.Client.ByID(ctx, s.ID)
+		other, err := t.idBeside(ctx, s)
 		switch {
 		case err == nil && other.Text != s.Text:
 			plan.Conflict = append(plan.Conflict, fmt.Sprintf("id %d of version %d of %s is that of another schema there", s.ID, s.Version, subject))
@@ -274,13 +243,12 @@ func (t *Tool) place(ctx context.Context, plan *Importing, subject string, live 
 	return nil
 }
 
-// ownMode is the mode that a subject has itself, "" where it has none.
-func (t *Tool) ownMode(ctx context.Context, subject string) (registry.Mode, error) {
-	mode, err := t.Client.OwnMode(ctx, subject)
-	if errors.Is(err, registry.ErrNotFound) {
-		return "", nil
+// idBeside is the schema that has the id of another one in the context where that is to be.
+func (t *Tool) idBeside(ctx context.Context, s *registry.Registered) (*registry.Registered, error) {
+	if of := contextOf(s.Subject); of != "" {
+		return t.Client.ByIDOf(ctx, s.ID, of)
 	}
-	return mode, err
+	return t.Client.ByID(ctx, s.ID)
 }
 
 // Import does what PlanImport says, unless there is a conflict. It can be run again after it was interrupted, which also takes subjects out
@@ -295,19 +263,15 @@ func (t *Tool) Import(ctx context.Context, r io.Reader) (*Importing, error) {
 	}
 	err = t.inImport(ctx, plan, func() error {
 		i := &importing{tool: t, plan: plan, left: slices.Clone(plan.add), live: slices.Clone(plan.remove)}
-		refused := i.register(ctx)
-		if refused != nil && !errors.Is(refused, errLeft) {
-			return refused
-		}
-		if err := i.deleteSoftly(ctx); err != nil {
-			return errors.Join(refused, err)
-		}
-		for _, l := range plan.Levels { // before a subject is read-only again
-			if err := t.Client.SetLevel(ctx, l.Subject, l.Level); err != nil {
-				return errors.Join(refused, err)
+		var left []error
+		for _, do := range []func(context.Context) error{i.register, i.deleteSoftly, i.set, i.missing} { // levels before a subject is read-only again
+			if err := do(ctx); err != nil {
+				if left = append(left, err); !errors.Is(err, errLeft) {
+					break
+				}
 			}
 		}
-		return errors.Join(refused, i.missing(ctx))
+		return errors.Join(left...)
 	})
 	return plan.ended(err)
 }
@@ -329,6 +293,9 @@ func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (
 	}
 	defer func() {
 		ctx := context.WithoutCancel(ctx)
+		for _, m := range plan.Modes {
+			before[m.Subject] = m.Mode
+		}
 		for subject, mode := range before {
 			if mode != "" {
 				err = errors.Join(err, t.Client.SetMode(ctx, subject, mode, false))
@@ -351,149 +318,4 @@ func (t *Tool) inImport(ctx context.Context, plan *Importing, do func() error) (
 		}
 	}
 	return do()
-}
-
-// importing is an import that is under way.
-type importing struct {
-	tool *Tool
-	plan *Importing
-	left []*registry.Registered // to be registered
-	live []*registry.Registered // that are registered, and deleted in the file
-}
-
-// errLeft says that schemas are left which the registry does not take.
-var errLeft = errors.New("not everything was imported")
-
-// register registers schemas, those that others refer to before these. What cannot be registered is left, and an errLeft.
-func (i *importing) register(ctx context.Context) error {
-	for len(i.left) > 0 {
-		var again []*registry.Registered
-		var last error
-		for _, s := range i.left {
-			waits := slices.ContainsFunc(s.References, func(ref registry.Reference) bool {
-				return slices.ContainsFunc(i.left, func(o *registry.Registered) bool {
-					return o.Subject == ref.Subject && o.Version == ref.Version && o != s
-				}) &&
-					!i.tool.has(ctx, ref)
-			})
-			if waits {
-				again = append(again, s)
-				continue
-			}
-			err := i.makeWay(ctx, s)
-			if err == nil {
-				err = i.tool.Client.RegisterAs(ctx, s)
-			}
-			if err != nil {
-				last = err
-				if !errors.Is(err, registry.ErrRefused) {
-					return err
-				}
-				again = append(again, s)
-				continue
-			}
-			i.plan.Registered++
-			if s.Deleted {
-				i.live = append(i.live, s)
-			}
-		}
-		if len(again) == len(i.left) {
-			if last == nil {
-				last = errors.New("they refer to each other")
-			}
-			return fmt.Errorf("%w: %s: %w", errLeft, some(again), last)
-		}
-		i.left = again
-	}
-	return nil
-}
-
-// some names versions, the first few of them.
-func some(list []*registry.Registered) string {
-	const few = 5
-	var names []string
-	for _, s := range list[:min(few, len(list))] {
-		names = append(names, fmt.Sprintf("version %d of %s", s.Version, s.Subject))
-	}
-	if more := len(list) - few; more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(names, ", ")
-}
-
-// makeWay deletes the version that has the schema of one that is to be registered: it was deleted before that one came, and while it is
-// live the registry answers with it and registers nothing.
-func (i *importing) makeWay(ctx context.Context, s *registry.Registered) error {
-	for _, o := range slices.Clone(i.live) {
-		if o.Subject != s.Subject || o.ID != s.ID {
-			continue
-		}
-		if err := i.delete(ctx, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// delete deletes a version softly, before it those that refer to it. Its subject may have lost its mode then, with its last version.
-func (i *importing) delete(ctx context.Context, s *registry.Registered) error {
-	at := slices.Index(i.live, s)
-	if at < 0 {
-		return nil
-	}
-	i.live = slices.Delete(i.live, at, at+1)
-	for _, by := range slices.Clone(i.live) {
-		if slices.ContainsFunc(by.References, func(ref registry.Reference) bool { return ref.Subject == s.Subject && ref.Version == s.Version }) {
-			if err := i.delete(ctx, by); err != nil {
-				return err
-			}
-		}
-	}
-	if err := i.tool.Client.DeleteVersion(ctx, s.Subject, s.Version, false); err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return err
-	}
-	if slices.ContainsFunc(i.left, func(o *registry.Registered) bool { return o.Subject == s.Subject }) {
-		return i.tool.Client.SetMode(ctx, s.Subject, importMode, true)
-	}
-	return nil
-}
-
-// deleteSoftly deletes the rest of those that are deleted in the export.
-func (i *importing) deleteSoftly(ctx context.Context) error {
-	for len(i.live) > 0 {
-		if err := i.delete(ctx, i.live[0]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// missing says which versions that the file has are not there: what a registry answered is not what it did.
-func (i *importing) missing(ctx context.Context) error {
-	var lost []*registry.Registered
-	live := map[string][]int{}
-	for _, s := range i.plan.add {
-		if s.Deleted || slices.Contains(i.left, s) {
-			continue
-		}
-		if _, asked := live[s.Subject]; !asked {
-			versions, err := i.tool.Client.Versions(ctx, s.Subject, false)
-			if err != nil && !errors.Is(err, registry.ErrNotFound) {
-				return err
-			}
-			live[s.Subject] = versions
-		}
-		if !slices.Contains(live[s.Subject], s.Version) {
-			lost = append(lost, s)
-		}
-	}
-	if len(lost) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: the registry took %s, and does not have it now", errLeft, some(lost))
-}
-
-func (t *Tool) has(ctx context.Context, ref registry.Reference) bool {
-	_, err := t.Client.Stored(ctx, ref.Subject, ref.Version)
-	return err == nil
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -344,89 +342,4 @@ func follows(d *evolution.Deletion) (text string) {
 	}
 	topic = topic[strings.LastIndexByte(topic, ':')+1:]
 	return text + fmt.Sprintf("no version is left: gateways refuse events for topic %s with 503, and records of topologies that write it wait, until a schema is registered\n", termtext.Text(topic))
-}
-
-func exportVerb() *cobra.Command {
-	var r Reach
-	var file string
-	cmd := r.verb("export [SUBJECT]...", "Write subjects with their versions, ids and levels to a file", 1000, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
-		if file == "" {
-			_, err := t.Export(cmd.Context(), cmd.OutOrStdout(), args)
-			return err
-		}
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s is there already, and an export replaces nothing: remove it first, or name another file", file)
-		}
-		if err != nil {
-			return err
-		}
-		n, err := t.Export(cmd.Context(), f, args)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return errors.Join(err, os.Remove(file)) // a part would be taken for the whole
-		}
-		return r.show(cmd, map[string]any{"schemas": n, "file": file}, func(out io.Writer) { fmt.Fprintf(out, "%s: %s\n", termtext.Text(file), count(n, "schema")) })
-	})
-	cmd.Long = cmd.Short + ", or to the output: lines of JSON, the same with --json. Without subjects all of them. weir schema import reads it."
-	cmd.Example = "  weir schema export --registry http://localhost:8081 --file schemas.jsonl\n  weir schema export order.placed.v1-value --registry http://localhost:8081"
-	cmd.Flags().StringVar(&file, "file", "", "the file to write, which must not exist (default: the output)")
-	return cmd
-}
-
-func importVerb() *cobra.Command {
-	var r Reach
-	var execute bool
-	cmd := r.verb("import FILE", "Register what weir schema export wrote, under the same ids", 1, func(cmd *cobra.Command, t *evolution.Tool, args []string) error {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		do := t.PlanImport
-		if execute {
-			do = t.Import
-		}
-		plan, err := do(cmd.Context(), f)
-		if plan == nil {
-			return err
-		}
-		switch {
-		case !execute && len(plan.Conflict) > 0:
-			err = fmt.Errorf("nothing would be imported: %d in the way", len(plan.Conflict))
-		case !execute:
-			defer unchanged(cmd)
-		}
-		return errors.Join(r.show(cmd, plan, func(out io.Writer) {
-			fmt.Fprintf(out, "%s: %d new, %d there already, %d in the way\n", count(plan.Schemas, "schema"), plan.New, plan.Known, len(plan.Conflict))
-			if plan.Restored > 0 {
-				fmt.Fprintf(out, "%d deleted there and not in the file: restored\n", plan.Restored)
-			}
-			if plan.Deleted > 0 {
-				fmt.Fprintf(out, "%d deleted in the file and not there: deleted softly\n", plan.Deleted)
-			}
-			for _, l := range plan.Levels {
-				was := termtext.Text(string(l.Is))
-				if was == "" {
-					was = "that of all subjects"
-				}
-				fmt.Fprintf(out, "level of %s: %s, is %s\n", termtext.Text(l.Of()), termtext.Text(string(l.Level)), was)
-			}
-			if execute && !plan.Done {
-				fmt.Fprintf(out, "%d of these were registered before it ended\n", plan.Registered)
-			}
-			if len(plan.Left) > 0 {
-				fmt.Fprintf(out, "subjects in the mode IMPORT, as an interrupted import leaves them: %s\n", termtext.Text(strings.Join(plan.Left, " ")))
-			}
-			for _, c := range plan.Conflict {
-				fmt.Fprintf(out, "  %s\n", termtext.Text(c))
-			}
-		}), err)
-	})
-	cmd.Long = cmd.Short + ", so that records that were written with them are read. Nothing is done where an id or a version is there and is another schema's.\n" +
-		"A version that is deleted softly in one place alone becomes as it is in the file.\n" +
-		"It can be run again after it was interrupted: then it also takes its subjects out of the mode IMPORT that it left them in. A subject that was\n" +
-		"read-only before an interrupted import is not any more."
-	cmd.Example = "  weir schema import schemas.jsonl --registry http://localhost:8081\n  weir schema import schemas.jsonl --registry http://localhost:8081 --execute"
-	addExecute(cmd, &execute)
-	return cmd
 }
