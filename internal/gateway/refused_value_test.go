@@ -224,10 +224,15 @@ func TestAnAnswerIsShortWhateverItRepeats(t *testing.T) {
 //
 // Mutation seen to fail it: who may not publish is asked first.
 func TestARequestWithoutATopicIsToldSo(t *testing.T) {
-	r := newRig(t, nil)
+	clients, err := ParseClients([]byte("clients: [{name: shop, keys: [\"" + HashKey("secret") + "\"], topics: [order.]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *Config) { c.Clients = clients })
 	h2, url := r.h2()
-	client := rpc.NewEventsClient(h2, url, connect.WithGRPC())
-	_, err := client.Publish(t.Context(), connect.NewRequest(&rpc.PublishRequest{Event: jsonEvent(1)}))
+	request := connect.NewRequest(&rpc.PublishRequest{Event: jsonEvent(1)})
+	request.Header().Set("X-Api-Key", "secret")
+	_, err = rpc.NewEventsClient(h2, url, connect.WithGRPC()).Publish(t.Context(), request)
 	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "names no topic") {
 		t.Errorf("%v", err)
 	}
@@ -270,7 +275,11 @@ func TestWhatRefusedEventsSayHasABound(t *testing.T) {
 				t.Errorf("%s: %d bytes, and none says less", path, w.text.Len())
 			}
 		}
-		if left := r.gate.bodies.Load(); most > 2*waiting || most < events*eventCost || left != 0 {
+		bound := int64(2*waiting - len(body))
+		if strings.HasPrefix(path, "/weir") { // what is said has the room of the body
+			bound = 2 * waiting
+		}
+		if left := r.gate.bodies.Load(); most > bound || most < events*eventCost || left != 0 {
 			t.Errorf("%s: %d bytes are counted, and %d when all is answered", path, most, left)
 		}
 	}

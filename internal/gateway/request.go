@@ -34,9 +34,6 @@ func (g *Gateway) begin(ctx context.Context, headers http.Header, topic string) 
 		return nil, unauthorized.of("the request has no credentials")
 	}
 	q.client = q.pass.client
-	if topic == "" {
-		return nil, malformed.of("the request names no topic").todo("name the topic that the events are for")
-	}
 	q.declared = g.declarations.Of(topic)
 	// Not allowed comes before not there: who may not publish to a topic is not told whether it exists.
 	if p := q.client.allow(topic, q.declared); p != nil {

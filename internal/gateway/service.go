@@ -137,12 +137,10 @@ func (s *service) PublishBatch(ctx context.Context, r *connect.Request[rpc.Publi
 
 // begin is the gateway's, and notes why a client is refused: the answer of gRPC has status 200.
 func (s *service) begin(ctx context.Context, headers http.Header, topic string) (*request, *Problem) {
-	var q *request
-	p := malformed.of("the request names no topic").todo("name the topic in the message")
-	if topic != "" {
-		q, p = s.g.begin(ctx, headers, topic)
-	}
-	if p == nil {
+	q, p := (*request)(nil), (*Problem)(nil)
+	if topic == "" { // that may not be published to, either
+		p = malformed.of("the request names no topic").todo("name the topic in the message")
+	} else if q, p = s.g.begin(ctx, headers, topic); p == nil {
 		p = q.read("", headers, noTerms)
 	}
 	if who := passOf(ctx); p != nil && who != nil {
