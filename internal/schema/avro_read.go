@@ -10,7 +10,7 @@ import (
 
 // readAvro is schema resolution as the Avro specification has it, with every reason and not only the first.
 func readAvro(reader, writer *avroType) []Difference {
-	c := &avroReading{seen: map[avroPair]bool{}, budget: newBudget()}
+	c := &avroReading{seen: map[avroPair]bool{}, same: sameAvro(reader, writer, map[avroPair]bool{}), budget: newBudget()}
 	c.read(reader, writer, "")
 	return c.budget.judge(c.found)
 }
@@ -19,6 +19,7 @@ type avroReading struct {
 	found []Difference
 	seen  map[avroPair]bool // a recursive type is compatible unless something else in it is not
 	order []avroPair        // those that were seen, in order, so that what an attempt saw can be taken back
+	same  bool              // nothing has changed, and so nobody uses aliases
 	*budget
 }
 
@@ -158,31 +159,72 @@ func (c *avroReading) sameKind(r, w *avroType, path string) {
 }
 
 func (c *avroReading) readFields(r, w *avroType, path string) {
-	written := func(name string) int {
-		return slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == name })
-	}
-	same := slices.EqualFunc(r.fields, w.fields, func(r, w avroField) bool { return r.name == w.name && slices.Equal(r.aliases, w.aliases) })
+	once, twice := c.renamed(r, w)
 	for i, field := range r.fields {
 		at := fmt.Sprintf("%s/fields/%d", path, i)
-		n := written(field.name)
-		for _, alias := range field.aliases {
-			old := written(alias)
-			if old < 0 || same { // a record whose fields have not changed is read without aliases
-				continue
+		source := once[field.name]
+		switch two := append(slices.Clone(source), twice[field.name]...); {
+		case slices.ContainsFunc(two, func(n int) bool { return n != two[0] }):
+			first, second := two[0], two[slices.IndexFunc(two, func(n int) bool { return n != two[0] })]
+			c.add("READER_FIELD_AMBIGUOUS", at, "the field '%s' is read, and both '%s' and '%s' were written, which are its name or aliases of it", field.name, w.fields[first].name, w.fields[second].name)
+		case len(source) != len(twice[field.name]):
+			c.add("READER_FIELD_AMBIGUOUS", at, "the field '%s' is read, and what was written as '%s' may be another one: it is an alias of a field whose name is an alias too", field.name, w.fields[two[0]].name)
+		case len(source) > 0:
+			c.read(field.typ, w.fields[source[0]].typ, at+"/type")
+		case field.defaulted:
+		default:
+			why := "was not written, and has no default"
+			if n := slices.IndexFunc(w.fields, func(f avroField) bool { return f.name == field.name || slices.Contains(field.aliases, f.name) }); n >= 0 {
+				to := slices.IndexFunc(r.fields, func(f avroField) bool { return slices.Contains(once[f.name], n) })
+				why = fmt.Sprintf("and has no default: what was written as '%s' goes to the field '%s', of which that is an alias", w.fields[n].name, r.fields[to].name)
 			}
-			if n >= 0 && n != old {
-				c.add("READER_FIELD_AMBIGUOUS", at, "the field '%s' is read, and both '%s' and '%s' were written, which are its name or aliases of it", field.name, w.fields[n].name, alias)
-				break
-			}
-			n = old
-		}
-		switch {
-		case n >= 0:
-			c.read(field.typ, w.fields[n].typ, at+"/type")
-		case !field.defaulted:
-			c.add("READER_FIELD_MISSING_DEFAULT_VALUE", at, "the field '%s' is read, was not written, and has no default", field.name)
+			c.add("READER_FIELD_MISSING_DEFAULT_VALUE", at, "the field '%s' is read, %s", field.name, why)
 		}
 	}
+}
+
+// renamed are the written fields by the names under which they are read: the last field counts of those of which a written name is an alias. Avro for
+// Java does it twice, unless the schemas are the same by then, so that aliases of aliases count or not.
+func (c *avroReading) renamed(r, w *avroType) (once, twice map[string][]int) {
+	takes := map[string]string{}
+	for _, field := range r.fields {
+		for _, alias := range field.aliases {
+			if !c.same { // where nobody looks at them
+				takes[alias] = field.name
+			}
+		}
+	}
+	rename := func(name string) string {
+		if to, ok := takes[name]; ok {
+			return to
+		}
+		return name
+	}
+	once, twice = map[string][]int{}, map[string][]int{}
+	for n, field := range w.fields {
+		name := rename(field.name)
+		once[name] = append(once[name], n)
+		name = rename(name)
+		twice[name] = append(twice[name], n)
+	}
+	return once, twice
+}
+
+// sameAvro says whether two types are one but for what says nothing about their values.
+func sameAvro(a, b *avroType, seen map[avroPair]bool) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	if seen[avroPair{a, b}] {
+		return true
+	}
+	seen[avroPair{a, b}] = true
+	return a.kind == b.kind && a.name == b.name && a.size == b.size && a.logical == b.logical && a.defaulted == b.defaulted && slices.Equal(a.symbols, b.symbols) &&
+		sameAvro(a.items, b.items, seen) &&
+		slices.EqualFunc(a.branches, b.branches, func(a, b *avroType) bool { return sameAvro(a, b, seen) }) &&
+		slices.EqualFunc(a.fields, b.fields, func(a, b avroField) bool {
+			return a.name == b.name && a.defaulted == b.defaulted && slices.Equal(a.aliases, b.aliases) && sameAvro(a.typ, b.typ, seen)
+		})
 }
 
 // sameName compares names without their namespaces, as Avro's own libraries do, and the reader's aliases in full.
