@@ -16,7 +16,8 @@ import (
 // logical without partial; a primitive type that any branch may read; lifted that leaves the type as it is;
 // spelledOut without what stands beside a reference, without dynamic references, or without oneOf beside allOf; a new property of any value that may be required;
 // readFields without a second field that it may be, or with it where the schemas are the same; renamed that lets names go to each field, or once only; values that are equal where their texts are; propertiesOfParts left out; partsOf that finds none; items of parts left out, or taken for closed;
-// refsAlone without const.
+// refsAlone without const; tighter that is the
+// inclusive bound; an exclusive bound compared with an exclusive one alone.
 func TestWhatBreaksReaders(t *testing.T) {
 	for file, kind := range map[string]Type{"avro": Avro, "protobuf": Protobuf, "json": JSON, "json_references": JSON} {
 		datadriven.RunTest(t, "testdata/"+file+".txt", func(t *testing.T, d *datadriven.TestData) string {

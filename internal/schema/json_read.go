@@ -421,10 +421,19 @@ func (c *jsonReading) enums(r, w *jsonschema.Schema, path string) {
 	}
 	for _, v := range was {
 		if !slices.ContainsFunc(is, func(o any) bool { return jsonvalue.Equal(o, v) }) {
-			c.add("ENUM_ARRAY_NARROWED", path+"/enum", "the value %v was allowed", v)
+			c.add("ENUM_ARRAY_NARROWED", path+"/enum", "the value %s was allowed", shown(v))
 			return
 		}
 	}
+}
+
+// shown is a value as it is in a schema, and a text without its quotes.
+func shown(v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
+	text, _ := json.Marshal(v) // it was JSON
+	return string(text)
 }
 
 // typeOf is the narrowest type of a value.
@@ -500,11 +509,23 @@ func (c *jsonReading) strings(r, w *jsonschema.Schema, path string) {
 	}
 }
 
+// tighter is the bound that allows less: what an exclusive one allows, an inclusive one of the same number does as well.
+func tighter(inclusive, exclusive *big.Rat, looser int) *big.Rat {
+	if inclusive == nil || exclusive != nil && inclusive.Cmp(exclusive) == looser {
+		return exclusive
+	}
+	return inclusive
+}
+
 func (c *jsonReading) numbers(r, w *jsonschema.Schema, path string) {
-	c.bound("maximum", r.Maximum, w.Maximum, true, path)
-	c.bound("minimum", r.Minimum, w.Minimum, false, path)
-	c.bound("exclusiveMaximum", r.ExclusiveMaximum, w.ExclusiveMaximum, true, path)
-	c.bound("exclusiveMinimum", r.ExclusiveMinimum, w.ExclusiveMinimum, false, path)
+	c.bound("maximum", r.Maximum, tighter(w.Maximum, w.ExclusiveMaximum, 1), true, path)
+	c.bound("minimum", r.Minimum, tighter(w.Minimum, w.ExclusiveMinimum, -1), false, path)
+	if is, was := r.ExclusiveMaximum, w.Maximum; is == nil || was == nil || was.Cmp(is) >= 0 { // else the inclusive one says it
+		c.bound("exclusiveMaximum", is, w.ExclusiveMaximum, true, path)
+	}
+	if is, was := r.ExclusiveMinimum, w.Minimum; is == nil || was == nil || was.Cmp(is) <= 0 {
+		c.bound("exclusiveMinimum", is, w.ExclusiveMinimum, false, path)
+	}
 	switch is, was := r.MultipleOf, w.MultipleOf; {
 	case is == nil:
 	case was == nil:
