@@ -63,7 +63,7 @@ func TestWhatIsSaidOfAMistake(t *testing.T) {
 
 // What is repeated of a value, and of the schema, has a bound, and ten mistakes are told.
 //
-// Mutations seen to fail it: texts and names without a bound; all mistakes.
+// Mutations seen to fail it: texts without a bound; all mistakes.
 func TestWhatIsSaidHasABound(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	many := make([]string, 30)
