@@ -106,8 +106,7 @@ func structured(document []byte) (*cloudevents.Event, error) {
 	if members == nil {
 		return nil, errors.New("it is null")
 	}
-	names := envelope{json.NewDecoder(bytes.NewReader(document)), []string{"data"}}
-	if err := names.value(); err != nil {
+	if err := checkNames(document, "data"); err != nil {
 		return nil, err
 	}
 	for name, value := range members {
@@ -152,9 +151,9 @@ func structured(document []byte) (*cloudevents.Event, error) {
 	case data[0] != '"':
 		return nil, fmt.Errorf("its data are no text, and %q is no JSON: send them as a text, or as data_base64", e.DataContentType())
 	default:
-		var text string
-		if err := json.Unmarshal(data, &text); err != nil {
-			return nil, err
+		text, err := textOf(data)
+		if err != nil {
+			return nil, fmt.Errorf("data: %w", err)
 		}
 		e.DataEncoded = []byte(text)
 	}

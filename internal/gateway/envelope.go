@@ -8,6 +8,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/weirstream/weir/internal/jsonscan"
 )
 
 // What producers write themselves, and envelopes only carry: it is read by the topic's schema, or not at all.
@@ -27,18 +30,43 @@ func unmarshal(data []byte, into any, opaque ...string) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("after the JSON document stands something else")
 	}
-	names := envelope{json.NewDecoder(bytes.NewReader(data)), opaque}
-	return names.value()
+	return checkNames(data, opaque...)
 }
 
-// envelope looks for names that come twice. It is for valid JSON, whose depth is bounded.
+// checkNames refuses a document with a name that comes twice in an object, or with a text that is none: half of a surrogate pair, or bytes that are no UTF-8,
+// which encoding/json reads as U+FFFD, so that two ids or keys would be one.
+func checkNames(document []byte, opaque ...string) error {
+	e := envelope{json.NewDecoder(bytes.NewReader(document)), document, opaque}
+	return e.value()
+}
+
+// envelope is a document that is looked through. It is for valid JSON, whose depth is bounded.
 type envelope struct {
 	*json.Decoder
-	opaque []string
+	document []byte
+	opaque   []string
+}
+
+// token is the next one, of which a text is one.
+func (e *envelope) token() (json.Token, error) {
+	before := e.InputOffset()
+	t, err := e.Token()
+	if text, ok := t.(string); ok && strings.ContainsRune(text, utf8.RuneError) {
+		raw := e.document[before:e.InputOffset()]
+		_, err = textOf(raw[bytes.IndexByte(raw, '"'):])
+	}
+	return t, err
+}
+
+// textOf is the text of a JSON string.
+func textOf(raw []byte) (string, error) {
+	s := jsonscan.New(raw)
+	text, err := s.String()
+	return string(text), err
 }
 
 func (e *envelope) value() error {
-	first, err := e.Token()
+	first, err := e.token()
 	if err != nil {
 		return err
 	}
@@ -61,7 +89,7 @@ func (e *envelope) value() error {
 func (e *envelope) object() error {
 	seen := map[string]bool{}
 	for e.More() {
-		token, err := e.Token()
+		token, err := e.token()
 		if err != nil {
 			return err
 		}

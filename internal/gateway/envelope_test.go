@@ -205,3 +205,53 @@ func TestOneReasonIsSaidOnce(t *testing.T) {
 		t.Errorf("a scheme in other letters: %d %s", status, answer)
 	}
 }
+
+// A text of an envelope that is none is refused: read as U+FFFD two ids or keys would be one.
+//
+// Mutations seen to fail it: token that asks for no text; textOf by encoding/json.
+func TestATextOfAnEnvelopeIsOne(t *testing.T) {
+	r := newRig(t, nil)
+	v2, v3, own := "/topics/"+orders, "/v3/clusters/"+r.cluster()+"/topics/"+orders+"/records", "/topics/"+orders+"/events"
+	cloud := func(members string) string {
+		return `{"specversion":"1.0","source":"/s","type":"t","partitionkey":"k","id":"i",` + members + `}`
+	}
+	const half, pair = `\ud800`, `\ud83d\ude00`
+	for _, one := range []struct{ path, media, body string }{
+		{own, "application/cloudevents+json", cloud(`"data":1,"subject":"HERE"`)}, {own, "application/cloudevents+json", strings.Replace(cloud(`"data":1`), `"id":"i"`, `"id":"HERE"`, 1)},
+		{own, "application/cloudevents+json", strings.Replace(cloud(`"data":1`), `"partitionkey":"k"`, `"partitionkey":"HERE"`, 1)}, {own, "application/cloudevents+json", cloud(`"datacontenttype":"text/plain","data":"HERE"`)},
+		{own, "application/cloudevents-batch+json", "[" + cloud(`"data":1,"ext":"HERE"`) + "]"}, {v3, jsonType, `{"key":{"type":"STRING","data":"HERE"},"value":{"data":1}}`},
+		{v3, jsonType, `{"key":{"type":"STRING","data":"k"},"value":{"type":"STRING","data":"HERE"}}`}, {v3, jsonType, `{"key":{"type":"STRING","data":"k"},"value":{"data":1},"headers":[{"name":"HERE"}]}`},
+		{v3 + ":batch", jsonType, `{"entries":[{"id":"HERE","key":{"data":"k"},"value":{"data":1}}]}`}, {v2, "application/vnd.kafka.json.v2+json", `{"HERE":1,"records":[{"key":"k","value":1}]}`},
+	} {
+		f := doorForm{path: one.path, media: one.media}
+		for _, bad := range []string{half, "x" + half + "y", "\xff", "\\ufffd" + half} {
+			if written, status, answer := r.sendForm(f, strings.Replace(one.body, "HERE", bad, 1), "", nil); len(written) > 0 {
+				t.Errorf("%q for HERE in %s: %d %s", bad, one.body, status, answer)
+			}
+		}
+		for n, good := range []string{pair, "�", "\\ufffd"} {
+			body := strings.Replace(strings.Replace(one.body, "HERE", good, 1), `"id":"i"`, fmt.Sprintf(`"id":"i%d%d"`, n, len(one.body)), 1)
+			if written, status, answer := r.sendForm(f, body, "", nil); len(written) == 0 && !strings.Contains(answer, "repeated") && one.path != v2 && !strings.Contains(one.body, `"ext"`) && !strings.Contains(answer, "subject") {
+				t.Errorf("%q for HERE in %s: %d %s", good, one.body, status, answer)
+			}
+		}
+	}
+}
+
+// A record of v2 that cannot be read is answered for itself.
+//
+// Mutation seen to fail it: the request refused for one.
+func TestARecordOfV2IsRefusedForItself(t *testing.T) {
+	r := newRig(t, nil)
+	f := doorForm{path: "/topics/" + orders, media: "application/vnd.kafka.binary.v2+json"}
+	for _, bad := range []string{`{"key":"aw==","value":"no base64"}`, `{"key":"aw==","value":"AA==","partition":-1}`, `{"key":5,"value":"AA=="}`} {
+		body := `{"records":[{"key":"aw==","value":"AA=="},` + bad + `,{"key":"aw==","value":"AA=="}]}`
+		written, status, answer := r.sendForm(f, body, "", nil)
+		if status != 200 || len(written) != 2 || strings.Count(answer, `"error_code":null`) != 2 || strings.Count(answer, `"error_code":42207`) != 1 {
+			t.Errorf("%s: %d records, %d %s", bad, len(written), status, answer)
+		}
+		if written, status, answer := r.sendForm(f, body, "atomic=true", nil); len(written) > 0 || strings.Count(answer, `"error_code":42207`) != 3 {
+			t.Errorf("%s, atomic: %d records, %d %s", bad, len(written), status, answer)
+		}
+	}
+}

@@ -158,9 +158,7 @@ func (g *Gateway) postV2(w http.ResponseWriter, r *http.Request) {
 	for i := range in.Records {
 		e, p := v2Event(&in.Records[i], format, valueSchema, keySchema)
 		if p != nil {
-			p.Detail = clipped(fmt.Sprintf("record %d: %s", i, p.Detail))
-			v2Fail(w, p, codeSerialization)
-			return
+			e = &event{bad: p}
 		}
 		e.headers, e.id = q.headers, q.eventID(i)
 		events[i] = e

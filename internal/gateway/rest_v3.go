@@ -392,9 +392,9 @@ func (g *Gateway) v3Bytes(q *request, in *v3Data, of string) (data []byte, as fo
 		data, p = fromBase64(in.Data)
 		return data, asBytes, nil, p
 	case "STRING":
-		var text string
-		if json.Unmarshal(in.Data, &text) != nil {
-			return nil, 0, nil, invalid.of("data of type STRING is a text")
+		text, err := textOf(in.Data)
+		if err != nil {
+			return nil, 0, nil, invalid.of("data of type STRING is a text: %v", err)
 		}
 		return []byte(text), asBytes, nil, nil
 	case "JSON":
