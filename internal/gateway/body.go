@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -139,13 +140,25 @@ type patient struct {
 	ended   atomic.Bool // its end was read
 
 	stopping context.Context // when it is over nothing more is read
+	hurried  sync.WaitGroup  // what ends a Read then
 }
 
 var errStopping = errors.New("the gateway is stopping")
 
-// untilStopping lets a Read of a stream end that waits while the gateway stops. done must be called.
-func (p *patient) untilStopping() (done func() bool) {
-	return context.AfterFunc(p.stopping, func() { _ = p.control.SetReadDeadline(time.Now()) })
+// untilStopping lets a Read of a stream end that waits while the gateway stops. done must be called, before the handler returns: over HTTP/2 the deadline of an
+// answer that is over is a nil dereference in net/http, which ends the process.
+func (p *patient) untilStopping() (done func()) {
+	p.hurried.Add(1)
+	stop := context.AfterFunc(p.stopping, func() {
+		defer p.hurried.Done()
+		_ = p.control.SetReadDeadline(time.Now())
+	})
+	return func() {
+		if stop() {
+			p.hurried.Done()
+		}
+		p.hurried.Wait()
+	}
 }
 
 func (p *patient) Read(b []byte) (int, error) {

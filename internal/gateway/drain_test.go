@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,4 +202,40 @@ func TestADeletedTopicOfIDsIsSaid(t *testing.T) {
 	if status, body := post("b"); status != 200 {
 		t.Errorf("after a restart: %d %s", status, body)
 	}
+}
+
+// deadlineWriter is the answer of HTTP/2: once its handler has returned, its deadlines are no more.
+type deadlineWriter struct {
+	http.ResponseWriter
+	begun  chan struct{}
+	within atomic.Bool
+}
+
+func (w *deadlineWriter) SetReadDeadline(time.Time) error {
+	w.within.Store(true)
+	close(w.begun)
+	time.Sleep(50 * time.Millisecond)
+	w.within.Store(false)
+	return nil
+}
+
+// A request that ends while the gateway begins to stop is over only when nothing touches its answer any more.
+//
+// Mutation seen to fail it: done that does not wait.
+func TestTheEndOfABodyIsWaitedFor(t *testing.T) {
+	stopping, stop := context.WithCancel(t.Context())
+	w := &deadlineWriter{begun: make(chan struct{})}
+	p := &patient{control: http.NewResponseController(w), stopping: stopping}
+	done := p.untilStopping()
+	stop()
+	<-w.begun
+	done()
+	if w.within.Load() {
+		t.Error("the answer is touched after its end")
+	}
+	done() // as often as one likes
+	other := &patient{control: http.NewResponseController(w), stopping: t.Context()}
+	done = other.untilStopping()
+	done()
+	done()
 }
