@@ -368,3 +368,47 @@ func TestRefusalsOfConfluentsFormsAreTheirs(t *testing.T) {
 		}
 	}
 }
+
+// The description says what is refused whatever the topic: a form without events, an empty id, a CloudEvent without its attributes.
+//
+// Mutations seen to fail it: each of the bounds left out.
+func TestTheDescriptionSaysWhatIsRefused(t *testing.T) {
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct {
+				Name   string
+				Schema struct{ MinLength int }
+			}
+		}
+		Components struct {
+			Schemas map[string]struct {
+				Required             []string
+				Properties           map[string]struct{ MinItems, MinLength int }
+				AdditionalProperties any
+			}
+		}
+	}
+	if err := json.Unmarshal(OpenAPI(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	ids := 0
+	for path, methods := range doc.Paths {
+		for _, p := range methods["post"].Parameters {
+			if p.Name == "Idempotency-Key" {
+				if ids++; p.Schema.MinLength != 1 {
+					t.Errorf("%s: an empty id", path)
+				}
+			}
+		}
+	}
+	if ids != 4 {
+		t.Errorf("%d forms have an id", ids)
+	}
+	s := doc.Components.Schemas
+	if s["V2Body"].Properties["records"].MinItems != 1 || s["V3Batch"].Properties["entries"].MinItems != 1 {
+		t.Errorf("a request without events: %v %v", s["V2Body"], s["V3Batch"])
+	}
+	if e := s["CloudEventForm"]; len(e.Required) != 4 || e.Properties["id"].MinLength != 1 || e.AdditionalProperties == false {
+		t.Errorf("a CloudEvent: %v", e)
+	}
+}

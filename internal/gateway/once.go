@@ -243,7 +243,7 @@ func (r *onceResult) bring(ctx context.Context, o *once) {
 }
 
 var (
-	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: each of its ids is decided on alone")
+	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: of each of its ids it is decided alone whether it was taken before")
 	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
 )
 

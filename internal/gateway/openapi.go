@@ -34,7 +34,11 @@ var OpenAPI = sync.OnceValue(func() []byte {
 			op.Parameters = append(op.Parameters, &huma.Param{Name: name[1], In: "path", Required: true, Schema: &huma.Schema{Type: "string", MinLength: new(1)}})
 		}
 		for _, p := range r.params {
-			op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Schema: &huma.Schema{Type: p.kind}})
+			s := &huma.Schema{Type: p.kind}
+			if p.name == "Idempotency-Key" {
+				s.MinLength = new(1)
+			}
+			op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Schema: s})
 		}
 		if len(r.bodies) > 0 {
 			op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}

@@ -78,7 +78,7 @@ type v2Body struct {
 	KeySchemaID   *int       `json:"key_schema_id,omitempty"`
 	ValueSchema   *string    `json:"value_schema,omitempty"`
 	ValueSchemaID *int       `json:"value_schema_id,omitempty"`
-	Records       []v2Record `json:"records"`
+	Records       []v2Record `json:"records" minItems:"1"`
 }
 
 type v2Record struct {

@@ -247,7 +247,7 @@ type v3Batch struct {
 	Entries []struct {
 		ID string `json:"id"`
 		v3Record
-	} `json:"entries"`
+	} `json:"entries" minItems:"1"`
 }
 
 // v3Batched is the answer to it.

@@ -39,6 +39,16 @@ type media struct {
 	sample any
 }
 
+// cloudEventForm is a structured CloudEvent, for the description.
+type cloudEventForm struct {
+	_           struct{} `additionalProperties:"true"`
+	SpecVersion string   `json:"specversion" enum:"1.0"`
+	ID          string   `json:"id" minLength:"1"`
+	Source      string   `json:"source" minLength:"1" format:"uri-reference"`
+	Type        string   `json:"type" minLength:"1"`
+	DataBase64  string   `json:"data_base64,omitempty" contentEncoding:"base64"`
+}
+
 var (
 	problemMedia = media{problemType, Problem{}}
 	restMedia    = media{jsonType, restError{}}
@@ -49,7 +59,7 @@ var routes []route
 func init() {
 	eventParams := []param{
 		{"query", "key", "key of the entity; without it the declared field of the value, or the header Weir-Key", "string"},
-		{"query", "atomic", "true: all events become visible in one transaction, or none", "boolean"},
+		{"query", "atomic", "true: all events become visible in one transaction, or none; not for topics of level once", "boolean"},
 		{"header", "Weir-Key", "key of the entity", "string"},
 		{"header", "Idempotency-Key", "id of the event, KEY/N of event N of an array or of lines: a repetition is answered as the first request", "string"},
 		{"header", "Traceparent", "W3C trace context, which goes into the record", "string"},
@@ -62,8 +72,8 @@ func init() {
 		{method: "POST", path: "/topics/{topic}/events", serve: (*Gateway).postEvents, operation: "publishEvents",
 			summary: "Publish one event, an array, a stream of lines, a Protobuf message, or CloudEvents",
 			params:  eventParams,
-			bodies: []media{{jsonType, nil}, {ndjsonType, ""}, {"application/x-protobuf", []byte(nil)}, {"application/cloudevents+json", map[string]any{}},
-				{"application/cloudevents-batch+json", []map[string]any{}}},
+			bodies: []media{{jsonType, nil}, {ndjsonType, ""}, {"application/x-protobuf", []byte(nil)}, {"application/cloudevents+json", cloudEventForm{}},
+				{"application/cloudevents-batch+json", []cloudEventForm{}}},
 			status: http.StatusOK, answer: media{jsonType, Answer{}}, failure: problemMedia},
 		{method: "POST", path: "/topics/{topic}", serve: (*Gateway).postV2, operation: "produceV2", summary: "Produce records as by Confluent's REST API v2", params: batchParams,
 			bodies: []media{{"application/vnd.kafka.json.v2+json", v2Body{}}, {"application/vnd.kafka.binary.v2+json", v2Body{}}, {"application/vnd.kafka.avro.v2+json", v2Body{}},
