@@ -92,7 +92,11 @@ func diff(old, next *registry.Registered) (*Diff, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	return &Diff{old.Version, next.Version, schema.Changes(before, after), contract.Changes(old.Metadata, old.RuleSet, next.Metadata, next.RuleSet),
+	brought, err := referenced(old, next)
+	if err != nil {
+		return nil, err
+	}
+	return &Diff{old.Version, next.Version, append(schema.Changes(before, after), brought...), contract.Changes(old.Metadata, old.RuleSet, next.Metadata, next.RuleSet),
 		list(schema.Read(after, before)), list(schema.Read(before, after))}, nil
 }
 
