@@ -57,6 +57,36 @@ func TestAReferenceIsFoundByTheSchemasID(t *testing.T) {
 	}
 }
 
+// A reference has the name of its $ref however that is written, or one that comes to the same; so has one between references, from where they are.
+//
+// Mutations seen to fail it: located as base and name; from without the references' own places; noLoader that says names as addresses.
+func TestAReferenceIsNamedAsItIsWritten(t *testing.T) {
+	for _, c := range []struct{ ref, name string }{
+		{"./a.json", "./a.json"}, {"./a.json", "a.json"}, {"a.json", "./a.json"}, {"../common/a.json", "../common/a.json"}, {"b/../a.json", "a.json"}, {"common/./a.json", "common/a.json"},
+		{"urn:x:addr", "urn:x:addr"}, {"my schema.json", "my schema.json"}, {"my%20schema.json", "my schema.json"}, {"ä.json", "ä.json"}, {"a.json#/definitions/n", "./a.json"}, {"/a.json", "/a.json"}, {"a", "a"},
+	} {
+		text := `{"properties":{"c":{"$ref":"` + c.ref + `"}}}`
+		const kid = `{"type":"integer","definitions":{"n":{"type":"integer"}}}`
+		s, err := jsonvalue.Compile(text, []source.Import{{Name: c.name, Text: kid}})
+		if err != nil {
+			t.Errorf("%s: %v", c.ref, err)
+			continue
+		}
+		if s.Check([]byte(`{"c":1}`)) != nil || s.Check([]byte(`{"c":"x"}`)) == nil {
+			t.Errorf("%s is not looked at", c.ref)
+		}
+	}
+	for _, below := range []string{"geo.json", "./geo.json", "common/geo.json"} {
+		s, err := jsonvalue.Compile(`{"properties":{"c":{"$ref":"./common/address.json"}}}`, []source.Import{{Name: below, Text: `{"type":"integer"}`}, {Name: "./common/address.json", Text: `{"properties":{"g":{"$ref":"./geo.json"}}}`}})
+		if err != nil || s.Check([]byte(`{"c":{"g":1}}`)) != nil || s.Check([]byte(`{"c":{"g":"x"}}`)) == nil {
+			t.Errorf("%s: %v", below, err)
+		}
+	}
+	if _, err := jsonvalue.Compile(`{"$ref":"my other.json"}`, nil); err == nil || !strings.Contains(err.Error(), `"my other.json"`) {
+		t.Errorf("a reference that is not given: %v", err)
+	}
+}
+
 // What stands beside a $ref counts since draft 2019-09, and not before, whatever it is.
 //
 // Mutations seen to fail it: refsAlone without const; without if and then.

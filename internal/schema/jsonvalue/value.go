@@ -21,7 +21,24 @@ const base = "weir:///schemas/"
 type noLoader struct{}
 
 func (noLoader) Load(at string) (any, error) {
-	return nil, fmt.Errorf("no reference is named %q", strings.TrimPrefix(at, base))
+	name := strings.TrimPrefix(at, base)
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	return nil, fmt.Errorf("no reference is named %q", name)
+}
+
+// located is where a reference is by its name: what a $ref of that name comes to, so ./a.json is a.json, and urn:a is itself.
+func located(name string) string {
+	at, err1 := url.Parse(base)
+	ref, err2 := url.Parse(name)
+	switch {
+	case strings.Contains(name, "://"):
+		return name
+	case errors.Join(err1, err2) != nil || ref.Fragment != "" || name == main:
+		return base + name
+	}
+	return at.ResolveReference(ref).String()
 }
 
 // Parse compiles a schema with what it refers to, for those who look at what it says. One that names no draft is of draft 7. See Compile for
@@ -61,23 +78,21 @@ func compiler(text string, imports []source.Import) (*jsonschema.Compiler, error
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(name, "://") {
-			name = base + name
-		}
 		enumsOnce(v, InSchema)
+		name = located(name)
 		added[name] = true
 		return c.AddResource(name, v)
 	}
-	texts := []string{text}
+	from := []string{idOf(text)}
 	for _, in := range imports {
 		if err := add(in.Name, in.Text); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
-		texts = append(texts, in.Text)
+		from = append(from, idOf(in.Text), located(in.Name))
 	}
-	for _, in := range imports { // a relative $ref is one to the schema's own $id
-		for _, text := range texts {
-			if at := resolved(text, in.Name); at != "" && !added[at] {
+	for _, in := range imports { // a relative $ref is one to the schema's own $id, or to where that is
+		for _, id := range from {
+			if at := resolved(id, in.Name); at != "" && !added[at] {
 				if err := add(at, in.Text); err != nil {
 					return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 				}
@@ -87,15 +102,18 @@ func compiler(text string, imports []source.Import) (*jsonschema.Compiler, error
 	return c, add(main, text)
 }
 
-// resolved is what the relative name of a reference comes to in a schema that has an absolute $id, "" for none (JSON Schema core, 8.2).
-func resolved(text, name string) string {
+// idOf is the $id of a schema, "" for none.
+func idOf(text string) string {
 	var schema struct {
 		ID string `json:"$id"`
 	}
-	if json.Unmarshal([]byte(text), &schema) != nil {
-		return ""
-	}
-	id, err := url.Parse(schema.ID)
+	_ = json.Unmarshal([]byte(text), &schema) // what is no object has none
+	return schema.ID
+}
+
+// resolved is what the relative name of a reference comes to in a schema that has an absolute $id, "" for none (JSON Schema core, 8.2).
+func resolved(schema, name string) string {
+	id, err := url.Parse(schema)
 	if err != nil || !id.IsAbs() {
 		return ""
 	}
