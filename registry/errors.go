@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,11 +55,29 @@ func away(op string, err error) *Error {
 	var failed *url.Error
 	if errors.As(err, &failed) { // which names the address twice, once as the library does
 		if at, wrong := url.Parse(failed.URL); wrong == nil {
-			err = fmt.Errorf("the registry at %s cannot be reached: %w", at.Host, failed.Err)
+			switch {
+			case errors.Is(failed.Err, context.Canceled): // nobody wants the answer any more, which says nothing of the registry
+				err = failed.Err
+			case failed.Timeout():
+				err = &lateError{at.Host, failed.Err}
+			default:
+				err = fmt.Errorf("the registry at %s cannot be reached: %w", at.Host, failed.Err)
+			}
 		}
 	}
 	return &Error{Op: op, Err: err, kind: ErrAway}
 }
+
+// lateError says that a registry has not answered.
+type lateError struct {
+	host string
+	err  error
+}
+
+func (e *lateError) Error() string {
+	return "the registry at " + e.host + " cannot be reached, or has not answered in time"
+}
+func (e *lateError) Unwrap() error { return e.err }
 
 // judge makes an Error of what a request ended with.
 func judge(op string, err error) error {

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -155,5 +156,22 @@ func TestTheErrorThatSaysMostIsTold(t *testing.T) {
 	}
 	if _, err := registry.New(registry.Config{URLs: []string{"http://a,http://b"}}); err == nil || !strings.Contains(err.Error(), "comma") {
 		t.Errorf("two in one: %v", err)
+	}
+}
+
+// Who does not want an answer any more learns nothing of the registry, and one that takes its time is not said to be out of reach only.
+//
+// Mutations seen to fail it: away without the case of a context that was cancelled, or of one that has ended.
+func TestAnInterruptionSaysNothingOfTheRegistry(t *testing.T) {
+	hangs := away(t)["a server that hangs"]
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err := client(t, registry.Config{URLs: []string{hangs}}).Subjects(ctx, false)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, registry.ErrAway) || err.Error() != "list the subjects: context canceled" {
+		t.Errorf("interrupted: %v", err)
+	}
+	_, err = client(t, registry.Config{URLs: []string{hangs}, Timeout: 100 * time.Millisecond}).Subjects(t.Context(), false)
+	if !errors.Is(err, registry.ErrAway) || !strings.HasSuffix(err.Error(), " cannot be reached, or has not answered in time") {
+		t.Errorf("in time: %v", err)
 	}
 }

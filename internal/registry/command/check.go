@@ -44,8 +44,8 @@ func check() *cobra.Command {
 		Short: "Say whether a new schema is compatible with older ones, from files alone",
 		Long: "Compares the last file with those before it, the oldest first, as a registry does when a schema is registered. A level that\n" +
 			"is not TRANSITIVE compares with the last of the older ones only.\n\n" +
-			"Exit codes: 0 compatible, 1 incompatible (each incompatibility is a line, with its path in the schema) or a file that cannot\n" +
-			"be read or is no schema, 2 wrong use.",
+			"Exit codes: 0 compatible, 1 incompatible (each incompatibility is a line, with its path in the schema), 2 wrong use, or a file\n" +
+			"that cannot be read or is no schema.",
 		Example: "  weir schema check --type avro --level BACKWARD order.v1.avsc order.v2.avsc\n" +
 			"  weir schema check --type protobuf --level FULL_TRANSITIVE v1.proto v2.proto v3.proto --json\n" +
 			"  weir schema check --type avro --reference shop.Money=money.avsc order.v1.avsc order.v2.avsc",
@@ -64,13 +64,18 @@ func check() *cobra.Command {
 			if err := errors.Join(err1, err2); err != nil {
 				return err
 			}
+			if kind == "" {
+				if err := ofOneType(t, files); err != nil {
+					return cli.UsageError(err)
+				}
+			}
 			imports, err := readReferences(references)
 			if err != nil {
-				return err
+				return cli.UsageError(err)
 			}
 			result, err := compare(t, l, files, imports)
-			if err != nil {
-				return err
+			if err != nil { // which says nothing of what is compatible
+				return cli.UsageError(err)
 			}
 			out := cmd.OutOrStdout()
 			switch {
@@ -100,11 +105,21 @@ func check() *cobra.Command {
 	return cmd
 }
 
+// ofOneType refuses files whose names say that they are of another type than the last one.
+func ofOneType(t schema.Type, files []string) error {
+	for _, path := range files {
+		if other, err := typeOf("", path); err == nil && other != t {
+			return fmt.Errorf("%s is of type %s, and %s of type %s: give files of one type, or --type where a name is wrong", path, other, files[len(files)-1], t)
+		}
+	}
+	return nil
+}
+
 func readReferences(given []string) (list []schema.Import, err error) {
 	for _, text := range given {
 		name, path, ok := strings.Cut(text, "=")
 		if !ok || name == "" || path == "" {
-			return nil, cli.UsageError(fmt.Errorf("--reference: %q is not NAME=FILE", text))
+			return nil, fmt.Errorf("--reference: %q is not NAME=FILE", text)
 		}
 		in := schema.Import{Name: name}
 		if in.Text, err = readSchema(path); err != nil {

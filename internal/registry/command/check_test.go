@@ -64,6 +64,34 @@ func TestCheckFindsWhatBreaks(t *testing.T) {
 	}
 }
 
+// Only what is not compatible has the exit code that says so: what cannot be compared has another, with the file that is to blame.
+//
+// Mutations seen to fail it: compare's errors as they are; references' too; no ofOneType.
+func TestCheckSaysWhatCannotBeCompared(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"a.avsc": `"int"`, "none.avsc": `{"type":"nothing"}`, "a.proto": `syntax = "proto3"; message M {}`, "a.json": `{}`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for args, want := range map[string]string{
+		"nowhere.avsc a.avsc":                          "nowhere.avsc",
+		"a.avsc nowhere.avsc":                          "nowhere.avsc",
+		"a.avsc none.avsc":                             "none.avsc: ",
+		"none.avsc a.avsc":                             "none.avsc: ",
+		". a.avsc":                                     "",
+		"--reference X=nowhere.avsc a.avsc a.avsc":     "nowhere.avsc",
+		"--reference X a.avsc a.avsc":                  "is not NAME=FILE",
+		"a.proto a.avsc":                               "a.proto is of type PROTOBUF, and a.avsc of type AVRO",
+		"a.avsc a.json a.proto":                        "a.avsc is of type AVRO, and a.proto of type PROTOBUF",
+		"--reference X=none.avsc --type avro a.avsc a": "a",
+	} {
+		if out, code := execute(t, append([]string{"schema", "check"}, strings.Fields(args)...)...); code != 2 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d: %s", args, code, out)
+		}
+	}
+}
+
 func TestWrongUseIsRefusedBeforeAnythingIsReached(t *testing.T) {
 	for args, want := range map[string]string{
 		"schema check --type avro a":                               "give at least two files",
