@@ -11,6 +11,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +58,9 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 		if form == cloudevents.ApplicationCloudEventsJSON {
 			one, err = structured(data)
 		} else if err = decodeAttributes(r.Header); err == nil {
-			one, err = cehttp.NewEventFromHTTPRequest(r)
+			if one, err = cehttp.NewEventFromHTTPRequest(r); err == nil {
+				asTheyCame(one, r.Header.Get("Ce-Source"), r.Header.Get("Ce-Dataschema"))
+			}
 		}
 		if err != nil {
 			invalid.of("the request is no CloudEvent: %v", err).write(w)
@@ -139,6 +142,9 @@ func structured(document []byte) (*cloudevents.Event, error) {
 	if err := e.UnmarshalJSON(tidy); err != nil {
 		return nil, err
 	}
+	source, _ := textOf(members["source"]) // no text is no source
+	dataSchema, _ := textOf(members["dataschema"])
+	asTheyCame(&e, source, dataSchema)
 	switch {
 	case data == nil:
 	case isJSON(&e):
@@ -162,6 +168,20 @@ func structured(document []byte) (*cloudevents.Event, error) {
 
 // dataMedia is the media type of an event's data, "" for none.
 func dataMedia(e *cloudevents.Event) string { return strings.ToLower(e.DataMediaType()) }
+
+// asTheyCame has the event say its source and the place of its schema as they were sent: as the SDK writes URLs out, "a b" is "a%20b", another source.
+func asTheyCame(e *cloudevents.Event, source, dataSchema string) {
+	c, ok := e.Context.(*cloudevents.EventContextV1)
+	if !ok {
+		return
+	}
+	if c.Source.String() != "" {
+		c.Source.URL = url.URL{Opaque: source} // which is written out as it is
+	}
+	if scheme, rest, ok := strings.Cut(dataSchema, ":"); ok && c.DataSchema != nil && c.DataSchema.IsAbs() {
+		c.DataSchema.URL = url.URL{Scheme: scheme, Opaque: rest}
+	}
+}
 
 // isJSON says whether the data of an event are JSON, which they are where nothing else is said.
 func isJSON(e *cloudevents.Event) bool {

@@ -312,3 +312,33 @@ func TestWhatACloudEventImpliesIsInItsRecord(t *testing.T) {
 		t.Errorf("%d traces: %s", n, records[0].Headers)
 	}
 }
+
+// The source of an event, and where its schema is, are in the record as they were sent: written in another way they would be others.
+//
+// Mutations seen to fail it: no asTheyCame; the source alone; the structured mode alone.
+func TestTheSourceOfAnEventIsKeptAsItCame(t *testing.T) {
+	r := newRig(t, nil)
+	path := "/topics/" + orders + "/events"
+	for n, text := range []string{"a b", "/a%20b", "urn:shop:1?q=a b#f g", "/ä", "HTTP://Shop.example/%7e", "a+b"} {
+		schema := []string{"http://s.example/a b", "urn:a b", "HTTP://S.example/%7e?q=a b#f g"}[n%3]
+		escape := strings.NewReplacer("%", "%25", " ", "%20", "ä", "%C3%A4").Replace
+		document := fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":%q,"dataschema":%q,"type":"t","partitionkey":"k","data":1}`, n, text, schema)
+		for form, headers := range map[string][]string{
+			document: {"Content-Type", "application/cloudevents+json"},
+			"1":      {"Content-Type", jsonType, "Ce-Specversion", "1.0", "Ce-Id", fmt.Sprintf("b%d", n), "Ce-Source", escape(text), "Ce-Dataschema", escape(schema), "Ce-Type", "t", "Ce-Partitionkey", "k"},
+		} {
+			if status, answer, _ := r.post(path, form, headers...); status != 200 {
+				t.Errorf("%q: %d %s", text, status, answer)
+				continue
+			}
+			records, _ := r.read(orders)
+			got := map[string]string{}
+			for _, h := range records[len(records)-1].Headers {
+				got[h.Key] = string(h.Value)
+			}
+			if got["ce_source"] != text || got["ce_dataschema"] != schema {
+				t.Errorf("%q and %q are %q and %q: %s", text, schema, got["ce_source"], got["ce_dataschema"], form)
+			}
+		}
+	}
+}

@@ -283,6 +283,9 @@ func (g *Gateway) key(t *topic, d *declared.Event, e *event) ([]byte, *Problem) 
 		}
 		return e.key, nil
 	}
+	if !utf8.Valid(e.key) {
+		return nil, invalid.of("the key is not UTF-8, and keys of topic %s have a schema", t.name)
+	}
 	if text, err := json.Marshal(string(e.key)); err == nil {
 		if key, p := encode(schema, "", text); p == nil {
 			return key, nil

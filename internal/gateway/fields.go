@@ -138,9 +138,14 @@ func anyField(document []byte, path string) ([]byte, *Problem) {
 			return nil, invalid.of("the field %s comes %d times, and the topic's declaration takes it as key or id", path, len(members)).at(at)
 		}
 	}
-	var text string
-	if json.Unmarshal(value, &text) == nil && text != "" {
-		return []byte(text), nil
+	if bytes.HasPrefix(value, []byte{'"'}) {
+		text, err := textOf(value)
+		if err != nil {
+			return nil, invalid.of("the field %s, which the topic's declaration takes as key or id: %v", path, err).at(at)
+		}
+		if text != "" {
+			return []byte(text), nil
+		}
 	}
 	var number json.Number
 	if len(value) > 0 && value[0] != '"' && json.Unmarshal(value, &number) == nil && number != "" {

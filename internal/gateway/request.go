@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/weirstream/weir/internal/declared"
 	"github.com/weirstream/weir/internal/kafka"
@@ -108,6 +109,12 @@ func (q *request) read(rawQuery string, headers http.Header, t terms) *Problem {
 		if q.id = id[0]; q.id == "" { // a repetition would be written again
 			return malformed.of("the header Idempotency-Key is empty").todo("send the event's id, or leave the header out")
 		}
+	}
+	switch {
+	case !utf8.ValidString(q.id):
+		return malformed.of("the header Idempotency-Key is not UTF-8")
+	case !utf8.Valid(q.key):
+		return malformed.of("the key is not UTF-8").todo("send a key of other bytes in base64: in Confluent's form v2 binary or v3 BINARY, or by the Protobuf service")
 	}
 	var own []kafka.Header
 	for name, values := range headers {

@@ -11,7 +11,7 @@ import (
 	"github.com/weirstream/weir/internal/jsonscan"
 )
 
-// AppendJSON writes an encoded value as JSON after dst. Text that is not UTF-8 has U+FFFD in place of its bytes. Its error has the place
+// AppendJSON writes an encoded value as JSON after dst. A string that is not UTF-8 is refused. Its error has the place
 // in the value.
 func (s *Schema) AppendJSON(dst, encoded []byte) ([]byte, error) {
 	d := decoder{data: encoded, out: dst, most: len(dst) + MaxBytes}
@@ -116,7 +116,7 @@ func (d *decoder) value(n *node, depth int) error {
 		}
 		d.bytes(n, b)
 	case "string":
-		b, err := d.sized()
+		b, err := d.text()
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (d *decoder) value(n *node, depth int) error {
 		})
 	case "map":
 		return d.blocks('{', '}', func(int) error {
-			name, err := d.sized()
+			name, err := d.text()
 			if err != nil {
 				return err
 			}
@@ -155,6 +155,15 @@ func (d *decoder) value(n *node, depth int) error {
 		return d.union(n, depth)
 	}
 	return nil
+}
+
+// text takes a string. One that is not UTF-8 is none, and in JSON it would be another.
+func (d *decoder) text() ([]byte, error) {
+	b, err := d.sized()
+	if err == nil && !utf8.Valid(b) {
+		err = errors.New("a string has bytes that are not UTF-8")
+	}
+	return b, err
 }
 
 func (d *decoder) record(n *node, depth int) error {
