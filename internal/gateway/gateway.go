@@ -116,7 +116,6 @@ type Gateway struct {
 	bodies       atomic.Int64  // bytes of bodies in memory
 	streams      atomic.Int64  // bytes of streams in memory
 	mux          *http.ServeMux
-	rpcErrors    *connect.ErrorWriter
 	cors         *cors.Cors // nil: no page of another origin may use the gateway
 	name         string     // of this process, at random
 	clusterID    atomic.Pointer[string]
@@ -168,7 +167,6 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		onceRequests: newAdmission(c.Limits.Requests, onceQueueFor),
 	}
 	g.name = rand.Text()
-	g.rpcErrors = connect.NewErrorWriter()
 	g.cors = newCORS(c.Origins)
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.patience, g.hurry = context.WithCancel(context.Background())
@@ -205,7 +203,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.draining {
 		g.mu.Unlock()
 		w.Header().Set("Connection", "close")
-		notWritten.of("the gateway is stopping").write(w)
+		turnAway(w, r, notWritten.of("the gateway is stopping"))
 		return
 	}
 	g.under.Add(1)
@@ -229,7 +227,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if opened > int64(g.Limits.Open) { // a connection of HTTP/2 may have hundreds
-		g.turnAway(seen, r, overloaded.of("%d requests and streams are open", g.Limits.Open))
+		turnAway(seen, r, overloaded.of("%d requests and streams are open", g.Limits.Open))
 		return
 	}
 	if g.refuse(seen, r) {
@@ -237,7 +235,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var p *Problem
 	if who, p = g.identify(r); p != nil {
-		g.turnAway(seen, r, p)
+		turnAway(seen, r, p)
 		return
 	}
 	who.answer = seen
@@ -247,11 +245,21 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Pattern = q.Pattern
 }
 
+var rpcErrors = connect.NewErrorWriter()
+
+// Starting answers requests while the gateway of a process is not there yet, since no broker has answered.
+func Starting() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		turnAway(newAnswered(w, r), r, notWritten.of("the gateway is starting: the brokers have not answered yet"))
+	})
+}
+
 // turnAway refuses a request in the form that its client reads, before it is known who asks, or what.
-func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request, p *Problem) {
+func turnAway(w http.ResponseWriter, r *http.Request, p *Problem) {
 	p.headers(w)
-	if strings.HasPrefix(r.URL.Path, rpcPath) && g.rpcErrors.IsSupported(r) {
-		_ = g.rpcErrors.Write(w, r, rpcError(p)) // the client has gone
+	if strings.HasPrefix(r.URL.Path, rpcPath) && rpcErrors.IsSupported(r) {
+		w.Header().Del("Retry-After")          // which the error has too
+		_ = rpcErrors.Write(w, r, rpcError(p)) // the client has gone
 		return
 	}
 	switch {

@@ -114,7 +114,7 @@ func (g *Gateway) routes() {
 				p = malformed.of("the query of the URL cannot be read: %v", err)
 			}
 			if p != nil {
-				g.turnAway(w, q, p)
+				turnAway(w, q, p)
 				return
 			}
 		}
@@ -174,7 +174,7 @@ func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Re
 	}
 	body, p := g.open(w, q, g.Limits.Body+int64(len(messages{}.head)))
 	if p != nil {
-		g.turnAway(w, r, p)
+		turnAway(w, r, p)
 		return
 	}
 	counted := g.counted(body)
@@ -187,7 +187,7 @@ func (g *Gateway) rpcOne(service http.Handler, w http.ResponseWriter, r *http.Re
 		counted.inflated = more
 	}
 	if err != nil {
-		g.turnAway(w, r, ofBody(err))
+		turnAway(w, r, ofBody(err))
 		return
 	}
 	q.Header.Del("Content-Encoding") // what is handed over has none

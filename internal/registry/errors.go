@@ -95,6 +95,16 @@ func passing(code int, format string, args ...any) *Error {
 	return e
 }
 
+// Starting answers requests while the registry of a process is not there yet, since no broker has answered.
+func Starting() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get(headerWriter) != "" { // another server takes it for the writer, which it was before it was started again
+			w.Header().Set(headerWriter, "no")
+		}
+		reply(w, nil, passing(50002, "Error in the backend data store: the registry is starting, and the brokers have not answered yet"))
+	})
+}
+
 // unsure is said of a change that may have been made, or may still be.
 const unsure = "It is not known whether the change was made, or still will be: look, or send it again. A schema that is registered twice has one id"
 

@@ -34,8 +34,15 @@ type Door struct {
 	served   chan error
 	scheme   string
 	body     time.Duration    // that a body may take, 0 for any
-	refuse   turnstile.Refuse // nil for none
+	refuse   turnstile.Refuse // nil for none; with Become another one may take its place
+	serving  atomic.Pointer[serving]
 	leaving  atomic.Bool
+}
+
+// serving is what answers now.
+type serving struct {
+	handler http.Handler
+	refuse  turnstile.Refuse
 }
 
 // Listen opens the address, so that one in use is an error at once.
@@ -61,6 +68,7 @@ func (d *Door) URL() string { return d.scheme + "://" + d.Address() }
 
 // Serve begins to serve, so many connections at most. Failed has the error when it cannot go on.
 func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
+	d.serving.Store(&serving{h, d.refuse})
 	listener, track := httpserver.Limit(d.listener, connections)
 	switch {
 	case d.tls != nil: // around the limit: the server asks connections whether they are TLS
@@ -68,7 +76,7 @@ func (d *Door) Serve(h http.Handler, connections int, log *zap.Logger) {
 	case d.refuse != nil:
 		listener, track = turnstile.Listen(listener, d.refusal, turnstile.Timeouts{Header: headerWithin, Answer: answerWithin, Idle: idleFor}, track)
 	}
-	d.server = &http.Server{Handler: d.handler(h), ConnState: track, ConnContext: d.connected, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	d.server = &http.Server{Handler: http.HandlerFunc(d.handle), ConnState: track, ConnContext: d.connected, ReadHeaderTimeout: headerWithin, ReadTimeout: d.body, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols)}
 	d.server.Protocols.SetHTTP1(true)
 	d.server.Protocols.SetHTTP2(true)
@@ -93,21 +101,23 @@ func (d *Door) connected(ctx context.Context, _ net.Conn) context.Context {
 	return ctx
 }
 
-func (d *Door) handler(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if d.leaving.Load() && (r.ProtoMajor < 2 || r.Context().Value(lateKey{}) == nil) {
-			w.Header().Set("Connection", "close")
-		}
-		h.ServeHTTP(w, r)
-	})
+// Become has another handler answer from now on, and refuse in a turnstile where there is one.
+func (d *Door) Become(h http.Handler, refuse turnstile.Refuse) { d.serving.Store(&serving{h, refuse}) }
+
+func (d *Door) handle(w http.ResponseWriter, r *http.Request) {
+	if d.leaving.Load() && (r.ProtoMajor < 2 || r.Context().Value(lateKey{}) == nil) {
+		w.Header().Set("Connection", "close")
+	}
+	d.serving.Load().handler.ServeHTTP(w, r)
 }
 
 // refusal leaves requests to the handler while the door is left: a turnstile's answers leave connections open.
 func (d *Door) refusal(h *turnstile.Head) []byte {
-	if d.leaving.Load() {
+	now := d.serving.Load()
+	if now.refuse == nil || d.leaving.Load() {
 		return nil
 	}
-	return d.refuse(h)
+	return now.refuse(h)
 }
 
 // Failed gives the error with which serving ended by itself.

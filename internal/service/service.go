@@ -105,8 +105,7 @@ type Place struct {
 // API is what a process serves. Nil functions are not called.
 type API struct {
 	Handler http.Handler
-	Refuse  turnstile.Refuse          // answers requests before the handler has them, over connections without TLS
-	Body    time.Duration             // that a body may take, 0 for an API that bounds its bodies itself
+	Refuse  turnstile.Refuse          // answers requests before the handler has them, over connections without TLS, where the Start says that it may
 	Health  httpserver.Instance       // answers probes; nil: it is ready as long as it serves
 	Watch   func(ctx context.Context) // runs beside it, until ctx ends
 	Drain   func(ctx context.Context) // answers what was accepted, and nothing more
@@ -114,16 +113,26 @@ type API struct {
 	Said    []zap.Field // in the log when it serves
 }
 
+// Start is how an API begins.
+type Start struct {
+	Said   string        // in the log, when it serves
+	Early  http.Handler  // answers until it does, while brokers are away say
+	Body   time.Duration // that a body may take, 0 for an API that bounds its bodies itself
+	Refuse bool          // the API may have a Refuse
+	Open   func(context.Context, Place) (*API, error)
+}
+
 // DrainWithin is how long what was accepted is answered after a signal. With the delay before it, it is no more than leaveWithin.
 const (
 	DrainWithin = 3 * time.Second
 	leaveWithin = 4 * time.Second
 	mostDelay   = 2 * time.Second
+	closeWithin = time.Second // what answers early at once
 )
 
-// Serve serves the API that open makes until ctx ends, and then answers what was accepted. The address is opened first, so that one in use is an
-// error at once, and probes are answered while no broker is there yet.
-func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, open func(context.Context, Place) (*API, error)) (err error) {
+// Serve serves an API until ctx ends, and then answers what was accepted. The address is opened first, so that one in use is an error at once, and requests and
+// probes are answered while no broker is there yet.
+func (p *Process) Serve(ctx context.Context, conf kafka.Config, start Start) (err error) {
 	door, err := Listen(p.Address, p.tls.config())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: give another address with --http", err)
@@ -131,7 +140,16 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 	if err != nil {
 		return err
 	}
-	defer func() { door.Close(context.Background()) }()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		defer cancel()
+		door.Close(ctx)
+	}()
+	door.body = start.Body
+	if start.Refuse {
+		door.refuse = func(*turnstile.Head) []byte { return nil }
+	}
+	door.Serve(start.Early, p.flags.connections, p.Log)
 	place := Place{Metrics: cli.NewMetrics(), URL: p.flags.url, Peers: p.peers, Trusts: p.tls.trusts}
 	if place.URL == "" {
 		place.URL = advertised(door)
@@ -148,7 +166,7 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 		return stopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, place.Client.Close()) }()
-	api, err := open(ctx, place)
+	api, err := start.Open(ctx, place)
 	if err != nil {
 		return stopped(ctx, cli.WithRemedies(err))
 	}
@@ -158,9 +176,8 @@ func (p *Process) Serve(ctx context.Context, conf kafka.Config, what string, ope
 	watch := newWatch(door, p.tls, place.Client, api.Health, p.Log)
 	place.Metrics.MustRegister(watch)
 	probes.Running(watch)
-	door.body, door.refuse = api.Body, api.Refuse
-	door.Serve(api.Handler, p.flags.connections, p.Log)
-	p.Log.Info(what, append([]zap.Field{zap.String("url", door.URL())}, api.Said...)...)
+	door.Become(api.Handler, api.Refuse)
+	p.Log.Info(start.Said, append([]zap.Field{zap.String("url", door.URL())}, api.Said...)...)
 	err = p.attend(ctx, api, door, watch)
 	p.Log.Info("stopped")
 	return err

@@ -233,7 +233,7 @@ func (p *process) serve(ctx context.Context) error {
 		floor := make([]byte, heapFloor)
 		defer runtime.KeepAlive(floor)
 	}
-	return p.service.Serve(ctx, gateway.Patient(p.kafka), "taking events", p.open)
+	return p.service.Serve(ctx, gateway.Patient(p.kafka), service.Start{Said: "taking events", Early: gateway.Starting(), Refuse: p.options.access == "", Open: p.open})
 }
 
 // open makes the gateway.

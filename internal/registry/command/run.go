@@ -77,9 +77,8 @@ func run() *cobra.Command {
 			for _, warning := range door.warnings {
 				log.Warn(warning)
 			}
-			return p.Serve(cmd.Context(), conf, "serving schemas", func(ctx context.Context, at service.Place) (*service.API, error) {
-				return o.open(ctx, at, door, log)
-			})
+			open := func(ctx context.Context, at service.Place) (*service.API, error) { return o.open(ctx, at, door, log) }
+			return p.Serve(cmd.Context(), conf, service.Start{Said: "serving schemas", Early: registry.Starting(), Body: bodyWithin, Open: open})
 		},
 	}
 	flags := cmd.Flags()
@@ -202,7 +201,7 @@ func (o *runOptions) open(ctx context.Context, at service.Place, d *door, log *z
 	api := registry.New(schemas, peers, log)
 	api.Within = o.within
 	at.Metrics.MustRegister(api)
-	return &service.API{Handler: api.Peers(d.guard(api)), Body: bodyWithin, Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Drain: api.Drain, Close: func(context.Context) {
+	return &service.API{Handler: api.Peers(d.guard(api)), Health: health{schemas, api}, Said: []zap.Field{zap.String("topic", o.topic), zap.Bool("credentials", len(d.credentials) > 0)}, Drain: api.Drain, Close: func(context.Context) {
 		peers.CloseIdleConnections()
 		schemas.Close()
 	}}, nil
