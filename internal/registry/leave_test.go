@@ -89,3 +89,36 @@ func TestWhatStillWaitsIsAnsweredAtTheEnd(t *testing.T) {
 	}
 	release()
 }
+
+// touched is an answer that says when its deadline is set.
+type touched struct {
+	*httptest.ResponseRecorder
+	setting chan struct{}
+	set     chan struct{}
+}
+
+func (t *touched) SetReadDeadline(time.Time) error {
+	close(t.setting)
+	<-t.set
+	return nil
+}
+
+// A request is over when nothing touches its answer any more: over HTTP/2 that would end the process.
+//
+// Mutation seen to fail it: no wait.
+func TestARequestIsOverWhenNothingTouchesItsAnswer(t *testing.T) {
+	r := New(nil, nil, nil)
+	answer := &touched{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	done := r.hurried(answer, func(error) {})
+	r.hurry(errStopping)
+	<-answer.setting
+	over := make(chan struct{})
+	go func() { done(); close(over) }()
+	select {
+	case <-over:
+		t.Error("it is over while its deadline is being set")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(answer.set)
+	<-over
+}

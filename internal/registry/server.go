@@ -76,10 +76,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}()
 	ctx, cancel := context.WithCancelCause(q.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(r.patience, func() {
-		cancel(errStopping)
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a body that is still coming
-	})()
+	defer r.hurried(w, cancel)()
 	q = q.WithContext(ctx)
 	sent, ok := inflated(q)
 	if !ok {
@@ -110,6 +107,22 @@ func (r *Registry) Drain(ctx context.Context) {
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end)
 		time.AfterFunc(left-min(lastAnswers, left/2), func() { r.hurry(errStopping) })
+	}
+}
+
+// hurried ends a request, with a body that is still coming, when patience is over. done must be called before the handler returns: over HTTP/2 the deadline of an
+// answer that is over is a nil dereference in net/http, which ends the process.
+func (r *Registry) hurried(w http.ResponseWriter, cancel context.CancelCauseFunc) (done func()) {
+	over := make(chan struct{})
+	stop := context.AfterFunc(r.patience, func() {
+		defer close(over)
+		cancel(errStopping)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	})
+	return func() {
+		if !stop() {
+			<-over
+		}
 	}
 }
 
