@@ -21,6 +21,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 )
 
@@ -104,7 +105,7 @@ func (g *Gateway) postCloudEvents(w http.ResponseWriter, r *http.Request) {
 func structured(document []byte) (*cloudevents.Event, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(document, &members); err != nil {
-		return nil, err
+		return nil, jsonscan.Plain(err)
 	}
 	if members == nil {
 		return nil, errors.New("it is null")
@@ -124,6 +125,8 @@ func structured(document []byte) (*cloudevents.Event, error) {
 			if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
 				return nil, fmt.Errorf("%s is %s, and numbers of CloudEvents are whole, of 32 bits: send it as a text", name, value)
 			}
+		case c == '{' || c == '[':
+			return nil, fmt.Errorf("%s is an object or an array, and attributes of CloudEvents are texts, whole numbers, true or false", name)
 		}
 	}
 	data, base64 := members["data"], members["data_base64"]

@@ -25,7 +25,7 @@ func unmarshal(data []byte, into any, opaque ...string) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return err
+		return jsonscan.Plain(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("after the JSON document stands something else")
@@ -37,6 +37,7 @@ func unmarshal(data []byte, into any, opaque ...string) error {
 // which encoding/json reads as U+FFFD, so that two ids or keys would be one.
 func checkNames(document []byte, opaque ...string) error {
 	e := envelope{json.NewDecoder(bytes.NewReader(document)), document, opaque}
+	e.UseNumber() // of any size
 	return e.value()
 }
 

@@ -16,7 +16,49 @@ import (
 type serviceJSON struct{ name string }
 
 // The names that Connect has for it, by the Content-Type.
-var serviceJSONs = []connect.HandlerOption{connect.WithCodec(serviceJSON{"json"}), connect.WithCodec(serviceJSON{"json; charset=utf-8"})}
+var serviceJSONs = []connect.HandlerOption{connect.WithCodec(serviceJSON{"json"}), connect.WithCodec(serviceJSON{"json; charset=utf-8"}), connect.WithCodec(serviceProto{})}
+
+// serviceProto is Connect's codec for Protobuf, but for its error, which names a type of this program.
+type serviceProto struct{}
+
+// Name implements connect.Codec.
+func (serviceProto) Name() string { return "proto" }
+
+// IsBinary says that messages are no text.
+func (serviceProto) IsBinary() bool { return true }
+
+// Marshal implements connect.Codec.
+func (c serviceProto) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+
+// MarshalAppend is Marshal into a buffer of Connect's.
+func (serviceProto) MarshalAppend(dst []byte, message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no message", message)
+	}
+	return proto.MarshalOptions{}.MarshalAppend(dst, m)
+}
+
+// MarshalStable is Marshal with one result for one message.
+func (serviceProto) MarshalStable(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no message", message)
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
+// Unmarshal implements connect.Codec.
+func (serviceProto) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no message", message)
+	}
+	if err := proto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("the body is not the Protobuf message %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+	}
+	return nil
+}
 
 // Name implements connect.Codec.
 func (c serviceJSON) Name() string { return c.name }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/weirstream/weir/internal/jsonscan"
 	"github.com/weirstream/weir/internal/kafka"
 )
 
@@ -18,7 +19,7 @@ type (
 // decoded reads a body. Members that are not known are left out, as theirs does.
 func decoded[T any](body []byte) (given T, err error) {
 	if err := json.Unmarshal(body, &given); err != nil {
-		return given, badJSON(err)
+		return given, badJSON(jsonscan.Plain(err))
 	}
 	return given, nil
 }

@@ -24,8 +24,9 @@ type Reference struct {
 // UnmarshalJSON takes a version that is written as a text too, as Java's libraries do.
 func (r *Reference) UnmarshalJSON(data []byte) error {
 	var given struct {
-		Name, Subject string
-		Version       json.Number
+		Name    string      `json:"name"`
+		Subject string      `json:"subject"`
+		Version json.Number `json:"version"`
 	}
 	if err := json.Unmarshal(data, &given); err != nil {
 		return err

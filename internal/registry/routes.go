@@ -76,7 +76,9 @@ func (r *Registry) routes() {
 	}
 	for _, path := range []string{"/mode", "/mode/{subject}"} {
 		handle("GET", path, r.get(modeOf))
-		handle("PUT", path, r.change(true, asked(func(q *http.Request, given struct{ Mode string }, v view) (any, []kafka.Outgoing, error) {
+		handle("PUT", path, r.change(true, asked(func(q *http.Request, given struct {
+			Mode string `json:"mode"`
+		}, v view) (any, []kafka.Outgoing, error) {
 			mode, records, err := v.setMode(scopeIn(q), given.Mode, flag(q, "force"))
 			return map[string]string{"mode": mode}, records, err
 		})))
