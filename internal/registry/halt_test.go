@@ -68,7 +68,8 @@ func export(t *testing.T, r *Registry) (int, error) {
 		t.Fatal(err)
 	}
 	defer asked.Close()
-	return (&evolution.Tool{Client: asked}).Export(t.Context(), io.Discard, nil)
+	n, _, err := (&evolution.Tool{Client: asked}).Export(t.Context(), io.Discard, nil)
+	return n, err
 }
 
 // A damaged batch stops changes and leaves reads. What it may hold is not said to be missing, and the ids in it are not given to others,

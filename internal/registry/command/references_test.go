@@ -37,9 +37,9 @@ func TestASchemaIsRegisteredWithWhatItRefersTo(t *testing.T) {
 	}{
 		{"check --reference shop.Money=money.avsc price.v1.avsc price.v2.avsc", 1, "READER_FIELD_MISSING_DEFAULT_VALUE"},
 		{"check --reference shop.Money=money.avsc price.v2.avsc price.v1.avsc", 0, "price.v1.avsc is compatible"},
-		{"check price.v1.avsc price.v2.avsc", 1, "Money"},
+		{"check price.v1.avsc price.v2.avsc", 2, "Money"},
 		{"check --reference money.avsc price.v1.avsc price.v2.avsc", 2, "is not NAME=FILE"},
-		{"check --reference shop.Money=none.avsc price.v1.avsc price.v2.avsc", 1, "none.avsc"},
+		{"check --reference shop.Money=none.avsc price.v1.avsc price.v2.avsc", 2, "none.avsc"},
 		{"register money money.avsc --execute --registry URL", 0, "version 1 of money"},
 		{"register price price.v1.avsc --execute --registry URL", 1, "--reference"},
 		{"register price price.v1.avsc --reference shop.Money=money --registry URL", 2, "is not NAME=SUBJECT:VERSION"},
