@@ -173,7 +173,7 @@ func (c *Codec[T]) resolved(r *codecs.Record, data []byte, v *T) ([]byte, error)
 		if err != nil {
 			return nil, err
 		}
-		writer, err := avrovalue.ParseWritten(written.Text, written.Imports)
+		writer, err := avrovalue.ParseStored(written.Text, written.Imports)
 		if err != nil {
 			return nil, fmt.Errorf("schema %s: %w", frame, err)
 		}

@@ -88,11 +88,11 @@ func (t *Tool) PlanAt(ctx context.Context, subject string, s registry.Schema, le
 	if given.Imports, err = t.Imports(ctx, s.References); err != nil {
 		return nil, err
 	}
-	next, err := Parse(given)
-	if err != nil {
-		return nil, NoSchema(err)
-	}
+	next, none := Parse(given)
 	known, err := t.lookup(ctx, subject, s)
+	if none != nil && (err != nil || missing) { // what is registered may be what nobody may register any more
+		return nil, NoSchema(none)
+	}
 	switch {
 	case missing: // what is registered does not refer to it
 		result.Needs = protovalue.RulesPath

@@ -19,9 +19,9 @@ import (
 // Tool changes and shows the schemas of one registry.
 type Tool struct{ Client *registry.Client }
 
-// Parse understands a schema of a registry with what it refers to.
+// Parse understands a schema of a registry with what it refers to. One that has an id is registered, and was taken by its registry.
 func Parse(r *registry.Registered) (*schema.Schema, error) {
-	src := schema.Source{Type: schema.Type(cmp.Or(r.Type, registry.Avro)), Text: r.Text}
+	src := schema.Source{Type: schema.Type(cmp.Or(r.Type, registry.Avro)), Text: r.Text, Stored: r.ID != 0}
 	for _, in := range r.Imports {
 		src.Imports = append(src.Imports, schema.Import(in))
 	}

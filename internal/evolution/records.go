@@ -198,8 +198,11 @@ func decoderOf(writer, reader *registry.Registered) (decode, error) {
 			return s.Check(encoded(value, rest, inHeader))
 		}, err
 	}
-	from, err1 := avrovalue.ParseWritten(writer.Text, sources(writer.Imports))
+	from, err1 := avrovalue.ParseStored(writer.Text, sources(writer.Imports))
 	to, err2 := avrovalue.Parse(reader.Text, sources(reader.Imports))
+	if err2 != nil && reader.ID != 0 { // a version that is gone back to
+		to, err2 = avrovalue.ParseStored(reader.Text, sources(reader.Imports))
+	}
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}

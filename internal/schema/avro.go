@@ -32,13 +32,17 @@ type avroField struct {
 
 // parseAvro has twmb/avro judge the schema, and reads the tree itself: the library keeps its nodes to itself.
 func parseAvro(s Source) (*Schema, error) {
-	names := map[string]*avroType{}
+	r := &avroReader{names: map[string]*avroType{}, undefaulted: avrovalue.NoDefaults(s.Text, s.Imports)}
+	parse := avrovalue.ParseWritten
+	if s.Stored {
+		parse = avrovalue.ParseStored
+	}
 	for _, in := range s.Imports {
 		doc, err := decodeOrdered(in.Text)
 		if err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
-		if _, err := (&avroReader{names: names}).typeOf(doc, "", 0); err != nil {
+		if _, err := r.typeOf(doc, "", 0); err != nil {
 			return nil, fmt.Errorf("reference %s: %w", in.Name, err)
 		}
 	}
@@ -53,10 +57,14 @@ func parseAvro(s Source) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := avrovalue.ParseWritten(text, s.Imports); err != nil {
+	if _, err := parse(text, s.Imports); err != nil {
 		return nil, err
 	}
-	root, err := (&avroReader{names: names}).typeOf(doc, "", 0)
+	root, err := r.typeOf(doc, "", 0)
+	if err != nil {
+		doc = definedFirst(doc)
+		root, err = r.typeOf(doc, "", 0)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +75,10 @@ func parseAvro(s Source) (*Schema, error) {
 var avroPrimitives = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 // avroReader makes avroTypes of JSON that the library has taken.
-type avroReader struct{ names map[string]*avroType }
+type avroReader struct {
+	names       map[string]*avroType
+	undefaulted map[avrovalue.Field]bool // whose default is none
+}
 
 func (r *avroReader) typeOf(v any, space string, depth int) (*avroType, error) {
 	if depth > deepest {
@@ -124,6 +135,7 @@ func (r *avroReader) complex(o object, space string, depth int) (t *avroType, er
 			fo, _ := f.(object)
 			field := avroField{name: fo.text("name"), aliases: textsOf(fo, "aliases")}
 			_, field.defaulted = fo.get("default")
+			field.defaulted = field.defaulted && !r.undefaulted[avrovalue.Field{Record: t.name, Name: field.name}]
 			if field.typ, err = r.typeOf(lifted(fo), space, depth+1); err != nil {
 				return nil, err
 			}
@@ -195,7 +207,7 @@ func nameOf(o object, space string) (full, inner string) {
 	if at := strings.LastIndexByte(name, '.'); at >= 0 {
 		return name, name[:at]
 	}
-	if own, ok := o.get("namespace"); ok {
+	if own, _ := o.get("namespace"); own != nil { // null says nothing
 		space, _ = own.(string)
 	}
 	return fullName(name, space), space
@@ -295,7 +307,11 @@ func canonicalField(o object, space string) any {
 	t, _ := o.get("type")
 	out := object{{"name", o.text("name")}, {"type", canonicalAvro(t, space)}}
 	for _, key := range []string{"doc", "default", "order", "aliases"} {
-		if v, ok := o.get(key); ok && !(key == "order" && v == "ascending") {
+		v, ok := o.get(key)
+		if order, text := v.(string); key == "order" && text {
+			v, ok = strings.ToLower(order), !strings.EqualFold(order, "ascending")
+		}
+		if ok {
 			out = append(out, member{key, v})
 		}
 	}

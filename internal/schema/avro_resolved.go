@@ -20,6 +20,15 @@ func Resolved(s Source) (string, error) {
 	return encodeOrdered(sortedProperties(r.resolve(canonicalAvro(doc, ""), "")), false), nil
 }
 
+// definedFirst is a schema with each of its types defined where it is used first, which the specification asks for. Avro's library for Java takes
+// one that is defined later, and writes the schema so.
+func definedFirst(doc any) any {
+	r := resolver{known: map[string]namedType{}, done: map[string]bool{}}
+	doc = canonicalAvro(doc, "")
+	r.know(doc, "")
+	return r.resolve(doc, "")
+}
+
 // namedType is a definition and the namespace that it stands in.
 type namedType struct {
 	of    object

@@ -42,6 +42,8 @@ type Source struct {
 	Text string
 	// Imports are the schemas that this one refers to, and those that they refer to, each after its own.
 	Imports []Import
+	// Stored says that a registry has the schema already. What another one took, or took once, is understood wherever its meaning is clear.
+	Stored bool
 }
 
 // Import is a schema that others refer to by a name: the full name of an Avro type, the path of a Protobuf file, or the $ref of a

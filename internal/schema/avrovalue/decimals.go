@@ -3,37 +3,7 @@ package avrovalue
 import (
 	"encoding/json"
 	"math"
-	"strings"
-
-	"github.com/twmb/avro"
 )
-
-// parse has the library understand a schema. The specification has a decimal that cannot be one, as with a scale over its precision, ignored: it
-// is bytes or a fixed then. The library refuses it, and sinks and sources of databases write such.
-func parse(cache *avro.SchemaCache, text string, written bool) (*avro.Schema, error) {
-	written = written && strings.Contains(text, `"aliases"`)
-	if !written && !strings.Contains(text, `"decimal"`) {
-		return cache.Parse(text)
-	}
-	var doc any
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if d.Decode(&doc) != nil {
-		return cache.Parse(text)
-	}
-	changed := withoutDecimals(doc)
-	if written {
-		changed = withoutSharedAliases(doc) || changed
-	}
-	if !changed {
-		return cache.Parse(text)
-	}
-	without, err := json.Marshal(doc)
-	if err != nil {
-		return nil, err
-	}
-	return cache.Parse(string(without))
-}
 
 // withoutSharedAliases takes aliases of fields out of a schema that are the name or an alias of another field, and says whether there were any.
 func withoutSharedAliases(doc any) (found bool) {

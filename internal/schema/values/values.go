@@ -32,7 +32,7 @@ func Compile(r *registry.Registered) (*Schema, error) {
 	s, err := &Schema{registered: r}, error(nil)
 	switch r.Type {
 	case registry.Avro, "":
-		parsed, err := avrovalue.ParseWritten(r.Text, r.Imports)
+		parsed, err := avrovalue.ParseStored(r.Text, r.Imports)
 		if err != nil {
 			return nil, err
 		}
