@@ -155,7 +155,7 @@ func (r *Reader) Check(ctx context.Context, subject string, s client.Schema) (li
 	err = study.settle(ctx, func() error {
 		return r.log.read(func(s *state) error {
 			v := view{s, study}
-			_, next, err := v.understand(subject, q, false)
+			_, next, err := v.understand(subject, q, false, v.has(subject, q))
 			if err != nil {
 				return err
 			}

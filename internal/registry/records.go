@@ -122,6 +122,19 @@ func (k *recordKey) UnmarshalJSON(data []byte) error {
 	return errors.Join(err, err1, err2)
 }
 
+// unknown says what the key of a schema has that Confluent's registry does not take, "" for nothing.
+func (k *recordKey) unknown() string {
+	switch {
+	case k.Keytype != "SCHEMA":
+		return ""
+	case k.Subject == nil:
+		return "no subject"
+	case k.Magic != 0 && k.Magic != 1:
+		return fmt.Sprintf("the magic number %d", k.Magic)
+	}
+	return ""
+}
+
 // wholeNumber is a number as Java's libraries read it: also 1.0, or a text. None is 0.
 func wholeNumber(n json.Number) (int, error) {
 	if n == "" {

@@ -24,20 +24,20 @@ type Request struct {
 	Version    int             `json:"version"`
 }
 
-// understand makes an entry of a request, in canonical form.
-func (v view) understand(subject string, q *Request, normalize bool) (*Entry, *understood, error) {
+// sent makes an entry of a request, with the text as it is.
+func (v view) sent(subject string, q *Request) (*Entry, error) {
 	if err := misshapen(q.Metadata, metadataShape); err != nil {
-		return nil, nil, badJSON(fmt.Errorf("metadata%w", err))
+		return nil, badJSON(fmt.Errorf("metadata%w", err))
 	}
 	if err := misshapen(q.RuleSet, ruleSetShape); err != nil {
-		return nil, nil, badJSON(fmt.Errorf("ruleSet%w", err))
+		return nil, badJSON(fmt.Errorf("ruleSet%w", err))
 	}
 	e := &Entry{Subject: subject, Schema: q.Schema, SchemaType: strings.ToUpper(q.SchemaType), References: q.References, Metadata: absent(q.Metadata), RuleSet: absent(q.RuleSet)}
 	if e.SchemaType == "AVRO" {
 		e.SchemaType = ""
 	}
 	if !slices.Contains(schema.Types, schema.Type(cmp.Or(e.SchemaType, "AVRO"))) {
-		return nil, nil, invalidSchema("type %s", q.SchemaType)
+		return nil, invalidSchema("type %s", q.SchemaType)
 	}
 	context, _ := contextOf(subject)
 	for i, ref := range e.References { // -1 is the latest, which is another one tomorrow
@@ -46,10 +46,22 @@ func (v view) understand(subject string, q *Request, normalize bool) (*Entry, *u
 			e.References[i].Version = all[len(all)-1].Version
 		}
 	}
+	e.content = contentOf(e)
+	return e, nil
+}
+
+// understand makes an entry of a request, in canonical form. stored says that the schema is one that a registry has, which is read as leniently as
+// it may have been taken.
+func (v view) understand(subject string, q *Request, normalize, stored bool) (*Entry, *understood, error) {
+	e, err := v.sent(subject, q)
+	if err != nil {
+		return nil, nil, err
+	}
 	src, err := v.source(e)
 	if err != nil {
 		return nil, nil, invalidSchema("%s with refs %s of type %s, details: %v", quoted(q.Schema), plain(q.References), src.Type, err)
 	}
+	src.Stored = stored
 	parsed, err := v.parse(src)
 	switch {
 	case errors.Is(err, errUnstudied):
@@ -85,10 +97,15 @@ func quoted(text string) string {
 // old understands a version that is stored.
 func (v view) old(e *Entry) (*understood, error) {
 	src, err := v.source(e)
-	if err != nil {
-		return nil, err
+	src.Stored = true
+	var parsed *understood
+	if err == nil {
+		parsed, err = v.parse(src)
 	}
-	return v.parse(src)
+	if err != nil && !errors.Is(err, errUnstudied) {
+		err = invalidSchema("of version %d of %s, which is stored: %v", e.Version, e.Subject, err)
+	}
+	return parsed, err
 }
 
 // check compares a schema with versions that are stored, as a level asks.
@@ -107,7 +124,8 @@ func (v view) check(level schema.Level, old []*Entry, next *understood) ([]schem
 		case errors.Is(err, errUnstudied):
 			unstudied = true // the others are noted as well
 		case err != nil:
-			return nil, invalidSchema("of version %d of %s, which is stored: %v", e.Version, e.Subject, err)
+			return nil, refuse(42201, "%v. So no schema can be compared with it: set the level of the subject to NONE to register the next version "+
+				"(PUT /config/%s, weir schema compat %s --set NONE), or delete version %d", err, e.Subject, e.Subject, e.Version)
 		}
 		schemas[i] = before
 	}
@@ -169,22 +187,13 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 		latest := live[len(live)-1] // with another contract
 		q.Schema, q.SchemaType, q.References = latest.Schema, latest.SchemaType, latest.References
 	}
-	e, next, err := v.understand(subject, q, normalize)
-	if err != nil {
-		return nil, nil, err
+	// As it is sent it may be an older version.
+	e, next, same, err := v.find(subject, q, normalize, importing && q.ID > 0, among{v, live, live, allowed, importing || !bare && !v.contracted(subject), !importing})
+	if err != nil && importing && q.ID > 0 && !errors.Is(err, errUnstudied) {
+		e, err = v.asItIs(subject, q, err)
 	}
-	sent, looked := e.content, importing || !bare && !v.contracted(subject)
-	if looked { // as it is sent it may be an older version
-		if same, err := v.same(live, e, allowed); err != nil || same != nil {
-			return same, nil, err
-		}
-	}
-	if !importing {
-		if v.complete(e, live); !looked || e.content != sent {
-			if same, err := v.same(live, e, allowed); err != nil || same != nil {
-				return same, nil, err
-			}
-		}
+	if err != nil || same != nil {
+		return same, nil, err
 	}
 	if importing && q.ID == 0 { // who registers at his start is not to get between the versions that are imported
 		return nil, nil, notPermitted("Subject %s is in import mode", subject)
@@ -247,89 +256,4 @@ func (v view) register(subject string, q *Request, normalize bool) (*Entry, []ka
 	}
 	e.GUID = guidOf(content)
 	return e, []kafka.Outgoing{record(schemaKey(subject, e.Version), entryValue(e))}, nil
-}
-
-// lookup finds the version of a subject that a schema is.
-func (v view) lookup(subject string, q *Request, normalize, deleted bool) (*Entry, error) {
-	all := v.versions(subject, deleted)
-	if len(all) == 0 {
-		return nil, noSubject(subject)
-	}
-	e, _, err := v.understand(subject, q, normalize)
-	if err != nil {
-		return nil, err
-	}
-	each := func(*Entry) bool { return true }
-	same, err := v.same(all, e, each)
-	if live := v.versions(subject, false); err == nil && same == nil && len(live) > 0 { // a client that registered it need not have sent its contract
-		sent := e.content
-		if v.complete(e, live); e.content != sent {
-			same, err = v.same(all, e, each)
-		}
-	}
-	if err == nil && same == nil {
-		err = noSchema()
-	}
-	return same, err
-}
-
-// same finds the version that is a schema. Other registries store another form of it than this one, Karapace with its members in
-// the order of their names: what is meant counts. A schema that is sent without references may be a version with them whose text is the same, or
-// that of Avro with what it refers to written out.
-func (v view) same(versions []*Entry, e *Entry, allowed func(*Entry) bool) (*Entry, error) {
-	for _, old := range slices.Backward(versions) {
-		if old.content == e.content && allowed(old) {
-			return old, nil
-		}
-	}
-	unstudied := false
-	for _, old := range slices.Backward(versions) {
-		within := len(e.References) == 0 && len(old.References) > 0
-		if old.SchemaType != e.SchemaType || !allowed(old) || !sameContract(e, old) || !within && !sameReferences(e.References, old.References) {
-			continue
-		}
-		parsed, err := v.old(old)
-		is := err == nil && (old.Schema == e.Schema || parsed.Text == e.Schema || parsed.Normal == e.Schema)
-		if err == nil && !is && within && e.SchemaType == "" {
-			is, err = v.writtenOut(e, old)
-		}
-		if errors.Is(err, errUnstudied) {
-			unstudied = true
-		}
-		if is && !unstudied { // one that this server does not understand is another one
-			return old, nil
-		}
-	}
-	if unstudied {
-		return nil, errUnstudied
-	}
-	return nil, nil
-}
-
-func byName(a, b Reference) int { return strings.Compare(a.Name, b.Name) }
-
-// sameReferences says whether two lists refer to the same: their order, which normalizing changes, means nothing.
-func sameReferences(a, b []Reference) bool {
-	return slices.Equal(slices.SortedStableFunc(slices.Values(a), byName), slices.SortedStableFunc(slices.Values(b), byName))
-}
-
-// writtenOut says whether two Avro schemas are the same with all that they refer to in their texts.
-func (v view) writtenOut(e, old *Entry) (bool, error) {
-	var texts [2]string
-	unstudied := false
-	for i, one := range []*Entry{e, old} {
-		src, err := v.source(one)
-		if err == nil {
-			texts[i], err = v.resolve(src)
-		}
-		if errors.Is(err, errUnstudied) {
-			unstudied = true // the other one is noted as well
-		} else if err != nil {
-			return false, err
-		}
-	}
-	if unstudied {
-		return false, errUnstudied
-	}
-	return texts[0] == texts[1], nil
 }

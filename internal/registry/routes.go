@@ -457,7 +457,7 @@ func (v view) compatible(q *http.Request, given *Request) (any, error) {
 			old = []*Entry{e}
 		}
 	}
-	_, next, err := v.understand(subject, given, flag(q, "normalize"))
+	_, next, err := v.understand(subject, given, flag(q, "normalize"), v.has(subject, given))
 	if err != nil {
 		return nil, err
 	}

@@ -76,6 +76,12 @@ func (s *state) apply(r *kafka.Record) error {
 		}
 		return fmt.Errorf("the key is not understood: %w", unread)
 	}
+	if why := key.unknown(); why != "" {
+		if value != nil {
+			s.passOver(subject, key.Version, value)
+		}
+		return fmt.Errorf("the key of a schema has %s, which no registry writes", why)
+	}
 	if key.Keytype != "NOOP" { // which names nothing
 		s.spell(key, r.Key, value == nil)
 	}
@@ -139,7 +145,7 @@ func (s *state) applySchema(subject string, version int, at int64, value []byte)
 		s.passOver(subject, version, value)
 		return fmt.Errorf("the schema is not understood: %w", err)
 	}
-	e.Subject, e.Version = subject, version
+	e.Subject, e.Version, e.Metadata, e.RuleSet = subject, version, absent(e.Metadata), absent(e.RuleSet)
 	if !givable(e.ID) || !givable(version) {
 		s.passOver(subject, version, value)
 		return fmt.Errorf("id %d and version %d are not ones that a registry gives", e.ID, version)

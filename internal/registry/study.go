@@ -72,16 +72,22 @@ type understood struct {
 	name string
 }
 
-// parse understands a source.
+// parse understands a source. What is understood as a new schema is the same where it is stored.
 func (w *study) parse(src schema.Source) (*understood, error) {
 	name := nameOf(src)
-	if s := w.parsed.get(name); s != nil {
+	as := name
+	s := w.parsed.get(name)
+	if s == nil && src.Stored {
+		as = "stored " + name
+		s = w.parsed.get(as)
+	}
+	if s != nil {
 		return &understood{s, name}, nil
 	}
-	s, err := learn(w, name, func() (*schema.Schema, error) {
+	s, err := learn(w, as, func() (*schema.Schema, error) {
 		s, err := w.parsed.parse(src)
 		if err == nil {
-			w.parsed.put(name, s, sizeOf(src))
+			w.parsed.put(as, s, sizeOf(src))
 		}
 		return s, err
 	})
@@ -107,7 +113,7 @@ func (w *study) resolve(src schema.Source) (string, error) {
 	return learn(w, "resolved"+nameOf(src), func() (string, error) { return schema.Resolved(src) })
 }
 
-// nameOf is a source's name: those with another text, type or imports have another one.
+// nameOf is a source's name: those with another text, type or imports have another one. That it is stored is not in it.
 func nameOf(src schema.Source) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d %s", src.Type, len(src.Text), src.Text)

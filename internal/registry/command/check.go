@@ -132,12 +132,12 @@ func readReferences(given []string) (list []schema.Import, err error) {
 
 func compare(t schema.Type, l schema.Level, files []string, imports []schema.Import) (*checked, error) {
 	var all []*schema.Schema
-	for _, path := range files {
+	for i, path := range files {
 		text, err := readSchema(path)
 		if err != nil {
 			return nil, err
 		}
-		s, err := schema.Parse(schema.Source{Type: t, Text: text, Imports: imports})
+		s, err := schema.Parse(schema.Source{Type: t, Text: text, Imports: imports, Stored: i < len(files)-1})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
