@@ -175,7 +175,7 @@ func (c *Codec[T]) resolved(r *codecs.Record, data []byte, v *T) ([]byte, error)
 		}
 		writer, err := avrovalue.ParseStored(written.Text, written.Imports)
 		if err != nil {
-			return nil, fmt.Errorf("schema %s: %w", frame, err)
+			return nil, bound.Unreadable(frame, err)
 		}
 		return avrovalue.Resolve(writer, c.schema)
 	})

@@ -3,7 +3,8 @@
 //
 // Values become JSON as codecs.JSON does it; a whole number is read into an integer however it is written, 1.0 and 1e2 too, as JSON Schema
 // takes them. [Of] is for JSON alone. [Bound] is for values that a schema registry knows: each says
-// which schema it was written with, in the form that all of Confluent's clients read, and is checked against that one when it is read.
+// which schema it was written with, in the form that all of Confluent's clients read, and is checked against that one when it is read. One
+// that another registry took and this program does not understand, as with a back-reference in a pattern, checks nothing: T alone counts.
 package jsonschema
 
 import (
@@ -125,6 +126,7 @@ func (c *Codec[T]) parse(data []byte) (T, error) {
 	return v, err
 }
 
+// writer is the schema that a value was written with, or for one that this program does not understand one that takes all JSON, and the value alone.
 func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonvalue.Schema, []byte, error) {
 	frame, rest, inHeader, err := c.bound.Read(r, data)
 	if err != nil {
@@ -136,10 +138,10 @@ func (c *Codec[T]) writer(r *codecs.Record, data []byte) (*jsonvalue.Schema, []b
 			return nil, err
 		}
 		schema, err := jsonvalue.Compile(written.Text, written.Imports)
-		if err != nil {
-			err = fmt.Errorf("schema %s: %w", frame, err)
+		if err != nil { // the value is JSON all the same, and Confluent's clients read it unchecked unless they are told to
+			return jsonvalue.Compile("{}", nil)
 		}
-		return schema, err
+		return schema, nil
 	})
 	if inHeader {
 		rest = data

@@ -143,8 +143,12 @@ func (c *Codec[T]) message(r *codecs.Record, data []byte) ([]byte, error) {
 			return "", err
 		}
 		file, err := protovalue.Compile(written.Text, written.Imports)
-		if err != nil {
-			return "", fmt.Errorf("schema %s: %w", frame, err)
+		if err != nil { // messages are read by their names and numbers, so what else the file says need not be understood
+			name, none := protovalue.NameOf(written.Text, indexes)
+			if none != nil {
+				return "", bound.Unreadable(frame, err)
+			}
+			return name, nil
 		}
 		m, err := protovalue.MessageOf(file, indexes)
 		if err != nil {

@@ -2,6 +2,8 @@
 package registrytest
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,4 +48,20 @@ func Client(t testing.TB, url string) *registry.Client {
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// Imported registers a schema as another registry has it, under the id that it has there, also one that is not taken as a new one.
+func Imported(t testing.TB, client *registry.Client, r registry.Registered) {
+	t.Helper()
+	r.Subject, r.Version = cmp.Or(r.Subject, fmt.Sprintf("imported-%d", r.ID)), max(r.Version, 1)
+	err := client.SetMode(t.Context(), r.Subject, "IMPORT", true)
+	if err == nil {
+		err = client.RegisterAs(t.Context(), &r)
+	}
+	if err == nil {
+		err = client.ResetMode(t.Context(), r.Subject)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

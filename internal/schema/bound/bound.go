@@ -69,6 +69,12 @@ func (c *Codec) subject(r *codecs.Record) (string, error) {
 // unavailable says that a value waits.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", codecs.ErrUnavailable, err) }
 
+// Unreadable says that the schema which a value was written with is not understood by this program. That is no fault of the record: it waits.
+func Unreadable(frame framing.Frame, why error) error {
+	return unavailable(fmt.Errorf("schema %s, with which the value was written, is not understood by this program: %w. The records wait: run a build that understands the schema, "+
+		"have the stream read bytes (codecs.Bytes) and decode them in its own way, or pass over the records (weir offsets reset --to OFFSET)", frame, why))
+}
+
 // Written is the registered schema that a record's value is written with.
 func (c *Codec) Written(r *codecs.Record) (*registry.Registered, error) {
 	subject, err := c.subject(r)
