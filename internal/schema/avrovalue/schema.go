@@ -21,7 +21,7 @@ import (
 // Parse has the library understand a schema that values are read with, and what it refers to, each import after its own. Logical types that
 // cannot be are ignored, as the specification has it.
 func Parse(text string, imports []source.Import) (*avro.Schema, error) {
-	s, err := parseAll(text, imports, parser{})
+	s, err := parseAll(text, imports, &parser{})
 	if err != nil && strings.Contains(err.Error(), "collides with another field name or alias") {
 		err = fmt.Errorf("%w: readers in Go take no alias that is the name or an alias of another field, since they could not tell which of the two was written: take the alias out", err)
 	}
@@ -31,16 +31,16 @@ func Parse(text string, imports []source.Import) (*avro.Schema, error) {
 // ParseWritten is Parse of a new schema that values are written with, where aliases mean nothing. The library refuses those that two fields share,
 // which Java and Python do not; they are left out. What it refers to is registered already: see ParseStored.
 func ParseWritten(text string, imports []source.Import) (*avro.Schema, error) {
-	return parseAll(text, imports, parser{written: true, references: true})
+	return parseAll(text, imports, &parser{written: true, references: true})
 }
 
 // ParseStored is ParseWritten of a schema that a registry has already. Other registries took, and read, what they refuse of new schemas today: names
 // with other characters, such as the dashes of Debezium's namespaces, and defaults that are none, which no writer needs. They are left out.
 func ParseStored(text string, imports []source.Import) (*avro.Schema, error) {
-	return parseAll(text, imports, parser{written: true, references: true, stored: true})
+	return parseAll(text, imports, &parser{written: true, references: true, stored: true})
 }
 
-func parseAll(text string, imports []source.Import, p parser) (*avro.Schema, error) {
+func parseAll(text string, imports []source.Import, p *parser) (*avro.Schema, error) {
 	p.defaults.types = map[string]definition{}
 	for _, in := range imports {
 		if _, err := p.parse(in.Text, p.stored || p.references); err != nil {
