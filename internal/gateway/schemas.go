@@ -112,7 +112,9 @@ func (s *schemas) ask(name string, known *subject) *subject {
 	found.late = time.Since(began) > schemaPatience
 	if had := known != nil && known.had; err == nil {
 		found.had = true
-		found.schema, found.err = s.values.Schema(registered)
+		if found.schema, err = s.values.Schema(registered); err != nil {
+			found.gone, err = notUnderstood(name, err), nil
+		}
 	} else if found.had = had; errors.Is(err, registry.ErrNotFound) {
 		found.gone, err = s.lost(ctx, name, had, err)
 	}
@@ -213,12 +215,19 @@ func (s *schemas) lost(ctx context.Context, name string, had bool, why error) (*
 	return nil, nil
 }
 
+// notUnderstood says why events are refused of a subject whose latest schema, which another registry took, cannot be checked by. It stays so until there is
+// another one.
+func notUnderstood(name string, why error) *Problem {
+	return notWritten.of("the latest schema of subject %s is one that this gateway does not understand: %v", name, why).
+		todo("sending the event again does not help: whoever runs the registry registers a version that is understood (with the level NONE of the subject, since it cannot be compared), or deletes that one")
+}
+
 // tell says in the log when events begin to be refused for want of a schema, and when no more.
 func (s *schemas) tell(name string, known, found *subject) {
 	was := known != nil && known.gone != nil
 	switch {
 	case found.gone != nil && !was:
-		s.log.Warn("events are refused: their schema is gone", zap.String("subject", name), zap.String("why", found.gone.Detail), zap.String("do", found.gone.Remedy))
+		s.log.Warn("events are refused: they have no schema that can be used", zap.String("subject", name), zap.String("why", found.gone.Detail), zap.String("do", found.gone.Remedy))
 	case found.gone == nil && was:
 		s.log.Info("events are not refused any more for want of a schema", zap.String("subject", name))
 	}
