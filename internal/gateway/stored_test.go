@@ -9,14 +9,17 @@ import (
 	"github.com/weirstream/weir/registry"
 )
 
-// stands is a registry whose subjects all have one schema.
+// stands is a registry with one schema.
 type stands struct {
 	source
 	schema registry.Schema
 }
 
-func (s *stands) Latest(context.Context, string) (*registry.Registered, error) {
-	return &registry.Registered{ID: 7, Subject: orders + "-value", Version: 1, Schema: s.schema}, nil
+func (s *stands) Latest(ctx context.Context, subject string) (*registry.Registered, error) {
+	if subject != orders+"-value" {
+		return s.source.Latest(ctx, subject)
+	}
+	return &registry.Registered{ID: 7, Subject: subject, Version: 1, Schema: s.schema}, nil
 }
 
 // A schema that another registry took is checked by where its meaning is clear. One that the gateway does not understand has events refused, with 503 and what
