@@ -355,13 +355,11 @@ func (g *Gateway) publishAll(r *request, events []*event) []Answer {
 		c.add(e)
 	}
 	if p := c.firstBad(); c.atomic && p != nil {
-		why, todo := invalid, "mend the others, then send the batch again"
 		if p.Status >= http.StatusInternalServerError {
-			why, todo = notWritten, notWritten.remedy
+			c.refuse(besideAnother(notWritten, notWritten.remedy))
+		} else {
+			c.refuse(besideAnother(invalid, mendOthers))
 		}
-		beside := why.of("not written, because another event of the atomic batch was refused").todo("%s", todo)
-		beside.bystander = true
-		c.refuse(beside)
 	}
 	ctx := g.deadlines.next()
 	c.submit(ctx, false)

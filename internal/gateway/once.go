@@ -195,6 +195,7 @@ type verdict struct {
 	Full      bool   `json:"full,omitempty"`    // there is no room for its id
 	Refused   string `json:"refused,omitempty"` // the record's fault
 	TooLarge  bool   `json:"too_large,omitempty"`
+	Beside    bool   `json:"beside,omitempty"` // another event of its atomic batch is refused
 
 	err error // the world's
 }
@@ -202,6 +203,7 @@ type verdict struct {
 // onceResult is a chunk's events on their way.
 type onceResult struct {
 	items    []item
+	whole    bool // all of them are taken, or none
 	brought  bool
 	verdicts []verdict
 	err      error
@@ -209,13 +211,10 @@ type onceResult struct {
 
 // submit makes the items of a chunk. Those of a stream are brought to their owner at once and waited for, because what is forwarded has no order.
 func (o *once) submit(c *chunk) *onceResult {
-	switch {
-	case c.atomic:
-		return &onceResult{brought: true, err: errAtomicOnce}
-	case c.batch.Order != nil && c.batch.Order.Broken():
+	if c.batch.Order != nil && c.batch.Order.Broken() {
 		return &onceResult{brought: true, err: publish.ErrNotTried}
 	}
-	r := &onceResult{items: make([]item, len(c.batch.Records))}
+	r := &onceResult{items: make([]item, len(c.batch.Records)), whole: c.atomic}
 	for i := range c.batch.Records {
 		rec := &c.batch.Records[i]
 		id := string(rec.Headers[len(rec.Headers)-1].Value) // admit puts it last
@@ -239,12 +238,12 @@ func (o *once) submit(c *chunk) *onceResult {
 
 func (r *onceResult) bring(ctx context.Context, o *once) {
 	r.brought = true
-	r.verdicts, r.err = o.bring(ctx, r.items)
+	r.verdicts, r.err = o.bring(ctx, r.items, r.whole)
 }
 
 var (
-	errAtomicOnce = errors.New("a batch for a topic that takes each id once cannot be atomic: of each of its ids it is decided alone whether it was taken before")
-	errIDsFull    = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
+	errBeside  = errors.New("not written, because another event of the atomic batch was refused")
+	errIDsFull = errors.New("as many ids of the last day are in memory as may be (--max-ids)")
 )
 
 // conflictError is of an event whose id another one has.
@@ -271,6 +270,8 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 			results[i].Err = &conflictError{string(headers[len(headers)-1].Value)} // admit puts the id last
 		case v.Full:
 			results[i].Err = errIDsFull
+		case v.Beside:
+			results[i].Err = errBeside
 		case v.Refused != "":
 			refused := &kafka.RefusedError{TopicPartition: c.batch.Records[i].TopicPartition, Err: errors.New(v.Refused)}
 			if v.TooLarge {
@@ -282,15 +283,15 @@ func (r *onceResult) wait(ctx context.Context, c *chunk) ([]publish.Result, erro
 	return results, nil
 }
 
-// bring has the owner of the ids take items: this gateway, or another one. It is the owner's word that is returned.
-func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
+// bring has the owner of the ids take items, all or none where they are a whole: this gateway, or another one. It is the owner's word that is returned.
+func (o *once) bring(ctx context.Context, items []item, whole bool) ([]verdict, error) {
 	if err := o.start(ctx); err != nil {
 		return nil, fmt.Errorf("prepare the topics of ids: %w", err)
 	}
 	seize := false
 	for {
 		if w := o.own(seize); w != nil {
-			verdicts, err := w.take(ctx, items)
+			verdicts, err := w.take(ctx, items, whole)
 			if !errors.Is(err, errNotOwner) {
 				return verdicts, err
 			}
@@ -307,7 +308,7 @@ func (o *once) bring(ctx context.Context, items []item) ([]verdict, error) {
 		if err != nil {
 			return nil, err
 		}
-		verdicts, is, err := o.forward(ctx, to.URL, items)
+		verdicts, is, err := o.forward(ctx, to.URL, items, whole)
 		if is {
 			o.near()
 			return verdicts, err

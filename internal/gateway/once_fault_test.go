@@ -185,13 +185,13 @@ func TestAHopGoesToNoTopicOfWeirsOwn(t *testing.T) {
 	}
 	it := item{ID: "x", Topic: "_weir.gateway.owners", Value: []byte("{}")}
 	it.set(sent{print: hashed(it.Value)})
-	_, is, err := r.gate.once.forward(t.Context(), r.server.URL, []item{it})
+	_, is, err := r.gate.once.forward(t.Context(), r.server.URL, []item{it}, false)
 	if !is || err == nil || !strings.Contains(err.Error(), "takes no events for topic") {
 		t.Errorf("%v, the owner's word: %v", err, is)
 	}
 	it.Topic = orders
 	it.set(sent{print: hashed(it.Value)})
-	if _, is, err = r.gate.once.forward(t.Context(), r.server.URL, []item{it}); !is || err != nil {
+	if _, is, err = r.gate.once.forward(t.Context(), r.server.URL, []item{it}, false); !is || err != nil {
 		t.Errorf("an event: %v, the owner's word: %v", err, is)
 	}
 }
@@ -204,7 +204,7 @@ func TestPeersFollowNoRedirect(t *testing.T) {
 	first := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 	defer first.Close()
 	r := newRig(t, nil)
-	if _, is, err := r.gate.once.forward(t.Context(), first.URL, nil); is || err == nil || asked {
+	if _, is, err := r.gate.once.forward(t.Context(), first.URL, nil, false); is || err == nil || asked {
 		t.Errorf("%v, the owner's word: %v, the other one was asked: %v", err, is, asked)
 	}
 }

@@ -43,7 +43,8 @@ type way struct {
 // parcel is what one request of a producer has for the owner.
 type parcel struct {
 	items []item
-	bytes int // of the items as they are sent
+	whole bool // all of them are taken, or none
+	bytes int  // of the items as they are sent
 	done  chan struct{}
 
 	word word
@@ -60,11 +61,11 @@ type word struct {
 }
 
 // forward has another gateway take items. is says that it is the owner, and the answer its word.
-func (o *once) forward(ctx context.Context, url string, items []item) (_ []verdict, is bool, err error) {
+func (o *once) forward(ctx context.Context, url string, items []item, whole bool) (_ []verdict, is bool, err error) {
 	if o.g.Config.Clients != nil && o.g.PeerToken == "" || url == "" {
 		return nil, false, errNoPeerToken
 	}
-	p := &parcel{items: items, bytes: sentBytes(items), done: make(chan struct{})}
+	p := &parcel{items: items, whole: whole, bytes: sentBytes(items), done: make(chan struct{})}
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -150,11 +151,16 @@ func sentBytes(items []item) (n int) {
 	return n
 }
 
+// markOfWhole stands before the items of a parcel that are taken together or not at all. A gateway that does not know it refuses the parcel, since it has no place.
+var markOfWhole = item{ID: "whole"}
+
 // ask sends parcels, and returns the word on each.
 func (o *once) ask(url string, list []*parcel) ([]word, error) {
 	parcels := make([][]item, len(list))
 	for i, p := range list {
-		parcels[i] = p.items
+		if parcels[i] = p.items; p.whole {
+			parcels[i] = append([]item{markOfWhole}, p.items...)
+		}
 	}
 	body, err := json.Marshal(parcels)
 	if err != nil {
@@ -228,9 +234,13 @@ func (o *once) hop(w http.ResponseWriter, r *http.Request) bool {
 func (o *once) takeAll(ctx context.Context, owner *owner, parcels [][]item) []word {
 	words, errands := make([]word, len(parcels)), make([]*errand, len(parcels))
 	for i, items := range parcels {
+		whole := len(items) > 0 && items[0].ID == markOfWhole.ID && items[0].Place == (place{})
+		if whole {
+			items = items[1:]
+		}
 		err := o.strange(items)
 		if err == nil {
-			errands[i], err = owner.begin(items)
+			errands[i], err = owner.begin(items, whole)
 		}
 		words[i].failed(err)
 	}

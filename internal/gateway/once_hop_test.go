@@ -49,7 +49,7 @@ func TestWhatIsForwardedMeanwhileGoesTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range int64(events) {
 		wg.Go(func() {
-			verdicts, is, err := o.forward(t.Context(), owner.URL, []item{{ID: "x", Time: n, Place: hashed([]byte("x"))}})
+			verdicts, is, err := o.forward(t.Context(), owner.URL, []item{{ID: "x", Time: n, Place: hashed([]byte("x"))}}, false)
 			switch n % 10 {
 			case 1:
 				if !is || err == nil || err.Error() != fmt.Sprint("error of ", n) {
@@ -135,7 +135,7 @@ func TestAnOwnerThatRefusesLargeEventsKeepsTheIDs(t *testing.T) {
 	}
 	owner.gate.bodies.Add(-2 * owner.gate.Limits.Waiting)
 	items := []item{{ID: "long", Topic: orders, Value: make([]byte, hopMost), Place: hashed([]byte("long"))}}
-	if _, err := other.gate.once.bring(t.Context(), items); !errors.Is(err, errOwnerTooLarge) {
+	if _, err := other.gate.once.bring(t.Context(), items, false); !errors.Is(err, errOwnerTooLarge) {
 		t.Errorf("a request that is too long: %v", err)
 	}
 	if status, answer := send(other, "last", 1, 1); status != 200 {

@@ -39,6 +39,7 @@ type owner struct {
 // errand is items of one request.
 type errand struct {
 	items    []item
+	whole    bool // all of them are taken, or none
 	verdicts []verdict
 	err      error
 	done     chan struct{}
@@ -55,8 +56,8 @@ func (e *errand) end(err error) {
 var errNotOwner = errors.New("another gateway owns the ids now")
 
 // take has items taken, and returns when they are committed. What has not been begun when ctx ends is not written any more.
-func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
-	e, err := w.begin(items)
+func (w *owner) take(ctx context.Context, items []item, whole bool) ([]verdict, error) {
+	e, err := w.begin(items, whole)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (w *owner) take(ctx context.Context, items []item) ([]verdict, error) {
 }
 
 // begin has items taken, in the order of the calls. They count among what waits for Kafka.
-func (w *owner) begin(items []item) (*errand, error) {
+func (w *owner) begin(items []item, whole bool) (*errand, error) {
 	records := make([]kafka.Outgoing, len(items))
 	for i := range items {
 		records[i] = items[i].record()
@@ -73,7 +74,7 @@ func (w *owner) begin(items []item) (*errand, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &errand{items: items, verdicts: make([]verdict, len(items)), done: make(chan struct{}), release: release}
+	e := &errand{items: items, whole: whole, verdicts: make([]verdict, len(items)), done: make(chan struct{}), release: release}
 	w.mu.Lock()
 	if w.over {
 		w.mu.Unlock()

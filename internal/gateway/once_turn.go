@@ -38,6 +38,9 @@ func (w *owner) turn(list []*errand) error {
 	var echoes []echo
 	w.offsets = w.offsets[:0]
 	for _, e := range list {
+		if e.whole && w.hindered(e, pending, writes) {
+			continue
+		}
 		for i := range e.items {
 			in, v := &e.items[i], &e.verdicts[i]
 			if v.Refused != "" {
@@ -65,6 +68,9 @@ func (w *owner) turn(list []*errand) error {
 				refused, ok := errors.AsType[*kafka.RefusedError](err)
 				if !ok || refused.Origin != r.Origin {
 					return w.refused(writes, err)
+				}
+				if e.whole { // those before it are in the transaction
+					return w.refused(append(writes, fresh{errand: e, verdict: v}), err)
 				}
 				v.Refused, v.TooLarge = refused.Err.Error(), len(refused.Limits) > 0
 				w.offsets = w.offsets[:len(writes)]
@@ -103,6 +109,39 @@ func (w *owner) turn(list []*errand) error {
 		*e.verdict = verdict{Partition: t.at, Offset: t.offset, Repeated: true, Conflict: e.verdict.Conflict}
 	}
 	return nil
+}
+
+// hindered says whether an errand that is taken whole cannot be, because of one of its events, and has that in its verdicts. pending are the ids of the writes of this turn.
+func (w *owner) hindered(e *errand, pending map[place]int, writes []fresh) bool {
+	hindered, own := false, map[place]place{}
+	for i := range e.items {
+		in, v := &e.items[i], &e.verdicts[i]
+		if v.Refused != "" { // by an earlier try
+			hindered = true
+			continue
+		}
+		*v = verdict{}
+		if t, ok := w.find(in.Place); ok {
+			v.Conflict = t.print != in.Print
+		} else if n, ok := pending[in.Place]; ok {
+			v.Conflict = writes[n].taken.print != in.Print
+		} else if print, ok := own[in.Place]; ok {
+			v.Conflict = print != in.Print
+		} else {
+			own[in.Place] = in.Print
+		}
+		hindered = hindered || v.Conflict
+	}
+	full := !hindered && len(own) > 0 && !w.room(len(writes)+len(own))
+	if !hindered && !full {
+		return false
+	}
+	for i := range e.verdicts {
+		if v := &e.verdicts[i]; v.Refused == "" && !v.Conflict {
+			v.Full, v.Beside = full, !full
+		}
+	}
+	return true
 }
 
 // refused is failed, where it may be one of the events that Kafka does not take.

@@ -142,6 +142,15 @@ func (p *Problem) headers(w http.ResponseWriter) {
 	}
 }
 
+// besideAnother is why an event of an atomic batch is not written that could be.
+func besideAnother(why kind, todo string) *Problem {
+	p := why.of("%v", errBeside).todo("%s", todo)
+	p.bystander = true
+	return p
+}
+
+const mendOthers = "mend the others, then send the batch again"
+
 // ofWriting is the problem of an event that was not acknowledged.
 func ofWriting(err error) *Problem {
 	var refused *kafka.RefusedError
@@ -158,8 +167,8 @@ func ofWriting(err error) *Problem {
 		return p
 	case errors.Is(err, errOwnerTooLarge):
 		return tooLarge.of("%v", err).todo("send fewer events in a request, or have every gateway run with the same --max-body-bytes")
-	case errors.Is(err, errAtomicOnce):
-		return invalid.of("%v", err).todo("send the events without atomic")
+	case errors.Is(err, errBeside):
+		return besideAnother(invalid, mendOthers)
 	case errors.Is(err, publish.ErrFull):
 		return overloaded.of("%v", err)
 	case errors.Is(err, publish.ErrClosed), errors.Is(err, publish.ErrNotTried):

@@ -59,7 +59,7 @@ var routes []route
 func init() {
 	eventParams := []param{
 		{"query", "key", "key of the entity; without it the declared field of the value, or the header Weir-Key", "string"},
-		{"query", "atomic", "true: all events become visible in one transaction, or none; not for topics of level once", "boolean"},
+		{"query", "atomic", "true: all events become visible in one transaction, or none", "boolean"},
 		{"header", "Weir-Key", "key of the entity", "string"},
 		{"header", "Idempotency-Key", "id of the event, KEY/N of event N of an array or of lines: a repetition is answered as the first request", "string"},
 		{"header", "Traceparent", "W3C trace context, which goes into the record", "string"},

@@ -48,7 +48,7 @@ func live(t *testing.T, flags string) (address string, end func() error) {
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(conn, "GET /openapi.json HTTP/1.0\r\n\r\n")
 		line, err := bufio.NewReader(conn).ReadString('\n')
-		return err == nil && line != ""
+		return err == nil && !strings.Contains(line, " 503 ") // which is the answer while it starts
 	})
 	return address, end
 }
@@ -60,6 +60,28 @@ func until(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
+	}
+}
+
+// A file of clients that changes while a gateway waits for its brokers at the start is read again when they are there.
+//
+// Mutation seen to fail it: the file as it is when the watch begins.
+func TestAChangeOfTheClientsDuringTheStartIsSeen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clients.yaml")
+	write := func(key string) {
+		t.Helper()
+		if err := os.WriteFile(file, fmt.Appendf(nil, "clients: [{name: shop, keys: [%q], topics: [order.]}]\n# %s\n", gateway.HashKey(key), key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one")
+	p := &process{options: runOptions{clients: file}}
+	if err := p.secrets(); err != nil {
+		t.Fatal(err)
+	}
+	write("another")
+	if !p.file.Changed() {
+		t.Error("it is not seen")
 	}
 }
 

@@ -164,6 +164,7 @@ type process struct {
 	registry registry.Config
 	warnings []string
 	log      *zap.Logger
+	file     *service.Files        // of clients, as it was before it was read
 	wrong    atomic.Pointer[error] // of the file of clients, when it was read last
 }
 
@@ -192,6 +193,7 @@ func (p *process) secrets() error {
 	user, err1 := p.secret("registry-user-file", o.registryUser)
 	token, err2 := p.secret("registry-token-file", o.registryToken)
 	peers, err3 := p.secret("peer-token-file", o.peers)
+	p.file = service.Watched(o.clients) // what changes while the brokers are waited for is seen when they are there
 	clients, err4 := p.clients()
 	p.config.PeerToken, p.config.Clients = peers, clients
 	if clients.WantCertificates() && !o.service.KnowsCertificates() {
@@ -333,10 +335,9 @@ func (p *process) watch(ctx context.Context, gate *gateway.Gateway) {
 	if p.options.clients == "" {
 		return
 	}
-	file := service.Watched(p.options.clients)
 	p.config.Clients.Check(ctx, p.log)
 	service.Every(ctx, watchEvery, func() {
-		if !file.Changed() {
+		if !p.file.Changed() {
 			return
 		}
 		clients, err := p.clients()
