@@ -63,7 +63,7 @@ func TestTheAPIIsAsItIsDescribed(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "python3", "-m", "schemathesis.cli", "--config-file", config, "run", "http://"+address+"/openapi.json", "--max-time", "30", "--seed", "1",
+	cmd := exec.CommandContext(ctx, "python3", "-m", "schemathesis.cli", "--config-file", config, "run", "http://"+address+"/openapi.json", "--max-examples", "30", "--seed", "1",
 		"--phases", "examples,coverage,fuzzing", "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1", "NO_COLOR=1")
