@@ -128,6 +128,7 @@ func (s *state) apply(r *kafka.Record) error {
 	case "NOOP":
 		s.applyMark(string(r.Key) == rememberKey, value)
 	case "CONTEXT": // contexts are known by their subjects
+	case "ASSOC": // what a subject belongs to, of Confluent's registry: it is not served, and says nothing of schemas
 	default:
 		return fmt.Errorf("records of keytype %q are not known", key.Keytype)
 	}
