@@ -55,6 +55,7 @@ type chunk struct {
 	sent    []sent    // of the batch's records
 	tickets []*ticket // of the batch's records, nil for those without an id
 	repeats []repeat
+	quotas  [2]*quota // of the client, and of what is declared
 	bytes   int
 	bad     refusedWork
 	held    int64              // bytes of a stream
@@ -93,7 +94,7 @@ func (o *order) refused(p *Problem) {
 }
 
 func (g *Gateway) newChunk(client *Client, t *topic, d *declared.Event, o *order) *chunk {
-	return &chunk{g: g, client: client, topic: t, declared: d, order: o, batch: publish.Batch{Order: &o.Order}}
+	return &chunk{g: g, client: client, topic: t, declared: d, order: o, quotas: [2]*quota{client.quota, g.declaredQuota(client, t, d)}, batch: publish.Batch{Order: &o.Order}}
 }
 
 // add admits an event.
@@ -209,22 +210,16 @@ func (c *chunk) firstBad() *Problem {
 }
 
 // quota takes the events off the client's quotas.
-func (c *chunk) quota() *Problem {
-	return take(len(c.places), c.bytes, c.quotas()...)
-}
-
-func (c *chunk) quotas() []*quota {
-	return []*quota{c.client.quota, c.g.declaredQuota(c.client, c.topic, c.declared)}
-}
+func (c *chunk) quota() *Problem { return take(len(c.places), c.bytes, c.quotas[:]...) }
 
 // pay takes what was refused off the client's quotas. A stream is slowed down by it.
 func (c *chunk) pay(patient bool) {
 	if c.bad.events == 0 {
 		return
 	}
-	quotas := c.quotas()
-	owe(time.Now(), c.bad.events, c.bad.bytes, quotas...)
-	p := owing(time.Now(), quotas...)
+	now := time.Now()
+	owe(now, c.bad.events, c.bad.bytes, c.quotas[:]...)
+	p := owing(now, c.quotas[:]...)
 	if p == nil || !patient {
 		return
 	}
@@ -348,7 +343,7 @@ func (g *Gateway) publishAll(r *request, events []*event) []Answer {
 	if c.atomic = r.atomic; c.atomic || c.isOnce() {
 		c.batch.Order = nil // they are written together
 	}
-	if p := owing(time.Now(), c.quotas()...); p != nil {
+	if p := owing(time.Now(), c.quotas[:]...); p != nil {
 		return slices.Repeat([]Answer{failed(p)}, len(events))
 	}
 	for _, e := range events {
